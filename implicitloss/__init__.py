@@ -1,0 +1,70 @@
+"""What a negative-sampling scheme (q, w) really optimises: derived, computed exactly, simulated and judged.
+
+Names are imported when they are first used, so that `import implicitloss` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from implicitloss import losses as losses
+    from implicitloss import margins as margins
+    from implicitloss import samplers as samplers
+    from implicitloss import scorers as scorers
+    from implicitloss import weightings as weightings
+    from implicitloss.estimate import Estimate as Estimate
+    from implicitloss.expansion import OutsideTheorem3 as OutsideTheorem3
+    from implicitloss.expansion import expand as expand
+    from implicitloss.implicit import implicit_gradient as implicit_gradient
+    from implicitloss.implicit import implicit_loss as implicit_loss
+    from implicitloss.implicit import implicit_margins as implicit_margins
+    from implicitloss.labels import LabelPrior as LabelPrior
+    from implicitloss.population import population_optimum as population_optimum
+    from implicitloss.problem import Problem as Problem
+    from implicitloss.scheme import Scheme as Scheme
+    from implicitloss.witness.derive import derive as derive
+    from implicitloss.witness.exhaust import exhaust as exhaust
+    from implicitloss.witness.integrate import integrate as integrate
+    from implicitloss.witness.simulate import simulate as simulate
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "losses": None,
+    "margins": None,
+    "samplers": None,
+    "scorers": None,
+    "weightings": None,
+    "Estimate": "estimate",
+    "OutsideTheorem3": "expansion",
+    "expand": "expansion",
+    "implicit_gradient": "implicit",
+    "implicit_loss": "implicit",
+    "implicit_margins": "implicit",
+    "LabelPrior": "labels",
+    "population_optimum": "population",
+    "Problem": "problem",
+    "Scheme": "scheme",
+    "derive": "witness.derive",
+    "exhaust": "witness.exhaust",
+    "integrate": "witness.integrate",
+    "simulate": "witness.simulate",
+}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'implicitloss' has no attribute {name!r}")
+    home = _HOME[name]
+    if home is None:
+        return importlib.import_module(f"implicitloss.{name}")
+    value = getattr(importlib.import_module(f"implicitloss.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

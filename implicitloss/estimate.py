@@ -1,0 +1,67 @@
+"""A number and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Quantity = Literal["mean", "variance", "mse", "gap", "gradient"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+
+Value = float | NDArray[np.float64]
+
+
+def checked_quantity(quantity: str) -> None:
+    """*Raises* ValueError unless `quantity` is one of `QUANTITIES`."""
+    if quantity not in QUANTITIES:
+        raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate:
+    """`value` with its `error`, both a float or (L,): by which `method`, of which `quantity`.
+
+    `error` is a bound on |value - truth| for exact methods ("integrate", "exhaust", "closed form") and one
+    standard error for "simulate".  A simulation also says how many independent terms it averaged (`n`), between
+    which limits each of them lies for certain (`low`, `high`), their sample `variance`, and its `seed`.
+    """
+
+    value: Value
+    error: Value
+    quantity: str
+    method: str
+    n: int | None = None
+    variance: Value | None = None
+    low: Value | None = None
+    high: Value | None = None
+    seed: Sequence[int] | int | None = None
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; what does not apply is left out."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {k: v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for k, v in fields.items()}
+        return {k: v for k, v in plain.items() if v is not None}
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: one row, or one row a label for a gradient."""
+        import pandas as pd
+
+        value, error = np.atleast_1d(self.value), np.atleast_1d(self.error)
+        return pd.DataFrame(
+            {"quantity": self.quantity, "method": self.method, "value": value, "error": error, "n": self.n}
+        ).rename_axis("label" if value.size > 1 else None)
+
+    def __repr__(self) -> str:
+        if isinstance(self.value, np.ndarray):
+            shown = f"({self.value.size},) array, error <= {np.max(self.error):.2g}"
+        else:
+            shown = f"{self.value:.15g} ± {self.error:.2g}"
+        n = "" if self.n is None else f", n={self.n}"
+        return f"Estimate({self.quantity} = {shown}, {self.method}{n})"

@@ -1,0 +1,88 @@
+"""The implicit loss: p_yy' = m w_yy' q_y' and the loss that has these margins (Lemmas 1 and 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import logsumexp
+
+from implicitloss.estimate import Estimate
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.losses import Loss
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme
+
+
+def log_expected_weights(scheme: Scheme, problem: Problem) -> Floats:
+    """log(m w_yy' q_y') for each label, (L,); the positive's entry is log c_y, the hits' expected weight.
+
+    *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
+    """
+    plan = scheme.plan(problem)
+    return np.log(scheme.m) + plan.log_q + plan.log_w
+
+
+def implicit_margins(
+    scheme: Scheme, prior: LabelPrior, *, scores: ArrayLike | None = None, loss: Loss | None = None
+) -> Floats:
+    """The implicit margins p_yy', (L, L): the positive y in rows, diagonal 0.
+
+    p_yy' = m w_yy' q_y'.  Where hits are kept, the softmax bound is log(1 + c_y) + log(1 + Σ p_yy'/(1 + c_y)
+    e^{f_y' - f_y}) with c_y = m w_yy q_y, and its effective margin p_yy'/(1 + c_y) is what is returned; give a
+    decoupled `loss` for the plain p, which is what it has.  `scores` (L,) are needed where q depends on them.
+
+    *Raises* ValueError for a sampler that needs scores and has none, and where Proposition 4 cannot hold.
+    *Source:* Rawat et al. 2021, Lemmas 1 and 2, Table 2; kept hits: derived.
+    """
+    if scores is None:
+        if scheme.sampler.needs_scores:
+            raise ValueError(f"the law of {scheme.sampler} depends on the scores: pass scores=f")
+        scores = np.zeros(prior.n_labels)
+    margins = np.empty((prior.n_labels, prior.n_labels))
+    divide = scheme.hits == "keep" and (loss is None or loss.has_log)
+    for y in range(prior.n_labels):
+        row = log_expected_weights(scheme, Problem(np.asarray(scores, dtype=np.float64), prior, y))
+        margins[y] = np.exp(row - np.logaddexp(0.0, row[y]) if divide else row)
+    np.fill_diagonal(margins, 0.0)
+    return margins
+
+
+def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
+    """The implicit loss: φ + outer(Σ_{y'} p_yy' payment(y')), kept hits included.
+
+    Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}).  Decoupled: Lemma 1's mean
+    φ(f_y) + c_y ϕ(-f_y) + Σ_{y' != y} p_yy' ϕ(-f_y').  *Source:* Rawat et al. 2021, Eqs. 9 and 11.
+    """
+    log_total = logsumexp(log_terms(scheme, loss, problem))
+    value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
+    value = float(value) + loss.positive_pays(float(problem.scores[problem.positive]))
+    size = problem.scores.size
+    return Estimate(value, rounding(size, log_total) * abs(value), "implicit loss", "closed form")
+
+
+def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
+    """∂/∂f of the implicit loss, (L,), with q and w held fixed (as training does)."""
+    y = problem.positive
+    terms = log_terms(scheme, loss, problem)
+    if loss.has_log:
+        gradient = np.exp(terms - np.logaddexp(0.0, logsumexp(terms)))
+        gradient[y] = 0.0
+        gradient[y] = -gradient.sum()
+        return gradient
+    gradient = np.exp(log_expected_weights(scheme, problem)) * loss.payment_slope(problem.scores, y)
+    gradient[y] += loss.positive_slope(float(problem.scores[y]))
+    return gradient
+
+
+def log_terms(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
+    """log(m w_yy' q_y' payment(y')), (L,): what each label adds to the implicit loss, hits included."""
+    return log_expected_weights(scheme, problem) + loss.log_payment(problem.scores, problem.positive)
+
+
+def rounding(n_terms: int, log_size: float = 0.0) -> float:
+    """A bound on the relative rounding error of a sum of `n_terms` terms of one sign, each an exp of a logarithm.
+
+    Pairwise summation in blocks of 128, 32 roundings a term, and the rounding of a logarithm of size `log_size`.
+    """
+    relevant = min(abs(log_size), 745.0) if np.isfinite(log_size) else 0.0
+    return float(np.finfo(np.float64).eps * (32 + 128 + n_terms / 128 + relevant))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from implicitloss import symbols as s
+from implicitloss.labels import Floats, checked_probabilities
+from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import Draw, by_tickets
+
+
+@dataclass(frozen=True, repr=False)
+class Explicit:
+    """Any q you like, (L,), summing to 1 within 1e-9.  *Raises* ValueError if it does not, or if L differs."""
+
+    q: Floats
+    needs_scores = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "q", checked_probabilities(self.q, "q"))
+
+    def log_law(self, problem: Problem) -> Floats:
+        self._check(problem)
+        with np.errstate(divide="ignore"):
+            return np.log(self.q)
+
+    def procedure(self, problem: Problem) -> Draw:
+        self._check(problem)
+        return by_tickets(self.q)
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        return s.q[yp]
+
+    def _check(self, problem: Problem) -> None:
+        if self.q.size != problem.prior.n_labels:
+            raise ValueError(
+                f"q must cover the prior's {problem.prior.n_labels} labels, got {self.q.size} probabilities"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Explicit) and np.array_equal(self.q, other.q)
+
+    def __hash__(self) -> int:
+        return hash(self.q.tobytes())
+
+    def __repr__(self) -> str:
+        return f"Explicit({self.q.size} labels, {hashlib.sha256(self.q.tobytes()).hexdigest()[:8]})"

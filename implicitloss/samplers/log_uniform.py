@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from implicitloss import symbols as s
+from implicitloss.labels import Floats, Labels
+from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import Draw
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """q = log((r + 1)/r) / log(L + 1) at frequency rank r = 1..L: an approximate Zipf law that needs no table.
+
+    Labels are ranked by prior, most frequent first; in symbols labels are taken to be sorted already (y' = r).
+    The procedure is the one in use: rank ⌊(L + 1)^u⌋ for u uniform on [0, 1).
+    """
+
+    needs_scores = False
+
+    def log_law(self, problem: Problem) -> Floats:
+        rank = np.arange(1.0, problem.prior.n_labels + 1)
+        law = np.empty(problem.prior.n_labels)
+        law[problem.prior.by_frequency] = np.log(np.log1p(1 / rank) / np.log1p(problem.prior.n_labels))
+        return law
+
+    def procedure(self, problem: Problem) -> Draw:
+        n_labels, by_frequency = problem.prior.n_labels, problem.prior.by_frequency
+        width = np.log(n_labels + 1)
+
+        def draw(rng: np.random.Generator, size: int) -> Labels:
+            rank = np.exp(rng.random(size) * width).astype(np.intp)
+            # e^{u log(L+1)} can round up to L + 1 for u just below 1.
+            return by_frequency[np.minimum(rank, n_labels) - 1]
+
+        return draw
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        return sp.log((yp + 1) / yp) / sp.log(s.L + 1)

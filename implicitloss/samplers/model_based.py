@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+from scipy.special import logsumexp
+
+from implicitloss import symbols as s
+from implicitloss.labels import Floats
+from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import Draw, by_tickets
+
+
+@dataclass(frozen=True)
+class ModelBased:
+    """q_y' = e^{f_y'} / Σ_k e^{f_k}: the current model's probabilities.  *Source:* Rawat et al. 2021, Table 1."""
+
+    needs_scores = True
+
+    def log_law(self, problem: Problem) -> Floats:
+        return problem.scores - logsumexp(problem.scores)
+
+    def procedure(self, problem: Problem) -> Draw:
+        return by_tickets(np.exp(problem.scores - problem.scores.max()))
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        return sp.exp(s.f[yp]) / s.over_labels(sp.exp(s.f[s.k]))

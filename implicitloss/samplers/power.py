@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+from scipy.special import logsumexp
+
+from implicitloss import symbols as s
+from implicitloss.labels import Floats
+from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import Draw, by_tickets
+
+
+@dataclass(frozen=True)
+class Power:
+    """q_y' = π_y'^α / Σ_k π_k^α, α >= 0; word2vec has α = 3/4 (Mikolov et al. 2013)."""
+
+    alpha: float = 0.75
+    needs_scores = False
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.alpha) and self.alpha >= 0):
+            raise ValueError(f"alpha must be a finite number >= 0, got {self.alpha}")
+
+    def log_law(self, problem: Problem) -> Floats:
+        # A label with π = 0 is never drawn, not even at α = 0.
+        seen = ~np.isneginf(problem.prior.log)
+        scaled = np.full(problem.prior.n_labels, -np.inf)
+        scaled[seen] = self.alpha * problem.prior.log[seen]
+        return scaled - logsumexp(scaled)
+
+    def procedure(self, problem: Problem) -> Draw:
+        prior = problem.prior
+        level = prior.probabilities if prior.counts is None else prior.counts
+        return by_tickets(np.where(level > 0, level**self.alpha, 0.0))
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        alpha = sp.nsimplify(self.alpha)
+        return s.pi[yp] ** alpha / s.over_labels(s.pi[s.k] ** alpha)

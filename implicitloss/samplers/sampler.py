@@ -1,0 +1,57 @@
+"""What a sampler is: a stated law q, in numbers and in symbols, and a procedure that draws labels.
+
+The procedure never reads the law: that the two agree is a claim, and it is tested as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import sympy as sp
+
+from implicitloss import symbols as s
+from implicitloss.kernels.tickets import find_tickets, guide_table
+from implicitloss.labels import Floats, Labels
+from implicitloss.problem import Problem
+
+Draw = Callable[[np.random.Generator, int], Labels]
+"""`draw(rng, size)`: that many labels, i.i.d., (size,)."""
+
+
+class Sampler(Protocol):
+    """q(. given x, y) and how to draw from it."""
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether the law depends on the scores."""
+        ...
+
+    def log_law(self, problem: Problem) -> Floats:
+        """The stated log q, unconditional, (L,); -inf for labels never drawn."""
+        ...
+
+    def procedure(self, problem: Problem) -> Draw:
+        """How labels are drawn in practice, from the ingredients and not from the stated law."""
+        ...
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        """The stated q in symbols, at the label `yp` (a negative, or y itself)."""
+        ...
+
+
+def by_tickets(tickets: Floats) -> Draw:
+    """Draw in proportion to `tickets` (L,) >= 0: pick a point on their cumulative sum, find whose it is."""
+    cumulative = np.cumsum(tickets)
+    guide = guide_table(cumulative)
+
+    def draw(rng: np.random.Generator, size: int) -> Labels:
+        return find_tickets(cumulative, guide, rng.random(size) * cumulative[-1])
+
+    return draw
+
+
+def is_positive_label(yp: sp.Expr) -> bool:
+    """Whether `yp` is the symbol of the positive label."""
+    return bool(yp == s.y)

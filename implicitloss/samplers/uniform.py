@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from implicitloss import symbols as s
+from implicitloss.labels import Floats, Labels
+from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import Draw
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """q_y' = 1/L.  *Source:* Rawat et al. 2021, Table 1."""
+
+    needs_scores = False
+
+    def log_law(self, problem: Problem) -> Floats:
+        n_labels = problem.prior.n_labels
+        return np.full(n_labels, -np.log(n_labels))
+
+    def procedure(self, problem: Problem) -> Draw:
+        def draw(rng: np.random.Generator, size: int) -> Labels:
+            return rng.integers(problem.prior.n_labels, size=size, dtype=np.intp)
+
+        return draw
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        return 1 / s.L

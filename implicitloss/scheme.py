@@ -1,0 +1,73 @@
+"""A scheme (q, w): which negatives are drawn, how they are weighed, how many, and what a hit does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.special import logsumexp
+
+from implicitloss.labels import Floats
+from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import Sampler
+from implicitloss.weightings import Draws, Weighting
+
+Hits = Literal["exclude", "mask", "keep"]
+HITS: tuple[Hits, ...] = get_args(Hits)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one draw does at a problem: log q (L,) and log w (L,), the positive's entries as its hits mode says."""
+
+    log_q: Floats
+    log_w: Floats
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Draw m negatives i.i.d. from `sampler`, weigh them by `weighting`; `hits` says what drawing y itself does.
+
+    - "exclude": draw from q_y'/(1 - q_y), y' != y; weights that divide by q divide by this conditional q;
+    - "mask": draw from q and give a hit weight 0;
+    - "keep": a hit counts with its own weight w_yy.
+
+    *Raises* ValueError for m < 1 or an unknown mode.
+    """
+
+    sampler: Sampler
+    weighting: Weighting
+    m: int
+    hits: Hits
+
+    def __init__(self, sampler: Sampler, weighting: Weighting, *, m: int, hits: Hits) -> None:
+        if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
+            raise ValueError(f"m, the number of negatives, must be a whole number >= 1, got {m!r}")
+        if hits not in HITS:
+            raise ValueError(f"hits must be 'exclude', 'mask' or 'keep', got {hits!r}")
+        for name, value in (("sampler", sampler), ("weighting", weighting), ("m", int(m)), ("hits", hits)):
+            object.__setattr__(self, name, value)
+
+    def plan(self, problem: Problem) -> Plan:
+        """log q and log w at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""
+        y = problem.positive
+        unconditional = self.sampler.log_law(problem)
+        log_q = unconditional
+        if self.hits == "exclude":
+            log_q = np.array(unconditional)
+            log_q[y] = -np.inf
+            if problem.prior.n_labels == 1:
+                raise ValueError("hits='exclude' needs at least two labels, got one: the positive")
+            rest = logsumexp(log_q)
+            if rest == -np.inf:
+                raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {y} q = 1")
+            log_q -= rest
+        log_w = self.weighting.log_weight(Draws(log_q, unconditional, self.m, problem.prior, y))
+        if self.hits == "mask":
+            log_w = np.array(log_w)
+            log_w[y] = -np.inf
+        return Plan(log_q, log_w)
+
+    def __str__(self) -> str:
+        return f"{self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}"

@@ -1,0 +1,146 @@
+"""Weights w_yy' on sampled negatives (Rawat et al. 2021, Table 1, Eqs. 15 and 16).
+
+A weighting sees the law of the draws (`log_q`, the conditional law when hits are excluded) and the sampler's
+unconditional law (`log_q_unconditional`); which of them it divides by is part of its definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import sympy as sp
+
+from implicitloss import margins
+from implicitloss import symbols as s
+from implicitloss.labels import Floats, LabelPrior
+
+Law = Callable[[sp.Expr], sp.Expr]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a weighting may look at: the laws (L,), m, the prior and the positive."""
+
+    log_q: Floats
+    log_q_unconditional: Floats
+    m: int
+    prior: LabelPrior
+    positive: int
+
+
+class Weighting(Protocol):
+    """A rule for w_yy'."""
+
+    @property
+    def is_eta_over_m(self) -> bool:
+        """Whether w = η/m with η free of m, which Theorem 3 needs."""
+        ...
+
+    def log_weight(self, draws: Draws) -> Floats:
+        """log w_yy' for each y', (L,); -inf for a label that is never drawn."""
+        ...
+
+    def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
+        """w_yy' in symbols, at the label `yp`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """w_yy' = 1/m.  *Source:* Rawat et al. 2021, Table 1."""
+
+    is_eta_over_m = True
+
+    def log_weight(self, draws: Draws) -> Floats:
+        return np.full(draws.prior.n_labels, -np.log(draws.m))
+
+    def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
+        return 1 / s.m
+
+
+@dataclass(frozen=True)
+class Unit:
+    """w_yy' = 1, as word2vec and in-batch softmax weigh; not of Theorem 3's form η/m."""
+
+    is_eta_over_m = False
+
+    def log_weight(self, draws: Draws) -> Floats:
+        return np.zeros(draws.prior.n_labels)
+
+    def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
+        return sp.Integer(1)
+
+
+@dataclass(frozen=True)
+class Relative:
+    """w_yy' = q_y / q_y', with the *unconditional* q and no 1/m; not of Theorem 3's form η/m.
+
+    *Raises* ValueError where the sampler never draws the positive (q_y = 0 makes every weight 0).
+    *Source:* Rawat et al. 2021, Table 1; Yi et al. 2019.
+    """
+
+    is_eta_over_m = False
+
+    def log_weight(self, draws: Draws) -> Floats:
+        log_q = draws.log_q_unconditional
+        if log_q[draws.positive] == -np.inf:
+            raise ValueError(
+                f"relative weights q_y/q_y' need a sampler that can draw the positive, but it gives label "
+                f"{draws.positive} q = 0"
+            )
+        return np.where(np.isneginf(log_q), -np.inf, log_q[draws.positive] - log_q)
+
+    def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
+        return q_unconditional(s.y) / q_unconditional(yp)
+
+
+@dataclass(frozen=True)
+class ForMargin:
+    """w_yy' = p_yy' / (m q_y'): the weights whose implicit margin is p.
+
+    *Raises* ValueError, naming the label, where p_yy' > 0 and q_y' = 0: no weight can make up for a negative
+    that is never drawn.  *Source:* Rawat et al. 2021, Proposition 4, Eq. 15.
+    """
+
+    target: margins.Margin
+    is_eta_over_m = True
+
+    def log_weight(self, draws: Draws) -> Floats:
+        log_p = self.target.log_margin(draws.prior, draws.positive)
+        unreachable = np.isneginf(draws.log_q) & ~np.isneginf(log_p)
+        # The positive itself is no negative: where it is never drawn there is nothing to weigh.
+        unreachable[draws.positive] = False
+        if unreachable.any():
+            label = int(np.argmax(unreachable))
+            raise ValueError(
+                f"no weight gives label {label} its margin p = {np.exp(log_p[label]):.3g}, because the sampler "
+                f"draws it with q = 0; use a sampler that covers every label with p > 0"
+            )
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isneginf(draws.log_q), -np.inf, log_p - np.log(draws.m) - draws.log_q)
+
+    def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
+        law = q(yp)
+        return sp.Integer(0) if law == 0 else self.target.margin(yp) / (s.m * law)
+
+
+@dataclass(frozen=True)
+class Importance(ForMargin):
+    """w_yy' = 1/(m q_y'): unbiased for the full sum.  *Source:* Rawat et al. 2021, Table 1."""
+
+    target: margins.Margin = margins.Softmax()
+
+
+@dataclass(frozen=True)
+class Tail(ForMargin):
+    """w_yy' = π_y' / (π_y m q_y'): the logit-adjusted loss by sampling.  *Source:* Rawat et al. 2021, Eq. 16."""
+
+    target: margins.Margin = margins.LogitAdjusted()
+
+
+def examples() -> tuple[Weighting, ...]:
+    """One of each weighting, as the contract tests and the checks use them."""
+    return (Constant(), Unit(), Importance(), Relative(), Tail(), ForMargin(margins.Equalised()))

@@ -1,0 +1,1 @@
+"""Four independent ways to know a number: derive, integrate, exhaust, simulate.  None imports another."""
