@@ -71,9 +71,7 @@ def expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
             f"Theorem 3 is about softmax cross-entropy, not {loss.name}; Lemma 1 gives its mean and variance exactly"
         )
     if not scheme.weighting.is_eta_over_m:
-        raise OutsideTheorem3(
-            f"Theorem 3 needs weights η/m with η free of m; {scheme.weighting} is not of that form"
-        )
+        raise OutsideTheorem3(f"Theorem 3 needs weights η/m with η free of m; {scheme.weighting} is not of that form")
     return _expand(scheme, loss, problem)
 
 
@@ -83,9 +81,7 @@ def _expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
     log_x = np.where(q > 0, plan.log_w + np.log(m) + loss.log_payment(problem.scores, problem.positive), -np.inf)
     log_mean = float(logsumexp(log_x, b=q)) if np.any(log_x > -np.inf) else -np.inf
     log_mu = float(np.logaddexp(0.0, log_mean))
-    spread = (
-        np.exp(log_mean - log_mu) * np.expm1(log_x - log_mean) if log_mean > -np.inf else np.zeros_like(q)
-    )
+    spread = np.exp(log_mean - log_mu) * np.expm1(log_x - log_mean) if log_mean > -np.inf else np.zeros_like(q)
     spread = np.where(q > 0, spread, 0.0)
     v, k3 = float(np.sum(q * spread**2)), float(np.sum(q * spread**3))
     return Expansion(

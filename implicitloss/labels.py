@@ -100,9 +100,7 @@ class LabelPrior:
                 reader = csv.reader(file)
                 header = [cell.strip().lower() for cell in next(reader, [])]
                 if header != ["label", "count"]:
-                    raise ValueError(
-                        f"{path}, line 1: the header must be 'label,count', got {','.join(header)!r:.60}"
-                    )
+                    raise ValueError(f"{path}, line 1: the header must be 'label,count', got {','.join(header)!r:.60}")
                 for row in reader:
                     if not row:
                         continue

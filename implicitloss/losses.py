@@ -181,8 +181,7 @@ class Decoupled:
     def __post_init__(self) -> None:
         if not isinstance(self.binary, BinaryLoss):
             raise ValueError(
-                "Decoupled takes logistic, hinge, squared_hinge or cosine_contrastive(margin), "
-                f"got {self.binary!r}"
+                f"Decoupled takes logistic, hinge, squared_hinge or cosine_contrastive(margin), got {self.binary!r}"
             )
 
     @property

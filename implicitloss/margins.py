@@ -76,7 +76,7 @@ def identity(x: Any) -> Any:
     return x
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equalised:
     """p_yy' = F(π_y'), F increasing and positive; `F` takes arrays and SymPy expressions alike.
 
@@ -84,6 +84,9 @@ class Equalised:
     """
 
     F: Callable[[Any], Any] = identity
+
+    def __repr__(self) -> str:
+        return f"Equalised({getattr(self.F, '__name__', self.F)})"
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         value = np.broadcast_to(np.asarray(self.F(prior.probabilities), dtype=np.float64), (prior.n_labels,))

@@ -29,7 +29,8 @@ lam = sp.Symbol("lambda", positive=True)
 tau = sp.Symbol("tau", positive=True)
 rho = sp.Symbol("rho", real=True)
 scale = sp.Symbol("C", positive=True)
-E = sp.Function(r"\mathbb{E}")
+sampled_loss = sp.Symbol("loss(N)", real=True)
+E = sp.Function("E")
 
 
 def over_labels(summand: sp.Expr, index: sp.Symbol = k) -> sp.Expr:
@@ -43,39 +44,56 @@ def over_negatives(summand: sp.Expr, index: sp.Symbol = yp) -> sp.Expr:
 
 
 def _as_one_sum(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """(summand over k of all sums over labels, what is outside any sum), δ-terms summed out at y."""
+    """(A, B) with expression = Σ_k A + B, where every sum over labels has gone into A."""
     summand, outside = sp.Integer(0), sp.Integer(0)
-    for term in sp.Add.make_args(sp.expand(expression)):
-        sums = [factor for factor in sp.Mul.make_args(term) if isinstance(factor, sp.Sum)]
-        if len(sums) == 1 and len(sums[0].limits) == 1 and sums[0].limits[0][1:] == (1, L):
-            rest = term / sums[0]
-            index = sums[0].limits[0][0]
-            body = sums[0].function.xreplace({index: k})
-            if rest.has(k):
-                outside += term
-                continue
-            delta = sp.KroneckerDelta(k, y)
-            # (1 - δ) g(k) = g(k) - δ g(y): the δ picks the term at y, which is one of 1..L.
-            if body.has(sp.KroneckerDelta):
-                factor = sp.expand(body.coeff(delta) if body.is_Add else sp.cancel(body / (1 - delta)))
-                if body.is_Add or factor.has(sp.KroneckerDelta):
-                    outside += term
-                    continue
-                summand += rest * factor
-                outside -= rest * factor.xreplace({k: y})
-            else:
-                summand += rest * body
-        else:
+    delta = sp.KroneckerDelta(k, y)
+    for term in sp.Add.make_args(sp.expand_mul(expression)):
+        sums = [factor for factor in sp.Mul.make_args(term) if _is_over_labels(factor)]
+        rest = term / sums[0] if len(sums) == 1 else term
+        if len(sums) != 1:
             outside += term
+            continue
+        # A sum inside (a normaliser) has an index of its own, which must stay out of this one's way.
+        body, inner = _without_sums(sums[0].function)
+        body = body.xreplace({sums[0].limits[0][0]: k})
+        # A δ picks the term at y, which is one of 1..L; δ is 0 or 1, so the body is linear in it.
+        without = body.xreplace({delta: sp.Integer(0)})
+        at_y = (body.xreplace({delta: sp.Integer(1)}) - without).xreplace({k: y})
+        summand += rest * without.xreplace(inner)
+        outside += rest * at_y.xreplace(inner)
     return summand, outside
 
 
-def _simplified(expression: sp.Expr) -> sp.Expr:
-    for simplify in (sp.expand, sp.simplify, lambda e: sp.simplify(sp.powsimp(sp.expand_log(e, force=True)))):
-        expression = simplify(expression)
-        if expression == 0:
-            break
-    return expression
+def _is_over_labels(expression: sp.Expr) -> bool:
+    return isinstance(expression, sp.Sum) and len(expression.limits) == 1 and expression.limits[0][1:] == (1, L)
+
+
+def _without_sums(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
+    """The expression with each sum replaced by a symbol, so that SymPy's algebra leaves it alone."""
+    names = {total: sp.Dummy(real=True, nonzero=True) for total in expression.atoms(sp.Sum)}
+    return expression.xreplace(names), {dummy: total for total, dummy in names.items()}
+
+
+def tidy(expression: sp.Expr) -> sp.Expr:
+    """The expression as one fraction in lowest terms, sums untouched, no minus sign in front of a fraction."""
+    plain, sums = _without_sums(sp.sympify(expression))
+    above, below = sp.fraction(sp.powsimp(sp.cancel(sp.powsimp(sp.together(plain)))))
+    if above.could_extract_minus_sign():
+        above, below = -above, -below
+    return sp.powsimp(above / below).xreplace(sums)
+
+
+def _is_zero(expression: sp.Expr) -> bool:
+    if expression == 0:
+        return True
+    plain, _ = _without_sums(expression)
+    attempts = (
+        sp.expand,
+        lambda e: sp.cancel(sp.powsimp(sp.together(sp.expand_power_exp(e)))),
+        sp.simplify,
+        lambda e: sp.simplify(sp.powsimp(sp.expand_log(e, force=True))),
+    )
+    return any(attempt(plain) == 0 for attempt in attempts)
 
 
 def vanishes(difference: sp.Expr) -> bool:
@@ -83,15 +101,14 @@ def vanishes(difference: sp.Expr) -> bool:
 
     False means "not shown", not "different".
     """
-    if _simplified(difference) == 0:
-        return True
-    summand, outside = _as_one_sum(difference)
-    if _simplified(summand) == 0 and _simplified(outside) == 0:
-        return True
-    return False
+    summand, outside = _as_one_sum(sp.sympify(difference))
+    return _is_zero(summand) and _is_zero(outside)
 
 
-class _PaperLatex(LatexPrinter):  # type: ignore[misc]
+class _PaperLatex(LatexPrinter):
+    def _print_Symbol(self, expr: sp.Symbol, style: str = "plain") -> str:
+        return r"\ell(N)" if expr == sampled_loss else str(super()._print_Symbol(expr, style))
+
     def _print_Sum(self, expr: sp.Sum) -> str:
         body, index = _negative_body(expr)
         if body is None:
@@ -102,7 +119,7 @@ class _PaperLatex(LatexPrinter):  # type: ignore[misc]
         return rf"\sum_{{{self._print(index)} \neq y}} {inner}"
 
 
-class _PaperText(StrPrinter):  # type: ignore[misc]
+class _PaperText(StrPrinter):
     def _print_Sum(self, expr: sp.Sum) -> str:
         body, index = _negative_body(expr)
         if body is None:

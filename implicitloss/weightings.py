@@ -7,7 +7,7 @@ unconditional law (`log_q_unconditional`); which of them it divides by is part o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -97,7 +97,7 @@ class Relative:
         return q_unconditional(s.y) / q_unconditional(yp)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ForMargin:
     """w_yy' = p_yy' / (m q_y'): the weights whose implicit margin is p.
 
@@ -126,19 +126,28 @@ class ForMargin:
         law = q(yp)
         return sp.Integer(0) if law == 0 else self.target.margin(yp) / (s.m * law)
 
+    def __repr__(self) -> str:
+        return f"ForMargin({self.target})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Importance(ForMargin):
     """w_yy' = 1/(m q_y'): unbiased for the full sum.  *Source:* Rawat et al. 2021, Table 1."""
 
-    target: margins.Margin = margins.Softmax()
+    target: margins.Margin = field(default=margins.Softmax(), init=False)
+
+    def __repr__(self) -> str:
+        return "Importance()"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tail(ForMargin):
     """w_yy' = π_y' / (π_y m q_y'): the logit-adjusted loss by sampling.  *Source:* Rawat et al. 2021, Eq. 16."""
 
-    target: margins.Margin = margins.LogitAdjusted()
+    target: margins.Margin = field(default=margins.LogitAdjusted(), init=False)
+
+    def __repr__(self) -> str:
+        return "Tail()"
 
 
 def examples() -> tuple[Weighting, ...]:

@@ -93,9 +93,7 @@ def log_transform_about(nodes: Floats, q: Floats, log_excess: Floats, log_ratio:
 
 
 @kernel
-def tilted_integrals(
-    nodes: Floats, log_weights: Floats, log_x: Floats, log_scale: Floats
-) -> Floats:
+def tilted_integrals(nodes: Floats, log_weights: Floats, log_x: Floats, log_scale: Floats) -> Floats:
     """Σ_v exp(log_weights_v + log_scale_k - e^v x_k) for each k, (K,): one gradient entry each."""
     out = np.empty(log_x.size)
     for k in range(log_x.size):

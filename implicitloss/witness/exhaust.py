@@ -34,8 +34,7 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
     size = math.comb(support.size + scheme.m - 1, scheme.m)
     if size > LIMIT:
         raise ValueError(
-            f"{support.size} labels and m = {scheme.m} make {size} draws to enumerate, more than {LIMIT}; "
-            "use integrate"
+            f"{support.size} labels and m = {scheme.m} make {size} draws to enumerate, more than {LIMIT}; use integrate"
         )
     chances, counts = [], np.zeros((size, problem.scores.size))
     for row, drawn in enumerate(combinations_with_replacement(support.tolist(), scheme.m)):

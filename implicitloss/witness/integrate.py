@@ -33,7 +33,7 @@ from implicitloss.kernels.transform import (
     log_transform_about_mean,
     tilted_integrals,
 )
-from implicitloss.labels import Floats
+from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
@@ -52,7 +52,7 @@ class _Draw:
 
     q: Floats
     log_x: Floats
-    labels: Floats
+    labels: Labels
     m: int
 
     @property
@@ -218,3 +218,36 @@ def _decoupled(
     variance = float(draw.m * np.sum(draw.q * (x - mean) ** 2))
     own = 2 * draw.m * np.sqrt(variance / draw.m) * mean * draw.rounding
     return variance, variance * draw.rounding + float(own) + draw.m * (mean * draw.rounding) ** 2
+
+
+def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
+    """E ∂ℓ/∂f (L,) and E ∂²ℓ/∂f∂f' (L, L) of the sampled softmax, q and w held fixed; for scores within ±300.
+
+    With s_k = n_k x_k/(1+S), n_k the times k was drawn, the Hessian is diag(E s) - E s sᵀ, and for k != l
+    E s_k s_l = m(m-1) q_k q_l x_k x_l ∫ t e^{-t(1+x_k+x_l)} φ^{m-2} dt; on the diagonal the same with l = k plus
+    m q_k x_k² ∫ t e^{-t(1+x_k)} φ^{m-1} dt.  Row and column y follow, as only score differences matter.
+    *Raises* ValueError for a loss without a log.  *Source:* derived.
+    """
+    if not loss.has_log:
+        raise ValueError(f"the Hessian is for softmax cross-entropy; {loss.name} is a sum of one-label terms")
+    draw, y, m = _draw(scheme, loss, problem), problem.positive, scheme.m
+    n_labels = problem.scores.size
+    others = draw.labels != y
+    labels, q, x = draw.labels[others], draw.q[others], np.exp(draw.log_x[others])
+    v = _nodes(-max(0.0, draw.log_largest) - LEFT, RIGHT)
+    t, log_phi = np.exp(v), log_transform(v, draw.q, draw.log_x)
+    decay = np.exp(-np.multiply.outer(t, x))
+    once = STEP * np.exp(v - t + (m - 1) * log_phi)
+    share = m * q * x
+    s = share * (once @ decay)
+    outer = np.diag(share * x * ((once * t) @ decay))
+    if m > 1:
+        twice = STEP * np.exp(2 * v - t + (m - 2) * log_phi)
+        outer += (1 - 1 / m) * np.multiply.outer(share, share) * (decay.T @ (twice[:, None] * decay))
+    gradient, hessian = np.zeros(n_labels), np.zeros((n_labels, n_labels))
+    gradient[labels] = s
+    hessian[np.ix_(labels, labels)] = np.diag(s) - outer
+    gradient[y] = -gradient.sum()
+    hessian[y] = -hessian.sum(axis=0)
+    hessian[:, y] = -hessian.sum(axis=1)
+    return gradient, hessian

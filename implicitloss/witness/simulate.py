@@ -117,10 +117,7 @@ def simulate_together(
         seed, size = job
         generator = np.random.Generator(np.random.SFC64(seed))
         labels = draw(generator, size * stream.m).reshape(size, stream.m)
-        return [
-            table.moments(labels, quantity, reference)
-            for table, reference in zip(tables, references, strict=True)
-        ]
+        return [table.moments(labels, quantity, reference) for table, reference in zip(tables, references, strict=True)]
 
     totals: list[_Moments] | None = None
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
@@ -286,6 +283,14 @@ class _Table:
         error = np.sqrt(variance / total.n)
         if quantity != "gradient":
             return Estimate(
-                float(total.mean), float(error), quantity, "simulate", total.n, float(variance), low, high, seed
+                float(total.mean),
+                float(error),
+                quantity,
+                "simulate",
+                total.n,
+                float(variance),
+                low,
+                high,
+                seed,
             )
         return Estimate(total.mean, error, quantity, "simulate", total.n, variance, low, high, seed)

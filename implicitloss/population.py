@@ -1,0 +1,162 @@
+"""What a scheme teaches: the scores that minimise its expected loss at one x, where η(x) = P(y given x) is known.
+
+No training noise, no features: the bias of the scheme alone.  Compare argmax f* with Bayes (argmax η) and with balanced
+Bayes (argmax η/π).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import logsumexp
+
+from implicitloss.implicit import log_expected_weights
+from implicitloss.labels import Floats, LabelPrior, checked_probabilities
+from implicitloss.losses import Decoupled, Loss
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme
+from implicitloss.witness.integrate import gradient_and_hessian, integrate
+
+Of = Literal["implicit", "sampled"]
+
+# Newton has converged when no label's gradient exceeds this share of its η.
+GRADIENT = 1e-12
+ITERATIONS = 200
+
+
+class NoOptimum(ValueError):
+    """The expected loss has no finite minimiser, or Newton's method did not reach it."""
+
+
+def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "implicit") -> Floats:
+    """argmin_f Σ_y η_y ℓ_y(f), (L,): of the implicit loss, or of the true expected sampled loss (`of="sampled"`).
+
+    Softmax: only differences matter, and the result is centred to mean 0.  Decoupled: the minimiser is
+    unique and returned as it is; implicit and sampled coincide (Lemma 1).  Newton's method on a convex
+    function, exact gradients and Hessians; stops at a gradient of 1e-12 η_y.
+
+    `eta` (L,): P(y given x) > 0, summing to 1.  *Raises* ValueError for η that is no positive distribution and
+    for a sampler whose law depends on the scores; NoOptimum where there is none.
+    *Source:* derived.
+    """
+    eta = checked_probabilities(eta, "eta")
+    if eta.size != prior.n_labels:
+        raise ValueError(f"eta must cover the prior's {prior.n_labels} labels, got {eta.size}")
+    if eta.min() <= 0:
+        raise ValueError(f"eta must be positive, but label {np.argmin(eta)} has 0: its best score is -infinity")
+    if of not in ("implicit", "sampled"):
+        raise ValueError(f"of must be 'implicit' or 'sampled', got {of!r}")
+    if scheme.sampler.needs_scores:
+        raise ValueError(
+            f"the law of {scheme.sampler} moves with the scores, so its loss has no fixed minimiser; "
+            "use a sampler that does not look at scores"
+        )
+    start = np.log(eta)
+    log_p = np.array([log_expected_weights(scheme, Problem(start, prior, y)) for y in range(prior.n_labels)])
+    if isinstance(loss, Decoupled):
+        return _decoupled(loss, eta, np.exp(log_p))
+    optimum = _newton(_implicit(eta, log_p), start, eta)
+    if of == "sampled":
+        optimum = _newton(_sampled(scheme, loss, eta, prior), optimum, eta)
+    return optimum
+
+
+Objective = Callable[[Floats], tuple[float, Floats, Floats]]
+
+
+def _implicit(eta: Floats, log_p: Floats) -> Objective:
+    """Value, gradient and Hessian of Σ_y η_y log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}), c_y on the diagonal."""
+    base = np.array(log_p)
+    # The 1 and the kept hits c_y both go with e^0.
+    np.fill_diagonal(base, np.logaddexp(0.0, np.diag(log_p)))
+
+    def objective(f: Floats) -> tuple[float, Floats, Floats]:
+        terms = base + f[None, :] - f[:, None]
+        losses = logsumexp(terms, axis=1)
+        shares = np.exp(terms - losses[:, None])
+        column = eta @ shares
+        return float(eta @ losses), column - eta, np.diag(column) - shares.T @ (eta[:, None] * shares)
+
+    return objective
+
+
+def _sampled(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
+    def objective(f: Floats) -> tuple[float, Floats, Floats]:
+        value, gradient, hessian = 0.0, np.zeros_like(f), np.zeros((f.size, f.size))
+        for y in range(f.size):
+            problem = Problem(f, prior, y)
+            value += eta[y] * float(integrate(scheme, loss, problem))
+            g, h = gradient_and_hessian(scheme, loss, problem)
+            gradient += eta[y] * g
+            hessian += eta[y] * h
+        return value, gradient, hessian
+
+    return objective
+
+
+def _newton(objective: Objective, start: Floats, eta: Floats) -> Floats:
+    f = start - start.mean()
+    value, gradient, hessian = objective(f)
+    for _ in range(ITERATIONS):
+        if np.all(np.abs(gradient) <= GRADIENT * eta):
+            return f
+        # A constant added to all scores changes nothing: pin that direction.
+        pinned = hessian + np.mean(np.diag(hessian)) / f.size
+        try:
+            step = -np.linalg.solve(pinned, gradient)
+        except np.linalg.LinAlgError:
+            break
+        step -= step.mean()
+        slope, scale = float(gradient @ step), 1.0
+        while scale > 1e-10:
+            trial = f + scale * step
+            new_value, new_gradient, new_hessian = objective(trial)
+            if new_value <= value + 1e-4 * scale * slope + 1e-14 * abs(value):
+                break
+            scale /= 2
+        if scale <= 1e-10 or float(np.abs(scale * step).max()) < 1e-14:
+            break
+        f, value, gradient, hessian = trial, new_value, new_gradient, new_hessian
+    if np.all(np.abs(gradient) <= 1e3 * GRADIENT * eta):
+        return f
+    worst = float(np.max(np.abs(gradient) / eta))
+    raise NoOptimum(f"no finite optimum was reached: the gradient is still {worst:.2g} of η after {ITERATIONS} steps")
+
+
+def _decoupled(loss: Decoupled, eta: Floats, p: Floats) -> Floats:
+    """Label by label: minimise η_j φ(f) + B_j ϕ(-f), B_j = Σ_{y != j} η_y p_yj + η_j c_j, by bisecting the slope."""
+    against = eta @ p
+    low, high = np.full(eta.size, -1e3), np.full(eta.size, 1e3)
+    for _ in range(100):
+        middle = (low + high) / 2
+        rising = eta * loss.binary.positive_slope(middle) + against * loss.binary.slope(middle) > 0
+        low, high = np.where(rising, low, middle), np.where(rising, middle, high)
+    if np.any(np.abs(middle) > 999):
+        raise NoOptimum(f"label {np.argmax(np.abs(middle))} has no finite optimum: nothing holds its score")
+    return middle
+
+
+def separable_optimum(eta: ArrayLike, a: ArrayLike, b: ArrayLike) -> Floats:
+    """The softmax optimum for margins p_yy' = a_y b_y' with a_y b_y <= 1, centred, (L,), by a search in one number.
+
+    With c_j = a_j b_j each g_j = e^{f_j} is the positive root of λ b_j (1-c_j) g² + λ c_j g - η_j a_j = 0 and λ
+    makes Σ b_j g_j = 1.  An independent way to what `population_optimum` minimises.  *Source:* derived.
+    """
+    eta, a, b = (np.asarray(values, dtype=np.float64) for values in (eta, a, b))
+    c = a * b
+    if np.any(c > 1 + 1e-12):
+        raise ValueError(f"separable margins need a_y b_y <= 1, but label {np.argmax(c)} has {c.max():.6g}")
+    rest = np.maximum(1 - c, 0.0)
+
+    def roots(log_rate: float) -> Floats:
+        rate = np.exp(log_rate)
+        # 2 k / (l + √(l² + 4 s k)): the positive root, also where the square term vanishes.
+        return 2 * eta * a / (rate * c + np.sqrt((rate * c) ** 2 + 4 * rate * b * rest * eta * a))
+
+    log_rate = brentq(lambda x: np.log(np.sum(b * roots(x))), -300, 300, xtol=1e-14, rtol=1e-15)
+    f = np.log(roots(log_rate))
+    return f - f.mean()

@@ -1,0 +1,234 @@
+"""Symbolic derivation of the implicit loss, line by line from the sampled loss, each line checked by SymPy.
+
+L, m and the labels stay symbols: what is shown holds for every number of labels and draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import sympy as sp
+from sympy import stats
+
+from implicitloss import margins
+from implicitloss import symbols as s
+from implicitloss.losses import Loss
+from implicitloss.scheme import Scheme
+
+Relation = Literal["=", "<="]
+
+
+@dataclass(frozen=True)
+class Step:
+    """`left relation right`, why, and whether SymPy could check it (`checked`)."""
+
+    left: sp.Expr
+    relation: Relation
+    right: sp.Expr
+    reason: str
+    checked: bool
+
+    def __str__(self) -> str:
+        mark = "checked" if self.checked else "NOT CHECKED"
+        return f"{s.text(self.left)} {self.relation} {s.text(self.right)}    [{self.reason}; {mark}]"
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """What a scheme optimises: `margin` p_yy' and `implicit_loss` in SymPy, `steps`, and its `named` relative.
+
+    `named` is the published loss with exactly these margins, e.g. "equalised loss (Tan et al. 2020)", or None.
+    `kept` is c_y, the expected weight of kept hits, by which softmax margins have been divided (1 + c_y); 0 when
+    hits are excluded or masked.
+    """
+
+    margin: sp.Expr
+    implicit_loss: sp.Expr
+    steps: tuple[Step, ...]
+    named: str | None
+    kept: sp.Expr
+
+    @property
+    def checked(self) -> bool:
+        """Whether SymPy checked every step."""
+        return all(step.checked for step in self.steps)
+
+    def latex(self) -> str:
+        """The derivation as a LaTeX align* block, in the paper's notation."""
+        lines, previous = [], None
+        for step in self.steps:
+            left = "" if step.left == previous else s.latex(step.left)
+            sign = {"=": "=", "<=": r"\leq"}[step.relation]
+            lines.append(rf"{left} &{sign} {s.latex(step.right)} && \text{{({_latex_text(step.reason)})}}")
+            previous = step.left
+        return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+
+    def __str__(self) -> str:
+        name = f" — {self.named}" if self.named else ""
+        return f"p_yy' = {s.text(self.margin)}{name}"
+
+
+def _latex_text(reason: str) -> str:
+    for plain, tex in (("π", r"$\pi$"), ("η", r"$\eta$"), ("_", r"\_"), ("Σ", r"$\sum$"), ("≠", r"$\neq$")):
+        reason = reason.replace(plain, tex)
+    return reason
+
+
+def derive(scheme: Scheme, loss: Loss) -> Derivation:
+    """Derive the implicit margins and the implicit loss of `scheme` under `loss`, for every L and m.
+
+    *Raises* ValueError where the weights are undefined (relative weights for a sampler with q_y = 0).
+    *Source:* Rawat et al. 2021, Lemmas 1 and 2; kept hits: derived.
+    """
+    law, at_positive = _laws(scheme)
+    weight = _weight(scheme, law)
+    pay = loss.payment
+    w, q = sp.Function("w"), sp.Function("q")
+    sampled = s.sampled_loss
+    total = sp.Symbol("S", nonnegative=True)
+    phi = loss.positive_term()
+    steps: list[Step] = []
+
+    def step(left: sp.Expr, relation: Relation, right: sp.Expr, reason: str, checked: bool) -> None:
+        steps.append(Step(left, relation, right, reason, bool(checked)))
+
+    drawn = sp.Sum(w(s.y, s.N[s.i]) * pay(s.N[s.i]), (s.i, 1, s.m))
+    step(sampled, "=", phi + loss.outer(drawn), "definition of the sampled loss", _is_sampled_loss(loss))
+    if loss.has_log:
+        # Jensen: log(1 + S) is concave for S >= 0.
+        curvature = sp.diff(loss.outer(total), total, 2)
+        step(
+            s.E(sampled),
+            "<=",
+            phi + loss.outer(s.E(drawn)),
+            "Jensen: log(1 + S) is concave",
+            curvature.is_negative,
+        )
+        relation: Relation = "<="
+    else:
+        linear = sp.diff(loss.outer(total), total, 2) == 0
+        step(s.E(sampled), "=", phi + loss.outer(s.E(drawn)), "expectation is linear", linear)
+        relation = "="
+    one = s.E(w(s.y, s.N[1]) * pay(s.N[1]))
+    each = sp.Sum(one, (s.i, 1, s.m))
+    step(s.E(drawn), "=", s.m * one, "the m draws are alike", s.vanishes(each.doit() - s.m * one))
+    mean = s.m * s.over_labels(q(s.k) * w(s.y, s.k) * pay(s.k))
+    by_law = s.E(drawn)
+    step(by_law, "=", mean, "definition of expectation under q", _is_expectation())
+
+    # What Σ_{y'} leaves after the hits: c_y for the positive itself, p_yy' for each negative.
+    margin = s.tidy(s.m * weight(s.yp) * law(s.yp))
+    kept = sp.Integer(0)
+    if scheme.hits == "keep" and at_positive != 0:
+        kept = s.tidy(s.m * weight(s.y) * at_positive)
+    hit_pays = pay(s.y)
+    p, c = sp.Function("p"), sp.Symbol("c_y", nonnegative=True)
+    split = c * hit_pays + s.over_negatives(p(s.y, s.yp) * pay(s.yp))
+    as_p = mean.replace(q, lambda label: p(s.y, label) / (s.m * w(s.y, label)))
+    apart = s.vanishes(as_p - split.subs(c, p(s.y, s.y)))
+    step(mean, "=", split, f"p = m w q, and {_hits_reason(scheme, at_positive)}", apart)
+    step(
+        p(s.y, s.yp),
+        "=",
+        margin,
+        f"the law and weights of this scheme{_conditional_reason(scheme, at_positive)}",
+        s.vanishes(margin - s.m * weight(s.yp) * law(s.yp)),
+    )
+    if kept != 0:
+        step(c, "=", kept, "expected weight of a kept hit", s.vanishes(kept - s.m * weight(s.y) * at_positive))
+
+    negatives = s.over_negatives(margin * pay(s.yp))
+    implicit = phi + loss.outer(kept * hit_pays + negatives)
+    if loss.has_log and kept != 0:
+        effective = s.tidy(margin / (1 + kept))
+        rest = s.over_negatives(effective * pay(s.yp))
+        shown = sp.log(1 + kept) + loss.outer(rest)
+        # The logarithms agree when (1 + c)(1 + Σ e) = 1 + c + Σ, term by term (1 + c) e = p.
+        same = s.vanishes((1 + kept) * effective - margin)
+        step(implicit, "=", shown, "log(1 + c + Σ) = log(1 + c) + log(1 + Σ/(1 + c))", same)
+        implicit, margin = shown, effective
+    step(s.E(sampled), relation, implicit, "the implicit loss", all(previous.checked for previous in steps))
+    return Derivation(margin, implicit, tuple(steps), named(margin, loss), kept)
+
+
+def _is_sampled_loss(loss: Loss) -> bool:
+    """The one thing to check about a definition: with every label drawn once at weight 1 it is the full loss."""
+    ones = sp.Sum(loss.payment(s.k), (s.k, 1, s.L))
+    full = loss.positive_term() + loss.outer(ones)
+    if not loss.has_log:
+        return s.vanishes(full - loss.positive_term() - ones)
+    return s.vanishes(sp.exp(full) - 1 - ones)
+
+
+@cache
+def _is_expectation() -> bool:
+    """SymPy's own expectation of a function of a label under a symbolic law of three labels is Σ q g."""
+    law = sp.symbols("q1:4", positive=True)
+    value = sp.Function("g")
+    label = stats.FiniteRV("label", dict(enumerate(law, start=1)), check=False)
+    return bool(sp.expand(stats.E(value(label)) - sum(q * value(at) for at, q in enumerate(law, 1))) == 0)
+
+
+def _laws(scheme: Scheme) -> tuple[Callable[[sp.Expr], sp.Expr], sp.Expr]:
+    """(law of a negative under the hits mode, law of the positive under it)."""
+    unconditional = scheme.sampler.law
+    at_positive = unconditional(s.y)
+    if scheme.hits == "exclude":
+        rest = 1 - at_positive
+        return (lambda yp: unconditional(yp) / rest), sp.Integer(0)
+    return unconditional, at_positive
+
+
+def _weight(scheme: Scheme, law: Callable[[sp.Expr], sp.Expr]) -> Callable[[sp.Expr], sp.Expr]:
+    unconditional = scheme.sampler.law
+    if scheme.weighting.weight(law, unconditional, s.yp) == 0:
+        raise ValueError(
+            f"{scheme.weighting} are undefined for {scheme.sampler}: it never draws the positive, so q_y = 0"
+        )
+    return lambda yp: scheme.weighting.weight(law, unconditional, yp)
+
+
+def _hits_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
+    if at_positive == 0:
+        return "the positive is never drawn: c_y = 0"
+    return {
+        "mask": "a hit has weight 0: c_y = 0",
+        "exclude": "the positive is never drawn: c_y = 0",
+        "keep": "a hit counts c_y = m w_yy q_y",
+    }[scheme.hits]
+
+
+def _conditional_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
+    return ", q conditional on y' ≠ y" if scheme.hits == "exclude" and at_positive != 0 else ""
+
+
+def published(loss: Loss) -> tuple[tuple[sp.Expr, str], ...]:
+    """Margins that the literature names: (p_yy', name)."""
+    full = "softmax cross-entropy" if loss.has_log else f"full {loss.name} loss"
+    return (
+        (margins.Softmax().margin(s.yp), full),
+        (margins.LogitAdjusted().margin(s.yp), "logit-adjusted loss (Menon et al. 2021)"),
+        (margins.BalancedSoftmax().margin(s.yp), "balanced softmax (Ren et al. 2020)"),
+        (margins.Equalised().margin(s.yp), "equalised loss (Tan et al. 2020)"),
+    )
+
+
+def named(margin: sp.Expr, loss: Loss) -> str | None:
+    """The published loss that has exactly this margin, or None.
+
+    Powers of the logit-adjusted and the equalised margin belong to their families.
+    """
+    for expression, name in published(loss):
+        if s.vanishes(margin - expression):
+            return name
+    ratio, own = sp.Wild("a", exclude=[s.y, s.yp]), sp.Wild("b", exclude=[s.y, s.yp])
+    match = margin.match(s.pi[s.yp] ** ratio * s.pi[s.y] ** own)
+    if match and match[ratio].is_positive:
+        if match[ratio] == -match[own]:
+            return f"logit-adjusted loss, τ = {match[ratio]} (Menon et al. 2021)"
+        if match[own] == 0:
+            return f"equalised loss, F(π) = π**{match[ratio]} (Tan et al. 2020)"
+    return None
