@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import Loss
+from implicitloss.margins import Margin
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 
@@ -86,3 +87,32 @@ def rounding(n_terms: int, log_size: float = 0.0) -> float:
     """
     relevant = min(abs(log_size), 745.0) if np.isfinite(log_size) else 0.0
     return float(np.finfo(np.float64).eps * (32 + 128 + n_terms / 128 + relevant))
+
+
+def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
+    """V ℓ(N) of a sampled decoupled loss by Lemma 1's formula: Σ w_yy' p_yy' ϕ² - (Σ p_yy' ϕ)²/m, kept hits included.
+
+    A difference, so its error is relative to its first term; `integrate` has the variance without cancellation.
+    *Raises* ValueError for softmax, which has no such formula.  *Source:* Rawat et al. 2021, Eq. 10.
+    """
+    if loss.has_log:
+        raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
+    plan, payment = scheme.plan(problem), loss.log_payment(problem.scores, problem.positive)
+    p = log_expected_weights(scheme, problem)
+    first = float(np.sum(np.exp(plan.log_w + p + 2 * payment)))
+    value = first - float(np.sum(np.exp(p + payment))) ** 2 / scheme.m
+    return Estimate(value, 4 * rounding(p.size) * first, "variance", "closed form")
+
+
+def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
+    """The loss with target margins p itself, all labels summed: φ + outer(Σ_{y' != y} p_yy' payment(y')).
+
+    *Source:* Rawat et al. 2021, Eq. 6 (softmax), Eq. 5 with weights (decoupled).
+    """
+    y = problem.positive
+    terms = target.log_margin(problem.prior, y) + loss.log_payment(problem.scores, y)
+    terms[y] = -np.inf
+    log_total = logsumexp(terms)
+    value = float(np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total))
+    value += loss.positive_pays(float(problem.scores[y]))
+    return Estimate(value, rounding(terms.size, log_total) * abs(value), "margin loss", "closed form")

@@ -121,10 +121,8 @@ class Adaptive:
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         log_prior = _log_of_positive(prior, positive, "adaptive")
-        if self.form == "log":
-            value = self.scale * np.exp(-log_prior / 4)
-        else:
-            value = np.log(self.scale) - log_prior / 4
+        log_form, printed = self.scale * np.exp(-log_prior / 4), np.log(self.scale) - log_prior / 4
+        value = log_form if self.form == "log" else printed
         return np.full(prior.n_labels, value)
 
     def margin(self, yp: sp.Expr) -> sp.Expr:

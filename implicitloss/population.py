@@ -115,7 +115,7 @@ def _newton(objective: Objective, start: Floats, eta: Floats) -> Floats:
         while scale > 1e-10:
             trial = f + scale * step
             new_value, new_gradient, new_hessian = objective(trial)
-            if new_value <= value + 1e-4 * scale * slope + 1e-14 * abs(value):
+            if np.isfinite(new_value) and new_value <= value + 1e-4 * scale * slope + 1e-14 * abs(value):
                 break
             scale /= 2
         if scale <= 1e-10 or float(np.abs(scale * step).max()) < 1e-14:

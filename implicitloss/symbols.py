@@ -64,6 +64,24 @@ def _as_one_sum(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     return summand, outside
 
 
+def constants_out(expression: sp.Expr) -> sp.Expr:
+    """Σ c g(k) as c Σ g(k), Σ (g + h) as Σ g + Σ h and Σ 1 as L: so powers and products of sums can be compared."""
+    inside = {inner for total in expression.atoms(sp.Sum) for inner in total.function.atoms(sp.Sum)}
+    factored = {}
+    for total in expression.atoms(sp.Sum) - inside:
+        if not _is_over_labels(total):
+            continue
+        index = total.limits[0][0]
+        body, inner = _without_sums(total.function)
+        terms = [body] if body.has(sp.KroneckerDelta) else sp.Add.make_args(sp.expand(body))
+        parts = []
+        for term in terms:
+            constant, rest = sp.factor_terms(term).as_independent(index, as_Add=False)
+            parts.append(constant * (sp.Sum(rest, *total.limits) if rest.has(index) else L * rest))
+        factored[total] = sp.Add(*parts).xreplace(inner)
+    return expression.xreplace(factored)
+
+
 def _is_over_labels(expression: sp.Expr) -> bool:
     return isinstance(expression, sp.Sum) and len(expression.limits) == 1 and expression.limits[0][1:] == (1, L)
 
@@ -101,7 +119,7 @@ def vanishes(difference: sp.Expr) -> bool:
 
     False means "not shown", not "different".
     """
-    summand, outside = _as_one_sum(sp.sympify(difference))
+    summand, outside = _as_one_sum(constants_out(sp.sympify(difference)))
     return _is_zero(summand) and _is_zero(outside)
 
 

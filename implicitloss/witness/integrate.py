@@ -119,6 +119,11 @@ def _nodes(low: float, high: float) -> Floats:
     return STEP * np.arange(np.floor(low / STEP), np.ceil(high / STEP) + 1)
 
 
+def _power(exponent: int, log_phi: Floats) -> Floats:
+    """log φ^exponent; φ^0 is 1 also where φ underflows to 0."""
+    return exponent * log_phi if exponent else np.zeros_like(log_phi)
+
+
 def _mean(draw: _Draw) -> float:
     v = _nodes(-max(0.0, draw.log_largest) - LEFT, RIGHT)
     log_m = draw.m * log_transform(v, draw.q, draw.log_x)
@@ -189,7 +194,7 @@ def _gradient(draw: _Draw, problem: Problem) -> tuple[Floats, Floats]:
     if draw.log_largest > -np.inf:
         v = _nodes(-max(0.0, draw.log_largest) - LEFT, RIGHT)
         log_phi = log_transform(v, draw.q, draw.log_x)
-        log_weights = v - np.exp(v) + (draw.m - 1) * log_phi + np.log(STEP)
+        log_weights = v - np.exp(v) + _power(draw.m - 1, log_phi) + np.log(STEP)
         log_scale = np.log(draw.m) + np.log(draw.q) + draw.log_x
         gradient[draw.labels] = tilted_integrals(v, log_weights, draw.log_x, log_scale)
         # A kept hit adds w_yy e^0, whatever the scores.
@@ -237,12 +242,12 @@ def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[
     v = _nodes(-max(0.0, draw.log_largest) - LEFT, RIGHT)
     t, log_phi = np.exp(v), log_transform(v, draw.q, draw.log_x)
     decay = np.exp(-np.multiply.outer(t, x))
-    once = STEP * np.exp(v - t + (m - 1) * log_phi)
+    once = STEP * np.exp(v - t + _power(m - 1, log_phi))
     share = m * q * x
     s = share * (once @ decay)
     outer = np.diag(share * x * ((once * t) @ decay))
     if m > 1:
-        twice = STEP * np.exp(2 * v - t + (m - 2) * log_phi)
+        twice = STEP * np.exp(2 * v - t + _power(m - 2, log_phi))
         outer += (1 - 1 / m) * np.multiply.outer(share, share) * (decay.T @ (twice[:, None] * decay))
     gradient, hessian = np.zeros(n_labels), np.zeros((n_labels, n_labels))
     gradient[labels] = s

@@ -1,0 +1,80 @@
+"""Claims as data: what is said, under which assumptions, who settles it, and which neighbours must fall."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from implicitloss.check import Check, Setting
+from implicitloss.verdict import NearMissVerdict, Verdict, together
+
+# The chance that a whole run refutes any true claim, or supports one that is off by its resolution.
+FAMILY_ERROR = 1e-6
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement and the checks that settle it, each with near misses that it must refute.
+
+    `id` is stable, e.g. "rawat2021.lemma1.mean"; `source` names paper and equation, or says "derived".
+    """
+
+    id: str
+    statement: str
+    source: str
+    checks: tuple[Check, ...]
+    assumptions: tuple[str, ...] = field(default=())
+
+    @property
+    def near_misses(self) -> tuple[str, ...]:
+        """The false neighbours, in the order in which the checks list them."""
+        return tuple(dict.fromkeys(statement for check in self.checks for statement in check.near_misses))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How it is settled."""
+        return tuple(check.method for check in self.checks)
+
+    def on_prior(self) -> Claim | None:
+        """The same claim with the checks that depend on the prior only, or None."""
+        checks = tuple(check for check in self.checks if check.uses_prior)
+        return Claim(self.id, self.statement, self.source, checks, self.assumptions) if checks else None
+
+
+def settle(
+    claims: Sequence[Claim], setting: Setting, progress: Callable[[int, Claim], None] | None = None
+) -> list[Verdict]:
+    """Run every check of every claim and judge.  All stochastic comparisons share `FAMILY_ERROR` equally.
+
+    `progress(i, claim)` is called before the i-th claim.
+    """
+    comparisons = sum(check.comparisons(setting) for claim in claims for check in claim.checks)
+    delta = FAMILY_ERROR / max(comparisons, 1)
+    verdicts = []
+    for i, claim in enumerate(claims):
+        if progress is not None:
+            progress(i, claim)
+        verdicts.append(_settle(claim, setting, delta))
+    return verdicts
+
+
+def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
+    start = time.perf_counter()
+    results = [check.run(setting.child(f"{claim.id}/{i}"), delta) for i, check in enumerate(claim.checks)]
+    misses = []
+    for statement in claim.near_misses:
+        evidence = tuple(result.near_misses[statement] for result in results if statement in result.near_misses)
+        # Every witness that was shown the near miss has to refute it.
+        doubtful = [e.outcome for e in evidence if e.outcome.value != "refuted"]
+        misses.append(NearMissVerdict(statement, together(doubtful or [evidence[0].outcome]), evidence))
+    return Verdict(
+        claim.id,
+        claim.statement,
+        claim.source,
+        claim.assumptions,
+        together(result.evidence.outcome for result in results),
+        tuple(result.evidence for result in results),
+        tuple(misses),
+        time.perf_counter() - start,
+    )

@@ -1,0 +1,188 @@
+"""Lemma 2: the bound for sampled softmax, its gap, when it is an equality, and what kept hits do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import sympy as sp
+from scipy.special import logsumexp
+
+from implicitloss import symbols as s
+from implicitloss import weightings
+from implicitloss.check import Case, Exact, Identity, Sampled
+from implicitloss.claim import Claim
+from implicitloss.estimate import Estimate
+from implicitloss.implicit import implicit_loss, log_expected_weights
+from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.samplers import MinimumVariance, ModelBased, Sampler, Uniform
+from implicitloss.scheme import Hits, Scheme
+from implicitloss.statements.numbers import (
+    EXHAUST,
+    INTEGRATE,
+    CaseList,
+    exhausted,
+    implicit,
+    integrated,
+    lost_m,
+    replace_hits,
+)
+from implicitloss.witness.integrate import integrate
+
+
+def lemma2_bound(id: str, tiny: CaseList, cases: CaseList) -> Claim:
+    """E ℓ(N) <= log(1 + Σ p e^{f_y' - f_y})."""
+    total = sp.Symbol("S", nonnegative=True)
+    curvature = sp.diff(sp.log(1 + total), total, 2)
+
+    def concave(sign: int) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
+        return lambda: [("d²/dS² log(1 + S)", curvature, sign / (1 + total) ** 2)]
+
+    lost = "the bound holds with p = w q, without the factor m"
+    equal = "the bound is always an equality"
+    tight = "the expected loss always exceeds the bound"
+    misses = {lost: ("<=", lost_m), equal: ("=", implicit), tight: (">", implicit)}
+    return Claim(
+        id,
+        "The expected sampled softmax cross-entropy is at most log(1 + Σ_{y'≠y} p_yy' e^{f_y' - f_y}), p = m w q.",
+        "Rawat et al. 2021, Lemma 2, Eq. (11)",
+        (
+            Identity(concave(-1), {"log(1 + S) is convex": concave(1)}, method="SymPy: log(1 + S) is concave"),
+            Exact(EXHAUST, tiny, exhausted, implicit, misses, relation="<="),  # type: ignore[arg-type]
+            Exact(INTEGRATE, cases, integrated, implicit, misses, relation="<="),  # type: ignore[arg-type]
+        ),
+        ("m draws, i.i.d. from q; kept hits add c_y = m w_yy q_y inside the log (derived)",),
+    )
+
+
+def lemma2_gap(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -> Claim:
+    """The gap is positive and equals its integral."""
+
+    def gap(case: Case) -> Estimate:
+        return integrated(case, "gap")
+
+    def zero(case: Case) -> float:
+        return 0.0
+
+    def half_mse(case: Case) -> Estimate:
+        return replace(integrated(case, "mse"), value=float(integrated(case, "mse")) / 2)
+
+    second = "the gap is half the squared error, as its leading term is"
+    return Claim(
+        id,
+        "The Jensen gap of Lemma 2 is positive unless all draws are worth the same, and is "
+        "∫ e^{-t}(M(t) - e^{-tES}) dt/t.",
+        "derived; Rawat et al. 2021 call a closed form elusive",
+        (
+            Exact(
+                f"{INTEGRATE} against {EXHAUST}",
+                tiny,
+                lambda case: exhausted(case, "gap"),
+                gap,
+                {second: half_mse},
+                floor=1e-11,
+            ),
+            Exact(INTEGRATE, cases, gap, zero, {"the gap is zero": ("=", zero), second: ("=", half_mse)}, relation=">"),
+            Sampled(
+                sampled,
+                integrated,
+                lambda case: float(gap(case)),
+                {"the expected loss is the bound": implicit},
+            ),
+        ),
+        ("the cases are not degenerate: w_yy' e^{f_y'} differs between labels that are drawn",),
+    )
+
+
+def lemma2_equality(id: str, cases: CaseList) -> Claim:
+    """q ∝ e^f on the negatives with importance weights: equality."""
+    star, importance = MinimumVariance(), weightings.Importance()
+
+    def worth(sampler: Sampler, weighting: weightings.Weighting) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
+        loss = SoftmaxCrossEntropy()
+        one = weighting.weight(sampler.law, sampler.law, s.yp) * loss.payment(s.yp)
+        same = s.over_negatives(loss.payment(s.k), s.k) / s.m
+        return lambda: [("w_yy' e^{f_y' - f_y}, what one draw adds", one, same)]
+
+    def gap_under(sampler: Sampler, weighting: weightings.Weighting, hits: Hits) -> Callable[[Case], Estimate]:
+        def gap(case: Case) -> Estimate:
+            scheme = Scheme(sampler, weighting, m=case.scheme.m, hits=hits)
+            return integrate(scheme, case.loss, case.problem, "gap")
+
+        return gap
+
+    masked = "equality with q ∝ e^f over all labels, hits masked"
+    constant = "equality with q ∝ e^f on the negatives and constant weights"
+    uniform = "equality with importance weights and uniform negatives"
+    return Claim(
+        id,
+        "With q ∝ e^f on the negatives and importance weights the bound is an equality: every draw adds the same.",
+        "Rawat et al. 2021, after Lemma 2",
+        (
+            Identity(
+                worth(star, importance),
+                {
+                    masked: worth(ModelBased(), importance),
+                    constant: worth(star, weightings.Constant()),
+                    uniform: worth(Uniform(), importance),
+                },
+            ),
+            Exact(
+                "the gap, by integrals",
+                cases,
+                lambda case: 0.0,
+                gap_under(ModelBased(), importance, "exclude"),
+                {
+                    masked: gap_under(ModelBased(), importance, "mask"),
+                    constant: gap_under(ModelBased(), weightings.Constant(), "exclude"),
+                    uniform: gap_under(Uniform(), importance, "exclude"),
+                },
+                floor=1e-18,
+            ),
+        ),
+        ("the positive is never drawn",),
+    )
+
+
+def hits(id: str, cases: CaseList) -> Claim:
+    """Kept hits divide the softmax margins by 1 + c_y."""
+
+    def effective(case: Case) -> Estimate:
+        """log(1 + c) + log(1 + Σ p/(1+c) e^{f_y' - f_y})."""
+        y = case.problem.positive
+        p = log_expected_weights(case.scheme, case.problem)
+        kept = float(np.logaddexp(0.0, p[y]))
+        terms = p - kept + case.loss.log_payment(case.problem.scores, y)
+        terms[y] = -np.inf
+        value = kept + float(np.logaddexp(0.0, logsumexp(terms)))
+        return Estimate(value, 1e-13 * value, "implicit loss", "closed form")
+
+    def undivided(case: Case) -> float:
+        y = case.problem.positive
+        p = log_expected_weights(case.scheme, case.problem)
+        terms = p + case.loss.log_payment(case.problem.scores, y)
+        terms[y] = -np.inf
+        return float(np.logaddexp(0.0, p[y]) + np.logaddexp(0.0, logsumexp(terms)))
+
+    return Claim(
+        id,
+        "Where hits are kept the bound is log(1 + c_y) + log(1 + Σ p_yy'/(1 + c_y) e^{f_y' - f_y}), c_y = m w_yy q_y.",
+        "derived; Rawat et al. 2021, Remark 1, leave hits to their appendix",
+        (
+            Exact(
+                "closed forms",
+                cases,
+                implicit,
+                effective,
+                {
+                    "the margins are not divided by 1 + c_y": undivided,
+                    "hits do not count": lambda case: float(
+                        implicit_loss(replace_hits(case.scheme, "mask"), case.loss, case.problem)
+                    ),
+                },
+                resolution=1e-9,
+            ),
+        ),
+        ("hits are kept",),
+    )

@@ -1,0 +1,138 @@
+"""Numbers that claims ask of a case, and how far off counts as wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from implicitloss import margins, weightings
+from implicitloss.check import Case, Setting
+from implicitloss.estimate import Estimate, Quantity
+from implicitloss.implicit import implicit_loss
+from implicitloss.scheme import Hits, Scheme
+from implicitloss.witness.exhaust import exhaust
+from implicitloss.witness.integrate import integrate
+
+CaseList = Callable[[Setting], Sequence[Case]]
+
+EXHAUST = "enumeration of every draw"
+INTEGRATE = "one-dimensional integrals"
+ONE_DRAW = "moments of one draw"
+
+# A simulation must be able to see weights that are off by this much.
+WEIGHT_ERROR = 0.05
+# ... and second moments that are off by this much.
+MOMENT_ERROR = 0.2
+
+
+# --- numbers that several claims ask of a case --------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _integrated(case: Case, quantity: Quantity) -> Estimate:
+    return integrate(case.scheme, case.loss, case.problem, quantity)
+
+
+def integrated(case: Case, quantity: Quantity = "mean") -> Estimate:
+    """The exact `quantity` of a case; computed once."""
+    return _integrated(case, quantity)
+
+
+def exhausted(case: Case, quantity: Quantity = "mean") -> Estimate:
+    """The same by enumeration."""
+    return exhaust(case.scheme, case.loss, case.problem, quantity)
+
+
+def implicit(case: Case) -> Estimate:
+    """The implicit loss of a case."""
+    return implicit_loss(case.scheme, case.loss, case.problem)
+
+
+def on_positive(case: Case) -> float:
+    """φ(f_y)."""
+    return case.loss.positive_pays(float(case.problem.scores[case.problem.positive]))
+
+
+def scaled(case: Case, factor: float) -> Estimate:
+    """The implicit loss with all weights `factor` times as large: a lost m, weights a little off."""
+    exact = implicit(case)
+    inner = float(exact) - on_positive(case)
+    if case.loss.has_log:
+        # log(1 + factor (e^b - 1)), also where e^b overflows
+        log_total = np.log(np.expm1(inner)) if inner < 700 else inner
+        inner = float(np.logaddexp(0.0, np.log(factor) + log_total))
+    else:
+        inner *= factor
+    return Estimate(on_positive(case) + inner, exact.error, "implicit loss", "closed form")
+
+
+def total(case: Case) -> float:
+    """Σ p_yy' payment: the implicit loss without its outer function and the positive's term."""
+    inner = float(implicit(case)) - on_positive(case)
+    return float(np.expm1(inner)) if case.loss.has_log else inner
+
+
+def can_be_simulated(case: Case, quantity: Quantity) -> bool:
+    """Whether a second moment is within reach of a simulation: its terms' range is at most 300 times the moment.
+
+    Beyond that rare huge terms decide, and millions of runs may see none of them; such cases are left to the exact
+    witnesses.
+    """
+    moment, (low, high) = float(integrated(case, quantity)), loss_range(case)
+    centre = float(implicit(case))
+    span = (high - low) ** 2 / 2 if quantity == "variance" else max(high - centre, centre - low) ** 2
+    return moment > 1e-12 * centre**2 and span <= 300 * moment
+
+
+def loss_range(case: Case) -> tuple[float, float]:
+    """Between which limits the sampled loss lies."""
+    plan = case.scheme.plan(case.problem)
+    x = np.exp(plan.log_w + case.loss.log_payment(case.problem.scores, case.problem.positive))
+    x = case.scheme.m * x[~np.isneginf(plan.log_q)]
+    low, high = (float(np.log1p(end) if case.loss.has_log else end) for end in (x.min(), x.max()))
+    return low + on_positive(case), high + on_positive(case)
+
+
+def lost_m(case: Case) -> Estimate:
+    """p = w q, without the factor m."""
+    return scaled(case, 1 / case.scheme.m)
+
+
+def weights_off(case: Case) -> Estimate:
+    """All weights `WEIGHT_ERROR` too large."""
+    return scaled(case, 1 + WEIGHT_ERROR)
+
+
+def sum_resolution(case: Case) -> float:
+    """What weights that are off by `WEIGHT_ERROR` do to a decoupled loss."""
+    return float(abs(float(weights_off(case)) - float(implicit(case))))
+
+
+def hits_kept(case: Case) -> Estimate:
+    """The implicit loss as if hits counted: the sum without its y' != y."""
+    return implicit_loss(replace_hits(case.scheme, "keep"), case.loss, case.problem)
+
+
+def replace_hits(scheme: Scheme, hits: Hits) -> Scheme:
+    """The same scheme with another mode for hits."""
+    return Scheme(scheme.sampler, scheme.weighting, m=scheme.m, hits=hits)
+
+
+def reweighted(scheme: Scheme, weighting: weightings.Weighting) -> Scheme:
+    """The same draws with other weights."""
+    return Scheme(scheme.sampler, weighting, m=scheme.m, hits=scheme.hits)
+
+
+def at_m(case: Case, m: int) -> Case:
+    """The same case with another number of negatives."""
+    return replace(case, scheme=Scheme(case.scheme.sampler, case.scheme.weighting, m=m, hits=case.scheme.hits))
+
+
+def target(case: Case) -> margins.Margin:
+    """The target margin of a case whose weights are made for one."""
+    weighting = case.scheme.weighting
+    assert isinstance(weighting, weightings.ForMargin)
+    return weighting.target

@@ -1,0 +1,201 @@
+"""Theorem 3: the squared error about the implicit loss, its rate, its constants, and where it does not apply."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from implicitloss.check import Case, Exact, Sampled
+from implicitloss.claim import Claim
+from implicitloss.estimate import Estimate
+from implicitloss.expansion import expand
+from implicitloss.statements.limits import LADDER, along, exponent, limit, order
+from implicitloss.statements.numbers import (
+    INTEGRATE,
+    MOMENT_ERROR,
+    CaseList,
+    at_m,
+    can_be_simulated,
+    implicit,
+    integrated,
+)
+from implicitloss.witness.integrate import integrate
+
+
+def leading_constant(case: Case) -> Estimate:
+    """v = σ²/μ² of Theorem 3."""
+    value = expand(case.scheme, case.loss, case.problem).v
+    return Estimate(value, value * 1e-11, "v", "closed form")
+
+
+def theorem3_leading(id: str, cases: CaseList) -> Claim:
+    """m E (ℓ - b)² → σ²/μ²."""
+
+    def mse(case: Case) -> Estimate:
+        return integrate(case.scheme, case.loss, case.problem, "mse")
+
+    def without_positive(case: Case) -> Estimate:
+        expansion = expand(case.scheme, case.loss, case.problem)
+        # μ - e^{f_y} for μ, in units of μ
+        share = -np.expm1(float(case.problem.scores[case.problem.positive]) - expansion.log_mu)
+        return Estimate(expansion.v / share**2, 0.0, "v", "claimed")
+
+    def root(case: Case) -> Estimate:
+        return Estimate(float(np.sqrt(float(leading_constant(case)))), 0.0, "v", "claimed")
+
+    return Claim(
+        id,
+        "E (ℓ(N) - ℓ^{q,w})² = σ²/(m μ²) + o(1/m), with weights η/m, μ = e^{f_y} + E η e^{f_y'}, σ² = V η e^{f_y'}.",
+        "Rawat et al. 2021, Theorem 3, Eq. (12)",
+        (
+            Exact(
+                f"order in 1/m, {INTEGRATE}, extrapolated",
+                cases,
+                lambda case: order(along(case, mse), LADDER),
+                exponent(1.0),
+                {"the squared error falls like 1/m²": exponent(2.0), "... like 1/√m": exponent(0.5)},
+                resolution=1e-2,
+            ),
+            Exact(
+                f"constant, {INTEGRATE}, extrapolated",
+                cases,
+                lambda case: limit(along(case, mse), LADDER, 1),
+                leading_constant,
+                {"the constant is σ/μ": root, "μ is E η e^{f_y'}, without e^{f_y}": without_positive},
+                resolution=1e-3,
+            ),
+        ),
+        (
+            "η free of m; σ², μ finite and positive; "
+            "the printed remainder 'converges to 0 in probability' is read as o(1/m)",
+        ),
+    )
+
+
+def theorem3_remainder(id: str, cases: CaseList) -> Claim:
+    """m² (E (ℓ - b)² - v/m) → 11 v²/4 - k3, and the bias's two terms."""
+
+    def rest(case: Case) -> Estimate:
+        exact = integrate(case.scheme, case.loss, case.problem, "mse")
+        leading = float(leading_constant(case)) / case.scheme.m
+        return Estimate(float(exact) - leading, float(exact.error) + 1e-12 * leading, "remainder", "integrate")
+
+    def gap_rest(case: Case) -> Estimate:
+        exact = integrate(case.scheme, case.loss, case.problem, "gap")
+        leading = float(leading_constant(case)) / (2 * case.scheme.m)
+        return Estimate(float(exact) - leading, float(exact.error) + 1e-12 * leading, "remainder", "integrate")
+
+    def second(case: Case, a: float = 11 / 4, b: float = -1.0) -> Estimate:
+        e = expand(case.scheme, case.loss, case.problem)
+        return Estimate(a * e.v**2 + b * e.k3, 1e-9 * (abs(a) * e.v**2 + abs(e.k3)), "constant", "closed form")
+
+    ordered = f"order in 1/m, {INTEGRATE}, extrapolated"
+    constant = f"constant, {INTEGRATE}, extrapolated"
+    return Claim(
+        id,
+        "Squared error v/m + (11v²/4 - k3)/m² + O(1/m³) and bias -v/(2m) + (k3/3 - 3v²/4)/m² + O(1/m³).",
+        "derived; makes the remainder of Rawat et al. 2021, Theorem 3, precise",
+        (
+            Exact(
+                ordered,
+                cases,
+                lambda case: order(along(case, rest), LADDER),
+                exponent(2.0),
+                {"the remainder is of order 1/m^{3/2}": exponent(1.5), "... of order 1/m³": exponent(3.0)},
+                resolution=1e-2,
+            ),
+            Exact(
+                constant,
+                cases,
+                lambda case: limit(along(case, rest), LADDER, 2),
+                second,
+                {
+                    "the constant is 5v²/2 - k3": partial(second, a=2.5),
+                    "the constant is 11v²/4, without the skewness": partial(second, b=0.0),
+                },
+                resolution=1e-2,
+            ),
+            Exact(
+                f"bias: {constant}",
+                cases,
+                lambda case: limit(along(case, gap_rest), LADDER, 2),
+                partial(second, a=3 / 4, b=-1 / 3),
+                {
+                    "the bias's constant is k3/2 - 3v²/4": partial(second, a=3 / 4, b=-1 / 2),
+                    "the bias's constant is k3/3 - v²/2": partial(second, a=1 / 2, b=-1 / 3),
+                },
+                resolution=1e-2,
+            ),
+        ),
+        ("v = σ²/μ², k3 = κ₃/μ³, κ₃ the third central moment; weights η/m with η free of m",),
+    )
+
+
+def theorem3_simulated(id: str, cases: CaseList) -> Claim:
+    """The squared error that is simulated is the one that is integrated."""
+
+    def mse(case: Case) -> Estimate:
+        return integrated(case, "mse")
+
+    return Claim(
+        id,
+        "The simulated squared error about the implicit loss is that of the integrals.",
+        "Rawat et al. 2021, Theorem 3, Eq. (12)",
+        (
+            Sampled(
+                lambda setting: [case for case in cases(setting) if can_be_simulated(case, "mse")],
+                mse,
+                lambda case: MOMENT_ERROR * float(mse(case)),
+                {
+                    "the squared error is twice as large": lambda case: 2 * float(mse(case)),
+                    "the squared error is σ²/μ², without 1/m": lambda case: float(leading_constant(case)),
+                },
+                quantity="mse",
+                reference=lambda case: float(implicit(case)),
+            ),
+        ),
+        ("weights η/m with η free of m",),
+    )
+
+
+def theorem3_outside(id: str, cases: CaseList) -> Claim:
+    """Relative and unit weights: the rate's constant is not σ²/μ²."""
+
+    def mse(case: Case) -> Estimate:
+        return integrate(case.scheme, case.loss, case.problem, "mse")
+
+    def moments(case: Case) -> tuple[float, float]:
+        one = at_m(case, 1)
+        plan = one.scheme.plan(one.problem)
+        log_x = plan.log_w + one.loss.log_payment(one.problem.scores, one.problem.positive)
+        q, x = np.exp(plan.log_q), np.exp(log_x)
+        mean = float(np.sum(q * x))
+        return mean, float(np.sum(q * (x - mean) ** 2))
+
+    def own(case: Case) -> Estimate:
+        mean, variance = moments(case)
+        return Estimate(variance / mean**2, 1e-11 * variance / mean**2, "constant", "closed form")
+
+    def theorem(case: Case) -> Estimate:
+        mean, variance = moments(case)
+        return Estimate(variance / (1 + mean) ** 2, 0.0, "constant", "claimed")
+
+    return Claim(
+        id,
+        "Relative and unit weights fall outside Theorem 3: m E (ℓ - ℓ^{q,w})² tends to V[x]/E[x]², "
+        "x = w e^{f_y' - f_y}, "
+        "and not to σ²/μ², because their sum outgrows e^{f_y}.",
+        "derived; Rawat et al. 2021, Theorem 3 needs w = η/m",
+        (
+            Exact(
+                f"constant, {INTEGRATE}, extrapolated",
+                cases,
+                lambda case: limit(along(case, mse), LADDER, 1),
+                own,
+                {"Theorem 3's constant σ²/μ² with η = w": theorem},
+                resolution=2e-2,
+            ),
+        ),
+        ("the weights do not depend on m",),
+    )

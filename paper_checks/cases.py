@@ -1,0 +1,170 @@
+"""Where the claims are tried: a tiny problem that can be enumerated, and problems on the label prior of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from implicitloss import scorers
+from implicitloss.check import Case, Setting
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.losses import Loss, SoftmaxCrossEntropy, examples
+from implicitloss.margins import Margin, Softmax, targets
+from implicitloss.problem import Problem
+from implicitloss.samplers import (
+    Explicit,
+    LogUniform,
+    MinimumVariance,
+    Mixture,
+    ModelBased,
+    Power,
+    Sampler,
+    Uniform,
+    WithinBatch,
+)
+from implicitloss.scheme import HITS, Hits, Scheme
+from implicitloss.weightings import (
+    Constant,
+    ForMargin,
+    Importance,
+    Relative,
+    Tail,
+    Weighting,
+)
+from implicitloss.weightings import examples as all_weightings
+
+SOFTMAX = SoftmaxCrossEntropy()
+DECOUPLED: tuple[Loss, ...] = tuple(loss for loss in examples() if not loss.has_log)
+ETA_OVER_M = (Constant(), Importance(), Tail(), ForMargin(targets()[3]))
+
+
+@lru_cache
+def tiny_problem() -> Problem:
+    """Four labels with counts 50, 20, 7, 3: every draw of three can be enumerated."""
+    return Problem(np.array([0.3, -0.8, 0.9, -0.2]), LabelPrior.from_counts([50, 20, 7, 3]), 1)
+
+
+@lru_cache
+def problem(prior: LabelPrior, where: str = "bounded", rank: float = 0.5, seed: int = 0) -> Problem:
+    """Scores by the scorer `where` for the positive at the `rank` share of the labels from frequent to rare.
+
+    "bounded" keeps scores within ±0.9, where every margin loss makes every negative pay.
+    """
+    rng = np.random.SeedSequence([seed, 20210512])
+    if where == "bounded":
+        values = 0.9 * np.tanh(scorers.Gaussian().scores(prior, rng))
+    elif where == "aligned":
+        values = scorers.Aligned(strength=0.5).scores(prior, rng)
+    else:
+        values = scorers.examples()[where].scores(prior, rng)
+    at = min(int(rank * prior.n_labels), prior.n_labels - 1)
+    return Problem(values, prior, int(prior.by_frequency[at]))
+
+
+def samplers(n_labels: int, loss: Loss, target: Margin | None = None) -> tuple[Sampler, ...]:
+    """One of each sampler; the minimum-variance one is that of `loss` (and `target`)."""
+    ramp = np.arange(1.0, n_labels + 1)
+    return (
+        Uniform(),
+        WithinBatch(),
+        ModelBased(),
+        Power(),
+        LogUniform(),
+        Mixture(),
+        Explicit(ramp / ramp.sum()),
+        MinimumVariance(target or Softmax(), loss),
+    )
+
+
+def defined(sampler: Sampler, weighting: Weighting) -> bool:
+    """Relative weights q_y/q_y' are undefined where q_y = 0, as the minimum-variance sampler has it."""
+    return not (isinstance(sampler, MinimumVariance) and isinstance(weighting, Relative))
+
+
+def grid(
+    at: Problem,
+    m: int,
+    losses: Sequence[Loss],
+    hits: Sequence[Hits] = HITS,
+    weightings: Sequence[Weighting] = all_weightings(),
+) -> Iterator[Case]:
+    """Every sampler x weighting x loss x mode for hits."""
+    for loss in losses:
+        for sampler in samplers(at.prior.n_labels, loss):
+            for weighting in weightings:
+                if defined(sampler, weighting):
+                    for mode in hits:
+                        yield Case(Scheme(sampler, weighting, m=m, hits=mode), loss, at)
+
+
+def tiny_decoupled(setting: Setting) -> list[Case]:
+    return list(grid(tiny_problem(), 3, DECOUPLED))
+
+
+def tiny_softmax(setting: Setting) -> list[Case]:
+    return list(grid(tiny_problem(), 3, [SOFTMAX]))
+
+
+def decoupled(setting: Setting) -> list[Case]:
+    return list(grid(problem(setting.prior), 16, DECOUPLED))
+
+
+def softmax(setting: Setting) -> list[Case]:
+    """The grid for bounded scores, and each scorer with a frequent, a middling and a rare positive."""
+    cases = list(grid(problem(setting.prior), 16, [SOFTMAX]))
+    for where in scorers.examples():
+        for rank in (0.02, 0.5, 0.98):
+            at = problem(setting.prior, where, rank)
+            for weighting in (Constant(), Importance(), Tail()):
+                for sampler in (Uniform(), WithinBatch()):
+                    cases.append(Case(Scheme(sampler, weighting, m=4, hits="exclude"), SOFTMAX, at, where))
+    return cases
+
+
+def not_degenerate(cases: Callable[[Setting], list[Case]]) -> Callable[[Setting], list[Case]]:
+    """Without the schemes whose draws are all worth the same."""
+
+    def kept(setting: Setting) -> list[Case]:
+        return [case for case in cases(setting) if not is_degenerate(case)]
+
+    return kept
+
+
+def is_degenerate(case: Case) -> bool:
+    """Whether q ∝ e^f meets importance weights with no hit that counts otherwise (equality in Lemma 2)."""
+    model = isinstance(case.scheme.sampler, ModelBased) and case.scheme.hits != "mask"
+    best = isinstance(case.scheme.sampler, MinimumVariance)
+    weighting = case.scheme.weighting
+    # Relative weights of a model-based sampler are Z p_y / (Z p_y'): proportional to e^{-f_y'}, like importance.
+    return (model and isinstance(weighting, (Importance, Relative))) or (best and isinstance(weighting, Importance))
+
+
+def ladder_cases(weightings: Sequence[Weighting] = ETA_OVER_M, m: int = 256) -> Callable[[Setting], list[Case]]:
+    """A few spread-out cases for limits in m: three samplers, hits excluded and masked."""
+
+    def cases(setting: Setting) -> list[Case]:
+        at = problem(setting.prior, "bounded", 0.3)
+        return [
+            Case(Scheme(sampler, weighting, m=m, hits=hits), SOFTMAX, at)
+            for sampler, hits in ((Uniform(), "exclude"), (Power(), "mask"), (Mixture(), "keep"))
+            for weighting in weightings
+        ]
+
+    return cases
+
+
+def coarse(prior: LabelPrior, n_labels: int = 20) -> LabelPrior:
+    """A prior of at most `n_labels` labels picked evenly from frequent to rare: optima need all pairs of labels."""
+    if prior.n_labels <= n_labels:
+        return prior
+    at = np.linspace(0, prior.n_labels - 1, n_labels).round().astype(int)
+    picked = prior.probabilities[prior.by_frequency[at]]
+    return LabelPrior.from_probabilities(picked / picked.sum())
+
+
+def eta(prior: LabelPrior, seed: int = 0) -> Floats:
+    """Class probabilities at some x that know nothing of the prior, (L,)."""
+    rng = np.random.default_rng([seed, 5736])
+    return rng.dirichlet(np.full(prior.n_labels, 3.0))

@@ -1,0 +1,4 @@
+"""Menon, Jayasumana, Rawat, Jain, Veit, Kumar: Long-tail learning via logit adjustment.
+
+ICLR 2021, arXiv 2007.07314.
+"""

@@ -1,0 +1,41 @@
+"""Section 4.2: Proposition 4."""
+
+from __future__ import annotations
+
+from implicitloss.check import Case, Setting
+from implicitloss.losses import Decoupled, logistic
+from implicitloss.margins import Adaptive, Softmax, targets
+from implicitloss.samplers import MinimumVariance
+from implicitloss.scheme import Scheme
+from implicitloss.statements.proposition4 import proposition4
+from implicitloss.weightings import ForMargin
+from paper_checks import cases
+
+TARGETS = (*targets(), Adaptive(form="printed"))
+LOSS = Decoupled(logistic)
+
+
+def _every_pair(setting: Setting) -> list[Case]:
+    at = cases.problem(setting.prior)
+    return [
+        Case(Scheme(sampler, ForMargin(target), m=16, hits=hits), loss, at)
+        for loss in (cases.SOFTMAX, LOSS)
+        for target in TARGETS
+        for sampler in cases.samplers(setting.prior.n_labels, loss, target)
+        for hits in ("exclude", "mask")
+    ]
+
+
+def _decoupled_excluded(setting: Setting) -> list[Case]:
+    return [case for case in _every_pair(setting) if not case.loss.has_log and case.scheme.hits == "exclude"]
+
+
+CLAIMS = (
+    proposition4(
+        "rawat2021.proposition4",
+        [x for x in cases.samplers(4, LOSS) if not isinstance(x, MinimumVariance)] + [MinimumVariance(Softmax())],
+        TARGETS,
+        _every_pair,
+        _decoupled_excluded,
+    ),
+)

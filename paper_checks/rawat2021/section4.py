@@ -1,0 +1,293 @@
+"""Section 4.1: which labels a scheme helps, read off its population optimum f* against log η.
+
+The tilt of a scheme is the slope of f* - log η on log π over the labels: negative toward rare labels, positive toward
+frequent ones.  Three statements of the paper about the implicit loss, and what the true sampled loss says: they agree
+where hits are masked or excluded, and can disagree where hits are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from implicitloss.check import Exact, Setting
+from implicitloss.claim import Claim
+from implicitloss.estimate import Estimate
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.population import Of, population_optimum, separable_optimum
+from implicitloss.samplers import Power, Sampler, Uniform, WithinBatch
+from implicitloss.scheme import Hits, Scheme
+from implicitloss.statements.numbers import INTEGRATE
+from implicitloss.weightings import Constant, Importance, Relative, Tail, Unit, Weighting
+from paper_checks import cases
+
+# Newton stops at a gradient of 1e-12 η; the optimum is then known to about this.
+OPTIMUM = 1e-8
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A scheme at class probabilities η (which know nothing of π): what does it teach?"""
+
+    sampler: Sampler
+    weighting: Weighting
+    m: int
+    hits: Hits
+    prior: LabelPrior
+    eta: Floats
+    of: Of
+
+    def __str__(self) -> str:
+        return (
+            f"{self.of} loss, {self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}, L={self.prior.n_labels}"
+        )
+
+    def __hash__(self) -> int:
+        return hash((str(self), self.eta.tobytes()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lesson) and str(self) == str(other) and np.array_equal(self.eta, other.eta)
+
+
+@cache
+def optimum(lesson: Lesson) -> Floats:
+    """f*, centred."""
+    scheme = Scheme(lesson.sampler, lesson.weighting, m=lesson.m, hits=lesson.hits)
+    return population_optimum(scheme, cases.SOFTMAX, lesson.eta, lesson.prior, lesson.of)
+
+
+def tilt(lesson: Lesson) -> Estimate:
+    """Slope of f* - log η on log π."""
+    x = lesson.prior.log - lesson.prior.log.mean()
+    value = float(x @ (optimum(lesson) - np.log(lesson.eta)) / (x @ x))
+    return Estimate(value, OPTIMUM, "tilt", "Newton's method")
+
+
+def as_scores(f: Floats) -> Estimate:
+    """Centred scores with the error of an optimum."""
+    return Estimate(f - f.mean(), np.full(f.size, OPTIMUM), "optimum", "Newton's method")
+
+
+def lessons(
+    sampler: Sampler,
+    weighting: Weighting,
+    of: Sequence[Of] = ("implicit", "sampled"),
+    hits: Sequence[Hits] = ("mask", "exclude"),
+    draws: Sequence[int] = (1, 4, 32),
+) -> Callable[[Setting], list[Lesson]]:
+    def found(setting: Setting) -> list[Lesson]:
+        prior = cases.coarse(setting.prior)
+        return [
+            Lesson(sampler, weighting, m, mode, prior, cases.eta(prior, seed), which)
+            for which in of
+            for mode in hits
+            for m in draws
+            for seed in (0, 1)
+        ]
+
+    return found
+
+
+def _zero(lesson: Lesson) -> float:
+    return 0.0
+
+
+def _direction(
+    id: str, statement: str, source: str, sampler: Sampler, weighting: Weighting, relation: Literal["<", ">"]
+) -> Claim:
+    other: Literal["<", ">"] = ">" if relation == "<" else "<"
+    toward = {"<": "toward rare labels", ">": "toward frequent labels"}
+    return Claim(
+        id,
+        statement,
+        source,
+        (
+            Exact(
+                f"tilt of the optimum, Newton's method on {INTEGRATE}",
+                lessons(sampler, weighting),
+                tilt,
+                _zero,
+                {
+                    f"it moves the optimum {toward[other]}": (other, _zero),
+                    "it does not move the optimum": ("=", _zero),
+                },
+                relation=relation,
+            ),
+        ),
+        ("η does not depend on π; softmax; implicit and true sampled loss, hits masked and excluded, m = 1, 4, 32",),
+    )
+
+
+def _flat(lesson: Lesson) -> Estimate:
+    """The optimum had all labels been equally frequent."""
+    n = lesson.prior.n_labels
+    return as_scores(optimum(replace(lesson, prior=LabelPrior.from_probabilities(np.full(n, 1 / n)))))
+
+
+def _other_sampler(lesson: Lesson) -> Estimate:
+    return as_scores(optimum(replace(lesson, sampler=WithinBatch())))
+
+
+def _found(lesson: Lesson) -> Estimate:
+    return as_scores(optimum(lesson))
+
+
+def _ce_consistent(lesson: Lesson) -> Estimate:
+    return as_scores(np.log(lesson.eta))
+
+
+def _balanced(lesson: Lesson) -> Estimate:
+    return as_scores(np.log(lesson.eta) - lesson.prior.log)
+
+
+def _by_bound(lesson: Lesson) -> Estimate:
+    """What the implicit loss (the bound) predicts for the same scheme."""
+    return as_scores(optimum(replace(lesson, of="implicit")))
+
+
+def _power_law(lesson: Lesson) -> Estimate:
+    """log η - log q for q ∝ π^{3/4}."""
+    return as_scores(np.log(lesson.eta) - 0.75 * lesson.prior.log)
+
+
+def _separable(lesson: Lesson) -> Estimate:
+    """The same optimum by the quadratic's roots and a search in one number: masked constant weights, p = π_y'."""
+    return as_scores(separable_optimum(lesson.eta, np.ones_like(lesson.eta), lesson.prior.probabilities))
+
+
+def _separable_wrong(lesson: Lesson) -> Estimate:
+    return as_scores(separable_optimum(lesson.eta, lesson.prior.probabilities, np.ones_like(lesson.eta)))
+
+
+def _kept(
+    id: str,
+    statement: str,
+    sampler: Sampler,
+    weighting: Weighting,
+    claimed: Callable[[Lesson], Estimate],
+    misses: dict[str, Callable[[Lesson], Estimate]],
+) -> Claim:
+    return Claim(
+        id,
+        statement,
+        "derived: f* = log η - log(q h) + const for w = h_y'/h_y, hits kept, every m",
+        (
+            Exact(
+                f"the optimum, Newton's method on {INTEGRATE}",
+                lessons(sampler, weighting, of=("sampled",), hits=("keep",), draws=(1, 2, 16)),
+                _found,
+                claimed,
+                misses,
+                resolution=1e-5,
+                floor=1e-5,
+            ),
+        ),
+        ("hits are kept; η does not depend on π",),
+    )
+
+
+CLAIMS = (
+    _direction(
+        "rawat2021.section4.constant",
+        "Within-batch negatives with constant weights move the population optimum toward rare labels.",
+        "Rawat et al. 2021, section 4.1, Eq. (13)",
+        WithinBatch(),
+        Constant(),
+        "<",
+    ),
+    _direction(
+        "rawat2021.section4.relative",
+        "Within-batch negatives with relative weights move the population optimum toward frequent labels.",
+        "Rawat et al. 2021, section 4.1, Eq. (14)",
+        WithinBatch(),
+        Relative(),
+        ">",
+    ),
+    Claim(
+        "rawat2021.section4.uniform",
+        "Uniform negatives with constant weights do neither: their optimum does not depend on π.",
+        "Rawat et al. 2021, section 4.1",
+        (
+            Exact(
+                f"the optimum, Newton's method on {INTEGRATE}",
+                lessons(Uniform(), Constant(), hits=("mask", "exclude", "keep")),
+                _found,
+                _flat,
+                {"within-batch negatives have the same optimum": _other_sampler},
+                resolution=1e-5,
+                floor=1e-5,
+            ),
+        ),
+        ("η does not depend on π",),
+    ),
+    Claim(
+        "rawat2021.section4.equalised-optimum",
+        "The optimum of the implicit loss (13) is the one that the separable margins p_yy' = π_y' have in closed form.",
+        "derived",
+        (
+            Exact(
+                "Newton's method against a search in one number",
+                lessons(WithinBatch(), Constant(), of=("implicit",), hits=("mask",)),
+                _found,
+                _separable,
+                {
+                    "it is that of p_yy' = π_y": _separable_wrong,
+                    "it is log η": _ce_consistent,
+                    "it is log η - log π": _balanced,
+                },
+                resolution=1e-5,
+                floor=1e-5,
+            ),
+        ),
+    ),
+    _kept(
+        "rawat2021.section4.in-batch-unit",
+        "Where hits are kept, in-batch softmax with weights of 1 teaches log η - log π, balanced, at every m.",
+        WithinBatch(),
+        Unit(),
+        _balanced,
+        {"it teaches what the bound says": _by_bound, "it teaches log η": _ce_consistent},
+    ),
+    _kept(
+        "rawat2021.section4.in-batch-relative",
+        "Where hits are kept, relative weights teach log η at every m, although the bound calls them head-biased.",
+        WithinBatch(),
+        Relative(),
+        _ce_consistent,
+        {"it teaches what the bound says": _by_bound, "it teaches log η - log π": _balanced},
+    ),
+    _kept(
+        "rawat2021.section4.power-unit",
+        "Where hits are kept, q ∝ π^{3/4} with weights of 1 teaches log η - ¾ log π at every m.",
+        Power(),
+        Unit(),
+        _power_law,
+        {"it teaches what the bound says": _by_bound, "it teaches log η - log π": _balanced},
+    ),
+    *(
+        Claim(
+            f"rawat2021.section4.small-m-{name}",
+            f"With few negatives {name} weights lean further to rare labels than the loss that they are unbiased for.",
+            "derived; importance and tail weights are consistent as m grows only",
+            (
+                Exact(
+                    f"tilt of the optimum, Newton's method on {INTEGRATE}",
+                    lessons(WithinBatch(), weighting, of=("sampled",), hits=("mask", "exclude"), draws=(1, 4, 16)),
+                    tilt,
+                    lambda lesson, goal=goal: goal,
+                    {
+                        "their optimum is that of the implicit loss at every m": ("=", lambda lesson, goal=goal: goal),
+                        "they lean to frequent labels": (">", lambda lesson, goal=goal: goal),
+                    },
+                    relation="<",
+                ),
+            ),
+            ("η does not depend on π; hits masked or excluded",),
+        )
+        for name, weighting, goal in (("importance", Importance(), 0.0), ("tail", Tail(), -1.0))
+    ),
+)

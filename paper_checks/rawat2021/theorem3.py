@@ -1,0 +1,48 @@
+"""Section 3.1: Theorem 3, its remainder, its reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy as sp
+
+from implicitloss import symbols as s
+from implicitloss.check import Identity
+from implicitloss.claim import Claim
+from implicitloss.statements import theorem3
+from implicitloss.weightings import Constant, Importance, Relative, Unit, Weighting
+from paper_checks import cases
+
+
+def _partition(weighting: Weighting) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
+    """μ = e^{f_y} + Σ_{y' != y} q η e^{f_y'}, η = m w, against Z = Σ_k e^{f_k}."""
+
+    def law(yp: sp.Expr) -> sp.Expr:
+        return s.q[yp]
+
+    eta = s.m * weighting.weight(law, law, s.k)
+    mu = sp.exp(s.f[s.y]) + s.over_negatives(law(s.k) * eta * sp.exp(s.f[s.k]), s.k)
+    return lambda: [(f"μ with {weighting} against Σ_k e^{{f_k}}", mu, s.over_labels(sp.exp(s.f[s.k])))]
+
+
+CLAIMS = (
+    theorem3.theorem3_leading("rawat2021.theorem3.leading", cases.ladder_cases()),
+    theorem3.theorem3_remainder("rawat2021.theorem3.remainder", cases.ladder_cases()),
+    theorem3.theorem3_simulated("rawat2021.theorem3.simulated", cases.ladder_cases(m=16)),
+    Claim(
+        "rawat2021.theorem3.partition",
+        "Under importance weights μ = e^{f_y} + E_q[η e^{f_y'}] is the partition function Σ_k e^{f_k}.",
+        "Rawat et al. 2021, after Theorem 3",
+        (
+            Identity(
+                _partition(Importance()),
+                {
+                    "μ is the partition function under constant weights too": _partition(Constant()),
+                    "... and under weights of 1": _partition(Unit()),
+                },
+            ),
+        ),
+        ("the positive is never drawn, q > 0 on the negatives",),
+    ),
+    theorem3.theorem3_outside("rawat2021.theorem3.outside", cases.ladder_cases((Relative(), Unit()))),
+)

@@ -1,0 +1,119 @@
+"""Seeds from test names, one tiny example that many tests share, and the numeric value of a symbolic expression."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import hypothesis
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy as sp
+
+from implicitloss import LabelPrior, Problem
+from implicitloss import symbols as s
+
+SHIFT = os.environ.get("IMPLICITLOSS_TEST_SEED", "0")
+
+# No deadlines: a slow machine is no wrong number.
+hypothesis.settings.register_profile(
+    "implicitloss", deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("implicitloss")
+
+
+def seed_of(item: pytest.Item) -> int:
+    """The seed of a test: its own name and IMPLICITLOSS_TEST_SEED, nothing else."""
+    name = f"{SHIFT}/{item.path.stem}::{item.name}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Hypothesis draws from the test's seed too."""
+    for item in items:
+        function = getattr(item, "function", None)
+        if getattr(function, "is_hypothesis_test", False):
+            hypothesis.seed(seed_of(item))(function)
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    return seed_of(request.node)
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def prior() -> LabelPrior:
+    """Four labels, the most frequent first: π = 1/2, 1/4, 3/16, 1/16."""
+    return LabelPrior.from_counts([8, 4, 3, 1])
+
+
+@pytest.fixture
+def problem(prior: LabelPrior) -> Problem:
+    """Four labels, the second one positive, scores on both sides of every kink."""
+    return Problem(np.array([0.3, -0.4, 1.25, -1.75]), prior, 1)
+
+
+@pytest.fixture
+def q() -> np.ndarray:
+    """A law over the four labels that has nothing to do with the prior."""
+    return np.array([0.1, 0.2, 0.3, 0.4])
+
+
+ValueOf = Callable[..., float]
+
+
+@pytest.fixture(scope="session")
+def value_of() -> ValueOf:
+    """`value_of(expression, problem, {symbol: number}, q=...)`: labels of `problem` count from 0, symbols from 1.
+
+    It walks the expression and knows nothing but arithmetic, so that it shares no algebra with what it checks.
+    """
+    return _value_of
+
+
+def _value_of(
+    expression: sp.Expr, problem: Problem, at: Mapping[sp.Symbol, int] | None = None, q: Any = None, digits: int = 30
+) -> float:
+    prior = problem.prior
+    tables = {
+        s.pi: prior.probabilities,
+        s.n: prior.probabilities if prior.counts is None else prior.counts,
+        s.f: problem.scores,
+        s.q: np.full(prior.n_labels, np.nan) if q is None else np.asarray(q),
+    }
+    names: dict[Any, Any] = {s.L: mp.mpf(prior.n_labels), s.y: mp.mpf(problem.positive + 1)}
+    names.update({symbol: mp.mpf(value) for symbol, value in (at or {}).items()})
+    with mp.workdps(digits):
+        return float(_walk(sp.sympify(expression), tables, names))
+
+
+def _walk(node: sp.Expr, tables: Mapping[Any, Any], names: Mapping[Any, Any]) -> Any:
+    if isinstance(node, sp.Symbol):
+        return names[node]
+    if isinstance(node, sp.Rational):
+        return mp.mpf(node.p) / node.q
+    if node.is_Number or node is sp.E:
+        return mp.mpf(str(node.evalf(mp.mp.dps)))
+    if isinstance(node, sp.Indexed):
+        (index,) = node.indices
+        return mp.mpf(float(tables[node.base][int(_walk(index, tables, names)) - 1]))
+    if isinstance(node, sp.Sum):
+        ((index, low, high),) = node.limits
+        span = range(int(_walk(low, tables, names)), int(_walk(high, tables, names)) + 1)
+        return mp.fsum(_walk(node.function, tables, {**names, index: mp.mpf(at)}) for at in span)
+    parts = [_walk(part, tables, names) for part in node.args]
+    if isinstance(node, sp.KroneckerDelta):
+        return mp.mpf(parts[0] == parts[1])
+    arithmetic = {sp.Add: mp.fsum, sp.Mul: mp.fprod, sp.Max: max}
+    for kind, operation in arithmetic.items():
+        if isinstance(node, kind):
+            return operation(parts)
+    return {sp.Pow: mp.power, sp.exp: mp.exp, sp.log: mp.log}[node.func](*parts)

@@ -1,0 +1,338 @@
+"""Label priors: constructors against hand-made numbers, files, slices, and everything that must be refused."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from implicitloss import LabelPrior
+from implicitloss.labels import checked_probabilities
+
+# --- constructors -----------------------------------------------------------------------------------------------
+
+
+def test_from_counts_divides_by_the_total() -> None:
+    prior = LabelPrior.from_counts([6, 0, 3, 1])
+    assert prior.probabilities.tolist() == [0.6, 0.0, 0.3, 0.1]
+    assert prior.counts is not None
+    assert prior.counts.tolist() == [6, 0, 3, 1]
+    assert prior.n_labels == 4
+    assert prior.log.tolist() == [math.log(0.6), -math.inf, math.log(0.3), math.log(0.1)]
+
+
+def test_from_probabilities_keeps_them() -> None:
+    prior = LabelPrior.from_probabilities([0.25, 0.75])
+    assert prior.probabilities.tolist() == [0.25, 0.75]
+    assert prior.counts is None
+    assert prior.by_frequency.tolist() == [1, 0]
+
+
+def test_by_frequency_keeps_the_order_of_ties() -> None:
+    assert LabelPrior.from_counts([2, 5, 2, 5, 1]).by_frequency.tolist() == [1, 3, 0, 2, 4]
+
+
+def test_exp_profile_is_cifar_100_lt() -> None:
+    counts = LabelPrior.exp(100, 500, 100).counts
+    assert counts is not None
+    assert counts.sum() == 10847
+    # The published profile, in exact integers: n = floor(500 * 100**(-i/99)), so n**99 * 100**i <= 500**99 < (n+1)**99.
+    for i, n in enumerate(counts.astype(int).tolist()):
+        assert n**99 * 100**i <= 500**99 < (n + 1) ** 99 * 100**i
+    assert counts[[0, -1]].tolist() == [500, 5]
+
+
+def test_exp_profile_needs_the_guard_against_rounding() -> None:
+    """500 * 100**-1.0 is 5 on paper; without the guard a profile may end on 4 (the mutant)."""
+    plain = [math.floor(n * rho**-1.0) for n, rho in ((500, 100), (49, 49), (1000, 1000), (3000, 3))]
+    guarded = [LabelPrior.exp(2, n, rho).counts[-1] for n, rho in ((500, 100), (49, 49), (1000, 1000), (3000, 3))]
+    assert guarded == [5, 1, 1, 1000]
+    assert plain != guarded
+
+
+def test_step_profile() -> None:
+    counts = LabelPrior.step(100, 500, 100).counts
+    assert counts is not None
+    assert counts.sum() == 25250
+    assert counts.tolist() == [500] * 50 + [5] * 50
+    assert LabelPrior.step(5, 7, 2).counts.tolist() == [7, 7, 3, 3, 3]
+
+
+def test_profiles_of_one_label_and_of_ratio_one() -> None:
+    assert LabelPrior.exp(1, 7, 1).counts.tolist() == [7]
+    assert LabelPrior.exp(3, 7, 1).counts.tolist() == [7, 7, 7]
+    assert LabelPrior.step(1, 7, 7).counts.tolist() == [1]
+
+
+def test_zipf() -> None:
+    assert LabelPrior.zipf(3, 1).probabilities == pytest.approx(np.array([6, 3, 2]) / 11, rel=1e-15)
+    assert LabelPrior.zipf(3, 2).probabilities == pytest.approx(np.array([36, 9, 4]) / 49, rel=1e-15)
+    assert LabelPrior.zipf(4, 0).probabilities.tolist() == [0.25] * 4
+    assert LabelPrior.zipf(1, 3.5).probabilities.tolist() == [1.0]
+
+
+def test_probabilities_cannot_be_written_to() -> None:
+    prior = LabelPrior.from_counts([1, 2])
+    with pytest.raises(ValueError, match="read-only"):
+        prior.probabilities[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        prior.counts[0] = 1
+
+
+def test_repr_and_dict_are_plain() -> None:
+    prior = LabelPrior.from_counts([3, 1])
+    assert repr(prior) == "LabelPrior(2 labels, π from 0.75 to 0.25, 4 samples)"
+    assert prior.to_dict() == {"n_labels": 2, "probabilities": [0.75, 0.25], "counts": [3, 1]}
+    assert LabelPrior.zipf(2, 0).to_dict()["counts"] is None
+
+
+# --- what is refused --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ([1, -3, 2], "label 1 has -3"),
+        ([], "none"),
+        ([1, math.nan], "label 1 has nan"),
+        ([math.inf, 1], "label 0 has inf"),
+        ([0, 0, 0], "all 3 are"),
+        ([1, 2.5], "label 1 has 2.5"),
+        ([[1, 2]], r"shape \(1, 2\)"),
+        (["a", "b"], r"\['a', 'b'\]"),
+        (7, r"shape \(\)"),
+    ],
+)
+def test_bad_counts(counts: object, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^counts must .*{message}"):
+        LabelPrior.from_counts(counts)
+
+
+@pytest.mark.parametrize("counts", [[10**400, 1], [1e308, 1e308]], ids=["too large a number", "too large a sum"])
+def test_counts_that_overflow(counts: list[float]) -> None:
+    with pytest.raises(ValueError, match="counts"):
+        LabelPrior.from_counts(counts)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        ([0.5, 0.4], "sum to 1, got 0.9"),
+        ([0.5, 0.5 + 1e-8], "sum to 1, got 1.00000001"),
+        ([1.5, -0.5], "label 1 has -0.5"),
+        ([0.5, math.nan], "label 1 has nan"),
+        ([], "none"),
+    ],
+)
+def test_bad_probabilities(probabilities: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^the prior must .*{message}"):
+        LabelPrior.from_probabilities(probabilities)
+    with pytest.raises(ValueError, match=f"^q must .*{message}"):
+        checked_probabilities(probabilities, "q")
+
+
+def test_probabilities_may_carry_rounding() -> None:
+    assert LabelPrior.from_probabilities([0.5, 0.5 + 1e-10]).n_labels == 2
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: LabelPrior.exp(0, 10, 2), "n_labels .* got 0"),
+        (lambda: LabelPrior.exp(5, 0, 1), "largest count .* got 0"),
+        (lambda: LabelPrior.exp(5, 10, 0.5), "n_max = 10, got 0.5"),
+        (lambda: LabelPrior.exp(5, 10, 11), "n_max = 10, got 11"),
+        (lambda: LabelPrior.exp(5, 10, math.nan), "got nan"),
+        (lambda: LabelPrior.step(0, 10, 2), "n_labels .* got 0"),
+        (lambda: LabelPrior.step(5, 10, 100), "got 100"),
+        (lambda: LabelPrior.zipf(0, 1), "n_labels .* got 0"),
+        (lambda: LabelPrior.zipf(3, -1), "exponent .* got -1"),
+        (lambda: LabelPrior.zipf(3, math.nan), "exponent .* got nan"),
+        (lambda: LabelPrior.zipf(2.5, 1), "n_labels .* got 2.5"),
+    ],
+)
+def test_bad_profiles(build: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_counts_must_cover_the_labels() -> None:
+    with pytest.raises(ValueError, match="3"):
+        LabelPrior(np.array([0.5, 0.5]), np.array([1.0, 1.0, 1.0]))
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+def test_from_csv(tmp_path: Path) -> None:
+    file = tmp_path / "counts.csv"
+    file.write_text('Label, Count\ncat,5\n\n"dog, small", 3\nbird,0\n\n')
+    prior = LabelPrior.from_csv(file)
+    assert prior.counts.tolist() == [5, 3, 0]
+    assert prior.probabilities.tolist() == [0.625, 0.375, 0.0]
+
+
+def test_from_csv_of_a_spreadsheet(tmp_path: Path) -> None:
+    """A byte-order mark and Windows line ends are what spreadsheets write."""
+    file = tmp_path / "counts.csv"
+    file.write_bytes(b"\xef\xbb\xbflabel,count\r\na,1\r\nb,3\r\n")
+    assert LabelPrior.from_csv(str(file)).counts.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,count\na,1\n", r"line 1: the header must be 'label,count', got 'name,count'"),
+        ("a,1\nb,2\n", "line 1: the header"),
+        ("", "line 1: the header"),
+        ("label,count\n", "no labels"),
+        ("label,count\n\n\n", "no labels"),
+        ("label,count\na,1\nb,many\n", r"line 3: the count must be a number, got 'many'"),
+        ("label,count\na,1\n\nb,\n", "line 4: the count must be a number, got ''"),
+        ("label,count\na,1\nb,-2\n", "line 3: .* got -2"),
+        ("label,count\na,1.5\n", "line 2: .* got 1.5"),
+        ("label,count\na,nan\n", "line 2: .* got nan"),
+        ("label,count\na,inf\n", "line 2: .* got inf"),
+        ("label,count\na,1\nb,2\na,3\n", "line 4: label 'a' was on line 2"),
+        ("label,count\na,1,2\n", "line 2: .* got 3 fields"),
+        ("label,count\na\n", "line 2: .* got 1 fields"),
+        ("label,count\na,0\nb,0\n", "all 2 are"),
+    ],
+)
+def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "counts.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        LabelPrior.from_csv(file)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot read .*none\.csv: No such file"):
+        LabelPrior.from_csv(tmp_path / "none.csv")
+    with pytest.raises(ValueError, match=r"cannot read .*: Is a directory"):
+        LabelPrior.from_csv(tmp_path)
+    binary = tmp_path / "counts.csv"
+    binary.write_bytes(b"label,count\n\xff\xfe,1\n")
+    with pytest.raises(ValueError, match="not a CSV text file"):
+        LabelPrior.from_csv(binary)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda t: f"label,count\n{t}".encode("utf-8", "ignore")))
+@example(b"label,count\na,1e400\n")
+@example(b"label,count\na,1\x00\n")
+@example(b"label,count\na,1e308\nb,1e308\n")
+def test_any_file_gives_a_prior_or_a_value_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    file = tmp_path_factory.mktemp("any", numbered=True) / "counts.csv"
+    file.write_bytes(content)
+    try:
+        prior = LabelPrior.from_csv(file)
+    except ValueError as error:
+        assert "\n" not in str(error)  # noqa: PT017  (either outcome is fine, any other exception is not)
+    else:
+        assert prior.probabilities.sum() == pytest.approx(1, abs=1e-9)
+
+
+# --- properties -------------------------------------------------------------------------------------------------
+
+counts_lists = st.lists(st.integers(0, 10**9), min_size=1, max_size=40).filter(any)
+
+
+@given(counts_lists)
+def test_counts_survive_a_round_trip(tmp_path_factory: pytest.TempPathFactory, counts: list[int]) -> None:
+    prior = LabelPrior.from_counts(counts)
+    assert prior.counts.tolist() == counts
+    assert math.fsum(prior.probabilities) == pytest.approx(1, abs=1e-12)
+    for label, count in enumerate(counts):
+        assert prior.probabilities[label] == count / sum(counts)
+    assert LabelPrior.from_probabilities(prior.probabilities).probabilities.tolist() == prior.probabilities.tolist()
+    file = tmp_path_factory.mktemp("trip") / "counts.csv"
+    file.write_text("label,count\n" + "".join(f"label {i},{n}\n" for i, n in enumerate(counts)))
+    assert LabelPrior.from_csv(file).counts.tolist() == counts
+
+
+anything = st.one_of(
+    st.none(),
+    st.text(max_size=5),
+    st.floats(),
+    st.lists(st.one_of(st.floats(), st.integers(), st.none(), st.text(max_size=3)), max_size=6),
+    st.lists(st.lists(st.floats(), max_size=3), max_size=3),
+)
+
+
+@given(anything)
+@example([1e308, 1e308])
+@example([10**400])
+def test_any_counts_give_a_prior_or_a_value_error(values: object) -> None:
+    for build in (LabelPrior.from_counts, LabelPrior.from_probabilities):
+        try:
+            prior = build(values)
+        except ValueError as error:
+            assert str(error)  # noqa: PT017
+        else:
+            assert prior.probabilities.min() >= 0
+            assert prior.probabilities.sum() == pytest.approx(1, abs=1e-9)
+
+
+@given(
+    st.integers(-2, 40),
+    st.integers(-2, 10**6) | st.sampled_from([math.nan, math.inf]),
+    st.floats(allow_nan=True, allow_infinity=True),
+)
+def test_any_profile_gives_a_prior_or_a_value_error(n_labels: int, largest: float, ratio: float) -> None:
+    for build in (LabelPrior.exp, LabelPrior.step):
+        try:
+            prior = build(n_labels, largest, ratio)
+        except ValueError:
+            continue
+        counts = prior.counts
+        assert counts[0] == largest or n_labels == 1
+        assert np.all(np.diff(counts) <= 0)
+        assert counts[-1] == pytest.approx(math.floor(largest / ratio * (1 + 1e-12)), abs=0) or n_labels == 1
+
+
+# --- slices -----------------------------------------------------------------------------------------------------
+
+
+def test_slices_by_counts() -> None:
+    slices = LabelPrior.from_counts([101, 100, 20, 19, 500, 0]).slices()
+    assert {name: labels.tolist() for name, labels in slices.items()} == {
+        "head": [0, 4],
+        "torso": [1, 2],
+        "tail": [3, 5],
+    }
+
+
+def test_slices_by_quantiles_where_counts_do_not_reach_both_sides() -> None:
+    slices = LabelPrior.from_counts([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]).slices()
+    # Quantiles by linear interpolation: 0.33 * 9 = 2.97 -> 3.97, 0.66 * 9 = 5.94 -> 6.94.
+    assert {name: labels.tolist() for name, labels in slices.items()} == {
+        "head": [6, 7, 8, 9],
+        "torso": [3, 4, 5],
+        "tail": [0, 1, 2],
+    }
+
+
+def test_empty_slices_are_left_out() -> None:
+    assert {k: v.tolist() for k, v in LabelPrior.zipf(3, 0).slices().items()} == {"torso": [0, 1, 2]}
+    assert set(LabelPrior.from_counts([200, 5]).slices()) == {"head", "tail"}
+
+
+def test_slices_of_cifar_100_lt() -> None:
+    sizes = {name: labels.size for name, labels in LabelPrior.exp(100, 500, 100).slices().items()}
+    assert sizes == {"head": 35, "torso": 35, "tail": 30}
+
+
+@given(counts_lists)
+def test_slices_partition_the_labels(counts: list[int]) -> None:
+    prior = LabelPrior.from_counts(counts)
+    slices = prior.slices()
+    assert set(slices) <= {"head", "torso", "tail"}
+    assert sorted(np.concatenate(list(slices.values())).tolist()) == list(range(len(counts)))
+    levels = [prior.probabilities[slices[name]] for name in ("tail", "torso", "head") if name in slices]
+    for lower, higher in pairwise(levels):
+        assert lower.max() < higher.min() or np.isclose(lower.max(), higher.min())

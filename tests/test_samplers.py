@@ -1,0 +1,314 @@
+"""Every sampler, discovered: its stated law in numbers and in symbols, and what its procedure really draws.
+
+Labels are drawn 400,000 times a sampler; the Dvoretzky-Kiefer-Wolfowitz bound at delta = 1e-7 a test is 0.0046.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from implicitloss import LabelPrior, Problem, samplers
+from implicitloss import symbols as s
+from implicitloss.bounds import cdf_half_width
+from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, cosine_contrastive, hinge, logistic
+from implicitloss.margins import LogitAdjusted, Softmax
+from implicitloss.samplers import (
+    Explicit,
+    LogUniform,
+    MinimumVariance,
+    Mixture,
+    ModelBased,
+    Power,
+    Sampler,
+    Uniform,
+    WithinBatch,
+)
+
+Q = np.array([0.1, 0.2, 0.3, 0.4])
+
+# The law at `problem`, by hand: counts 8, 4, 3, 1, scores 0.3, -0.4, 1.25, -1.75, positive label 1 (from 0).
+E = [math.exp(x) for x in (0.3, -0.4, 1.25, -1.75)]
+LOG = [
+    math.log(2) / math.log(5),
+    math.log(1.5) / math.log(5),
+    math.log(4 / 3) / math.log(5),
+    math.log(1.25) / math.log(5),
+]
+POW = [8**0.75, 4**0.75, 3**0.75, 1.0]
+EXAMPLES: list[tuple[Sampler, list[float]]] = [
+    (Uniform(), [0.25] * 4),
+    (WithinBatch(), [8 / 16, 4 / 16, 3 / 16, 1 / 16]),
+    (ModelBased(), [e / sum(E) for e in E]),
+    (Power(), [p / sum(POW) for p in POW]),
+    (Power(2.0), [64 / 90, 16 / 90, 9 / 90, 1 / 90]),
+    (LogUniform(), LOG),
+    (Mixture(), [0.375, 0.25, 0.21875, 0.15625]),
+    (Mixture(0.25, Uniform(), Explicit(Q)), [0.1375, 0.2125, 0.2875, 0.3625]),
+    (Explicit(Q), [0.1, 0.2, 0.3, 0.4]),
+    (MinimumVariance(), [e / (E[0] + E[2] + E[3]) if i != 1 else 0.0 for i, e in enumerate(E)]),
+    (
+        MinimumVariance(LogitAdjusted(), SoftmaxCrossEntropy()),
+        [e * n / (E[0] * 8 + E[2] * 3 + E[3]) if n != 4 else 0.0 for e, n in zip(E, (8, 4, 3, 1), strict=True)],
+    ),
+    # φ(-f) = [1 + f]_+: 1.3, (0.6), 2.25, 0.
+    (MinimumVariance(Softmax(), Decoupled(hinge)), [1.3 / 3.55, 0.0, 2.25 / 3.55, 0.0]),
+]
+IDS = [f"{type(sampler).__name__}-{i}" for i, (sampler, _) in enumerate(EXAMPLES)]
+each_sampler = pytest.mark.parametrize(("sampler", "law"), EXAMPLES, ids=IDS)
+
+DRAWS = 400_000
+DELTA = 1e-7
+
+
+def discovered() -> set[type]:
+    """All classes of the package that draw labels and state a law."""
+    found = set()
+    for info in pkgutil.walk_packages(samplers.__path__, samplers.__name__ + "."):
+        for _, member in inspect.getmembers(importlib.import_module(info.name), inspect.isclass):
+            if member.__module__ == info.name and hasattr(member, "procedure") and hasattr(member, "law"):
+                found.add(member)
+    return {member for member in found if Protocol not in member.__bases__}
+
+
+def test_every_sampler_has_an_example_and_is_exported() -> None:
+    assert len(discovered()) >= 8
+    assert {type(sampler) for sampler, _ in EXAMPLES} == discovered()
+    assert {member.__name__ for member in discovered()} <= set(samplers.__all__)
+
+
+# --- the stated law ---------------------------------------------------------------------------------------------
+
+
+@each_sampler
+def test_the_law_is_the_one_computed_by_hand(sampler: Sampler, law: list[float], problem: Problem) -> None:
+    assert math.fsum(law) == pytest.approx(1, abs=1e-15)
+    assert np.exp(sampler.log_law(problem)) == pytest.approx(law, rel=1e-14, abs=0)
+
+
+@each_sampler
+def test_the_law_sums_to_one(sampler: Sampler, law: list[float], rng: np.random.Generator) -> None:
+    n_labels = 4 if "Explicit" in str(sampler) else 1000
+    counts = LabelPrior.from_counts(rng.integers(1, 1000, n_labels))
+    for scale in (1.0, 1e4):
+        problem = Problem(scale * rng.normal(size=n_labels), counts, n_labels - 1)
+        assert logsumexp(sampler.log_law(problem)) == pytest.approx(0, abs=1e-11)
+
+
+@each_sampler
+def test_the_law_in_symbols_is_the_law_in_numbers(
+    sampler: Sampler, law: list[float], prior: LabelPrior, value_of: Callable[..., float]
+) -> None:
+    """For each positive and each label, the positive itself included."""
+    for positive in range(4):
+        problem = Problem(np.array([0.3, -0.4, 1.25, -1.75]), prior, positive)
+        numbers = np.exp(sampler.log_law(problem))
+        for label in range(4):
+            if label == positive:
+                symbols = value_of(sampler.law(s.y), problem, q=Q)
+            else:
+                symbols = value_of(sampler.law(s.yp), problem, {s.yp: label + 1}, q=Q)
+            assert numbers[label] == pytest.approx(symbols, rel=1e-14, abs=0)
+
+
+@each_sampler
+def test_needs_scores_is_true_where_the_law_moves_with_them(
+    sampler: Sampler, law: list[float], problem: Problem, prior: LabelPrior
+) -> None:
+    moved = Problem(problem.scores + np.array([1.0, 0.0, 0.0, 0.0]), prior, 1)
+    assert sampler.needs_scores == (not np.array_equal(sampler.log_law(problem), sampler.log_law(moved)))
+
+
+# --- the procedure ----------------------------------------------------------------------------------------------
+
+
+def distance(labels: np.ndarray, law: Any) -> float:
+    """sup |F_n - F| over the labels in their order."""
+    frequency = np.bincount(labels, minlength=len(law)) / labels.size
+    return float(np.abs(np.cumsum(frequency) - np.cumsum(law)).max())
+
+
+@each_sampler
+def test_the_procedure_follows_the_law(
+    sampler: Sampler, law: list[float], problem: Problem, rng: np.random.Generator
+) -> None:
+    """False alarm: 1e-7.  The mutant moves 2 % of the mass from the largest label to its neighbour."""
+    labels = sampler.procedure(problem)(rng, DRAWS)
+    assert labels.shape == (DRAWS,)
+    assert labels.dtype == np.intp
+    width = cdf_half_width(DRAWS, DELTA)
+    assert distance(labels, law) <= width
+    top = int(np.argmax(law))
+    mutant = np.array(law)
+    mutant[top] -= 0.02
+    mutant[top - 1 if top else 1] += 0.02
+    assert 2 * width < 0.02
+    assert distance(labels, mutant) > width
+
+
+@each_sampler
+def test_labels_without_probability_are_never_drawn(
+    sampler: Sampler, law: list[float], problem: Problem, rng: np.random.Generator
+) -> None:
+    labels = sampler.procedure(problem)(rng, DRAWS)
+    assert set(labels.tolist()) == {label for label, share in enumerate(law) if share > 0}
+
+
+@pytest.mark.parametrize("sampler", [WithinBatch(), Power(0.0), Power(0.75), Mixture(0.5, WithinBatch(), Power())])
+@pytest.mark.parametrize("by_counts", [True, False])
+def test_labels_without_prior_are_never_drawn(sampler: Sampler, by_counts: bool, rng: np.random.Generator) -> None:
+    counts = [0, 0, 3, 0, 1, 2, 0]
+    prior = LabelPrior.from_counts(counts) if by_counts else LabelPrior.from_probabilities(np.array(counts) / 6)
+    problem = Problem(np.zeros(7), prior, 2)
+    assert np.isneginf(sampler.log_law(problem)).tolist() == [True, True, False, True, False, False, True]
+    assert set(sampler.procedure(problem)(rng, 20_000).tolist()) == {2, 4, 5}
+
+
+def test_the_procedure_repeats_itself_for_the_same_generator(problem: Problem, seed: int) -> None:
+    for sampler, _ in EXAMPLES:
+        draws = [sampler.procedure(problem)(np.random.default_rng(seed), 100).tolist() for _ in range(2)]
+        assert draws[0] == draws[1]
+        assert draws[0] != sampler.procedure(problem)(np.random.default_rng(seed + 1), 100).tolist()
+        assert sampler.procedure(problem)(np.random.default_rng(seed), 0).size == 0
+
+
+def test_procedures_on_many_labels(rng: np.random.Generator) -> None:
+    """L = 20,000, so that the guide table works.  False alarm: 1e-7 for each of six samplers."""
+    n_labels = 20_000
+    prior = LabelPrior.from_counts(np.ceil(1e6 / np.arange(1, n_labels + 1)))
+    problem = Problem(3 * rng.normal(size=n_labels), prior, 7)
+    width = cdf_half_width(DRAWS, DELTA)
+    for sampler in (Uniform(), WithinBatch(), ModelBased(), Power(), LogUniform(), MinimumVariance()):
+        labels = sampler.procedure(problem)(rng, DRAWS)
+        assert distance(labels, np.exp(sampler.log_law(problem))) <= width
+    assert distance(labels, np.exp(WithinBatch().log_law(problem))) > width
+
+
+def test_within_batch_takes_the_labels_of_examples(rng: np.random.Generator) -> None:
+    """Counts and not probabilities are what it reads.  False alarm: 2e-7."""
+    prior = LabelPrior.from_counts([0, 5, 0, 1, 2])
+    wrong = LabelPrior(np.array([0.2, 0.2, 0.2, 0.2, 0.2]), prior.counts)
+    width = cdf_half_width(DRAWS, DELTA)
+    for given in (prior, wrong):
+        labels = WithinBatch().procedure(Problem(np.zeros(5), given, 1))(rng, DRAWS)
+        assert distance(labels, [0, 5 / 8, 0, 1 / 8, 2 / 8]) <= width
+        assert distance(labels, [0.2] * 5) > width
+
+
+def test_within_batch_of_very_many_examples(rng: np.random.Generator) -> None:
+    """More examples than a 64-bit integer counts: refused as counts, or drawn right.  False alarm: 1e-7."""
+    try:
+        prior = LabelPrior.from_counts([3e19, 1e19])
+    except ValueError as refusal:
+        assert "counts" in str(refusal)  # noqa: PT017
+        return
+    labels = WithinBatch().procedure(Problem(np.zeros(2), prior, 1))(rng, DRAWS)
+    assert distance(labels, [0.75, 0.25]) <= cdf_half_width(DRAWS, DELTA)
+
+
+def test_log_uniform_ranks_an_unsorted_prior(rng: np.random.Generator) -> None:
+    """Rank 1 is the most frequent label, wherever it stands.  False alarm: 1e-7; the mutant forgets to rank."""
+    problem = Problem(np.zeros(4), LabelPrior.from_counts([1, 8, 3, 4]), 0)
+    law = [LOG[3], LOG[0], LOG[2], LOG[1]]
+    assert np.exp(LogUniform().log_law(problem)) == pytest.approx(law, rel=1e-14)
+    labels = LogUniform().procedure(problem)(rng, DRAWS)
+    width = cdf_half_width(DRAWS, DELTA)
+    assert distance(labels, law) <= width
+    assert distance(labels, LOG) > width
+
+
+class _AlmostOne(np.random.Generator):
+    """A generator whose every uniform is the largest below 1."""
+
+    def random(self, size: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return np.full(size, np.nextafter(1, 0))
+
+
+@each_sampler
+def test_the_largest_uniform_number_draws_a_label(sampler: Sampler, law: list[float], problem: Problem) -> None:
+    labels = sampler.procedure(problem)(_AlmostOne(np.random.SFC64(0)), 8)
+    assert all(law[label] > 0 for label in labels)
+
+
+@pytest.mark.parametrize("n_labels", [1, 2, 3, 4, 9, 99, 999, 12_345])
+def test_log_uniform_stays_below_its_last_rank(n_labels: int) -> None:
+    problem = Problem(np.zeros(n_labels), LabelPrior.zipf(n_labels, 1), 0)
+    assert LogUniform().procedure(problem)(_AlmostOne(np.random.SFC64(0)), 1)[0] == n_labels - 1
+
+
+# --- settings ---------------------------------------------------------------------------------------------------
+
+
+def test_special_cases_coincide(problem: Problem) -> None:
+    def law(sampler: Sampler) -> Any:
+        return pytest.approx(sampler.log_law(problem), rel=1e-13, abs=1e-15)
+
+    assert Power(0.0).log_law(problem) == law(Uniform())
+    assert Power(1.0).log_law(problem) == law(WithinBatch())
+    assert Explicit(problem.prior.probabilities).log_law(problem) == law(WithinBatch())
+    assert Mixture(0.3, Uniform(), Uniform()).log_law(problem) == law(Uniform())
+
+
+def test_minimum_variance_makes_every_draw_pay_the_same(problem: Problem) -> None:
+    for margin in (Softmax(), LogitAdjusted(0.5)):
+        for loss in (SoftmaxCrossEntropy(), Decoupled(cosine_contrastive(-2.0))):
+            sampler = MinimumVariance(margin, loss)
+            log_q = sampler.log_law(problem)
+            assert log_q[1] == -math.inf
+            ratio = (margin.log_margin(problem.prior, 1) + loss.log_payment(problem.scores, 1) - log_q)[[0, 2, 3]]
+            assert ratio == pytest.approx(ratio[0], rel=1e-13)
+
+
+def test_minimum_variance_needs_a_negative_that_pays(prior: LabelPrior) -> None:
+    nobody = Problem(np.array([-3.0, 5.0, -3.0, -3.0]), prior, 1)
+    with pytest.raises(ValueError, match="no negative of label 1 pays"):
+        MinimumVariance(loss=Decoupled(hinge)).log_law(nobody)
+    with pytest.raises(ValueError, match="no negative of label 1 pays"):
+        MinimumVariance(loss=Decoupled(hinge)).procedure(nobody)
+
+
+def test_minimum_variance_where_the_logistic_payments_underflow(prior: LabelPrior) -> None:
+    """log(1 + e^f) is e^f where f is very negative: q* is as good as the model's own law, at any scale."""
+    far = Problem(np.array([-800.0, 0.0, -801.0, -802.0]), prior, 1)
+    law = np.exp(MinimumVariance(loss=Decoupled(logistic)).log_law(far))
+    total = 1 + math.exp(-1) + math.exp(-2)
+    assert law == pytest.approx([1 / total, 0, math.exp(-1) / total, math.exp(-2) / total], rel=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5, math.nan])
+def test_bad_share(share: float) -> None:
+    with pytest.raises(ValueError, match=f"strictly between 0 and 1, got {share}"):
+        Mixture(share)
+
+
+@pytest.mark.parametrize("alpha", [-0.5, math.inf, math.nan])
+def test_bad_alpha(alpha: float) -> None:
+    with pytest.raises(ValueError, match=f"alpha must be .* got {alpha}"):
+        Power(alpha)
+
+
+def test_bad_explicit_law(problem: Problem) -> None:
+    with pytest.raises(ValueError, match=r"q must sum to 1, got 0\.9"):
+        Explicit([0.5, 0.4])
+    with pytest.raises(ValueError, match=r"q must not be negative, but label 1 has -0\.5"):
+        Explicit([1.5, -0.5])
+    for ask in (Explicit([0.5, 0.5]).log_law, Explicit([0.5, 0.5]).procedure):
+        with pytest.raises(ValueError, match="4 labels, got 2"):
+            ask(problem)
+
+
+def test_samplers_are_values() -> None:
+    assert Explicit(Q) == Explicit(Q.copy())
+    assert hash(Explicit(Q)) == hash(Explicit(Q.copy()))
+    assert Explicit(Q) != Explicit(Q[::-1])
+    assert Power(0.5) == Power(0.5) != Power(0.75)
+    assert Mixture() == Mixture()
+    assert len({repr(sampler) for sampler, _ in EXAMPLES}) == len(EXAMPLES)
