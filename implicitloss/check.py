@@ -216,6 +216,8 @@ class Exact:
         misses = {}
         for statement, miss in self.near_misses.items():
             relation, claimed = miss if isinstance(miss, tuple) else (self.relation, miss)
+            if relation == self.relation and _coincide(cases, claimed, self.claimed):
+                continue
             misses[statement] = self._judge(cases, observed, claimed, relation, time.perf_counter())
         return Result(evidence, misses)
 
@@ -255,6 +257,12 @@ class Exact:
 
 
 Relation = Literal["=", "<=", "<", ">"]
+
+
+def _coincide(cases: Sequence[Any], miss: Callable[[Any], Number], claimed: Callable[[Any], Number]) -> bool:
+    """Whether a near miss says what the claim says in every case here (m = 1 and a lost m), and so is not false."""
+    pairs = ((_with_error(miss(case))[0], _with_error(claimed(case))[0]) for case in cases)
+    return all(np.allclose(a, b, rtol=1e-12, atol=0.0) for a, b in pairs)
 
 
 def _with_error(number: Number) -> tuple[Floats, Floats]:
@@ -307,8 +315,10 @@ def _show(value: Floats, at: int) -> str:
 # Attempts share a comparison's error; each is planned anew from the last one's variance.
 ATTEMPTS = 3
 PILOT_RUNS = 4_000
-BUDGET_DRAWS = 60_000_000
-BUDGET_DRAWS_FULL = 2_000_000_000
+# Labels drawn for one case at most.  On a long tail the terms' known range alone can ask for more than that; such cases
+# are out of reach, and said to be: they are left to the exact witnesses.
+BUDGET_DRAWS = 4_000_000
+BUDGET_DRAWS_FULL = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -318,7 +328,8 @@ class Sampled:
     Refuted where |observed - claimed| exceeds the half-width, which happens to a true claim with probability at most
     δ.  Supported where it does not *and* twice the half-width is at most `resolution(case)`: a truth that far off
     would have been refuted with probability at least 1 - δ.  Otherwise inconclusive.  Runs are planned for that from
-    a pilot with draws of its own; cases that share sampler, m, hits and problem share their draws.
+    a pilot with draws of its own; cases that share sampler, m, hits and problem share their draws.  A case whose plan
+    exceeds the budget is left out beforehand, and the evidence says how many were.
 
     Gradients are compared entry by entry.  A near miss claims another value of the same simulated number.
     """
@@ -347,9 +358,16 @@ class Sampled:
             draws += used
             for i, estimate in zip(group, found, strict=True):
                 estimates[i] = estimate
-        judge = _SampledJudge(self, cases, estimates, delta, draws)
+        reached = [(case, estimate) for case, estimate in zip(cases, estimates, strict=True) if estimate is not None]
+        cases = [case for case, _ in reached]
+        judge = _SampledJudge(self, reached, len(estimates) - len(reached), delta, draws)
         evidence = replace(judge(self.claimed), seconds=time.perf_counter() - start)
-        return Result(evidence, {statement: judge(claimed) for statement, claimed in self.near_misses.items()})
+        misses = {
+            statement: judge(claimed)
+            for statement, claimed in self.near_misses.items()
+            if not _coincide(cases, claimed, self.claimed)
+        }
+        return Result(evidence, misses)
 
     def _simulate(
         self, setting: Setting, cases: Sequence[Case], resolutions: Sequence[float], delta: float
@@ -371,32 +389,34 @@ class Sampled:
                 threads=setting.threads,
             )
 
-        everything = list(range(len(cases)))
-        latest: list[Estimate] = runs(everything, PILOT_RUNS, 0)
+        latest: list[Estimate] = runs(list(range(len(cases))), PILOT_RUNS, 0)
         done: list[Estimate | None] = [None] * len(cases)
         draws = PILOT_RUNS * m
-        open_cases = everything
+        open_cases = list(range(len(cases)))
         for attempt in range(1, ATTEMPTS + 1):
-            # The pilot may have missed the tail: ask for a third more than it says.
-            needed = [
-                _needed(latest[i], resolutions[i] / 2, delta / ATTEMPTS, factor=2 if self.quantity == "variance" else 1)
-                for i in open_cases
-            ]
-            still_open: list[int] = []
+            plan = {i: self._needed(latest[i], resolutions[i], delta) for i in open_cases}
+            open_cases = []
             # Cases of like need are run together, so that one hungry case does not cost all of them.
-            for bucket in _buckets(open_cases, needed):
-                n = min(max(needed[open_cases.index(i)] for i in bucket), max(budget // m, 2))
-                found = runs(bucket, n, attempt * 1000 + bucket[0])
+            for bucket in _buckets({i: n for i, n in plan.items() if n * m <= budget}):
+                n = int(max(plan[i] for i in bucket))
+                found = runs(bucket, n, attempt * 100_000 + bucket[0])
                 draws += n * m
                 for i, estimate in zip(bucket, found, strict=True):
                     latest[i] = done[i] = estimate
-                    width = np.max(_widths(estimate, delta / ATTEMPTS))
-                    if 2 * width > resolutions[i] and n < budget // m:
-                        still_open.append(i)
-            open_cases = still_open
+                    if 2 * np.max(_widths(estimate, delta / ATTEMPTS)) > resolutions[i]:
+                        open_cases.append(i)
             if not open_cases:
                 break
         return done, draws
+
+    def _needed(self, estimate: Estimate, resolution: float, delta: float) -> float:
+        """Runs that reach the resolution if the variance is what it seems, or a third more."""
+        if not resolution > 0:
+            return math.inf
+        terms = max(
+            runs_needed(4 / 3 * variance, span, resolution / 2, delta / ATTEMPTS) for variance, span in _terms(estimate)
+        )
+        return 2 * terms if self.quantity == "variance" else terms
 
 
 def _streams(cases: Sequence[Case]) -> list[list[int]]:
@@ -407,9 +427,9 @@ def _streams(cases: Sequence[Case]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _buckets(indices: Sequence[int], needed: Sequence[int]) -> list[list[int]]:
+def _buckets(plan: Mapping[int, float]) -> list[list[int]]:
     buckets: dict[int, list[int]] = {}
-    for i, n in zip(indices, needed, strict=True):
+    for i, n in plan.items():
         buckets.setdefault(round(math.log(n, 8)), []).append(i)
     return list(buckets.values())
 
@@ -428,23 +448,19 @@ def _widths(estimate: Estimate, delta: float) -> Floats:
     return np.array([half_width(variance, span, estimate.n, delta) for variance, span in _terms(estimate)])
 
 
-def _needed(estimate: Estimate, width: float, delta: float, factor: int) -> int:
-    return factor * max(runs_needed(4 / 3 * variance, span, width, delta) for variance, span in _terms(estimate))
-
-
 @dataclass(frozen=True)
 class _SampledJudge:
     check: Sampled
-    cases: Sequence[Case]
-    estimates: Sequence[Estimate | None]
+    reached: Sequence[tuple[Case, Estimate]]
+    left_out: int
     delta: float
     draws: int
 
     def __call__(self, claimed: Callable[[Case], Number]) -> Evidence:
         worst: tuple[float, Evidence] | None = None
         ranks = {Outcome.SUPPORTED: 0.0, Outcome.INCONCLUSIVE: 1e3, Outcome.REFUTED: 1e6}
-        for case, estimate in zip(self.cases, self.estimates, strict=True):
-            assert estimate is not None
+        note = f"{self.left_out} more cases are out of reach of {BUDGET_DRAWS:,} draws" if self.left_out else ""
+        for case, estimate in self.reached:
             target, target_error = _with_error(claimed(case))
             widths = _widths(estimate, self.delta / ATTEMPTS)
             strains = np.abs(np.atleast_1d(estimate.value - target)) / (widths + np.atleast_1d(target_error))
@@ -461,7 +477,7 @@ class _SampledJudge:
                 evidence = Evidence(
                     self.check.method,
                     outcome,
-                    len(self.cases),
+                    len(self.reached),
                     case=str(case),
                     observed=_show(np.asarray(estimate.value), at),
                     expected=_show(target, at),
@@ -469,10 +485,11 @@ class _SampledJudge:
                     resolution=resolution,
                     draws=self.draws,
                     runs=estimate.n,
+                    note=note,
                 )
                 worst = (score, evidence)
         if worst is None:
-            return Evidence(self.check.method, Outcome.INCONCLUSIVE, 0, note="no case")
+            return Evidence(self.check.method, Outcome.INCONCLUSIVE, 0, note=note or "no case")
         return worst[1]
 
 

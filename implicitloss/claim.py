@@ -62,9 +62,13 @@ def settle(
 def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
     start = time.perf_counter()
     results = [check.run(setting.child(f"{claim.id}/{i}"), delta) for i, check in enumerate(claim.checks)]
+    # A check may find no case here (nothing that a simulation can reach, say); the others decide.
+    results = [result for result in results if result.evidence.n_cases] or results
     misses = []
     for statement in claim.near_misses:
         evidence = tuple(result.near_misses[statement] for result in results if statement in result.near_misses)
+        if not evidence:  # it says the same as the claim in these cases
+            continue
         # Every witness that was shown the near miss has to refute it.
         doubtful = [e.outcome for e in evidence if e.outcome.value != "refuted"]
         misses.append(NearMissVerdict(statement, together(doubtful or [evidence[0].outcome]), evidence))

@@ -12,6 +12,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import sympy as sp
+from sympy.core.function import AppliedUndef
 
 from implicitloss import LabelPrior, Problem
 from implicitloss import symbols as s
@@ -72,7 +73,7 @@ ValueOf = Callable[..., float]
 
 @pytest.fixture(scope="session")
 def value_of() -> ValueOf:
-    """`value_of(expression, problem, {symbol: number}, q=...)`: labels of `problem` count from 0, symbols from 1.
+    """`value_of(expression, problem, {symbol or function: value}, q=...)`; in symbols labels count from 1.
 
     It walks the expression and knows nothing but arithmetic, so that it shares no algebra with what it checks.
     """
@@ -80,7 +81,7 @@ def value_of() -> ValueOf:
 
 
 def _value_of(
-    expression: sp.Expr, problem: Problem, at: Mapping[sp.Symbol, int] | None = None, q: Any = None, digits: int = 30
+    expression: sp.Expr, problem: Problem, at: Mapping[Any, Any] | None = None, q: Any = None, digits: int = 30
 ) -> float:
     prior = problem.prior
     tables = {
@@ -90,7 +91,7 @@ def _value_of(
         s.q: np.full(prior.n_labels, np.nan) if q is None else np.asarray(q),
     }
     names: dict[Any, Any] = {s.L: mp.mpf(prior.n_labels), s.y: mp.mpf(problem.positive + 1)}
-    names.update({symbol: mp.mpf(value) for symbol, value in (at or {}).items()})
+    names.update({name: value if callable(value) else mp.mpf(value) for name, value in (at or {}).items()})
     with mp.workdps(digits):
         return float(_walk(sp.sympify(expression), tables, names))
 
@@ -112,6 +113,8 @@ def _walk(node: sp.Expr, tables: Mapping[Any, Any], names: Mapping[Any, Any]) ->
     parts = [_walk(part, tables, names) for part in node.args]
     if isinstance(node, sp.KroneckerDelta):
         return mp.mpf(parts[0] == parts[1])
+    if isinstance(node, AppliedUndef):
+        return mp.mpf(names[node.func](*parts))
     arithmetic = {sp.Add: mp.fsum, sp.Mul: mp.fprod, sp.Max: max}
     for kind, operation in arithmetic.items():
         if isinstance(node, kind):

@@ -23,7 +23,6 @@ from implicitloss.statements.numbers import (
     ONE_DRAW,
     WEIGHT_ERROR,
     CaseList,
-    can_be_simulated,
     exhausted,
     hits_kept,
     implicit,
@@ -61,6 +60,8 @@ def derived(id: str, schemes: Callable[[], Sequence[tuple[Scheme, Loss]]]) -> Cl
             derivation = derive(scheme, loss)
             unchecked = sum(not step.checked for step in derivation.steps)
             rows.append((f"{scheme}: steps without a check", sp.Integer(unchecked), sp.Integer(0)))
+            # Softmax margins are divided by 1 + c_y where hits are kept.
+            divided = derivation.kept if loss.has_log else 0
             law, weigh = scheme.sampler.law, scheme.weighting.weight
             rest = 1 - law(s.y) if scheme.hits == "exclude" else sp.Integer(1)
 
@@ -68,7 +69,7 @@ def derived(id: str, schemes: Callable[[], Sequence[tuple[Scheme, Loss]]]) -> Cl
                 return law(yp) / rest
 
             p = s.m * weigh(conditional, law, s.yp) * conditional(s.yp)
-            rows.append((str(scheme), derivation.margin * (1 + derivation.kept), factor * p))
+            rows.append((str(scheme), derivation.margin * (1 + divided), factor * p))
         return rows
 
     return Claim(
@@ -161,7 +162,7 @@ def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList) -> Claim:
                 floor=lambda case: 1e-9 * total(case) ** 2,
             ),
             Sampled(
-                lambda setting: [case for case in cases(setting) if can_be_simulated(case, "variance")],
+                cases,
                 formula,
                 off,
                 {f"the variance is {MOMENT_ERROR:.0%} larger": inflated},

@@ -75,27 +75,6 @@ def total(case: Case) -> float:
     return float(np.expm1(inner)) if case.loss.has_log else inner
 
 
-def can_be_simulated(case: Case, quantity: Quantity) -> bool:
-    """Whether a second moment is within reach of a simulation: its terms' range is at most 300 times the moment.
-
-    Beyond that rare huge terms decide, and millions of runs may see none of them; such cases are left to the exact
-    witnesses.
-    """
-    moment, (low, high) = float(integrated(case, quantity)), loss_range(case)
-    centre = float(implicit(case))
-    span = (high - low) ** 2 / 2 if quantity == "variance" else max(high - centre, centre - low) ** 2
-    return moment > 1e-12 * centre**2 and span <= 300 * moment
-
-
-def loss_range(case: Case) -> tuple[float, float]:
-    """Between which limits the sampled loss lies."""
-    plan = case.scheme.plan(case.problem)
-    x = np.exp(plan.log_w + case.loss.log_payment(case.problem.scores, case.problem.positive))
-    x = case.scheme.m * x[~np.isneginf(plan.log_q)]
-    low, high = (float(np.log1p(end) if case.loss.has_log else end) for end in (x.min(), x.max()))
-    return low + on_positive(case), high + on_positive(case)
-
-
 def lost_m(case: Case) -> Estimate:
     """p = w q, without the factor m."""
     return scaled(case, 1 / case.scheme.m)

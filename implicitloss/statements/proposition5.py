@@ -19,7 +19,6 @@ from implicitloss.scheme import Scheme
 from implicitloss.statements.numbers import (
     MOMENT_ERROR,
     CaseList,
-    can_be_simulated,
     integrated,
     target,
 )
@@ -140,7 +139,7 @@ def proposition5(id: str, cases: CaseList) -> Claim:
                 method="simulation at q*",
             ),
             Sampled(
-                lambda setting: [case for case in cases(setting) if can_be_simulated(case, "variance")],
+                cases,
                 chi_square,
                 moment_resolution,
                 {"the price is χ²(q‖q*), the other way round": partial(chi_square, reverse=True)},
@@ -173,7 +172,7 @@ def proposition5_softmax(id: str, cases: CaseList) -> Claim:
         support = np.arange(a.size) != case.problem.positive
         distance = float(np.sum((star[support] - law[support]) ** 2 / law[support]))
         value = (float(a.sum()) / (1 + float(a.sum()))) ** power * distance
-        return Estimate(value, 1e-10 * value, "v", "closed form")
+        return Estimate(value, 1e-10 * value + 1e-26, "v", "closed form")
 
     plain = "q ∝ e^f serves as well, whatever the margins"
     return Claim(
@@ -196,6 +195,7 @@ def proposition5_softmax(id: str, cases: CaseList) -> Claim:
                 leading_constant,
                 price,
                 {"v = (Σ p e^f/μ) χ², not squared": partial(price, power=1)},
+                floor=1e-18,
             ),
         ),
         ("the positive is never drawn; targets other than p = 1 are among the cases",),

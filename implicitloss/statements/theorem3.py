@@ -16,7 +16,6 @@ from implicitloss.statements.numbers import (
     MOMENT_ERROR,
     CaseList,
     at_m,
-    can_be_simulated,
     implicit,
     integrated,
 )
@@ -144,7 +143,7 @@ def theorem3_simulated(id: str, cases: CaseList) -> Claim:
         "Rawat et al. 2021, Theorem 3, Eq. (12)",
         (
             Sampled(
-                lambda setting: [case for case in cases(setting) if can_be_simulated(case, "mse")],
+                cases,
                 mse,
                 lambda case: MOMENT_ERROR * float(mse(case)),
                 {

@@ -2,3 +2,5 @@
 
 ICLR 2021, arXiv 2007.07314.
 """
+
+SECTIONS = ("consistency", "profiles")

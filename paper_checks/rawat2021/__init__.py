@@ -1,2 +1,4 @@
 """Rawat, Menon, Jitkrittum, Jayasumana, Yu, Reddi, Kumar: Disentangling Sampling and Labeling Bias for Learning in
 Large-Output Spaces.  ICML 2021, arXiv 2105.05736."""
+
+SECTIONS = ("section2", "lemma1", "lemma2", "theorem3", "table2", "proposition4", "proposition5", "section4")

@@ -1,0 +1,7 @@
+"""The command line: `implicitloss derive | expect | simulate | verify | table`.  Heavy imports wait for their command."""
+
+from __future__ import annotations
+
+from implicitloss.cli.main import main
+
+__all__ = ["main"]

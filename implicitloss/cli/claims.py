@@ -1,0 +1,84 @@
+"""Run claims from a command line and report on them: shared by `paper_checks` and `implicitloss verify`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from implicitloss.cli.shell import Progress, check_writable, wants_color, write_whole
+
+if TYPE_CHECKING:
+    from implicitloss.check import Setting
+    from implicitloss.claim import Claim
+
+FORMATS = ("json", "junit", "html", "markdown")
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """--json, --junit, --html, --markdown FILE ("-" for stdout instead of the text report), --full, --seed, --threads."""
+    for name in FORMATS:
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"write the report as {name} too; - for stdout, alone")
+    parser.add_argument("--full", action="store_true", help="a larger budget of draws; may take minutes")
+    add_seed(parser)
+    parser.add_argument("--threads", type=int, metavar="N", help="threads; results do not depend on it")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """--seed."""
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random draws (default 0)")
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """*Raises* ValueError before any work is done."""
+    if args.seed < 0:
+        raise ValueError(f"the seed must be a whole number >= 0, got {args.seed}")
+    if args.threads is not None and args.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {args.threads}")
+    paths = [getattr(args, name) for name in FORMATS if getattr(args, name) is not None]
+    if paths.count("-") > 1:
+        raise ValueError("only one report can go to stdout; give the others a file")
+    for path in paths:
+        if path != "-":
+            check_writable(path)
+
+
+def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespace, *, title: str, rerun: str) -> int:
+    """Settle, print, write; returns the exit code.  `rerun` is the command for one claim, with {id}."""
+    from implicitloss import report as reports
+    from implicitloss.claim import FAMILY_ERROR, settle
+
+    start = time.perf_counter()
+    progress = Progress(len(claims))
+    verdicts = settle(claims, setting, lambda i, claim: progress(i, claim.id))
+    progress.done()
+    report = reports.Report(
+        title=title,
+        verdicts=tuple(verdicts),
+        provenance=reports.provenance(
+            prior=f"{setting.prior.n_labels} labels, {setting.origin}",
+            seed=setting.seed,
+            full=setting.full,
+            seconds=round(time.perf_counter() - start, 1),
+        ),
+        family_error=FAMILY_ERROR,
+        rerun=rerun,
+    )
+    render = {
+        "json": reports.to_json,
+        "junit": reports.to_junit,
+        "html": reports.to_html,
+        "markdown": reports.to_markdown,
+    }
+    for name in FORMATS:
+        path = getattr(args, name)
+        if path not in (None, "-"):
+            write_whole(path, render[name](report))
+    on_stdout = [name for name in FORMATS if getattr(args, name) == "-"]
+    if on_stdout:
+        sys.stdout.write(render[on_stdout[0]](report))
+    else:
+        sys.stdout.write(reports.to_text(report, color=wants_color(sys.stdout)))
+    return report.exit_code

@@ -1,0 +1,131 @@
+"""`python -m paper_checks`: settle the papers' claims and report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from implicitloss.cli.claims import add_report_arguments, check_arguments, run_claims
+from implicitloss.cli.shell import HOLDS, NOTHING, guarded
+
+if TYPE_CHECKING:
+    from implicitloss.claim import Claim
+
+DEFAULT = "CIFAR-100-LT (EXP profile: 100 labels, 500 to 5 samples)"
+
+
+def all_claims() -> list[Claim]:
+    """Every claim of every paper: the folders of this package, and in each the files with `CLAIMS`, in reading order."""
+    import importlib
+    import pkgutil
+
+    import paper_checks
+
+    claims: list[Claim] = []
+    for paper in pkgutil.iter_modules(paper_checks.__path__):
+        if paper.ispkg:
+            package = importlib.import_module(f"paper_checks.{paper.name}")
+            for section in package.SECTIONS:
+                claims += importlib.import_module(f"paper_checks.{paper.name}.{section}").CLAIMS
+    return sorted(claims, key=lambda claim: not claim.id.startswith("rawat2021"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m paper_checks",
+        description="Settle every claim of the papers by independent witnesses, and refute a near miss of each.",
+        epilog="exit codes: 0 all hold; 1 something was refuted or left open; 2 bad input; 3 internal; 5 nothing selected",
+    )
+    parser.add_argument("ids", nargs="*", metavar="ID", help="claims by id or prefix (default all); 'explain ID ...'")
+    parser.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count': the numeric claims on them")
+    parser.add_argument("--list", action="store_true", help="list the claims and stop")
+    add_report_arguments(parser)
+    return parser
+
+
+def _select(claims: list[Claim], ids: list[str]) -> list[Claim]:
+    if not ids:
+        return claims
+    return [
+        claim
+        for claim in claims
+        if any(claim.id == x or claim.id.startswith(x if x.endswith((".", "-")) else f"{x}.") for x in ids)
+        or any(claim.id.startswith(x) for x in ids)
+    ]
+
+
+def _explain(claim: Claim) -> str:
+    lines = [claim.id, f"  {claim.statement}", f"  source: {claim.source}"]
+    lines += [f"  assumes: {assumption}" for assumption in claim.assumptions]
+    lines += [f"  method: {method}" for method in claim.methods]
+    lines += [f"  near miss, to be refuted: {miss}" for miss in claim.near_misses]
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = _parser().parse_args(argv)
+    return guarded("paper_checks", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    check_arguments(args)
+    explain = bool(args.ids) and args.ids[0] == "explain"
+    ids = args.ids[1:] if explain else args.ids
+    if explain and not ids:
+        raise ValueError("explain needs the id or prefix of a claim; --list shows them")
+
+    from implicitloss.labels import LabelPrior
+
+    prior = LabelPrior.exp(100, 500, 100) if args.counts is None else _counted(args.counts)
+    claims = _select(all_claims(), ids)
+    if args.counts is not None:
+        claims = [claim for claim in (claim.on_prior() for claim in claims) if claim is not None]
+    if not claims:
+        import difflib
+
+        nearest = (
+            difflib.get_close_matches(ids[0], [claim.id for claim in all_claims()], n=1, cutoff=0.3) if ids else []
+        )
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        print(f"paper_checks: no claim is called or starts with {' or '.join(ids)}{hint}", file=sys.stderr)
+        return NOTHING
+    if args.list:
+        width = max(len(claim.id) for claim in claims)
+        print("\n".join(f"{claim.id:<{width}}  {claim.statement}" for claim in claims))
+        return HOLDS
+    if explain:
+        print("\n\n".join(_explain(claim) for claim in claims))
+        return HOLDS
+
+    from implicitloss.check import Setting
+
+    setting = Setting(prior, DEFAULT if args.counts is None else args.counts, args.seed, args.full, args.threads)
+    counts = "" if args.counts is None else f" --counts {args.counts}"
+    return run_claims(
+        claims,
+        setting,
+        args,
+        title="Claims of the papers, settled",
+        rerun=f"python -m paper_checks {{id}} --seed {args.seed}{counts}{' --full' if args.full else ''}",
+    )
+
+
+def _counted(path: str):  # type: ignore[no-untyped-def]
+    """The prior of a file; labels that never occur are left out, because nothing can be drawn or weighed for them."""
+    from implicitloss.labels import LabelPrior
+
+    prior = LabelPrior.from_csv(path)
+    assert prior.counts is not None
+    seen = prior.counts > 0
+    if not seen.all():
+        print(f"paper_checks: {(~seen).sum()} labels of {path} have count 0 and are left out", file=sys.stderr)
+        prior = LabelPrior.from_counts(prior.counts[seen])
+    if prior.n_labels < 4:
+        raise ValueError(f"{path} has {prior.n_labels} labels with samples; the claims need at least 4")
+    return prior
+
+
+if __name__ == "__main__":
+    sys.exit(main())
