@@ -216,10 +216,13 @@ class Exact:
         misses = {}
         for statement, miss in self.near_misses.items():
             relation, claimed = miss if isinstance(miss, tuple) else (self.relation, miss)
-            if relation == self.relation and _coincide(cases, claimed, self.claimed):
+            if relation == self.relation and _coincide(cases, claimed, self.claimed, self._floor):
                 continue
             misses[statement] = self._judge(cases, observed, claimed, relation, time.perf_counter())
         return Result(evidence, misses)
+
+    def _floor(self, case: Any) -> float:
+        return self.floor(case) if callable(self.floor) else self.floor
 
     def _judge(
         self,
@@ -233,8 +236,9 @@ class Exact:
         outcome = Outcome.EXACT
         for case, (value, error) in zip(cases, observed, strict=True):
             target, target_error = _with_error(claimed(case))
-            floor = self.floor(case) if callable(self.floor) else self.floor
-            judged, strain, at = _compare(value, error, target, target_error, relation, self.resolution, floor)
+            judged, strain, at = _compare(
+                value, error, target, target_error, relation, self.resolution, self._floor(case)
+            )
             tolerance = float(np.ravel(error + target_error)[min(at, np.size(error + target_error) - 1)])
             evidence = Evidence(
                 self.method,
@@ -259,10 +263,20 @@ class Exact:
 Relation = Literal["=", "<=", "<", ">"]
 
 
-def _coincide(cases: Sequence[Any], miss: Callable[[Any], Number], claimed: Callable[[Any], Number]) -> bool:
-    """Whether a near miss says what the claim says in every case here (m = 1 and a lost m), and so is not false."""
-    pairs = ((_with_error(miss(case))[0], _with_error(claimed(case))[0]) for case in cases)
-    return all(np.allclose(a, b, rtol=1e-12, atol=0.0) for a, b in pairs)
+def _coincide(
+    cases: Sequence[Any],
+    miss: Callable[[Any], Number],
+    claimed: Callable[[Any], Number],
+    within: Callable[[Any], float],
+) -> bool:
+    """Whether a near miss says what the claim says in every case here (m = 1 and a lost m), and so is not false.
+
+    `within` is the difference that a check is not made to see in a case.
+    """
+    return all(
+        np.allclose(_with_error(miss(case))[0], _with_error(claimed(case))[0], rtol=1e-12, atol=within(case))
+        for case in cases
+    )
 
 
 def _with_error(number: Number) -> tuple[Floats, Floats]:
@@ -365,7 +379,7 @@ class Sampled:
         misses = {
             statement: judge(claimed)
             for statement, claimed in self.near_misses.items()
-            if not _coincide(cases, claimed, self.claimed)
+            if not _coincide(cases, claimed, self.claimed, lambda case: 0.99 * self.resolution(case))
         }
         return Result(evidence, misses)
 

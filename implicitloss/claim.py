@@ -62,11 +62,11 @@ def settle(
 def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
     start = time.perf_counter()
     results = [check.run(setting.child(f"{claim.id}/{i}"), delta) for i, check in enumerate(claim.checks)]
-    # A check may find no case here (nothing that a simulation can reach, say); the others decide.
-    results = [result for result in results if result.evidence.n_cases] or results
+    # A check may find no case here (none that a simulation can reach, say): it says so, and the others decide.
+    deciding = [result for result in results if result.evidence.n_cases] or results
     misses = []
     for statement in claim.near_misses:
-        evidence = tuple(result.near_misses[statement] for result in results if statement in result.near_misses)
+        evidence = tuple(result.near_misses[statement] for result in deciding if statement in result.near_misses)
         if not evidence:  # it says the same as the claim in these cases
             continue
         # Every witness that was shown the near miss has to refute it.
@@ -77,7 +77,7 @@ def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
         claim.statement,
         claim.source,
         claim.assumptions,
-        together(result.evidence.outcome for result in results),
+        together(result.evidence.outcome for result in deciding),
         tuple(result.evidence for result in results),
         tuple(misses),
         time.perf_counter() - start,

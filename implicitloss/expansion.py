@@ -72,10 +72,15 @@ def expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
         )
     if not scheme.weighting.is_eta_over_m:
         raise OutsideTheorem3(f"Theorem 3 needs weights η/m with η free of m; {scheme.weighting} is not of that form")
-    return _expand(scheme, loss, problem)
+    return relative_moments(scheme, loss, problem)
 
 
-def _expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
+def relative_moments(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
+    """The expansion's terms for η = m w at this m, whether the theorem covers the scheme or not.
+
+    v and k3 are the variance and third central moment of one draw in units of μ; see `expand` for when the series means
+    something.
+    """
     plan = scheme.plan(problem)
     m, q = scheme.m, np.exp(plan.log_q)
     log_x = np.where(q > 0, plan.log_w + np.log(m) + loss.log_payment(problem.scores, problem.positive), -np.inf)

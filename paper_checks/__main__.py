@@ -16,7 +16,7 @@ DEFAULT = "CIFAR-100-LT (EXP profile: 100 labels, 500 to 5 samples)"
 
 
 def all_claims() -> list[Claim]:
-    """Every claim of every paper: the folders of this package, and in each the files with `CLAIMS`, in reading order."""
+    """Every claim of every paper: the folders of this package, each with its `SECTIONS` in reading order."""
     import importlib
     import pkgutil
 
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m paper_checks",
         description="Settle every claim of the papers by independent witnesses, and refute a near miss of each.",
-        epilog="exit codes: 0 all hold; 1 something was refuted or left open; 2 bad input; 3 internal; 5 nothing selected",
+        epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 nothing selected",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="claims by id or prefix (default all); 'explain ID ...'")
     parser.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count': the numeric claims on them")

@@ -1,4 +1,7 @@
-"""The command line: `implicitloss derive | expect | simulate | verify | table`.  Heavy imports wait for their command."""
+"""The command line: `implicitloss derive | expect | simulate | verify | table`.
+
+Heavy imports wait for their command.
+"""
 
 from __future__ import annotations
 

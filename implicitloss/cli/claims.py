@@ -18,7 +18,7 @@ FORMATS = ("json", "junit", "html", "markdown")
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
-    """--json, --junit, --html, --markdown FILE ("-" for stdout instead of the text report), --full, --seed, --threads."""
+    """--json, --junit, --html, --markdown FILE ("-" for stdout), --full, --seed, --threads."""
     for name in FORMATS:
         parser.add_argument(f"--{name}", metavar="FILE", help=f"write the report as {name} too; - for stdout, alone")
     parser.add_argument("--full", action="store_true", help="a larger budget of draws; may take minutes")

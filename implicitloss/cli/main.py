@@ -1,5 +1,368 @@
+"""`implicitloss`: what does a sampling scheme of one's own optimise?"""
+
 from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from implicitloss import __version__
+from implicitloss.cli.claims import add_report_arguments, add_seed, check_arguments, run_claims
+from implicitloss.cli.shell import HOLDS, guarded
+
+if TYPE_CHECKING:
+    from implicitloss.losses import Loss
+    from implicitloss.problem import Problem
+    from implicitloss.scheme import Scheme
+
+SCHEMA = 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="implicitloss",
+        description="What does a negative-sampling scheme really optimise?",
+        epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 nothing selected",
+    )
+    parser.add_argument("--version", action="version", version=f"implicitloss {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    derive = commands.add_parser("derive", help="derive p_yy' and the implicit loss, step by step")
+    _add_scheme(derive)
+    derive.add_argument("--format", choices=("text", "latex", "json"), default="text")
+
+    expect = commands.add_parser("expect", help="exact expectations, the bound, and the expansion in 1/m side by side")
+    _add_scheme(expect)
+    _add_problem(expect)
+    expect.add_argument("--json", action="store_true", help="JSON on stdout")
+
+    simulate = commands.add_parser("simulate", help="run the procedure, beside the exact values")
+    _add_scheme(simulate)
+    _add_problem(simulate)
+    simulate.add_argument("--runs", type=int, default=100_000, help="independent runs (default 100000)")
+    simulate.add_argument("--json", action="store_true", help="JSON on stdout")
+
+    verify = commands.add_parser(
+        "verify", help="the lemmas, Theorem 3 and the propositions on this scheme, all witnesses"
+    )
+    _add_scheme(verify, with_loss=False)
+    _add_problem(verify, seed=False)
+    add_report_arguments(verify)
+
+    table = commands.add_parser("table", help="Table 2 and its decoupled counterpart, every entry derived on the spot")
+    table.add_argument("--hits", default="mask", help="exclude, mask (default) or keep")
+    table.add_argument("--format", choices=("text", "markdown", "latex"), default="text")
+    return parser
+
+
+def _add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None:
+    parser.add_argument(
+        "--sampler",
+        required=True,
+        help="uniform, within-batch, model-based, power[:ALPHA], log-uniform, mixture[:SHARE], minimum-variance, "
+        "explicit:FILE (one probability a line)",
+    )
+    parser.add_argument(
+        "--weighting", required=True, help="constant, unit, importance, relative, tail, margin:NAME[:PARAMETER]"
+    )
+    parser.add_argument("--m", type=int, required=True, help="number of negatives")
+    parser.add_argument("--hits", required=True, help="what drawing the positive does: exclude, mask or keep")
+    if with_loss:
+        parser.add_argument(
+            "--loss", default="softmax", help="softmax (default), logistic, hinge, squared-hinge, cosine[:MARGIN]"
+        )
+
+
+def _add_problem(parser: argparse.ArgumentParser, seed: bool = True) -> None:
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count'")
+    source.add_argument(
+        "--profile", default="exp:100:500:100", help="exp:L:LARGEST:RATIO (default exp:100:500:100), step:..., zipf:L:S"
+    )
+    parser.add_argument(
+        "--scorer", default="gaussian", help="gaussian (default), aligned, against, heavy-tailed, class-conditional"
+    )
+    parser.add_argument("--positive", type=int, metavar="LABEL", help="the positive (default: the median by frequency)")
+    if seed:
+        add_seed(parser)
 
 
 def main(argv: list[str] | None = None) -> int:
-    return 0
+    """The command; returns its exit code."""
+    args = _parser().parse_args(argv)
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "derive": _derive,
+        "expect": _expect,
+        "simulate": _simulate,
+        "verify": _verify,
+        "table": _table,
+    }
+    return guarded("implicitloss", lambda: commands[args.command](args))
+
+
+def _scheme(args: argparse.Namespace, loss: Loss) -> Scheme:
+    from implicitloss.cli import words
+    from implicitloss.scheme import Scheme
+
+    weighting = words.weighting(args.weighting)
+    return Scheme(words.sampler(args.sampler, loss, weighting), weighting, m=args.m, hits=args.hits)
+
+
+def _problem(args: argparse.Namespace) -> Problem:
+    from implicitloss.cli import words
+    from implicitloss.labels import LabelPrior
+    from implicitloss.problem import Problem
+
+    if args.seed < 0:
+        raise ValueError(f"the seed must be a whole number >= 0, got {args.seed}")
+    prior = LabelPrior.from_csv(args.counts) if args.counts else words.profile(args.profile)
+    scores = words.scorer(args.scorer).scores(prior, args.seed)
+    positive = int(prior.by_frequency[prior.n_labels // 2]) if args.positive is None else args.positive
+    return Problem(scores, prior, positive)
+
+
+def _origin(args: argparse.Namespace) -> str:
+    return args.counts or args.profile
+
+
+def _print_json(payload: dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps({"schema": SCHEMA, **payload}, ensure_ascii=False, indent=2))
+
+
+# --- derive -----------------------------------------------------------------------------------------------------
+
+
+def _derive(args: argparse.Namespace) -> int:
+    from implicitloss import symbols
+    from implicitloss.cli import words
+    from implicitloss.witness.derive import derive
+
+    loss = words.loss(args.loss)
+    derivation = derive(_scheme(args, loss), loss)
+    if args.format == "latex":
+        print(derivation.latex())
+    elif args.format == "json":
+        _print_json(
+            {
+                "margin": symbols.text(derivation.margin),
+                "margin_latex": symbols.latex(derivation.margin),
+                "implicit_loss": symbols.text(derivation.implicit_loss),
+                "implicit_loss_latex": symbols.latex(derivation.implicit_loss),
+                "named": derivation.named,
+                "checked": derivation.checked,
+                "steps": [
+                    {
+                        "left": symbols.text(step.left),
+                        "relation": step.relation,
+                        "right": symbols.text(step.right),
+                        "reason": step.reason,
+                        "checked": step.checked,
+                    }
+                    for step in derivation.steps
+                ],
+            }
+        )
+    else:
+        print(f"p_yy'          {symbols.text(derivation.margin)}")
+        print(f"named          {derivation.named or 'no published loss has exactly these margins'}")
+        print(f"implicit loss  {symbols.text(derivation.implicit_loss)}\n")
+        for i, step in enumerate(derivation.steps, 1):
+            print(f"{i:>2}. {symbols.text(step.left)}")
+            print(f"     {step.relation} {symbols.text(step.right)}")
+            print(f"     {step.reason}; {'checked by SymPy' if step.checked else 'NOT CHECKED'}")
+    return HOLDS
+
+
+# --- expect, simulate ---------------------------------------------------------------------------------------------
+
+
+def _header(scheme: Scheme, loss: Loss, problem: Problem, args: argparse.Namespace) -> str:
+    return (
+        f"{scheme}; {loss.name}\n"
+        f"{problem.prior.n_labels} labels ({_origin(args)}), {args.scorer} scores (seed {args.seed}), "
+        f"positive {problem.positive} with π = {problem.prior.probabilities[problem.positive]:.3g}\n"
+    )
+
+
+def _expect(args: argparse.Namespace) -> int:
+    from implicitloss.cli import words
+    from implicitloss.expansion import OutsideTheorem3, expand
+    from implicitloss.implicit import implicit_loss
+    from implicitloss.witness.integrate import integrate
+
+    loss = words.loss(args.loss)
+    scheme, problem = _scheme(args, loss), _problem(args)
+    bound = implicit_loss(scheme, loss, problem)
+    exact = {name: integrate(scheme, loss, problem, name) for name in ("mean", "gap", "variance", "mse")}
+    outside = ""
+    series: dict[str, tuple[float, float]] = {}
+    try:
+        expansion = expand(scheme, loss, problem)
+        bias, mse = expansion.bias, expansion.mse
+        series = {
+            "mean": (float(bound) + bias.first, float(bound) + bias.value),
+            "gap": (-bias.first, -bias.value),
+            "mse": (mse.first, mse.value),
+            # V = E (ℓ - b)² - (b - E ℓ)², to the same order
+            "variance": (mse.first, mse.value - bias.first**2),
+        }
+    except OutsideTheorem3 as reason:
+        outside = str(reason)
+    if args.json:
+        _print_json(
+            {
+                "scheme": str(scheme),
+                "loss": loss.name,
+                "positive": problem.positive,
+                "implicit_loss": bound.to_dict(),
+                "exact": {name: estimate.to_dict() for name, estimate in exact.items()},
+                "expansion": expansion.to_dict() if not outside else None,
+                "outside_theorem3": outside or None,
+            }
+        )
+        return HOLDS
+    print(_header(scheme, loss, problem, args))
+    print(f"{'':24}{'exact':>20}  {'error':>8}  {'1st order in 1/m':>18}  {'2nd order':>18}")
+    title = "implicit loss (bound)" if loss.has_log else "implicit loss (mean)"
+    print(f"{title:24}{float(bound):>20.12g}  {bound.error:>8.1g}")
+    names = {"mean": "expected loss", "gap": "bound - expected", "variance": "variance", "mse": "squared error"}
+    for name, estimate in exact.items():
+        terms = "".join(f"  {term:>18.10g}" for term in series.get(name, ()))
+        print(f"{names[name]:24}{float(estimate):>20.12g}  {estimate.error:>8.1g}{terms}")
+    if outside:
+        print(f"\nno expansion: {outside}")
+    return HOLDS
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from implicitloss.bounds import half_width
+    from implicitloss.cli import words
+    from implicitloss.implicit import implicit_loss
+    from implicitloss.witness.integrate import integrate
+    from implicitloss.witness.simulate import simulate
+
+    loss = words.loss(args.loss)
+    scheme, problem = _scheme(args, loss), _problem(args)
+    bound = float(implicit_loss(scheme, loss, problem))
+    rows = {}
+    for name in ("mean", "gap", "variance", "mse"):
+        estimate = simulate(scheme, loss, problem, name, runs=args.runs, rng=args.seed, reference=bound)
+        rows[name] = (estimate, integrate(scheme, loss, problem, name))
+    if args.json:
+        _print_json(
+            {
+                "scheme": str(scheme),
+                "loss": loss.name,
+                "positive": problem.positive,
+                "implicit_loss": bound,
+                "simulated": {name: estimate.to_dict() for name, (estimate, _) in rows.items()},
+                "exact": {name: exact.to_dict() for name, (_, exact) in rows.items()},
+            }
+        )
+        return HOLDS
+    print(_header(scheme, loss, problem, args))
+    print(f"{'':24}{'simulated':>16}  {'std. error':>10}  {'certain to':>10}  {'exact':>20}")
+    names = {"mean": "expected loss", "gap": "bound - expected", "variance": "variance", "mse": "squared error"}
+    for name, (estimate, exact) in rows.items():
+        width = half_width(estimate.variance, estimate.high - estimate.low, estimate.n, 1e-6)  # type: ignore[arg-type, operator]
+        print(
+            f"{names[name]:24}{float(estimate):>16.8g}  {estimate.error:>10.2g}  {width:>10.2g}  {float(exact):>20.12g}"
+        )
+    print(f"\n{args.runs:,} runs; 'certain to' is an empirical-Bernstein half-width, exceeded once in a million.")
+    return HOLDS
+
+
+# --- verify -------------------------------------------------------------------------------------------------------
+
+
+def _verify(args: argparse.Namespace) -> int:
+    check_arguments(args)
+    from implicitloss.check import Setting
+    from implicitloss.losses import SoftmaxCrossEntropy
+    from implicitloss.statements.scheme import about_scheme
+
+    problem = _problem(args)
+    scheme = _scheme(args, SoftmaxCrossEntropy())
+    claims = about_scheme(scheme, problem)
+    setting = Setting(problem.prior, _origin(args), args.seed, args.full, args.threads)
+    return run_claims(
+        claims,
+        setting,
+        args,
+        title=f"{scheme}, {args.scorer} scores, positive {problem.positive}",
+        rerun=f"{_own_command(args)}  # claim {{id}}",
+    )
+
+
+def _own_command(args: argparse.Namespace) -> str:
+    import shlex
+
+    source = ["--counts", args.counts] if args.counts else ["--profile", args.profile]
+    positive = [] if args.positive is None else ["--positive", str(args.positive)]
+    words = ["implicitloss", "verify", "--sampler", args.sampler, "--weighting", args.weighting, "--m", str(args.m)]
+    return shlex.join(
+        [*words, "--hits", args.hits, *source, "--scorer", args.scorer, *positive, "--seed", str(args.seed)]
+    )
+
+
+# --- table ----------------------------------------------------------------------------------------------------------
+
+
+def _table(args: argparse.Namespace) -> int:
+    from implicitloss import symbols
+    from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, logistic
+    from implicitloss.samplers import Uniform, WithinBatch
+    from implicitloss.scheme import Scheme
+    from implicitloss.weightings import Constant, Importance, Relative, Tail
+    from implicitloss.witness.derive import derive
+
+    latex = args.format == "latex"
+    render = symbols.latex if latex else symbols.text
+    losses: list[tuple[str, Loss]] = [
+        ("Sampled softmax cross-entropy (Table 2)", SoftmaxCrossEntropy()),
+        ("Sampled decoupled loss, logistic (its counterpart)", Decoupled(logistic)),
+    ]
+    head = ("sampler", "weighting", "p_yy'", "implicit loss", "known as")
+    for title, loss in losses:
+        rows = []
+        for sampler, q in ((Uniform(), "uniform"), (WithinBatch(), "within-batch")):
+            for weighting, w in ((Constant(), "constant"), (Importance(), "importance"), (Relative(), "relative"),
+                                 (Tail(), "tail")):  # fmt: skip
+                d = derive(Scheme(sampler, weighting, m=1, hits=args.hits), loss)
+                assert d.checked, "a step of the derivation was not checked"
+                formulas = [render(d.margin), render(d.implicit_loss)]
+                rows.append((q, w, *(f"${x}$" if latex else x for x in formulas), d.named or "–"))
+        print(_rendered(f"{title}, hits: {args.hits}", head, rows, args.format))
+    return HOLDS
+
+
+def _rendered(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]], form: str) -> str:
+    if form == "latex":
+        head = tuple("$p_{yy'}$" if cell == "p_yy'" else cell for cell in head)
+        body = " \\\\\n".join(" & ".join(row) for row in rows).replace("–", "--")
+        return (
+            f"% {title}\n\\begin{{tabular}}{{lllll}}\n\\hline\n{' & '.join(head)} \\\\\n\\hline\n"
+            f"{body} \\\\\n\\hline\n\\end{{tabular}}\n"
+        )
+    if form == "markdown":
+        lines = [f"**{title}**", "", _markdown(head), _markdown(tuple("---" for _ in head))]
+        formulas = {2, 3}
+        for row in rows:
+            lines.append(_markdown(tuple(f"`{cell}`" if i in formulas else cell for i, cell in enumerate(row))))
+        return "\n".join([*lines, ""])
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [title, ""]
+    for row in (head, tuple("-" * width for width in widths), *rows):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "\n".join([*lines, ""])
+
+
+def _markdown(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from implicitloss.check import Case, Exact
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
-from implicitloss.statements.limits import LADDER, along, exponent, limit, order
+from implicitloss.statements.limits import along, exponent, ladder, limit, order
 from implicitloss.statements.numbers import (
     INTEGRATE,
     CaseList,
@@ -46,7 +46,7 @@ def gradient_rate(id: str, cases: CaseList) -> Claim:
             Exact(
                 f"order in 1/m, {INTEGRATE}, extrapolated",
                 cases,
-                lambda case: order(along(case, bias), LADDER),
+                lambda case: order(along(case, bias), ladder(case)),
                 exponent(1.0),
                 {"the bias falls like 1/m²": exponent(2.0), "the bias falls like 1/√m": exponent(0.5)},
                 resolution=1e-2,
@@ -54,7 +54,7 @@ def gradient_rate(id: str, cases: CaseList) -> Claim:
             Exact(
                 f"constant, {INTEGRATE}, extrapolated",
                 cases,
-                lambda case: limit(along(case, bias), LADDER, 1),
+                lambda case: limit(along(case, bias), ladder(case), 1),
                 constant,
                 {
                     "the constant has Z² for Z³": partial(constant, power=2.0),

@@ -145,6 +145,44 @@ def lemma2_equality(id: str, cases: CaseList) -> Claim:
     )
 
 
+def no_gap(id: str, cases: CaseList) -> Claim:
+    """Where every draw is worth the same there is no gap and no variance, for these cases."""
+
+    def half(case: Case) -> Estimate:
+        """What halving the weights of every other label would make of the gap."""
+        halves = np.where(np.arange(case.problem.scores.size) % 2 == 0, np.log(0.5), 0.0)
+        scores = case.problem.scores + halves - halves[case.problem.positive]
+        plan = case.scheme.plan(case.problem)
+        x = np.exp(plan.log_w + case.loss.log_payment(scores, case.problem.positive) + np.log(case.scheme.m))
+        q = np.exp(plan.log_q)
+        mean = float(q @ x)
+        return Estimate(float(q @ (x - mean) ** 2) / (1 + mean) ** 2, 0.0, "spread", "claimed")
+
+    return Claim(
+        id,
+        "Every draw is worth the same here: the bound is an equality, without variance.",
+        "Rawat et al. 2021, after Lemma 2",
+        (
+            Exact(
+                "the gap, by integrals",
+                cases,
+                lambda case: 0.0,
+                lambda case: integrated(case, "gap"),
+                {"the gap is what weights halved on every other label make it": half},
+                floor=1e-18,
+            ),
+            Exact(
+                "the variance, by integrals",
+                cases,
+                lambda case: 0.0,
+                lambda case: integrated(case, "variance"),
+                {"the variance is what weights halved on every other label make it": half},
+                floor=1e-18,
+            ),
+        ),
+    )
+
+
 def hits(id: str, cases: CaseList) -> Claim:
     """Kept hits divide the softmax margins by 1 + c_y."""
 

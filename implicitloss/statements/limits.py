@@ -10,20 +10,29 @@ import numpy as np
 
 from implicitloss.check import Case
 from implicitloss.estimate import Estimate
+from implicitloss.expansion import relative_moments
 from implicitloss.statements.numbers import (
     at_m,
 )
 
-LADDER = tuple(2**k for k in range(7, 14))
+RUNGS = 7
 
 
-def limit(values: Sequence[Estimate], ladder: Sequence[int], power: int) -> Estimate:
+def ladder(case: Case) -> tuple[int, ...]:
+    """A doubling ladder of m that starts where the expansion in 1/m has set in: m >= 128, 16 v and 16 |k3|/v."""
+    moments = relative_moments(at_m(case, 1024).scheme, case.loss, case.problem)
+    start = max(128.0, 16 * moments.v, 16 * abs(moments.k3) / moments.v if moments.v > 0 else 0.0)
+    first = 2 ** int(np.ceil(np.log2(start)))
+    return tuple(first * 2**k for k in range(RUNGS))
+
+
+def limit(values: Sequence[Estimate], rungs: Sequence[int], power: int) -> Estimate:
     """lim m^power value(m) along a doubling ladder, by Richardson's extrapolation in 1/m.
 
     The error is three times the last change of the extrapolants plus what the values' own errors become.
     """
-    table = np.array([float(v) * float(m) ** power for v, m in zip(values, ladder, strict=True)])
-    noise = np.array([float(v.error) * float(m) ** power for v, m in zip(values, ladder, strict=True)])
+    table = np.array([float(v) * float(m) ** power for v, m in zip(values, rungs, strict=True)])
+    noise = np.array([float(v.error) * float(m) ** power for v, m in zip(values, rungs, strict=True)])
     previous = table[-1]
     for order in range(1, 4):
         previous = table[-1]
@@ -33,19 +42,19 @@ def limit(values: Sequence[Estimate], ladder: Sequence[int], power: int) -> Esti
     return Estimate(float(table[-1]), float(error), f"limit of m^{power} value", "Richardson")
 
 
-def order(values: Sequence[Estimate], ladder: Sequence[int]) -> Estimate:
+def order(values: Sequence[Estimate], rungs: Sequence[int]) -> Estimate:
     """The k for which value(m) ~ m^{-k}: local slopes at doublings, extrapolated to m = ∞, with an error bar."""
     slopes = []
     for a, b in itertools.pairwise(values):
         value = np.log2(abs(float(a)) / abs(float(b)))
         error = (float(a.error) / abs(float(a)) + float(b.error) / abs(float(b))) / np.log(2)
         slopes.append(Estimate(float(value), float(error), "slope", "Richardson"))
-    return replace(limit(slopes, ladder[:-1], 0), quantity="order in 1/m")
+    return replace(limit(slopes, rungs[:-1], 0), quantity="order in 1/m")
 
 
 def along(case: Case, number: Callable[[Case], Estimate]) -> list[Estimate]:
-    """`number` of the case at every m of the ladder."""
-    return [number(at_m(case, m)) for m in LADDER]
+    """`number` of the case at every m of its ladder."""
+    return [number(at_m(case, m)) for m in ladder(case)]
 
 
 def exponent(k: float) -> Callable[[Case], Estimate]:

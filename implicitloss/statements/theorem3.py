@@ -10,7 +10,7 @@ from implicitloss.check import Case, Exact, Sampled
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.expansion import expand
-from implicitloss.statements.limits import LADDER, along, exponent, limit, order
+from implicitloss.statements.limits import along, exponent, ladder, limit, order
 from implicitloss.statements.numbers import (
     INTEGRATE,
     MOMENT_ERROR,
@@ -28,8 +28,8 @@ def leading_constant(case: Case) -> Estimate:
     return Estimate(value, value * 1e-11, "v", "closed form")
 
 
-def theorem3_leading(id: str, cases: CaseList) -> Claim:
-    """m E (ℓ - b)² → σ²/μ²."""
+def theorem3_leading(id: str, cases: CaseList, sampled: CaseList) -> Claim:
+    """m E (ℓ - b)² → σ²/μ²; the squared errors of `sampled` are simulated, too."""
 
     def mse(case: Case) -> Estimate:
         return integrate(case.scheme, case.loss, case.problem, "mse")
@@ -51,7 +51,7 @@ def theorem3_leading(id: str, cases: CaseList) -> Claim:
             Exact(
                 f"order in 1/m, {INTEGRATE}, extrapolated",
                 cases,
-                lambda case: order(along(case, mse), LADDER),
+                lambda case: order(along(case, mse), ladder(case)),
                 exponent(1.0),
                 {"the squared error falls like 1/m²": exponent(2.0), "... like 1/√m": exponent(0.5)},
                 resolution=1e-2,
@@ -59,10 +59,21 @@ def theorem3_leading(id: str, cases: CaseList) -> Claim:
             Exact(
                 f"constant, {INTEGRATE}, extrapolated",
                 cases,
-                lambda case: limit(along(case, mse), LADDER, 1),
+                lambda case: limit(along(case, mse), ladder(case), 1),
                 leading_constant,
                 {"the constant is σ/μ": root, "μ is E η e^{f_y'}, without e^{f_y}": without_positive},
                 resolution=1e-3,
+            ),
+            Sampled(
+                sampled,
+                lambda case: integrated(case, "mse"),
+                lambda case: MOMENT_ERROR * float(integrated(case, "mse")),
+                {
+                    "the squared error is twice as large": lambda case: 2 * float(integrated(case, "mse")),
+                    "the squared error is σ²/μ², without 1/m": lambda case: float(leading_constant(case)),
+                },
+                quantity="mse",
+                reference=lambda case: float(implicit(case)),
             ),
         ),
         (
@@ -99,7 +110,7 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
             Exact(
                 ordered,
                 cases,
-                lambda case: order(along(case, rest), LADDER),
+                lambda case: order(along(case, rest), ladder(case)),
                 exponent(2.0),
                 {"the remainder is of order 1/m^{3/2}": exponent(1.5), "... of order 1/m³": exponent(3.0)},
                 resolution=1e-2,
@@ -107,7 +118,7 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
             Exact(
                 constant,
                 cases,
-                lambda case: limit(along(case, rest), LADDER, 2),
+                lambda case: limit(along(case, rest), ladder(case), 2),
                 second,
                 {
                     "the constant is 5v²/2 - k3": partial(second, a=2.5),
@@ -118,7 +129,7 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
             Exact(
                 f"bias: {constant}",
                 cases,
-                lambda case: limit(along(case, gap_rest), LADDER, 2),
+                lambda case: limit(along(case, gap_rest), ladder(case), 2),
                 partial(second, a=3 / 4, b=-1 / 3),
                 {
                     "the bias's constant is k3/2 - 3v²/4": partial(second, a=3 / 4, b=-1 / 2),
@@ -128,33 +139,6 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
             ),
         ),
         ("v = σ²/μ², k3 = κ₃/μ³, κ₃ the third central moment; weights η/m with η free of m",),
-    )
-
-
-def theorem3_simulated(id: str, cases: CaseList) -> Claim:
-    """The squared error that is simulated is the one that is integrated."""
-
-    def mse(case: Case) -> Estimate:
-        return integrated(case, "mse")
-
-    return Claim(
-        id,
-        "The simulated squared error about the implicit loss is that of the integrals.",
-        "Rawat et al. 2021, Theorem 3, Eq. (12)",
-        (
-            Sampled(
-                cases,
-                mse,
-                lambda case: MOMENT_ERROR * float(mse(case)),
-                {
-                    "the squared error is twice as large": lambda case: 2 * float(mse(case)),
-                    "the squared error is σ²/μ², without 1/m": lambda case: float(leading_constant(case)),
-                },
-                quantity="mse",
-                reference=lambda case: float(implicit(case)),
-            ),
-        ),
-        ("weights η/m with η free of m",),
     )
 
 
@@ -190,7 +174,7 @@ def theorem3_outside(id: str, cases: CaseList) -> Claim:
             Exact(
                 f"constant, {INTEGRATE}, extrapolated",
                 cases,
-                lambda case: limit(along(case, mse), LADDER, 1),
+                lambda case: limit(along(case, mse), ladder(case), 1),
                 own,
                 {"Theorem 3's constant σ²/μ² with η = w": theorem},
                 resolution=2e-2,

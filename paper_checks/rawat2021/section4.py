@@ -221,8 +221,8 @@ CLAIMS = (
     ),
     Claim(
         "rawat2021.section4.relative-one-draw",
-        "With one negative, relative weights teach log η (hits masked) or log η - log(1 - π) (excluded): next to no tilt, "
-        "whatever the implicit loss says.",
+        "With one negative, relative weights teach log η (hits masked) or log η - log(1 - π) (excluded), "
+        "next to no tilt, whatever the implicit loss says.",
         "derived: at m = 1 the loss is a sum over pairs, and each pair is minimised by itself",
         (
             Exact(

@@ -1,0 +1,112 @@
+"""From the words of a command line to the values of the library; unknown words get the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from implicitloss import losses, margins, samplers, scorers, weightings
+from implicitloss.labels import LabelPrior
+
+
+def _number(kind: str, text: str, cast: Callable[[str], Any] = float) -> Any:
+    try:
+        return cast(text)
+    except ValueError:
+        what = "a whole number" if cast is int else "a number"
+        raise ValueError(f"{kind} needs {what} there, got {text!r}") from None
+
+
+def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> Any:
+    name, *parameters = text.split(":")
+    if name not in table:
+        nearest = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(table)}"
+        raise ValueError(f"unknown {what} {name!r}; {hint}")
+    try:
+        return table[name](*parameters)
+    except TypeError:
+        raise ValueError(f"{what} {text!r} has {len(parameters)} parameters, which {name} does not take") from None
+
+
+def _explicit(path: str) -> samplers.Sampler:
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [line.strip() for line in file if line.strip()]
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    return samplers.Explicit([_number(f"{path}, line {i}:", line) for i, line in enumerate(lines, 1)])  # type: ignore[arg-type]
+
+
+SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = {
+    "uniform": samplers.Uniform,
+    "within-batch": samplers.WithinBatch,
+    "model-based": samplers.ModelBased,
+    "power": lambda alpha="0.75": samplers.Power(_number("power:ALPHA", alpha)),
+    "log-uniform": samplers.LogUniform,
+    "mixture": lambda share="0.5": samplers.Mixture(_number("mixture:SHARE", share)),
+    "explicit": _explicit,
+}
+
+MARGINS: dict[str, Callable[..., margins.Margin]] = {
+    "softmax": margins.Softmax,
+    "logit-adjusted": lambda tau="1": margins.LogitAdjusted(_number("logit-adjusted:TAU", tau)),
+    "balanced-softmax": margins.BalancedSoftmax,
+    "equalised": margins.Equalised,
+    "adaptive": lambda scale="1": margins.Adaptive(_number("adaptive:SCALE", scale)),
+}
+
+WEIGHTINGS: dict[str, Callable[..., weightings.Weighting]] = {
+    "constant": weightings.Constant,
+    "unit": weightings.Unit,
+    "importance": weightings.Importance,
+    "relative": weightings.Relative,
+    "tail": weightings.Tail,
+    "margin": lambda *words: weightings.ForMargin(_chosen("margin", ":".join(words), MARGINS)),
+}
+
+LOSSES: dict[str, Callable[..., losses.Loss]] = {
+    "softmax": losses.SoftmaxCrossEntropy,
+    "logistic": lambda: losses.Decoupled(losses.logistic),
+    "hinge": lambda: losses.Decoupled(losses.hinge),
+    "squared-hinge": lambda: losses.Decoupled(losses.squared_hinge),
+    "cosine": lambda margin="0": losses.Decoupled(losses.cosine_contrastive(_number("cosine:MARGIN", margin))),
+}
+
+PROFILES: dict[str, Callable[..., LabelPrior]] = {
+    "exp": lambda n="100", largest="500", ratio="100": LabelPrior.exp(
+        _number("exp:L:LARGEST:RATIO", n, int), _number("exp", largest, int), _number("exp", ratio)
+    ),
+    "step": lambda n="100", largest="500", ratio="100": LabelPrior.step(
+        _number("step:L:LARGEST:RATIO", n, int), _number("step", largest, int), _number("step", ratio)
+    ),
+    "zipf": lambda n, exponent="1": LabelPrior.zipf(_number("zipf:L:EXPONENT", n, int), _number("zipf", exponent)),
+}
+
+
+def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> samplers.Sampler:
+    """`uniform`, `power:0.75`, ...; `minimum-variance` is the one for this loss and the weighting's target."""
+    target = weighting.target if isinstance(weighting, weightings.ForMargin) else margins.Softmax()
+    table = {**SAMPLERS, "minimum-variance": lambda: samplers.MinimumVariance(target, loss)}
+    return _chosen("sampler", text, table)
+
+
+def weighting(text: str) -> weightings.Weighting:
+    """`constant`, `tail`, `margin:logit-adjusted:0.5`, ..."""
+    return _chosen("weighting", text, WEIGHTINGS)
+
+
+def loss(text: str) -> losses.Loss:
+    """`softmax`, `logistic`, `cosine:0.2`, ..."""
+    return _chosen("loss", text, LOSSES)
+
+
+def profile(text: str) -> LabelPrior:
+    """`exp:100:500:100`, `step:100:500:100`, `zipf:1000:1`."""
+    return _chosen("profile", text, PROFILES)
+
+
+def scorer(text: str) -> scorers.Scorer:
+    """`gaussian`, `aligned`, `against`, `heavy-tailed`, `class-conditional`."""
+    return _chosen("scorer", text, {name: (lambda one=one: one) for name, one in scorers.examples().items()})
