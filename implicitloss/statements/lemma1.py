@@ -23,6 +23,7 @@ from implicitloss.statements.numbers import (
     ONE_DRAW,
     WEIGHT_ERROR,
     CaseList,
+    derivation,
     exhausted,
     hits_kept,
     implicit,
@@ -34,7 +35,6 @@ from implicitloss.statements.numbers import (
     total,
     weights_off,
 )
-from implicitloss.witness.derive import derive
 from implicitloss.witness.integrate import integrate
 
 ONE = sp.Integer(1)
@@ -57,11 +57,11 @@ def derived(id: str, schemes: Callable[[], Sequence[tuple[Scheme, Loss]]]) -> Cl
     def pairs(factor: sp.Expr = ONE) -> list[tuple[str, sp.Expr, sp.Expr]]:
         rows = []
         for scheme, loss in schemes():
-            derivation = derive(scheme, loss)
-            unchecked = sum(not step.checked for step in derivation.steps)
+            found = derivation(scheme, loss)
+            unchecked = sum(not step.checked for step in found.steps)
             rows.append((f"{scheme}: steps without a check", sp.Integer(unchecked), sp.Integer(0)))
             # Softmax margins are divided by 1 + c_y where hits are kept.
-            divided = derivation.kept if loss.has_log else 0
+            divided = found.kept if loss.has_log else 0
             law, weigh = scheme.sampler.law, scheme.weighting.weight
             rest = 1 - law(s.y) if scheme.hits == "exclude" else sp.Integer(1)
 
@@ -69,7 +69,7 @@ def derived(id: str, schemes: Callable[[], Sequence[tuple[Scheme, Loss]]]) -> Cl
                 return law(yp) / rest
 
             p = s.m * weigh(conditional, law, s.yp) * conditional(s.yp)
-            rows.append((str(scheme), derivation.margin * (1 + divided), factor * p))
+            rows.append((str(scheme), found.margin * (1 + divided), factor * p))
         return rows
 
     return Claim(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import cast
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from implicitloss import margins, weightings
 from implicitloss.check import Case, Setting
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.implicit import implicit_loss
+from implicitloss.losses import Loss
 from implicitloss.scheme import Hits, Scheme
+from implicitloss.witness.derive import Derivation, derive
 from implicitloss.witness.exhaust import exhaust
 from implicitloss.witness.integrate import integrate
 
@@ -44,6 +47,16 @@ def integrated(case: Case, quantity: Quantity = "mean") -> Estimate:
 def exhausted(case: Case, quantity: Quantity = "mean") -> Estimate:
     """The same by enumeration."""
     return exhaust(case.scheme, case.loss, case.problem, quantity)
+
+
+@cache
+def _derived(scheme: Scheme, loss: Hashable) -> Derivation:
+    return derive(scheme, cast(Loss, loss))
+
+
+def derivation(scheme: Scheme, loss: Loss) -> Derivation:
+    """The derivation of a scheme under a loss; made once."""
+    return _derived(scheme, cast(Hashable, loss))
 
 
 def implicit(case: Case) -> Estimate:

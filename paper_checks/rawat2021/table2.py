@@ -21,8 +21,8 @@ from implicitloss.losses import BinaryLoss, Decoupled, Loss, logistic
 from implicitloss.problem import Problem
 from implicitloss.samplers import Sampler, Uniform, WithinBatch
 from implicitloss.scheme import Hits, Scheme
+from implicitloss.statements.numbers import derivation
 from implicitloss.weightings import Constant, Importance, Relative, Tail, Weighting
-from implicitloss.witness.derive import derive
 from paper_checks import cases
 
 Numbers = Callable[[Problem, int], np.ndarray]
@@ -79,7 +79,7 @@ def scheme(row: Row, hits: Hits = "mask") -> Scheme:
 
 
 def _derived(row: Row, loss: Loss, margin: sp.Expr) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
-    return lambda: [(f"{row.sampler}, {row.weighting}: p_yy'", derive(scheme(row), loss).margin, margin)]
+    return lambda: [(f"{row.sampler}, {row.weighting}: p_yy'", derivation(scheme(row), loss).margin, margin)]
 
 
 def _counted(row: Row, hits: Hits = "mask") -> Callable[[Setting], list[Case]]:
@@ -212,7 +212,9 @@ def _all(
 ) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
     def pairs() -> list[tuple[str, sp.Expr, sp.Expr]]:
         # A near miss differs in every row but one at a time: rows equal by accident would hide a wrong one.
-        return [(_name(row), derive(scheme(row, hits), cases.SOFTMAX).margin, table[_name(row)][which]) for row in ROWS]
+        return [
+            (_name(row), derivation(scheme(row, hits), cases.SOFTMAX).margin, table[_name(row)][which]) for row in ROWS
+        ]
 
     return pairs
 
@@ -221,7 +223,7 @@ def _one_wrong(
     table: dict[str, tuple[sp.Expr, sp.Expr]], hits: Hits, name: str
 ) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
     row = next(row for row in ROWS if _name(row) == name)
-    return lambda: [(name, derive(scheme(row, hits), cases.SOFTMAX).margin, table[name][1])]
+    return lambda: [(name, derivation(scheme(row, hits), cases.SOFTMAX).margin, table[name][1])]
 
 
 def _hits_claim(id: str, hits: Hits, table: dict[str, tuple[sp.Expr, sp.Expr]], statement: str) -> Claim:
