@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
+from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
+from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss
 from implicitloss.margins import Margin
 from implicitloss.problem import Problem

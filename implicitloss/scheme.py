@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.special import logsumexp
 
 from implicitloss.labels import Floats
+from implicitloss.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Sampler
 from implicitloss.weightings import Draws, Weighting

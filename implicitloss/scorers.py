@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import logsumexp
 
 from implicitloss.labels import Floats, LabelPrior
+from implicitloss.logsum import logsumexp
 
 
 class Scorer(Protocol):

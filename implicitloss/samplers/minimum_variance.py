@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import sympy as sp
-from scipy.special import logsumexp
 
 from implicitloss import symbols as s
 from implicitloss.labels import Floats
+from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss, SoftmaxCrossEntropy
 from implicitloss.margins import Margin, Softmax
 from implicitloss.problem import Problem

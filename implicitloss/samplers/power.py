@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import sympy as sp
-from scipy.special import logsumexp
 
 from implicitloss import symbols as s
 from implicitloss.labels import Floats
+from implicitloss.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, by_tickets
 

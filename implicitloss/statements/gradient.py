@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from scipy.special import logsumexp
 
 from implicitloss.check import Case, Exact
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
+from implicitloss.logsum import logsumexp
 from implicitloss.statements.limits import along, exponent, ladder, limit, order
 from implicitloss.statements.numbers import (
     INTEGRATE,

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import sympy as sp
-from scipy.special import logsumexp
 
 from implicitloss import symbols as s
 from implicitloss import weightings
@@ -15,6 +14,7 @@ from implicitloss.check import Case, Exact, Identity, Sampled
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.implicit import implicit_loss, log_expected_weights
+from implicitloss.logsum import logsumexp
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.samplers import MinimumVariance, ModelBased, Sampler, Uniform
 from implicitloss.scheme import Hits, Scheme

@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 import sympy as sp
-from scipy.special import logsumexp
 
 from implicitloss import margins, weightings
 from implicitloss import symbols as s
@@ -15,6 +14,7 @@ from implicitloss.check import Case, Exact, Identity, Sampled
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.implicit import margin_loss
+from implicitloss.logsum import logsumexp
 from implicitloss.samplers import Sampler
 from implicitloss.statements.numbers import (
     WEIGHT_ERROR,

@@ -222,7 +222,7 @@ def named(margin: sp.Expr, loss: Loss) -> str | None:
     Powers of the logit-adjusted and the equalised margin belong to their families.
     """
     for expression, name in published(loss):
-        if s.vanishes(margin - expression):
+        if s.tidy(margin - expression) == 0:
             return name
     ratio, own = sp.Wild("a", exclude=[s.y, s.yp]), sp.Wild("b", exclude=[s.y, s.yp])
     match = margin.match(s.pi[s.yp] ** ratio * s.pi[s.y] ** own)

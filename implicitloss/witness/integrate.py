@@ -24,7 +24,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.kernels.transform import (
@@ -34,6 +33,7 @@ from implicitloss.kernels.transform import (
     tilted_integrals,
 )
 from implicitloss.labels import Floats, Labels
+from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme

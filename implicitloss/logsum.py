@@ -1,0 +1,17 @@
+"""log Σ b e^a, for short vectors and many calls: a fraction of the time of `scipy.special.logsumexp`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitloss.labels import Floats
+
+
+def logsumexp(a: Floats, b: Floats | None = None) -> float:
+    """log Σ_j b_j e^{a_j}, b >= 0 (1 where not given), a < ∞; -inf for an empty sum."""
+    largest = float(a.max())
+    if largest == -np.inf:
+        return largest
+    terms = np.exp(a - largest)
+    total = float(terms.sum() if b is None else b @ terms)
+    return largest + float(np.log(total)) if total > 0 else -np.inf

@@ -1,0 +1,91 @@
+"""Concentration bounds: their formulas, and that they hold where normal error bars do not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from implicitloss.bounds import cdf_half_width, half_width, runs_needed
+
+
+def test_half_width_by_hand() -> None:
+    """Maurer and Pontil 2009, theorem 4, with δ/2 a side: √(2 V log(4/δ)/n) + 7 b log(4/δ)/(3(n - 1))."""
+    log = math.log(4e6)
+    by_hand = math.sqrt(2 * 0.25 * log / 1000) + 7 * 3 * log / (3 * 999)
+    assert half_width(0.25, 3.0, 1000, 1e-6) == pytest.approx(by_hand, rel=1e-14)
+    # Near misses: one side only, the coefficient 7/6 of a known variance, the range forgotten.
+    for wrong in (
+        math.sqrt(2 * 0.25 * math.log(2e6) / 1000) + 7 * math.log(2e6) / 999,
+        math.sqrt(2 * 0.25 * log / 1000) + 7 * 3 * log / (6 * 999),
+        math.sqrt(2 * 0.25 * log / 1000),
+    ):
+        assert half_width(0.25, 3.0, 1000, 1e-6) > wrong * 1.01
+
+
+def test_one_term_says_nothing() -> None:
+    assert half_width(0.0, 1.0, 1, 0.5) == math.inf
+    assert half_width(0.0, 0.0, 2, 0.5) == 0
+
+
+def test_cdf_half_width_by_hand() -> None:
+    assert cdf_half_width(200, 0.1) == pytest.approx(math.sqrt(math.log(20) / 400), rel=1e-15)
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(1e-6, 1e3), st.floats(1e-12, 0.5))
+def test_runs_needed_are_enough_and_not_many_too_many(variance: float, span: float, width: float, delta: float) -> None:
+    n = runs_needed(variance, span, width, delta)
+    assert half_width(variance, span, n, delta) <= width * (1 + 1e-12)
+    fewer = n - 3 - n // 10**6
+    assert fewer < 2 or half_width(variance, span, fewer, delta) > width * (1 - 1e-6)
+
+
+@given(st.floats(0, 10), st.floats(0, 10), st.integers(2, 10**6), st.floats(1e-9, 0.5))
+def test_half_width_is_monotone(variance: float, span: float, n: int, delta: float) -> None:
+    here = half_width(variance, span, n, delta)
+    assert half_width(variance + 1, span, n, delta) >= here
+    assert half_width(variance, span + 1, n, delta) >= here
+    assert half_width(variance, span, n + 1, delta) <= here
+    assert half_width(variance, span, n, delta / 2) >= here
+
+
+def test_coverage_on_a_long_tail(rng: np.random.Generator) -> None:
+    """1,000 when a coin of 1/5000 falls, else 0; 2,000 terms; 2,000 samples; nominal rate 1e-2.
+
+    False alarm: more than 61 of 2,000 intervals off, where each is off with probability at most 0.01, has probability
+    below e^{-2000 KL(61/2000, 1/100)} < 1e-12 (Chernoff).  The normal interval, the mutant, is off far more often:
+    with no draw seen, probability e^{-0.4}, its width is 0.
+    """
+    samples, n, p, delta = 2000, 2000, 1 / 5000, 1e-2
+    falls = rng.binomial(n, p, samples) / n
+    means, variances = 1000 * falls, 1e6 * falls * (1 - falls) * n / (n - 1)
+    off = [abs(mean - 0.2) > half_width(v, 1000, n, delta) for mean, v in zip(means, variances, strict=True)]
+    share = 61 / samples
+    chernoff = -samples * (share * math.log(share / delta) + (1 - share) * math.log((1 - share) / (1 - delta)))
+    assert chernoff < math.log(1e-12)
+    assert sum(off) <= 61
+    normal = [abs(mean - 0.2) > 2.576 * math.sqrt(v / n) for mean, v in zip(means, variances, strict=True)]
+    assert sum(normal) > 61
+
+
+def test_coverage_where_the_variance_matters(rng: np.random.Generator) -> None:
+    """Uniform terms, n = 2,000, nominal rate 1e-2; the same count and false alarm.  A width of a third fails."""
+    samples, n, delta = 2000, 2000, 1e-2
+    terms = rng.random((samples, n))
+    means, variances = terms.mean(axis=1), terms.var(axis=1, ddof=1)
+    widths = np.array([half_width(v, 1.0, n, delta) for v in variances])
+    assert np.count_nonzero(np.abs(means - 0.5) > widths) <= 61
+    assert np.count_nonzero(np.abs(means - 0.5) > widths / 3) > 61
+
+
+def test_coverage_of_the_cdf_bound(rng: np.random.Generator) -> None:
+    """A discrete law of five labels, n = 500, nominal rate 1e-2, the same count.  A width of two fifths fails."""
+    samples, n, delta = 2000, 500, 1e-2
+    law = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+    counts = rng.multinomial(n, law, samples) / n
+    distances = np.abs(np.cumsum(counts, axis=1) - np.cumsum(law)).max(axis=1)
+    assert np.count_nonzero(distances > cdf_half_width(n, delta)) <= 61
+    assert np.count_nonzero(distances > 0.4 * cdf_half_width(n, delta)) > 61

@@ -1,0 +1,240 @@
+"""What schemes teach: optima in closed form, by two independent searches, and what has none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from implicitloss import LabelPrior, Problem, Scheme, implicit_loss, integrate, population_optimum
+from implicitloss.implicit import implicit_margins
+from implicitloss.losses import (
+    Decoupled,
+    Loss,
+    SoftmaxCrossEntropy,
+    cosine_contrastive,
+    hinge,
+    logistic,
+    squared_hinge,
+)
+from implicitloss.margins import Equalised, LogitAdjusted
+from implicitloss.population import NoOptimum, separable_optimum
+from implicitloss.samplers import Explicit, MinimumVariance, ModelBased, Power, Sampler, Uniform, WithinBatch
+from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Tail, Unit, Weighting
+
+SOFTMAX, LOGISTIC = SoftmaxCrossEntropy(), Decoupled(logistic)
+ETA = np.array([0.35, 0.3, 0.15, 0.2])
+
+
+def centred(f: np.ndarray) -> np.ndarray:
+    return f - f.mean()
+
+
+def expected_loss(scheme: Scheme, loss: Loss, f: np.ndarray, prior: LabelPrior, of: str) -> float:
+    """Σ η ℓ_y(f), by `implicit_loss` or `integrate`."""
+    witness = implicit_loss if of == "implicit" else integrate
+    return sum(eta * float(witness(scheme, loss, Problem(f, prior, y))) for y, eta in enumerate(ETA))
+
+
+# --- closed forms of the softmax ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("m", [1, 3, 50])
+@pytest.mark.parametrize("sampler", [Uniform(), WithinBatch(), Power()], ids=str)
+@pytest.mark.parametrize("hits", ["exclude", "mask"])
+def test_importance_teaches_bayes_by_the_bound(m: int, sampler: Sampler, hits: str, prior: LabelPrior) -> None:
+    optimum = population_optimum(Scheme(sampler, Importance(), m=m, hits=hits), SOFTMAX, ETA, prior)
+    assert optimum == pytest.approx(centred(np.log(ETA)), abs=1e-10)
+    assert optimum.mean() == pytest.approx(0, abs=1e-14)
+
+
+def test_tail_teaches_balanced_bayes_by_the_bound(prior: LabelPrior) -> None:
+    """f* = log η - log π; with Prop. 4's weights for τ = 1/2, log η - log(π)/2."""
+    for weighting, tau in ((Tail(), 1.0), (ForMargin(LogitAdjusted(0.5)), 0.5)):
+        optimum = population_optimum(Scheme(Uniform(), weighting, m=3, hits="mask"), SOFTMAX, ETA, prior)
+        assert optimum == pytest.approx(centred(np.log(ETA) - tau * prior.log), abs=1e-10)
+        assert np.abs(optimum - centred(np.log(ETA))).max() > 0.1
+
+
+@pytest.mark.parametrize("m", [1, 2, 10, 300])
+def test_in_batch_softmax_is_balanced_for_every_m(m: int, prior: LabelPrior) -> None:
+    """Hits kept, w = 1: the *actual* loss has f* = log η - log π, whatever its bound says."""
+    scheme = Scheme(WithinBatch(), Unit(), m=m, hits="keep")
+    optimum = population_optimum(scheme, SOFTMAX, ETA, prior, of="sampled")
+    assert optimum == pytest.approx(centred(np.log(ETA) - prior.log), abs=1e-9)
+    bound = population_optimum(scheme, SOFTMAX, ETA, prior, of="implicit")
+    # The bound agrees in the limit only: f* of the implicit loss moves with m.
+    assert np.abs(bound - optimum).max() > 1e-3
+
+
+@pytest.mark.parametrize("m", [1, 2, 10])
+@pytest.mark.parametrize("sampler", [WithinBatch(), Uniform(), Power()], ids=str)
+def test_relative_weights_teach_bayes_for_every_m(m: int, sampler: Sampler, prior: LabelPrior) -> None:
+    """w = h_y'/h_y with h = 1/q: f* = log η - log(q h) = log η."""
+    optimum = population_optimum(Scheme(sampler, Relative(), m=m, hits="keep"), SOFTMAX, ETA, prior, of="sampled")
+    assert optimum == pytest.approx(centred(np.log(ETA)), abs=1e-9)
+    for hits in ("mask", "exclude"):
+        biased = population_optimum(Scheme(sampler, Relative(), m=m, hits=hits), SOFTMAX, ETA, prior, of="sampled")
+        assert isinstance(sampler, Uniform) or np.abs(biased - centred(np.log(ETA))).max() > 1e-2
+
+
+def test_kept_hits_with_any_ratio_weights(prior: LabelPrior) -> None:
+    """w = 1 under any q: f* = log η - log q."""
+    q = np.array([0.1, 0.2, 0.3, 0.4])
+    scheme = Scheme(Explicit(q), Unit(), m=4, hits="keep")
+    optimum = population_optimum(scheme, SOFTMAX, ETA, prior, of="sampled")
+    assert optimum == pytest.approx(centred(np.log(ETA) - np.log(q)), abs=1e-9)
+
+
+def test_importance_is_only_asymptotically_consistent(prior: LabelPrior) -> None:
+    """By the actual loss it is biased at small m, and by about half as much at twice the m."""
+    off = []
+    for m in (32, 64, 128):
+        scheme = Scheme(WithinBatch(), Importance(), m=m, hits="exclude")
+        optimum = population_optimum(scheme, SOFTMAX, ETA, prior, of="sampled")
+        off.append(np.abs(optimum - centred(np.log(ETA))).max())
+    assert off[0] > 1e-3
+    assert 0.4 < off[1] / off[0] < 0.6
+    assert 0.45 < off[2] / off[1] < 0.55
+
+
+# --- minima by the values alone -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", ["implicit", "sampled"])
+@pytest.mark.parametrize(
+    ("weighting", "hits"), [(Constant(), "exclude"), (Relative(), "mask"), (Tail(), "keep"), (Unit(), "mask")]
+)
+def test_the_optimum_is_a_minimum(of: str, weighting: Weighting, hits: str, prior: LabelPrior) -> None:
+    """In four random directions the loss rises: a move of 0.01 costs 1e-7 at least, rounding is 1e-14."""
+    scheme = Scheme(WithinBatch(), weighting, m=3, hits=hits)
+    optimum = population_optimum(scheme, SOFTMAX, ETA, prior, of=of)
+    least = expected_loss(scheme, SOFTMAX, optimum, prior, of)
+    for direction in np.eye(4) - 0.25:
+        rises = [
+            expected_loss(scheme, SOFTMAX, optimum + sign * 0.01 * direction, prior, of) - least for sign in (1, -1)
+        ]
+        assert min(rises) > 1e-8
+        # Flat to first order: the two rises differ by the third derivative only.
+        assert abs(rises[0] - rises[1]) < 0.1 * max(rises)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "a", "b"),
+    [
+        (Importance(), lambda pi: np.ones(4), lambda pi: np.ones(4)),
+        (Tail(), lambda pi: 1 / pi, lambda pi: pi),
+        (Constant(), lambda pi: np.ones(4), lambda pi: pi),
+        (ForMargin(Equalised(lambda p: p**0.5)), lambda pi: np.ones(4), lambda pi: np.sqrt(pi)),
+        (ForMargin(LogitAdjusted(0.5)), lambda pi: pi**-0.5, lambda pi: pi**0.5),
+    ],
+    ids=["importance", "tail", "constant", "root", "half"],
+)
+def test_separable_margins_by_a_search_in_one_number(
+    weighting: Weighting, a: object, b: object, prior: LabelPrior
+) -> None:
+    pi = prior.probabilities
+    scheme = Scheme(WithinBatch(), weighting, m=3, hits="mask")
+    p = implicit_margins(scheme, prior)
+    assert p[~np.eye(4, dtype=bool)] == pytest.approx(np.outer(a(pi), b(pi))[~np.eye(4, dtype=bool)], rel=1e-13)
+    by_newton = population_optimum(scheme, SOFTMAX, ETA, prior)
+    assert separable_optimum(ETA, a(pi), b(pi)) == pytest.approx(by_newton, abs=1e-9)
+    # A margin 5 % off at one label is another optimum.
+    off = separable_optimum(ETA, a(pi), b(pi) * np.array([1, 1, 0.95, 1]))
+    assert np.abs(off - by_newton).max() > 1e-3
+
+
+def test_separable_optimum_on_a_long_tail(rng: np.random.Generator) -> None:
+    prior = LabelPrior.exp(40, 500, 100)
+    eta = rng.dirichlet(np.ones(40)) * 0.9 + 0.1 / 40
+    scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
+    by_newton = population_optimum(scheme, SOFTMAX, eta, prior)
+    assert separable_optimum(eta, np.ones(40), prior.probabilities) == pytest.approx(by_newton, abs=1e-8)
+
+
+def test_separable_margins_above_one_are_refused() -> None:
+    with pytest.raises(ValueError, match="label 2 has 1.5"):
+        separable_optimum(ETA, [1, 1, 3, 1], [1, 1, 0.5, 1])
+
+
+# --- decoupled losses ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hits", ["exclude", "mask", "keep"])
+@pytest.mark.parametrize("weighting", [Unit(), Importance(), Relative(), Tail()], ids=str)
+def test_decoupled_logistic_in_closed_form(hits: str, weighting: Weighting, prior: LabelPrior) -> None:
+    """f*_j = log η_j - log Σ_{y != j} η_y p_yj, and kept hits add η_j c_j to the sum."""
+    scheme = Scheme(WithinBatch(), weighting, m=3, hits=hits)
+    p = implicit_margins(scheme, prior, loss=LOGISTIC)
+    against = ETA @ p
+    if hits == "keep":
+        pi = prior.probabilities
+        kept = {Unit: 3 * pi, Importance: np.ones(4), Relative: 3 * pi, Tail: np.ones(4)}[type(weighting)]
+        against = against + ETA * kept
+    by_hand = np.log(ETA) - np.log(against)
+    for of in ("implicit", "sampled"):
+        assert population_optimum(scheme, LOGISTIC, ETA, prior, of=of) == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_negative_sampling_teaches_shifted_pmi(prior: LabelPrior) -> None:
+    """word2vec: f* = log η/(K q (1 - η)), where hits are masked."""
+    scheme = Scheme(Power(), Unit(), m=5, hits="mask")
+    q = prior.probabilities**0.75 / (prior.probabilities**0.75).sum()
+    by_hand = np.log(ETA / (5 * q * (1 - ETA)))
+    assert population_optimum(scheme, LOGISTIC, ETA, prior) == pytest.approx(by_hand, abs=1e-12)
+
+
+@pytest.mark.parametrize("binary", [squared_hinge, cosine_contrastive(-0.5)], ids=str)
+def test_decoupled_squares_in_closed_form(binary: object, prior: LabelPrior) -> None:
+    """η φ'(f) + B ϕ'(f) = 0 is linear between the kinks: f = (η - B)/(η + B), or (η + B ρ)/(η + B)."""
+    scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
+    against = ETA @ implicit_margins(scheme, prior, loss=Decoupled(binary))
+    rho = -1.0 if binary is squared_hinge else -0.5
+    by_hand = (ETA + against * rho) / (ETA + against)
+    assert population_optimum(scheme, Decoupled(binary), ETA, prior) == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_decoupled_hinge_takes_sides(prior: LabelPrior) -> None:
+    """Linear between -1 and 1: f* = 1 where η_j > Σ η p, else -1."""
+    scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
+    against = ETA @ implicit_margins(scheme, prior, loss=Decoupled(hinge))
+    by_hand = np.where(ETA > against, 1.0, -1.0)
+    assert set(by_hand) == {1.0, -1.0}
+    assert population_optimum(scheme, Decoupled(hinge), ETA, prior) == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_nothing_holds_a_label_that_is_no_negative(prior: LabelPrior) -> None:
+    """Label 3 is never drawn: its logistic score runs away."""
+    scheme = Scheme(Explicit([0.5, 0.25, 0.25, 0.0]), Unit(), m=3, hits="mask")
+    with pytest.raises(NoOptimum, match="label 3 has no finite optimum"):
+        population_optimum(scheme, LOGISTIC, ETA, prior)
+    with pytest.raises(NoOptimum):
+        population_optimum(scheme, SOFTMAX, ETA, prior)
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("eta", "message"),
+    [
+        ([0.5, 0.5, 0.0, 0.0], "eta must be positive, but label 2 has 0"),
+        ([0.5, 0.25, 0.25], "4 labels, got 3"),
+        ([0.5, 0.25, 0.25, 0.25], "eta must sum to 1, got 1.25"),
+        ([1.5, -0.5, 0.0, 0.0], "eta must not be negative, but label 1 has -0.5"),
+        ([0.5, np.nan, 0.25, 0.25], "eta must be finite"),
+    ],
+)
+def test_bad_eta(eta: list[float], message: str, prior: LabelPrior) -> None:
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        population_optimum(Scheme(Uniform(), Importance(), m=1, hits="mask"), SOFTMAX, eta, prior)
+
+
+@pytest.mark.parametrize("sampler", [ModelBased(), MinimumVariance()], ids=str)
+def test_samplers_that_move_with_the_scores(sampler: Sampler, prior: LabelPrior) -> None:
+    with pytest.raises(ValueError, match="moves with the scores"):
+        population_optimum(Scheme(sampler, Importance(), m=1, hits="mask"), SOFTMAX, ETA, prior)
+
+
+def test_unknown_loss_to_minimise(prior: LabelPrior) -> None:
+    with pytest.raises(ValueError, match="'implicit' or 'sampled', got 'bound'"):
+        population_optimum(Scheme(Uniform(), Importance(), m=1, hits="mask"), SOFTMAX, ETA, prior, of="bound")
