@@ -297,6 +297,9 @@ def _compare(
 ) -> tuple[Outcome, float, int]:
     """(outcome, how near to failing, which entry decided)."""
     value, target, tolerance = np.broadcast_arrays(value, target, error + target_error)
+    unknown = np.flatnonzero(~np.isfinite(np.ravel(value + target + tolerance)))
+    if unknown.size:
+        return Outcome.INCONCLUSIVE, 0.0, int(unknown[0])
     difference = value - target
     if relation == "=":
         strain = np.abs(difference) / np.maximum(tolerance, 1e-300)
@@ -480,13 +483,15 @@ class _SampledJudge:
             strains = np.abs(np.atleast_1d(estimate.value - target)) / (widths + np.atleast_1d(target_error))
             at = int(np.argmax(strains))
             resolution = self.check.resolution(case)
-            if strains[at] > 1:
+            if not np.all(np.isfinite(strains)):
+                outcome = Outcome.INCONCLUSIVE
+            elif strains[at] > 1:
                 outcome = Outcome.REFUTED
             elif 2 * widths.max() <= resolution:
                 outcome = Outcome.SUPPORTED
             else:
                 outcome, at = Outcome.INCONCLUSIVE, int(np.argmax(widths))
-            score = ranks[outcome] + float(strains[at])
+            score = ranks[outcome] + float(np.nan_to_num(strains[at]))
             if worst is None or score > worst[0]:
                 evidence = Evidence(
                     self.check.method,

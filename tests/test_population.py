@@ -73,8 +73,10 @@ def test_relative_weights_teach_bayes_for_every_m(m: int, sampler: Sampler, prio
     optimum = population_optimum(Scheme(sampler, Relative(), m=m, hits="keep"), SOFTMAX, ETA, prior, of="sampled")
     assert optimum == pytest.approx(centred(np.log(ETA)), abs=1e-9)
     for hits in ("mask", "exclude"):
-        biased = population_optimum(Scheme(sampler, Relative(), m=m, hits=hits), SOFTMAX, ETA, prior, of="sampled")
-        assert isinstance(sampler, Uniform) or np.abs(biased - centred(np.log(ETA))).max() > 1e-2
+        other = population_optimum(Scheme(sampler, Relative(), m=m, hits=hits), SOFTMAX, ETA, prior, of="sampled")
+        off = np.abs(other - centred(np.log(ETA))).max()
+        # A single draw that is a hit adds a constant, kept or masked.  Otherwise the head is favoured.
+        assert off < 1e-9 if m == 1 and hits == "mask" else off > 1e-2 or isinstance(sampler, Uniform)
 
 
 def test_kept_hits_with_any_ratio_weights(prior: LabelPrior) -> None:
@@ -152,7 +154,7 @@ def test_separable_optimum_on_a_long_tail(rng: np.random.Generator) -> None:
 
 
 def test_separable_margins_above_one_are_refused() -> None:
-    with pytest.raises(ValueError, match="label 2 has 1.5"):
+    with pytest.raises(ValueError, match=r"label 2 has 1\.5"):
         separable_optimum(ETA, [1, 1, 3, 1], [1, 1, 0.5, 1])
 
 
@@ -197,7 +199,7 @@ def test_decoupled_hinge_takes_sides(prior: LabelPrior) -> None:
     """Linear between -1 and 1: f* = 1 where η_j > Σ η p, else -1."""
     scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
     against = ETA @ implicit_margins(scheme, prior, loss=Decoupled(hinge))
-    by_hand = np.where(ETA > against, 1.0, -1.0)
+    by_hand = np.where(against < ETA, 1.0, -1.0)
     assert set(by_hand) == {1.0, -1.0}
     assert population_optimum(scheme, Decoupled(hinge), ETA, prior) == pytest.approx(by_hand, abs=1e-12)
 
@@ -207,8 +209,9 @@ def test_nothing_holds_a_label_that_is_no_negative(prior: LabelPrior) -> None:
     scheme = Scheme(Explicit([0.5, 0.25, 0.25, 0.0]), Unit(), m=3, hits="mask")
     with pytest.raises(NoOptimum, match="label 3 has no finite optimum"):
         population_optimum(scheme, LOGISTIC, ETA, prior)
-    with pytest.raises(NoOptimum):
-        population_optimum(scheme, SOFTMAX, ETA, prior)
+    for of in ("implicit", "sampled"):
+        with pytest.raises(NoOptimum):
+            population_optimum(scheme, SOFTMAX, ETA, prior, of=of)
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------

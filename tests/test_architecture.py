@@ -1,0 +1,283 @@
+"""The rules of the house: imports run one way, witnesses stay apart, the library is quiet and says what it is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import implicitloss
+
+ROOT = Path(implicitloss.__file__).parent
+PACKAGE = "implicitloss"
+# Heavy imports that are for reports and tables only, and the folders that build on the library.
+DRAWING = {"matplotlib", "seaborn", "pandas"}
+ABOVE = {"paper_checks", "analysis", "figures", "tests"}
+# Where a command line speaks and writes.
+SPEAKERS = {"cli", "__main__"}
+
+
+def modules() -> dict[str, ast.Module]:
+    """The library's modules by dotted name."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = (PACKAGE, *path.relative_to(ROOT).with_suffix("").parts)
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return found
+
+
+MODULES = modules()
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _imports(tree: ast.AST, *, lazy: bool) -> Iterator[str]:
+    """The dotted names that are imported, those within functions too if `lazy`; not for type checkers only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif _is_type_checking(node):
+            continue
+        elif lazy or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield from _imports(node, lazy=lazy)
+
+
+def imports(name: str, *, lazy: bool = True, trees: dict[str, ast.Module] = MODULES) -> set[str]:
+    """The modules that a module imports: the library's by their dotted names, others by their top one."""
+    found = set()
+    for target in _imports(trees[name], lazy=lazy):
+        if target.split(".")[0] != PACKAGE:
+            found.add(target.split(".")[0])
+            continue
+        parts = target.split(".")
+        while ".".join(parts) not in trees:
+            parts.pop()
+        found.add(".".join(parts))
+    return found
+
+
+def cycle(trees: dict[str, ast.Module]) -> list[str]:
+    """A cycle of imports, or nothing."""
+    graph = {name: imports(name, trees=trees) & set(trees) - {name} for name in trees}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+# --- imports ------------------------------------------------------------------------------------------------------
+
+
+def test_imports_run_one_way() -> None:
+    assert len(MODULES) > 25
+    assert cycle(MODULES) == []
+
+
+def test_a_cycle_would_be_seen() -> None:
+    wrong = dict(MODULES)
+    lazily = "def f():\n    from implicitloss.scheme import Scheme\n"
+    wrong[f"{PACKAGE}.problem"] = ast.parse(lazily)
+    assert f"{PACKAGE}.scheme" in cycle(wrong)
+
+
+# From the ground up: who may be imported by whom, as far as the names are settled.
+FLOORS = [
+    {"kernels.jit"},
+    {"kernels.draws", "kernels.tickets", "kernels.transform"},
+    {"labels", "bounds", "symbols"},
+    {"problem", "estimate", "scorers"},
+    {"losses", "margins"},
+    {"weightings"},
+    {"samplers.sampler"},
+    {"scheme"},
+    {"witness.derive", "witness.exhaust", "witness.integrate", "witness.simulate"},
+    {"check"},
+    {"claim"},
+]
+
+
+@pytest.mark.parametrize("floor", range(len(FLOORS)))
+def test_floors(floor: int) -> None:
+    above = {f"{PACKAGE}.{name}" for names in FLOORS[floor + 1 :] for name in names}
+    for name in FLOORS[floor]:
+        assert not imports(f"{PACKAGE}.{name}") & above, name
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(f"{PACKAGE}.kernels.")])
+def test_kernels_know_nothing_of_the_theory(name: str) -> None:
+    allowed = {"__future__", "collections", "typing", "math", "numpy", "numba", f"{PACKAGE}.kernels.jit"}
+    assert imports(name) <= allowed
+    strings = [
+        node.value
+        for function in ast.walk(MODULES[name])
+        if isinstance(function, ast.FunctionDef) and any(ast.unparse(d) == "kernel" for d in function.decorator_list)
+        for statement in function.body[1:]
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert strings == []
+
+
+WITNESSES = [name for name in MODULES if name.startswith(f"{PACKAGE}.witness.")]
+
+
+@pytest.mark.parametrize("name", WITNESSES)
+def test_witnesses_stay_apart(name: str) -> None:
+    assert len(WITNESSES) >= 4
+    assert not {other for other in imports(name) if other.startswith(f"{PACKAGE}.witness")}
+
+
+def _reads(tree: ast.AST) -> set[str]:
+    """The attributes that are read."""
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+def test_the_simulation_reads_no_derived_number() -> None:
+    name = f"{PACKAGE}.witness.simulate"
+    derived = {
+        f"{PACKAGE}.{module}" for module in ("implicit", "expansion", "population", "margins", "symbols", "bounds")
+    }
+    assert not imports(name) & derived
+    assert "sympy" not in imports(name)
+    # The stated law of a sampler is a claim about its procedure, and the simulation runs the procedure.
+    assert "procedure" in _reads(MODULES[name])
+    assert not _reads(MODULES[name]) & {"log_law", "law", "log_margin", "margin"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(f"{PACKAGE}.samplers.")])
+def test_procedures_do_not_read_the_stated_law(name: str) -> None:
+    for node in ast.walk(MODULES[name]):
+        if isinstance(node, ast.FunctionDef) and node.name == "procedure":
+            assert not _reads(node) & {"log_law", "law"}, name
+
+
+def test_a_procedure_that_reads_its_law_would_be_seen() -> None:
+    wrong = ast.parse("def procedure(self, problem):\n    return by_tickets(np.exp(self.log_law(problem)))\n")
+    assert "log_law" in _reads(wrong)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_above_the_library_is_imported(name: str) -> None:
+    assert not imports(name) & ABOVE
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_that_draws_is_imported_at_import_time(name: str) -> None:
+    assert not imports(name, lazy=False) & DRAWING
+
+
+def _loaded(statement: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after the statement."""
+    code = f"{statement}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    return set(done.stdout.split())
+
+
+def test_importing_the_library_costs_nothing() -> None:
+    heavy = {"numpy", "scipy", "sympy", "numba", "mpmath", "llvmlite", *DRAWING}
+    assert not _loaded("import implicitloss; implicitloss.__version__; dir(implicitloss)") & heavy
+    # The probe sees what is loaded.
+    assert {"numpy", "sympy"} <= _loaded("from implicitloss import Scheme")
+
+
+def test_every_promised_name_is_there() -> None:
+    assert set(implicitloss.__all__) == set(dir(implicitloss))
+    for name in implicitloss.__all__:
+        assert getattr(implicitloss, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = implicitloss.nothing
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    (block,) = [node for node in MODULES[PACKAGE].body if _is_type_checking(node)]
+    seen = {alias.asname for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen == set(implicitloss.__all__) - {"__version__"}
+
+
+# --- manners ------------------------------------------------------------------------------------------------------
+
+
+def noises(tree: ast.AST) -> list[str]:
+    """Calls that print, or that write files."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called in ("print", "sys.stdout.write", "sys.stderr.write", "warnings.warn"):
+            found.append(ast.unparse(node))
+        if called.split(".")[-1] in ("write_text", "write_bytes", "savefig", "to_csv", "mkdir", "savez", "save"):
+            found.append(ast.unparse(node))
+        if called.split(".")[-1] == "open":
+            mode = next((word.value for word in node.keywords if word.arg == "mode"), None)
+            # The built-in has the path first, a path's own method the mode.
+            place = 1 if called == "open" else 0
+            mode = mode or (node.args[place] if len(node.args) > place else None)
+            if mode is not None and not (isinstance(mode, ast.Constant) and set(str(mode.value)) <= set("rbt")):
+                found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_library_prints_nothing_and_writes_no_files(name: str) -> None:
+    assert set(name.split(".")[1:2]) & SPEAKERS or noises(MODULES[name]) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["print(1)", "open(p, 'w')", "open(p, mode='ab')", "open(p, mode)", "Path(p).write_text('')", "p.open('r+')"],
+)
+def test_noise_would_be_heard(code: str) -> None:
+    assert noises(ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    "code", ["open(p)", "open(p, 'rb')", "open(p, newline='', encoding='utf-8')", "p.read_text()", "p.open()"]
+)
+def test_reading_is_quiet(code: str) -> None:
+    assert noises(ast.parse(code)) == []
+
+
+def _public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            yield node
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_function_and_class_says_what_it_is(name: str) -> None:
+    for node in _public(MODULES[name]):
+        text = ast.get_docstring(node)
+        assert text, f"{name}.{node.name}"
+        assert text.strip()[0] not in " \n", f"{name}.{node.name}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_are_nouns(name: str) -> None:
+    assert not set(name.split(".")) & {"utils", "util", "helpers", "helper", "common", "base", "misc"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_global_random_state(name: str) -> None:
+    """Random numbers come from generators that are passed in."""
+    legacy = {"seed", "rand", "randn", "randint", "RandomState", "shuffle", "permutation", "choice", "normal"}
+    calls = [
+        ast.unparse(node.func)
+        for node in ast.walk(MODULES[name])
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("np.random.", "numpy.random.", "random."))
+    ]
+    assert not [call for call in calls if call.split(".")[-1] in legacy]
+    assert "random" not in imports(name)

@@ -1,0 +1,248 @@
+"""The command lines as a user meets them: exit codes, streams, errors in one sentence, whole files or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from implicitloss.cli.main import main
+from paper_checks.__main__ import main as paper_checks
+
+SCHEME = ["--sampler", "within-batch", "--weighting", "constant", "--m", "8", "--hits", "mask"]
+
+
+def counts_file(folder: Path, text: str) -> str:
+    path = folder / "counts.csv"
+    path.write_text(text)
+    return str(path)
+
+
+# --- implicitloss -----------------------------------------------------------------------------------------------------
+
+
+def test_derive(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["derive", *SCHEME]) == 0
+    out = capsys.readouterr().out
+    assert "equalised loss (Tan et al. 2020)" in out
+    assert "NOT CHECKED" not in out
+    assert main(["derive", *SCHEME, "--format", "latex"]) == 0
+    assert r"\sum_{y' \neq y}" in capsys.readouterr().out
+    assert main(["derive", *SCHEME, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["margin"] == "pi[y']"
+
+
+def test_expect_and_simulate_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["expect", *SCHEME, "--json"]) == 0
+    exact = json.loads(capsys.readouterr().out)
+    assert main(["simulate", *SCHEME, "--json", "--runs", "20000"]) == 0
+    simulated = json.loads(capsys.readouterr().out)
+    for name, estimate in exact["exact"].items():
+        assert simulated["exact"][name]["value"] == estimate["value"]
+        # 12 standard errors: the tails are light here, and the power is that of a percent or so
+        assert (
+            abs(simulated["simulated"][name]["value"] - estimate["value"]) < 12 * simulated["simulated"][name]["error"]
+        )
+    gap = exact["implicit_loss"]["value"] - exact["exact"]["mean"]["value"]
+    assert gap == pytest.approx(exact["exact"]["gap"]["value"], rel=1e-8)
+
+
+def test_expect_says_what_theorem_3_does_not_cover(capsys: pytest.CaptureFixture[str]) -> None:
+    relative = [*SCHEME[:3], "relative", *SCHEME[4:]]
+    assert main(["expect", *relative]) == 0
+    assert "Theorem 3 needs weights η/m" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "within-batch constant 8 mask",
+        "within-batch relative 4 keep",
+        "model-based importance 4 exclude",
+        "minimum-variance importance 2 mask",
+        "mixture:0.3 margin:logit-adjusted:0.5 1 keep",
+        "uniform relative 1 mask",
+        "power:0.5 unit 3 exclude",
+        "log-uniform tail 16 exclude",
+    ],
+)
+def test_verify_holds_for_honest_schemes(scheme: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sampler, weighting, m, hits = scheme.split()
+    arguments = ["--sampler", sampler, "--weighting", weighting, "--m", m, "--hits", hits]
+    assert main(["verify", *arguments, "--profile", "exp:30:200:20"]) == 0
+    out, err = capsys.readouterr()
+    assert "All" in out.splitlines()[-1]
+    assert "lemma1.mean" in err
+
+
+def test_table_has_its_sixteen_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    for form, start in (("text", ("uniform", "within-batch")), ("markdown", ("| uniform", "| within-batch"))):
+        assert main(["table", "--format", form]) == 0
+        assert sum(line.startswith(start) for line in capsys.readouterr().out.splitlines()) == 16
+    assert main(["table", "--format", "latex", "--hits", "keep"]) == 0
+    assert capsys.readouterr().out.count(r"\begin{tabular}") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["derive", "--sampler", "witin-batch", *SCHEME[2:]], "did you mean 'within-batch'?"),
+        (["derive", *SCHEME[:3], "constnt", *SCHEME[4:]], "did you mean 'constant'?"),
+        (["derive", *SCHEME[:4], "--m", "0", "--hits", "mask"], "m, the number of negatives"),
+        (["derive", *SCHEME[:6], "--hits", "drop"], "hits must be 'exclude', 'mask' or 'keep'"),
+        (["derive", "--sampler", "power:x", *SCHEME[2:]], "needs a number there, got 'x'"),
+        (["derive", "--sampler", "uniform:3", *SCHEME[2:]], "does not take"),
+        (["expect", *SCHEME, "--positive", "100"], "the positive must be a label from 0 to 99"),
+        (["expect", *SCHEME, "--profile", "exp:0:5:5"], "n_labels must be at least 1"),
+        (["expect", *SCHEME, "--profile", "exq:3:5:5"], "did you mean 'exp'?"),
+        (["expect", *SCHEME, "--counts", "no/such/file.csv"], "cannot read no/such/file.csv"),
+        (["expect", *SCHEME, "--seed", "-1"], "the seed must be"),
+        (["simulate", *SCHEME, "--runs", "1"], "runs must be a whole number >= 2"),
+        (["verify", *SCHEME, "--json", "no/such/folder/r.json"], "cannot write"),
+        (
+            ["expect", "--sampler", "minimum-variance", "--weighting", "relative", "--m", "3", "--hits", "mask"],
+            "relative weights",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("label,count\n0,5\n1,-2\n", "line 3"),
+        ("label,count\n0,5\n1,x\n", "line 3: the count must be a number, got 'x'"),
+        ("name,n\n0,5\n", "line 1: the header must be"),
+        ("label,count\n0,5,7\n", "line 2: expected 'label,count', got 3 fields"),
+        ("label,count\n0,0\n1,0\n", "must not all be zero"),
+        ("label,count\n", "no labels"),
+        ("", "the header must be"),
+        ("label,count\n0,1\n0,2\n", "was on line 2 already"),
+    ],
+)
+def test_malformed_counts_name_the_line(
+    text: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = counts_file(tmp_path, text)
+    target = tmp_path / "report.json"
+    assert paper_checks(["--counts", path, "--json", str(target)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sentence in err
+    assert not target.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["counts.csv"]
+
+
+# --- paper_checks -----------------------------------------------------------------------------------------------------
+
+
+def test_reports_are_written_whole_and_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {name: str(tmp_path / f"r.{name}") for name in ("json", "junit", "html", "markdown")}
+    flags = [word for name, path in files.items() for word in (f"--{name}", path)]
+    assert paper_checks(["rawat2021.table2.uniform-constant", *flags]) == 0
+    out, err = capsys.readouterr()
+    assert "rawat2021.table2.uniform-constant" in out
+    assert "rawat2021.table2.uniform-constant" in err
+    report = json.loads(Path(files["json"]).read_text())
+    assert report["schema"] == 1
+    (claim,) = report["claims"]
+    assert set(claim) >= {"id", "statement", "source", "outcome", "evidence", "near_misses"}
+    assert claim["outcome"] == "proved"
+    assert all(miss["outcome"] == "refuted" and miss["statement"] for miss in claim["near_misses"])
+    ElementTree.parse(files["junit"])
+    assert Path(files["html"]).read_text().startswith("<!")
+    assert "\x1b" not in out
+
+
+def test_json_on_stdout_is_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert paper_checks(["rawat2021.section2.eq6", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["claims"][0]["id"] == "rawat2021.section2.eq6"
+
+
+def test_list_explain_and_nothing_selected(capsys: pytest.CaptureFixture[str]) -> None:
+    assert paper_checks(["--list", "rawat2021.table2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 10
+    assert paper_checks(["explain", "rawat2021.lemma1.mean"]) == 0
+    out = capsys.readouterr().out
+    for word in ("source: Rawat et al. 2021, Lemma 1", "assumes:", "method:", "near miss, to be refuted:"):
+        assert word in out
+    assert paper_checks(["rawat2021.lema1"]) == 5
+    assert "did you mean rawat2021.lemma1" in capsys.readouterr().err
+    assert paper_checks(["explain"]) == 2
+
+
+def test_on_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"label{i},{count}\n" for i, count in enumerate([900, 500, 200, 120, 80, 30, 12, 0, 5]))
+    path = counts_file(tmp_path, "label,count\n" + rows)
+    assert paper_checks(["rawat2021.table2", "rawat2021.section2", "--counts", path]) == 0
+    out, err = capsys.readouterr()
+    assert "1 labels of" in err
+    assert "8 labels" in out
+
+
+def test_a_refuted_claim_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from implicitloss.samplers import WithinBatch
+    from implicitloss.samplers.sampler import by_tickets
+
+    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_tickets(at.prior.probabilities**0.5))
+    assert paper_checks(["rawat2021.table2.within-batch-constant"]) == 1
+    out = capsys.readouterr().out
+    assert out.index("FAILURES") < out.index("Summary")
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def test_help_needs_no_heavy_import() -> None:
+    for module in ("implicitloss", "paper_checks"):
+        code = (
+            f"import sys, runpy; sys.argv = ['x', '--help']\n"
+            f"try: runpy.run_module({module!r}, run_name='__main__')\n"
+            f"except SystemExit: pass\n"
+            f"heavy = {{'numpy', 'scipy', 'sympy', 'numba', 'matplotlib', 'pandas'}} & set(sys.modules)\n"
+            f"assert not heavy, heavy"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "usage:" in done.stdout
+
+
+def test_internal_errors_are_exit_code_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import implicitloss.witness.derive as module
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr(module, "derive", broken)
+    assert main(["derive", *SCHEME]) == 3
+    assert "internal error" in capsys.readouterr().err
+
+
+def test_version_and_usage() -> None:
+    done = run("implicitloss", "--version")
+    assert done.stdout.startswith("implicitloss 0.")
+    assert run("implicitloss", "derive").returncode == 2

@@ -1,0 +1,310 @@
+"""Every jitted kernel, discovered, against its slow twin; and against what it should be, on small and odd inputs."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from implicitloss import kernels
+from implicitloss.kernels import jit
+from implicitloss.kernels.draws import label_totals, log_sums, sums
+from implicitloss.kernels.tickets import find_tickets, guide_table
+from implicitloss.kernels.transform import (
+    _second_order,
+    log_transform,
+    log_transform_about,
+    log_transform_about_mean,
+    tilted_integrals,
+)
+
+
+def compiled() -> dict[str, Any]:
+    """All kernels of the package by name."""
+    found = {}
+    for info in pkgutil.walk_packages(kernels.__path__, kernels.__name__ + "."):
+        for name, member in vars(importlib.import_module(info.name)).items():
+            if hasattr(member, "py_func"):
+                found[name] = member
+    return found
+
+
+Inputs = Callable[[np.random.Generator], tuple[Any, ...]]
+
+
+def _draws(rng: np.random.Generator) -> tuple[Any, ...]:
+    table = rng.normal(size=(3, 50))
+    table[1, rng.integers(50, size=10)] = -np.inf
+    return rng.integers(50, size=(20, 7)), table
+
+
+def _totals(rng: np.random.Generator) -> tuple[Any, ...]:
+    labels, table = _draws(rng)
+    return labels, table[1], rng.normal(size=20), 50
+
+
+def _tickets(rng: np.random.Generator) -> tuple[Any, ...]:
+    tickets = np.where(rng.random(300) < 0.3, 0.0, 10 ** rng.uniform(-6, 6, 300))
+    cumulative = np.cumsum(tickets)
+    return cumulative, guide_table(cumulative), np.append(rng.random(500) * cumulative[-1], [0.0, cumulative[-1]])
+
+
+def _law(rng: np.random.Generator) -> tuple[Any, Any]:
+    log_x = rng.normal(size=400) * rng.choice([1, 30])
+    log_x[7] = -np.inf
+    return rng.dirichlet(np.ones(400)), log_x
+
+
+def _nodes() -> np.ndarray:
+    return np.arange(-200, 20) * 0.1875
+
+
+def _excess(rng: np.random.Generator) -> tuple[Any, ...]:
+    q, log_x = _law(rng)
+    x = np.exp(log_x / 30)
+    return _nodes(), q, x / np.sum(q * x) - 1, 0.7
+
+
+def _weighted(rng: np.random.Generator) -> tuple[Any, ...]:
+    v = _nodes()
+    return v, v - np.exp(v) - rng.random(v.size), rng.normal(size=40), rng.normal(size=40)
+
+
+INPUTS: dict[str, Inputs] = {
+    "sums": _draws,
+    "log_sums": _draws,
+    "label_totals": _totals,
+    "find_tickets": _tickets,
+    "_second_order": lambda rng: (float(rng.normal()),),
+    "log_transform": lambda rng: (_nodes(), *_law(rng)),
+    "log_transform_about_mean": _excess,
+    "log_transform_about": lambda rng: (_nodes(), *_law(rng), 0.3),
+    "tilted_integrals": _weighted,
+}
+
+
+def test_every_kernel_has_inputs() -> None:
+    assert set(INPUTS) == set(compiled())
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_kernels_equal_their_slow_twins(name: str, rng: np.random.Generator) -> None:
+    """To the last few bits: a compiler may fuse a multiplication and an addition, and no more."""
+    kernel = compiled()[name]
+    for _ in range(3):
+        given = INPUTS[name](rng)
+        fast = kernel(*given)
+        with np.errstate(all="ignore"):
+            slow = kernel.py_func(*given)
+        if np.asarray(fast).dtype.kind == "i":
+            assert fast.tolist() == slow.tolist()
+        else:
+            assert fast == pytest.approx(slow, rel=1e-13, abs=1e-280)
+
+
+def test_kernels_compile_without_a_folder_to_cache_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def njit(function: Callable[..., Any], **options: Any) -> Any:
+        calls.append(options)
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return function
+
+    monkeypatch.setattr(jit.numba, "njit", njit)
+    assert jit.kernel(math.sin) is math.sin
+    assert [options.get("cache", False) for options in calls] == [True, False]
+    assert all(options["nogil"] and options["error_model"] == "numpy" for options in calls)
+
+
+# --- draws --------------------------------------------------------------------------------------------------------
+
+
+def test_sums_by_hand() -> None:
+    labels = np.array([[0, 1, 1], [2, 2, 0]])
+    table = np.array([[1.0, 10.0, 100.0], [0.5, 0.0, 0.25]])
+    assert sums(labels, table).tolist() == [[21, 201], [0.5, 1.0]]
+    with np.errstate(divide="ignore"):
+        logs = np.log(table)
+    expected = [[math.log(21), math.log(201)], [math.log(0.5), 0.0]]
+    assert log_sums(labels, logs) == pytest.approx(np.array(expected), rel=1e-15)
+
+
+def test_log_sums_of_nothing_and_of_very_much() -> None:
+    labels = np.array([[0, 0], [0, 1], [1, 1], [2, 1], [3, 3]])
+    table = np.array([[-np.inf, 1e4, -1e4, 700.0]])
+    expected = [-math.inf, 1e4, 1e4 + math.log(2), 1e4, 700 + math.log(2)]
+    assert log_sums(labels, table)[0].tolist() == pytest.approx(expected, rel=1e-15)
+
+
+def test_label_totals_by_hand() -> None:
+    labels = np.array([[0, 1, 1], [1, 2, 0]])
+    table, divisor = np.log([1.0, 3.0, 4.0]), np.log([2.0, 4.0])
+    # Run 0: label 0 gives 1/2, label 1 gives 6/2; run 1: 1/4, 3/4, 1.
+    totals = label_totals(labels, table, divisor, 4)
+    assert totals[0] == pytest.approx([0.75, 3.75, 1.0, 0.0], rel=1e-15)
+    assert totals[1] == pytest.approx([1 / 4 + 1 / 16, 9 + 9 / 16, 1.0, 0.0], rel=1e-15)
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_label_totals_are_sums_over_runs(n_labels: int, runs: int, m: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(n_labels, size=(runs, m))
+    table, divisor = rng.normal(size=n_labels), rng.normal(size=runs)
+    counts = np.array([np.bincount(row, minlength=n_labels) for row in labels])
+    each = counts * np.exp(table - divisor[:, None])
+    totals = label_totals(labels, table, divisor, n_labels)
+    assert totals[0] == pytest.approx(each.sum(axis=0), rel=1e-12)
+    assert totals[1] == pytest.approx((each**2).sum(axis=0), rel=1e-12)
+
+
+# --- tickets ------------------------------------------------------------------------------------------------------
+
+
+def owner(cumulative: np.ndarray, point: float) -> int:
+    """The first label whose cumulative tickets exceed the point; at the total, the last label that adds any."""
+    beyond = [j for j, end in enumerate(cumulative) if end > point]
+    return beyond[0] if beyond else [j for j, end in enumerate(cumulative) if j == 0 or end > cumulative[j - 1]][-1]
+
+
+@pytest.mark.parametrize(
+    "tickets",
+    [
+        [1.0],
+        [0.0, 1.0],
+        [1.0, 0.0],
+        [0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0],
+        [5.0, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 5.0],
+        [1e-300, 1.0, 1e-300],
+        [1.0, 1e-17, 1.0],
+        [2.0**52, 1.0, 1.0],
+        [1.0] * 100,
+        [1.0] + [0.0] * 98 + [1e-9],
+    ],
+    ids=str,
+)
+def test_find_tickets_at_the_edges(tickets: list[float]) -> None:
+    cumulative = np.cumsum(tickets)
+    ends = [0.0, *cumulative.tolist()]
+    points = [*ends, *(np.nextafter(end, 0) for end in ends[1:]), *(np.nextafter(end, np.inf) for end in ends[:-1])]
+    points = [point for point in points if 0 <= point <= cumulative[-1]]
+    labels = find_tickets(cumulative, guide_table(cumulative), np.array(points))
+    for point, label in zip(points, labels.tolist(), strict=True):
+        assert tickets[label] > 0
+        assert label == owner(cumulative, point)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30).filter(any))
+def test_whole_tickets_are_counted_out(tickets: list[int]) -> None:
+    """With whole tickets each label owns exactly its number of whole points."""
+    cumulative = np.cumsum(np.array(tickets, dtype=float))
+    points = np.arange(cumulative[-1])
+    labels = find_tickets(cumulative, guide_table(cumulative), points)
+    assert np.bincount(labels, minlength=len(tickets)).tolist() == tickets
+    halves = find_tickets(cumulative, guide_table(cumulative), points + 0.5)
+    assert halves.tolist() == labels.tolist()
+
+
+@given(st.lists(st.floats(0, 1e300), min_size=1, max_size=40).filter(any), st.floats(0, 1))
+def test_no_label_without_tickets_is_ever_found(tickets: list[float], share: float) -> None:
+    cumulative = np.cumsum(tickets)
+    point = min(share * cumulative[-1], cumulative[-1])
+    (label,) = find_tickets(cumulative, guide_table(cumulative), np.array([point]))
+    assert tickets[label] > 0
+    assert label == owner(cumulative, point)
+
+
+def test_the_guide_is_never_too_late(rng: np.random.Generator) -> None:
+    for n in (1, 2, 3, 1000):
+        cumulative = np.cumsum(10 ** rng.uniform(-9, 9, n))
+        guide = guide_table(cumulative)
+        starts = np.arange(n) / n * cumulative[-1]
+        assert np.all(guide <= np.searchsorted(cumulative, starts, side="right"))
+        assert guide.min() >= 0
+        assert guide.max() < n
+
+
+# --- transforms, at 60 digits -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "z", [0.0, 1e-300, 1e-12, -1e-12, 1e-3, 0.3, 0.5, 0.500001, -0.4999, -0.51, 3.0, -3.0, 50.0, 800.0]
+)
+def test_second_order(z: float) -> None:
+    """e^{-z} - 1 + z, to the last digits however small z is."""
+    with mp.workdps(400):
+        exact = float(mp.expm1(-mp.mpf(z)) + z)
+    assert _second_order(z) == pytest.approx(exact, rel=4e-15, abs=0)
+
+
+LAW = (np.array([0.125, 0.5, 0.25, 0.125]), np.array([-3.0, 0.25, 1.5, -np.inf]))
+V = np.array([-40.0, -12.5, -2.0, 0.0, 1.5, 4.0, 6.0])
+
+
+def _phi(t: Any, q: Any, x: Any) -> Any:
+    return mp.fsum(mp.mpf(float(a)) * mp.exp(-t * b) for a, b in zip(q, x, strict=True))
+
+
+def test_log_transform() -> None:
+    q, log_x = LAW
+    with mp.workdps(60):
+        x = [mp.exp(mp.mpf(float(g))) if np.isfinite(g) else mp.mpf(0) for g in log_x]
+        exact = [float(mp.log(_phi(mp.exp(mp.mpf(float(v))), q, x))) for v in V]
+    assert log_transform(V, q, log_x) == pytest.approx(exact, rel=1e-14, abs=0)
+
+
+def test_log_transform_about_mean() -> None:
+    """The same about the mean, where the exponents nearly cancel."""
+    q = np.array([0.25, 0.5, 0.25])
+    for size in (1.0, 1e-3, 1e-7):
+        excess = np.array([-1.0, 0.25, 0.5]) * size
+        with mp.workdps(80):
+            exact = [
+                float(mp.log(_phi(mp.exp(mp.mpf(float(v))) * 0.75, q, [mp.mpf(float(e)) for e in excess]))) for v in V
+            ]
+        assert log_transform_about_mean(V, q, excess, 0.75) == pytest.approx(exact, rel=2e-14, abs=0)
+
+
+def test_log_transform_about() -> None:
+    q, log_excess = LAW
+    with mp.workdps(60):
+        x = [mp.expm1(mp.mpf(float(g))) if np.isfinite(g) else mp.mpf(-1) for g in log_excess]
+        exact = [float(mp.log(_phi(mp.exp(mp.mpf(float(v)) - 1), q, x))) for v in V]
+    # Near v = -40 the terms of the sum have two signs: absolute accuracy is what it can have.
+    assert log_transform_about(V, q, log_excess, -1.0) == pytest.approx(exact, rel=2e-14, abs=1e-30)
+
+
+def test_tilted_integrals() -> None:
+    nodes, log_weights = V, -np.exp(V)
+    log_x, log_scale = np.array([0.5, -np.inf, 300.0]), np.array([0.0, 1.0, 2.0])
+    with mp.workdps(60):
+        exact = [
+            float(
+                mp.fsum(
+                    mp.exp(mp.mpf(float(w)) + s - (mp.exp(mp.mpf(float(v)) + g) if np.isfinite(g) else 0))
+                    for v, w in zip(nodes, log_weights, strict=True)
+                )
+            )
+            for g, s in zip(log_x.tolist(), log_scale.tolist(), strict=True)
+        ]
+    assert tilted_integrals(nodes, log_weights, log_x, log_scale) == pytest.approx(exact, rel=1e-14, abs=0)
+
+
+@given(st.integers(1, 600), st.integers(0, 2**32 - 1))
+def test_sums_over_blocks_lose_no_label(n_labels: int, seed: int) -> None:
+    """φ(e^v) of L labels that all add x is e^{-t x}, whatever L is beside the block length of 128."""
+    rng = np.random.default_rng(seed)
+    q = rng.dirichlet(np.ones(n_labels))
+    v = np.array([-5.0, 0.0, 2.0])
+    assert log_transform(v, q, np.zeros(n_labels)) == pytest.approx(-np.exp(v), rel=1e-12)
+    assert log_transform_about(v, q, np.full(n_labels, math.log(2)), 0.0) == pytest.approx(-np.exp(v), rel=1e-12)
+    assert log_transform_about_mean(v, q, np.zeros(n_labels), 1.0).tolist() == [0, 0, 0]
