@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 CAPTION = (
     "Tilt of the population optimum (slope of f* on log π, labels equally likely): below 0 a scheme favours rare "
-    "labels, above 0 frequent ones. The implicit loss (dashed) gets the sign right where hits are masked, but relative weights "
-    "tilt far less than it says, and importance and tail weights lean to rare labels at few negatives. Where hits are "
+    "labels, above 0 frequent ones. The implicit loss (dashed) gets the sign right where hits are masked, but relative "
+    "weights tilt far less than it says, and importance and tail weights lean to rare labels at few negatives. Where hits are "
     "kept, relative weights do not tilt at all."
 )
 ALT = (

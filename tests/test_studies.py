@@ -1,0 +1,74 @@
+"""Studies and figures: a table each, a figure each of the same stem, the same bytes from the same table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.__main__ import main as analyse
+from analysis.__main__ import names as studies
+from figures.__main__ import main as draw
+from figures.__main__ import names as figures
+from implicitloss.labels import LabelPrior
+
+
+def test_every_study_has_its_figure() -> None:
+    assert studies() == figures()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    for name in studies():
+        assert analyse([name, "--out", str(folder)]) == 0
+    return folder
+
+
+def test_figures_are_drawn_and_reproducible_to_the_byte(results: Path) -> None:
+    assert draw(["--tables", str(results)]) == 0
+    files = sorted(path for path in results.iterdir() if path.suffix in (".png", ".svg", ".pdf"))
+    assert len(files) == 3 * len(figures())
+    first = {path.name: path.read_bytes() for path in files}
+    assert draw(["--tables", str(results)]) == 0
+    assert {path.name: path.read_bytes() for path in files} == first
+    for name in figures():
+        assert "Alt text:" in (results / f"{name}.txt").read_text()
+    assert not list(results.glob(".*"))
+
+
+def test_the_theorem3_table_says_what_its_caption_says(results: Path) -> None:
+    table = pd.read_csv(results / "theorem3.csv")
+    large = table[table["m"] >= 1024]
+    assert (abs(large["exact"] / large["leading"] - 1) < 0.01).all()
+    assert (abs(large["exact"] / large["two_terms"] - 1) < 1e-4).all()
+    small = table[table["m"] == 1]
+    assert (abs(small["exact"] / small["leading"] - 1) > 0.1).all()
+
+
+def test_the_tilt_table_says_what_its_caption_says(results: Path) -> None:
+    table = pd.read_csv(results / "tilt.csv").set_index(["weighting", "hits", "m"]).sort_index()
+    kept = table.loc[("relative", "keep")]
+    assert (abs(kept["sampled"]) < 1e-6).all()
+    assert (kept["implicit"] > 0).all()
+    masked = table.loc[("relative", "mask")]
+    assert (abs(masked["sampled"]) < 0.1 * masked["implicit"]).all()
+    assert (table.loc[("constant", "mask")]["sampled"] < 0).all()
+    assert table.loc[("importance", "mask", 1), "sampled"] < -1
+    assert abs(table.loc[("importance", "mask", 256), "sampled"]) < 0.05
+
+
+def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert analyse(["nothing"]) == 2
+    assert "there is no study 'nothing'" in capsys.readouterr().err
+    assert draw(["tilt", "--tables", str(tmp_path)]) == 2
+    assert "python -m analysis tilt" in capsys.readouterr().err
+    assert draw(["nothing"]) == 2
+
+
+def test_studies_run_on_a_prior_of_ones_own() -> None:
+    from analysis.tilt import run
+
+    rows = run(LabelPrior.zipf(5, 1.0))
+    assert len(rows) == 4 * 2 * 9
