@@ -7,14 +7,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 CAPTION = (
-    "Squared error of sampled softmax about its implicit loss, as a multiple of Theorem 3's leading term σ²/(m μ²). "
-    "The exact value (line) reaches the theorem (1) once m is well above v = σ²/μ²; the second term (dotted) says when. "
-    "Dots: simulation, two standard errors."
+    "Squared error of sampled softmax about its implicit loss, as a multiple of Theorem 3's leading term σ²/(m "
+    "μ²). The exact value (line) reaches the theorem (1) once m is well above v = σ²/μ²; the second term (dotted) "
+    "says when. Dots: simulation, two standard errors."
 )
 ALT = (
     "Three panels, one a scheme: the ratio of the exact squared error to the leading term against the number of "
-    "negatives m from 1 to 4096. It starts below 1 for within-batch constant weights and above 1 for uniform importance and tail "
-    "weights, and tends to 1 in all; simulated dots lie on the exact line."
+    "negatives m from 1 to 4096. It starts below 1 for within-batch constant weights and above 1 for uniform "
+    "importance and tail weights, and tends to 1 in all; simulated dots lie on the exact line."
 )
 
 

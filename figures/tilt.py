@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 
 CAPTION = (
     "Tilt of the population optimum (slope of f* on log π, labels equally likely): below 0 a scheme favours rare "
-    "labels, above 0 frequent ones. The implicit loss (dashed) gets the sign right where hits are masked, but relative "
-    "weights tilt far less than it says, and importance and tail weights lean to rare labels at few negatives. Where hits are "
-    "kept, relative weights do not tilt at all."
+    "labels, above 0 frequent ones. The implicit loss (dashed) gets the sign right where hits are masked, but "
+    "relative weights tilt far less than it says, and importance and tail weights lean to rare labels at few "
+    "negatives. Where hits are kept, relative weights do not tilt at all."
 )
 ALT = (
     "Two panels, hits masked and hits kept: tilt against the number of negatives m from 1 to 256 for constant, "
-    "importance, relative and tail weights; dashed lines for the implicit loss, solid lines with markers for the true "
-    "sampled loss. Every solid line starts below its dashed one at small m and meets it at large m; that of relative "
-    "weights stays at 0."
+    "importance, relative and tail weights; dashed lines for the implicit loss, solid lines with markers for the "
+    "true sampled loss. Every solid line starts below its dashed one at small m and meets it at large m; that of "
+    "relative weights stays at 0."
 )
 MARKERS = {"constant": "o", "importance": "s", "relative": "^", "tail": "D"}
 
