@@ -411,10 +411,12 @@ class Sampled:
         draws = PILOT_RUNS * m
         open_cases = list(range(len(cases)))
         for attempt in range(1, ATTEMPTS + 1):
+            # The pilot decides what is in reach; a case that is, and turns out to need more, gets it.
+            within = budget if attempt == 1 else 16 * budget
             plan = {i: self._needed(latest[i], resolutions[i], delta) for i in open_cases}
             open_cases = []
             # Cases of like need are run together, so that one hungry case does not cost all of them.
-            for bucket in _buckets({i: n for i, n in plan.items() if n * m <= budget}):
+            for bucket in _buckets({i: n for i, n in plan.items() if n * m <= within}):
                 n = int(max(plan[i] for i in bucket))
                 found = runs(bucket, n, attempt * 100_000 + bucket[0])
                 draws += n * m
