@@ -22,13 +22,14 @@ Labels = NDArray[np.intp]
 # How far from 1 a prior or a sampler's q may sum before it is refused: the rounding of a sum of a few million
 # terms, far below any difference that matters.
 MASS_TOLERANCE = 1e-9
+MOST_SAMPLES = 2.0**53
 
 
 def checked_vector(values: ArrayLike, name: str) -> Floats:
     """`values` as a read-only float vector (L,), finite and not empty; `name` is how errors call it."""
     try:
         vector = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be numbers, got {values!r:.60}") from None
     if vector.ndim != 1:
         raise ValueError(f"{name} must be a vector (L,), got shape {vector.shape}")
@@ -47,7 +48,8 @@ def checked_probabilities(values: ArrayLike, name: str) -> Floats:
     worst = int(np.argmin(vector))
     if vector[worst] < 0:
         raise ValueError(f"{name} must not be negative, but label {worst} has {vector[worst]}")
-    total = float(vector.sum())
+    with np.errstate(over="ignore"):
+        total = float(vector.sum())
     if abs(total - 1.0) > MASS_TOLERANCE:
         raise ValueError(f"{name} must sum to 1, got {total:.12g}")
     return vector
@@ -66,6 +68,10 @@ class LabelPrior:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probabilities", checked_probabilities(self.probabilities, "the prior"))
+        if self.counts is not None and self.counts.shape != self.probabilities.shape:
+            raise ValueError(
+                f"counts must cover the prior's {self.probabilities.size} labels, got {self.counts.size} counts"
+            )
 
     @classmethod
     def from_probabilities(cls, probabilities: ArrayLike) -> LabelPrior:
@@ -85,6 +91,8 @@ class LabelPrior:
                 f"counts must be whole numbers, but label {broken[0]} has {n[broken[0]]:g}; "
                 "use from_probabilities for anything else"
             )
+        if n.max() > MOST_SAMPLES or n.sum() > MOST_SAMPLES:
+            raise ValueError(f"counts must sum to at most 2^53, where floats stop counting, got {n.max():g} and more")
         total = n.sum()
         if total == 0:
             raise ValueError(f"counts must not all be zero, and all {n.size} are")
@@ -149,11 +157,10 @@ class LabelPrior:
     @classmethod
     def zipf(cls, n_labels: int, exponent: float) -> LabelPrior:
         """Zipf's law: π_i ∝ i^{-s}, i = 1..L, s = `exponent` >= 0."""
-        if n_labels < 1:
-            raise ValueError(f"n_labels must be at least 1, got {n_labels}")
-        if not exponent >= 0:
-            raise ValueError(f"the exponent must be at least 0, got {exponent}")
-        weight = np.arange(1, n_labels + 1, dtype=np.float64) ** -exponent
+        _check_size(n_labels)
+        if not 0 <= exponent < np.inf:
+            raise ValueError(f"the exponent must be a finite number >= 0, got {exponent}")
+        weight = np.exp(-exponent * np.log(np.arange(1, n_labels + 1, dtype=np.float64)))
         return cls(weight / weight.sum())
 
     @property
@@ -202,11 +209,15 @@ class LabelPrior:
         return f"LabelPrior({self.n_labels} labels, π from {high:.3g} to {low:.3g}{total})"
 
 
+def _check_size(n_labels: int) -> None:
+    if isinstance(n_labels, bool) or not isinstance(n_labels, (int, np.integer)) or n_labels < 1:
+        raise ValueError(f"n_labels must be a whole number >= 1, got {n_labels}")
+
+
 def _check_profile(n_labels: int, largest: int, ratio: float) -> None:
-    if n_labels < 1:
-        raise ValueError(f"n_labels must be at least 1, got {n_labels}")
-    if largest < 1:
-        raise ValueError(f"the largest count must be at least 1, got {largest}")
+    _check_size(n_labels)
+    if not 1 <= largest <= MOST_SAMPLES / n_labels:
+        raise ValueError(f"the largest count must lie between 1 and 2^53/n_labels, got {largest}")
     if not 1 <= ratio <= largest:
         raise ValueError(f"the ratio n_max/n_min must lie between 1 and n_max = {largest}, got {ratio}")
 

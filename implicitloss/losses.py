@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,8 @@ class BinaryLoss:
     """The two margin losses of a decoupled loss: φ(f_y) on the positive and ϕ(-f_y') on each negative.
 
     `phi` and `varphi` are φ(z) and ϕ(z) in symbols; `positive`, `negative` are φ(f) and ϕ(-f) on arrays,
-    `slope` is d/df ϕ(-f) and `positive_slope` d/df φ(f) (right derivatives at a kink).
+    `slope` is d/df ϕ(-f) and `positive_slope` d/df φ(f) (right derivatives at a kink).  `log_negative` is
+    log ϕ(-f) where the logarithm of `negative` would underflow.
     """
 
     name: str
@@ -34,6 +36,7 @@ class BinaryLoss:
     negative: Callable[[Any], Any]
     slope: Callable[[Any], Any]
     positive_slope: Callable[[Any], Any]
+    log_negative: Callable[[Any], Any] | None = None
 
     def __repr__(self) -> str:
         return self.name
@@ -55,6 +58,8 @@ logistic = BinaryLoss(
     negative=lambda f: np.logaddexp(0, f),
     slope=_sigmoid,
     positive_slope=lambda f: -_sigmoid(-np.asarray(f)),
+    # log log(1 + e^f) is f, to the last digit, where f is very negative.
+    log_negative=lambda f: np.where(np.asarray(f) < -40, f, np.log(np.logaddexp(0, np.maximum(f, -40.0)))),
 )
 """φ(z) = ϕ(z) = log(1 + e^{-z})."""
 
@@ -81,6 +86,7 @@ squared_hinge = BinaryLoss(
 """φ(z) = ϕ(z) = [1 - z]_+²."""
 
 
+@lru_cache
 def cosine_contrastive(margin: float = 0.0) -> BinaryLoss:
     """φ(f_y) = (1 - f_y)², and a negative pays [f_y' - ρ]_+², that is ϕ(z) = [-z - ρ]_+²; ρ = `margin`.
 
@@ -192,6 +198,8 @@ class Decoupled:
         return float(self.binary.positive(score))
 
     def log_payment(self, scores: Floats, positive: int) -> Floats:
+        if self.binary.log_negative is not None:
+            return np.asarray(self.binary.log_negative(scores), dtype=np.float64)
         with np.errstate(divide="ignore"):
             return np.log(self.binary.negative(scores))
 

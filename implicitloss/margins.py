@@ -47,8 +47,8 @@ class LogitAdjusted:
     tau: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.tau > 0:
-            raise ValueError(f"tau must be positive, got {self.tau}")
+        if not 0 < self.tau < np.inf:
+            raise ValueError(f"tau must be positive and finite, got {self.tau}")
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         return self.tau * (prior.log - _log_of_positive(prior, positive, "logit-adjusted"))
@@ -114,8 +114,8 @@ class Adaptive:
     form: Literal["log", "printed"] = "log"
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"the scale must be positive, got {self.scale}")
+        if not 0 < self.scale < np.inf:
+            raise ValueError(f"the scale must be positive and finite, got {self.scale}")
         if self.form not in ("log", "printed"):
             raise ValueError(f"form must be 'log' or 'printed', got {self.form!r}")
 

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
+from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
 from implicitloss.implicit import log_expected_weights
@@ -59,10 +60,23 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     log_p = np.array([log_expected_weights(scheme, Problem(start, prior, y)) for y in range(prior.n_labels)])
     if isinstance(loss, Decoupled):
         return _decoupled(loss, eta, np.exp(log_p))
+    _check_held(log_p)
     optimum = _newton(_implicit(eta, log_p), start, eta)
     if of == "sampled":
         optimum = _newton(_sampled(scheme, loss, eta, prior), optimum, eta)
     return optimum
+
+
+def _check_held(log_p: Floats) -> None:
+    """*Raises* NoOptimum unless every label is held from above and below, by some chain of negatives.
+
+    f_y pushes f_y' down where p_yy' > 0; a finite minimum exists if and only if these pushes connect all labels
+    strongly (as for Bradley and Terry's model, Ford 1957).
+    """
+    n_groups, group = connected_components(~np.isneginf(log_p), connection="strong")
+    if n_groups > 1:
+        label = int(np.argmin(np.bincount(group)[group]))
+        raise NoOptimum(f"label {label} has no finite optimum: it is no negative of the others, or they are none of it")
 
 
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]

@@ -43,22 +43,26 @@ def over_negatives(summand: sp.Expr, index: sp.Symbol = yp) -> sp.Expr:
     return sp.Sum((1 - sp.KroneckerDelta(index, y)) * summand, (index, 1, L))
 
 
+_label = sp.Dummy("label", integer=True, positive=True)
+
+
 def _as_one_sum(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """(A, B) with expression = Σ_k A + B, where every sum over labels has gone into A."""
+    """(A, B) with expression = Σ_label A + B, where every sum over labels has gone into A."""
     summand, outside = sp.Integer(0), sp.Integer(0)
-    delta = sp.KroneckerDelta(k, y)
+    delta = sp.KroneckerDelta(_label, y)
     for term in sp.Add.make_args(sp.expand_mul(expression)):
         sums = [factor for factor in sp.Mul.make_args(term) if _is_over_labels(factor)]
         rest = term / sums[0] if len(sums) == 1 else term
-        if len(sums) != 1:
+        if len(sums) != 1 or not _can_be_set_apart(sums[0]):
             outside += term
             continue
-        # A sum inside (a normaliser) has an index of its own, which must stay out of this one's way.
+        # A sum inside (a normaliser) has an index of its own, which must stay out of this one's way; and no label that
+        # is free may be caught by it, so the common index is a symbol of its own.
         body, inner = _without_sums(sums[0].function)
-        body = body.xreplace({sums[0].limits[0][0]: k})
+        body = body.xreplace({sums[0].limits[0][0]: _label})
         # A δ picks the term at y, which is one of 1..L; δ is 0 or 1, so the body is linear in it.
         without = body.xreplace({delta: sp.Integer(0)})
-        at_y = (body.xreplace({delta: sp.Integer(1)}) - without).xreplace({k: y})
+        at_y = (body.xreplace({delta: sp.Integer(1)}) - without).xreplace({_label: y})
         summand += rest * without.xreplace(inner)
         outside += rest * at_y.xreplace(inner)
     return summand, outside
@@ -69,7 +73,7 @@ def constants_out(expression: sp.Expr) -> sp.Expr:
     inside = {inner for total in expression.atoms(sp.Sum) for inner in total.function.atoms(sp.Sum)}
     factored = {}
     for total in expression.atoms(sp.Sum) - inside:
-        if not _is_over_labels(total):
+        if not _is_over_labels(total) or not _can_be_set_apart(total):
             continue
         index = total.limits[0][0]
         body, inner = _without_sums(total.function)
@@ -84,6 +88,12 @@ def constants_out(expression: sp.Expr) -> sp.Expr:
 
 def _is_over_labels(expression: sp.Expr) -> bool:
     return isinstance(expression, sp.Sum) and len(expression.limits) == 1 and expression.limits[0][1:] == (1, L)
+
+
+def _can_be_set_apart(total: sp.Sum) -> bool:
+    """Whether no sum inside depends on the index of this one."""
+    index = total.limits[0][0]
+    return not any(index in inner.free_symbols for inner in total.function.atoms(sp.Sum))
 
 
 def _without_sums(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:

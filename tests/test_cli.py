@@ -98,7 +98,7 @@ def test_table_has_its_sixteen_rows(capsys: pytest.CaptureFixture[str]) -> None:
         (["derive", "--sampler", "power:x", *SCHEME[2:]], "needs a number there, got 'x'"),
         (["derive", "--sampler", "uniform:3", *SCHEME[2:]], "does not take"),
         (["expect", *SCHEME, "--positive", "100"], "the positive must be a label from 0 to 99"),
-        (["expect", *SCHEME, "--profile", "exp:0:5:5"], "n_labels must be at least 1"),
+        (["expect", *SCHEME, "--profile", "exp:0:5:5"], "n_labels must be a whole number >= 1"),
         (["expect", *SCHEME, "--profile", "exq:3:5:5"], "did you mean 'exp'?"),
         (["expect", *SCHEME, "--counts", "no/such/file.csv"], "cannot read no/such/file.csv"),
         (["expect", *SCHEME, "--seed", "-1"], "the seed must be"),

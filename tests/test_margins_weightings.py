@@ -99,10 +99,10 @@ def test_margins_of_a_label_without_prior() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: LogitAdjusted(0), "tau must be positive, got 0"),
+        (lambda: LogitAdjusted(0), "tau must be positive.* got 0"),
         (lambda: LogitAdjusted(math.nan), "tau .* got nan"),
         (lambda: LogitAdjusted(math.inf), "tau .* got inf"),
-        (lambda: Adaptive(-1), "scale must be positive, got -1"),
+        (lambda: Adaptive(-1), "scale must be positive.* got -1"),
         (lambda: Adaptive(math.inf), "scale .* got inf"),
         (lambda: Adaptive(1, "exp"), "form .* got 'exp'"),
     ],

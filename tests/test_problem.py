@@ -37,7 +37,7 @@ def test_a_problem_holds_its_own_read_only_scores(prior: LabelPrior) -> None:
         ([], "none"),
         ([[0, 0, 0, 0]], r"shape \(1, 4\)"),
         ("abcd", "'abcd'"),
-        ([10**400, 0, 0, 0], "scores"),
+        ([10**400, 0, 0, 0], "1000"),
     ],
     ids=["nan", "inf", "minus inf", "length", "empty", "shape", "text", "too large"],
 )

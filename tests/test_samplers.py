@@ -238,7 +238,7 @@ def test_the_largest_uniform_number_draws_a_label(sampler: Sampler, law: list[fl
     assert all(law[label] > 0 for label in labels)
 
 
-@pytest.mark.parametrize("n_labels", [1, 2, 3, 4, 9, 99, 999, 12_345])
+@pytest.mark.parametrize("n_labels", [1, 2, 3, 99, 12_345])
 def test_log_uniform_stays_below_its_last_rank(n_labels: int) -> None:
     problem = Problem(np.zeros(n_labels), LabelPrior.zipf(n_labels, 1), 0)
     assert LogUniform().procedure(problem)(_AlmostOne(np.random.SFC64(0)), 1)[0] == n_labels - 1

@@ -7,6 +7,7 @@ probability, and the loss is evaluated on them as training would.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -38,20 +39,20 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
         )
     chances, counts = [], np.zeros((size, problem.scores.size))
     for row, drawn in enumerate(combinations_with_replacement(support.tolist(), scheme.m)):
-        chance = float(math.factorial(scheme.m))
-        for label in set(drawn):
-            times = drawn.count(label)
+        log_chance, left = 0.0, scheme.m
+        for label, times in Counter(drawn).items():
             counts[row, label] = times
-            chance *= math.exp(times * plan.log_q[label]) / math.factorial(times)
-        chances.append(chance)
+            log_chance += math.log(math.comb(left, times)) + times * plan.log_q[label]
+            left -= times
+        chances.append(math.exp(log_chance))
     values, gradients = _losses(loss, problem, plan.log_w, counts, quantity)
     mean = math.fsum(p * value for p, value in zip(chances, values, strict=True))
     scale = float(np.max(np.abs(values), initial=0.0))
-    rounding = EPS * (64 + 4 * scheme.m)
+    # Chances are exps of logarithms that grow with m.
+    rounding = EPS * (64 + 8 * scheme.m * (1 + math.log(scheme.m)))
     if gradients is not None:
         total = np.array([math.fsum(np.multiply(chances, column)) for column in gradients.T])
-        size_of_terms = np.abs(gradients).max(axis=0, initial=0.0)
-        return Estimate(total, rounding * (np.abs(total) + EPS * size_of_terms), quantity, "exhaust")
+        return Estimate(total, rounding * (np.array(chances) @ np.abs(gradients)), quantity, "exhaust")
     if quantity == "mean":
         return Estimate(mean, rounding * scale, quantity, "exhaust")
     centre = mean if quantity == "variance" else _implicit(loss, problem, plan.log_w, chances, counts)

@@ -36,7 +36,7 @@ from implicitloss.labels import Floats, Labels
 from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Plan, Scheme
 
 STEP = 3 / 16  # a binary fraction: the nodes k h are exact
 LEFT = 40.0
@@ -44,6 +44,8 @@ RIGHT = np.log(50.0)
 # Up to this v = log t, D_c is e^{-t} expm1(.), without cancellation or overflow; beyond, e^{-t} < 1e-303 is nothing.
 NEAR = np.log(700.0)
 EPS = float(np.finfo(np.float64).eps)
+# log of the least q that is handled: above the subnormal numbers.
+TINY = -700.0
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,33 @@ class _Draw:
         """Relative rounding error of a sum over labels, of the logs x it is made of, and of a sum over nodes."""
         size = np.abs(self.log_x[np.isfinite(self.log_x)])
         logs = min(float(size.max()), 1e4) if size.size else 0.0
-        return EPS * (256 + self.q.size / 128 + logs)
+        return EPS * (256 + self.q.size / 128 + 3 * logs)
 
 
 def _draw(scheme: Scheme, loss: Loss, problem: Problem) -> _Draw:
     plan = scheme.plan(problem)
-    q = np.exp(plan.log_q)
-    support = np.flatnonzero(q > 0)
     log_payment = loss.log_payment(problem.scores, problem.positive)
+    _check_underflow(plan, log_payment)
+    q = np.exp(plan.log_q)
+    support = np.flatnonzero(plan.log_q > TINY)
     # A masked hit and a label that pays nothing both add 0.
     log_x = plan.log_w[support] + log_payment[support]
     return _Draw(q[support], log_x, support, scheme.m)
+
+
+def _check_underflow(plan: Plan, log_payment: Floats) -> None:
+    """*Raises* ValueError where a label that is drawn with a q too small for floats makes a difference to the mean."""
+    with np.errstate(invalid="ignore"):
+        share = plan.log_q + plan.log_w + log_payment
+    lost = (plan.log_q <= TINY) & (plan.log_q > -np.inf) & (share > share.max() + np.log(EPS))
+    # Draws that are all worth the same (model-based negatives, importance weights) miss nothing in the rest.
+    x = (plan.log_w + log_payment)[plan.log_q > TINY]
+    if lost.any() and not np.all((plan.log_w + log_payment)[lost] <= x.max() + 1e-6):
+        label = int(np.argmax(lost))
+        raise ValueError(
+            f"label {label} is drawn with q = e^{plan.log_q[label]:.0f}, too small for floating point, and weighed so "
+            "heavily that it counts; use a sampler with q >= 1e-300"
+        )
 
 
 def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "mean") -> Estimate:
@@ -131,12 +149,15 @@ def _mean(draw: _Draw) -> float:
 
 
 def _centred(draw: _Draw, centre: float, log_mgf: Floats, v: Floats) -> tuple[Floats, Floats]:
-    """D_c at the nodes, and its absolute rounding error; `log_mgf` is log E e^{-t(R - 1)} where log t <= NEAR."""
-    near = v <= NEAR
+    """D_c at the nodes, and its absolute rounding error; `log_mgf` is log E e^{-t(R - 1)} up to NEAR."""
     d = np.empty(v.size)
-    d[near] = np.exp(-np.exp(v[near])) * np.expm1(log_mgf)
-    log_far = draw.m * log_transform(v[~near] - centre, draw.q, draw.log_x) - np.exp(v[~near] - centre)
-    d[~near] = np.exp(log_far)  # e^{-t} is nothing beside it
+    near = np.zeros(v.size, dtype=bool)
+    # The centred form is there for what is small; where E e^{-tR} is well above e^{-t} the plain one keeps more digits.
+    near[: log_mgf.size] = log_mgf <= 1
+    d[near] = np.exp(-np.exp(v[near])) * np.expm1(log_mgf[near[: log_mgf.size]])
+    far = v[~near]
+    log_far = draw.m * log_transform(far - centre, draw.q, draw.log_x) - np.exp(far - centre)
+    d[~near] = np.exp(log_far) - np.exp(-np.exp(np.minimum(far, NEAR)))
     return d, np.abs(d) * draw.rounding
 
 
@@ -211,8 +232,12 @@ def _decoupled(
         gradient = np.zeros(problem.scores.size)
         weight = np.exp(scheme.plan(problem).log_w[draw.labels])
         gradient[draw.labels] = draw.m * draw.q * weight * loss.payment_slope(problem.scores, y)[draw.labels]
-        gradient[y] += loss.positive_slope(float(problem.scores[y]))
-        return gradient, np.abs(gradient) * draw.rounding
+        slope = loss.positive_slope(float(problem.scores[y]))
+        error = np.abs(gradient) * draw.rounding
+        # Kept hits and the positive's own slope have opposite signs.
+        error[y] += abs(slope) * draw.rounding
+        gradient[y] += slope
+        return gradient, error
     if quantity == "gap":
         return 0.0, 0.0
     x = np.exp(draw.log_x)

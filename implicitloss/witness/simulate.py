@@ -111,7 +111,8 @@ def simulate_together(
     runs += runs % 2 if quantity == "variance" else 0
     per_block = max(2, BLOCK_DRAWS // stream.m // 2 * 2)
     sizes = [per_block] * (runs // per_block) + ([runs % per_block] if runs % per_block else [])
-    seeds = _children(rng, len(sizes))
+    root = _root(rng)
+    seeds = np.random.SeedSequence(root).spawn(len(sizes))
 
     def block(job: tuple[np.random.SeedSequence, int]) -> list[_Moments]:
         seed, size = job
@@ -124,20 +125,24 @@ def simulate_together(
         for moments in pool.map(block, zip(seeds, sizes, strict=True)):
             totals = moments if totals is None else [a.merged(b) for a, b in zip(totals, moments, strict=True)]
     assert totals is not None
-    entropy = seeds[0].entropy
     return [
-        table.estimate(total, quantity, reference, entropy)
+        table.estimate(total, quantity, reference, root)
         for table, total, reference in zip(tables, totals, references, strict=True)
     ]
 
 
-def _children(rng: Seed, n: int) -> list[np.random.SeedSequence]:
+def _root(rng: Seed) -> int | list[int]:
+    """A seed in plain numbers, by which the same run can be had again; a generator moves on, as generators do."""
+    if rng is None:
+        rng = np.random.SeedSequence()
+    if isinstance(rng, (np.random.BitGenerator, np.random.Generator)):
+        words: list[int] = np.random.default_rng(rng).integers(1 << 32, size=4).tolist()
+        return words
     if isinstance(rng, np.random.SeedSequence):
-        return rng.spawn(n)
-    seed_seq = np.random.default_rng(rng).bit_generator.seed_seq
-    if not isinstance(seed_seq, np.random.SeedSequence):
-        raise ValueError("rng must come from a SeedSequence, so that blocks of runs can have streams of their own")
-    return seed_seq.spawn(n)
+        if rng.spawn_key == () and rng.entropy is not None:
+            return rng.entropy if isinstance(rng.entropy, int) else [int(word) for word in rng.entropy]
+        return [int(word) for word in rng.generate_state(4)]
+    return int(rng) if isinstance(rng, (int, np.integer)) else [int(word) for word in rng]
 
 
 def _without_hits(scheme: Scheme, problem: Problem) -> Draw:
