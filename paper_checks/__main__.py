@@ -47,12 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 def _select(claims: list[Claim], ids: list[str]) -> list[Claim]:
     if not ids:
         return claims
-    return [
-        claim
-        for claim in claims
-        if any(claim.id == x or claim.id.startswith(x if x.endswith((".", "-")) else f"{x}.") for x in ids)
-        or any(claim.id.startswith(x) for x in ids)
-    ]
+    return [claim for claim in claims if claim.id.startswith(tuple(ids))]
 
 
 def _explain(claim: Claim) -> str:

@@ -183,8 +183,13 @@ def no_gap(id: str, cases: CaseList) -> Claim:
     )
 
 
-def hits(id: str, cases: CaseList) -> Claim:
+def hits(id: str, tiny: CaseList, cases: CaseList) -> Claim:
     """Kept hits divide the softmax margins by 1 + c_y."""
+
+    def enumerated(case: Case) -> Estimate:
+        """log(1 + E S), every draw listed: the mean and its gap."""
+        mean, gap = exhausted(case), exhausted(case, "gap")
+        return Estimate(float(mean) + float(gap), float(mean.error) + float(gap.error), "implicit loss", "exhaust")
 
     def effective(case: Case) -> Estimate:
         """log(1 + c) + log(1 + Σ p/(1+c) e^{f_y' - f_y})."""
@@ -203,24 +208,17 @@ def hits(id: str, cases: CaseList) -> Claim:
         terms[y] = -np.inf
         return float(np.logaddexp(0.0, p[y]) + np.logaddexp(0.0, logsumexp(terms)))
 
+    def masked(case: Case) -> float:
+        return float(implicit_loss(replace_hits(case.scheme, "mask"), case.loss, case.problem))
+
+    misses = {"the margins are not divided by 1 + c_y": undivided, "hits do not count": masked}
     return Claim(
         id,
         "Where hits are kept the bound is log(1 + c_y) + log(1 + Σ p_yy'/(1 + c_y) e^{f_y' - f_y}), c_y = m w_yy q_y.",
         "derived; Rawat et al. 2021, Remark 1, leave hits to their appendix",
         (
-            Exact(
-                "closed forms",
-                cases,
-                implicit,
-                effective,
-                {
-                    "the margins are not divided by 1 + c_y": undivided,
-                    "hits do not count": lambda case: float(
-                        implicit_loss(replace_hits(case.scheme, "mask"), case.loss, case.problem)
-                    ),
-                },
-                resolution=1e-9,
-            ),
+            Exact(EXHAUST, tiny, enumerated, effective, misses),
+            Exact("closed forms", cases, implicit, effective, misses, resolution=1e-9),
         ),
         ("hits are kept",),
     )

@@ -52,7 +52,7 @@ def about_scheme(scheme: Scheme, problem: Problem) -> list[Claim]:
     else:
         claims.append(lemma2.no_gap("lemma2.no-gap", softmax))
     if scheme.hits == "keep" and not isinstance(scheme.sampler, MinimumVariance):
-        claims.append(lemma2.hits("lemma2.kept-hits", softmax))
+        claims.append(lemma2.hits("lemma2.kept-hits", tiny_softmax, softmax))
     if scheme.hits != "keep":
         claims += _propositions(scheme, problem)
     return claims

@@ -121,7 +121,7 @@ def simulate_together(
         return [table.moments(labels, quantity, reference) for table, reference in zip(tables, references, strict=True)]
 
     totals: list[_Moments] | None = None
-    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for moments in pool.map(block, zip(seeds, sizes, strict=True)):
             totals = moments if totals is None else [a.merged(b) for a, b in zip(totals, moments, strict=True)]
     assert totals is not None

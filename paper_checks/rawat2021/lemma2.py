@@ -22,6 +22,10 @@ def _kept(setting: Setting) -> list[Case]:
     return [case for case in cases.softmax(setting) if case.scheme.hits == "keep"]
 
 
+def _tiny_kept(setting: Setting) -> list[Case]:
+    return [case for case in cases.tiny_softmax(setting) if case.scheme.hits == "keep"]
+
+
 def _importance_excluded(setting: Setting) -> list[Case]:
     return [case for case in cases.ladder_cases((Importance(),))(setting) if case.scheme.hits == "exclude"]
 
@@ -35,6 +39,6 @@ CLAIMS = (
         _wide_gaps,
     ),
     lemma2.lemma2_equality("rawat2021.lemma2.equality", _scored),
-    lemma2.hits("rawat2021.lemma2.kept-hits", _kept),
+    lemma2.hits("rawat2021.lemma2.kept-hits", _tiny_kept, _kept),
     gradient.gradient_rate("rawat2021.lemma2.gradient", _importance_excluded),
 )

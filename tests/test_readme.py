@@ -1,0 +1,78 @@
+"""What the README and the documents show is what comes out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.tilt import run as tilt
+from implicitloss.cli.main import main
+from implicitloss.labels import LabelPrior
+from paper_checks.__main__ import all_claims
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
+
+
+def same(shown: str, printed: str) -> None:
+    """The same words, and the same numbers to 7 digits (error bounds of rounding to a factor of 3)."""
+    assert NUMBER.sub("#", shown).split() == NUMBER.sub("#", printed).split()
+    for a, b in zip(NUMBER.findall(shown), NUMBER.findall(printed), strict=True):
+        small = abs(float(a)) < 1e-10
+        assert float(a) == pytest.approx(float(b), rel=3 if small else 1e-7)
+
+
+def test_the_script_prints_what_is_shown() -> None:
+    script, shown = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)[0]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(script, "README.md", "exec"), {})
+    same(shown, out.getvalue())
+
+
+def test_the_command_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = re.search(r"\$ (implicitloss expect [^\n]*)\n(.*?)```", README, re.DOTALL)
+    assert shown is not None
+    assert main(shlex.split(shown[1])[1:]) == 0
+    same(shown[2], capsys.readouterr().out)
+
+
+def test_the_counts_of_claims_are_true() -> None:
+    claims = all_claims()
+    shown = re.search(r"All (\d+) claims hold, and (\d+) near misses", README)
+    assert shown is not None
+    assert int(shown[1]) == len(claims)
+    assert int(shown[2]) == sum(len(claim.near_misses) for claim in claims)
+
+
+def test_every_claim_that_the_findings_name_is_there() -> None:
+    findings = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    ids = [claim.id for claim in all_claims()]
+    named = re.findall(r"`(rawat2021\.[a-z0-9.-]+)`", findings)
+    assert len(named) >= 10
+    for name in named:
+        assert any(id.startswith(name) for id in ids), name
+
+
+def test_the_tilts_of_the_findings_are_true() -> None:
+    findings = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    table = pd.DataFrame(tilt(LabelPrior.exp(100, 500, 100))).set_index(["weighting", "hits", "m"])
+    ms = [int(m) for m in re.findall(r"\d+", re.search(r"\| m \|(.*)", findings)[1])]  # type: ignore[index]
+    for row, column in (("implicit loss", "implicit"), ("true sampled loss", "sampled")):
+        shown = re.search(rf"\| {row} \|(.*)", findings)
+        assert shown is not None
+        for m, value in zip(ms, re.findall(r"[\d.]+", shown[1]), strict=True):
+            assert float(value) == pytest.approx(table.loc[("relative", "mask", m), column], abs=6e-4)
+
+
+def test_links_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
