@@ -66,7 +66,9 @@ def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
     y = problem.positive
     terms = log_terms(scheme, loss, problem)
     if loss.has_log:
-        gradient = np.exp(terms - np.logaddexp(0.0, logsumexp(terms)))
+        # The softmax over these terms and 0, without a rounded logarithm in between.
+        shares = np.exp(terms - max(float(terms.max()), 0.0))
+        gradient = shares / (shares.sum() + np.exp(-max(float(terms.max()), 0.0)))
         gradient[y] = 0.0
         gradient[y] = -gradient.sum()
         return gradient

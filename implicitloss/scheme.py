@@ -42,6 +42,11 @@ class Scheme:
     hits: Hits
 
     def __init__(self, sampler: Sampler, weighting: Weighting, *, m: int, hits: Hits) -> None:
+        for what, part in (("sampler", sampler), ("weighting", weighting)):
+            if isinstance(part, type):
+                raise ValueError(
+                    f"the {what} must be an instance, got the class {part.__name__}: write {part.__name__}()"
+                )
         if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
             raise ValueError(f"m, the number of negatives, must be a whole number >= 1, got {m!r}")
         if hits not in HITS:

@@ -119,7 +119,8 @@ def _is_zero(expression: sp.Expr) -> bool:
         sp.expand,
         lambda e: sp.cancel(sp.powsimp(sp.together(sp.expand_power_exp(e)))),
         sp.simplify,
-        lambda e: sp.simplify(sp.powsimp(sp.expand_log(e, force=True))),
+        # log(a b) = log a + log b needs a, b > 0.
+        lambda e: sp.simplify(sp.powsimp(sp.expand_log(e, force=all(x.args[0].is_positive for x in e.atoms(sp.log))))),
     )
     return any(attempt(plain) == 0 for attempt in attempts)
 

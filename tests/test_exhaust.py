@@ -119,6 +119,14 @@ def test_the_gradient_of_softmax_sums_to_zero(three: Problem) -> None:
         assert gradient[1] < 0 < min(gradient[0], gradient[2])
 
 
+@pytest.mark.parametrize("m", [2, 7, 10, 25])
+def test_the_error_of_a_gradient_that_cancels_in_every_draw(m: int, three: Problem) -> None:
+    """Only the positive is drawn, with weight 1/m: its hits pull as much as its own loss, and the sum is 0."""
+    scheme = Scheme(Explicit([0.0, 1.0, 0.0]), Constant(), m=m, hits="keep")
+    estimate = exhaust(scheme, Decoupled(logistic), Problem(np.zeros(3), three.prior, 1), "gradient")
+    assert abs(estimate.value[1]) <= estimate.error[1] < 1e-11
+
+
 def test_extreme_scores(three: Problem) -> None:
     """Sums of ±1e4 in the exponent: no overflow, no NaN; the larger negative decides."""
     problem = Problem(np.array([1e4, -1e4, -5e3]), three.prior, 1)
@@ -161,3 +169,10 @@ def test_too_many_draws_are_refused() -> None:
 def test_unknown_quantity(three: Problem) -> None:
     with pytest.raises(ValueError, match="got 'median'"):
         exhaust(Scheme(Uniform(), Constant(), m=1, hits="mask"), Decoupled(logistic), three, "median")
+
+
+def test_many_labels_and_few_draws_do_not_fill_the_memory() -> None:
+    """20,000 labels would need as many counts for each of 20,000 draws."""
+    problem = Problem(np.zeros(20_000), LabelPrior.zipf(20_000, 1), 0)
+    with pytest.raises(ValueError, match="more than 1000; use integrate"):
+        exhaust(Scheme(Uniform(), Constant(), m=1, hits="mask"), SOFTMAX, problem)
