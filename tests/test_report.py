@@ -7,14 +7,16 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from implicitloss.report import (
     MARKS,
+    NO_POWER,
     SCHEMA,
     Report,
     provenance,
@@ -30,6 +32,7 @@ PASSES = [outcome for outcome in Outcome if outcome.holds]
 FAILS = [outcome for outcome in Outcome if not outcome.holds]
 RENDERINGS = [to_text, to_json, to_markdown, to_junit, to_html]
 LONG = " + ".join(f"Sum(q(y_{k})*exp(f(y_{k}) - f(y)), (y_{k}, 1, L))" for k in range(40))
+OUT_OF_REACH = "64 more cases are out of reach of 4,000,000 draws"
 HOSTILE = "<script>alert('&')</script> | `a` | \x1b[32mok\x1b[0m \x00 ]]> $x$ \ud800"
 
 
@@ -78,6 +81,13 @@ def mixed() -> Report:
         verdict("beta.supported", Outcome.SUPPORTED),
         verdict("beta.wrong", Outcome.REFUTED),
     )
+
+
+def unreached() -> Report:
+    """A claim that one witness proves and another cannot reach."""
+    one = verdict("a.b")
+    nothing = Evidence("simulation, bounds", Outcome.INCONCLUSIVE, 0, note=OUT_OF_REACH)
+    return report(replace(one, evidence=(*one.evidence, nothing)))
 
 
 def lines_of(text: str, part: str) -> list[str]:
@@ -154,11 +164,13 @@ def test_provenance_has_the_versions() -> None:
 def test_provenance_names_files_not_folders() -> None:
     found = provenance(
         command="/opt/x/bin/python -m paper_checks --prior=/home/me/data/counts.npy out/a/b.json 1/2",
-        files=[Path("/home/me/a.csv"), r"C:\Users\me\b.csv", "~/c/d.csv"],
+        windows=r"C:\Users\me\b.csv",
+        home="10 labels, ~/c/d.csv",
         url="https://example.org/a/b",
     )
     assert found["command"] == "python -m paper_checks --prior=counts.npy out/a/b.json 1/2"
-    assert found["files"] == ["a.csv", "b.csv", "d.csv"]
+    assert found["windows"] == "b.csv"
+    assert found["home"] == "10 labels, d.csv"
     assert found["url"] == "https://example.org/a/b"
 
 
@@ -188,21 +200,26 @@ def test_json_round_trips() -> None:
         assert claim == v.to_dict()
 
 
-def test_json_is_strict() -> None:
-    import numpy as np
+def test_json_does_not_call_a_witness_out_of_reach_inconclusive() -> None:
+    (claim,) = json.loads(to_json(unreached()))["claims"]
+    assert claim["ok"]
+    assert [e["outcome"] for e in claim["evidence"]] == ["proved", "not tried"]
+    assert claim["evidence"][1]["note"] == OUT_OF_REACH
 
+
+def test_json_is_strict() -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
     one = report(
         verdict("a.b", tolerance=math.nan, resolution=math.inf),
         scalar=np.float64(0.5),
-        array=np.arange(2),
+        full=False,
         low=-math.inf,
     )
     document = json.loads(to_json(one), parse_constant=refuse)
     assert to_json(report(verdict("a.b", statement=HOSTILE), command=HOSTILE)).encode()
-    assert document["provenance"] == {"seed": 0, "scalar": 0.5, "array": [0, 1], "low": "-Infinity"}
+    assert document["provenance"] == {"seed": 0, "scalar": 0.5, "full": False, "low": "-Infinity"}
     (found,) = document["claims"][0]["evidence"]
     assert (found["tolerance"], found["resolution"]) == (None, "Infinity")
 
@@ -217,13 +234,91 @@ def test_text_puts_failures_first_and_the_summary_last() -> None:
     assert places[-1] < min(text.index(v.id) for v in mixed().verdicts if v.ok)
     assert text.index("FAILURES (3)") < text.index("── alpha") < text.index("── beta") < text.index("── Summary")
     assert text.splitlines()[-1] == "3 of 6 claims failed; 6 of 7 near misses refuted. 12.0 s."
-    assert "NOT REFUTED (supported): neighbour 1 of alpha.two.weak" in text
+    assert "! not refuted but supported: neighbour 1 of alpha.two.weak" in text
+    assert "1 of 2 near misses refuted" in text
+    assert "rerun: python -m paper_checks beta.wrong --seed 0" in text
+    holding = text[text.index("── alpha (1 of 3 claims hold) ──") :]
+    assert [v.id in holding for v in mixed().verdicts] == [v.ok for v in mixed().verdicts]
 
 
 def test_text_of_a_good_run() -> None:
     text = to_text(report(verdict("a.b"), verdict("a.c", Outcome.EXACT)))
     assert "FAILURES" not in text
     assert text.splitlines()[-1] == "All 2 claims hold, and 2 near misses were refuted. 4.0 s."
+
+
+def test_text_says_first_what_the_run_is() -> None:
+    one = report(verdict("a.b"), numpy="2.0", prior="100 labels, Zipf")
+    assert to_text(one).splitlines()[:2] == ["Checks", "prior 100 labels, Zipf · seed 0"]
+
+
+def test_text_breaks_lists_between_their_items() -> None:
+    one = report(verdict("a.b"), prior="100 labels and many words more than there is room for", numpy="2.0")
+    lines = to_text(one, width=40).splitlines()
+    assert lines[1:3] == ["prior 100 labels and many words more", "than there is room for · seed 0"]
+    assert "    ∎ witness of proved, 32.0 M draws ·" in lines
+
+
+def test_text_takes_three_lines_for_a_claim_that_holds() -> None:
+    lines = to_text(report(verdict("a.b"), verdict("a.c", draws=None))).splitlines()
+    start = lines.index(lines_of("\n".join(lines), "a.b")[0])
+    assert lines[start].split() == ["∎", "proved", "a.b", "2.0", "s"]
+    assert lines[start + 1 : start + 3] == [
+        "    statement of a.b",
+        "    ∎ witness of proved, 32.0 M draws · 1 near miss refuted",
+    ]
+    assert lines[start + 5] == "    ∎ witness of proved, 3 cases · 1 near miss refuted"
+    assert lines[start + 6] == ""
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected", "shown"),
+    [
+        ("0.400818150035103", "> 0.001", "0.401 > 0.001"),
+        ("2.50961814155497", "<= 2.50961814155497", "2.51 <= 2.51"),
+        ("-1.44101 (entry 3 of 100)", "< -1", "-1.44 (entry 3 of 100) < -1"),
+        ("2.51", "2.51", ""),
+        ("m*Sum(q(k))", "m*Sum(q(k))", ""),
+    ],
+)
+def test_text_gives_the_closest_call_of_an_order(observed: str, expected: str, shown: str) -> None:
+    text = to_text(report(verdict("a.b", Outcome.EXACT, observed=observed, expected=expected)))
+    assert f"32.0 M draws{', ' * bool(shown)}{shown} ·" in text
+
+
+def test_text_shows_the_numbers_where_asked_or_failed() -> None:
+    brief, full = to_text(mixed()), to_text(mixed(), details=True)
+    for part in (
+        "neighbour 0 of beta.exact",
+        "assumption of beta.exact",
+        "witness of exact · 3 cases · 4,000,000 runs",
+    ):
+        assert part not in brief
+        assert part in full
+    # Those of the near miss that was not refuted too.
+    assert full.count("tolerance  0.0001") == 6 + 1
+    # Failures are in full either way, and the summary is the same.
+    for cut in (slice(0, brief.index("── alpha")), slice(brief.index("── Summary") - len(brief), None)):
+        assert brief[cut] == full[cut]
+    assert "observed   0.25" in brief[: brief.index("── alpha")]
+
+
+def test_text_and_junit_do_not_bury_a_failure_in_a_long_formula() -> None:
+    long = report(verdict("a.b", Outcome.REFUTED, observed=LONG))
+    for rendering in (to_text(long), to_junit(long)):
+        assert "y_0" in rendering
+        assert "y_39" not in rendering
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_text_does_not_hold_it_against_a_claim_that_a_witness_cannot_reach_it(details: bool) -> None:
+    one = unreached()
+    text = to_text(one, color=True, details=details)
+    assert one.exit_code == 0
+    assert OUT_OF_REACH in text
+    assert "not tried" in text
+    assert "inconclusive" not in text
+    assert "\x1b[1;33m" not in text
 
 
 def test_text_has_no_ansi_unless_asked() -> None:
@@ -243,7 +338,8 @@ GREEN = re.compile(r"\x1b\[(1;)?32m")
 )
 def test_what_does_not_stand_never_has_the_colour_of_a_pass(weak: Verdict) -> None:
     text, page = to_text(report(weak), color=True), to_html(report(weak))
-    assert not GREEN.search(text)
+    assert not GREEN.search(text + to_text(report(weak), color=True, details=True))
+    assert NO_POWER in text or not weak.outcome.holds
     assert ("\x1b[1;31m" if weak.outcome is Outcome.REFUTED else "\x1b[1;33m") in lines_of(text, "a.b")[0]
     body = page[page.index("<body>") :]
     for row in re.findall(r'<span class="badge ([\w-]+)">(.*?)</span>', body):
@@ -258,13 +354,14 @@ def test_passes_are_green(outcome: Outcome) -> None:
     assert len(set(MARKS.values())) == len(MARKS)
 
 
+@pytest.mark.parametrize("details", [False, True])
 @pytest.mark.parametrize("width", [40, 72, 100])
-def test_text_stays_within_its_width(width: int) -> None:
+def test_text_stays_within_its_width(width: int, details: bool) -> None:
     wordy = verdict(
         "a." + "b" * 90, Outcome.REFUTED, (Outcome.SUPPORTED, Outcome.REFUTED), statement=LONG, observed=LONG
     )
-    good = verdict("a.c", observed=LONG, expected=LONG, statement=LONG)
-    text = to_text(report(wordy, good, command=LONG), width=width)
+    good = verdict("a.c", observed=LONG, expected=f"<= {LONG}", statement=LONG, note=LONG)
+    text = to_text(report(wordy, good, *unreached().verdicts, command=LONG), width=width, details=details)
     assert max(map(len, text.splitlines())) <= width
     assert "…" in text
 
@@ -290,6 +387,19 @@ def test_markdown_tables_are_whole() -> None:
     assert text.index("## Failures") < text.index("## a") < text.index("## Summary")
 
 
+def test_markdown_shows_each_claim_once() -> None:
+    text = to_markdown(mixed())
+    failures = text[text.index("## Failures") : text.index("## alpha")]
+    for v in mixed().verdicts:
+        (row,) = [line for line in lines_of(text, f"`{v.id}`") if line.startswith("|")]
+        assert (row in failures) is not v.ok
+        assert "observed 0.25, expected 0.5" in row
+        assert all(miss.statement in row for miss in v.near_misses)
+        assert row.startswith("| **") is not v.ok
+    assert "! not refuted but supported: neighbour 1 of alpha.two.weak" in failures
+    assert f"– simulation, bounds: not tried, 0 cases; note {OUT_OF_REACH}" in to_markdown(unreached())
+
+
 # --- JUnit ------------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +417,23 @@ def test_junit_counts() -> None:
     assert tests[1].attrib["name"] == "proved near miss 1: neighbour 0 of alpha.one.proved"
     assert float(suite.attrib["time"]) == sum(float(t.attrib["time"]) for t in tests)
     assert {p.attrib["name"]: p.attrib["value"] for p in suite.iter("property")}["seed"] == "0"
+
+
+def test_junit_tells_what_passed_and_why_not() -> None:
+    tests = {t.attrib["name"]: t[0] for t in ElementTree.fromstring(to_junit(mixed())).iter("testcase")}
+    wrong = tests["wrong"]
+    assert (wrong.tag, wrong.attrib["message"]) == ("failure", "✗ REFUTED: statement of beta.wrong")
+    assert wrong.text is not None
+    assert "case m=8, observed 0.25, expected 0.5, tolerance 0.0001" in wrong.text
+    assert wrong.text.endswith("rerun: python -m paper_checks beta.wrong --seed 0")
+    assert tests["doubtful"].tag == "error"
+    assert tests["weak"].tag == tests["wrong near miss 1: neighbour 0 of beta.wrong"].tag == "system-out"
+    survivor = tests["weak near miss 2: neighbour 1 of alpha.two.weak"]
+    assert (survivor.tag, survivor.attrib["message"][:13]) == ("failure", "! not refuted")
+    assert "witness of supported: supported" in (survivor.text or "")
+    assert "witness of refuted: refuted" in (tests["exact near miss 1: neighbour 0 of beta.exact"].text or "")
+    (suite,) = ElementTree.fromstring(to_junit(unreached()))
+    assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "0")
 
 
 def test_junit_escapes() -> None:
@@ -371,6 +498,20 @@ def test_html_is_whole_and_needs_nothing_else() -> None:
         for part in (v.statement, v.source, *v.assumptions, *(miss.statement for miss in v.near_misses)):
             assert part in found.text
     assert found.text.index("3 of 6 claims failed") < found.text.index("beta.wrong") < found.text.index("beta.exact")
+
+
+def test_html_shows_each_witness_and_near_miss() -> None:
+    page = to_html(mixed())
+    assert page.count('<td class="numbers"><dl><dt>case</dt><dd><code>m=8</code>') == 6 + 7
+    assert page.count('<span class="badge supported">✓ refuted</span>') == 6
+    assert page.count('<span class="badge no-power">! not refuted but supported</span>') == 1
+    two = NearMissVerdict("neighbour", Outcome.REFUTED, (evidence(Outcome.REFUTED), evidence(Outcome.REFUTED)))
+    cells = re.findall('<td class="near-miss">(.*?)</td>', to_html(report(replace(verdict("a.b"), near_misses=(two,)))))
+    assert cells == ["neighbour", ""]
+    page = to_html(unreached())
+    assert f'simulation, bounds<p class="dim">{OUT_OF_REACH}</p>' in page
+    assert '<span class="badge not-tried">– not tried</span>' in page
+    assert 'class="badge inconclusive"' not in page
 
 
 def test_html_escapes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -18,9 +19,10 @@ FORMATS = ("json", "junit", "html", "markdown")
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
-    """--json, --junit, --html, --markdown FILE ("-" for stdout), --full, --seed, --threads."""
+    """--json, --junit, --html, --markdown FILE ("-" for stdout), --details, --full, --seed, --threads."""
     for name in FORMATS:
         parser.add_argument(f"--{name}", metavar="FILE", help=f"write the report as {name} too; - for stdout, alone")
+    parser.add_argument("--details", action="store_true", help="every witness's numbers and every near miss")
     parser.add_argument("--full", action="store_true", help="a larger budget of draws; may take minutes")
     add_seed(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="threads; results do not depend on it")
@@ -80,5 +82,8 @@ def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespa
     if on_stdout:
         sys.stdout.write(render[on_stdout[0]](report))
     else:
-        sys.stdout.write(reports.to_text(report, color=wants_color(sys.stdout)))
+        width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+        sys.stdout.write(reports.to_text(report, wants_color(sys.stdout), width, args.details))
+        if not args.details:
+            print("--details shows every witness's numbers and every near miss", file=sys.stderr)
     return report.exit_code

@@ -1,0 +1,42 @@
+"""The report as strict JSON, from which the other renderings could be made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from implicitloss.report.phrases import standing
+from implicitloss.report.report import Report
+from implicitloss.verdict import Verdict
+
+SCHEMA = 1
+
+
+def to_json(report: Report) -> str:
+    """Strict JSON of schema `SCHEMA`: NaN becomes null, an infinity a string."""
+    refuted, total = report.near_misses
+    document = {
+        "schema": SCHEMA,
+        "title": report.title,
+        "summary": {
+            "ok": report.ok,
+            "claims": len(report.verdicts),
+            "failed": len(report.failures),
+            "counts": report.counts,
+            "near_misses": {"refuted": refuted, "total": total},
+            "seconds": round(report.seconds, 3),
+        },
+        "family_error": report.family_error,
+        "provenance": dict(report.provenance),
+        "claims": [{**_claim(v), "ok": v.ok, "rerun": report.command(v)} for v in report.verdicts],
+    }
+    strict = json.loads(json.dumps(document), parse_constant=lambda name: None if name == "NaN" else name)
+    text = json.dumps(strict, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # A command line with undecodable bytes holds lone surrogates, which no file in UTF-8 can.
+    return text.encode(errors="replace").decode()
+
+
+def _claim(verdict: Verdict) -> dict[str, Any]:
+    """Its plain values; a witness that found no case is "not tried", as in every rendering."""
+    evidence = [e.to_dict() | {"outcome": standing(e)} for e in verdict.evidence]
+    return verdict.to_dict() | {"evidence": evidence}
