@@ -40,6 +40,8 @@ class Setting:
     seed: int = 0
     full: bool = False
     threads: int | None = None
+    # Whether every near miss has to fall; on a prior or a scheme of one's own some are true, and then say nothing.
+    strict: bool = True
     path: str = ""
 
     def child(self, name: str) -> Setting:
@@ -58,6 +60,7 @@ class Result:
 
     evidence: Evidence
     near_misses: Mapping[str, Evidence]
+    whole: bool = True
 
 
 class Check(Protocol):
@@ -118,14 +121,15 @@ class Identity:
     near_misses: Mapping[str, Pairs]
     method: str = "SymPy, for every L and m"
     uses_prior: bool = False
+    # Whether the identity is all that the statement says; a step of it makes no proof of the whole.
+    whole: bool = True
 
     def comparisons(self, setting: Setting) -> int:
         return 0
 
     def run(self, setting: Setting, delta: float) -> Result:
-        return Result(
-            self._judge(self.pairs), {statement: self._judge(pairs) for statement, pairs in self.near_misses.items()}
-        )
+        misses = {statement: self._judge(pairs) for statement, pairs in self.near_misses.items()}
+        return Result(self._judge(self.pairs), misses, self.whole)
 
     def _judge(self, pairs: Pairs) -> Evidence:
         start = time.perf_counter()
@@ -359,6 +363,7 @@ class Sampled:
     reference: Callable[[Case], float] | None = None
     method: str = "simulation, empirical-Bernstein bounds"
     uses_prior: bool = True
+    budget: int = BUDGET_DRAWS
 
     def comparisons(self, setting: Setting) -> int:
         per_case = setting.prior.n_labels if self.quantity == "gradient" else 1
@@ -377,7 +382,7 @@ class Sampled:
                 estimates[i] = estimate
         reached = [(case, estimate) for case, estimate in zip(cases, estimates, strict=True) if estimate is not None]
         cases = [case for case, _ in reached]
-        judge = _SampledJudge(self, reached, len(estimates) - len(reached), delta, draws)
+        judge = _SampledJudge(self, reached, len(estimates) - len(reached), self._budget(setting), delta, draws)
         evidence = replace(judge(self.claimed), seconds=time.perf_counter() - start)
         misses = {
             statement: judge(claimed)
@@ -390,7 +395,7 @@ class Sampled:
         self, setting: Setting, cases: Sequence[Case], resolutions: Sequence[float], delta: float
     ) -> tuple[list[Estimate | None], int]:
         """Estimates that reach their resolution where the budget allows it; and the draws that they cost."""
-        budget = BUDGET_DRAWS_FULL if setting.full else BUDGET_DRAWS
+        budget = self._budget(setting)
         m = cases[0].scheme.m
 
         def runs(indices: Sequence[int], n: int, key: int) -> list[Estimate]:
@@ -427,6 +432,9 @@ class Sampled:
             if not open_cases:
                 break
         return done, draws
+
+    def _budget(self, setting: Setting) -> int:
+        return max(BUDGET_DRAWS_FULL, self.budget) if setting.full else self.budget
 
     def _needed(self, estimate: Estimate, resolution: float, delta: float) -> float:
         """Runs that reach the resolution if the variance is what it seems, or a third more."""
@@ -472,13 +480,14 @@ class _SampledJudge:
     check: Sampled
     reached: Sequence[tuple[Case, Estimate]]
     left_out: int
+    budget: int
     delta: float
     draws: int
 
     def __call__(self, claimed: Callable[[Case], Number]) -> Evidence:
         worst: tuple[float, Evidence] | None = None
         ranks = {Outcome.SUPPORTED: 0.0, Outcome.INCONCLUSIVE: 1e3, Outcome.REFUTED: 1e6}
-        note = f"{self.left_out} more cases are out of reach of {BUDGET_DRAWS:,} draws" if self.left_out else ""
+        note = f"{self.left_out} more cases are out of reach of {self.budget:,} draws" if self.left_out else ""
         for case, estimate in self.reached:
             target, target_error = _with_error(claimed(case))
             widths = _widths(estimate, self.delta / ATTEMPTS)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from implicitloss.check import Check, Setting
-from implicitloss.verdict import NearMissVerdict, Verdict, together
+from implicitloss.check import Check, Result, Setting
+from implicitloss.verdict import Evidence, NearMissVerdict, Outcome, Verdict, together
 
 # The chance that a whole run refutes any true claim, or supports one that is off by its resolution.
 FAMILY_ERROR = 1e-6
@@ -59,15 +59,32 @@ def settle(
     return verdicts
 
 
+def _run(check: Check, setting: Setting, delta: float) -> Result:
+    try:
+        return check.run(setting, delta)
+    except ValueError as error:
+        # A number that cannot be had here settles nothing, and must not take the other claims with it.
+        return Result(Evidence(check.method, Outcome.INCONCLUSIVE, 1, note=str(error)), {})
+
+
+def _outcome(results: Sequence[Result]) -> Outcome:
+    """Every witness has to agree; the strongest that speaks of the whole statement says how the claim stands."""
+    every = together(result.evidence.outcome for result in results)
+    whole = [result.evidence.outcome for result in results if result.whole]
+    return together(whole) if every.holds and whole else every
+
+
 def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
     start = time.perf_counter()
-    results = [check.run(setting.child(f"{claim.id}/{i}"), delta) for i, check in enumerate(claim.checks)]
+    results = [_run(check, setting.child(f"{claim.id}/{i}"), delta) for i, check in enumerate(claim.checks)]
     # A check may find no case here (none that a simulation can reach, say): it says so, and the others decide.
     deciding = [result for result in results if result.evidence.n_cases] or results
     misses = []
     for statement in claim.near_misses:
         evidence = tuple(result.near_misses[statement] for result in deciding if statement in result.near_misses)
         if not evidence:  # it says the same as the claim in these cases
+            continue
+        if not setting.strict and any(e.outcome.holds for e in evidence):
             continue
         # Every witness that was shown the near miss has to refute it.
         doubtful = [e.outcome for e in evidence if e.outcome.value != "refuted"]
@@ -77,7 +94,7 @@ def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
         claim.statement,
         claim.source,
         claim.assumptions,
-        together(result.evidence.outcome for result in deciding),
+        _outcome(deciding),
         tuple(result.evidence for result in results),
         tuple(misses),
         time.perf_counter() - start,

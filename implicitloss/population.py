@@ -26,7 +26,7 @@ Of = Literal["implicit", "sampled"]
 
 # Newton has converged when no label's gradient exceeds this share of its η.
 GRADIENT = 1e-12
-ITERATIONS = 200
+ITERATIONS = 500
 
 
 class NoOptimum(ValueError):
@@ -113,32 +113,37 @@ def _sampled(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Obje
 
 
 def _newton(objective: Objective, start: Floats, eta: Floats) -> Floats:
+    """Newton's method, damped as Levenberg and Marquardt do where the function is far from a parabola."""
     f = start - start.mean()
     value, gradient, hessian = objective(f)
+    damping = 0.0
     for _ in range(ITERATIONS):
         if np.all(np.abs(gradient) <= GRADIENT * eta):
             return f
         # A constant added to all scores changes nothing: pin that direction.
-        pinned = hessian + np.mean(np.diag(hessian)) / f.size
+        pinned = hessian + np.mean(np.diag(hessian)) / f.size + np.diag(damping * eta)
         try:
             step = -np.linalg.solve(pinned, gradient)
         except np.linalg.LinAlgError:
+            step = np.full(f.size, np.inf)
+        step -= step.mean() if np.all(np.isfinite(step)) else 0.0
+        slope = float(gradient @ step)
+        # Exponentials: a step of many units is no step of a parabola's.
+        accepted = bool(np.all(np.abs(step) < 20)) and slope < 0
+        if accepted:
+            trial = objective(f + step)
+            accepted = np.isfinite(trial[0]) and trial[0] <= value + 1e-4 * slope + 1e-14 * abs(value)
+        if accepted:
+            f, (value, gradient, hessian) = f + step, trial
+            damping = damping / 10 if damping > 1e-6 else 0.0
+        elif damping > 1e12:
             break
-        step -= step.mean()
-        slope, scale = float(gradient @ step), 1.0
-        while scale > 1e-10:
-            trial = f + scale * step
-            new_value, new_gradient, new_hessian = objective(trial)
-            if np.isfinite(new_value) and new_value <= value + 1e-4 * scale * slope + 1e-14 * abs(value):
-                break
-            scale /= 2
-        if scale <= 1e-10 or float(np.abs(scale * step).max()) < 1e-14:
-            break
-        f, value, gradient, hessian = trial, new_value, new_gradient, new_hessian
+        else:
+            damping = max(10 * damping, 1e-6)
     if np.all(np.abs(gradient) <= 1e3 * GRADIENT * eta):
         return f
     worst = float(np.max(np.abs(gradient) / eta))
-    raise NoOptimum(f"no finite optimum was reached: the gradient is still {worst:.2g} of η after {ITERATIONS} steps")
+    raise NoOptimum(f"Newton's method did not converge: a gradient is still {worst:.2g} of its η after many steps")
 
 
 def _decoupled(loss: Decoupled, eta: Floats, p: Floats) -> Floats:

@@ -30,6 +30,10 @@ class Problem:
     positive: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.prior, LabelPrior):
+            raise ValueError(
+                f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {self.prior!r:.60}"
+            )
         object.__setattr__(self, "scores", checked_vector(self.scores, "scores"))
         if self.scores.size != self.prior.n_labels:
             raise ValueError(

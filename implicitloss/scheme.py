@@ -14,7 +14,12 @@ from implicitloss.samplers.sampler import Sampler
 from implicitloss.weightings import Draws, Weighting
 
 Hits = Literal["exclude", "mask", "keep"]
+MOST_NEGATIVES = 1_000_000_000
 HITS: tuple[Hits, ...] = get_args(Hits)
+
+
+# What tells the parts of a scheme apart.
+_HAS = {"sampler": "log_law", "weighting": "log_weight"}
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,16 @@ class Scheme:
 
     def __init__(self, sampler: Sampler, weighting: Weighting, *, m: int, hits: Hits) -> None:
         for what, part in (("sampler", sampler), ("weighting", weighting)):
+            if not isinstance(part, type) and not hasattr(part, _HAS[what]):
+                raise ValueError(f"the {what} must be one of implicitloss.{what}s (it has {_HAS[what]}), got {part!r}")
             if isinstance(part, type):
                 raise ValueError(
                     f"the {what} must be an instance, got the class {part.__name__}: write {part.__name__}()"
                 )
         if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
             raise ValueError(f"m, the number of negatives, must be a whole number >= 1, got {m!r}")
+        if m > MOST_NEGATIVES:
+            raise ValueError(f"m, the number of negatives, must be at most {MOST_NEGATIVES:,}, got {m}")
         if hits not in HITS:
             raise ValueError(f"hits must be 'exclude', 'mask' or 'keep', got {hits!r}")
         for name, value in (("sampler", sampler), ("weighting", weighting), ("m", int(m)), ("hits", hits)):

@@ -96,7 +96,8 @@ def _run(args: argparse.Namespace) -> int:
 
     from implicitloss.check import Setting
 
-    setting = Setting(prior, DEFAULT if args.counts is None else args.counts, args.seed, args.full, args.threads)
+    origin = DEFAULT if args.counts is None else args.counts
+    setting = Setting(prior, origin, args.seed, args.full, args.threads, strict=args.counts is None)
     counts = "" if args.counts is None else f" --counts {args.counts}"
     return run_claims(
         claims,
@@ -109,6 +110,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _counted(path: str):  # type: ignore[no-untyped-def]
     """The prior of a file; labels that never occur are left out, because nothing can be drawn or weighed for them."""
+    import numpy as np
+
     from implicitloss.labels import LabelPrior
 
     prior = LabelPrior.from_csv(path)
@@ -119,6 +122,8 @@ def _counted(path: str):  # type: ignore[no-untyped-def]
         prior = LabelPrior.from_counts(prior.counts[seen])
     if prior.n_labels < 4:
         raise ValueError(f"{path} has {prior.n_labels} labels with samples; the claims need at least 4")
+    if prior.counts is not None and np.ptp(prior.counts) == 0:
+        raise ValueError(f"all labels of {path} have the same count; the claims are about frequent and rare labels")
     return prior
 
 

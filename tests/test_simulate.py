@@ -465,3 +465,15 @@ def test_samplers_and_weights_that_do_not_exist(problem: Problem) -> None:
     sampler: Sampler = MinimumVariance(Softmax(), Decoupled(hinge))
     with pytest.raises(ValueError, match="no negative of label 1 pays"):
         simulate(Scheme(sampler, Unit(), m=1, hits="mask"), SOFTMAX, idle, runs=10, rng=0)
+
+
+def test_a_procedure_that_draws_what_it_says_it_never_draws_is_refused(problem: Problem, seed: int) -> None:
+    """The range of the terms, and with it every bound, trusts the zeros of the stated law."""
+
+    class Liar(Explicit):
+        def procedure(self, problem: Problem) -> Any:
+            return Uniform().procedure(problem)
+
+    scheme = Scheme(Liar([0.5, 0.25, 0.25, 0.0]), Constant(), m=2, hits="mask")
+    with pytest.raises(ValueError, match="drew label 3, to which it gives q = 0"):
+        simulate(scheme, SOFTMAX, problem, runs=100, rng=seed)

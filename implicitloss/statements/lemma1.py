@@ -96,6 +96,7 @@ def lemma1_mean(id: str, tiny: CaseList, cases: CaseList) -> Claim:
                     lost: _mean_pairs(_p_general / s.m),
                     "p_yy' = m w_y'y q_y, transposed": _mean_pairs(s.m * _w(s.k, s.y) * _q(s.y)),
                 },
+                whole=False,
             ),
             Exact(EXHAUST, tiny, exhausted, implicit, {lost: lost_m, off: weights_off, every: hits_kept}),
             Exact(ONE_DRAW, cases, integrated, implicit, {lost: lost_m, off: weights_off}),
@@ -143,7 +144,7 @@ def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList) -> Claim:
         "The sampled decoupled loss has variance Σ w_yy' p_yy' ϕ² - (1/m) (Σ p_yy' ϕ)².",
         "Rawat et al. 2021, Lemma 1, Eq. (10)",
         (
-            Identity(pairs(1 / s.m), {no_m: pairs(sp.Integer(1)), no_square: pairs(sp.Integer(0))}),
+            Identity(pairs(1 / s.m), {no_m: pairs(sp.Integer(1)), no_square: pairs(sp.Integer(0))}, whole=False),
             Exact(
                 EXHAUST,
                 tiny,
@@ -200,7 +201,7 @@ def lemma1_unbiased(id: str, samplers: Sequence[Sampler], cases: CaseList) -> Cl
         "The sampled decoupled loss is unbiased for the full loss if and only if p = 1: importance weights.",
         "Rawat et al. 2021, after Lemma 1",
         (
-            Identity(pairs(weightings.Importance()), {no: pairs(constant), no_unit: pairs(unit)}),
+            Identity(pairs(weightings.Importance()), {no: pairs(constant), no_unit: pairs(unit)}, whole=False),
             Exact(
                 ONE_DRAW,
                 cases,

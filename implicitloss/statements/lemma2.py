@@ -48,7 +48,9 @@ def lemma2_bound(id: str, tiny: CaseList, cases: CaseList) -> Claim:
         "The expected sampled softmax cross-entropy is at most log(1 + Σ_{y'≠y} p_yy' e^{f_y' - f_y}), p = m w q.",
         "Rawat et al. 2021, Lemma 2, Eq. (11)",
         (
-            Identity(concave(-1), {"log(1 + S) is convex": concave(1)}, method="SymPy: log(1 + S) is concave"),
+            Identity(
+                concave(-1), {"log(1 + S) is convex": concave(1)}, method="SymPy: log(1 + S) is concave", whole=False
+            ),
             Exact(EXHAUST, tiny, exhausted, implicit, misses, relation="<="),  # type: ignore[arg-type]
             Exact(INTEGRATE, cases, integrated, implicit, misses, relation="<="),  # type: ignore[arg-type]
         ),

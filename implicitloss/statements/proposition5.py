@@ -106,6 +106,7 @@ def proposition5(id: str, cases: CaseList) -> Claim:
             Identity(
                 cauchy_schwarz(total**2),
                 {"Σ a²/q - (Σ a)² is a sum of squares with (a - q)": cauchy_schwarz(sp.Integer(1))},
+                whole=False,
             ),
             Exact(
                 "variance at q* against competitors",
@@ -124,10 +125,11 @@ def proposition5(id: str, cases: CaseList) -> Claim:
                 own,
                 chi_square,
                 {"the price is χ²(q‖q*), the other way round": partial(chi_square, reverse=True)},
+                resolution=1e-7,
                 floor=1e-18,
             ),
             Sampled(
-                lambda setting: [best_sampler(case) for case in cases(setting)][:4],
+                lambda setting: list({str(best): best for best in map(best_sampler, cases(setting))}.values()),
                 nothing,
                 lambda case: 1e-12 * float(_summands(case).sum()) ** 2 + 1e-18,
                 {

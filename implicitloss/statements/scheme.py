@@ -77,7 +77,8 @@ def _propositions(scheme: Scheme, problem: Problem) -> list[Claim]:
         return [with_target(LOGISTIC, target, "exclude") for target in targets[:2]]
 
     claims = [proposition4.proposition4("proposition4", [scheme.sampler], targets, exact, sampled)]
-    if not isinstance(scheme.sampler, MinimumVariance):
+    # With one negative there is nothing to choose.
+    if not isinstance(scheme.sampler, MinimumVariance) and problem.prior.n_labels > 2:
         claims.append(proposition5.proposition5("proposition5", competitors))
     return claims
 

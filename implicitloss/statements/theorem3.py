@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -143,7 +144,7 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
 
 
 def theorem3_outside(id: str, cases: CaseList) -> Claim:
-    """Relative and unit weights: the rate's constant is not σ²/μ²."""
+    """Relative and unit weights: η = m w is not free of m, and σ²/μ² is no constant."""
 
     def mse(case: Case) -> Estimate:
         return integrate(case.scheme, case.loss, case.problem, "mse")
@@ -160,23 +161,38 @@ def theorem3_outside(id: str, cases: CaseList) -> Claim:
         mean, variance = moments(case)
         return Estimate(variance / mean**2, 1e-11 * variance / mean**2, "constant", "closed form")
 
-    def theorem(case: Case) -> Estimate:
-        mean, variance = moments(case)
-        return Estimate(variance / (1 + mean) ** 2, 0.0, "constant", "claimed")
+    def frozen(m: int) -> Callable[[Case], Estimate]:
+        """σ²/μ² with η = m w read off at one m."""
+
+        def constant(case: Case) -> Estimate:
+            mean, variance = moments(case)
+            return Estimate(variance / (1 / m + mean) ** 2, 0.0, "constant", "claimed")
+
+        return constant
 
     return Claim(
         id,
-        "Relative and unit weights fall outside Theorem 3: m E (ℓ - ℓ^{q,w})² tends to V[x]/E[x]², "
-        "x = w e^{f_y' - f_y}, "
-        "and not to σ²/μ², because their sum outgrows e^{f_y}.",
-        "derived; Rawat et al. 2021, Theorem 3 needs w = η/m",
+        "Relative and unit weights fall outside Theorem 3: η = m w is not free of m, so σ²/μ² is no constant and "
+        "ℓ^{q,w} grows like log m; the squared error still falls like 1/m, with V[x]/E[x]², x = w e^{f_y' - f_y}.",
+        "derived; Rawat et al. 2021, Theorem 3 needs w = η/m with η free of m",
         (
+            Exact(
+                f"order in 1/m, {INTEGRATE}, extrapolated",
+                cases,
+                lambda case: order(along(case, mse), ladder(case)),
+                exponent(1.0),
+                {"the squared error falls like 1/m²": exponent(2.0), "the squared error does not fall": exponent(0.0)},
+                resolution=2e-2,
+            ),
             Exact(
                 f"constant, {INTEGRATE}, extrapolated",
                 cases,
                 lambda case: limit(along(case, mse), ladder(case), 1),
                 own,
-                {"Theorem 3's constant σ²/μ² with η = w": theorem},
+                {
+                    "the constant is σ²/μ² with the η = m w of m = 1": frozen(1),
+                    "the constant is σ²/μ² with the η = m w of m = 4": frozen(4),
+                },
                 resolution=2e-2,
             ),
         ),

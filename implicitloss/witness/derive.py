@@ -151,7 +151,9 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         step(implicit, "=", shown, "log(1 + c + Σ) = log(1 + c) + log(1 + Σ/(1 + c))", same)
         implicit, margin = shown, effective
     step(s.E(sampled), relation, implicit, "the implicit loss", all(previous.checked for previous in steps))
-    return Derivation(margin, implicit, tuple(steps), named(margin, loss), kept)
+    # Kept hits of a decoupled loss add c_y ϕ(-f_y), which no published loss has.
+    name = named(margin, loss) if loss.has_log or kept == 0 else None
+    return Derivation(margin, implicit, tuple(steps), name, kept)
 
 
 def _is_sampled_loss(loss: Loss) -> bool:

@@ -28,6 +28,8 @@ from implicitloss.scheme import Scheme
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
 BLOCK_DRAWS = 1 << 16
+MOST_RUNS = 10_000_000_000
+MOST_DRAWS_A_RUN = 10_000_000
 # Drawing again is given up when fewer than one draw in this many is a negative.
 PATIENCE = 1 << 14
 
@@ -100,6 +102,13 @@ def simulate_together(
     checked_quantity(quantity)
     if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2:
         raise ValueError(f"runs must be a whole number >= 2, got {runs!r}")
+    if runs > MOST_RUNS or stream.m > MOST_DRAWS_A_RUN:
+        raise ValueError(
+            f"a simulation takes at most {MOST_RUNS:,} runs of at most {MOST_DRAWS_A_RUN:,} draws, "
+            f"got {runs:,} runs of {stream.m:,}"
+        )
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
     references = list(references) if references is not None else [None] * len(cases)
     if quantity in ("mse", "gap") and any(b is None for b in references):
         raise ValueError(f"simulating the {quantity} needs reference=b, the value it is about; see implicit_loss")
@@ -108,6 +117,7 @@ def simulate_together(
             raise ValueError("schemes that are simulated together must share sampler, m and hits")
     tables = [_Table.of(scheme, loss, problem) for scheme, loss in cases]
     draw = _without_hits(stream, problem)
+    unreachable = ~tables[0].reachable if tables else np.zeros(0, dtype=bool)
     runs += runs % 2 if quantity == "variance" else 0
     per_block = max(2, BLOCK_DRAWS // stream.m // 2 * 2)
     sizes = [per_block] * (runs // per_block) + ([runs % per_block] if runs % per_block else [])
@@ -118,6 +128,8 @@ def simulate_together(
         seed, size = job
         generator = np.random.Generator(np.random.SFC64(seed))
         labels = draw(generator, size * stream.m).reshape(size, stream.m)
+        if unreachable.any() and unreachable[labels].any():
+            raise ValueError(f"{stream.sampler} drew label {labels[unreachable[labels]][0]}, to which it gives q = 0")
         return [table.moments(labels, quantity, reference) for table, reference in zip(tables, references, strict=True)]
 
     totals: list[_Moments] | None = None
@@ -193,7 +205,7 @@ class _Table:
         with np.errstate(divide="ignore", over="ignore"):
             slope = loss.payment_slope(problem.scores, y)
             slopes = log_x if loss.has_log else plan.log_w + np.log(slope)
-        # Which labels can be drawn at all decides the range; this much of q everybody knows.
+        # Which labels can be drawn at all decides the range; a draw that belies this is refused.
         reachable = ~np.isneginf(plan.log_q)
         return cls(
             log_x,

@@ -1,4 +1,14 @@
 """Rawat, Menon, Jitkrittum, Jayasumana, Yu, Reddi, Kumar: Disentangling Sampling and Labeling Bias for Learning in
 Large-Output Spaces.  ICML 2021, arXiv 2105.05736."""
 
-SECTIONS = ("section2", "lemma1", "lemma2", "theorem3", "table2", "proposition4", "proposition5", "section4")
+SECTIONS = (
+    "section2",
+    "conventions",
+    "lemma1",
+    "lemma2",
+    "theorem3",
+    "table2",
+    "proposition4",
+    "proposition5",
+    "section4",
+)

@@ -197,6 +197,7 @@ CLAIMS = (
                     "squared probabilities still sum to 1": _masses(lambda law: law**2),
                     "probabilities that are 2 % larger still sum to 1": _masses(lambda law: law * sp.Rational(51, 50)),
                 },
+                whole=False,
             ),
             Frequencies(_samplers, _law, {"each law is q^0.95, normalised": _tempered}),
         ),

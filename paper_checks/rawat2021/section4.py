@@ -26,8 +26,8 @@ from implicitloss.statements.numbers import INTEGRATE
 from implicitloss.weightings import Constant, Importance, Relative, Tail, Unit, Weighting
 from paper_checks import cases
 
-# Newton stops at a gradient of 1e-12 η; the optimum is then known to about this.
-OPTIMUM = 1e-8
+# Newton stops at a gradient of 1e-12 η; where labels are held by probabilities of 1e-6, that is this much in f*.
+OPTIMUM = 1e-6
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,12 @@ def _separable(lesson: Lesson) -> Estimate:
     return as_scores(separable_optimum(lesson.eta, np.ones_like(lesson.eta), lesson.prior.probabilities))
 
 
+def _separable_uniform(lesson: Lesson) -> Estimate:
+    """The same for p_yy' = 1/L."""
+    ones = np.ones_like(lesson.eta)
+    return as_scores(separable_optimum(lesson.eta, ones, ones / ones.size))
+
+
 def _separable_wrong(lesson: Lesson) -> Estimate:
     return as_scores(separable_optimum(lesson.eta, lesson.prior.probabilities, np.ones_like(lesson.eta)))
 
@@ -248,6 +254,23 @@ CLAIMS = (
                 _found,
                 _flat,
                 {"within-batch negatives have the same optimum": _other_sampler},
+                resolution=1e-5,
+                floor=1e-5,
+            ),
+            Exact(
+                f"tilt of the optimum, Newton's method on {INTEGRATE}",
+                lessons(Uniform(), Constant(), hits=("mask", "exclude", "keep"), seeds=(0,)),
+                tilt,
+                _zero,
+                {"it tilts like within-batch negatives": lambda lesson: tilt(replace(lesson, sampler=WithinBatch()))},
+                floor=1e-6,
+            ),
+            Exact(
+                "Newton's method against a search in one number",
+                lessons(Uniform(), Constant(), of=("implicit",), hits=("mask",)),
+                _found,
+                _separable_uniform,
+                {"it is log η": _ce_consistent},
                 resolution=1e-5,
                 floor=1e-5,
             ),

@@ -27,7 +27,7 @@ from paper_checks import cases
 
 Numbers = Callable[[Problem, int], np.ndarray]
 
-M = 32
+M = 8
 pi_y, pi_n, L, m = s.pi[s.y], s.pi[s.yp], s.L, s.m
 
 
@@ -172,6 +172,7 @@ def _claim(row: Row, loss: Loss, id: str, table: str, source: str) -> Claim:
                 _five_percent(row.margin),
                 {off: lambda case: 1.05 * _on_slice(row.margin)(case)},
                 method="labels drawn, weighed and counted; empirical-Bernstein bounds",
+                budget=40_000_000,
             ),
         ),
         ("hits masked: the unconditional q is then exact",),
