@@ -6,19 +6,22 @@ from functools import partial
 
 import numpy as np
 
-from implicitloss.check import Case, Exact
+from implicitloss.check import Case, Exact, Sampled
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
+from implicitloss.implicit import implicit_gradient
 from implicitloss.logsum import logsumexp
 from implicitloss.statements.limits import along, exponent, ladder, limit, order
 from implicitloss.statements.numbers import (
+    EXHAUST,
     INTEGRATE,
     CaseList,
+    exhausted,
 )
 from implicitloss.witness.integrate import integrate
 
 
-def gradient_rate(id: str, cases: CaseList) -> Claim:
+def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -> Claim:
     """Importance weights: E ∂ℓ/∂f → the softmax gradient, with bias e^{f_y} V/(m Z³) on the positive's."""
 
     def bias(case: Case) -> Estimate:
@@ -43,6 +46,25 @@ def gradient_rate(id: str, cases: CaseList) -> Claim:
         "With importance weights the gradient is asymptotically unbiased: E p̂_y - p_y = e^{f_y} V/(m Z³) + O(1/m²).",
         "Rawat et al. 2021, after Lemma 2; Bengio and Senécal 2008; the constant is derived",
         (
+            Exact(
+                f"all entries, {INTEGRATE} against {EXHAUST}",
+                tiny,
+                lambda case: integrate(case.scheme, case.loss, case.problem, "gradient"),
+                lambda case: exhausted(case, "gradient"),
+                {
+                    "it is the gradient of the bound": lambda case: implicit_gradient(
+                        case.scheme, case.loss, case.problem
+                    )
+                },
+                floor=1e-12,
+            ),
+            Sampled(
+                sampled,
+                lambda case: integrate(case.scheme, case.loss, case.problem, "gradient"),
+                lambda case: 0.02,
+                {"it vanishes": lambda case: np.zeros(case.problem.scores.size)},
+                quantity="gradient",
+            ),
             Exact(
                 f"order in 1/m, {INTEGRATE}, extrapolated",
                 cases,

@@ -48,7 +48,7 @@ def about_scheme(scheme: Scheme, problem: Problem) -> list[Claim]:
         else:
             claims.append(theorem3.theorem3_outside("theorem3.outside", softmax))
         if isinstance(scheme.weighting, weightings.Importance) and scheme.hits == "exclude":
-            claims.append(gradient.gradient_rate("gradient", softmax))
+            claims.append(gradient.gradient_rate("gradient", tiny_softmax, softmax, softmax))
     else:
         claims.append(lemma2.no_gap("lemma2.no-gap", softmax))
     if scheme.hits == "keep" and not isinstance(scheme.sampler, MinimumVariance):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import sympy as sp
@@ -96,7 +95,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         steps.append(Step(left, relation, right, reason, bool(checked)))
 
     drawn = sp.Sum(w(s.y, s.N[s.i]) * pay(s.N[s.i]), (s.i, 1, s.m))
-    step(sampled, "=", phi + loss.outer(drawn), "definition of the sampled loss", _is_sampled_loss(loss))
+    step(sampled, "=", phi + loss.outer(drawn), "definition of the sampled loss", _is_sampled_loss(drawn, loss))
     if loss.has_log:
         # Jensen: log(1 + S) is concave for S >= 0.
         curvature = sp.diff(loss.outer(total), total, 2)
@@ -117,7 +116,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     step(s.E(drawn), "=", s.m * one, "the m draws are alike", s.vanishes(each.doit() - s.m * one))
     mean = s.m * s.over_labels(q(s.k) * w(s.y, s.k) * pay(s.k))
     by_law = s.E(drawn)
-    step(by_law, "=", mean, "definition of expectation under q", _is_expectation())
+    step(by_law, "=", mean, "definition of expectation under q", _is_expectation(mean, one))
 
     # What Σ_{y'} leaves after the hits: c_y for the positive itself, p_yy' for each negative.
     margin = s.tidy(s.m * weight(s.yp) * law(s.yp))
@@ -156,22 +155,20 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     return Derivation(margin, implicit, tuple(steps), name, kept)
 
 
-def _is_sampled_loss(loss: Loss) -> bool:
-    """The one thing to check about a definition: with every label drawn once at weight 1 it is the full loss."""
-    ones = sp.Sum(loss.payment(s.k), (s.k, 1, s.L))
-    full = loss.positive_term() + loss.outer(ones)
-    if not loss.has_log:
-        return s.vanishes(full - loss.positive_term() - ones)
-    return s.vanishes(sp.exp(full) - 1 - ones)
+def _is_sampled_loss(drawn: sp.Expr, loss: Loss) -> bool:
+    """What there is to check about a definition: with every label drawn once, at weight 1, it is the sum of all."""
+    each_once = drawn.replace(sp.Function("w"), lambda *_: sp.Integer(1)).xreplace({s.N[s.i]: s.i}).subs(s.m, s.L)
+    return s.vanishes(each_once - s.over_labels(loss.payment(s.k)))
 
 
-@cache
-def _is_expectation() -> bool:
-    """SymPy's own expectation of a function of a label under a symbolic law of three labels is Σ q g."""
-    law = sp.symbols("q1:4", positive=True)
+def _is_expectation(mean: sp.Expr, one: sp.Expr) -> bool:
+    """`mean` is m times SymPy's own expectation of what one draw adds (the argument of `one`), at three labels."""
+    law = {at: sp.Function("q")(at) for at in (1, 2, 3)}
+    adds = one.args[0]
     value = sp.Function("g")
-    label = stats.FiniteRV("label", dict(enumerate(law, start=1)), check=False)
-    return bool(sp.expand(stats.E(value(label)) - sum(q * value(at) for at, q in enumerate(law, 1))) == 0)
+    expected = stats.E(value(stats.FiniteRV("label", law, check=False)))
+    expected = expected.replace(value, lambda at: adds.xreplace({s.N[1]: at}))
+    return s.vanishes(mean.subs(s.L, 3).doit() - s.m * expected)
 
 
 def _laws(scheme: Scheme) -> tuple[Callable[[sp.Expr], sp.Expr], sp.Expr]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from implicitloss.check import Case, Setting
+from implicitloss.samplers import LogUniform, Mixture, Power, Uniform
+from implicitloss.scheme import Scheme
 from implicitloss.statements import gradient, lemma2
+from implicitloss.statements.numbers import integrated
 from implicitloss.weightings import Importance
 from paper_checks import cases
 
 
 def _wide_gaps(setting: Setting) -> list[Case]:
-    """Few negatives, so that a simulation can tell the loss from its bound."""
-    at_four = [case for case in cases.not_degenerate(cases.softmax)(setting) if case.where]
-    return [case for case in at_four if not isinstance(case.scheme.weighting, Importance)][::4]
+    """The grid at four negatives, where the gap is wide enough for a simulation to tell the loss from its bound."""
+    few = cases.grid(cases.problem(setting.prior), 4, [cases.SOFTMAX])
+    return [case for case in few if not cases.is_degenerate(case) and float(integrated(case, "gap")) > 0.02]
 
 
 def _scored(setting: Setting) -> list[Case]:
@@ -26,8 +29,25 @@ def _tiny_kept(setting: Setting) -> list[Case]:
     return [case for case in cases.tiny_softmax(setting) if case.scheme.hits == "keep"]
 
 
-def _importance_excluded(setting: Setting) -> list[Case]:
-    return [case for case in cases.ladder_cases((Importance(),))(setting) if case.scheme.hits == "exclude"]
+def _importance(setting: Setting) -> list[Case]:
+    """Importance weights and excluded hits, four samplers, a frequent and a rare positive."""
+    return [
+        Case(
+            Scheme(sampler, Importance(), m=16, hits="exclude"), cases.SOFTMAX, cases.problem(setting.prior, rank=rank)
+        )
+        for sampler in (Uniform(), Power(), Mixture(), LogUniform())
+        for rank in (0.1, 0.7)
+    ]
+
+
+def _tiny_importance(setting: Setting) -> list[Case]:
+    return [
+        case for case in cases.tiny_softmax(setting) if case.scheme.hits == "exclude" and _weighs_by_importance(case)
+    ]
+
+
+def _weighs_by_importance(case: Case) -> bool:
+    return isinstance(case.scheme.weighting, Importance)
 
 
 CLAIMS = (
@@ -40,5 +60,5 @@ CLAIMS = (
     ),
     lemma2.lemma2_equality("rawat2021.lemma2.equality", _scored),
     lemma2.hits("rawat2021.lemma2.kept-hits", _tiny_kept, _kept),
-    gradient.gradient_rate("rawat2021.lemma2.gradient", _importance_excluded),
+    gradient.gradient_rate("rawat2021.lemma2.gradient", _tiny_importance, _importance, _importance),
 )

@@ -124,7 +124,7 @@ def _direction(
                 relation=relation,
             ),
         ),
-        ("labels equally likely at x; implicit and true sampled loss, hits masked and excluded, m = 2, 4, 32",),
+        ("labels equally likely at x; twenty of the prior's labels; hits masked and excluded, m = 2, 4, 32",),
     )
 
 
