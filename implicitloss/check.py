@@ -339,7 +339,7 @@ PILOT_RUNS = 4_000
 # Labels drawn for one case at most.  On a long tail the terms' known range alone can ask for more than that; such cases
 # are out of reach, and said to be: they are left to the exact witnesses.
 BUDGET_DRAWS = 4_000_000
-BUDGET_DRAWS_FULL = 200_000_000
+BUDGET_DRAWS_FULL = 40_000_000
 
 
 @dataclass(frozen=True)

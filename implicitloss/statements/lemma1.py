@@ -210,5 +210,9 @@ def lemma1_unbiased(id: str, samplers: Sequence[Sampler], cases: CaseList) -> Cl
                 {no: mean_under(constant), no_unit: mean_under(unit)},
             ),
         ),
-        ("q > 0 on every negative; hits excluded or masked",),
+        (
+            "q > 0 on every negative; hits excluded or masked",
+            "p = 1 is necessary because ϕ is free: full minus implicit loss is Σ (1 - p_yy') ϕ(-f_y'), and scores at "
+            "which only one label pays show its 1 - p_yy'",
+        ),
     )
