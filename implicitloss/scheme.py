@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from implicitloss.labels import Floats
+from implicitloss.labels import MASS_TOLERANCE, Floats
 from implicitloss.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Sampler
@@ -28,6 +28,14 @@ class Plan:
 
     log_q: Floats
     log_w: Floats
+
+
+def _check_logs(logs: Floats, n_labels: int, what: str) -> None:
+    if np.shape(logs) != (n_labels,):
+        raise ValueError(f"{what} must be logarithms for all {n_labels} labels, got shape {np.shape(logs)}")
+    bad = np.flatnonzero(np.isnan(logs) | np.isposinf(logs))
+    if bad.size:
+        raise ValueError(f"{what} must be finite, or -inf for 0, in logarithms, but label {bad[0]} has {logs[bad[0]]}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,9 @@ class Scheme:
         """log q and log w at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""
         y = problem.positive
         unconditional = self.sampler.log_law(problem)
+        _check_logs(unconditional, problem.prior.n_labels, f"the law of {self.sampler}")
+        if abs(logsumexp(unconditional)) > MASS_TOLERANCE:
+            raise ValueError(f"the law of {self.sampler} must sum to 1, got {np.exp(logsumexp(unconditional)):.12g}")
         log_q = unconditional
         if self.hits == "exclude":
             log_q = np.array(unconditional)
@@ -78,9 +89,11 @@ class Scheme:
                 raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {y} q = 1")
             log_q -= rest
         log_w = self.weighting.log_weight(Draws(log_q, unconditional, self.m, problem.prior, y))
+        # What is never drawn weighs nothing, whatever a rule that divides by q makes of it.
+        log_w = np.where(np.isneginf(log_q), -np.inf, log_w)
         if self.hits == "mask":
-            log_w = np.array(log_w)
             log_w[y] = -np.inf
+        _check_logs(log_w, problem.prior.n_labels, f"the weights of {self.weighting}")
         return Plan(log_q, log_w)
 
     def __str__(self) -> str:

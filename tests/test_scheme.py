@@ -310,3 +310,12 @@ def test_equalised_by_its_own_sampler(F: Callable[[object], object], prior: Labe
     """Sampling by F(π) with weight ΣF/m and sampling uniformly with Proposition 4's weights have the same margins."""
     p = implicit_margins(Scheme(Uniform(), ForMargin(Equalised(F)), m=M, hits="mask"), prior)
     assert p[OTHERS] == pytest.approx(np.tile(F(PI), (4, 1))[OTHERS], rel=1e-13)
+
+
+def test_a_large_power_does_not_overflow() -> None:
+    """counts**120 is infinite in floats; the tickets are relative to the largest."""
+    from implicitloss.samplers import Power
+
+    problem = Problem(np.zeros(3), LabelPrior.from_counts([500, 499, 5]), 2)
+    labels = Power(120.0).procedure(problem)(np.random.default_rng(0), 1000)
+    assert set(labels.tolist()) == {0, 1}

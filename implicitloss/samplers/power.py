@@ -33,7 +33,9 @@ class Power:
     def procedure(self, problem: Problem) -> Draw:
         prior = problem.prior
         level = prior.probabilities if prior.counts is None else prior.counts
-        return by_tickets(np.where(level > 0, level**self.alpha, 0.0))
+        # Relative to the most frequent label: a large power must not overflow.
+        share = level / level.max()
+        return by_tickets(np.where(level > 0, share**self.alpha, 0.0))
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         alpha = sp.nsimplify(self.alpha)

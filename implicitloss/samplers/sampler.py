@@ -43,6 +43,8 @@ class Sampler(Protocol):
 
 def by_tickets(tickets: Floats) -> Draw:
     """Draw in proportion to `tickets` (L,) >= 0: pick a point on their cumulative sum, find whose it is."""
+    if not np.all(np.isfinite(tickets)) or np.min(tickets) < 0 or not np.sum(tickets) > 0:
+        raise ValueError("tickets must be finite and not negative, with a positive sum; here they are not")
     cumulative = np.cumsum(tickets)
     guide = guide_table(cumulative)
 
