@@ -10,7 +10,7 @@ import os
 import pkgutil
 import sys
 
-from implicitloss.cli.shell import HOLDS, check_writable, guarded, write_whole
+from implicitloss.cli.shell import HOLDS, check_writable, guarded, seen_labels, write_whole
 
 
 def names() -> list[str]:
@@ -35,7 +35,9 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"there is no study {args.name!r}; there are {', '.join(names())}")
     from implicitloss.labels import LabelPrior
 
-    prior = LabelPrior.exp(100, 500, 100) if args.counts is None else LabelPrior.from_csv(args.counts)
+    prior = LabelPrior.exp(100, 500, 100) if args.counts is None else seen_labels(args.counts, "analysis")
+    if prior.n_labels < 2:
+        raise ValueError(f"{args.counts} has one label with samples; a study needs at least 2")
     os.makedirs(args.out, exist_ok=True)
     path = os.path.join(args.out, f"{args.name}.csv")
     check_writable(path)

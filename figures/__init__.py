@@ -1,1 +1,1 @@
-"""Figures: one file each with `CAPTION`, `ALT` and `draw(table) -> Figure`, of the same stem as its study."""
+"""Figures: one file each with `CAPTION`, `alt(table)` and `draw(table) -> Figure`, of the same stem as its study."""

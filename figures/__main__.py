@@ -49,7 +49,8 @@ def _run(args: argparse.Namespace) -> int:
         if name in missing:
             continue
         figure_of = importlib.import_module(f"figures.{name}")
-        figure = figure_of.draw(pd.read_csv(path))
+        table = pd.read_csv(path)
+        figure = figure_of.draw(table)
         for form in FORMATS:
             target = path.with_suffix(f".{form}")
             partial = target.with_name(f".{target.name}.part")
@@ -59,7 +60,7 @@ def _run(args: argparse.Namespace) -> int:
             os.replace(partial, target)
             print(target)
         plt.close(figure)
-        caption = f"{figure_of.CAPTION}\n\nAlt text: {figure_of.ALT}\n"
+        caption = f"{figure_of.CAPTION}\n\nAlt text: {figure_of.alt(table)}\n"
         write_whole(str(path.with_suffix(".txt")), caption)
     return HOLDS
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from implicitloss.population import population_optimum as population_optimum
     from implicitloss.problem import Problem as Problem
     from implicitloss.scheme import Scheme as Scheme
+    from implicitloss.verification import verify as verify
     from implicitloss.witness.derive import derive as derive
     from implicitloss.witness.exhaust import exhaust as exhaust
     from implicitloss.witness.integrate import integrate as integrate
@@ -51,6 +52,7 @@ _HOME = {
     "exhaust": "witness.exhaust",
     "integrate": "witness.integrate",
     "simulate": "witness.simulate",
+    "verify": "verification",
 }
 __all__ = [*_HOME, "__version__"]
 

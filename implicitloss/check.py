@@ -25,7 +25,7 @@ from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Sampler
+from implicitloss.samplers.sampler import Sampler, checked_draws
 from implicitloss.scheme import Scheme
 from implicitloss.verdict import Evidence, Outcome
 from implicitloss.witness.simulate import simulate_together
@@ -335,7 +335,7 @@ def _show(value: Floats, at: int) -> str:
 
 # Attempts share a comparison's error; each is planned anew from the last one's variance.
 ATTEMPTS = 3
-PILOT_RUNS = 4_000
+PILOT_RUNS, LEAST_PILOT_RUNS = 4_000, 32
 # Labels drawn for one case at most.  On a long tail the terms' known range alone can ask for more than that; such cases
 # are out of reach, and said to be: they are left to the exact witnesses.
 BUDGET_DRAWS = 4_000_000
@@ -397,6 +397,9 @@ class Sampled:
         """Estimates that reach their resolution where the budget allows it; and the draws that they cost."""
         budget = self._budget(setting)
         m = cases[0].scheme.m
+        pilot = min(PILOT_RUNS, budget // m)
+        if pilot < LEAST_PILOT_RUNS:
+            return [None] * len(cases), 0
 
         def runs(indices: Sequence[int], n: int, key: int) -> list[Estimate]:
             references = None if self.reference is None else [self.reference(cases[i]) for i in indices]
@@ -411,9 +414,9 @@ class Sampled:
                 threads=setting.threads,
             )
 
-        latest: list[Estimate] = runs(list(range(len(cases))), PILOT_RUNS, 0)
+        latest: list[Estimate] = runs(list(range(len(cases))), pilot, 0)
         done: list[Estimate | None] = [None] * len(cases)
-        draws = PILOT_RUNS * m
+        draws = pilot * m
         open_cases = list(range(len(cases)))
         for attempt in range(1, ATTEMPTS + 1):
             # The pilot decides what is in reach; a case that is, and turns out to need more, gets it.
@@ -487,7 +490,8 @@ class _SampledJudge:
     def __call__(self, claimed: Callable[[Case], Number]) -> Evidence:
         worst: tuple[float, Evidence] | None = None
         ranks = {Outcome.SUPPORTED: 0.0, Outcome.INCONCLUSIVE: 1e3, Outcome.REFUTED: 1e6}
-        note = f"{self.left_out} more cases are out of reach of {self.budget:,} draws" if self.left_out else ""
+        are = "case is" if self.left_out == 1 else "cases are"
+        note = f"{self.left_out} {are} out of reach of {self.budget:,} draws" if self.left_out else ""
         for case, estimate in self.reached:
             target, target_error = _with_error(claimed(case))
             widths = _widths(estimate, self.delta / ATTEMPTS)
@@ -606,7 +610,7 @@ class Frequencies:
         assert 2 * cdf_half_width(n, delta) <= self.resolution * (1 + 1e-12)
         observed = []
         for i, (sampler, problem) in enumerate(cases):
-            draw = sampler.procedure(problem)
+            draw = checked_draws(sampler, problem)
             labels = draw(np.random.Generator(np.random.SFC64(setting.rng(i))), n)
             observed.append(np.bincount(labels, minlength=problem.prior.n_labels) / n)
 

@@ -86,8 +86,11 @@ def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
             continue
         if not setting.strict and any(e.outcome.holds for e in evidence):
             continue
-        # Every witness that was shown the near miss has to refute it.
-        doubtful = [e.outcome for e in evidence if e.outcome.value != "refuted"]
+        # Every witness that was shown the near miss has to refute it; on a scheme of one's own it can be true to within
+        # what one of them resolves (second order at m = 10^7), and then another has to.
+        doubtful = [e.outcome for e in evidence if e.outcome is not Outcome.REFUTED]
+        if not setting.strict and len(doubtful) < len(evidence):
+            doubtful = []
         misses.append(NearMissVerdict(statement, together(doubtful or [evidence[0].outcome]), evidence))
     return Verdict(
         claim.id,

@@ -7,6 +7,7 @@ EXP and STEP (Cui et al. 2019; Cao et al. 2019) and Zipf.
 from __future__ import annotations
 
 import csv
+import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ Labels = NDArray[np.intp]
 # terms, far below any difference that matters.
 MASS_TOLERANCE = 1e-9
 MOST_SAMPLES = 2.0**53
+# Profiles are made in memory, at several vectors of eight bytes a label.
+MOST_LABELS = 100_000_000
 
 
 def checked_vector(values: ArrayLike, name: str) -> Floats:
@@ -57,7 +60,7 @@ def checked_probabilities(values: ArrayLike, name: str) -> Floats:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelPrior:
-    """The label distribution π (L,), π_y = P(y) > 0 summing to 1, and its counts n (L,) if it came from data.
+    """The label distribution π (L,), π_y = P(y) summing to 1; its counts n (L,) and names if it came from data.
 
     Build one with `from_counts`, `from_probabilities`, `from_csv`, `exp`, `step` or `zipf`.  A label with
     count 0 keeps its place with π = 0.  *Raises* ValueError for anything that is not a distribution.
@@ -65,6 +68,7 @@ class LabelPrior:
 
     probabilities: Floats
     counts: Floats | None = None
+    names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probabilities", checked_probabilities(self.probabilities, "the prior"))
@@ -72,6 +76,8 @@ class LabelPrior:
             raise ValueError(
                 f"counts must cover the prior's {self.probabilities.size} labels, got {self.counts.size} counts"
             )
+        if self.names is not None and len(self.names) != self.probabilities.size:
+            raise ValueError(f"the prior's {self.probabilities.size} labels need a name each, got {len(self.names)}")
 
     @classmethod
     def from_probabilities(cls, probabilities: ArrayLike) -> LabelPrior:
@@ -79,8 +85,8 @@ class LabelPrior:
         return cls(checked_probabilities(probabilities, "the prior"))
 
     @classmethod
-    def from_counts(cls, counts: ArrayLike) -> LabelPrior:
-        """π_y = n_y / Σ n from the number of samples n_y of each label, whole numbers, (L,)."""
+    def from_counts(cls, counts: ArrayLike, names: Sequence[str] | None = None) -> LabelPrior:
+        """π_y = n_y / Σ n from the number of samples n_y of each label, whole numbers, (L,); `names` for reports."""
         n = checked_vector(counts, "counts")
         worst = int(np.argmin(n))
         if n[worst] < 0:
@@ -96,11 +102,14 @@ class LabelPrior:
         total = n.sum()
         if total == 0:
             raise ValueError(f"counts must not all be zero, and all {n.size} are")
-        return cls(n / total, n)
+        return cls(n / total, n, None if names is None else tuple(map(str, names)))
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
-        """Counts from a CSV file with the header `label,count` and one line a label."""
+        """Counts and names from a CSV file with the header `label,count` and one line a label.
+
+        *Raises* ValueError, naming file and line, for anything else.
+        """
         counts: list[float] = []
         seen: dict[str, int] = {}
         try:
@@ -110,7 +119,7 @@ class LabelPrior:
                 if header != ["label", "count"]:
                     raise ValueError(f"{path}, line 1: the header must be 'label,count', got {','.join(header)!r:.60}")
                 for row in reader:
-                    if not row:
+                    if not any(cell.strip() for cell in row) and len(row) < 2:
                         continue
                     where = f"{path}, line {reader.line_num}"
                     if len(row) != 2:
@@ -120,7 +129,8 @@ class LabelPrior:
                         raise ValueError(f"{where}: label {label!r} was on line {seen[label]} already")
                     seen[label] = reader.line_num
                     try:
-                        count = float(text)
+                        # float() reads 1_000; a CSV file of another program means something else by it.
+                        count = float(text.replace("_", "?"))
                     except ValueError:
                         raise ValueError(f"{where}: the count must be a number, got {text!r:.60}") from None
                     if not (np.isfinite(count) and count >= 0 and count == int(count)):
@@ -132,7 +142,7 @@ class LabelPrior:
             raise ValueError(f"{path} is not a CSV text file: {error}") from None
         if not counts:
             raise ValueError(f"{path} has a header and no labels; at least one line 'label,count' is needed")
-        return cls.from_counts(counts)
+        return cls.from_counts(counts, list(seen))
 
     @classmethod
     def exp(cls, n_labels: int, largest: int, ratio: float) -> LabelPrior:
@@ -168,6 +178,26 @@ class LabelPrior:
         """L."""
         return int(self.probabilities.size)
 
+    def name(self, label: int) -> str:
+        """What reports call a label: its name, or its number."""
+        return str(label) if self.names is None else self.names[label]
+
+    def label(self, name: str) -> int:
+        """The label called `name`; where labels have no names, its number from 0 to L-1.
+
+        *Raises* ValueError, with the nearest name, where there is none.
+        """
+        if self.names is None:
+            if not name.strip().lstrip("-").isdecimal():
+                raise ValueError(f"the positive must be a label from 0 to {self.n_labels - 1}, got {name!r}")
+            return int(name)
+        try:
+            return self.names.index(name)
+        except ValueError:
+            nearest = difflib.get_close_matches(name, self.names, n=1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; the first is {self.names[0]!r}"
+            raise ValueError(f"none of the {self.n_labels} labels is called {name!r}{hint}") from None
+
     @cached_property
     def log(self) -> Floats:
         """log π, (L,); -inf where π = 0."""
@@ -201,7 +231,12 @@ class LabelPrior:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         counts: Sequence[float] | None = None if self.counts is None else self.counts.tolist()
-        return {"n_labels": self.n_labels, "probabilities": self.probabilities.tolist(), "counts": counts}
+        return {
+            "n_labels": self.n_labels,
+            "probabilities": self.probabilities.tolist(),
+            "counts": counts,
+            "names": None if self.names is None else list(self.names),
+        }
 
     def __repr__(self) -> str:
         total = "" if self.counts is None else f", {self.counts.sum():.0f} samples"
@@ -212,6 +247,8 @@ class LabelPrior:
 def _check_size(n_labels: int) -> None:
     if isinstance(n_labels, bool) or not isinstance(n_labels, (int, np.integer)) or n_labels < 1:
         raise ValueError(f"n_labels must be a whole number >= 1, got {n_labels}")
+    if n_labels > MOST_LABELS:
+        raise ValueError(f"n_labels must be at most {MOST_LABELS:,}, got {n_labels:,}")
 
 
 def _check_profile(n_labels: int, largest: int, ratio: float) -> None:

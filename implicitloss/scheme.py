@@ -18,8 +18,9 @@ MOST_NEGATIVES = 1_000_000_000
 HITS: tuple[Hits, ...] = get_args(Hits)
 
 
-# What tells the parts of a scheme apart.
-_HAS = {"sampler": "log_law", "weighting": "log_weight"}
+# What numbers need of the parts of a scheme; symbols need `law` and `weight` too.
+_HAS = {"sampler": ("needs_scores", "log_law", "procedure"), "weighting": ("is_eta_over_m", "log_weight")}
+_IN_SYMBOLS = {"sampler": "law", "weighting": "weight"}
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,18 @@ class Scheme:
 
     def __init__(self, sampler: Sampler, weighting: Weighting, *, m: int, hits: Hits) -> None:
         for what, part in (("sampler", sampler), ("weighting", weighting)):
-            if not isinstance(part, type) and not hasattr(part, _HAS[what]):
-                raise ValueError(f"the {what} must be one of implicitloss.{what}s (it has {_HAS[what]}), got {part!r}")
             if isinstance(part, type):
                 raise ValueError(
                     f"the {what} must be an instance, got the class {part.__name__}: write {part.__name__}()"
                 )
+            lacks = [name for name in _HAS[what] if not hasattr(part, name)]
+            if lacks:
+                raise ValueError(
+                    f"the {what} must have {', '.join(_HAS[what])}, as those of implicitloss.{what}s do, "
+                    f"but {part!r:.60} lacks {', '.join(lacks)}"
+                )
+            if type(part).__hash__ is None:
+                raise ValueError(f"the {what} must be hashable: give {type(part).__name__} @dataclass(frozen=True)")
         if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
             raise ValueError(f"m, the number of negatives, must be a whole number >= 1, got {m!r}")
         if m > MOST_NEGATIVES:
@@ -70,6 +77,15 @@ class Scheme:
             raise ValueError(f"hits must be 'exclude', 'mask' or 'keep', got {hits!r}")
         for name, value in (("sampler", sampler), ("weighting", weighting), ("m", int(m)), ("hits", hits)):
             object.__setattr__(self, name, value)
+
+    def check_symbols(self) -> None:
+        """*Raises* ValueError for a sampler without `law` or a weighting without `weight`: nothing to derive from."""
+        for what, name in _IN_SYMBOLS.items():
+            if not hasattr(getattr(self, what), name):
+                raise ValueError(
+                    f"a derivation needs the {what} in symbols too: give {type(getattr(self, what)).__name__} a method "
+                    f"{name}, as those of implicitloss.{what}s have"
+                )
 
     def plan(self, problem: Problem) -> Plan:
         """log q and log w at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""

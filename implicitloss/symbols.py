@@ -6,6 +6,7 @@ does.  `vanishes` is the one place where SymPy is asked whether two expressions 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sympy as sp
@@ -177,5 +178,11 @@ def latex(expression: sp.Basic) -> str:
 
 
 def text(expression: sp.Basic) -> str:
-    """One line of text in the paper's notation."""
+    """One line of text that could be code: m*pi[y']/pi[y]."""
     return str(_PaperText().doprint(expression))
+
+
+def spoken(expression: sp.Basic) -> str:
+    """The same as a sentence has it: m π_y'/π_y."""
+    subscripts = re.sub(r"(\w+)\[([^\]]+)\]", r"\1_\2", text(expression))
+    return re.sub(r"\bpi_", "π_", subscripts).replace("**", "^").replace("*", " ")

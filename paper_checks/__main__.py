@@ -7,10 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from implicitloss.cli.claims import add_report_arguments, check_arguments, run_claims
-from implicitloss.cli.shell import HOLDS, NOTHING, guarded
+from implicitloss.cli.shell import HOLDS, NOTHING, guarded, seen_labels
 
 if TYPE_CHECKING:
     from implicitloss.claim import Claim
+    from implicitloss.labels import LabelPrior
 
 DEFAULT = "CIFAR-100-LT (EXP profile: 100 labels, 500 to 5 samples)"
 
@@ -35,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m paper_checks",
         description="Settle every claim of the papers by independent witnesses, and refute a near miss of each.",
-        epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 nothing selected",
+        epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 an id that selects nothing",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="claims by id or prefix (default all); 'explain ID ...'")
     parser.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count': the numeric claims on them")
@@ -74,18 +75,21 @@ def _run(args: argparse.Namespace) -> int:
     from implicitloss.labels import LabelPrior
 
     prior = LabelPrior.exp(100, 500, 100) if args.counts is None else _counted(args.counts)
-    claims = _select(all_claims(), ids)
-    if args.counts is not None:
-        claims = [claim for claim in (claim.on_prior() for claim in claims) if claim is not None]
-    if not claims:
+    every = all_claims()
+    unmatched = [id for id in ids if not _select(every, [id])]
+    if unmatched:
         import difflib
 
-        nearest = (
-            difflib.get_close_matches(ids[0], [claim.id for claim in all_claims()], n=1, cutoff=0.3) if ids else []
-        )
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        print(f"paper_checks: no claim is called or starts with {' or '.join(ids)}{hint}", file=sys.stderr)
+        nearest = difflib.get_close_matches(unmatched[0], [claim.id for claim in every], n=1, cutoff=0.3)
+        hint = f"; did you mean {nearest[0]}?" if nearest else "; --list shows them"
+        print(f"paper_checks: no claim is called or starts with {' or '.join(unmatched)}{hint}", file=sys.stderr)
         return NOTHING
+    claims = _select(every, ids)
+    if args.counts is not None:
+        claims = [claim for claim in (claim.on_prior() for claim in claims) if claim is not None]
+        if not claims:
+            print(f"paper_checks: {' and '.join(ids)}: symbolic, nothing in it depends on counts", file=sys.stderr)
+            return NOTHING
     if args.list:
         width = max(len(claim.id) for claim in claims)
         print("\n".join(f"{claim.id:<{width}}  {claim.statement}" for claim in claims))
@@ -108,21 +112,14 @@ def _run(args: argparse.Namespace) -> int:
     )
 
 
-def _counted(path: str):  # type: ignore[no-untyped-def]
-    """The prior of a file; labels that never occur are left out, because nothing can be drawn or weighed for them."""
+def _counted(path: str) -> LabelPrior:
+    """The prior of a file; the claims are about frequent and rare labels, and so need some of each."""
     import numpy as np
 
-    from implicitloss.labels import LabelPrior
-
-    prior = LabelPrior.from_csv(path)
-    assert prior.counts is not None
-    seen = prior.counts > 0
-    if not seen.all():
-        print(f"paper_checks: {(~seen).sum()} labels of {path} have count 0 and are left out", file=sys.stderr)
-        prior = LabelPrior.from_counts(prior.counts[seen])
+    prior = seen_labels(path, "paper_checks")
     if prior.n_labels < 4:
         raise ValueError(f"{path} has {prior.n_labels} labels with samples; the claims need at least 4")
-    if prior.counts is not None and np.ptp(prior.counts) == 0:
+    if np.ptp(prior.probabilities) == 0:
         raise ValueError(f"all labels of {path} have the same count; the claims are about frequent and rare labels")
     return prior
 

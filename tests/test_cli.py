@@ -96,7 +96,7 @@ def test_table_has_its_sixteen_rows(capsys: pytest.CaptureFixture[str]) -> None:
         (["derive", *SCHEME[:4], "--m", "0", "--hits", "mask"], "m, the number of negatives"),
         (["derive", *SCHEME[:6], "--hits", "drop"], "hits must be 'exclude', 'mask' or 'keep'"),
         (["derive", "--sampler", "power:x", *SCHEME[2:]], "needs a number there, got 'x'"),
-        (["derive", "--sampler", "uniform:3", *SCHEME[2:]], "does not take"),
+        (["derive", "--sampler", "uniform:3", *SCHEME[2:]], "takes 0 parameters, got 1"),
         (["expect", *SCHEME, "--positive", "100"], "the positive must be a label from 0 to 99"),
         (["expect", *SCHEME, "--profile", "exp:0:5:5"], "n_labels must be a whole number >= 1"),
         (["expect", *SCHEME, "--profile", "exq:3:5:5"], "did you mean 'exp'?"),
@@ -246,3 +246,133 @@ def test_version_and_usage() -> None:
     done = run("implicitloss", "--version")
     assert done.stdout.startswith("implicitloss 0.")
     assert run("implicitloss", "derive").returncode == 2
+
+
+# --- a user's slips: one sentence each, nothing half-written ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["derive", *SCHEME[:3], "margin:equalised:3", *SCHEME[4:]], "margin equalised takes 0 parameters, got 1"),
+        (["derive", *SCHEME[:3], "margin", *SCHEME[4:]], "weighting margin takes 1 parameter, got 0"),
+        (["derive", *SCHEME[:3], "margin:", *SCHEME[4:]], "the margin needs a name; known are softmax"),
+        (["derive", "--sampler", "nosuch", *SCHEME[2:]], "unknown sampler 'nosuch'; known are uniform"),
+        (["derive", "--sampler", "explicit", *SCHEME[2:]], "sampler explicit takes 1 parameter, got 0"),
+        (["derive", "--sampler", "power:1:2", *SCHEME[2:]], "takes 0 to 1 parameters, got 2"),
+        (["expect", *SCHEME, "--profile", "zipf:99999999999999:1"], "n_labels must be at most 100,000,000"),
+        (["expect", *SCHEME, "--counts", ""], "cannot read : "),
+        (["expect", *SCHEME, "--positive", "one"], "the positive must be a label from 0 to 99, got 'one'"),
+        (["verify", *SCHEME, "--json", ""], "cannot write a file without a name"),
+        (["verify", *SCHEME, "--json", "."], "cannot write .: it is a folder"),
+        (["verify", *SCHEME, "--json", "a.txt", "--html", "./a.txt"], "two reports cannot go to the same file"),
+        (["verify", *SCHEME, "--target", "equalized"], "did you mean 'equalised'?"),
+    ],
+)
+def test_slips(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence, capsys)
+
+
+@pytest.mark.parametrize("option", ["--m", "--seed"])
+def test_whole_numbers(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["expect", *SCHEME, option, "3.5"])
+    assert stop.value.code == 2
+    assert f"argument {option}: must be a whole number, got '3.5'" in capsys.readouterr().err
+
+
+def test_a_law_of_ones_own_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "q:1.txt"  # a colon in the path
+    rest = ["--weighting", "importance", "--m", "3", "--hits", "mask", "--profile", "zipf:3:1"]
+    path.write_text("0.5\n\n0.25\n0.25\n")
+    assert main(["expect", "--sampler", f"explicit:{path}", *rest]) == 0
+    capsys.readouterr()
+    path.write_text("0.5\n\nhalf\n")
+    test_bad_input_is_one_sentence_and_exit_code_2(
+        ["expect", "--sampler", f"explicit:{path}", *rest], "line 3: needs a number there, got 'half'", capsys
+    )
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    test_bad_input_is_one_sentence_and_exit_code_2(
+        ["expect", "--sampler", f"explicit:{path}", *rest], "is not a text file", capsys
+    )
+
+
+def test_the_positive_goes_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = counts_file(tmp_path, "label,count\n  \ncat,5\n7,50\ndog,20\n")
+    assert main(["expect", *SCHEME, "--counts", path, "--positive", "cat"]) == 0
+    assert "positive cat, π = 0.0667" in capsys.readouterr().out
+    assert main(["expect", *SCHEME, "--counts", path, "--positive", "7", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["positive"], found["label"]) == (1, "7")
+    wrong = ["expect", *SCHEME, "--counts", path, "--positive", "dogg"]
+    test_bad_input_is_one_sentence_and_exit_code_2(wrong, "none of the 3 labels is called 'dogg'; did you mean", capsys)
+    path = counts_file(tmp_path, "label,count\ncat,1_000\ndog,3\n")
+    wrong = ["expect", *SCHEME, "--counts", path]
+    test_bad_input_is_one_sentence_and_exit_code_2(wrong, "line 2: the count must be a number, got '1_000'", capsys)
+
+
+def test_labels_with_count_0_and_a_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = counts_file(tmp_path, "label,count\na,90\nb,50\nc,20\nd,0\ne,5\n")
+    assert main(["verify", *SCHEME, "--counts", path, "--positive", "c", "--target", "equalised"]) == 0
+    capsys.readouterr()
+    assert main(["verify", *SCHEME, "--counts", path, "--positive", "c", "--target", "softmax"]) == 1
+    assert "--positive c --target softmax" in " ".join(capsys.readouterr().out.split())
+
+
+def test_ids_that_select_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert paper_checks(["rawat2021.section2", "bogus.claim"]) == 5
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no claim is called or starts with bogus.claim" in err
+    path = counts_file(tmp_path, "label,count\na,90\nb,50\nc,20\nd,7\ne,5\n")
+    assert paper_checks(["rawat2021.table2.hits-kept", "--counts", path]) == 5
+    assert "nothing in it depends on counts" in capsys.readouterr().err
+    assert paper_checks(["--counts", ""]) == 2
+
+
+def test_help_names_every_word() -> None:
+    from implicitloss.cli import words
+
+    text = run("implicitloss", "verify", "--help").stdout
+    for table in (words.SAMPLERS, words.WEIGHTINGS, words.MARGINS, words.PROFILES, words.scorers.examples()):
+        assert all(word in text for word in table)
+    assert all(word in run("implicitloss", "derive", "--help").stdout for word in words.LOSSES)
+
+
+# --- where output goes ------------------------------------------------------------------------------------------------
+
+ONE = "rawat2021.section2.eq3-eq4"
+
+
+def test_a_link_keeps_pointing_and_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.write_text("old")
+    link.symlink_to(real)
+    assert paper_checks([ONE, "--json", str(link)]) == 0
+    assert link.is_symlink()
+    assert json.loads(real.read_text())["schema"] == 1
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = subprocess.Popen([sys.executable, "-m", "paper_checks", ONE, "--json", str(pipe)], stdout=-1, stderr=-1)
+    assert json.loads(pipe.read_text())["schema"] == 1
+    writer.communicate(timeout=60)
+    assert writer.returncode == 0
+    assert pipe.is_fifo()
+
+
+def test_a_full_disk_a_gone_reader_and_an_ascii_terminal() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "implicitloss", "table"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 2
+    assert done.stderr == "implicitloss: cannot read or write the output: No space left on device\n"
+    reader = subprocess.Popen(
+        f"{sys.executable} -m paper_checks --list | head -c 1; echo ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    out, err = reader.communicate(timeout=60)
+    assert (out[1:].strip(), err) in (("141", ""), ("0", ""))  # 0 where the list was out before head went
+    ascii_only = run("implicitloss", "expect", *SCHEME, PYTHONIOENCODING="ascii")
+    assert ascii_only.returncode == 0
+    assert r"\u03c0 = 0.00443" in ascii_only.stdout

@@ -187,7 +187,8 @@ def test_known_rows(sampler: Sampler, weighting: Weighting, hits: str, margin: s
 def test_decoupled_rows_are_called_by_their_loss() -> None:
     assert derived(Uniform(), Importance(), "mask", LOGISTIC).named == "full decoupled logistic loss"
     assert derived(Uniform(), Importance(), "keep", LOGISTIC).margin == 1
-    assert derived(WithinBatch(), Constant(), "mask", Decoupled(hinge)).named == EQUALISED
+    assert derived(WithinBatch(), Constant(), "mask", Decoupled(hinge)).named == f"margins of the {EQUALISED}"
+    assert derived(Uniform(), Constant(), "mask", LOGISTIC).named is None
 
 
 def test_kept_hits() -> None:

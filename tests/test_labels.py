@@ -87,7 +87,7 @@ def test_probabilities_cannot_be_written_to() -> None:
 def test_repr_and_dict_are_plain() -> None:
     prior = LabelPrior.from_counts([3, 1])
     assert repr(prior) == "LabelPrior(2 labels, π from 0.75 to 0.25, 4 samples)"
-    assert prior.to_dict() == {"n_labels": 2, "probabilities": [0.75, 0.25], "counts": [3, 1]}
+    assert prior.to_dict() == {"n_labels": 2, "probabilities": [0.75, 0.25], "counts": [3, 1], "names": None}
     assert LabelPrior.zipf(2, 0).to_dict()["counts"] is None
 
 

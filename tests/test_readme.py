@@ -29,8 +29,11 @@ def same(shown: str, printed: str) -> None:
         assert float(a) == pytest.approx(float(b), rel=3 if small else 1e-7)
 
 
-def test_the_script_prints_what_is_shown() -> None:
-    script, shown = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)[0]
+SCRIPTS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(("script", "shown"), SCRIPTS, ids=["a problem", "one's own weighting"])
+def test_the_scripts_print_what_is_shown(script: str, shown: str) -> None:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(script, "README.md", "exec"), {})

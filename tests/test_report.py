@@ -32,7 +32,7 @@ PASSES = [outcome for outcome in Outcome if outcome.holds]
 FAILS = [outcome for outcome in Outcome if not outcome.holds]
 RENDERINGS = [to_text, to_json, to_markdown, to_junit, to_html]
 LONG = " + ".join(f"Sum(q(y_{k})*exp(f(y_{k}) - f(y)), (y_{k}, 1, L))" for k in range(40))
-OUT_OF_REACH = "64 more cases are out of reach of 4,000,000 draws"
+OUT_OF_REACH = "64 cases are out of reach of 4,000,000 draws"
 HOSTILE = "<script>alert('&')</script> | `a` | \x1b[32mok\x1b[0m \x00 ]]> $x$ \ud800"
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from implicitloss.cli.shell import Progress, check_writable, wants_color, write_whole
+from implicitloss.cli.shell import Progress, check_writable, wants_color, whole_number, write_whole
 
 if TYPE_CHECKING:
     from implicitloss.check import Setting
@@ -25,12 +25,12 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--details", action="store_true", help="every witness's numbers and every near miss")
     parser.add_argument("--full", action="store_true", help="a larger budget of draws; may take minutes")
     add_seed(parser)
-    parser.add_argument("--threads", type=int, metavar="N", help="threads; results do not depend on it")
+    parser.add_argument("--threads", type=whole_number, metavar="N", help="threads; results do not depend on it")
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """--seed."""
-    parser.add_argument("--seed", type=int, default=0, help="seed of all random draws (default 0)")
+    parser.add_argument("--seed", type=whole_number, default=0, help="seed of all random draws (default 0)")
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -42,6 +42,9 @@ def check_arguments(args: argparse.Namespace) -> None:
     paths = [getattr(args, name) for name in FORMATS if getattr(args, name) is not None]
     if paths.count("-") > 1:
         raise ValueError("only one report can go to stdout; give the others a file")
+    files = [os.path.realpath(path) for path in paths if path not in ("-", "")]
+    if len(set(files)) < len(files):
+        raise ValueError("two reports cannot go to the same file; give each its own")
     for path in paths:
         if path != "-":
             check_writable(path)
@@ -50,24 +53,11 @@ def check_arguments(args: argparse.Namespace) -> None:
 def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespace, *, title: str, rerun: str) -> int:
     """Settle, print, write; returns the exit code.  `rerun` is the command for one claim, with {id}."""
     from implicitloss import report as reports
-    from implicitloss.claim import FAMILY_ERROR, settle
+    from implicitloss.verification import settled
 
-    start = time.perf_counter()
     progress = Progress(len(claims))
-    verdicts = settle(claims, setting, lambda i, claim: progress(i, claim.id))
+    report = settled(claims, setting, title=title, rerun=rerun, progress=lambda i, claim: progress(i, claim.id))
     progress.done()
-    report = reports.Report(
-        title=title,
-        verdicts=tuple(verdicts),
-        provenance=reports.provenance(
-            prior=f"{setting.prior.n_labels} labels, {setting.origin}",
-            seed=setting.seed,
-            full=setting.full,
-            seconds=round(time.perf_counter() - start, 1),
-        ),
-        family_error=FAMILY_ERROR,
-        rerun=rerun,
-    )
     render = {
         "json": reports.to_json,
         "junit": reports.to_junit,

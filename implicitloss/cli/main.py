@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from implicitloss import __version__
 from implicitloss.cli.claims import add_report_arguments, add_seed, check_arguments, run_claims
-from implicitloss.cli.shell import HOLDS, guarded
+from implicitloss.cli.shell import HOLDS, guarded, whole_number
 
 if TYPE_CHECKING:
     from implicitloss.losses import Loss
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from implicitloss.scheme import Scheme
 
 SCHEMA = 1
+MARGINS = "softmax, logit-adjusted[:TAU], balanced-softmax, equalised, adaptive[:SCALE]"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate = commands.add_parser("simulate", help="run the procedure, beside the exact values")
     _add_scheme(simulate)
     _add_problem(simulate)
-    simulate.add_argument("--runs", type=int, default=100_000, help="independent runs (default 100000)")
+    simulate.add_argument("--runs", type=whole_number, default=100_000, help="independent runs (default 100000)")
     simulate.add_argument("--json", action="store_true", help="JSON on stdout")
 
     verify = commands.add_parser(
@@ -48,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_scheme(verify, with_loss=False)
     _add_problem(verify, seed=False)
+    verify.add_argument(
+        "--target", metavar="NAME", help=f"also claim that the scheme optimises softmax with these margins: {MARGINS}"
+    )
     add_report_arguments(verify)
 
     table = commands.add_parser("table", help="Table 2 and its decoupled counterpart, every entry derived on the spot")
@@ -64,9 +68,9 @@ def _add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None
         "explicit:FILE (one probability a line)",
     )
     parser.add_argument(
-        "--weighting", required=True, help="constant, unit, importance, relative, tail, margin:NAME[:PARAMETER]"
+        "--weighting", required=True, help=f"constant, unit, importance, relative, tail, margin:NAME of {MARGINS}"
     )
-    parser.add_argument("--m", type=int, required=True, help="number of negatives")
+    parser.add_argument("--m", type=whole_number, required=True, help="number of negatives")
     parser.add_argument("--hits", required=True, help="what drawing the positive does: exclude, mask or keep")
     if with_loss:
         parser.add_argument(
@@ -78,12 +82,18 @@ def _add_problem(parser: argparse.ArgumentParser, seed: bool = True) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count'")
     source.add_argument(
-        "--profile", default="exp:100:500:100", help="exp:L:LARGEST:RATIO (default exp:100:500:100), step:..., zipf:L:S"
+        "--profile",
+        default="exp:100:500:100",
+        help="exp:L:LARGEST:RATIO (default exp:100:500:100), step:L:LARGEST:RATIO, zipf:L:S",
     )
     parser.add_argument(
         "--scorer", default="gaussian", help="gaussian (default), aligned, against, heavy-tailed, class-conditional"
     )
-    parser.add_argument("--positive", type=int, metavar="LABEL", help="the positive (default: the median by frequency)")
+    parser.add_argument(
+        "--positive",
+        metavar="LABEL",
+        help="the positive: a label of the counts file, or 0 to L-1 of a profile (default: the median by frequency)",
+    )
     if seed:
         add_seed(parser)
 
@@ -116,14 +126,14 @@ def _problem(args: argparse.Namespace) -> Problem:
 
     if args.seed < 0:
         raise ValueError(f"the seed must be a whole number >= 0, got {args.seed}")
-    prior = LabelPrior.from_csv(args.counts) if args.counts else words.profile(args.profile)
+    prior = words.profile(args.profile) if args.counts is None else LabelPrior.from_csv(args.counts)
     scores = words.scorer(args.scorer).scores(prior, args.seed)
-    positive = int(prior.by_frequency[prior.n_labels // 2]) if args.positive is None else args.positive
+    positive = int(prior.by_frequency[prior.n_labels // 2]) if args.positive is None else prior.label(args.positive)
     return Problem(scores, prior, positive)
 
 
 def _origin(args: argparse.Namespace) -> str:
-    return args.counts or args.profile
+    return args.profile if args.counts is None else args.counts
 
 
 def _print_json(payload: dict[str, Any]) -> None:
@@ -183,7 +193,7 @@ def _header(scheme: Scheme, loss: Loss, problem: Problem, args: argparse.Namespa
     return (
         f"{scheme}; {loss.name}\n"
         f"{problem.prior.n_labels} labels ({_origin(args)}), {args.scorer} scores (seed {args.seed}), "
-        f"positive {problem.positive} with π = {problem.prior.probabilities[problem.positive]:.3g}\n"
+        f"positive {problem.prior.name(problem.positive)}, π = {problem.prior.probabilities[problem.positive]:.3g}\n"
     )
 
 
@@ -217,6 +227,7 @@ def _expect(args: argparse.Namespace) -> int:
                 "scheme": str(scheme),
                 "loss": loss.name,
                 "positive": problem.positive,
+                "label": problem.prior.name(problem.positive),
                 "implicit_loss": bound.to_dict(),
                 "exact": {name: estimate.to_dict() for name, estimate in exact.items()},
                 "expansion": expansion.to_dict() if not outside else None,
@@ -257,6 +268,7 @@ def _simulate(args: argparse.Namespace) -> int:
                 "scheme": str(scheme),
                 "loss": loss.name,
                 "positive": problem.positive,
+                "label": problem.prior.name(problem.positive),
                 "implicit_loss": bound,
                 "simulated": {name: estimate.to_dict() for name, (estimate, _) in rows.items()},
                 "exact": {name: exact.to_dict() for name, (_, exact) in rows.items()},
@@ -281,18 +293,19 @@ def _simulate(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     check_arguments(args)
     from implicitloss.check import Setting
+    from implicitloss.cli import words
     from implicitloss.losses import SoftmaxCrossEntropy
     from implicitloss.statements.scheme import about_scheme
 
     problem = _problem(args)
     scheme = _scheme(args, SoftmaxCrossEntropy())
-    claims = about_scheme(scheme, problem)
+    claims = about_scheme(scheme, problem, None if args.target is None else words.margin(args.target))
     setting = Setting(problem.prior, _origin(args), args.seed, args.full, args.threads, strict=False)
     return run_claims(
         claims,
         setting,
         args,
-        title=f"{scheme}, {args.scorer} scores, positive {problem.positive}",
+        title=f"{scheme}, {args.scorer} scores, positive {problem.prior.name(problem.positive)}",
         rerun=f"{_own_command(args)}  # claim {{id}}",
     )
 
@@ -300,11 +313,12 @@ def _verify(args: argparse.Namespace) -> int:
 def _own_command(args: argparse.Namespace) -> str:
     import shlex
 
-    source = ["--counts", args.counts] if args.counts else ["--profile", args.profile]
-    positive = [] if args.positive is None else ["--positive", str(args.positive)]
+    source = ["--profile", args.profile] if args.counts is None else ["--counts", args.counts]
+    positive = [] if args.positive is None else ["--positive", args.positive]
+    target = [] if args.target is None else ["--target", args.target]
     words = ["implicitloss", "verify", "--sampler", args.sampler, "--weighting", args.weighting, "--m", str(args.m)]
     return shlex.join(
-        [*words, "--hits", args.hits, *source, "--scorer", args.scorer, *positive, "--seed", str(args.seed)]
+        [*words, "--hits", args.hits, *source, "--scorer", args.scorer, *positive, *target, "--seed", str(args.seed)]
     )
 
 

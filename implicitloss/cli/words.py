@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,22 +22,34 @@ def _number(kind: str, text: str, cast: Callable[[str], Any] = float) -> Any:
 def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> Any:
     name, *parameters = text.split(":")
     if name not in table:
-        nearest = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
+        nearest = difflib.get_close_matches(name, table, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(table)}"
-        raise ValueError(f"unknown {what} {name!r}; {hint}")
+        raise ValueError(f"unknown {what} {name!r}; {hint}" if name else f"the {what} needs a name; {hint}")
     try:
-        return table[name](*parameters)
+        inspect.signature(table[name]).bind(*parameters)
     except TypeError:
-        raise ValueError(f"{what} {text!r} has {len(parameters)} parameters, which {name} does not take") from None
+        takes = [p for p in inspect.signature(table[name]).parameters.values() if p.kind != p.VAR_POSITIONAL]
+        fewest, most = sum(p.default is p.empty for p in takes), len(takes)
+        number = str(most) if fewest == most else f"{fewest} to {most}"
+        plural = "" if number == "1" else "s"
+        raise ValueError(f"{what} {name} takes {number} parameter{plural}, got {len(parameters)} in {text!r}") from None
+    return table[name](*parameters)
 
 
-def _explicit(path: str) -> samplers.Sampler:
+def _explicit(file: str, *rest: str) -> samplers.Sampler:
+    path = ":".join((file, *rest))  # a path may have colons of its own
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = [line.strip() for line in file if line.strip()]
+        with open(path, encoding="utf-8") as lines:
+            numbers = [(i, line.strip()) for i, line in enumerate(lines, 1) if line.strip()]
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    return samplers.Explicit([_number(f"{path}, line {i}:", line) for i, line in enumerate(lines, 1)])  # type: ignore[arg-type]
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file; one probability a line is needed") from None
+    return samplers.Explicit([_number(f"{path}, line {i}:", line) for i, line in numbers])  # type: ignore[arg-type]
+
+
+def _for_margin(name: str, *parameters: str) -> weightings.Weighting:
+    return weightings.ForMargin(margin(":".join((name, *parameters))))
 
 
 SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = {
@@ -53,7 +66,7 @@ MARGINS: dict[str, Callable[..., margins.Margin]] = {
     "softmax": margins.Softmax,
     "logit-adjusted": lambda tau="1": margins.LogitAdjusted(_number("logit-adjusted:TAU", tau)),
     "balanced-softmax": margins.BalancedSoftmax,
-    "equalised": margins.Equalised,
+    "equalised": lambda: margins.Equalised(),
     "adaptive": lambda scale="1": margins.Adaptive(_number("adaptive:SCALE", scale)),
 }
 
@@ -63,7 +76,7 @@ WEIGHTINGS: dict[str, Callable[..., weightings.Weighting]] = {
     "importance": weightings.Importance,
     "relative": weightings.Relative,
     "tail": weightings.Tail,
-    "margin": lambda *words: weightings.ForMargin(_chosen("margin", ":".join(words), MARGINS)),
+    "margin": _for_margin,
 }
 
 LOSSES: dict[str, Callable[..., losses.Loss]] = {
@@ -95,6 +108,11 @@ def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> sa
 def weighting(text: str) -> weightings.Weighting:
     """`constant`, `tail`, `margin:logit-adjusted:0.5`, ..."""
     return _chosen("weighting", text, WEIGHTINGS)
+
+
+def margin(text: str) -> margins.Margin:
+    """`softmax`, `logit-adjusted:0.5`, `balanced-softmax`, `equalised`, `adaptive`."""
+    return _chosen("margin", text, MARGINS)
 
 
 def loss(text: str) -> losses.Loss:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from implicitloss.report.report import Report
 from implicitloss.verdict import Evidence, NearMissVerdict, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from implicitloss.report.report import Report
 
 # The witnesses agree, but a false neighbour passed them too, and so their agreement says nothing.
 NO_POWER = "no power"

@@ -66,6 +66,11 @@ class Report:
             return 5
         return 0 if self.ok else 1
 
+    def __str__(self) -> str:
+        from implicitloss.report.text import to_text
+
+        return to_text(self)
+
     def command(self, verdict: Verdict) -> str:
         """The command that settles this one claim again."""
         return self.rerun.replace("{id}", shlex.quote(verdict.id))

@@ -6,11 +6,14 @@ import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from implicitloss.report import phrases
 from implicitloss.report.phrases import MARKS, NO_POWER, NOT_TRIED, clean, cut
-from implicitloss.report.report import Report
 from implicitloss.verdict import Evidence, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from implicitloss.report.report import Report
 
 _GREEN, _RED, _AMBER, _DIM, _BOLD = "32", "1;31", "1;33", "2", "1"
 _ANSI = {"proved": "1;32", "exact": _GREEN, "supported": _GREEN, "refuted": _RED, "inconclusive": _AMBER}

@@ -54,6 +54,26 @@ def by_tickets(tickets: Floats) -> Draw:
     return draw
 
 
+def checked_draws(sampler: Sampler, problem: Problem) -> Draw:
+    """The sampler's procedure; *raises* ValueError where it draws what is no label: kernels read tables unchecked."""
+    procedure, n_labels = sampler.procedure(problem), problem.prior.n_labels
+
+    def draw(rng: np.random.Generator, size: int) -> Labels:
+        labels = np.asarray(procedure(rng, size))
+        if labels.shape != (size,) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"the procedure of {sampler} must draw {size} whole numbers, got {labels.dtype} {labels.shape}"
+            )
+        if size and not (labels.min() >= 0 and labels.max() < n_labels):
+            raise ValueError(
+                f"the procedure of {sampler} must draw labels from 0 to {n_labels - 1}, "
+                f"got {labels.min()} to {labels.max()}"
+            )
+        return labels.astype(np.intp, copy=False)
+
+    return draw
+
+
 def is_positive_label(yp: sp.Expr) -> bool:
     """Whether `yp` is the symbol of the positive label."""
     return bool(yp == s.y)

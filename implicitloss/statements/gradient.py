@@ -44,7 +44,7 @@ def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -
     return Claim(
         id,
         "With importance weights the gradient is asymptotically unbiased: E p̂_y - p_y = e^{f_y} V/(m Z³) + O(1/m²).",
-        "Rawat et al. 2021, after Lemma 2; Bengio and Senécal 2008; the constant is derived",
+        "Rawat et al. 2021, after Lemma 2; Bengio and Senécal 2008; constant derived: e^{f_y}/Ẑ expanded twice about Z",
         (
             Exact(
                 f"all entries, {INTEGRATE} against {EXHAUST}",

@@ -75,7 +75,8 @@ def lemma2_gap(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -> C
         id,
         "The Jensen gap of Lemma 2 is positive unless all draws are worth the same, and is "
         "∫ e^{-t}(M(t) - e^{-tES}) dt/t.",
-        "derived; Rawat et al. 2021 call a closed form elusive",
+        "derived: log(1+x) = ∫ e^{-t}(1 - e^{-tx}) dt/t (Frullani), M(t) = E e^{-tS} = φ(t)^m; "
+        "Rawat et al. 2021 call a closed form elusive",
         (
             Exact(
                 f"{INTEGRATE} against {EXHAUST}",
@@ -217,7 +218,8 @@ def hits(id: str, tiny: CaseList, cases: CaseList) -> Claim:
     return Claim(
         id,
         "Where hits are kept the bound is log(1 + c_y) + log(1 + Σ p_yy'/(1 + c_y) e^{f_y' - f_y}), c_y = m w_yy q_y.",
-        "derived; Rawat et al. 2021, Remark 1, leave hits to their appendix",
+        "derived: 1 + c + Σ p e^{f'-f} = (1 + c)(1 + Σ p/(1+c) e^{f'-f}); "
+        "Rawat et al. 2021, Remark 1, leave hits to their appendix",
         (
             Exact(EXHAUST, tiny, enumerated, effective, misses),
             Exact("closed forms", cases, implicit, effective, misses, resolution=1e-9),

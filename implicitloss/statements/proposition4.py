@@ -13,12 +13,15 @@ from implicitloss import symbols as s
 from implicitloss.check import Case, Exact, Identity, Sampled
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
-from implicitloss.implicit import margin_loss
+from implicitloss.implicit import log_expected_weights, margin_loss
 from implicitloss.logsum import logsumexp
+from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.samplers import Sampler
+from implicitloss.scheme import Scheme
 from implicitloss.statements.numbers import (
     WEIGHT_ERROR,
     CaseList,
+    derivation,
     implicit,
     on_positive,
     scaled,
@@ -28,6 +31,38 @@ from implicitloss.statements.numbers import (
 )
 
 ONE = sp.Integer(1)
+
+
+def optimises(id: str, scheme: Scheme, goal: margins.Margin, cases: CaseList) -> Claim:
+    """The scheme's implicit margins under softmax are those of `goal`."""
+
+    def pairs(factor: sp.Expr = ONE) -> list[tuple[str, sp.Expr, sp.Expr]]:
+        margin = derivation(scheme, SoftmaxCrossEntropy()).margin
+        return [(f"p_yy' of {scheme}", margin, factor * goal.margin(s.yp))]
+
+    def row(case: Case) -> Estimate:
+        p = log_expected_weights(case.scheme, case.problem)
+        y = case.problem.positive
+        # Kept hits divide softmax margins by 1 + c_y; masked and excluded ones have c_y = 0.
+        p = np.exp(p - np.logaddexp(0.0, p[y]))
+        p[y] = 0.0
+        return Estimate(p, 1e-12 * p, "margins", "m w q")
+
+    def claimed(case: Case, factor: float = 1.0) -> Estimate:
+        p = factor * np.exp(goal.log_margin(case.problem.prior, case.problem.positive))
+        p[case.problem.positive] = 0.0
+        return Estimate(p, 1e-12 * p, "margins", "target")
+
+    double = "the margins are twice the target's"
+    return Claim(
+        id,
+        f"The scheme optimises softmax with the margins of {goal}: p_yy' = {s.spoken(goal.margin(s.yp))}.",
+        "Rawat et al. 2021, Lemma 2 and Eq. (6)",
+        (
+            Identity(pairs, {double: lambda: pairs(sp.Integer(2))}),
+            Exact("m w q in numbers", cases, row, claimed, {double: lambda case: claimed(case, 2.0)}),
+        ),
+    )
 
 
 def proposition4(
@@ -47,11 +82,11 @@ def proposition4(
         return margin_loss(target(case), case.loss, case.problem)
 
     def other_way(case: Case) -> float:
-        """ℓ with p_y'y for p_yy'."""
+        """ℓ with p_y'y for p_yy', over labels that can be positives."""
         problem = case.problem
-        terms = np.array(
-            [target(case).log_margin(problem.prior, k)[problem.positive] for k in range(problem.prior.n_labels)]
-        )
+        terms = np.full(problem.prior.n_labels, -np.inf)
+        for k in np.flatnonzero(problem.prior.probabilities):
+            terms[k] = target(case).log_margin(problem.prior, int(k))[problem.positive]
         terms = terms + case.loss.log_payment(problem.scores, problem.positive)
         terms[problem.positive] = -np.inf
         total = logsumexp(terms)

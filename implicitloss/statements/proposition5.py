@@ -73,7 +73,7 @@ def proposition5(id: str, cases: CaseList) -> Claim:
         star = a / a.sum()
         law = np.exp(case.scheme.plan(case.problem).log_q)
         top, bottom = (law, star) if reverse else (star, law)
-        support = np.arange(a.size) != case.problem.positive
+        support = (top > 0) | (bottom > 0)  # neither has the positive, nor labels that are never seen or drawn
         distance = float(np.sum((top[support] - bottom[support]) ** 2 / bottom[support]))
         value = float(a.sum()) ** 2 / case.scheme.m * distance
         return Estimate(value, 1e-10 * value + 1e-24 * float(a.sum()) ** 2, "variance", "closed form")
@@ -101,7 +101,7 @@ def proposition5(id: str, cases: CaseList) -> Claim:
         id,
         "With w = p/(m q) the variance is ((Σ pϕ)²/m) χ²(q*‖q): least, and 0, at q* ∝ p_yy' ϕ(-f_y'); "
         "no competitor beats it.",
-        "Rawat et al. 2021, Proposition 5, Eq. (17); that the least variance is 0 and its price χ² are derived",
+        "Rawat et al. 2021, Proposition 5, Eq. (17); derived: m V = Σ a²/q - A² = A² χ²(a/A‖q) with a = pϕ, A = Σ a",
         (
             Identity(
                 cauchy_schwarz(total**2),
@@ -171,7 +171,7 @@ def proposition5_softmax(id: str, cases: CaseList) -> Claim:
     def price(case: Case, power: int = 2) -> Estimate:
         a = _summands(case)
         star, law = a / a.sum(), np.exp(case.scheme.plan(case.problem).log_q)
-        support = np.arange(a.size) != case.problem.positive
+        support = (star > 0) | (law > 0)
         distance = float(np.sum((star[support] - law[support]) ** 2 / law[support]))
         value = (float(a.sum()) / (1 + float(a.sum()))) ** power * distance
         return Estimate(value, 1e-10 * value + 1e-26, "v", "closed form")
@@ -180,7 +180,7 @@ def proposition5_softmax(id: str, cases: CaseList) -> Claim:
     return Claim(
         id,
         "For softmax, q* ∝ p_yy' e^{f_y'} has zero variance and zero Jensen gap, and v = ((Σ p e^f)²/μ²) χ²(q*‖q).",
-        "derived; the softmax counterpart of Rawat et al. 2021, Proposition 5",
+        "derived: every draw adds w e^f = A/m, the same; the softmax counterpart of Rawat et al. 2021, Proposition 5",
         (
             Exact(
                 "variance at q*",

@@ -106,7 +106,8 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
     return Claim(
         id,
         "Squared error v/m + (11v²/4 - k3)/m² + O(1/m³) and bias -v/(2m) + (k3/3 - 3v²/4)/m² + O(1/m³).",
-        "derived; makes the remainder of Rawat et al. 2021, Theorem 3, precise",
+        "derived: log(1+d) = d - d²/2 + d³/3 - d⁴/4, E d² = v/m, E d³ = k3/m², E d⁴ = 3v²/m²; makes the remainder of "
+        "Rawat et al. 2021, Theorem 3, precise",
         (
             Exact(
                 ordered,
@@ -174,7 +175,8 @@ def theorem3_outside(id: str, cases: CaseList) -> Claim:
         id,
         "Relative and unit weights fall outside Theorem 3: η = m w is not free of m, so σ²/μ² is no constant and "
         "ℓ^{q,w} grows like log m; the squared error still falls like 1/m, with V[x]/E[x]², x = w e^{f_y' - f_y}.",
-        "derived; Rawat et al. 2021, Theorem 3 needs w = η/m with η free of m",
+        "derived: ℓ = log m + log(x̄ + 1/m), x̄ the mean of x over the draws; Rawat et al. 2021, Theorem 3 needs w = η/m "
+        "with η free of m",
         (
             Exact(
                 f"order in 1/m, {INTEGRATE}, extrapolated",

@@ -79,9 +79,11 @@ def _latex_text(reason: str) -> str:
 def derive(scheme: Scheme, loss: Loss) -> Derivation:
     """Derive the implicit margins and the implicit loss of `scheme` under `loss`, for every L and m.
 
-    *Raises* ValueError where the weights are undefined (relative weights for a sampler with q_y = 0).
+    *Raises* ValueError where the weights are undefined (relative weights for a sampler with q_y = 0), and for a
+    sampler or a weighting of one's own that has no symbols.
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; kept hits: derived.
     """
+    scheme.check_symbols()
     law, at_positive = _laws(scheme)
     weight = _weight(scheme, law)
     pay = loss.payment
@@ -204,11 +206,10 @@ def _conditional_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
     return ", q conditional on y' ≠ y" if scheme.hits == "exclude" and at_positive != 0 else ""
 
 
-def published(loss: Loss) -> tuple[tuple[sp.Expr, str], ...]:
+def published() -> tuple[tuple[sp.Expr, str], ...]:
     """Margins that the literature names: (p_yy', name)."""
-    full = "softmax cross-entropy" if loss.has_log else f"full {loss.name} loss"
     return (
-        (margins.Softmax().margin(s.yp), full),
+        (margins.Softmax().margin(s.yp), "softmax cross-entropy"),
         (margins.LogitAdjusted().margin(s.yp), "logit-adjusted loss (Menon et al. 2021)"),
         (margins.BalancedSoftmax().margin(s.yp), "balanced softmax (Ren et al. 2020)"),
         (margins.Equalised().margin(s.yp), "equalised loss (Tan et al. 2020)"),
@@ -220,7 +221,17 @@ def named(margin: sp.Expr, loss: Loss) -> str | None:
 
     Powers of the logit-adjusted and the equalised margin belong to their families.
     """
-    for expression, name in published(loss):
+    if not loss.has_log:
+        # The literature names losses over a softmax; a decoupled one can share their margins.
+        if s.tidy(margin - 1) == 0:
+            return f"full {loss.name} loss"
+        relative = _named(margin)
+        return relative and f"margins of the {relative}"
+    return _named(margin)
+
+
+def _named(margin: sp.Expr) -> str | None:
+    for expression, name in published():
         if s.tidy(margin - expression) == 0:
             return name
     ratio, own = sp.Wild("a", exclude=[s.y, s.yp]), sp.Wild("b", exclude=[s.y, s.yp])

@@ -22,7 +22,7 @@ from implicitloss.kernels.draws import label_totals, log_sums, sums
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw
+from implicitloss.samplers.sampler import Draw, checked_draws
 from implicitloss.scheme import Scheme
 
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
@@ -158,22 +158,8 @@ def _root(rng: Seed) -> int | list[int]:
 
 
 def _without_hits(scheme: Scheme, problem: Problem) -> Draw:
-    """The sampler's procedure, its labels checked, with hits drawn again where they are excluded."""
-    procedure, y, n_labels = scheme.sampler.procedure(problem), problem.positive, problem.prior.n_labels
-
-    def draw(rng: np.random.Generator, size: int) -> Labels:
-        labels = np.asarray(procedure(rng, size))
-        # Kernels read tables by these numbers without a look at their bounds.
-        if labels.shape != (size,) or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"the procedure of {scheme.sampler} must draw {size} whole numbers, got {labels.dtype} {labels.shape}"
-            )
-        if size and not (labels.min() >= 0 and labels.max() < n_labels):
-            raise ValueError(
-                f"the procedure of {scheme.sampler} must draw labels from 0 to {n_labels - 1}, "
-                f"got {labels.min()} to {labels.max()}"
-            )
-        return labels.astype(np.intp, copy=False)
+    """The sampler's procedure, with hits drawn again where they are excluded."""
+    draw, y = checked_draws(scheme.sampler, problem), problem.positive
 
     if scheme.hits != "exclude":
         return draw

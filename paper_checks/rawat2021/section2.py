@@ -16,6 +16,7 @@ from implicitloss.implicit import margin_loss
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
 from implicitloss.samplers import LogUniform, Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
+from implicitloss.statements.conventions import stated_law, tempered
 from paper_checks import cases
 
 Row = tuple[str, sp.Expr, sp.Expr]
@@ -107,15 +108,6 @@ def _samplers(setting: Setting) -> list[tuple[Sampler, Problem]]:
     return [(sampler, at) for sampler in cases.samplers(setting.prior.n_labels, cases.SOFTMAX)]
 
 
-def _law(sampler: Sampler, problem: Problem) -> Floats:
-    return np.exp(sampler.log_law(problem))
-
-
-def _tempered(sampler: Sampler, problem: Problem) -> Floats:
-    law = np.exp(0.95 * sampler.log_law(problem))
-    return law / law.sum()
-
-
 BATCH = 64
 
 
@@ -199,7 +191,7 @@ CLAIMS = (
                 },
                 whole=False,
             ),
-            Frequencies(_samplers, _law, {"each law is q^0.95, normalised": _tempered}),
+            Frequencies(_samplers, stated_law, {"each law is q^0.95, normalised": tempered}),
         ),
         ("Σ π = 1; labels of the log-uniform sampler ranked by frequency",),
     ),

@@ -280,7 +280,7 @@ CLAIMS = (
     Claim(
         "rawat2021.section4.equalised-optimum",
         "The optimum of the implicit loss (13) is the one that the separable margins p_yy' = π_y' have in closed form.",
-        "derived",
+        "derived: with p_yy' = a_y b_y' stationarity is one quadratic a label, and one equation in their common rate",
         (
             Exact(
                 "Newton's method against a search in one number",
@@ -325,7 +325,7 @@ CLAIMS = (
         Claim(
             f"rawat2021.section4.small-m-{name}",
             f"With few negatives {name} weights lean further to rare labels than the loss that they are unbiased for.",
-            "derived; importance and tail weights are consistent as m grows only",
+            "found by computing the optima, not in the paper; these weights are consistent only as m grows",
             (
                 Exact(
                     f"tilt of the optimum, Newton's method on {INTEGRATE}",

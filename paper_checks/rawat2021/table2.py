@@ -150,10 +150,13 @@ def _five_percent(margin: sp.Expr) -> Callable[[Case], float]:
 
 def _claim(row: Row, loss: Loss, id: str, table: str, source: str) -> Claim:
     wrong = {f"p_yy' = {name}": margin for name, margin in row.wrong}
+    sampler, weighting = _words(row)
+    # Published losses are named over a softmax; a decoupled one has their margins.
+    known = row.comment if loss.has_log else f"margins of: {row.comment}"
     off = "p_yy' is 5 % larger"
     return Claim(
         id,
-        f"{table}: {row.sampler} with {row.weighting} has p_yy' = {s.text(row.margin)} ({row.comment}).",
+        f"{table}: {sampler} negatives with {weighting} weights have p_yy' = {s.spoken(row.margin)} ({known}).",
         source,
         (
             Identity(
@@ -179,9 +182,13 @@ def _claim(row: Row, loss: Loss, id: str, table: str, source: str) -> Claim:
     )
 
 
-def _name(row: Row) -> str:
+def _words(row: Row) -> tuple[str, str]:
     words = {"Uniform()": "uniform", "WithinBatch()": "within-batch"}
-    return f"{words[str(row.sampler)]}-{str(row.weighting).removesuffix('()').lower()}"
+    return words[str(row.sampler)], str(row.weighting).removesuffix("()").lower()
+
+
+def _name(row: Row) -> str:
+    return "-".join(_words(row))
 
 
 # --- hits excluded or kept: the same rows under the other two conventions ---------------------------------------------
@@ -231,11 +238,12 @@ def _hits_claim(id: str, hits: Hits, table: dict[str, tuple[sp.Expr, sp.Expr]], 
     return Claim(
         id,
         statement,
-        "derived; Rawat et al. 2021, Remark 1, leave it to their appendix",
+        "derived: p = m w q with the law and the hits as they are; "
+        "Rawat et al. 2021, Remark 1, leave it to their appendix",
         (
             Identity(
                 _all(table, hits, 0),
-                {f"{name}: p_yy' = {s.text(table[name][1])}": _one_wrong(table, hits, name) for name in table},
+                {f"{name}: p_yy' = {s.spoken(table[name][1])}": _one_wrong(table, hits, name) for name in table},
             ),
         ),
     )
@@ -252,7 +260,7 @@ CLAIMS = (
             Decoupled(logistic),
             f"rawat2021.table3.{_name(row)}",
             "Table 2 for decoupled losses",
-            "derived; Rawat et al. 2021, Table 3 (appendix)",
+            "derived: p = m w q, Lemma 1; Rawat et al. 2021, Table 3 (appendix)",
         )
         for row in ROWS
     ),
