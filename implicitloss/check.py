@@ -101,7 +101,7 @@ class Case:
 
     def __str__(self) -> str:
         where = f", {self.where}" if self.where else ""
-        return f"{self.scheme}, {self.loss.name}{where}, y={self.problem.positive}"
+        return f"{self.scheme}, {self.loss.name}{where}, y={self.problem.positive} of {self.problem.prior.n_labels}"
 
 
 # --- symbolic ---------------------------------------------------------------------------------------------------

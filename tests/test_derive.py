@@ -191,6 +191,12 @@ def test_decoupled_rows_are_called_by_their_loss() -> None:
     assert derived(Uniform(), Constant(), "mask", LOGISTIC).named is None
 
 
+def test_labels_as_numbers_are_said_to_be_ranks() -> None:
+    for sampler in (LogUniform(), WithinBatch(), MinimumVariance(), ModelBased()):
+        reasons = [step.reason for step in derived(sampler, Constant(), "mask", SOFTMAX).steps]
+        assert any("numbered from the most frequent" in reason for reason in reasons) == (sampler == LogUniform())
+
+
 def test_kept_hits() -> None:
     assert derived(WithinBatch(), Constant(), "keep", SOFTMAX).kept == PI_Y
     assert derived(WithinBatch(), Constant(), "keep", LOGISTIC).kept == PI_Y

@@ -135,7 +135,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         p(s.y, s.yp),
         "=",
         margin,
-        f"the law and weights of this scheme{_conditional_reason(scheme, at_positive)}",
+        f"the law and weights of this scheme{_conditional_reason(scheme, at_positive)}{_rank_reason(margin)}",
         s.vanishes(margin - s.m * weight(s.yp) * law(s.yp)),
     )
     if kept != 0:
@@ -204,6 +204,13 @@ def _hits_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
 
 def _conditional_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
     return ", q conditional on y' ≠ y" if scheme.hits == "exclude" and at_positive != 0 else ""
+
+
+def _rank_reason(margin: sp.Expr) -> str:
+    """Labels as numbers, as the log-uniform law has them, are ranks."""
+    as_indices = margin.atoms(sp.Indexed, sp.KroneckerDelta)
+    ranks = margin.xreplace({atom: sp.Dummy() for atom in as_indices}).free_symbols & {s.y, s.yp}
+    return ", labels numbered from the most frequent" if ranks else ""
 
 
 def published() -> tuple[tuple[sp.Expr, str], ...]:
