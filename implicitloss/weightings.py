@@ -120,7 +120,10 @@ class ForMargin:
                 f"draws it with q = 0; use a sampler that covers every label with p > 0"
             )
         with np.errstate(invalid="ignore"):
-            return np.where(np.isneginf(draws.log_q), -np.inf, log_p - np.log(draws.m) - draws.log_q)
+            log_w = log_p - draws.log_q
+        log_w -= np.log(draws.m)
+        log_w[np.isneginf(draws.log_q)] = -np.inf
+        return log_w
 
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         law = q(yp)

@@ -13,6 +13,7 @@ import pytest
 from implicitloss.check import Check, Frequencies, Sampled, Setting
 from implicitloss.claim import Claim, settle
 from implicitloss.labels import LabelPrior
+from implicitloss.measure import Measure
 from implicitloss.samplers import WithinBatch
 from implicitloss.verdict import Outcome, Verdict
 from paper_checks.__main__ import all_claims
@@ -166,9 +167,11 @@ def test_a_gap_from_the_wrong_integral_is_caught(monkeypatch: pytest.MonkeyPatch
     from implicitloss.witness import integrate as module
 
     honest = module._about_implicit
-    monkeypatch.setattr(
-        module, "_about_implicit", lambda draw, quantity: tuple(1.001 * x for x in honest(draw, quantity))
-    )
+
+    def wrong(draw: Measure, m: int) -> dict[str, tuple[float, ...]]:
+        return {quantity: tuple(1.001 * x for x in found) for quantity, found in honest(draw, m).items()}
+
+    monkeypatch.setattr(module, "_about_implicit", wrong)
     numbers._integrated.cache_clear()
     assert outcome_of("rawat2021.lemma2.gap").outcome is Outcome.REFUTED
     numbers._integrated.cache_clear()

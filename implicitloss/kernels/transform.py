@@ -38,7 +38,8 @@ def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
                 for j in range(start, min(start + _BLOCK, q.size)):
                     part += q[j] * math.exp(-math.exp(v + log_x[j]))
                 total += part
-            out[i] = math.log(total)
+            # Signed masses can leave less than nothing of a sum that is nothing to rounding.
+            out[i] = math.log(total) if total > 0.0 else -np.inf
     return out
 
 

@@ -15,16 +15,18 @@ Numerics: t = e^v and the trapezoid rule with step h = 3/16.  M is analytic and 
 |Im v| < π/2, so the error of the rule is C e^{-2πa/h} for every a < π/2 (Trefethen and Weideman 2014, theorem 5.1).
 For the mean, |1 - M(te^{ia})| <= E min(2, tS) <= 3.2 (1 - M(t)) gives C <= 6.4/cos a relative to the value, and for the
 gradient C = 2/cos a, both below 1e-19 at a = π/2 - 0.04.  Truncation: e^v is cut 40 units below -log max(1, m max x),
-by concavity at most e^{-40}/log 2 = 7e-18 of the value, and at t = 50, at most 1e-20 of it.  What remains is rounding,
-and that is what `error` bounds.
+by concavity at most e^{-40}/log 2 = 7e-18 of the value, and at t = 50, at most 1e-20 of it.  What remains is rounding
+and, for many labels, the interpolation of `implicitloss.measure`; that is what `error` bounds:
+
+- a relative error ε of 1 - φ at every t makes at most ε of the mean, as 1 - φ^m grows by at most 1 % where 1 - φ does;
+- an error δ of φ e^{t x̄} - 1 makes m δ E e^{-t(R-1)}/(φ e^{t x̄}) e^{-t} of D, and so the same integral over it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from implicitloss import measure
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.kernels.transform import (
     log_transform,
@@ -32,9 +34,9 @@ from implicitloss.kernels.transform import (
     log_transform_about_mean,
     tilted_integrals,
 )
-from implicitloss.labels import Floats, Labels
-from implicitloss.logsum import logsumexp
+from implicitloss.labels import Floats
 from implicitloss.losses import Loss
+from implicitloss.measure import EPS, TINY, Measure
 from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
 
@@ -43,52 +45,8 @@ LEFT = 40.0
 RIGHT = np.log(50.0)
 # Up to this v = log t, D_c is e^{-t} expm1(.), without cancellation or overflow; beyond, e^{-t} < 1e-303 is nothing.
 NEAR = np.log(700.0)
-EPS = float(np.finfo(np.float64).eps)
-# log of the least q that is handled: above the subnormal numbers.
-TINY = -700.0
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """One draw at a problem: what it adds to S, log x_j (J,), with probability q_j (J,), on its support."""
-
-    q: Floats
-    log_x: Floats
-    labels: Labels
-    m: int
-
-    @property
-    def log_largest(self) -> float:
-        """log of the largest possible S."""
-        return float(np.log(self.m) + self.log_x.max())
-
-    @property
-    def log_smallest(self) -> float:
-        """log of the smallest possible S."""
-        return float(np.log(self.m) + self.log_x.min())
-
-    @property
-    def log_mean(self) -> float:
-        """log of the mean of one draw, log x̄."""
-        return float(logsumexp(self.log_x, b=self.q))
-
-    @property
-    def rounding(self) -> float:
-        """Relative rounding error of a sum over labels, of the logs x it is made of, and of a sum over nodes."""
-        size = np.abs(self.log_x[np.isfinite(self.log_x)])
-        logs = min(float(size.max()), 1e4) if size.size else 0.0
-        return EPS * (256 + self.q.size / 128 + 3 * logs)
-
-
-def _draw(scheme: Scheme, loss: Loss, problem: Problem) -> _Draw:
-    plan = scheme.plan(problem)
-    log_payment = loss.log_payment(problem.scores, problem.positive)
-    _check_underflow(plan, log_payment)
-    q = np.exp(plan.log_q)
-    support = np.flatnonzero(plan.log_q > TINY)
-    # A masked hit and a label that pays nothing both add 0.
-    log_x = plan.log_w[support] + log_payment[support]
-    return _Draw(q[support], log_x, support, scheme.m)
+# Interpolation may make this much of a value, and of 1e-14 of the (squared) mean for what is told to 1e-8 of that.
+FINE, COARSE, LEAST = 2e-13, 1e-9, 1e-23
 
 
 def _check_underflow(plan: Plan, log_payment: Floats) -> None:
@@ -107,30 +65,57 @@ def _check_underflow(plan: Plan, log_payment: Floats) -> None:
 
 
 def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "mean") -> Estimate:
-    """The exact `quantity` of the sampled loss ℓ(N) under `scheme`, with a bound on its rounding error.
+    """The exact `quantity` of the sampled loss ℓ(N) under `scheme`, with a bound on its error.
 
     "mean" E ℓ; "variance" V ℓ; "mse" E (ℓ - b)² about the implicit loss b; "gap" b - E ℓ >= 0; "gradient"
     E ∂ℓ/∂f, (L,), with q and w held fixed.  Relative accuracy 1e-12 for means and gradients, 1e-8 for the others
-    down to 1e-14 of the (squared) mean; scores up to 1e4 apart, m up to 1e6.
+    down to 1e-14 of the (squared) mean; scores up to 1e4 apart, m up to 1e6.  Time O(L) for any m: from 20,000 labels
+    on by the few thousand numbers that `implicitloss.measure` makes of them.
 
     *Source:* derived; decoupled losses by Rawat et al. 2021, Lemma 1, from the moments of one draw.
     """
     checked_quantity(quantity)
-    draw = _draw(scheme, loss, problem)
     if not loss.has_log:
-        value, error = _decoupled(scheme, loss, problem, draw, quantity)
+        value, error = _decoupled(scheme, loss, problem, quantity)
     elif quantity == "gradient":
-        value, error = _gradient(draw, problem)
-    elif draw.log_largest == -np.inf:
-        value, error = 0.0, 0.0
-    elif quantity == "mean":
-        value = _mean(draw)
-        error = value * draw.rounding
-    elif quantity == "variance":
-        value, error = _variance(draw)
+        value, error = _gradient(scheme, loss, problem)
     else:
-        value, error = _about_implicit(draw, quantity)
+        for draw in measure.measures(*_drawn(scheme, loss, problem)):
+            value, rounding, interpolation = _softmax(draw, scheme.m, quantity)
+            if interpolation <= _allowed(draw, scheme.m, quantity, value):
+                break
+        error = rounding + interpolation
     return Estimate(value, error, quantity, "integrate")
+
+
+def _drawn(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Plan, Floats]:
+    """log q and log w of each label, and the log of what it pays."""
+    plan, payment = scheme.plan(problem), loss.log_payment(problem.scores, problem.positive)
+    if bool(((plan.log_q <= TINY) & (plan.log_q > -np.inf)).any()):
+        _check_underflow(plan, payment)
+    return plan, payment
+
+
+def _softmax(draw: Measure, m: int, quantity: Quantity) -> tuple[float, float, float]:
+    """Value, rounding error and interpolation error."""
+    if draw.high == -np.inf:
+        return 0.0, 0.0, 0.0
+    if quantity == "mean":
+        value, interpolation = _mean(draw, m)
+        return value, value * draw.rounding, interpolation
+    if quantity == "variance":
+        return _variance(draw, m)
+    return _about_implicit(draw, m)[quantity]
+
+
+def _allowed(draw: Measure, m: int, quantity: Quantity, value: float) -> float:
+    """How much interpolation may make of a value."""
+    if draw.bins is None:
+        return np.inf
+    if quantity == "mean":
+        return FINE * value
+    scale = float(np.logaddexp(0.0, np.log(m) + draw.log_mean))
+    return max(COARSE * value, LEAST * (scale if quantity == "gap" else scale**2))
 
 
 def _nodes(low: float, high: float) -> Floats:
@@ -142,96 +127,146 @@ def _power(exponent: int, log_phi: Floats) -> Floats:
     return exponent * log_phi if exponent else np.zeros_like(log_phi)
 
 
-def _mean(draw: _Draw) -> float:
-    v = _nodes(-max(0.0, draw.log_largest) - LEFT, RIGHT)
-    log_m = draw.m * log_transform(v, draw.q, draw.log_x)
-    return float(STEP * np.sum(np.exp(-np.exp(v)) * -np.expm1(log_m)))
+def _mean(draw: Measure, m: int) -> tuple[float, float]:
+    """The mean, and what interpolation makes of it."""
+    v = _nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)
+    log_m = m * log_transform(v, draw.q, draw.log_x)
+    value = float(STEP * np.sum(np.exp(-np.exp(v)) * -np.expm1(log_m)))
+    return value, 0.0 if draw.bins is None else 1.01 * draw.bins.relative_error * value
 
 
-def _centred(draw: _Draw, centre: float, log_mgf: Floats, v: Floats) -> tuple[Floats, Floats]:
-    """D_c at the nodes, and its absolute rounding error; `log_mgf` is log E e^{-t(R - 1)} up to NEAR."""
-    d = np.empty(v.size)
+def _centred(draw: Measure, m: int, centre: float, log_mgf: Floats, lost: Floats, v: Floats) -> tuple[Floats, Floats]:
+    """D_c at the nodes, and what interpolation makes of it.
+
+    `log_mgf` is log E e^{-t(R - 1)} up to NEAR, and `lost` the interpolation's error of φ e^{t x̄} there.
+    """
+    d, interpolation = np.empty(v.size), np.zeros(v.size)
     near = np.zeros(v.size, dtype=bool)
     # The centred form is there for what is small; where E e^{-tR} is well above e^{-t} the plain one keeps more digits.
     near[: log_mgf.size] = log_mgf <= 1
-    d[near] = np.exp(-np.exp(v[near])) * np.expm1(log_mgf[near[: log_mgf.size]])
+    log_mgf, lost = log_mgf[near[: log_mgf.size]], lost[near[: log_mgf.size]]
+    decay = np.exp(-np.exp(v[near]))
+    d[near] = decay * np.expm1(log_mgf)
+    interpolation[near] = decay * np.exp(log_mgf) * m * lost * np.exp(-log_mgf / m)
     far = v[~near]
-    log_far = draw.m * log_transform(far - centre, draw.q, draw.log_x) - np.exp(far - centre)
-    d[~near] = np.exp(log_far) - np.exp(-np.exp(np.minimum(far, NEAR)))
-    return d, np.abs(d) * draw.rounding
+    log_phi = log_transform(far - centre, draw.q, draw.log_x)
+    expected = np.exp(m * log_phi - np.exp(far - centre))
+    d[~near] = expected - np.exp(-np.exp(np.minimum(far, NEAR)))
+    missed = draw.total_error(far - centre, log_phi)
+    at_most = _power(m - 1, np.log(np.exp(log_phi) + missed + 1e-300))
+    interpolation[~near] = m * missed * np.exp(at_most - np.exp(far - centre))
+    return d, interpolation
 
 
-def _centred_nodes(draw: _Draw, centre: float) -> tuple[Floats, Floats]:
+def _centred_nodes(draw: Measure, m: int, centre: float) -> tuple[Floats, Floats]:
     """The nodes for D_c, and those of them up to NEAR."""
-    low = -max(0.0, draw.log_largest - centre) - LEFT
-    high = RIGHT + max(0.0, centre - float(np.logaddexp(0.0, draw.log_smallest)))
+    low = -max(0.0, np.log(m) + draw.high - centre) - LEFT
+    high = RIGHT + max(0.0, centre - float(np.logaddexp(0.0, np.log(m) + draw.low)))
     v = _nodes(low, high)
     return v, v[v <= NEAR]
 
 
-def _about_implicit(draw: _Draw, quantity: Quantity) -> tuple[float, float]:
+def _about_implicit(draw: Measure, m: int) -> dict[str, tuple[float, float, float]]:
     """Gap and mean squared error about c = log(1 + ES)."""
     log_mean = draw.log_mean
-    centre = float(np.logaddexp(0.0, np.log(draw.m) + log_mean))
-    v, near = _centred_nodes(draw, centre)
+    centre = float(np.logaddexp(0.0, np.log(m) + log_mean))
+    v, near = _centred_nodes(draw, m, centre)
     excess = np.expm1(draw.log_x - log_mean)
     ratio = float(np.exp(log_mean - centre))
-    log_mgf = draw.m * log_transform_about_mean(near, draw.q, excess, ratio)
-    d, rounding = _centred(draw, centre, log_mgf, v)
-    kernel = np.ones(v.size) if quantity == "gap" else 2 * (np.euler_gamma + v)
-    value = float(STEP * np.sum(kernel * d))
-    value = max(value, 0.0)
-    spread = np.sqrt(2 * value if quantity == "gap" else value)
-    return value, float(STEP * np.sum(np.abs(kernel) * rounding)) + _own(draw, float(spread))
+    log_mgf = m * log_transform_about_mean(near, draw.q, excess, ratio)
+    lost = draw.centred_error(np.exp(near) * ratio, log_mean, 2)
+    d, interpolation = _centred(draw, m, centre, log_mgf, lost, v)
+    found = {}
+    for quantity, kernel in (("gap", np.ones(v.size)), ("mse", 2 * (np.euler_gamma + v))):
+        value = max(float(STEP * np.sum(kernel * d)), 0.0)
+        size = STEP * np.abs(kernel)
+        spread = float(np.sqrt(2 * value if quantity == "gap" else value))
+        rounding = float(np.sum(size * np.abs(d))) * draw.rounding + _own(draw, spread)
+        found[quantity] = value, rounding, float(np.sum(size * interpolation))
+    return found
 
 
-def _own(draw: _Draw, spread: float) -> float:
+def _own(draw: Measure, spread: float) -> float:
     """What the rounding δ of each log x does to a second moment: 2 δ √moment + δ², and twice that for safety."""
     return 4 * draw.rounding * (spread + draw.rounding)
 
 
-def _variance(draw: _Draw) -> tuple[float, float]:
+def _variance(draw: Measure, m: int) -> tuple[float, float, float]:
     """V ℓ = mse - gap² where that does not cancel; else E (ℓ - c)² with c the computed mean."""
-    mse, mse_error = _about_implicit(draw, "mse")
-    gap, gap_error = _about_implicit(draw, "gap")
+    about = _about_implicit(draw, m)
+    mse, mse_error, mse_lost = about["mse"]
+    gap, gap_error, gap_lost = about["gap"]
     if gap**2 <= mse / 2:
-        return mse - gap**2, mse_error + 2 * gap * gap_error + gap_error**2
+        return mse - gap**2, mse_error + 2 * gap * gap_error + gap_error**2, mse_lost + 2 * gap * gap_lost
     # Rare large draws: b lies far above the typical loss, and so does everything that is centred there.
-    centre = _mean(draw)
-    log_x0 = float(np.log(np.expm1(centre)) if centre < 700 else centre) - np.log(draw.m)
-    v, near = _centred_nodes(draw, centre)
-    log_mgf = draw.m * log_transform_about(near, draw.q, draw.log_x - log_x0, log_x0 - centre)
-    d, rounding = _centred(draw, centre, log_mgf, v)
+    centre, _ = _mean(draw, m)
+    log_x0 = float(np.log(np.expm1(centre)) if centre < 700 else centre) - np.log(m)
+    v, near = _centred_nodes(draw, m, centre)
+    log_mgf = m * log_transform_about(near, draw.q, draw.log_x - log_x0, log_x0 - centre)
+    lost = draw.centred_error(np.exp(near + log_x0 - centre), log_x0, 1)
+    d, interpolation = _centred(draw, m, centre, log_mgf, lost, v)
     kernel = 2 * (np.euler_gamma + v)
     # The last term is (E ℓ - c)², the square of a rounding error.
     value = max(float(STEP * np.sum(kernel * d)) - float(STEP * np.sum(d)) ** 2, 0.0)
     # dℓ/dlog x is at most S/(1+S) <= ℓ, so a small loss moves less.
     own = min(1.0, centre) * _own(draw, float(np.sqrt(value)))
-    return value, float(STEP * np.sum(np.abs(kernel) * rounding)) + own
+    size = STEP * np.abs(kernel)
+    return value, float(np.sum(size * np.abs(d))) * draw.rounding + own, float(np.sum(size * interpolation))
 
 
-def _gradient(draw: _Draw, problem: Problem) -> tuple[Floats, Floats]:
-    gradient = np.zeros(problem.scores.size)
-    if draw.log_largest > -np.inf:
-        v = _nodes(-max(0.0, draw.log_largest) - LEFT, RIGHT)
+def _gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
+    """m q_k J(log x_k), J(u) = e^u ∫ e^{-t(1+e^u)} φ^{m-1} dt = E e^u/(1+e^u+S'), and minus their sum for the positive.
+
+    An error δ of φ makes at most (m-1) δ (φ+δ)^{m-2} of φ^{m-1}, and so the same integral over that of J.
+    """
+    plan, payment = _drawn(scheme, loss, problem)
+    m = scheme.m
+    for draw in measure.measures(plan, payment):
+        if draw.high == -np.inf:
+            return np.zeros(problem.scores.size), np.zeros(problem.scores.size)
+        v = _nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)
         log_phi = log_transform(v, draw.q, draw.log_x)
-        log_weights = v - np.exp(v) + _power(draw.m - 1, log_phi) + np.log(STEP)
-        log_scale = np.log(draw.m) + np.log(draw.q) + draw.log_x
-        gradient[draw.labels] = tilted_integrals(v, log_weights, draw.log_x, log_scale)
-        # A kept hit adds w_yy e^0, whatever the scores.
-        gradient[problem.positive] = 0.0
+        log_weights = v - np.exp(v) + _power(m - 1, log_phi) + np.log(STEP)
+        lost = 0.0
+        if draw.bins is None:
+            break
+        at = draw.bins.points.ravel()
+        values = tilted_integrals(v, log_weights, at, at)
+        if m > 1:
+            missed = draw.total_error(v, log_phi) + 1e-300
+            log_missed = np.log(m - 1) + np.log(missed) + _power(m - 2, np.log(np.exp(log_phi) + missed))
+            off = tilted_integrals(v, v - np.exp(v) + log_missed + np.log(STEP), at, at)
+            lost = float(np.max(off / np.maximum(values, 1e-300)))
+        lost += draw.bins.relative_error
+        if lost <= 2 * FINE:
+            break
+    if draw.bins is None:
+        support = np.flatnonzero(plan.log_q > TINY)
+        log_scale = np.log(m) + plan.log_q[support] + draw.log_x
+        gradient = np.zeros(problem.scores.size)
+        gradient[support] = tilted_integrals(v, log_weights, draw.log_x, log_scale)
+    else:
+        gradient = measure.spread_over_labels(draw.bins, values.reshape(draw.bins.points.shape), plan, payment, m)
+    del plan, payment  # vectors of L, like those to come
+    # A kept hit adds w_yy e^0, whatever the scores.
+    gradient[problem.positive] = 0.0
     gradient[problem.positive] = -gradient.sum()
-    return gradient, np.abs(gradient) * draw.rounding
+    error = np.abs(gradient)
+    error *= draw.rounding + lost
+    return gradient, error
 
 
 def _decoupled(
-    scheme: Scheme, loss: Loss, problem: Problem, draw: _Draw, quantity: Quantity
+    scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity
 ) -> tuple[float, float] | tuple[Floats, Floats]:
-    y = problem.positive
+    y, m = problem.positive, scheme.m
+    plan, payment = _drawn(scheme, loss, problem)
+    draw = measure.whole(plan, payment)
     if quantity == "gradient":
         gradient = np.zeros(problem.scores.size)
-        weight = np.exp(scheme.plan(problem).log_w[draw.labels])
-        gradient[draw.labels] = draw.m * draw.q * weight * loss.payment_slope(problem.scores, y)[draw.labels]
+        support = plan.log_q > TINY
+        weight = np.exp(plan.log_w[support])
+        gradient[support] = m * draw.q * weight * loss.payment_slope(problem.scores, y)[support]
         slope = loss.positive_slope(float(problem.scores[y]))
         error = np.abs(gradient) * draw.rounding
         # Kept hits and the positive's own slope have opposite signs.
@@ -243,11 +278,11 @@ def _decoupled(
     x = np.exp(draw.log_x)
     mean = float(np.sum(draw.q * x))
     if quantity == "mean":
-        value = loss.positive_pays(float(problem.scores[y])) + draw.m * mean
+        value = loss.positive_pays(float(problem.scores[y])) + m * mean
         return value, value * draw.rounding
-    variance = float(draw.m * np.sum(draw.q * (x - mean) ** 2))
-    own = 2 * draw.m * np.sqrt(variance / draw.m) * mean * draw.rounding
-    return variance, variance * draw.rounding + float(own) + draw.m * (mean * draw.rounding) ** 2
+    variance = float(m * np.sum(draw.q * (x - mean) ** 2))
+    own = 2 * m * np.sqrt(variance / m) * mean * draw.rounding
+    return variance, variance * draw.rounding + float(own) + m * (mean * draw.rounding) ** 2
 
 
 def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
@@ -260,11 +295,13 @@ def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[
     """
     if not loss.has_log:
         raise ValueError(f"the Hessian is for softmax cross-entropy; {loss.name} is a sum of one-label terms")
-    draw, y, m = _draw(scheme, loss, problem), problem.positive, scheme.m
+    plan, y, m = scheme.plan(problem), problem.positive, scheme.m
+    draw = measure.whole(plan, loss.log_payment(problem.scores, y))
     n_labels = problem.scores.size
-    others = draw.labels != y
-    labels, q, x = draw.labels[others], draw.q[others], np.exp(draw.log_x[others])
-    v = _nodes(-max(0.0, draw.log_largest) - LEFT, RIGHT)
+    support = np.flatnonzero(plan.log_q > TINY)
+    others = support != y
+    labels, q, x = support[others], draw.q[others], np.exp(draw.log_x[others])
+    v = _nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)
     t, log_phi = np.exp(v), log_transform(v, draw.q, draw.log_x)
     decay = np.exp(-np.multiply.outer(t, x))
     once = STEP * np.exp(v - t + _power(m - 1, log_phi))
