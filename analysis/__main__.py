@@ -33,13 +33,17 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     if args.name not in names():
         raise ValueError(f"there is no study {args.name!r}; there are {', '.join(names())}")
+    import numpy as np
+
     from implicitloss.labels import LabelPrior
 
     prior = LabelPrior.exp(100, 500, 100) if args.counts is None else seen_labels(args.counts, "analysis")
-    if prior.n_labels < 2:
-        raise ValueError(f"{args.counts} has one label with samples; a study needs at least 2")
+    if np.ptp(prior.probabilities) == 0:
+        raise ValueError(f"all labels of {args.counts} have the same count; studies are about frequent and rare labels")
     os.makedirs(args.out, exist_ok=True)
     path = os.path.join(args.out, f"{args.name}.csv")
+    if args.counts is not None and os.path.realpath(path) == os.path.realpath(args.counts):
+        raise ValueError(f"the table would overwrite the counts {args.counts}; give another --out")
     check_writable(path)
     rows = importlib.import_module(f"analysis.{args.name}").run(prior)
     text = io.StringIO()

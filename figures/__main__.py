@@ -49,8 +49,15 @@ def _run(args: argparse.Namespace) -> int:
         if name in missing:
             continue
         figure_of = importlib.import_module(f"figures.{name}")
-        table = pd.read_csv(path)
-        figure = figure_of.draw(table)
+        try:
+            table = pd.read_csv(path)
+            if table.empty:
+                raise ValueError("no rows")
+            figure, alt = figure_of.draw(table), figure_of.alt(table)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not a table of the study {name} ({error}); make it with: python -m analysis {name}"
+            ) from None
         for form in FORMATS:
             target = path.with_suffix(f".{form}")
             partial = target.with_name(f".{target.name}.part")
@@ -60,8 +67,9 @@ def _run(args: argparse.Namespace) -> int:
             os.replace(partial, target)
             print(target)
         plt.close(figure)
-        caption = f"{figure_of.CAPTION}\n\nAlt text: {figure_of.alt(table)}\n"
+        caption = f"{figure_of.CAPTION}\n\nAlt text: {alt}\n"
         write_whole(str(path.with_suffix(".txt")), caption)
+        print(path.with_suffix(".txt"))
     return HOLDS
 
 

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.special import gammaln
+
 
 def half_width(variance: float, span: float, n: int, delta: float) -> float:
     """Empirical Bernstein: |mean - truth| exceeds this with probability at most `delta`.
@@ -27,7 +32,8 @@ def runs_needed(variance: float, span: float, width: float, delta: float) -> int
     # width = a/√n + b/n, a quadratic in 1/√n.
     a, b = math.sqrt(2 * variance * log), 7 * span * log / 3
     root = (a + math.sqrt(a * a + 4 * b * width)) / (2 * width)
-    return math.ceil(root * root) + 2
+    # What no computer can run: also where the range itself overflows.
+    return math.ceil(root * root) + 2 if root < 1e100 else 10**200
 
 
 def cdf_half_width(n: int, delta: float) -> float:
@@ -36,3 +42,28 @@ def cdf_half_width(n: int, delta: float) -> float:
     *Source:* Massart 1990; holds for discrete F too.
     """
     return math.sqrt(math.log(2 / delta) / (2 * n))
+
+
+def deviation_mean(n: int, q: NDArray[np.float64]) -> float:
+    """E Σ_j |n_j/n - q_j| for counts n_j of n draws from q, exactly.
+
+    Each term is 2 k C(n, k) q^k (1-q)^{n-k+1}/n with k = ⌊n q⌋ + 1.
+    *Source:* De Moivre 1730; Diaconis and Zabell 1991.
+    """
+    q = q[(q > 0) & (q < 1)]
+    k = np.floor(n * q) + 1
+    log = gammaln(n + 1) - gammaln(k) - gammaln(n - k + 1) + k * np.log(q) + (n - k + 1) * np.log1p(-q)
+    return float(2 / n * np.sum(np.exp(log)))
+
+
+def deviation_half_width(n: int, delta: float) -> float:
+    """Σ_j |n_j/n - q_j| is off its mean by more than √(2 log(2/δ)/n) with probability at most `delta`.
+
+    *Source:* McDiarmid 1989: one draw changes the sum by at most 2/n.
+    """
+    return math.sqrt(2 * math.log(2 / delta) / n)
+
+
+def count_is_unlikely(count: int, n: int, q: float, delta: float) -> bool:
+    """Whether a binomial count lies in a tail, on either side, that has probability at most `delta`/2."""
+    return bool(min(stats.binom.cdf(count, n, q), stats.binom.sf(count - 1, n, q)) < delta / 2)

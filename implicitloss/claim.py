@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from implicitloss.check import Check, Result, Setting
+from implicitloss.samplers.sampler import ImpossibleDraw
 from implicitloss.verdict import Evidence, NearMissVerdict, Outcome, Verdict, together
 
 # The chance that a whole run refutes any true claim, or supports one that is off by its resolution.
@@ -61,8 +64,12 @@ def settle(
 
 def _run(check: Check, setting: Setting, delta: float) -> Result:
     try:
-        return check.run(setting, delta)
-    except ValueError as error:
+        # On a scheme of one's own overflow is no defect; what is not finite is judged inconclusive.
+        with np.errstate(all=None if setting.strict else "ignore"):
+            return check.run(setting, delta)
+    except ImpossibleDraw as error:
+        return Result(Evidence(check.method, Outcome.REFUTED, 1, note=str(error)), {})
+    except (ValueError, ArithmeticError) as error:
         # A number that cannot be had here settles nothing, and must not take the other claims with it.
         return Result(Evidence(check.method, Outcome.INCONCLUSIVE, 1, note=str(error)), {})
 
@@ -79,6 +86,10 @@ def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
     results = [_run(check, setting.child(f"{claim.id}/{i}"), delta) for i, check in enumerate(claim.checks)]
     # A check may find no case here (none that a simulation can reach, say): it says so, and the others decide.
     deciding = [result for result in results if result.evidence.n_cases] or results
+    if not setting.strict:
+        # A scheme of one's own can be beyond one witness (an enumeration that rounds too much); the others decide.
+        settled = [result for result in deciding if result.evidence.outcome is not Outcome.INCONCLUSIVE]
+        deciding = settled if any(result.whole for result in settled) else deciding
     misses = []
     for statement in claim.near_misses:
         evidence = tuple(result.near_misses[statement] for result in deciding if statement in result.near_misses)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.logsum import logsumexp
-from implicitloss.losses import Loss
+from implicitloss.losses import Loss, checked_loss
 from implicitloss.margins import Margin
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
@@ -54,6 +54,7 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}).  Decoupled: Lemma 1's mean
     φ(f_y) + c_y ϕ(-f_y) + Σ_{y' != y} p_yy' ϕ(-f_y').  *Source:* Rawat et al. 2021, Eqs. 9 and 11.
     """
+    checked_loss(loss)
     log_total = logsumexp(log_terms(scheme, loss, problem))
     value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
     value = float(value) + loss.positive_pays(float(problem.scores[problem.positive]))

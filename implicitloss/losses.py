@@ -219,6 +219,15 @@ class Decoupled:
         return total
 
 
+def checked_loss(loss: Loss) -> Loss:
+    """`loss`; *raises* ValueError for a class, a name, a binary loss without `Decoupled`, or anything else."""
+    if isinstance(loss, BinaryLoss):
+        raise ValueError(f"a binary loss is no loss on scores yet: write losses.Decoupled({loss.name})")
+    if isinstance(loss, type) or not hasattr(loss, "log_payment"):
+        raise ValueError(f"a loss must be one of implicitloss.losses, e.g. SoftmaxCrossEntropy(), got {loss!r:.60}")
+    return loss
+
+
 def examples() -> tuple[Loss, ...]:
     """One of each loss, as the contract tests and the checks use them."""
     binaries = (logistic, hinge, squared_hinge, cosine_contrastive(-1.5))

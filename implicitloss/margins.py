@@ -99,7 +99,12 @@ class Equalised:
             return np.log(value)
 
     def margin(self, yp: sp.Expr) -> sp.Expr:
-        return sp.sympify(self.F(s.pi[yp]))
+        try:
+            return sp.sympify(self.F(s.pi[yp]))
+        except (TypeError, AttributeError, sp.SympifyError):
+            raise ValueError(
+                f"F must take SymPy expressions as well as arrays, as x**0.5 does; {self} does not"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,13 @@ def _log_of_positive(prior: LabelPrior, positive: int, name: str) -> float:
     if value == -np.inf:
         raise ValueError(f"the {name} margin needs a positive with prior > 0, but label {positive} has 0")
     return value
+
+
+def checked_margin(margin: Margin) -> Margin:
+    """`margin`; *raises* ValueError for a class, a name, or anything else that is none."""
+    if isinstance(margin, type) or not (hasattr(margin, "log_margin") and hasattr(margin, "margin")):
+        raise ValueError(f"a margin must be one of implicitloss.margins, e.g. margins.Softmax(), got {margin!r:.60}")
+    return margin
 
 
 def targets() -> tuple[Margin, ...]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import sympy as sp
 
+from implicitloss import symbols as s
 from implicitloss.labels import MASS_TOLERANCE, Floats
 from implicitloss.logsum import logsumexp
 from implicitloss.problem import Problem
@@ -14,7 +16,7 @@ from implicitloss.samplers.sampler import Sampler
 from implicitloss.weightings import Draws, Weighting
 
 Hits = Literal["exclude", "mask", "keep"]
-MOST_NEGATIVES = 1_000_000_000
+MOST_NEGATIVES = 1_000_000_000_000
 HITS: tuple[Hits, ...] = get_args(Hits)
 
 
@@ -86,6 +88,16 @@ class Scheme:
                     f"a derivation needs the {what} in symbols too: give {type(getattr(self, what)).__name__} a method "
                     f"{name}, as those of implicitloss.{what}s have"
                 )
+        law = self.sampler.law
+        for what, part in (("law", self.sampler), ("weight", self.weighting)):
+            try:
+                found = law(s.yp) if what == "law" else self.weighting.weight(law, law, s.yp)
+            except (TypeError, AttributeError) as error:
+                raise ValueError(
+                    f"{what} of {part} must work on SymPy's symbols (sympy.sqrt, not numpy's): {error}"
+                ) from None
+            if not isinstance(found, sp.Expr):
+                raise ValueError(f"{what} of {part} must return a SymPy expression, got {found!r:.60}")
 
     def plan(self, problem: Problem) -> Plan:
         """log q and log w at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""
@@ -105,6 +117,8 @@ class Scheme:
                 raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {y} q = 1")
             log_q -= rest
         log_w = self.weighting.log_weight(Draws(log_q, unconditional, self.m, problem.prior, y))
+        if np.shape(log_w) != log_q.shape:
+            _check_logs(log_w, problem.prior.n_labels, f"the weights of {self.weighting}")
         # What is never drawn weighs nothing, whatever a rule that divides by q makes of it.
         log_w = np.where(np.isneginf(log_q), -np.inf, log_w)
         if self.hits == "mask":

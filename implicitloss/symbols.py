@@ -177,6 +177,12 @@ def latex(expression: sp.Basic) -> str:
     return str(_PaperLatex({"ln_notation": False}).doprint(expression))
 
 
+def ranks(expression: sp.Expr) -> bool:
+    """Whether labels are numbers in it, as in the log-uniform law: ranks from the most frequent."""
+    as_indices = expression.atoms(sp.Indexed, sp.KroneckerDelta)
+    return bool(expression.xreplace({atom: sp.Dummy() for atom in as_indices}).free_symbols & {y, yp})
+
+
 def text(expression: sp.Basic) -> str:
     """One line of text that could be code: m*pi[y']/pi[y]."""
     return str(_PaperText().doprint(expression))

@@ -32,15 +32,17 @@ def verify(
     every claim holds and every near miss was refuted, `print(report)` shows it, `failures` has what does not hold.
     A whole run refutes a true claim with probability at most 1e-6; `full` draws more, `threads` change no result.
 
-    In a test: `report = il.verify(scheme, problem, target=il.margins.Equalised())`, `assert report.ok, report`.
+    In a test: `report = il.verify(scheme, problem, target=il.margins.Equalised())`, `assert report.ok, str(report)`.
     *Raises* ValueError for a scheme that is undefined at the problem.
     """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"the seed must be a whole number >= 0, got {seed!r}")
-    setting = Setting(problem.prior, "as given", seed, full, threads, strict=False)
+    claims = about_scheme(scheme, problem, target)
     return settled(
-        about_scheme(scheme, problem, target),
-        setting,
+        claims,
+        Setting(problem.prior, "as given", seed, full, threads, strict=False),
         title=f"{scheme}, positive {problem.prior.name(problem.positive)}",
         rerun=f"implicitloss.verify(scheme, problem, seed={seed})  # claim {{id}}",
     )

@@ -190,7 +190,7 @@ def test_on_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str
     path = counts_file(tmp_path, "label,count\n" + rows)
     assert paper_checks(["rawat2021.table2", "rawat2021.section2", "--counts", path]) == 0
     out, err = capsys.readouterr()
-    assert "1 labels of" in err
+    assert "1 label has count 0" in err
     assert "8 labels" in out
 
 
@@ -376,3 +376,17 @@ def test_a_full_disk_a_gone_reader_and_an_ascii_terminal() -> None:
     ascii_only = run("implicitloss", "expect", *SCHEME, PYTHONIOENCODING="ascii")
     assert ascii_only.returncode == 0
     assert r"\u03c0 = 0.00443" in ascii_only.stdout
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--json"])
+def test_a_report_does_not_overwrite_the_counts(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = counts_file(tmp_path, "label,count\na,90\nb,50\nc,20\nd,7\ne,5\n")
+    for command in (
+        lambda: main(["verify", *SCHEME, "--counts", path, option, path]),
+        lambda: paper_checks(["--counts", path, option, str(tmp_path / "." / "counts.csv")]),
+    ):
+        assert command() == 2
+        assert "would overwrite the counts" in capsys.readouterr().err
+    assert Path(path).read_text().startswith("label,count")

@@ -362,7 +362,8 @@ def test_text_stays_within_its_width(width: int, details: bool) -> None:
     )
     good = verdict("a.c", observed=LONG, expected=f"<= {LONG}", statement=LONG, note=LONG)
     text = to_text(report(wordy, good, *unreached().verdicts, command=LONG), width=width, details=details)
-    assert max(map(len, text.splitlines())) <= width
+    # A command to paste is not broken.
+    assert max(len(line) for line in text.splitlines() if "rerun:" not in line) <= width
     assert "…" in text
 
 

@@ -72,3 +72,19 @@ def test_studies_run_on_a_prior_of_ones_own() -> None:
 
     rows = run(LabelPrior.zipf(5, 1.0))
     assert len(rows) == 4 * 2 * 9
+
+
+def test_tables_of_something_else_and_counts_that_say_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in ("junk\n1\n", "", "weighting,hits,m,implicit,sampled\n"):
+        (tmp_path / "tilt.csv").write_text(text)
+        assert draw(["tilt", "--tables", str(tmp_path)]) == 2
+        assert "tilt.csv is not a table of the study tilt" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["tilt.csv"]
+    (tmp_path / "tilt.csv").write_text("label,count\na,5\nb,5\nc,5\n")
+    assert analyse(["tilt", "--counts", str(tmp_path / "tilt.csv"), "--out", str(tmp_path / "other")]) == 2
+    assert "the same count" in capsys.readouterr().err
+    (tmp_path / "tilt.csv").write_text("label,count\na,9\nb,5\nc,5\n")
+    assert analyse(["tilt", "--counts", str(tmp_path / "tilt.csv"), "--out", str(tmp_path)]) == 2
+    assert "would overwrite the counts" in capsys.readouterr().err

@@ -11,7 +11,9 @@ import sympy as sp
 
 import implicitloss as il
 from implicitloss import symbols as s
+from implicitloss.check import Setting
 from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.statements import conventions
 from implicitloss.statements.scheme import about_scheme
 from implicitloss.verdict import Outcome
 
@@ -70,7 +72,7 @@ def test_parts_of_ones_own_hold(hits: str) -> None:
 @pytest.mark.parametrize("hits", ["exclude", "mask", "keep"])
 def test_symbols_that_belie_the_numbers_are_refuted(hits: str) -> None:
     assert failures(of(Squares(law_power=1), hits=hits))["symbols"] is Outcome.REFUTED
-    assert failures(of(weighting=Halves("1/(2*m + 1)"), hits=hits))["symbols"] is Outcome.REFUTED
+    assert failures(of(weighting=Halves("3/(4*m)"), hits=hits))["symbols"] is Outcome.REFUTED
 
 
 def test_a_procedure_that_belies_the_law_is_refuted() -> None:
@@ -107,8 +109,16 @@ def test_kept_hits_divide_the_margins_and_so_miss_the_target() -> None:
 def test_the_failure_is_shown_in_full() -> None:
     report = il.verify(of(), PROBLEM, target=il.margins.Softmax())
     shown = str(report)
-    for word in ("REFUTED      target", "observed   pi[y']", "expected   1", "12 claims failed"):
+    for word in (
+        "REFUTED      target",
+        "the scheme's margins in symbols are p_yy' = π_y'",
+        "expected   1",
+        "1 of 12 claims",
+    ):
         assert word in shown
+    assert (
+        repr(report) == "Report(WithinBatch(), Constant(), m=4, hits=mask, positive 3: 1 of 12 claims failed: target)"
+    )
 
 
 def test_labels_that_are_never_seen_or_drawn() -> None:
@@ -150,6 +160,125 @@ def test_many_negatives_are_left_to_the_exact_witnesses() -> None:
     assert report.ok
     notes = [evidence.note for verdict in report.verdicts for evidence in verdict.evidence]
     assert any("out of reach" in note for note in notes)
+
+
+BALANCED = il.weightings.ForMargin(il.margins.BalancedSoftmax())
+ZIPF = il.Problem(PROBLEM.scores, il.LabelPrior.zipf(8, 1.0), 3)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "problem", "target"),
+    [
+        (of(il.samplers.Uniform(), il.weightings.Tail()), PROBLEM, il.margins.BalancedSoftmax()),
+        (of(il.samplers.Uniform(), BALANCED), PROBLEM, il.margins.LogitAdjusted()),
+        (of(il.samplers.Power(1.0)), PROBLEM, il.margins.Equalised()),
+        (of(il.samplers.Explicit(PRIOR.probabilities)), PROBLEM, il.margins.Equalised()),
+        (of(il.samplers.Uniform(), BALANCED), ZIPF, il.margins.BalancedSoftmax()),
+    ],
+)  # fmt: skip
+def test_a_target_in_other_symbols_holds(scheme: il.Scheme, problem: il.Problem, target: Any) -> None:
+    """Counts are N π, priors sum to 1, and what agrees at this prior holds here."""
+    assert failures(scheme, problem, target=target) == {}
+
+
+def test_symbols_meet_the_law_itself_and_the_problem_itself() -> None:
+    """Importance weights cancel a wrong law; four labels do not show what is wrong with the fifth."""
+
+    @dataclass(frozen=True)
+    class Smoothed(Squares):
+        def log_law(self, problem: il.Problem) -> Any:
+            level = problem.prior.probabilities**2 + 0.01
+            return np.log(level / level.sum())
+
+        def procedure(self, problem: il.Problem) -> Draw:
+            return by_tickets(problem.prior.probabilities**2 + 0.01)
+
+    assert failures(of(Smoothed(), il.weightings.Importance())) == {"symbols": Outcome.REFUTED}
+
+    @dataclass(frozen=True)
+    class FromTheFifth(Halves):
+        def log_weight(self, draws: Any) -> Any:
+            return super().log_weight(draws) + (np.arange(draws.prior.n_labels) > 4)
+
+    assert failures(of(weighting=FromTheFifth()))["symbols"] is Outcome.REFUTED
+
+
+@pytest.mark.parametrize("n_labels", [300, 10_000])
+def test_procedures_that_leave_labels_out_are_refuted(n_labels: int) -> None:
+    """Half of the labels never drawn, anywhere; or the rarest tenth: with at most 1e-6 for a right one."""
+    prior = il.LabelPrior.exp(n_labels, 500, 100)
+    problem = il.Problem(np.zeros(n_labels), prior, n_labels // 2)
+
+    @dataclass(frozen=True)
+    class Uniform(il.samplers.Uniform):
+        def procedure(self, problem: il.Problem) -> Draw:
+            return lambda rng, size: 2 * rng.integers(n_labels // 2, size=size)
+
+    @dataclass(frozen=True)
+    class NoTail(il.samplers.WithinBatch):
+        def procedure(self, problem: il.Problem) -> Draw:
+            return by_tickets(np.where(np.arange(n_labels) < 0.9 * n_labels, problem.prior.probabilities, 0))
+
+    for sampler in (Uniform(), NoTail()):
+        checks = conventions.drawn("sampler", sampler, problem).checks
+        assert checks[0].run(Setting(prior, "", strict=False), 1e-7).evidence.outcome is Outcome.REFUTED
+    for right in (il.samplers.Uniform(), il.samplers.WithinBatch()):
+        checks = conventions.drawn("sampler", right, problem).checks
+        assert checks[0].run(Setting(prior, "", strict=False), 1e-7).evidence.outcome is Outcome.SUPPORTED
+
+
+def test_a_draw_that_the_law_rules_out_is_refuted() -> None:
+    @dataclass(frozen=True)
+    class Leaks(Squares):
+        def log_law(self, problem: il.Problem) -> Any:
+            q = problem.prior.probabilities * (np.arange(problem.prior.n_labels) != 7)
+            with np.errstate(divide="ignore"):
+                return np.log(q / q.sum())
+
+        def procedure(self, problem: il.Problem) -> Draw:
+            return by_tickets(problem.prior.probabilities)
+
+    assert failures(of(Leaks()))["sampler"] is Outcome.REFUTED
+
+
+def test_extreme_but_legal_problems_hold() -> None:
+    """Steep priors, scores far apart, weights with a power of m of their own: nothing true is refuted or fails."""
+
+    @dataclass(frozen=True)
+    class Root:
+        is_eta_over_m = False
+
+        def log_weight(self, draws: Any) -> Any:
+            return np.full(draws.prior.n_labels, -np.log(draws.m) / 2)
+
+        def weight(self, q: Any, q_unconditional: Any, yp: sp.Expr) -> sp.Expr:
+            return s.m ** sp.Rational(-1, 2)
+
+    assert failures(of(weighting=Root())) == {}
+    steep = il.LabelPrior.from_counts([10**12, 10**9, 10**6, 1000, 30, 5, 1, 1])
+    for weighting in (il.weightings.Importance(), il.weightings.Constant(), il.weightings.Relative()):
+        assert failures(of(weighting=weighting), il.Problem(PROBLEM.scores, steep, 3)) == {}
+    for factor in (50, 300, 600):
+        far = il.Problem(PROBLEM.scores * factor, PRIOR, 3)
+        for sampler in (il.samplers.ModelBased(), il.samplers.Uniform(), il.samplers.MinimumVariance()):
+            for weighting in (il.weightings.Importance(), il.weightings.Constant()):
+                assert Outcome.REFUTED not in failures(of(sampler, weighting), far).values()
+
+
+def test_a_part_that_knows_only_its_own_labels() -> None:
+    @dataclass(frozen=True)
+    class Special(Halves):
+        def log_weight(self, draws: Any) -> Any:
+            log_w = super().log_weight(draws)
+            log_w[[6, 7]] += np.log(2)
+            return log_w
+
+        def weight(self, q: Any, q_unconditional: Any, yp: sp.Expr) -> sp.Expr:
+            return sp.IndexedBase("boost", positive=True)[yp] / (2 * s.m)
+
+        boost = (1, 1, 1, 1, 1, 1, 2, 2)
+
+    assert failures(of(weighting=Special())) == {}
 
 
 def test_threads_change_nothing() -> None:
@@ -195,6 +324,42 @@ def test_parts_without_symbols_are_numbers_only() -> None:
     for ask in (lambda: il.derive(scheme, loss), lambda: il.verify(scheme, PROBLEM)):
         with pytest.raises(ValueError, match="give Numeric a method weight"):
             ask()
+
+
+@pytest.mark.parametrize("target", ["softmax", il.margins.Softmax, 3])
+def test_bad_target(target: Any) -> None:
+    with pytest.raises(ValueError, match="a margin must be one of"):
+        il.verify(of(), PROBLEM, target=target)
+
+
+def test_bad_symbols_and_flags() -> None:
+    @dataclass(frozen=True)
+    class WithNumPy(Halves):
+        def weight(self, q: Any, q_unconditional: Any, yp: sp.Expr) -> Any:
+            return np.sqrt(q(yp))
+
+    @dataclass(frozen=True)
+    class Flag(Halves):
+        is_eta_over_m = False
+
+    with pytest.raises(ValueError, match="must work on SymPy's symbols"):
+        il.verify(of(weighting=WithNumPy()), PROBLEM)
+    with pytest.raises(ValueError, match="does not depend on m; set it to True"):
+        il.verify(of(weighting=Flag()), PROBLEM)
+    with pytest.raises(ValueError, match="F must take SymPy expressions"):
+        il.verify(of(), PROBLEM, target=il.margins.Equalised(np.sqrt))
+    with pytest.raises(ValueError, match="needs a Scheme and a Problem"):
+        il.verify(PROBLEM, of())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("loss", ["softmax", il.losses.SoftmaxCrossEntropy, il.losses.logistic])
+def test_bad_losses(loss: Any) -> None:
+    asks: list[Any] = [il.integrate, il.exhaust, il.implicit_loss, lambda *a: il.simulate(*a, runs=10, rng=0)]
+    for ask in asks:
+        with pytest.raises(ValueError, match=r"a (binary )?loss"):
+            ask(of(), loss, PROBLEM)
+    with pytest.raises(ValueError, match=r"a (binary )?loss"):
+        il.derive(of(), loss)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "0"])

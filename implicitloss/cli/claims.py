@@ -45,6 +45,9 @@ def check_arguments(args: argparse.Namespace) -> None:
     files = [os.path.realpath(path) for path in paths if path not in ("-", "")]
     if len(set(files)) < len(files):
         raise ValueError("two reports cannot go to the same file; give each its own")
+    counts = getattr(args, "counts", None)
+    if counts and os.path.realpath(counts) in files:
+        raise ValueError(f"the report would overwrite the counts {counts}; give it another file")
     for path in paths:
         if path != "-":
             check_writable(path)

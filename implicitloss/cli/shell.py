@@ -77,7 +77,9 @@ def seen_labels(path: str, program: str) -> LabelPrior:
     seen = prior.counts > 0
     if seen.all():
         return prior
-    print(f"{program}: {(~seen).sum()} labels of {path} have count 0 and are left out", file=sys.stderr)
+    left_out = int((~seen).sum())
+    have = "label has" if left_out == 1 else "labels have"
+    print(f"{program}: {left_out} {have} count 0 in {path}, and left out", file=sys.stderr)
     return LabelPrior.from_counts(prior.counts[seen], [name for name, s in zip(prior.names, seen, strict=True) if s])
 
 

@@ -93,7 +93,8 @@ def conclusion(report: Report) -> str:
     if not n:
         return "No claim was selected: nothing was checked."
     if not report.ok:
-        failed = f"{len(report.failures):,} of {number(n, 'claim')} failed"
+        refuted = any(v.outcome is Outcome.REFUTED for v in report.failures)
+        failed = f"{len(report.failures):,} of {number(n, 'claim')} {'failed' if refuted else 'left open'}"
         return f"{failed}; {fallen:,} of {number(misses, 'near miss')} refuted."
     hold = "The claim holds" if n == 1 else f"All {n:,} claims hold"
     return f"{hold}, and {number(misses, 'near miss')} {'was' if misses == 1 else 'were'} refuted."

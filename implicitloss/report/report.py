@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from implicitloss.verdict import Outcome, Verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The verdicts of one run and what is needed to repeat it.
 
@@ -65,6 +65,11 @@ class Report:
         if not self.verdicts:
             return 5
         return 0 if self.ok else 1
+
+    def __repr__(self) -> str:
+        failed = ", ".join(verdict.id for verdict in self.failures)
+        stand = f"{len(self.failures)} of {len(self.verdicts)} claims failed: {failed}" if failed else "all hold"
+        return f"Report({self.title}: {stand})"
 
     def __str__(self) -> str:
         from implicitloss.report.text import to_text

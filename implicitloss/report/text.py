@@ -56,7 +56,11 @@ def to_text(report: Report, color: bool = False, width: int = 100, details: bool
     if report.failures:
         lines += [page.rule(f"FAILURES ({len(report.failures)})", "refuted"), ""]
         for verdict in report.failures:
-            lines += [*_in_full(page, verdict), *page.wrap(clean(report.command(verdict)), 4, label="rerun: "), ""]
+            lines += [
+                *_in_full(page, verdict),
+                f"    {page.paint('rerun:', 'dim')} {clean(report.command(verdict))}",
+                "",
+            ]
     for paper, verdicts in report.papers.items():
         lines += [page.rule(f"{clean(paper)} ({phrases.holding(verdicts)})", "bold"), ""]
         for verdict in verdicts:

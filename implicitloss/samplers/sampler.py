@@ -54,9 +54,17 @@ def by_tickets(tickets: Floats) -> Draw:
     return draw
 
 
+class ImpossibleDraw(ValueError):
+    """A procedure drew what its law rules out."""
+
+
 def checked_draws(sampler: Sampler, problem: Problem) -> Draw:
     """The sampler's procedure; *raises* ValueError where it draws what is no label: kernels read tables unchecked."""
     procedure, n_labels = sampler.procedure(problem), problem.prior.n_labels
+    if not callable(procedure):
+        raise ValueError(
+            f"the procedure of {sampler} must return a function (rng, size) -> labels, got {procedure!r:.60}"
+        )
 
     def draw(rng: np.random.Generator, size: int) -> Labels:
         labels = np.asarray(procedure(rng, size))
@@ -65,7 +73,7 @@ def checked_draws(sampler: Sampler, problem: Problem) -> Draw:
                 f"the procedure of {sampler} must draw {size} whole numbers, got {labels.dtype} {labels.shape}"
             )
         if size and not (labels.min() >= 0 and labels.max() < n_labels):
-            raise ValueError(
+            raise ImpossibleDraw(
                 f"the procedure of {sampler} must draw labels from 0 to {n_labels - 1}, "
                 f"got {labels.min()} to {labels.max()}"
             )

@@ -20,6 +20,9 @@ from implicitloss.samplers import Sampler
 from implicitloss.scheme import Scheme
 from implicitloss.statements.numbers import CaseList, at_m, replace_hits
 
+# Labels of one problem that are compared: sums over all labels are written out for each.
+MOST_COMPARED = 12
+
 
 @dataclass(frozen=True)
 class Symbolic:
@@ -44,47 +47,65 @@ class Symbolic:
         return s.m * weight * law(label) / rest
 
 
-def number(expression: sp.Expr, problem: Problem, m: int, negative: int, q: Floats | None) -> float:
-    """An expression in the symbols at a problem, labels counted from 1: sums are written out, then numbers put in.
+def number(expression: sp.Expr, case: Case, label: int) -> float:
+    """An expression in the symbols at a case, y' = `label`; labels count from 1, sums are written out.
 
-    *Raises* ValueError for a symbol that means nothing at a problem.
+    An indexed symbol has the values of the prior, the scores, the counts (or of the prior, to which they are
+    proportional), or of the sampler's or the weighting's attribute of its name.
+    *Raises* ValueError for a symbol that means nothing there.
     """
-    n_labels = problem.prior.n_labels
-    at = {s.L: n_labels, s.y: problem.positive + 1, s.yp: negative + 1, s.m: m}
+    problem, scheme = case.problem, case.scheme
+    prior = problem.prior
+    at = {s.L: prior.n_labels, s.y: problem.positive + 1, s.yp: label + 1, s.m: scheme.m}
+    shown = s.text(sp.sympify(expression))
     written = sp.sympify(expression).subs(at).doit()
-    vectors = {s.pi: problem.prior.probabilities, s.f: problem.scores, s.n: problem.prior.counts, s.q: q}
+    vectors = {s.pi: prior.probabilities, s.f: problem.scores}
+    vectors[s.n] = prior.probabilities if prior.counts is None else prior.counts
     values = {}
     for entry in written.atoms(sp.Indexed):
+        name = str(entry.base.label)
         vector = vectors.get(entry.base)
         if vector is None:
-            raise ValueError(f"{entry} in {s.text(sp.sympify(expression))} has no value at this problem")
+            vector = getattr(scheme.sampler, name, getattr(scheme.weighting, name, None))
+        if vector is None:
+            raise ValueError(f"{name} in {shown} has no value: give the sampler or the weighting an attribute {name}")
         values[entry] = sp.Float(float(vector[int(entry.indices[0]) - 1]), 30)
     value = sp.N(written.xreplace(values), 20)
     if not value.is_number:
-        raise ValueError(f"{s.text(sp.sympify(expression))} is no number at this problem, but {value}")
+        raise ValueError(f"{shown} is no number at this problem, but {value}")
     return float(value)
+
+
+def _labels(case: Case) -> list[int]:
+    """The negatives to compare: all, or of many the first, the last and some between."""
+    n_labels, y = case.problem.prior.n_labels, case.problem.positive
+    picked = np.unique(np.linspace(0, n_labels - 1, min(n_labels, MOST_COMPARED)).round().astype(int))
+    return [int(j) for j in picked if j != y]
 
 
 @cache
 def _row(case: Case) -> Floats:
-    """m w q by the symbols, (L,)."""
-    problem, scheme = case.problem, case.scheme
-    q = getattr(scheme.sampler, "q", None)
-    symbolic = Symbolic(scheme)
-    row = [
-        number(symbolic.margin, problem, scheme.m, j, q) for j in range(problem.prior.n_labels) if j != problem.positive
-    ]
-    return np.insert(np.array(row), problem.positive, number(symbolic.kept, problem, scheme.m, 0, q))
+    """By the symbols: the unconditional q and m w q of each label, the positive's last."""
+    symbolic, y = Symbolic(case.scheme), case.problem.positive
+    law, can_be_drawn = case.scheme.sampler.law, ~np.isneginf(case.scheme.plan(case.problem).log_q)
+    labels = _labels(case)
+    q = [number(law(s.yp), case, j) for j in labels] + [number(law(s.y), case, y)]
+    # What is never drawn weighs nothing, whatever its weight would be.
+    p = [number(symbolic.margin, case, j) if can_be_drawn[j] else 0.0 for j in labels]
+    return np.array([*q, *p, number(symbolic.kept, case, y) if can_be_drawn[y] else 0.0])
 
 
 def _by_symbols(case: Case) -> Estimate:
     row = _row(case)
-    return Estimate(row, 1e-13 * np.abs(row), "m w q", "SymPy")
+    return Estimate(row, 1e-12 * np.abs(row), "q and m w q", "SymPy")
 
 
 def _by_numbers(case: Case) -> Estimate:
-    row = np.exp(log_expected_weights(case.scheme, case.problem))
-    return Estimate(row, 1e-13 * row, "m w q", "NumPy")
+    labels = [*_labels(case), case.problem.positive]
+    q = np.exp(case.scheme.sampler.log_law(case.problem))[labels]
+    p = np.exp(log_expected_weights(case.scheme, case.problem))[labels]
+    row = np.concatenate([q, p])
+    return Estimate(row, 1e-12 * row, "q and m w q", "NumPy")
 
 
 def _times(estimate: Estimate, factor: float) -> Estimate:
@@ -96,14 +117,14 @@ def _with(change: Callable[[Scheme], Scheme]) -> Callable[[Case], Estimate]:
 
 
 def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
-    """m w q by SymPy and by NumPy.  `cases` must be few labels, sorted by frequency (as the log-uniform law has it)."""
+    """q and m w q by SymPy and by NumPy.  Where labels are ranks (log-uniform) `cases` must have them sorted."""
     return Claim(
         id,
         statement,
         source,
         (
             Exact(
-                "SymPy at 20 digits against NumPy, few labels",
+                "SymPy at 20 digits against NumPy",
                 cases,
                 _by_symbols,
                 _by_numbers,
@@ -116,7 +137,7 @@ def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
                 uses_prior=False,
             ),
         ),
-        ("at most four labels",),
+        (f"at most {MOST_COMPARED} labels of a problem",),
     )
 
 

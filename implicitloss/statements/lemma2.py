@@ -156,10 +156,10 @@ def no_gap(id: str, cases: CaseList) -> Claim:
         halves = np.where(np.arange(case.problem.scores.size) % 2 == 0, np.log(0.5), 0.0)
         scores = case.problem.scores + halves - halves[case.problem.positive]
         plan = case.scheme.plan(case.problem)
-        x = np.exp(plan.log_w + case.loss.log_payment(scores, case.problem.positive) + np.log(case.scheme.m))
-        q = np.exp(plan.log_q)
-        mean = float(q @ x)
-        return Estimate(float(q @ (x - mean) ** 2) / (1 + mean) ** 2, 0.0, "spread", "claimed")
+        log_x = plan.log_w + case.loss.log_payment(scores, case.problem.positive) + np.log(case.scheme.m)
+        log_mean = logsumexp(plan.log_q + log_x)
+        relative = np.exp(plan.log_q) @ np.expm1(log_x - log_mean) ** 2
+        return Estimate(float(relative / (1 + np.exp(-log_mean)) ** 2), 0.0, "spread", "claimed")
 
     return Claim(
         id,

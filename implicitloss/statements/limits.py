@@ -19,8 +19,11 @@ RUNGS = 7
 
 
 def ladder(case: Case) -> tuple[int, ...]:
-    """A doubling ladder of m that starts where the expansion in 1/m has set in: m >= 128, 16 v and 16 |k3|/v."""
-    moments = relative_moments(at_m(case, 1024).scheme, case.loss, case.problem)
+    """A doubling ladder of m that starts where the expansion in 1/m has set in: m >= 128, 16 v and 16 |k3|/v.
+
+    v and k3 of weights that are not η/m change with m; those of many draws count.
+    """
+    moments = relative_moments(at_m(case, 2**39).scheme, case.loss, case.problem)
     start = max(128.0, 16 * moments.v, 16 * abs(moments.k3) / moments.v if moments.v > 0 else 0.0)
     first = 2 ** int(np.ceil(np.log2(start)))
     return tuple(first * 2**k for k in range(RUNGS))

@@ -34,17 +34,23 @@ ONE = sp.Integer(1)
 
 
 def optimises(id: str, scheme: Scheme, goal: margins.Margin, cases: CaseList) -> Claim:
-    """The scheme's implicit margins under softmax are those of `goal`."""
+    """The scheme's implicit margins under softmax are those of `goal`: for every prior, or for this one."""
+    total = sp.Symbol("N", positive=True)
 
     def pairs(factor: sp.Expr = ONE) -> list[tuple[str, sp.Expr, sp.Expr]]:
+        # Counts are N times the prior, which sums to 1.
+        known = {s.n[k]: total * s.pi[k] for k in (s.y, s.yp)} | {s.over_labels(s.pi[s.k]): sp.Integer(1)}
         margin = derivation(scheme, SoftmaxCrossEntropy()).margin
-        return [(f"p_yy' of {scheme}", margin, factor * goal.margin(s.yp))]
+        return [(f"p_yy' of {scheme}", margin.subs(known), (factor * goal.margin(s.yp)).subs(known))]
+
+    ((_, left, right),) = pairs()
+    always = s.vanishes(left - right)
 
     def row(case: Case) -> Estimate:
         p = log_expected_weights(case.scheme, case.problem)
         y = case.problem.positive
         # Kept hits divide softmax margins by 1 + c_y; masked and excluded ones have c_y = 0.
-        p = np.exp(p - np.logaddexp(0.0, p[y]))
+        p = np.exp(p - np.logaddexp(0.0, p[y])) if case.scheme.hits == "keep" else np.exp(p)
         p[y] = 0.0
         return Estimate(p, 1e-12 * p, "margins", "m w q")
 
@@ -59,9 +65,12 @@ def optimises(id: str, scheme: Scheme, goal: margins.Margin, cases: CaseList) ->
         f"The scheme optimises softmax with the margins of {goal}: p_yy' = {s.spoken(goal.margin(s.yp))}.",
         "Rawat et al. 2021, Lemma 2 and Eq. (6)",
         (
-            Identity(pairs, {double: lambda: pairs(sp.Integer(2))}),
+            *([Identity(pairs, {double: lambda: pairs(sp.Integer(2))})] if always else []),
             Exact("m w q in numbers", cases, row, claimed, {double: lambda case: claimed(case, 2.0)}),
         ),
+        ()
+        if always
+        else (f"the scheme's margins in symbols are p_yy' = {s.spoken(left)}: at most here are they the target's",),
     )
 
 

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import numpy as np
+import sympy as sp
 
 from implicitloss import margins, weightings
+from implicitloss import symbols as s
 from implicitloss.check import Case, Setting
 from implicitloss.claim import Claim
+from implicitloss.expansion import relative_moments
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, logistic
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit, MinimumVariance, Sampler
-from implicitloss.scheme import Scheme
+from implicitloss.samplers.sampler import checked_draws
+from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.statements import conventions, gradient, lemma1, lemma2, proposition4, proposition5, theorem3
+from implicitloss.statements.limits import ladder
 from implicitloss.statements.numbers import CaseList, replace_hits, reweighted
 from implicitloss.witness.integrate import integrate
 
 SOFTMAX = SoftmaxCrossEntropy()
 LOGISTIC = Decoupled(logistic)
+# e^{2 f} of it is still a float.
+LARGEST_LOG_MARGIN = 300.0
+# σ²/μ² below this is lost in the rounding of its limits.
+LEAST_SPREAD = 1e-10
+# Labels that a sum is written out for.
+MOST_SUMMED = 200
 
 
 def about_scheme(scheme: Scheme, problem: Problem, target: margins.Margin | None = None) -> list[Claim]:
@@ -30,8 +41,17 @@ def about_scheme(scheme: Scheme, problem: Problem, target: margins.Margin | None
     gradient's constant for importance weights without hits only, Proposition 4 for targets that q cannot reach.
     *Raises* ValueError for a scheme that is undefined at the problem.
     """
+    # What is wrong with the scheme is said before any work.
+    if not isinstance(scheme, Scheme) or not isinstance(problem, Problem):
+        raise ValueError(f"verify needs a Scheme and a Problem, got {scheme!r:.60} and {problem!r:.60}")
+    if target is not None:
+        margins.checked_margin(target)
+        target.log_margin(problem.prior, problem.positive)
+        target.margin(s.yp)
     scheme.check_symbols()
-    scheme.plan(problem)  # what is wrong with the scheme is said before any work
+    scheme.plan(problem)
+    _check_flag(scheme)
+    checked_draws(scheme.sampler, problem)(np.random.default_rng(0), 1000)
     softmax, decoupled = _fixed(scheme, SOFTMAX, problem), _fixed(_for_loss(scheme, LOGISTIC), LOGISTIC, problem)
     tiny_softmax, tiny_decoupled = (
         _tiny(scheme, SOFTMAX, problem),
@@ -43,11 +63,11 @@ def about_scheme(scheme: Scheme, problem: Problem, target: margins.Margin | None
             "symbols",
             "The scheme means the same in symbols and in numbers.",
             "derived: what the derivation takes for granted",
-            _few(tiny_softmax, softmax),
+            lambda setting: [*tiny_softmax(setting), *_in_symbols(softmax(setting)[0])],
         ),
     ]
     if target is not None:
-        claims.append(proposition4.optimises("target", scheme, target, softmax))
+        claims.append(proposition4.optimises("target", scheme, target, _positives(scheme, problem)))
     claims += [
         lemma1.derived("derivation", lambda: [(scheme, SOFTMAX), (_for_loss(scheme, LOGISTIC), LOGISTIC)]),
         lemma1.lemma1_mean("lemma1.mean", tiny_decoupled, decoupled),
@@ -57,12 +77,13 @@ def about_scheme(scheme: Scheme, problem: Problem, target: margins.Margin | None
     if float(gap) > 100 * float(gap.error):
         claims.append(lemma2.lemma2_bound("lemma2.bound", tiny_softmax, softmax))
         claims.append(lemma2.lemma2_gap("lemma2.gap", tiny_softmax, softmax, softmax))
-        if scheme.weighting.is_eta_over_m:
+        reach = _ladder_is_in_reach(Case(scheme, SOFTMAX, problem))
+        if reach and scheme.weighting.is_eta_over_m:
             claims.append(theorem3.theorem3_leading("theorem3.leading", softmax, softmax))
             claims.append(theorem3.theorem3_remainder("theorem3.remainder", softmax))
-        else:
+        elif reach and not _weight(scheme).has(s.m):
             claims.append(theorem3.theorem3_outside("theorem3.outside", softmax))
-        if isinstance(scheme.weighting, weightings.Importance) and scheme.hits == "exclude":
+        if reach and isinstance(scheme.weighting, weightings.Importance) and scheme.hits == "exclude":
             claims.append(gradient.gradient_rate("gradient", tiny_softmax, softmax, softmax))
     else:
         claims.append(lemma2.no_gap("lemma2.no-gap", softmax))
@@ -103,12 +124,48 @@ def _propositions(scheme: Scheme, problem: Problem) -> list[Claim]:
 
 
 def _reaches(scheme: Scheme, target: margins.Margin, problem: Problem) -> bool:
-    """Whether q > 0 where p > 0."""
+    """Whether q > 0 where p > 0, and p is not beyond floats."""
     try:
         reweighted(scheme, weightings.ForMargin(target)).plan(problem)
     except ValueError:
         return False
-    return True
+    return float(target.log_margin(problem.prior, problem.positive).max()) < LARGEST_LOG_MARGIN
+
+
+def _weight(scheme: Scheme) -> sp.Expr:
+    law = scheme.sampler.law
+    return scheme.weighting.weight(law, law, s.yp)
+
+
+def _check_flag(scheme: Scheme) -> None:
+    """*Raises* ValueError where `is_eta_over_m` is not what the weights in symbols are."""
+    free = not s.tidy(s.m * _weight(scheme)).has(s.m)
+    if free != scheme.weighting.is_eta_over_m:
+        does = "does not depend" if free else "depends"
+        raise ValueError(
+            f"{scheme.weighting} says is_eta_over_m = {scheme.weighting.is_eta_over_m}, but m w = "
+            f"{s.text(s.tidy(s.m * _weight(scheme)))} {does} on m; set it to {free}"
+        )
+
+
+def _ladder_is_in_reach(case: Case) -> bool:
+    """Whether the expansion in 1/m sets in before m is beyond what a scheme can have, and has digits to show."""
+    spread = relative_moments(case.scheme, case.loss, case.problem).v
+    return ladder(case)[-1] <= MOST_NEGATIVES and spread > LEAST_SPREAD
+
+
+def _positives(scheme: Scheme, problem: Problem) -> CaseList:
+    """The problem, and the same with its most and its least frequent label for the positive where it is defined."""
+    seen = [int(y) for y in problem.prior.by_frequency if problem.prior.probabilities[y] > 0]
+    cases = []
+    for y in dict.fromkeys((problem.positive, seen[0], seen[-1])):
+        other = Problem(problem.scores, problem.prior, y)
+        try:
+            scheme.plan(other)
+        except ValueError:
+            continue
+        cases.append(Case(scheme, SOFTMAX, other))
+    return lambda setting: cases
 
 
 def _for_loss(scheme: Scheme, loss: Loss) -> Scheme:
@@ -150,11 +207,15 @@ def _tiny(scheme: Scheme, loss: Loss, problem: Problem) -> CaseList:
     tiny = Scheme(sampler, scheme.weighting, m=min(scheme.m, 3), hits=scheme.hits)
     try:
         tiny.plan(small)
-    except ValueError:
+        sampler.procedure(small)
+    except (ValueError, IndexError):  # made for these labels only
         return lambda setting: []
     return _fixed(tiny, loss, small)
 
 
-def _few(tiny: CaseList, whole: CaseList) -> CaseList:
-    """The tiny case; the whole problem, if it is small, where a sampler is made for these labels only."""
-    return lambda setting: tiny(setting) or [case for case in whole(setting) if case.problem.prior.n_labels <= 100]
+def _in_symbols(case: Case) -> list[Case]:
+    """The case, unless its symbols mean other labels (ranks) or are sums too long to write out."""
+    law, order = case.scheme.sampler.law(s.yp), case.problem.prior.by_frequency
+    other_labels = s.ranks(law) and not np.array_equal(order, np.arange(order.size))
+    too_long = law.has(sp.Sum) and order.size > MOST_SUMMED
+    return [] if other_labels or too_long else [case]

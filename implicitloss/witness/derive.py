@@ -14,7 +14,7 @@ from sympy import stats
 
 from implicitloss import margins
 from implicitloss import symbols as s
-from implicitloss.losses import Loss
+from implicitloss.losses import Loss, checked_loss
 from implicitloss.scheme import Scheme
 
 Relation = Literal["=", "<="]
@@ -84,6 +84,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; kept hits: derived.
     """
     scheme.check_symbols()
+    checked_loss(loss)
     law, at_positive = _laws(scheme)
     weight = _weight(scheme, law)
     pay = loss.payment
@@ -122,6 +123,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
 
     # What Σ_{y'} leaves after the hits: c_y for the positive itself, p_yy' for each negative.
     margin = s.tidy(s.m * weight(s.yp) * law(s.yp))
+    ranks = ", labels numbered from the most frequent" if s.ranks(margin) else ""
     kept = sp.Integer(0)
     if scheme.hits == "keep" and at_positive != 0:
         kept = s.tidy(s.m * weight(s.y) * at_positive)
@@ -135,7 +137,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         p(s.y, s.yp),
         "=",
         margin,
-        f"the law and weights of this scheme{_conditional_reason(scheme, at_positive)}{_rank_reason(margin)}",
+        f"the law and weights of this scheme{_conditional_reason(scheme, at_positive)}{ranks}",
         s.vanishes(margin - s.m * weight(s.yp) * law(s.yp)),
     )
     if kept != 0:
@@ -204,13 +206,6 @@ def _hits_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
 
 def _conditional_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
     return ", q conditional on y' ≠ y" if scheme.hits == "exclude" and at_positive != 0 else ""
-
-
-def _rank_reason(margin: sp.Expr) -> str:
-    """Labels as numbers, as the log-uniform law has them, are ranks."""
-    as_indices = margin.atoms(sp.Indexed, sp.KroneckerDelta)
-    ranks = margin.xreplace({atom: sp.Dummy() for atom in as_indices}).free_symbols & {s.y, s.yp}
-    return ", labels numbered from the most frequent" if ranks else ""
 
 
 def published() -> tuple[tuple[sp.Expr, str], ...]:

@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.labels import Floats, Labels
-from implicitloss.losses import Loss
+from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 
@@ -50,6 +50,7 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
     *Raises* ValueError for more than 200,000 multisets, C(J + m - 1, m) of them over the J labels that are drawn.
     """
     checked_quantity(quantity)
+    checked_loss(loss)
     draws = _enumerate(scheme, loss, problem)
     f_y = float(problem.scores[problem.positive])
     values = np.logaddexp(0.0, draws.log_sums) if loss.has_log else np.exp(draws.log_sums)

@@ -35,7 +35,7 @@ from implicitloss.kernels.transform import (
     tilted_integrals,
 )
 from implicitloss.labels import Floats
-from implicitloss.losses import Loss
+from implicitloss.losses import Loss, checked_loss
 from implicitloss.measure import EPS, TINY, Measure
 from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
@@ -75,6 +75,7 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     *Source:* derived; decoupled losses by Rawat et al. 2021, Lemma 1, from the moments of one draw.
     """
     checked_quantity(quantity)
+    checked_loss(loss)
     if not loss.has_log:
         value, error = _decoupled(scheme, loss, problem, quantity)
     elif quantity == "gradient":

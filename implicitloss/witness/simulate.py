@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.kernels.draws import label_totals, log_sums, sums
 from implicitloss.labels import Floats, Labels
-from implicitloss.losses import Loss
+from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, checked_draws
+from implicitloss.samplers.sampler import Draw, ImpossibleDraw, checked_draws
 from implicitloss.scheme import Scheme
 
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
@@ -100,6 +100,8 @@ def simulate_together(
     All schemes must share the sampler, m and hits of `stream`; the estimates are dependent.
     """
     checked_quantity(quantity)
+    for _, loss in cases:
+        checked_loss(loss)
     if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2:
         raise ValueError(f"runs must be a whole number >= 2, got {runs!r}")
     if runs > MOST_RUNS or stream.m > MOST_DRAWS_A_RUN:
@@ -129,7 +131,9 @@ def simulate_together(
         generator = np.random.Generator(np.random.SFC64(seed))
         labels = draw(generator, size * stream.m).reshape(size, stream.m)
         if unreachable.any() and unreachable[labels].any():
-            raise ValueError(f"{stream.sampler} drew label {labels[unreachable[labels]][0]}, to which it gives q = 0")
+            raise ImpossibleDraw(
+                f"{stream.sampler} drew label {labels[unreachable[labels]][0]}, to which it gives q = 0"
+            )
         return [table.moments(labels, quantity, reference) for table, reference in zip(tables, references, strict=True)]
 
     totals: list[_Moments] | None = None
