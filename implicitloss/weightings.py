@@ -32,7 +32,10 @@ class Draws:
 
 
 class Weighting(Protocol):
-    """A rule for w_yy'."""
+    """A rule for w_yy'.
+
+    Where w goes with another power of m than -1, an attribute `m_power` saves work on ladders of m.
+    """
 
     @property
     def is_eta_over_m(self) -> bool:
@@ -66,6 +69,7 @@ class Unit:
     """w_yy' = 1, as word2vec and in-batch softmax weigh; not of Theorem 3's form η/m."""
 
     is_eta_over_m = False
+    m_power = 0
 
     def log_weight(self, draws: Draws) -> Floats:
         return np.zeros(draws.prior.n_labels)
@@ -83,6 +87,7 @@ class Relative:
     """
 
     is_eta_over_m = False
+    m_power = 0
 
     def log_weight(self, draws: Draws) -> Floats:
         log_q = draws.log_q_unconditional

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from implicitloss import kernels
 from implicitloss.kernels import jit
-from implicitloss.kernels.draws import label_totals, log_sums, sums
-from implicitloss.kernels.tickets import find_tickets, guide_table
+from implicitloss.kernels.draws import add_up, add_up_tickets, label_totals, log_sums
+from implicitloss.kernels.tickets import alias_table, find_tickets, out_of_range
 from implicitloss.kernels.transform import (
     _second_order,
     log_transform,
@@ -26,6 +26,7 @@ from implicitloss.kernels.transform import (
     log_transform_about_mean,
     tilted_integrals,
 )
+from implicitloss.samplers.sampler import by_tickets
 
 
 def compiled() -> dict[str, Any]:
@@ -52,10 +53,30 @@ def _totals(rng: np.random.Generator) -> tuple[Any, ...]:
     return labels, table[1], rng.normal(size=20), 50
 
 
-def _tickets(rng: np.random.Generator) -> tuple[Any, ...]:
-    tickets = np.where(rng.random(300) < 0.3, 0.0, 10 ** rng.uniform(-6, 6, 300))
-    cumulative = np.cumsum(tickets)
-    return cumulative, guide_table(cumulative), np.append(rng.random(500) * cumulative[-1], [0.0, cumulative[-1]])
+def _some_tickets(rng: np.random.Generator) -> np.ndarray:
+    return np.where(rng.random(300) < 0.3, 0.0, 10 ** rng.uniform(-6, 6, 300))
+
+
+def _points(rng: np.random.Generator) -> tuple[Any, ...]:
+    points = np.append(rng.random(500), [0.0, np.nextafter(1, 0)])
+    return alias_table(_some_tickets(rng)), points, np.empty(502, dtype=np.intp)
+
+
+def _stream(rng: np.random.Generator) -> tuple[Any, ...]:
+    ladder = np.array([1, 3, 7])
+    return (
+        rng.integers(50, size=20 * 7), 3, rng.random((50, 2)), ladder,
+        np.zeros(3, dtype=np.intp), np.zeros(2), np.zeros((3, 2, 15)),
+    )  # fmt: skip
+
+
+def _ticket_stream(rng: np.random.Generator) -> tuple[Any, ...]:
+    records = np.column_stack([rng.random(50), rng.random((50, 8))])
+    records[3, 1] = -1.0
+    return (
+        records, rng.random(20 * 7), np.array([1, 3, 7]),
+        np.zeros(3, dtype=np.intp), np.zeros(4), np.zeros((3, 4, 15)),
+    )  # fmt: skip
 
 
 def _law(rng: np.random.Generator) -> tuple[Any, Any]:
@@ -88,10 +109,13 @@ def _binned(rng: np.random.Generator) -> tuple[Any, ...]:
 
 
 INPUTS: dict[str, Inputs] = {
-    "sums": _draws,
     "log_sums": _draws,
     "label_totals": _totals,
-    "find_tickets": _tickets,
+    "add_up": _stream,
+    "add_up_tickets": _ticket_stream,
+    "alias_table": lambda rng: (_some_tickets(rng),),
+    "find_tickets": _points,
+    "out_of_range": lambda rng: (rng.integers(300, size=100), int(rng.integers(250, 350))),
     "_second_order": lambda rng: (float(rng.normal()),),
     "log_transform": lambda rng: (_nodes(), *_law(rng)),
     "log_transform_about_mean": _excess,
@@ -144,14 +168,48 @@ def test_kernels_compile_without_a_folder_to_cache_in(monkeypatch: pytest.Monkey
 # --- draws --------------------------------------------------------------------------------------------------------
 
 
-def test_sums_by_hand() -> None:
+def test_log_sums_by_hand() -> None:
     labels = np.array([[0, 1, 1], [2, 2, 0]])
     table = np.array([[1.0, 10.0, 100.0], [0.5, 0.0, 0.25]])
-    assert sums(labels, table).tolist() == [[21, 201], [0.5, 1.0]]
     with np.errstate(divide="ignore"):
         logs = np.log(table)
     expected = [[math.log(21), math.log(201)], [math.log(0.5), 0.0]]
     assert log_sums(labels, logs) == pytest.approx(np.array(expected), rel=1e-15)
+
+
+@given(
+    st.integers(1, 4), st.integers(1, 6), st.booleans(), st.sampled_from([(5,), (1, 2, 5)]), st.integers(0, 2**32 - 1)
+)
+def test_streams_are_added_up(n_tables: int, piece: int, skips: bool, rungs: tuple[int, ...], seed: int) -> None:
+    """In any pieces, hits passed over: the sums of each run's first draws; by tickets the very same bits."""
+    rng = np.random.default_rng(seed)
+    tickets, runs = rng.integers(1, 9, 6).astype(float), 7
+    values, points = rng.random((6, n_tables)), rng.random(400)
+    cells, labels = alias_table(tickets), np.empty(400, dtype=np.intp)
+    find_tickets(cells, points, labels)
+    skipped = 2 if skips else -1
+    kept = labels[labels != skipped][: runs * rungs[-1]].reshape(runs, rungs[-1])
+    width = 1 if n_tables == 1 and len(rungs) == 1 else 4
+    marked = np.pad(values, ((0, 0), (0, width - n_tables)))
+    if skips:
+        marked[skipped] = -1
+    records = np.column_stack([cells[:, 0], marked, marked[cells[:, 1].astype(int)]])
+    found = []
+    for kernel, stream, width_of in ((add_up, labels, n_tables), (add_up_tickets, points, width)):
+        out, state, totals = np.empty((len(rungs), width_of, runs)), np.zeros(3, dtype=np.intp), np.zeros(width_of)
+        for start in range(0, 400, 50 * piece):
+            if state[0] < runs:
+                part = stream[start : start + 50 * piece]
+                if kernel is add_up:
+                    add_up(part, skipped, values, np.array(rungs), state, totals, out)
+                else:
+                    add_up_tickets(records, part, np.array(rungs), state, totals, out)
+        assert state[0] == runs
+        found.append(out[:, :n_tables])
+    for i, m in enumerate(rungs):
+        for k in range(n_tables):
+            assert found[0][i, k] == pytest.approx(values[kept[:, :m], k].sum(axis=1), rel=1e-14)
+    assert np.array_equal(found[0], found[1])
 
 
 def test_log_sums_of_nothing_and_of_very_much() -> None:
@@ -185,10 +243,13 @@ def test_label_totals_are_sums_over_runs(n_labels: int, runs: int, m: int, seed:
 # --- tickets ------------------------------------------------------------------------------------------------------
 
 
-def owner(cumulative: np.ndarray, point: float) -> int:
-    """The first label whose cumulative tickets exceed the point; at the total, the last label that adds any."""
-    beyond = [j for j, end in enumerate(cumulative) if end > point]
-    return beyond[0] if beyond else [j for j, end in enumerate(cumulative) if j == 0 or end > cumulative[j - 1]][-1]
+def chances(tickets: list[float]) -> np.ndarray:
+    """What the cells give to each label, (L,)."""
+    cells = alias_table(np.array(tickets, dtype=float))
+    own = cells[:, 0] / len(tickets)
+    found = np.array(own)
+    np.add.at(found, cells[:, 1].astype(int), 1 / len(tickets) - own)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -199,54 +260,44 @@ def owner(cumulative: np.ndarray, point: float) -> int:
         [1.0, 0.0],
         [0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0],
         [5.0, 0.0, 0.0, 0.0],
-        [0.0, 0.0, 0.0, 5.0],
         [1e-300, 1.0, 1e-300],
         [1.0, 1e-17, 1.0],
-        [2.0**52, 1.0, 1.0],
+        [2.0**45, 1.0, 1.0],
         [1.0] * 100,
         [1.0] + [0.0] * 98 + [1e-9],
+        [1 / k for k in range(1, 1000)],
     ],
-    ids=str,
+    ids=lambda tickets: str(tickets)[:40],
 )
-def test_find_tickets_at_the_edges(tickets: list[float]) -> None:
-    cumulative = np.cumsum(tickets)
-    ends = [0.0, *cumulative.tolist()]
-    points = [*ends, *(np.nextafter(end, 0) for end in ends[1:]), *(np.nextafter(end, np.inf) for end in ends[:-1])]
-    points = [point for point in points if 0 <= point <= cumulative[-1]]
-    labels = find_tickets(cumulative, guide_table(cumulative), np.array(points))
-    for point, label in zip(points, labels.tolist(), strict=True):
-        assert tickets[label] > 0
-        assert label == owner(cumulative, point)
+def test_cells_give_each_label_its_share(tickets: list[float]) -> None:
+    share = np.array(tickets) / math.fsum(tickets)
+    assert chances(tickets) == pytest.approx(share, rel=0, abs=1e-15)
+    assert np.all(chances(tickets)[share == 0] == 0)
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=30).filter(any))
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12).filter(any))
 def test_whole_tickets_are_counted_out(tickets: list[int]) -> None:
-    """With whole tickets each label owns exactly its number of whole points."""
-    cumulative = np.cumsum(np.array(tickets, dtype=float))
-    points = np.arange(cumulative[-1])
-    labels = find_tickets(cumulative, guide_table(cumulative), points)
-    assert np.bincount(labels, minlength=len(tickets)).tolist() == tickets
-    halves = find_tickets(cumulative, guide_table(cumulative), points + 0.5)
-    assert halves.tolist() == labels.tolist()
+    """With whole tickets each label owns exactly L points of L Σ tickets for each of its tickets."""
+    n, total = len(tickets), sum(tickets)
+    points = (np.arange(n * total) + 0.5) / (n * total)
+    labels = np.empty(points.size, dtype=np.intp)
+    find_tickets(alias_table(np.array(tickets, dtype=float)), points, labels)
+    assert np.bincount(labels, minlength=n).tolist() == [n * t for t in tickets]
 
 
-@given(st.lists(st.floats(0, 1e300), min_size=1, max_size=40).filter(any), st.floats(0, 1))
-def test_no_label_without_tickets_is_ever_found(tickets: list[float], share: float) -> None:
-    cumulative = np.cumsum(tickets)
-    point = min(share * cumulative[-1], cumulative[-1])
-    (label,) = find_tickets(cumulative, guide_table(cumulative), np.array([point]))
-    assert tickets[label] > 0
-    assert label == owner(cumulative, point)
+@given(st.lists(st.floats(0, 1e300), min_size=1, max_size=40).filter(any), st.floats(0, 1, exclude_max=True))
+def test_no_label_without_tickets_is_ever_found(tickets: list[float], point: float) -> None:
+    draw = by_tickets(np.array(tickets))
+    labels = np.empty(1, dtype=np.intp)
+    find_tickets(draw.cells, np.array([point]), labels)  # type: ignore[attr-defined]
+    assert tickets[labels[0]] > 0
 
 
-def test_the_guide_is_never_too_late(rng: np.random.Generator) -> None:
-    for n in (1, 2, 3, 1000):
-        cumulative = np.cumsum(10 ** rng.uniform(-9, 9, n))
-        guide = guide_table(cumulative)
-        starts = np.arange(n) / n * cumulative[-1]
-        assert np.all(guide <= np.searchsorted(cumulative, starts, side="right"))
-        assert guide.min() >= 0
-        assert guide.max() < n
+def test_out_of_range() -> None:
+    assert not out_of_range(np.array([0, 3]), 4)
+    assert out_of_range(np.array([0, 4]), 4)
+    assert out_of_range(np.array([-1, 0]), 4)
+    assert not out_of_range(np.array([], dtype=np.intp), 4)
 
 
 # --- transforms, at 60 digits -------------------------------------------------------------------------------------

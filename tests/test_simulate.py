@@ -32,7 +32,7 @@ from implicitloss.samplers import (
     WithinBatch,
 )
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
-from implicitloss.witness.simulate import BLOCK_DRAWS, simulate_together
+from implicitloss.witness.simulate import BLOCK_DRAWS, PIECE, simulate_together
 
 SOFTMAX, LOGISTIC = SoftmaxCrossEntropy(), Decoupled(logistic)
 Q = np.array([0.1, 0.2, 0.3, 0.4])
@@ -452,7 +452,7 @@ def test_unknown_quantity(problem: Problem) -> None:
 )
 def test_schemes_that_cannot_share_draws(other: Scheme, problem: Problem) -> None:
     stream = Scheme(Uniform(), Constant(), m=2, hits="mask")
-    with pytest.raises(ValueError, match="must share sampler, m and hits"):
+    with pytest.raises(ValueError, match="must share sampler and hits"):
         simulate_together(stream, [(stream, SOFTMAX), (other, SOFTMAX)], problem, runs=10, rng=0)
 
 
@@ -477,3 +477,101 @@ def test_a_procedure_that_draws_what_it_says_it_never_draws_is_refused(problem: 
     scheme = Scheme(Liar([0.5, 0.25, 0.25, 0.0]), Constant(), m=2, hits="mask")
     with pytest.raises(ValueError, match="drew label 3, to which it gives q = 0"):
         simulate(scheme, SOFTMAX, problem, runs=100, rng=seed)
+
+
+# --- one stream for many ----------------------------------------------------------------------------------------------
+
+EVERY = (Constant(), Unit(), Importance(), Relative(), Tail(), ForMargin(Equalised()), ForMargin(LogitAdjusted(0.5)))
+
+
+@pytest.mark.parametrize("hits", ["exclude", "mask", "keep"])
+@pytest.mark.parametrize("weightings", [EVERY[:1], EVERY[1:4], EVERY], ids=["one", "three", "seven"])
+@pytest.mark.parametrize("sampler", [WithinBatch(), LogUniform()], ids=str)
+def test_a_ladder_is_the_first_draws_of_each_run(
+    sampler: Sampler, weightings: tuple[Weighting, ...], hits: Any, problem: Problem, seed: int
+) -> None:
+    """Every weighting, loss and m on one stream, against the mean written out; five of the m's draws count, not six."""
+    stream = Scheme(sampler, Constant(), m=6, hits=hits)
+    cases = [
+        (Scheme(sampler, weighting, m=m, hits=hits), loss)
+        for weighting in weightings
+        for m in (1, 5, 6)
+        for loss in (SOFTMAX, LOGISTIC)
+    ]
+    found = simulate_together(stream, cases, problem, runs=400, rng=seed)
+    rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed).spawn(1)[0]))
+    draw = sampler.procedure(problem)
+    drawn = np.concatenate([draw(rng, min(PIECE, 400 * 6)) for _ in range(8)])
+    drawn = drawn[drawn != problem.positive] if hits == "exclude" else drawn
+    labels = drawn[: 400 * 6].reshape(400, 6)
+    for (scheme, loss), estimate in zip(cases, found, strict=True):
+        plan = scheme.plan(problem)
+        x = np.exp(plan.log_w + loss.log_payment(problem.scores, problem.positive))
+        sums = x[labels[:, : scheme.m]].sum(axis=1)
+        pays = loss.positive_pays(float(problem.scores[problem.positive]))
+        losses = np.log1p(sums) if loss.has_log else pays + sums
+        assert float(estimate) == pytest.approx(losses.mean(), rel=1e-12)
+        assert estimate.variance == pytest.approx(losses.var(ddof=1), rel=1e-9)
+        if scheme.m == 5:
+            more = x[labels].sum(axis=1)
+            assert abs(float(estimate) - (np.log1p(more) if loss.has_log else pays + more).mean()) > 1e-6
+
+
+def test_weights_that_are_no_power_of_m(problem: Problem, seed: int) -> None:
+    @dataclass(frozen=True)
+    class Capped:
+        is_eta_over_m = False
+
+        def log_weight(self, draws: Any) -> Any:
+            return np.minimum(0.0, -draws.log_q - np.log(draws.m))
+
+    stream = Scheme(Uniform(), Capped(), m=6, hits="mask")  # type: ignore[arg-type]
+    cases = [(replace(stream, m=m), SOFTMAX) for m in (1, 3, 6)]
+    found = simulate_together(stream, cases, problem, runs=50_000, rng=seed)
+    for (scheme, _), estimate in zip(cases, found, strict=True):
+        # 8 standard errors: a bounded loss; once in 1e15 for a right one
+        assert abs(float(estimate) - float(integrate(scheme, SOFTMAX, problem))) < 8 * float(estimate.error)
+
+
+def test_wide_tables_are_added_in_logs(problem: Problem, seed: int) -> None:
+    """Scores 1400 apart, and the same scheme within reach of doubles: both agree with the exact mean."""
+    far = Problem(np.array([700.0, 0.0, -700.0, 1.0]), problem.prior, 1)
+    for at in (far, Problem(far.scores / 700, problem.prior, 1)):
+        scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
+        estimate = simulate(scheme, SOFTMAX, at, runs=20_000, rng=seed)
+        assert abs(float(estimate) - float(integrate(scheme, SOFTMAX, at))) < 8 * float(estimate.error)
+
+
+def test_a_control_variate_narrows_and_a_wrong_one_shows(problem: Problem, seed: int) -> None:
+    """With many draws most of the spread is linear in S; a reference that is off shows (the mutant)."""
+    scheme = Scheme(WithinBatch(), Importance(), m=64, hits="exclude")
+    b = float(implicit_loss(scheme, SOFTMAX, problem))
+    exact = float(integrate(scheme, SOFTMAX, problem))
+    plain = simulate(scheme, SOFTMAX, problem, runs=20_000, rng=seed)
+    better = simulate(scheme, SOFTMAX, problem, runs=20_000, rng=seed, reference=b, control=True)
+    assert float(better.error) < float(plain.error) / 3
+    # 8 standard errors of a nearly normal mean: once in 1e15
+    assert abs(float(better) - exact) < 8 * float(better.error)
+    wrong = simulate(scheme, SOFTMAX, problem, runs=20_000, rng=seed, reference=b + 0.05, control=True)
+    assert abs(float(wrong) - exact) > 8 * float(wrong.error)
+    assert better.low is None
+    for bad in ({"control": True}, {"control": True, "quantity": "mse", "reference": b}):
+        with pytest.raises(ValueError, match="a control variate is for the mean of softmax"):
+            simulate(scheme, SOFTMAX, problem, runs=10, rng=seed, **bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hits", ["exclude", "mask"])
+@pytest.mark.parametrize("sampler", [WithinBatch(), Mixture()], ids=str)
+def test_labels_that_are_ruled_out_are_named(sampler: Sampler, hits: Any, problem: Problem, seed: int) -> None:
+    law = type(sampler).log_law
+
+    def without_the_first(self: Sampler, at: Problem) -> Any:
+        q = np.exp(law(self, at))
+        q[0] = 0
+        with np.errstate(divide="ignore"):
+            return np.log(q / q.sum())
+
+    leaks = type("Leaks", (type(sampler),), {"log_law": without_the_first})()
+    for at in (problem, Problem(np.array([900.0, 0, -900, 1]), problem.prior, 1)):
+        with pytest.raises(ValueError, match="drew label 0, to which it gives q = 0"):
+            simulate(Scheme(leaks, Constant(), m=3, hits=hits), SOFTMAX, at, runs=100, rng=seed)

@@ -14,17 +14,101 @@ Labels = NDArray[np.intp]
 
 
 @kernel
-def sums(labels: Labels, table: Floats) -> Floats:
-    """Σ_i table[k, labels[r, i]] for each table k and run r, (K, runs)."""
-    n_runs, m = labels.shape
-    out = np.empty((table.shape[0], n_runs))
-    for k in range(table.shape[0]):
-        for r in range(n_runs):
-            total = 0.0
-            for i in range(m):
-                total += table[k, labels[r, i]]
-            out[k, r] = total
-    return out
+def add_up(
+    labels: Labels, skipped: int, values: Floats, ladder: Labels, state: Labels, totals: Floats, out: Floats
+) -> None:
+    """Go on adding values[label, k] of drawn labels: the sums of the first `ladder` draws of each run, into `out`.
+
+    `out` is (rungs, K, runs), `totals` (K,) the running sums, `state` (run, draw within it, rung): a stream of labels
+    comes in pieces.  The label `skipped` is passed over (an excluded hit; -1 for none).
+    """
+    n_rungs, n_tables, n_runs = out.shape
+    run, draw, rung = state[0], state[1], state[2]
+    if n_rungs == 1 and n_tables == 1:
+        total, m = totals[0], ladder[0]
+        for j in range(labels.size):
+            label = labels[j]
+            if label == skipped:
+                continue
+            total += values[label, 0]
+            draw += 1
+            if draw == m:
+                out[0, 0, run] = total
+                run, draw, total = run + 1, 0, 0.0
+                if run == n_runs:
+                    break
+        totals[0] = total
+    else:
+        for j in range(labels.size):
+            label = labels[j]
+            if label == skipped:
+                continue
+            for k in range(n_tables):
+                totals[k] += values[label, k]
+            draw += 1
+            if draw == ladder[rung]:
+                for k in range(n_tables):
+                    out[rung, k, run] = totals[k]
+                rung += 1
+                if rung == n_rungs:
+                    run, draw, rung = run + 1, 0, 0
+                    for k in range(n_tables):
+                        totals[k] = 0.0
+                    if run == n_runs:
+                        break
+    state[0], state[1], state[2] = run, draw, rung
+
+
+@kernel
+def add_up_tickets(records: Floats, points: Floats, ladder: Labels, state: Labels, totals: Floats, out: Floats) -> None:
+    """`add_up` without labels in between: a record is the cell of an alias table and what its two labels add.
+
+    `records` is (L, 1 + 2 K), K = 1 for one rung or 4: share, K values of the cell's own label, K of the other; a first
+    value below 0 stands for a label that is passed over.  One look at memory a draw; the same sums to the bit.
+    """
+    n = records.shape[0]
+    n_rungs, n_tables, n_runs = out.shape
+    run, draw, rung = state[0], state[1], state[2]
+    if n_rungs == 1 and n_tables == 1:
+        total, m = totals[0], ladder[0]
+        for j in range(points.size):
+            place = points[j] * n
+            cell = min(int(place), n - 1)
+            value = records[cell, 1] if place - cell < records[cell, 0] else records[cell, 2]
+            if value < 0.0:
+                continue
+            total += value
+            draw += 1
+            if draw == m:
+                out[0, 0, run] = total
+                run, draw, total = run + 1, 0, 0.0
+                if run == n_runs:
+                    break
+        totals[0] = total
+    else:
+        # Four sums in registers: sums in memory would wait for each other.
+        a, b, c, d = totals[0], totals[1], totals[2], totals[3]
+        for j in range(points.size):
+            place = points[j] * n
+            cell = min(int(place), n - 1)
+            at = 1 if place - cell < records[cell, 0] else 5
+            if records[cell, at] < 0.0:
+                continue
+            a += records[cell, at]
+            b += records[cell, at + 1]
+            c += records[cell, at + 2]
+            d += records[cell, at + 3]
+            draw += 1
+            if draw == ladder[rung]:
+                out[rung, 0, run], out[rung, 1, run], out[rung, 2, run], out[rung, 3, run] = a, b, c, d
+                rung += 1
+                if rung == n_rungs:
+                    run, draw, rung = run + 1, 0, 0
+                    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+                    if run == n_runs:
+                        break
+        totals[0], totals[1], totals[2], totals[3] = a, b, c, d
+    state[0], state[1], state[2] = run, draw, rung
 
 
 @kernel

@@ -1,4 +1,8 @@
-"""Whose is this ticket?  Search in a cumulative sum, O(1) expected, with a guide table."""
+"""Whose is this ticket?  The alias method (Walker 1977; Vose 1991): one record is looked at, however many labels.
+
+L cells of equal width; cell c belongs to label c up to a share, and to one other label beyond it.  Each cell is a
+record (share, other label) of 16 bytes, so that a draw waits for memory once.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +12,64 @@ from numpy.typing import NDArray
 from implicitloss.kernels.jit import kernel
 
 
-def guide_table(cumulative: NDArray[np.float64]) -> NDArray[np.intp]:
-    """For each of L equal steps of [0, total): the first label whose cumulative sum exceeds its start."""
-    n = cumulative.size
-    starts = np.arange(n) * (cumulative[-1] / n)
-    # One label back, so that a rounding in `starts` can never begin the search too late.
-    return np.maximum(np.searchsorted(cumulative, starts, side="right") - 1, 0).astype(np.intp)
+@kernel
+def alias_table(tickets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The cells (L, 2) for labels in proportion to `tickets`; for whole numbers of tickets without any rounding.
+
+    (As long as L Σ tickets is below 2^53.)  A label without tickets owns nothing.
+    """
+    n = tickets.size
+    total = 0.0
+    for j in range(n):
+        total += tickets[j]
+    cells = np.empty((n, 2))
+    # In units of 1/L of a ticket a cell holds `total`.
+    left = tickets * n
+    small, large = np.empty(n, np.intp), np.empty(n, np.intp)
+    n_small, n_large, most = 0, 0, 0
+    for j in range(n):
+        if tickets[j] > tickets[most]:
+            most = j
+        if left[j] < total:
+            small[n_small] = j
+            n_small += 1
+        else:
+            large[n_large] = j
+            n_large += 1
+    while n_small > 0 and n_large > 0:
+        n_small -= 1
+        s, g = small[n_small], large[n_large - 1]
+        cells[s, 0] = left[s] / total
+        cells[s, 1] = g
+        left[g] -= total - left[s]
+        if left[g] < total:
+            n_large -= 1
+            small[n_small] = g
+            n_small += 1
+    # What is left over is a full cell but for rounding; a label without tickets gives all of it away.
+    for i in range(n_large):
+        cells[large[i], 0], cells[large[i], 1] = 1.0, large[i]
+    for i in range(n_small):
+        s = small[i]
+        cells[s, 0], cells[s, 1] = (1.0, s) if tickets[s] > 0.0 else (0.0, most)
+    return cells
 
 
 @kernel
-def find_tickets(
-    cumulative: NDArray[np.float64], guide: NDArray[np.intp], points: NDArray[np.float64]
-) -> NDArray[np.intp]:
-    """For each point in [0, total]: the first label whose cumulative sum exceeds it, never one without tickets."""
-    n = cumulative.size
-    total = cumulative[-1]
-    labels = np.empty(points.size, np.intp)
+def find_tickets(cells: NDArray[np.float64], points: NDArray[np.float64], labels: NDArray[np.intp]) -> None:
+    """For each point in [0, 1) the label whose ticket it is, into `labels`."""
+    n = cells.shape[0]
     for i in range(points.size):
-        point = points[i]
-        j = guide[min(int(point / total * n), n - 1)]
-        while j > 0 and cumulative[j - 1] > point:
-            j -= 1
-        while j < n - 1 and cumulative[j] <= point:
-            j += 1
-        # point can round up to the total: step back over labels that own nothing.
-        while j > 0 and cumulative[j] == cumulative[j - 1]:
-            j -= 1
-        labels[i] = j
-    return labels
+        place = points[i] * n
+        cell = min(int(place), n - 1)
+        other = int(cells[cell, 1])
+        labels[i] = cell if place - cell < cells[cell, 0] else other
+
+
+@kernel
+def out_of_range(labels: NDArray[np.intp], n_labels: int) -> bool:
+    """Whether any label is not from 0 to n_labels - 1."""
+    outside = False
+    for i in range(labels.size):
+        outside |= labels[i] < 0 or labels[i] >= n_labels
+    return outside

@@ -4,7 +4,8 @@ No margin, bound or stated law of a sampler is read here (a weighting that divid
 Hits are excluded the way a programmer would: by drawing again.
 
 Runs come in blocks, each with its own child of the seed, and block moments are merged in order: any number of threads
-gives the same bits.
+gives the same bits.  Within a block labels come in pieces that fit a cache, and one stream of labels serves every
+weighting and loss, and every m up to that of the stream (a run's first m draws); memory is O(L) and a block a thread.
 """
 
 from __future__ import annotations
@@ -13,21 +14,29 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
-from implicitloss.kernels.draws import label_totals, log_sums, sums
+from implicitloss.kernels.draws import add_up, add_up_tickets, label_totals, log_sums
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, ImpossibleDraw, checked_draws
+from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws
 from implicitloss.scheme import Scheme
 
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
-BLOCK_DRAWS = 1 << 16
+BLOCK_DRAWS = 1 << 18
+# Labels, and the doubles they are drawn from, in pieces of this many.
+PIECE = 1 << 14
+# Gradients need a run's labels again; their blocks are smaller.
+GRADIENT_BLOCK_DRAWS = 1 << 16
+# A table of x whose largest and least lie this far apart, in logarithms, fits doubles; a wider one is added in logs.
+WIDE = 600.0
 MOST_RUNS = 10_000_000_000
 MOST_DRAWS_A_RUN = 10_000_000
 # Drawing again is given up when fewer than one draw in this many is a negative.
@@ -61,6 +70,7 @@ def simulate(
     runs: int = 100_000,
     rng: Seed = None,
     reference: float | None = None,
+    control: bool = False,
     threads: int | None = None,
 ) -> Estimate:
     """`quantity` of the sampled loss by `runs` independent runs of m draws: value, standard error, n.
@@ -68,6 +78,10 @@ def simulate(
     "mean" averages ℓ; "variance" averages (ℓ - ℓ')²/2 over independent pairs; "mse" and "gap" average
     (ℓ - b)² and b - ℓ about a `reference` b, which has to be given, because a simulation knows no implicit
     loss; "gradient" averages ∂ℓ/∂f, (L,).  `rng` is anything `numpy.random.default_rng` takes.
+
+    With `control` the mean of a softmax takes (S - ES)/(1 + ES) off each ℓ, S the sum over the draws and ES =
+    e^b - 1 by the `reference` b, the implicit loss: of mean 0 if b is right, and most of ℓ's spread where the draws
+    are many.  Such an estimate leans on b and carries no range: it settles no claim.
 
     *Raises* ValueError for fewer than 2 runs, a missing reference, or a sampler that draws the positive
     practically always where hits are excluded.
@@ -80,6 +94,7 @@ def simulate(
         runs=runs,
         rng=rng,
         references=[reference],
+        control=control,
         threads=threads,
     )[0]
 
@@ -93,11 +108,13 @@ def simulate_together(
     runs: int,
     rng: Seed = None,
     references: Sequence[float | None] | None = None,
+    control: bool = False,
     threads: int | None = None,
 ) -> list[Estimate]:
-    """`simulate` for many weightings and losses on one stream of draws: that of `stream`.
+    """`simulate` for many weightings, losses and m on one stream of draws: that of `stream`.
 
-    All schemes must share the sampler, m and hits of `stream`; the estimates are dependent.
+    All schemes must share the sampler and hits of `stream`; a smaller m takes the first draws of each run (not for
+    gradients).  The estimates are dependent.
     """
     checked_quantity(quantity)
     for _, loss in cases:
@@ -114,35 +131,44 @@ def simulate_together(
     references = list(references) if references is not None else [None] * len(cases)
     if quantity in ("mse", "gap") and any(b is None for b in references):
         raise ValueError(f"simulating the {quantity} needs reference=b, the value it is about; see implicit_loss")
+    if control and (
+        quantity != "mean" or any(b is None or not loss.has_log for b, (_, loss) in zip(references, cases, strict=True))
+    ):
+        raise ValueError("a control variate is for the mean of softmax, and needs reference=b, the implicit loss")
     for scheme, _ in cases:
-        if (scheme.sampler, scheme.m, scheme.hits) != (stream.sampler, stream.m, stream.hits):
-            raise ValueError("schemes that are simulated together must share sampler, m and hits")
-    tables = [_Table.of(scheme, loss, problem) for scheme, loss in cases]
-    draw = _without_hits(stream, problem)
-    unreachable = ~tables[0].reachable if tables else np.zeros(0, dtype=bool)
+        if (scheme.sampler, scheme.hits) != (stream.sampler, stream.hits) or scheme.m > stream.m:
+            raise ValueError("schemes that are simulated together must share sampler and hits, and draw no more")
+        if quantity == "gradient" and scheme.m != stream.m:
+            raise ValueError("gradients that are simulated together must share m")
+    tables = _tables(cases, problem)
     runs += runs % 2 if quantity == "variance" else 0
-    per_block = max(2, BLOCK_DRAWS // stream.m // 2 * 2)
+    in_pieces = quantity != "gradient" and all(table.worth.is_narrow for table in tables)
+    block_draws = BLOCK_DRAWS if in_pieces else GRADIENT_BLOCK_DRAWS
+    per_block = max(2, block_draws // stream.m // 2 * 2)
     sizes = [per_block] * (runs // per_block) + ([runs % per_block] if runs % per_block else [])
+    about = np.array([np.nan if b is None else b for b in references], dtype=np.float64)[:, None]
     root = _root(rng)
     seeds = np.random.SeedSequence(root).spawn(len(sizes))
+    sampled = _Pieces(stream, problem, tables) if in_pieces else _Matrix(stream, problem, tables)
 
     def block(job: tuple[np.random.SeedSequence, int]) -> list[_Moments]:
         seed, size = job
         generator = np.random.Generator(np.random.SFC64(seed))
-        labels = draw(generator, size * stream.m).reshape(size, stream.m)
-        if unreachable.any() and unreachable[labels].any():
-            raise ImpossibleDraw(
-                f"{stream.sampler} drew label {labels[unreachable[labels]][0]}, to which it gives q = 0"
-            )
-        return [table.moments(labels, quantity, reference) for table, reference in zip(tables, references, strict=True)]
+        if quantity == "gradient":
+            assert isinstance(sampled, _Matrix)
+            return sampled.gradients(generator, size)
+        return [_moments(_terms(sampled.losses(generator, size), quantity, about, control))]
 
     totals: list[_Moments] | None = None
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for moments in pool.map(block, zip(seeds, sizes, strict=True)):
             totals = moments if totals is None else [a.merged(b) for a, b in zip(totals, moments, strict=True)]
     assert totals is not None
+    if quantity != "gradient":
+        (every,) = totals
+        totals = [_Moments(every.n, mean, squares) for mean, squares in zip(every.mean, every.squares, strict=True)]
     return [
-        table.estimate(total, quantity, reference, root)
+        table.estimate(total, quantity, reference, root, control)
         for table, total, reference in zip(tables, totals, references, strict=True)
     ]
 
@@ -161,109 +187,248 @@ def _root(rng: Seed) -> int | list[int]:
     return int(rng) if isinstance(rng, (int, np.integer)) else [int(word) for word in rng]
 
 
-def _without_hits(scheme: Scheme, problem: Problem) -> Draw:
-    """The sampler's procedure, with hits drawn again where they are excluded."""
-    draw, y = checked_draws(scheme.sampler, problem), problem.positive
+def _tables(cases: Sequence[tuple[Scheme, Loss]], problem: Problem) -> list[_Table]:
+    """A table a case; schemes that differ in m only share what is as long as the labels, if w is a power of m."""
+    shared: dict[Any, tuple[_Worth, int]] = {}
+    tables, y = [], problem.positive
+    f_y = float(problem.scores[y])
+    for scheme, loss in cases:
+        power = getattr(scheme.weighting, "m_power", -1 if scheme.weighting.is_eta_over_m else None)
+        key = (scheme.weighting, loss.name, id(loss)) if power is not None else (scheme, id(loss))
+        if key not in shared:
+            shared[key] = _Worth.of(scheme, loss, problem), scheme.m
+        worth, m = shared[key]
+        offset = 0.0 if scheme.m == m else float(power * (np.log(scheme.m) - np.log(m)))
+        tables.append(_Table(worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y)))
+    return tables
 
-    if scheme.hits != "exclude":
-        return draw
 
-    def again(rng: np.random.Generator, size: int) -> Labels:
-        labels = draw(rng, size)
-        hits = np.flatnonzero(labels == y)
-        tries = size
-        while hits.size:
-            if tries > PATIENCE * size:
-                raise ValueError(
-                    f"hits='exclude' cannot be simulated here: {tries} draws gave {size - hits.size} negatives, "
-                    f"the rest were label {y}, the positive; use integrate, or hits='mask'"
-                )
-            # Many at a time, so that a frequent positive costs few rounds.
-            fresh = draw(rng, max(hits.size, 1024))
-            tries += fresh.size
-            fresh = fresh[fresh != y][: hits.size]
-            labels[hits[: fresh.size]] = fresh
-            hits = hits[fresh.size :]
+class _Pieces:
+    """Losses of runs from a stream of labels in pieces: sums of narrow tables, each label looked up once."""
+
+    def __init__(self, stream: Scheme, problem: Problem, tables: Sequence[_Table]) -> None:
+        self.tables, self.stream, self.problem = tables, stream, problem
+        self.draw = checked_draws(stream.sampler, problem)
+        self.skipped = problem.positive if stream.hits == "exclude" else -1
+        self.ladder = np.unique([table.m for table in tables]).astype(np.intp)
+        # Tables that differ by a factor (1/m, or a loss's) are added up once.
+        worths = list({id(table.worth): table.worth for table in tables}.values())
+        columns: list[Floats] = []
+        column_of: dict[int, int] = {}
+        for worth in worths:
+            shape = worth.log_x - worth.largest if worth.largest > -np.inf else worth.log_x
+            shape = np.where(worth.reachable, shape, np.nan)
+            same = (i for i, other in enumerate(columns) if np.allclose(shape, other, 1e-13, 1e-13, equal_nan=True))
+            column_of[id(worth)] = next(same, len(columns))
+            if column_of[id(worth)] == len(columns):
+                columns.append(shape)
+        self.column = [column_of[id(table.worth)] for table in tables]
+        self.rung = np.searchsorted(self.ladder, [table.m for table in tables])
+        plain = all(table.loss.has_log and table.largest < WIDE for table in tables)
+        self.scale = np.exp([table.largest for table in tables])[:, None] if plain else None
+        # A label that the law rules out is not a number, and so is every run with it.
+        self.values = np.exp(np.array(columns).T.copy())
+        self.records = None
+        if isinstance(self.draw, TicketDraw) and len(columns) <= 4:
+            cells = self.draw.cells
+            if len(columns) > 1 or self.ladder.size > 1:
+                self.values = np.pad(self.values, ((0, 0), (0, 4 - len(columns))))
+            width = self.values.shape[1]
+            self.records = np.empty((cells.shape[0], 1 + 2 * width))
+            self.records[:, 0] = cells[:, 0]
+            if self.skipped >= 0:
+                self.values[self.skipped] = -1.0
+            self.records[:, 1 : 1 + width] = self.values
+            self.records[:, 1 + width :] = self.values[cells[:, 1].astype(np.intp)]
+
+    def losses(self, generator: np.random.Generator, size: int) -> Floats:
+        """ℓ of `size` runs, for each table, (tables, size)."""
+        out = np.empty((self.ladder.size, self.values.shape[1], size))
+        state, totals = np.zeros(3, dtype=np.intp), np.zeros(self.values.shape[1])
+        length = int(self.ladder[-1])
+        piece = min(PIECE, size * length)
+        points = np.empty(piece)
+        drawn = 0
+        while state[0] < size:
+            if self.skipped >= 0 and drawn > PATIENCE * (state[0] * length + state[1] + piece):
+                _give_up(drawn, state[0] * length + state[1], self.skipped)
+            if self.records is not None:
+                generator.random(out=points)
+                add_up_tickets(self.records, points, self.ladder, state, totals, out)
+            else:
+                labels = self.draw(generator, piece)
+                add_up(labels, self.skipped, self.values, self.ladder, state, totals, out)
+            drawn += piece
+        if np.isnan(out).any():
+            _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, piece)
+        sums = out[self.rung, self.column]
+        if self.scale is not None:
+            sums *= self.scale
+            return np.log1p(sums)
+        return np.array([table.of_sums(row) for table, row in zip(self.tables, sums, strict=True)])
+
+
+class _Matrix:
+    """Losses and gradients of runs from their labels all at once, (runs, m): for wide tables, added in logs."""
+
+    def __init__(self, stream: Scheme, problem: Problem, tables: Sequence[_Table]) -> None:
+        self.tables, self.stream, self.problem = tables, stream, problem
+        self.draw = checked_draws(stream.sampler, problem)
+        self.skipped = problem.positive if stream.hits == "exclude" else -1
+
+    def labels(self, generator: np.random.Generator, size: int) -> Labels:
+        """The labels of `size` runs, hits drawn again where they are excluded."""
+        needed, found, have, drawn = size * self.stream.m, [], 0, 0
+        while have < needed:
+            if drawn > PATIENCE * (have + PIECE):
+                _give_up(drawn, have, self.skipped)
+            piece = self.draw(generator, needed - have if self.skipped < 0 else max(needed - have, 1024))
+            drawn += piece.size
+            found.append(piece[piece != self.skipped] if self.skipped >= 0 else piece)
+            have += found[-1].size
+        labels = np.concatenate(found)[:needed].reshape(size, self.stream.m)
+        if (~self.tables[0].worth.reachable[labels]).any():
+            _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, 1)
         return labels
 
-    return again
+    def losses(self, generator: np.random.Generator, size: int) -> Floats:
+        """ℓ of `size` runs, for each table, (tables, size)."""
+        labels = self.labels(generator, size)
+        each = [
+            table.of_log_sums(log_sums(labels[:, : table.m], table.worth.log_x[None])[0] + table.offset)
+            for table in self.tables
+        ]
+        return np.array(each)
+
+    def gradients(self, generator: np.random.Generator, size: int) -> list[_Moments]:
+        """Moments of ∂ℓ/∂f, for each table."""
+        labels = self.labels(generator, size)
+        return [table.gradient_moments(labels) for table in self.tables]
 
 
-@dataclass(frozen=True)
-class _Table:
-    """What each label adds to the sum when it is drawn, log x (L,), and what the loss makes of the sum."""
+def _give_up(drawn: int, kept: int, y: int) -> None:
+    raise ValueError(
+        f"hits='exclude' cannot be simulated here: {drawn} draws gave {kept} negatives, "
+        f"the rest were label {y}, the positive; use integrate, or hits='mask'"
+    )
+
+
+def _name_impossible(
+    stream: Scheme, problem: Problem, table: _Table, draw: Draw, generator: np.random.Generator, size: int
+) -> None:
+    """*Raises* ImpossibleDraw, with a label of q = 0 that the sampler draws."""
+    ruled_out = np.flatnonzero(~table.worth.reachable)
+    ruled_out = ruled_out[ruled_out != problem.positive] if stream.hits == "exclude" else ruled_out
+    seen = np.intersect1d(draw(generator, max(size, 1 << 16)), ruled_out)
+    label = seen[0] if seen.size else ruled_out[0]
+    raise ImpossibleDraw(f"{stream.sampler} drew label {label}, to which it gives q = 0")
+
+
+def _terms(losses: Floats, quantity: Quantity, about: Floats, control: bool) -> Floats:
+    """What is averaged, from the losses of independent runs, (tables, runs), about (tables, 1)."""
+    if quantity == "variance":
+        return np.asarray((losses[:, ::2] - losses[:, 1::2]) ** 2 / 2)
+    if control:
+        # (S - ES)/(1 + ES) with S = e^ℓ - 1
+        return np.asarray(losses - np.expm1(losses - about))
+    if quantity == "mean":
+        return losses
+    return np.asarray(about - losses if quantity == "gap" else (losses - about) ** 2)
+
+
+def _moments(terms: Floats) -> _Moments:
+    mean = terms.mean(axis=1)
+    return _Moments(terms.shape[1], mean, np.sum((terms - mean[:, None]) ** 2, axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Worth:
+    """What each label adds to the sum when it is drawn, log x (L,), and to the gradient; which can be drawn at all."""
 
     log_x: Floats
     slopes: Floats
     reachable: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, scheme: Scheme, loss: Loss, problem: Problem) -> _Worth:
+        plan = scheme.plan(problem)
+        log_x = plan.log_w + loss.log_payment(problem.scores, problem.positive)
+        slopes = log_x
+        if not loss.has_log:
+            with np.errstate(divide="ignore", over="ignore"):
+                slopes = plan.log_w + np.log(loss.payment_slope(problem.scores, problem.positive))
+        # Which labels can be drawn at all decides the range; a draw that belies this is refused.
+        return cls(log_x, slopes, ~np.isneginf(plan.log_q))
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest log x."""
+        return float(self.log_x.max())
+
+    @cached_property
+    def least(self) -> float:
+        """The least log x of labels that can be drawn."""
+        return float(self.log_x.min(where=self.reachable, initial=np.inf))
+
+    @cached_property
+    def is_narrow(self) -> bool:
+        """Whether x spans little enough to be added up as it is."""
+        least = float(self.log_x.min(where=self.reachable & np.isfinite(self.log_x), initial=np.inf))
+        return self.largest == -np.inf or self.largest - least < WIDE
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """x = e^{log x + offset} of the labels under one scheme, and what the loss makes of a run's sum."""
+
+    worth: _Worth
+    offset: float
     loss: Loss
     m: int
     positive: int
     positive_pays: float
     positive_slope: float
 
-    @classmethod
-    def of(cls, scheme: Scheme, loss: Loss, problem: Problem) -> _Table:
-        plan, y = scheme.plan(problem), problem.positive
-        f_y = float(problem.scores[y])
-        log_x = plan.log_w + loss.log_payment(problem.scores, y)
-        with np.errstate(divide="ignore", over="ignore"):
-            slope = loss.payment_slope(problem.scores, y)
-            slopes = log_x if loss.has_log else plan.log_w + np.log(slope)
-        # Which labels can be drawn at all decides the range; a draw that belies this is refused.
-        reachable = ~np.isneginf(plan.log_q)
-        return cls(
-            log_x,
-            slopes,
-            reachable,
-            loss,
-            scheme.m,
-            y,
-            loss.positive_pays(f_y),
-            loss.positive_slope(f_y),
-        )
+    @property
+    def largest(self) -> float:
+        """The largest log x."""
+        return self.worth.largest + self.offset
 
-    def losses(self, labels: Labels) -> Floats:
-        """ℓ of each run."""
-        if not self.loss.has_log:
-            return self.positive_pays + sums(labels, np.exp(self.log_x)[None])[0]
-        if self.log_x.max() < 600:
-            return np.log1p(sums(labels, np.exp(self.log_x)[None])[0])
-        return np.logaddexp(0.0, log_sums(labels, self.log_x[None])[0])
+    def of_sums(self, sums: Floats) -> Floats:
+        """ℓ of each run from its Σ x/max x."""
+        largest = self.largest
+        if largest == -np.inf:
+            return np.full(sums.size, self.positive_pays)
+        if largest < WIDE:
+            total = sums * np.exp(largest)
+            return np.log1p(total) if self.loss.has_log else self.positive_pays + total
+        with np.errstate(divide="ignore"):
+            return self.of_log_sums(np.log(sums) + largest)
+
+    def of_log_sums(self, log_sums: Floats) -> Floats:
+        """ℓ of each run from its log Σ x."""
+        return np.logaddexp(0.0, log_sums) if self.loss.has_log else self.positive_pays + np.exp(log_sums)
 
     def range(self) -> tuple[float, float]:
         """The limits of ℓ."""
-        log_x = self.log_x[self.reachable] + np.log(self.m)
-        ends = [float(log_x.min()), float(log_x.max())]
+        ends = [end + self.offset + float(np.log(self.m)) for end in (self.worth.least, self.worth.largest)]
         if self.loss.has_log:
             low, high = (float(np.logaddexp(0.0, end)) for end in ends)
         else:
             low, high = (self.positive_pays + float(np.exp(end)) for end in ends)
         return low, high
 
-    def moments(self, labels: Labels, quantity: Quantity, reference: float | None) -> _Moments:
-        losses = self.losses(labels)
-        if quantity == "gradient":
-            return self._gradient_moments(labels, losses)
-        if quantity == "variance":
-            terms = (losses[::2] - losses[1::2]) ** 2 / 2
-        elif quantity == "mean":
-            terms = losses
-        else:
-            assert reference is not None
-            terms = reference - losses if quantity == "gap" else (losses - reference) ** 2
-        mean = terms.mean()
-        return _Moments(terms.size, np.asarray(mean), np.asarray(np.sum((terms - mean) ** 2)))
-
-    def _gradient_moments(self, labels: Labels, losses: Floats) -> _Moments:
-        n, n_labels = labels.shape[0], self.log_x.size
+    def gradient_moments(self, labels: Labels) -> _Moments:
+        """Moments of ∂ℓ/∂f of the runs with these labels."""
+        losses = self.of_log_sums(log_sums(labels, self.worth.log_x[None])[0])
+        n, n_labels = labels.shape[0], self.worth.log_x.size
         divisor = losses if self.loss.has_log else np.zeros(n)
         if self.loss.has_log:
             # ∂ℓ/∂f_y is minus the sum of the others, run by run; a kept hit does not depend on the scores.
-            table = np.array(self.slopes)
+            table = np.array(self.worth.slopes)
             table[self.positive] = -np.inf
         else:
-            table = self.slopes
+            table = self.worth.slopes
         total, squares = label_totals(labels, table, divisor, n_labels)
         if self.loss.has_log:
             of_positive = -np.exp(
@@ -280,18 +445,23 @@ class _Table:
         return _Moments(n, mean, np.maximum(squares, 0.0))
 
     def estimate(
-        self, total: _Moments, quantity: Quantity, reference: float | None, seed: int | Sequence[int] | None
+        self,
+        total: _Moments,
+        quantity: Quantity,
+        reference: float | None,
+        seed: int | Sequence[int] | None,
+        control: bool = False,
     ) -> Estimate:
         variance = total.squares / max(total.n - 1, 1)
         low: Floats | float
         high: Floats | float
         low, high = self.range()
         if quantity == "gradient":
-            low, high = np.zeros(self.log_x.size), np.ones(self.log_x.size)
+            low, high = np.zeros(self.worth.log_x.size), np.ones(self.worth.log_x.size)
             if self.loss.has_log:
                 low[self.positive], high[self.positive] = -1.0, 0.0
             else:
-                high = self.m * np.exp(self.slopes)
+                high = self.m * np.exp(self.worth.slopes)
                 low[self.positive] += self.positive_slope
                 high[self.positive] += self.positive_slope
         elif quantity == "variance":
@@ -303,6 +473,8 @@ class _Table:
             assert reference is not None
             low, high = 0.0, max((reference - low) ** 2, (reference - high) ** 2)
         error = np.sqrt(variance / total.n)
+        if control:
+            return Estimate(float(total.mean), float(error), quantity, "simulate", total.n, seed=seed)
         if quantity != "gradient":
             return Estimate(
                 float(total.mean),
