@@ -1,1 +1,1 @@
-"""Studies: one file each with `run(prior) -> rows`; `python -m analysis NAME` writes its table."""
+"""Studies: one file each with `points(prior, quick)` and `rows(prior, point)`; `python -m analysis NAME` runs one."""

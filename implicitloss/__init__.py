@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from implicitloss.estimate import Estimate as Estimate
     from implicitloss.expansion import OutsideTheorem3 as OutsideTheorem3
     from implicitloss.expansion import expand as expand
+    from implicitloss.grid import sweep as sweep
     from implicitloss.implicit import implicit_gradient as implicit_gradient
     from implicitloss.implicit import implicit_loss as implicit_loss
     from implicitloss.implicit import implicit_margins as implicit_margins
@@ -52,6 +53,7 @@ _HOME = {
     "exhaust": "witness.exhaust",
     "integrate": "witness.integrate",
     "simulate": "witness.simulate",
+    "sweep": "grid",
     "verify": "verification",
 }
 __all__ = [*_HOME, "__version__"]

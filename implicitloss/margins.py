@@ -16,9 +16,14 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, LabelPrior
 
+Factors = tuple[Floats | float, Floats | float]
+
 
 class Margin(Protocol):
-    """A target p_yy' > 0; the diagonal p_yy weighs an accidental hit when hits are kept."""
+    """A target p_yy' > 0; the diagonal p_yy weighs an accidental hit when hits are kept.
+
+    Where p_yy' = a_y b_y', `log_factors(prior)` = (log a, log b), each (L,) or a number, lets `sweep` share its work.
+    """
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         """log p_yy' for y = `positive`, (L,)."""
@@ -35,6 +40,9 @@ class Softmax:
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         return np.zeros(prior.n_labels)
+
+    def log_factors(self, prior: LabelPrior) -> Factors:
+        return 0.0, 0.0
 
     def margin(self, yp: sp.Expr) -> sp.Expr:
         return sp.Integer(1)
@@ -53,6 +61,9 @@ class LogitAdjusted:
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         return self.tau * (prior.log - _log_of_positive(prior, positive, "logit-adjusted"))
 
+    def log_factors(self, prior: LabelPrior) -> Factors:
+        return -self.tau * prior.log, self.tau * prior.log
+
     def margin(self, yp: sp.Expr) -> sp.Expr:
         return (s.pi[yp] / s.pi[s.y]) ** sp.nsimplify(self.tau)
 
@@ -66,6 +77,11 @@ class BalancedSoftmax:
         _log_of_positive(prior, positive, "balanced-softmax")
         with np.errstate(divide="ignore"):
             return np.log(level) - np.log(level[positive])
+
+    def log_factors(self, prior: LabelPrior) -> Factors:
+        level = prior.probabilities if prior.counts is None else prior.counts
+        with np.errstate(divide="ignore"):
+            return -np.log(level), np.log(level)
 
     def margin(self, yp: sp.Expr) -> sp.Expr:
         return s.n[yp] / s.n[s.y]
@@ -98,6 +114,9 @@ class Equalised:
         with np.errstate(divide="ignore"):
             return np.log(value)
 
+    def log_factors(self, prior: LabelPrior) -> Factors:
+        return 0.0, self.log_margin(prior, 0)
+
     def margin(self, yp: sp.Expr) -> sp.Expr:
         try:
             return sp.sympify(self.F(s.pi[yp]))
@@ -129,6 +148,11 @@ class Adaptive:
         log_form, printed = self.scale * np.exp(-log_prior / 4), np.log(self.scale) - log_prior / 4
         value = log_form if self.form == "log" else printed
         return np.full(prior.n_labels, value)
+
+    def log_factors(self, prior: LabelPrior) -> Factors:
+        with np.errstate(over="ignore"):
+            log_form = self.scale * np.exp(-prior.log / 4)
+        return (log_form if self.form == "log" else np.log(self.scale) - prior.log / 4), 0.0
 
     def margin(self, yp: sp.Expr) -> sp.Expr:
         term = sp.nsimplify(self.scale) * s.pi[s.y] ** sp.Rational(-1, 4)

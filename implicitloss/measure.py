@@ -41,7 +41,7 @@ T = TypeVar("T")
 N = 14
 WIDTH = 1 / 8
 # Fewer labels than this are summed one by one: compression would not pay.
-MANY = 20_000
+MANY = 5_000
 MOST_BINS = 4_000
 CHUNK = 256 * SUB_BLOCK
 EPS = float(np.finfo(np.float64).eps)

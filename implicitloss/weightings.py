@@ -18,6 +18,7 @@ from implicitloss import symbols as s
 from implicitloss.labels import Floats, LabelPrior
 
 Law = Callable[[sp.Expr], sp.Expr]
+Factors = tuple[Floats | float, Floats | float] | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Draws:
 class Weighting(Protocol):
     """A rule for w_yy'.
 
-    Where w goes with another power of m than -1, an attribute `m_power` saves work on ladders of m.
+    Where w goes with another power of m than -1, an attribute `m_power` saves work on ladders of m.  Where it is a
+    factor for the positive times one for the negative, `log_factors(log_q, prior, m, excluded)` = (log a, log b), each
+    (L,) or a number, with the unconditional q, lets `sweep` share one grid between positives; None if it is not.
     """
 
     @property
@@ -60,6 +63,9 @@ class Constant:
     def log_weight(self, draws: Draws) -> Floats:
         return np.full(draws.prior.n_labels, -np.log(draws.m))
 
+    def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
+        return -np.log(m), 0.0
+
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         return 1 / s.m
 
@@ -73,6 +79,9 @@ class Unit:
 
     def log_weight(self, draws: Draws) -> Floats:
         return np.zeros(draws.prior.n_labels)
+
+    def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
+        return 0.0, 0.0
 
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         return sp.Integer(1)
@@ -97,6 +106,9 @@ class Relative:
                 f"{draws.positive} q = 0"
             )
         return np.where(np.isneginf(log_q), -np.inf, log_q[draws.positive] - log_q)
+
+    def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
+        return log_q, -log_q
 
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         return q_unconditional(s.y) / q_unconditional(yp)
@@ -129,6 +141,16 @@ class ForMargin:
         log_w -= np.log(draws.m)
         log_w[np.isneginf(draws.log_q)] = -np.inf
         return log_w
+
+    def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
+        factors = getattr(self.target, "log_factors", None)
+        if factors is None:
+            return None
+        log_a, log_b = factors(prior)
+        # The conditional q is q/(1 - q_y).
+        with np.errstate(divide="ignore"):
+            rest = np.log1p(-np.exp(log_q)) if excluded else 0.0
+        return log_a - np.log(m) + rest, log_b - log_q
 
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         law = q(yp)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -22,7 +23,9 @@ def test_every_study_has_its_figure() -> None:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     for name in studies():
-        assert analyse([name, "--out", str(folder)]) == 0
+        # Times are for people to measure; here they only have to come out.
+        quick = ["--quick"] if name == "speed" else []
+        assert analyse([name, "--out", str(folder), *quick]) == 0
     return folder
 
 
@@ -68,10 +71,10 @@ def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_studies_run_on_a_prior_of_ones_own() -> None:
-    from analysis.tilt import run
+    from analysis.tilt import points, rows
 
-    rows = run(LabelPrior.zipf(5, 1.0))
-    assert len(rows) == 4 * 2 * 9
+    prior = LabelPrior.zipf(5, 1.0)
+    assert len([row for point in points(prior, False) for row in rows(prior, point)]) == 4 * 2 * 9
 
 
 def test_tables_of_something_else_and_counts_that_say_nothing(
@@ -88,3 +91,30 @@ def test_tables_of_something_else_and_counts_that_say_nothing(
     (tmp_path / "tilt.csv").write_text("label,count\na,9\nb,5\nc,5\n")
     assert analyse(["tilt", "--counts", str(tmp_path / "tilt.csv"), "--out", str(tmp_path)]) == 2
     assert "would overwrite the counts" in capsys.readouterr().err
+
+
+def test_the_speed_table_has_every_ratio_and_names_who_is_missing(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No time is judged; the table, its ratios and its missing peers are."""
+    from analysis import speed
+
+    table = pd.read_csv(results / "speed.csv")
+    assert (table["measured"] > 0).all()
+    rows = table.to_dict("records")
+    found = speed.ratios(rows)
+    expected = {title for title, _, above, _ in speed.RATIOS if above in set(table["who"])}
+    assert {row["ratio"] for row in found} == expected
+    assert all(row["least"] <= row["median"] <= row["most"] for row in found)
+    without = [row for row in rows if row["who"] != speed.PEERS["scipy"]]
+    assert "SciPy DiscreteAliasUrn is not installed and left out" in speed.summary(without)
+    monkeypatch.setattr(speed.importlib.util, "find_spec", lambda name: None)
+    prior = LabelPrior.zipf(100, 1.0)
+    problem = speed.Problem(np.zeros(100), prior, 3)
+    assert [who for who, _, _ in speed._monte_carlo(problem, True)] == [
+        "implicitloss",
+        "random doubles",
+        "NumPy choice",
+    ]
+    assert analyse(["speed", "--quick", "--backend", "threading", "--out", str(results)]) == 2
+    assert "measures times and runs alone" in capsys.readouterr().err

@@ -26,6 +26,7 @@ class MinimumVariance:
     margin: Margin = field(default_factory=Softmax)
     loss: Loss = field(default_factory=SoftmaxCrossEntropy)
     needs_scores = True
+    needs_positive = True
 
     def _log_tickets(self, problem: Problem) -> Floats:
         y = problem.positive

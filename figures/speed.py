@@ -1,0 +1,50 @@
+"""How fast the two engines are, against peers and against random numbers alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+CAPTION = (
+    "Speed against the number of labels. Left: nanoseconds a draw of the Monte Carlo engine and of what would be used "
+    "instead; the line is what the random doubles alone cost. Right: seconds for exact quantities of all labels, "
+    "compressed (filled) and label by label (open). Medians of the repeats of one run; bars from least to most."
+)
+MARKERS = "os^Dvp"
+
+
+def alt(table: Any) -> str:
+    """What the picture shows, in words, from the table."""
+    said = []
+    for (kind, who), rows in table[table["kind"].isin(["monte carlo", "exact"])].groupby(["kind", "who"], sort=False):
+        times = (rows["measured"] * rows["scale"]).groupby(rows["labels"]).median()
+        unit, factor = ("ns a draw", 1e9) if kind == "monte carlo" else ("s", 1.0)
+        said.append(f"{who}: from {times.iloc[0] * factor:.2g} to {times.iloc[-1] * factor:.2g} {unit}")
+    labels = table["labels"]
+    return f"Two panels, time against labels from {labels.min():,} to {labels.max():,}. {'; '.join(said)}."
+
+
+def draw(table: Any) -> Figure:
+    """Two panels: Monte Carlo and exact."""
+    figure = Figure(figsize=(7.2, 3.9), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for ax, kind, factor in ((left, "monte carlo", 1e9), (right, "exact", 1.0)):
+        part = table[table["kind"] == kind]
+        for i, who in enumerate(dict.fromkeys(part["who"])):
+            rows = part[part["who"] == who]
+            times = (rows["measured"] * rows["scale"] * factor).groupby(rows["labels"])
+            middle, least, most = times.median(), times.min(), times.max()
+            limit, slow = who == "random doubles", "label by label" in who
+            ax.errorbar(
+                middle.index, middle, [middle - least, most - middle],
+                color="0.4" if limit else f"C{i % 7}", ls="--" if limit or slow else "-", lw=1.2,
+                marker=None if limit else MARKERS[i % 6], mfc="white" if slow else None, label=who, capsize=2,
+            )  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlabel="labels L")
+        ax.legend(fontsize=6, loc="upper left")
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high * (high / low) ** 0.45)
+    left.set(ylabel="nanoseconds a draw", title="Monte Carlo")
+    right.set(ylabel="seconds", title="exact")
+    return figure

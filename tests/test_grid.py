@@ -1,0 +1,141 @@
+"""One grid for all positives, m and weightings, against the integrals one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import implicitloss as il
+from implicitloss import grid, margins
+from implicitloss.grid import SWEPT, sweep
+from implicitloss.scheme import HITS
+from implicitloss.weightings import Draws, ForMargin
+from implicitloss.weightings import examples as weightings
+
+SOFTMAX = il.losses.SoftmaxCrossEntropy()
+WEIGHTINGS = (*weightings(), *(ForMargin(target) for target in margins.targets()))
+
+
+def scores_of(n: int, spread: float, rng: np.random.Generator) -> Any:
+    return spread * rng.normal(size=n)
+
+
+@pytest.mark.parametrize("hits", HITS)
+@pytest.mark.parametrize("sampler", [il.samplers.Uniform(), il.samplers.WithinBatch(), il.samplers.Power()], ids=str)
+def test_a_sweep_is_every_integral(sampler: Any, hits: Any, rng: np.random.Generator) -> None:
+    """All weightings, m = 1 to a million, every positive: within the error bounds, and these small."""
+    prior = il.LabelPrior.exp(30, 400, 100)
+    scores = scores_of(30, 1.5, rng)
+    schemes = [il.Scheme(sampler, w, m=m, hits=hits) for w in WEIGHTINGS for m in (1, 7, 64, 10**6)]
+    found = sweep(schemes, SOFTMAX, scores, prior, quantities=SWEPT)
+    for i, scheme in enumerate(schemes):
+        for y in range(0, 30, 5):
+            at = il.Problem(scores, prior, y)
+            mean = float(il.integrate(scheme, SOFTMAX, at))
+            for quantity in SWEPT:
+                one, value = il.integrate(scheme, SOFTMAX, at, quantity), found[quantity].value[i, y]  # type: ignore[index]
+                error = found[quantity].error[i, y]  # type: ignore[index]
+                assert abs(value - float(one)) <= error + float(one.error), (scheme, y, quantity)
+                size = {"mean": 0.0, "gap": mean, "mse": mean**2, "variance": mean**2}[quantity]
+                assert error <= max((1e-12 if quantity == "mean" else 1e-8) * value, 1e-21 * size), (scheme, quantity)
+
+
+def test_few_entries_need_an_integral_of_their_own(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The point of the grid: for ordinary schemes hardly any, and one pass over the labels for weightings alike."""
+    alone, passes = [], []
+    honest, of = grid.integrate, grid._Grid.of.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(grid, "integrate", lambda *a: alone.append(a) or honest(*a))
+    monkeypatch.setattr(grid._Grid, "of", classmethod(lambda cls, *a: passes.append(a) or of(cls, *a)))
+    prior, scores = il.LabelPrior.exp(200, 500, 100), scores_of(200, 1.0, rng)
+    schemes = [
+        il.Scheme(il.samplers.WithinBatch(), w, m=m, hits="mask")
+        for w in (il.weightings.Constant(), il.weightings.Unit(), il.weightings.Importance(), il.weightings.Relative())
+        for m in (1, 16, 256, 4096)
+    ]
+    sweep(schemes, SOFTMAX, scores, prior, quantities=SWEPT)
+    assert len(passes) == 2
+    assert len(alone) <= 0.02 * len(schemes) * 200 * len(SWEPT)
+
+
+@pytest.mark.parametrize("hits", HITS)
+def test_compressed_grids(hits: Any, rng: np.random.Generator) -> None:
+    """20,000 labels, a frequent, a middling and a rare positive."""
+    n = 20_000
+    prior, scores = il.LabelPrior.zipf(n, 1.0), scores_of(n, 1.0, rng)
+    schemes = [il.Scheme(il.samplers.WithinBatch(), w, m=m, hits=hits) for w in weightings() for m in (1, 64)]
+    found = sweep(schemes, SOFTMAX, scores, prior, [0, 100, n - 1], SWEPT)
+    for i, scheme in enumerate(schemes):
+        for j, y in enumerate((0, 100, n - 1)):
+            at = il.Problem(scores, prior, y)
+            for quantity in SWEPT:
+                one = il.integrate(scheme, SOFTMAX, at, quantity)
+                off = abs(found[quantity].value[i, j] - float(one))  # type: ignore[index]
+                assert off <= found[quantity].error[i, j] + float(one.error), (scheme, y, quantity)  # type: ignore[index]
+
+
+def test_an_atom_that_stays_would_be_seen(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mutant: y's own atom left in the excluded law."""
+    prior, scores = il.LabelPrior.exp(30, 400, 100), scores_of(30, 1.0, rng)
+    scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=4, hits="exclude")
+    right = sweep([scheme], SOFTMAX, scores, prior)["mean"]
+    honest = grid._Grid._without_own
+
+    def kept(self: Any, at: Any, sigma: Any) -> Any:
+        self.scheme = il.Scheme(scheme.sampler, scheme.weighting, m=4, hits="keep")
+        return honest(self, at, sigma)
+
+    monkeypatch.setattr(grid._Grid, "_without_own", kept)
+    wrong = sweep([scheme], SOFTMAX, scores, prior)["mean"]
+    assert np.all(np.abs(wrong.value - right.value) > 1e3 * np.asarray(right.error))
+
+
+def test_what_has_no_factors_is_integrated_one_by_one(rng: np.random.Generator) -> None:
+    @dataclass(frozen=True)
+    class Own:
+        is_eta_over_m = True
+
+        def log_weight(self, draws: Draws) -> Any:
+            return -np.log(draws.m) - 0.1 * np.abs(np.arange(draws.prior.n_labels) - draws.positive)
+
+    prior, scores = il.LabelPrior.exp(8, 40, 10), scores_of(8, 1.0, rng)
+    for loss in (SOFTMAX, il.losses.Decoupled(il.losses.logistic)):
+        for scheme in (
+            il.Scheme(il.samplers.WithinBatch(), Own(), m=3, hits="mask"),  # type: ignore[arg-type]
+            il.Scheme(il.samplers.MinimumVariance(), il.weightings.Importance(), m=3, hits="exclude"),
+        ):
+            found = sweep([scheme], loss, scores, prior, [2, 5])["mean"]
+            for j, y in enumerate((2, 5)):
+                assert found.value[0, j] == float(il.integrate(scheme, loss, il.Problem(scores, prior, y)))  # type: ignore[index]
+
+
+@pytest.mark.parametrize("excluded", [False, True])
+@pytest.mark.parametrize("weighting", WEIGHTINGS, ids=str)
+def test_factors_are_the_weights(weighting: Any, excluded: bool) -> None:
+    prior = il.LabelPrior.exp(12, 400, 100)
+    log_q = il.samplers.Power(0.5).log_law(il.Problem(np.zeros(12), prior, 0))
+    log_a, log_b = (np.broadcast_to(f, (12,)) for f in weighting.log_factors(log_q, prior, 5, excluded))
+    for y in range(12):
+        law = np.array(log_q)
+        if excluded:
+            law[y] = -np.inf
+            law -= np.log1p(-np.exp(log_q[y]))
+        log_w = weighting.log_weight(Draws(law, log_q, 5, prior, y))
+        others = np.arange(12) != y if excluded else np.full(12, True)
+        assert (log_a[y] + log_b)[others] == pytest.approx(log_w[others], abs=1e-13)
+
+
+def test_what_is_refused() -> None:
+    prior = il.LabelPrior.exp(8, 40, 10)
+    scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    with pytest.raises(ValueError, match="a sweep has mean, gap, mse, variance, not 'gradient'"):
+        sweep([scheme], SOFTMAX, np.zeros(8), prior, quantities=["gradient"])
+    with pytest.raises(ValueError, match="a sweep needs schemes and positives, got 0 and 8"):
+        sweep([], SOFTMAX, np.zeros(8), prior)
+    with pytest.raises(ValueError, match="the positive must be a label from 0 to 7, got 8"):
+        sweep([scheme], SOFTMAX, np.zeros(8), prior, [8])
+    relative = il.Scheme(il.samplers.MinimumVariance(), il.weightings.Relative(), m=3, hits="mask")
+    with pytest.raises(ValueError, match="relative weights"):
+        sweep([relative], SOFTMAX, np.zeros(8), prior)
