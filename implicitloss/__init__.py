@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from implicitloss.implicit import implicit_loss as implicit_loss
     from implicitloss.implicit import implicit_margins as implicit_margins
     from implicitloss.labels import LabelPrior as LabelPrior
+    from implicitloss.population import certify_optimum as certify_optimum
     from implicitloss.population import population_optimum as population_optimum
     from implicitloss.problem import Problem as Problem
     from implicitloss.scheme import Scheme as Scheme
+    from implicitloss.sequential import decide as decide
     from implicitloss.verification import verify as verify
     from implicitloss.witness.derive import derive as derive
     from implicitloss.witness.exhaust import exhaust as exhaust
@@ -46,6 +48,7 @@ _HOME = {
     "implicit_loss": "implicit",
     "implicit_margins": "implicit",
     "LabelPrior": "labels",
+    "certify_optimum": "population",
     "population_optimum": "population",
     "Problem": "problem",
     "Scheme": "scheme",
@@ -53,6 +56,7 @@ _HOME = {
     "exhaust": "witness.exhaust",
     "integrate": "witness.integrate",
     "simulate": "witness.simulate",
+    "decide": "sequential",
     "sweep": "grid",
     "verify": "verification",
 }

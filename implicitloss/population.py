@@ -7,6 +7,7 @@ Bayes (argmax η/π).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,11 +17,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
 from implicitloss.implicit import log_expected_weights
-from implicitloss.labels import Floats, LabelPrior, checked_probabilities
-from implicitloss.losses import Decoupled, Loss
+from implicitloss.labels import Floats, LabelPrior, checked_probabilities, checked_vector
+from implicitloss.losses import Decoupled, Loss, checked_loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
-from implicitloss.witness.integrate import gradient_and_hessian, integrate
+from implicitloss.witness.integrate import LEFT, RIGHT, STEP, gradient_and_hessian, integrate
 
 Of = Literal["implicit", "sampled"]
 
@@ -67,6 +68,53 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     return optimum
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """How near scores f are to the minimiser f* of a convex expected loss.
+
+    `gradient` is the largest |∂/∂f_j| / η_j; `curvature` the least eigenvalue μ of the Hessian on score differences;
+    `distance` bounds max (f - f*) - min (f - f*), which is inf if f is too far for the bound to say anything.
+    """
+
+    gradient: float
+    curvature: float
+    distance: float
+
+
+def certify_optimum(
+    scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, f: ArrayLike, of: Of = "implicit"
+) -> Certificate:
+    """What is known of the distance of `f` (L,) from the softmax optimum that `population_optimum` looks for.
+
+    With λ² = gᵀ H⁻¹ g, Newton's decrement, and τ = λ √(2/μ) < 1 the distance is at most -log(1 - τ).  For a mixture of
+    log-sum-exps the third derivative along d is at most osc(d) = max d - min d times the second, so dᵀH(f + sd)d >=
+    e^{-s osc(d)} dᵀH(f)d; at d = f* - f the gradient vanishes, hence ‖d‖_H (1 - e^{-o})/o <= λ, o = osc(d) <=
+    √2 ‖d‖ <= √(2/μ) ‖d‖_H.  Up to the rounding of g and H.  *Raises* ValueError for decoupled losses.
+    *Source:* derived, after Bach 2010 (self-concordance of the logistic loss).
+    """
+    if not checked_loss(loss).has_log:
+        raise ValueError(
+            f"a decoupled optimum is a root in one number for each label; {loss.name} needs no certificate"
+        )
+    eta, f = checked_probabilities(eta, "eta"), checked_vector(f, "scores")
+    if of == "sampled":
+        objective = _sampled(scheme, loss, eta, prior)
+    else:
+        objective = _implicit(
+            eta, np.array([log_expected_weights(scheme, Problem(f, prior, y)) for y in range(prior.n_labels)])
+        )
+    _, gradient, hessian = objective(f - f.mean())
+    # The direction that changes nothing is given an eigenvalue above all others.
+    pinned = hessian + 2 * np.max(np.diag(hessian)) / f.size
+    curvature = float(np.linalg.eigvalsh(pinned)[0])
+    if not curvature > 0:
+        return Certificate(float(np.max(np.abs(gradient) / eta)), curvature, np.inf)
+    decrement = float(np.sqrt(gradient @ np.linalg.solve(pinned, gradient)))
+    tau = decrement * np.sqrt(2 / curvature)
+    distance = float(-np.log1p(-tau)) if tau < 1 else np.inf
+    return Certificate(float(np.max(np.abs(gradient) / eta)), curvature, distance)
+
+
 def _check_held(log_p: Floats) -> None:
     """*Raises* NoOptimum unless every label is held from above and below, by some chain of negatives.
 
@@ -99,6 +147,17 @@ def _implicit(eta: Floats, log_p: Floats) -> Objective:
 
 
 def _sampled(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
+    """Value, gradient and Hessian of Σ_y η_y E ℓ_y: from one grid where weights have factors, else label by label."""
+    factors = getattr(scheme.weighting, "log_factors", None)
+    law = scheme.sampler.log_law(Problem(np.zeros(eta.size), prior, 0))
+    found = factors and factors(law, prior, scheme.m, scheme.hits == "exclude")
+    if found is None or not np.array_equal(law, scheme.sampler.log_law(Problem(np.zeros(eta.size), prior, 1))):
+        return _one_by_one(scheme, loss, eta, prior)
+    log_a, log_b = (np.broadcast_to(factor, eta.shape) for factor in found)
+    return _from_one_grid(scheme, eta, np.exp(law), log_a, np.where(np.isneginf(law), -np.inf, log_b))
+
+
+def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
     def objective(f: Floats) -> tuple[float, Floats, Floats]:
         value, gradient, hessian = 0.0, np.zeros_like(f), np.zeros((f.size, f.size))
         for y in range(f.size):
@@ -107,6 +166,59 @@ def _sampled(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Obje
             g, h = gradient_and_hessian(scheme, loss, problem)
             gradient += eta[y] * g
             hessian += eta[y] * h
+        return value, gradient, hessian
+
+    return objective
+
+
+def _from_one_grid(scheme: Scheme, eta: Floats, q: Floats, log_a: Floats, log_b: Floats) -> Objective:
+    """The same as matrix products: x_k = e^{κ_y + u_k}, and e^{-t x_k} = E_Vk = exp(-e^{V + u_k}) at V = log t + κ_y.
+
+    With α = q e^u and one atom of φ_y taken out or moved (see `implicitloss.grid`), for k, l != y
+    E s_k = α_k Σ_V G_yV E_Vk and E s_k s_l = α_k α_l Σ_V B_yV E_Vk E_Vl + [k = l] α_k e^{u_k} Σ_V C_yV E_Vk, where
+    G = m h e^{V-t} φ_y^{m-1}, B = m(m-1) h e^{2V-t} φ_y^{m-2} and C = m h e^{2V-t} φ_y^{m-1}.  *Source:* derived.
+    """
+    m, hits = scheme.m, scheme.hits
+    rest = 1 - q if hits == "exclude" else np.ones_like(q)
+
+    def objective(f: Floats) -> tuple[float, Floats, Floats]:
+        u, kappa = log_b + f, log_a - f
+        top = float(u.max())
+        low = float(np.min(kappa - np.maximum(0.0, np.log(m) + kappa + top))) - LEFT
+        v = STEP * np.arange(np.floor(low / STEP), np.ceil((float(kappa.max()) + RIGHT) / STEP) + 1)
+        with np.errstate(over="ignore"):
+            z = np.exp(v[:, None] + u)
+            decay = np.exp(-z)
+            t = np.exp(v - kappa[:, None])
+            gone = q[:, None] * -np.expm1(-z).T if hits != "keep" else np.zeros_like(t)
+        below = np.clip((q @ -np.expm1(-z).T - gone) / rest[:, None], 0.0, 1.0)
+        with np.errstate(divide="ignore"):
+            log_phi = np.log1p(-below)
+        value = float(eta @ (STEP * np.sum(np.exp(-t) * -np.expm1(m * log_phi), axis=1)))
+        alpha, own = q * np.exp(u), np.arange(f.size)
+
+        def weights(order: int, power: int) -> Floats:
+            exponent = order * v - t + (power * log_phi if power else 0.0)
+            return np.asarray((eta / rest)[:, None] * m * STEP * np.exp(exponent))
+
+        g, c = weights(1, m - 1), weights(2, m - 1)
+        b = (m - 1) * weights(2, m - 2) / rest[:, None] if m > 1 else np.zeros_like(g)
+        rows = decay.T  # (L, V)
+        # Σ_y over all positives but the label itself.
+        s = alpha * (rows @ g.sum(axis=0) - np.sum(rows * g, axis=1))
+        total = decay @ alpha - alpha[:, None] * rows  # Σ_{k != y} α_k E_Vk, (L, V)
+        gradient = s - np.sum(g * total, axis=1)
+        both = (rows * b.sum(axis=0)) @ decay
+        of_own = (rows * b) @ decay
+        outer = np.multiply.outer(alpha, alpha) * (both - of_own - of_own.T)
+        outer[own, own] = alpha**2 * (both - of_own)[own, own]
+        outer[own, own] += alpha * np.exp(u) * (rows @ c.sum(axis=0) - np.sum(rows * c, axis=1))
+        hessian = np.diag(s) - outer
+        # Only score differences matter: row and column y of each positive's part follow.
+        across = alpha * ((g - b * total) @ decay) - alpha * np.exp(u) * (c @ decay)
+        across[own, own] = 0.0
+        hessian -= across + across.T
+        hessian[own, own] += across.sum(axis=1)
         return value, gradient, hessian
 
     return objective

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 
-from implicitloss import LabelPrior, Problem, Scheme, implicit_loss, integrate, population_optimum
+from implicitloss import (
+    LabelPrior,
+    Problem,
+    Scheme,
+    certify_optimum,
+    implicit_loss,
+    integrate,
+    population,
+    population_optimum,
+    weightings,
+)
 from implicitloss.implicit import implicit_margins
 from implicitloss.losses import (
     Decoupled,
@@ -241,3 +254,74 @@ def test_samplers_that_move_with_the_scores(sampler: Sampler, prior: LabelPrior)
 def test_unknown_loss_to_minimise(prior: LabelPrior) -> None:
     with pytest.raises(ValueError, match="'implicit' or 'sampled', got 'bound'"):
         population_optimum(Scheme(Uniform(), Importance(), m=1, hits="mask"), SOFTMAX, ETA, prior, of="bound")
+
+
+# --- one grid for all positives, and how near the optimum is ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("hits", ["exclude", "mask", "keep"])
+@pytest.mark.parametrize("weighting", weightings.examples(), ids=str)
+def test_one_grid_equals_one_by_one(weighting: Any, hits: Any, rng: np.random.Generator) -> None:
+    """Value, gradient and Hessian of the sampled objective, away from its optimum; a draw more is another objective."""
+    prior = LabelPrior.exp(8, 400, 100)
+    eta, f = rng.dirichlet(np.full(8, 3.0)), 2 * rng.normal(size=8)
+    for sampler in (Uniform(), WithinBatch()):
+        for m in (1, 2, 33):
+            scheme, more = (Scheme(sampler, weighting, m=n, hits=hits) for n in (m, m + 1))
+            fast = population._sampled(scheme, SOFTMAX, eta, prior)(f)
+            slow = population._one_by_one(scheme, SOFTMAX, eta, prior)(f)
+            other = population._one_by_one(more, SOFTMAX, eta, prior)(f)
+            for a, b in zip(fast, slow, strict=True):
+                assert a == pytest.approx(b, rel=1e-12, abs=1e-13)
+            assert np.abs(other[2] - slow[2]).max() > 1e-6
+
+
+def test_a_weighting_without_factors_goes_one_by_one() -> None:
+    @dataclass(frozen=True)
+    class Near:
+        is_eta_over_m = True
+
+        def log_weight(self, draws: Any) -> Any:
+            return -np.log(draws.m) - 0.2 * np.abs(np.arange(draws.prior.n_labels) - draws.positive)
+
+    prior, eta = LabelPrior.exp(5, 40, 10), np.array([0.3, 0.2, 0.2, 0.2, 0.1])
+    scheme = Scheme(WithinBatch(), Near(), m=3, hits="mask")  # type: ignore[arg-type]
+    f = population_optimum(scheme, SOFTMAX, eta, prior, of="sampled")
+    assert certify_optimum(scheme, SOFTMAX, eta, prior, f, of="sampled").distance < 1e-10
+
+
+@pytest.mark.parametrize("of", ["implicit", "sampled"])
+@pytest.mark.parametrize("weighting", [Constant(), Importance(), Relative()], ids=str)
+def test_a_certificate_bounds_the_distance(of: Any, weighting: Any, rng: np.random.Generator) -> None:
+    """From 1e-9 to 0.1 away: never less than the truth, and within a factor of it; far off it says nothing."""
+    prior = LabelPrior.exp(12, 400, 50)
+    eta = rng.dirichlet(np.full(12, 3.0))
+    scheme = Scheme(WithinBatch(), weighting, m=8, hits="mask")
+    best = population_optimum(scheme, SOFTMAX, eta, prior, of=of)
+    found = certify_optimum(scheme, SOFTMAX, eta, prior, best, of=of)
+    assert found.distance < 1e-11
+    assert found.gradient < 1e-10
+    assert found.curvature > 0
+    for size in (1e-9, 1e-5, 1e-3):
+        away = size * rng.normal(size=12)
+        distance = certify_optimum(scheme, SOFTMAX, eta, prior, best + away, of=of).distance
+        assert np.ptp(away) <= distance < 100 * np.ptp(away)
+    assert certify_optimum(scheme, SOFTMAX, eta, prior, best + 20 * rng.normal(size=12), of=of).distance == np.inf
+
+
+def test_a_thousand_labels_have_their_optimum_and_its_certificate(rng: np.random.Generator) -> None:
+    """The balanced rule of in-batch softmax with hits kept, at 1,000 labels, where it is known in closed form."""
+    prior = LabelPrior.exp(1000, 500, 100)
+    eta = rng.dirichlet(np.full(1000, 3.0))
+    scheme = Scheme(WithinBatch(), Unit(), m=8, hits="keep")
+    f = population_optimum(scheme, SOFTMAX, eta, prior, of="sampled")
+    known = np.log(eta) - prior.log
+    assert f == pytest.approx(known - known.mean(), abs=1e-9)
+    assert certify_optimum(scheme, SOFTMAX, eta, prior, f, of="sampled").distance < 1e-9
+
+
+def test_certificates_are_for_softmax() -> None:
+    prior = LabelPrior.exp(5, 40, 10)
+    scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
+    with pytest.raises(ValueError, match="needs no certificate"):
+        certify_optimum(scheme, Decoupled(logistic), np.full(5, 0.2), prior, np.zeros(5))

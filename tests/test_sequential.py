@@ -1,0 +1,99 @@
+"""Simulating until a claim is decided: error rates, power, and runs saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import implicitloss as il
+from implicitloss.estimate import Estimate
+from implicitloss.sequential import _merged, _share, decide
+from implicitloss.verdict import Outcome
+
+SOFTMAX = il.losses.SoftmaxCrossEntropy()
+SCHEME = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=8, hits="mask")
+
+
+@pytest.fixture
+def exact(problem: il.Problem) -> float:
+    return float(il.integrate(SCHEME, SOFTMAX, problem))
+
+
+def test_true_claims_are_supported_and_false_ones_refuted(problem: il.Problem, exact: float, seed: int) -> None:
+    """200 of each at error 1e-6: one wrong answer in the whole test has probability 4e-4 at most."""
+    for i in range(200):
+        right = decide(SCHEME, SOFTMAX, problem, exact, resolution=0.05, rng=[seed, i], threads=1)
+        wrong = decide(SCHEME, SOFTMAX, problem, exact + 0.05, resolution=0.05, rng=[seed, i], threads=1)
+        assert (right.outcome, wrong.outcome) == (Outcome.SUPPORTED, Outcome.REFUTED)
+        assert abs(float(right.estimate) - exact) <= right.width <= 0.025
+
+
+def test_an_error_of_a_fifth_is_kept_too(problem: il.Problem, exact: float, seed: int) -> None:
+    """400 true claims at error 0.2, a resolution that takes many looks: at most 110 refuted (5.6 sd above 80)."""
+    decisions = [
+        decide(SCHEME, SOFTMAX, problem, exact, resolution=0.01, rng=[seed, i], error=0.2, threads=1)
+        for i in range(400)
+    ]
+    assert sum(decision.outcome is Outcome.REFUTED for decision in decisions) <= 110
+
+
+def test_the_farther_off_the_fewer_runs(problem: il.Problem, exact: float, seed: int) -> None:
+    near, far = (decide(SCHEME, SOFTMAX, problem, exact + off, resolution=0.002, rng=seed) for off in (0.002, 0.2))
+    assert near.outcome is far.outcome is Outcome.REFUTED
+    assert far.runs < near.runs / 20
+    assert far.saved > 20 * far.runs
+    held = decide(SCHEME, SOFTMAX, problem, exact, resolution=0.002, rng=seed)
+    assert held.outcome is Outcome.SUPPORTED
+    assert held.saved == 0
+
+
+@pytest.mark.parametrize("quantity", ["variance", "mse", "gap"])
+def test_other_quantities(quantity: Any, problem: il.Problem, seed: int) -> None:
+    b = float(il.implicit_loss(SCHEME, SOFTMAX, problem))
+    exact = float(il.integrate(SCHEME, SOFTMAX, problem, quantity))
+    asks = {"quantity": quantity, "reference": b, "rng": seed, "resolution": 0.5 * exact}
+    assert decide(SCHEME, SOFTMAX, problem, exact, **asks).outcome is Outcome.SUPPORTED
+    assert decide(SCHEME, SOFTMAX, problem, 2 * exact, **asks).outcome is Outcome.REFUTED
+
+
+def test_a_budget_ends_it(problem: il.Problem, exact: float, seed: int) -> None:
+    decision = decide(SCHEME, SOFTMAX, problem, exact, resolution=1e-5, rng=seed, budget=1_000_000)
+    assert decision.outcome is Outcome.INCONCLUSIVE
+    assert decision.runs * SCHEME.m <= 1_000_000
+    assert decision.saved > 0
+
+
+def test_the_same_seed_is_the_same_decision(problem: il.Problem, exact: float) -> None:
+    first, again, other = (decide(SCHEME, SOFTMAX, problem, exact, resolution=0.01, rng=r) for r in (3, 3, 4))
+    assert float(first.estimate) == float(again.estimate) != float(other.estimate)
+
+
+def test_looks_share_the_error() -> None:
+    assert sum(_share(j, 0.01) for j in range(1, 100_000)) < 0.01
+    assert sum(_share(j, 0.01) for j in range(1, 100_000)) > 0.0099
+
+
+def test_merged_moments_are_those_of_all_terms(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=50), rng.normal(size=170) + 1
+    parts = [
+        Estimate(float(t.mean()), 0.0, "mean", "simulate", t.size, float(t.var(ddof=1)), -9.0, 9.0) for t in (x, y)
+    ]
+    both, every = _merged(*parts), np.concatenate([x, y])
+    assert (both.n, float(both)) == (220, pytest.approx(every.mean(), rel=1e-13))
+    assert both.variance == pytest.approx(every.var(ddof=1), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"resolution": 0}, "the resolution must be a positive number, got 0"),
+        ({"resolution": 0.1, "error": 1}, "the error must be a probability"),
+        ({"resolution": 0.1, "quantity": "gradient"}, "a decision is about one number"),
+        ({"resolution": 0.1, "quantity": "gap"}, "needs reference=b"),
+    ],
+)
+def test_what_is_refused(options: dict[str, Any], sentence: str, problem: il.Problem) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        decide(SCHEME, SOFTMAX, problem, 1.0, rng=0, **options)
