@@ -74,7 +74,7 @@ def _ticket_stream(rng: np.random.Generator) -> tuple[Any, ...]:
     records = np.column_stack([rng.random(50), rng.random((50, 8))])
     records[3, 1] = -1.0
     return (
-        records, rng.random(20 * 7), np.array([1, 3, 7]),
+        records, rng.random(20 * 7), bool(rng.integers(2)), np.array([1, 3, 7]),
         np.zeros(3, dtype=np.intp), np.zeros(4), np.zeros((3, 4, 15)),
     )  # fmt: skip
 
@@ -113,6 +113,7 @@ INPUTS: dict[str, Inputs] = {
     "label_totals": _totals,
     "add_up": _stream,
     "add_up_tickets": _ticket_stream,
+    "ticket_records": lambda rng: (alias_table(_some_tickets(rng)), rng.random((300, 4)), np.empty((300, 9))),
     "alias_table": lambda rng: (_some_tickets(rng),),
     "find_tickets": _points,
     "out_of_range": lambda rng: (rng.integers(300, size=100), int(rng.integers(250, 350))),
@@ -203,7 +204,7 @@ def test_streams_are_added_up(n_tables: int, piece: int, skips: bool, rungs: tup
                 if kernel is add_up:
                     add_up(part, skipped, values, np.array(rungs), state, totals, out)
                 else:
-                    add_up_tickets(records, part, np.array(rungs), state, totals, out)
+                    add_up_tickets(records, part, skips, np.array(rungs), state, totals, out)
         assert state[0] == runs
         found.append(out[:, :n_tables])
     for i, m in enumerate(rungs):

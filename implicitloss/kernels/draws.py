@@ -60,11 +60,13 @@ def add_up(
 
 
 @kernel
-def add_up_tickets(records: Floats, points: Floats, ladder: Labels, state: Labels, totals: Floats, out: Floats) -> None:
+def add_up_tickets(
+    records: Floats, points: Floats, skips: bool, ladder: Labels, state: Labels, totals: Floats, out: Floats
+) -> None:
     """`add_up` without labels in between: a record is the cell of an alias table and what its two labels add.
 
     `records` is (L, 1 + 2 K), K = 1 for one rung or 4: share, K values of the cell's own label, K of the other; a first
-    value below 0 stands for a label that is passed over.  One look at memory a draw; the same sums to the bit.
+    value below 0 stands for a label that is passed over, if it `skips` any.  One look at memory a draw; the same bits.
     """
     n = records.shape[0]
     n_rungs, n_tables, n_runs = out.shape
@@ -72,10 +74,11 @@ def add_up_tickets(records: Floats, points: Floats, ladder: Labels, state: Label
     if n_rungs == 1 and n_tables == 1:
         total, m = totals[0], ladder[0]
         for j in range(points.size):
+            # n (1 - 2^-53) is below n in floating point too.
             place = points[j] * n
-            cell = min(int(place), n - 1)
+            cell = int(place)
             value = records[cell, 1] if place - cell < records[cell, 0] else records[cell, 2]
-            if value < 0.0:
+            if skips and value < 0.0:
                 continue
             total += value
             draw += 1
@@ -90,9 +93,9 @@ def add_up_tickets(records: Floats, points: Floats, ladder: Labels, state: Label
         a, b, c, d = totals[0], totals[1], totals[2], totals[3]
         for j in range(points.size):
             place = points[j] * n
-            cell = min(int(place), n - 1)
+            cell = int(place)
             at = 1 if place - cell < records[cell, 0] else 5
-            if records[cell, at] < 0.0:
+            if skips and records[cell, at] < 0.0:
                 continue
             a += records[cell, at]
             b += records[cell, at + 1]
@@ -109,6 +112,18 @@ def add_up_tickets(records: Floats, points: Floats, ladder: Labels, state: Label
                         break
         totals[0], totals[1], totals[2], totals[3] = a, b, c, d
     state[0], state[1], state[2] = run, draw, rung
+
+
+@kernel
+def ticket_records(cells: Floats, values: Floats, out: Floats) -> None:
+    """The records of `add_up_tickets` from the cells of an alias table and each label's values (L, K)."""
+    n_tables = values.shape[1]
+    for c in range(cells.shape[0]):
+        other = int(cells[c, 1])
+        out[c, 0] = cells[c, 0]
+        for k in range(n_tables):
+            out[c, 1 + k] = values[c, k]
+            out[c, 1 + n_tables + k] = values[other, k]
 
 
 @kernel

@@ -60,8 +60,9 @@ def find_tickets(cells: NDArray[np.float64], points: NDArray[np.float64], labels
     """For each point in [0, 1) the label whose ticket it is, into `labels`."""
     n = cells.shape[0]
     for i in range(points.size):
+        # n (1 - 2^-53) is below n in floating point too.
         place = points[i] * n
-        cell = min(int(place), n - 1)
+        cell = int(place)
         other = int(cells[cell, 1])
         labels[i] = cell if place - cell < cells[cell, 0] else other
 

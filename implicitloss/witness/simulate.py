@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
-from implicitloss.kernels.draws import add_up, add_up_tickets, label_totals, log_sums
+from implicitloss.kernels.draws import add_up, add_up_tickets, label_totals, log_sums, ticket_records
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem
@@ -30,7 +30,7 @@ from implicitloss.scheme import Scheme
 
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
-BLOCK_DRAWS = 1 << 18
+BLOCK_DRAWS = 1 << 20
 # Labels, and the doubles they are drawn from, in pieces of this many.
 PIECE = 1 << 14
 # Gradients need a run's labels again; their blocks are smaller.
@@ -235,11 +235,9 @@ class _Pieces:
                 self.values = np.pad(self.values, ((0, 0), (0, 4 - len(columns))))
             width = self.values.shape[1]
             self.records = np.empty((cells.shape[0], 1 + 2 * width))
-            self.records[:, 0] = cells[:, 0]
             if self.skipped >= 0:
                 self.values[self.skipped] = -1.0
-            self.records[:, 1 : 1 + width] = self.values
-            self.records[:, 1 + width :] = self.values[cells[:, 1].astype(np.intp)]
+            ticket_records(cells, self.values, self.records)
 
     def losses(self, generator: np.random.Generator, size: int) -> Floats:
         """ℓ of `size` runs, for each table, (tables, size)."""
@@ -254,7 +252,7 @@ class _Pieces:
                 _give_up(drawn, state[0] * length + state[1], self.skipped)
             if self.records is not None:
                 generator.random(out=points)
-                add_up_tickets(self.records, points, self.ladder, state, totals, out)
+                add_up_tickets(self.records, points, self.skipped >= 0, self.ladder, state, totals, out)
             else:
                 labels = self.draw(generator, piece)
                 add_up(labels, self.skipped, self.values, self.ladder, state, totals, out)
