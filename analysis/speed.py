@@ -48,19 +48,17 @@ PEERS = {"scipy": "SciPy DiscreteAliasUrn", "torch": "PyTorch multinomial"}
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
     """Each engine at each number of labels; the prior is Zipf's, whatever the study is given."""
     repeats = 3 if quick else 5
-    kinds = ("monte carlo", "ladder", "exact")
-    return [
-        {"kind": kind, "labels": n, "repeats": repeats, "quick": quick}
-        for kind in kinds
-        for n in (QUICK_LABELS if quick else LABELS)
-    ]
+    kinds, sizes = ("monte carlo", "ladder", "exact"), QUICK_LABELS if quick else LABELS
+    grid = [(kind, n) for kind in kinds for n in sizes] + [("exact, any m", sizes[-2])]
+    return [{"kind": kind, "labels": n, "repeats": repeats, "quick": quick} for kind, n in grid]
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """One row a competitor and repeat: seconds, and what they were for."""
     n_labels = point["labels"]
     problem = Problem(np.random.default_rng(0).normal(size=n_labels), LabelPrior.zipf(n_labels, 1.0), n_labels // 2)
-    jobs = {"monte carlo": _monte_carlo, "ladder": _ladder, "exact": _exact}[point["kind"]](problem, point["quick"])
+    kinds = {"monte carlo": _monte_carlo, "ladder": _ladder, "exact": _exact, "exact, any m": _any_m}
+    jobs = kinds[point["kind"]](problem, point["quick"])
     found = []
     for _, _, job in jobs:  # compile, warm caches
         job(True)
@@ -201,6 +199,15 @@ def _exact(problem: Problem, quick: bool) -> list[Job]:
         ("Monte Carlo to 1e-6, by its first draws", needed / (1 << 22), lambda warm: simulate(
             scheme, SOFTMAX, problem, runs=(1 << 22) // M, rng=0, threads=THREADS)),
     ]  # fmt: skip
+
+
+def _any_m(problem: Problem, quick: bool) -> list[Job]:
+    """The exact mean for m from 1 to a million."""
+
+    def mean(m: int) -> Callable[[bool], Any]:
+        return lambda warm: integrate(_scheme(m), SOFTMAX, problem)
+
+    return [(f"m = {m}", 1.0, mean(m)) for m in (1, 16, 256, 4096, 65_536, 1_000_000)]
 
 
 def _memory(problem: Problem) -> list[Row]:

@@ -7,9 +7,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 CAPTION = (
-    "Speed against the number of labels. Left: nanoseconds a draw of the Monte Carlo engine and of what would be used "
-    "instead; the line is what the random doubles alone cost. Right: seconds for exact quantities of all labels, "
-    "compressed (filled) and label by label (open). Medians of the repeats of one run; bars from least to most."
+    "Speed. Left: nanoseconds a draw of the Monte Carlo engine and of what would be used instead, against the number "
+    "of labels; the line is what the random doubles alone cost. Middle: seconds for exact quantities of all labels, "
+    "compressed (filled) and label by label (open), against the number of labels. Right: the exact mean against the "
+    "number of negatives. Medians of the repeats of one run; bars from least to most."
 )
 MARKERS = "os^Dvp"
 
@@ -22,14 +23,18 @@ def alt(table: Any) -> str:
         unit, factor = ("ns a draw", 1e9) if kind == "monte carlo" else ("s", 1.0)
         said.append(f"{who}: from {times.iloc[0] * factor:.2g} to {times.iloc[-1] * factor:.2g} {unit}")
     labels = table["labels"]
-    return f"Two panels, time against labels from {labels.min():,} to {labels.max():,}. {'; '.join(said)}."
+    in_m = table[table["kind"] == "exact, any m"].groupby("who", sort=False)["measured"].median()
+    return (
+        f"Three panels. Time against labels from {labels.min():,} to {labels.max():,}: {'; '.join(said)}. Time of an "
+        f"exact mean against m: from {in_m.iloc[0]:.2g} s at {in_m.index[0]} to {in_m.iloc[-1]:.2g} s at {in_m.index[-1]}."
+    )
 
 
 def draw(table: Any) -> Figure:
-    """Two panels: Monte Carlo and exact."""
+    """Three panels: Monte Carlo against labels, exact against labels, exact against negatives."""
     figure = Figure(figsize=(7.2, 3.9), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for ax, kind, factor in ((left, "monte carlo", 1e9), (right, "exact", 1.0)):
+    left, middle_ax, right = figure.subplots(1, 3, width_ratios=[3, 3, 2])
+    for ax, kind, factor in ((left, "monte carlo", 1e9), (middle_ax, "exact", 1.0)):
         part = table[table["kind"] == kind]
         for i, who in enumerate(dict.fromkeys(part["who"])):
             rows = part[part["who"] == who]
@@ -42,9 +47,19 @@ def draw(table: Any) -> Figure:
                 marker=None if limit else MARKERS[i % 6], mfc="white" if slow else None, label=who, capsize=2,
             )  # fmt: skip
         ax.set(xscale="log", yscale="log", xlabel="labels L")
-        ax.legend(fontsize=6, loc="upper left")
+        ax.legend(fontsize=5.5, loc="upper left")
         low, high = ax.get_ylim()
-        ax.set_ylim(low, high * (high / low) ** 0.45)
+        ax.set_ylim(low, high * (high / low) ** 0.5)
     left.set(ylabel="nanoseconds a draw", title="Monte Carlo")
-    right.set(ylabel="seconds", title="exact")
+    middle_ax.set(ylabel="seconds", title="exact")
+    part = table[table["kind"] == "exact, any m"]
+    m = part["who"].str.removeprefix("m = ").astype(int)
+    times = 1e3 * part["measured"]
+    times = times.groupby(m)
+    middle, least, most = times.median(), times.min(), times.max()
+    right.errorbar(middle.index, middle, [middle - least, most - middle], color="C0", marker="o", capsize=2)
+    right.set(
+        xscale="log", xlabel="negatives m", ylabel="milliseconds", title=f"exact mean, L = {part['labels'].iloc[0]:,}"
+    )
+    right.set_ylim(0, 2 * most.max())
     return figure
