@@ -24,9 +24,10 @@ def alt(table: Any) -> str:
         said.append(f"{who}: from {times.iloc[0] * factor:.2g} to {times.iloc[-1] * factor:.2g} {unit}")
     labels = table["labels"]
     in_m = table[table["kind"] == "exact, any m"].groupby("who", sort=False)["measured"].median()
+    first, last = (f"{in_m.iloc[end]:.2g} s at {in_m.index[end]}" for end in (0, -1))
     return (
         f"Three panels. Time against labels from {labels.min():,} to {labels.max():,}: {'; '.join(said)}. Time of an "
-        f"exact mean against m: from {in_m.iloc[0]:.2g} s at {in_m.index[0]} to {in_m.iloc[-1]:.2g} s at {in_m.index[-1]}."
+        f"exact mean against m: from {first} to {last}."
     )
 
 
