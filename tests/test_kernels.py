@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from implicitloss import kernels
 from implicitloss.kernels import jit
-from implicitloss.kernels.draws import add_up, add_up_tickets, label_totals, log_sums
+from implicitloss.kernels.draws import add_up, add_up_four, add_up_tickets, label_totals, log_sums, ticket_records
 from implicitloss.kernels.tickets import alias_table, find_tickets, out_of_range
 from implicitloss.kernels.transform import (
     _second_order,
@@ -71,10 +71,19 @@ def _stream(rng: np.random.Generator) -> tuple[Any, ...]:
 
 
 def _ticket_stream(rng: np.random.Generator) -> tuple[Any, ...]:
-    records = np.column_stack([rng.random(50), rng.random((50, 8))])
+    records = rng.random((50, 3))
     records[3, 1] = -1.0
     return (
-        records, rng.random(20 * 7), bool(rng.integers(2)), np.array([1, 3, 7]),
+        records, rng.random(20 * 7), bool(rng.integers(2)), np.array([7]),
+        np.zeros(3, dtype=np.intp), np.zeros(1), np.zeros((1, 1, 15)),
+    )  # fmt: skip
+
+
+def _four_streams(rng: np.random.Generator) -> tuple[Any, ...]:
+    values = rng.random((300, 4))
+    values[3, 0] = -1.0
+    return (
+        alias_table(_some_tickets(rng)), values, rng.random(20 * 7), bool(rng.integers(2)), np.array([1, 3, 7]),
         np.zeros(3, dtype=np.intp), np.zeros(4), np.zeros((3, 4, 15)),
     )  # fmt: skip
 
@@ -113,7 +122,8 @@ INPUTS: dict[str, Inputs] = {
     "label_totals": _totals,
     "add_up": _stream,
     "add_up_tickets": _ticket_stream,
-    "ticket_records": lambda rng: (alias_table(_some_tickets(rng)), rng.random((300, 4)), np.empty((300, 9))),
+    "add_up_four": _four_streams,
+    "ticket_records": lambda rng: (alias_table(_some_tickets(rng)), rng.random((300, 1))),
     "alias_table": lambda rng: (_some_tickets(rng),),
     "find_tickets": _points,
     "out_of_range": lambda rng: (rng.integers(300, size=100), int(rng.integers(250, 350))),
@@ -190,27 +200,30 @@ def test_streams_are_added_up(n_tables: int, piece: int, skips: bool, rungs: tup
     find_tickets(cells, points, labels)
     skipped = 2 if skips else -1
     kept = labels[labels != skipped][: runs * rungs[-1]].reshape(runs, rungs[-1])
-    width = 1 if n_tables == 1 and len(rungs) == 1 else 4
-    marked = np.pad(values, ((0, 0), (0, width - n_tables)))
+    marked = np.pad(values, ((0, 0), (0, 4 - n_tables)))
     if skips:
         marked[skipped] = -1
-    records = np.column_stack([cells[:, 0], marked, marked[cells[:, 1].astype(int)]])
+    ladder, alone = np.array(rungs), n_tables == 1 and len(rungs) == 1
+    kernels: dict[str, Callable[..., None]] = {
+        "labels": lambda part, *rest: add_up(labels[part], skipped, values, ladder, *rest),
+        "four": lambda part, *rest: add_up_four(cells, marked, points[part], skips, ladder, *rest),
+    }
+    if alone:
+        records = ticket_records(cells, marked[:, :1])
+        kernels["one"] = lambda part, *rest: add_up_tickets(records, points[part], skips, ladder, *rest)
     found = []
-    for kernel, stream, width_of in ((add_up, labels, n_tables), (add_up_tickets, points, width)):
-        out, state, totals = np.empty((len(rungs), width_of, runs)), np.zeros(3, dtype=np.intp), np.zeros(width_of)
+    for name, kernel in kernels.items():
+        width = {"labels": n_tables, "four": 4, "one": 1}[name]
+        out, state, totals = np.empty((len(rungs), width, runs)), np.zeros(3, dtype=np.intp), np.zeros(width)
         for start in range(0, 400, 50 * piece):
             if state[0] < runs:
-                part = stream[start : start + 50 * piece]
-                if kernel is add_up:
-                    add_up(part, skipped, values, np.array(rungs), state, totals, out)
-                else:
-                    add_up_tickets(records, part, skips, np.array(rungs), state, totals, out)
+                kernel(slice(start, start + 50 * piece), state, totals, out)
         assert state[0] == runs
         found.append(out[:, :n_tables])
     for i, m in enumerate(rungs):
         for k in range(n_tables):
             assert found[0][i, k] == pytest.approx(values[kept[:, :m], k].sum(axis=1), rel=1e-14)
-    assert np.array_equal(found[0], found[1])
+    assert all(np.array_equal(found[0], other) for other in found[1:])
 
 
 def test_log_sums_of_nothing_and_of_very_much() -> None:

@@ -63,67 +63,80 @@ def add_up(
 def add_up_tickets(
     records: Floats, points: Floats, skips: bool, ladder: Labels, state: Labels, totals: Floats, out: Floats
 ) -> None:
-    """`add_up` without labels in between: a record is the cell of an alias table and what its two labels add.
+    """`add_up` of one value for one rung, without labels in between: the same sums to the bit.
 
-    `records` is (L, 1 + 2 K), K = 1 for one rung or 4: share, K values of the cell's own label, K of the other; a first
-    value below 0 stands for a label that is passed over, if it `skips` any.  One look at memory a draw; the same bits.
+    `records` is (L, 3), the cell of an alias table and what its two labels add: share, own value, other's value; a
+    value below 0 stands for a label that is passed over, if it `skips` any.  A draw waits for memory once.
     """
-    n = records.shape[0]
-    n_rungs, n_tables, n_runs = out.shape
+    n, n_runs = records.shape[0], out.shape[2]
+    run, draw, total, m = state[0], state[1], totals[0], ladder[0]
+    for j in range(points.size):
+        # n (1 - 2^-53) is below n in floating point too.
+        place = points[j] * n
+        cell = int(place)
+        value = records[cell, 1] if place - cell < records[cell, 0] else records[cell, 2]
+        if skips and value < 0.0:
+            continue
+        total += value
+        draw += 1
+        if draw == m:
+            out[0, 0, run] = total
+            run, draw, total = run + 1, 0, 0.0
+            if run == n_runs:
+                break
+    state[0], state[1], totals[0] = run, draw, total
+
+
+@kernel
+def add_up_four(
+    cells: Floats,
+    values: Floats,
+    points: Floats,
+    skips: bool,
+    ladder: Labels,
+    state: Labels,
+    totals: Floats,
+    out: Floats,
+) -> None:
+    """The same for four `values` (L, 4) and any ladder: a draw looks at a cell and at half a line of values.
+
+    Sums are kept in registers: in memory they would wait for each other.
+    """
+    n = cells.shape[0]
+    n_rungs, _, n_runs = out.shape
     run, draw, rung = state[0], state[1], state[2]
-    if n_rungs == 1 and n_tables == 1:
-        total, m = totals[0], ladder[0]
-        for j in range(points.size):
-            # n (1 - 2^-53) is below n in floating point too.
-            place = points[j] * n
-            cell = int(place)
-            value = records[cell, 1] if place - cell < records[cell, 0] else records[cell, 2]
-            if skips and value < 0.0:
-                continue
-            total += value
-            draw += 1
-            if draw == m:
-                out[0, 0, run] = total
-                run, draw, total = run + 1, 0, 0.0
+    a, b, c, d = totals[0], totals[1], totals[2], totals[3]
+    for j in range(points.size):
+        place = points[j] * n
+        cell = int(place)
+        other = int(cells[cell, 1])
+        label = cell if place - cell < cells[cell, 0] else other
+        if skips and values[label, 0] < 0.0:
+            continue
+        a += values[label, 0]
+        b += values[label, 1]
+        c += values[label, 2]
+        d += values[label, 3]
+        draw += 1
+        if draw == ladder[rung]:
+            out[rung, 0, run], out[rung, 1, run], out[rung, 2, run], out[rung, 3, run] = a, b, c, d
+            rung += 1
+            if rung == n_rungs:
+                run, draw, rung = run + 1, 0, 0
+                a, b, c, d = 0.0, 0.0, 0.0, 0.0
                 if run == n_runs:
                     break
-        totals[0] = total
-    else:
-        # Four sums in registers: sums in memory would wait for each other.
-        a, b, c, d = totals[0], totals[1], totals[2], totals[3]
-        for j in range(points.size):
-            place = points[j] * n
-            cell = int(place)
-            at = 1 if place - cell < records[cell, 0] else 5
-            if skips and records[cell, at] < 0.0:
-                continue
-            a += records[cell, at]
-            b += records[cell, at + 1]
-            c += records[cell, at + 2]
-            d += records[cell, at + 3]
-            draw += 1
-            if draw == ladder[rung]:
-                out[rung, 0, run], out[rung, 1, run], out[rung, 2, run], out[rung, 3, run] = a, b, c, d
-                rung += 1
-                if rung == n_rungs:
-                    run, draw, rung = run + 1, 0, 0
-                    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-                    if run == n_runs:
-                        break
-        totals[0], totals[1], totals[2], totals[3] = a, b, c, d
+    totals[0], totals[1], totals[2], totals[3] = a, b, c, d
     state[0], state[1], state[2] = run, draw, rung
 
 
 @kernel
-def ticket_records(cells: Floats, values: Floats, out: Floats) -> None:
-    """The records of `add_up_tickets` from the cells of an alias table and each label's values (L, K)."""
-    n_tables = values.shape[1]
+def ticket_records(cells: Floats, values: Floats) -> Floats:
+    """The records of `add_up_tickets` from the cells of an alias table and each label's value (L, 1)."""
+    out = np.empty((cells.shape[0], 3))
     for c in range(cells.shape[0]):
-        other = int(cells[c, 1])
-        out[c, 0] = cells[c, 0]
-        for k in range(n_tables):
-            out[c, 1 + k] = values[c, k]
-            out[c, 1 + n_tables + k] = values[other, k]
+        out[c, 0], out[c, 1], out[c, 2] = cells[c, 0], values[c, 0], values[int(cells[c, 1]), 0]
+    return out
 
 
 @kernel

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
-from implicitloss.kernels.draws import add_up, add_up_tickets, label_totals, log_sums, ticket_records
+from implicitloss.kernels.draws import add_up, add_up_four, add_up_tickets, label_totals, log_sums, ticket_records
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem
@@ -228,16 +228,17 @@ class _Pieces:
         self.scale = np.exp([table.largest for table in tables])[:, None] if plain else None
         # A label that the law rules out is not a number, and so is every run with it.
         self.values = np.exp(np.array(columns).T.copy())
-        self.records = None
+        # Labels drawn by tickets need not be written down: one value is in the ticket's record, up to four beside it.
+        self.records: Floats | None = None
+        self.by_four = False
         if isinstance(self.draw, TicketDraw) and len(columns) <= 4:
-            cells = self.draw.cells
-            if len(columns) > 1 or self.ladder.size > 1:
-                self.values = np.pad(self.values, ((0, 0), (0, 4 - len(columns))))
-            width = self.values.shape[1]
-            self.records = np.empty((cells.shape[0], 1 + 2 * width))
             if self.skipped >= 0:
                 self.values[self.skipped] = -1.0
-            ticket_records(cells, self.values, self.records)
+            if len(columns) == 1 and self.ladder.size == 1:
+                self.records = ticket_records(self.draw.cells, self.values)
+            else:
+                self.values = np.pad(self.values, ((0, 0), (0, 4 - len(columns))))
+                self.by_four = True
 
     def losses(self, generator: np.random.Generator, size: int) -> Floats:
         """ℓ of `size` runs, for each table, (tables, size)."""
@@ -245,14 +246,18 @@ class _Pieces:
         state, totals = np.zeros(3, dtype=np.intp), np.zeros(self.values.shape[1])
         length = int(self.ladder[-1])
         piece = min(PIECE, size * length)
-        points = np.empty(piece)
+        points, skips = np.empty(piece), self.skipped >= 0
         drawn = 0
         while state[0] < size:
             if self.skipped >= 0 and drawn > PATIENCE * (state[0] * length + state[1] + piece):
                 _give_up(drawn, state[0] * length + state[1], self.skipped)
             if self.records is not None:
                 generator.random(out=points)
-                add_up_tickets(self.records, points, self.skipped >= 0, self.ladder, state, totals, out)
+                add_up_tickets(self.records, points, skips, self.ladder, state, totals, out)
+            elif self.by_four:
+                assert isinstance(self.draw, TicketDraw)
+                generator.random(out=points)
+                add_up_four(self.draw.cells, self.values, points, skips, self.ladder, state, totals, out)
             else:
                 labels = self.draw(generator, piece)
                 add_up(labels, self.skipped, self.values, self.ladder, state, totals, out)
