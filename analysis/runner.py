@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
-import inspect
+import importlib.metadata
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from implicitloss import __version__
 from implicitloss.cli.shell import write_whole
 from implicitloss.labels import LabelPrior
 
@@ -46,7 +46,9 @@ def run(
         raise ValueError(f"the study {name} measures times and runs alone; leave --backend out")
     grid = list(study.points(prior, quick))
     files = [folder / f".{name}" / f"{_key(study, prior, point)}.json" for point in grid]
-    open_points = [i for i, file in enumerate(files) if not file.exists()]
+    if getattr(study, "ALONE", False):
+        forget(name, folder)  # times of another hour are not times of this run
+    open_points = [i for i, file in enumerate(files) if not _is_whole(file)]
     files[0].parent.mkdir(parents=True, exist_ok=True)
     done = len(grid) - len(open_points)
     progress(done, len(grid))
@@ -62,9 +64,29 @@ def forget(name: str, folder: Path) -> None:
     shutil.rmtree(folder / f".{name}", ignore_errors=True)
 
 
+def _is_whole(file: Path) -> bool:
+    try:
+        return isinstance(json.loads(file.read_text(encoding="utf-8")), list)
+    except (OSError, ValueError):
+        return False
+
+
+@cache
+def _code() -> str:
+    """The code of the studies and of the library, and the versions of what computes for them."""
+    digest = hashlib.sha256()
+    for package in ("analysis", "implicitloss"):
+        for root in importlib.import_module(package).__path__:
+            for path in sorted(Path(root).rglob("*.py")):
+                digest.update(path.read_bytes())
+    for name in ("numpy", "scipy", "numba"):
+        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
+    return digest.hexdigest()
+
+
 def _key(study: Any, prior: LabelPrior, point: Point) -> str:
-    """What a point's rows depend on: the study's code, the package's version, the prior, the point."""
-    parts = (inspect.getsource(study), __version__, json.dumps(prior.to_dict()), json.dumps(point, sort_keys=True))
+    """What a point's rows depend on: the study, all code and the versions it runs on, the prior, the point."""
+    parts = (study.__name__, _code(), json.dumps(prior.to_dict()), json.dumps(point, sort_keys=True))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -38,6 +38,8 @@ from implicitloss.witness.integrate import COARSE, LEAST, LEFT, NEAR, RIGHT, STE
 SWEPT: tuple[Quantity, ...] = ("mean", "gap", "mse", "variance")
 # A mean may be off by this share of itself before its entry is integrated alone.
 PRECISE = 1e-12
+# A positive with more of q, or of Σ q x, than this is integrated alone, unless hits are kept.
+HEAVY = 0.1
 
 
 def sweep(
@@ -129,6 +131,7 @@ class _Grid:
     log_mean: float
     scores: Floats
     p: Floats
+    worth: Floats  # e^{u_y - ū} = 1 + ζ, which cannot be had from ζ where it is small
     zeta: Floats
     first: int = 0
     a: Floats = None  # type: ignore[assignment]
@@ -143,8 +146,8 @@ class _Grid:
         scores, at = problems[0].scores, [problem.positive for problem in problems]
         draw = next(measure.measures(Plan(log_q, log_b), scores))
         log_mean = float(logsumexp(draw.log_x, b=draw.q))
-        own = np.expm1(np.minimum((log_b + scores)[at] - log_mean, 700.0))
-        return cls(scheme, log_b, draw, log_mean, scores[at], np.exp(log_q[at]), own)
+        own = np.minimum((log_b + scores)[at] - log_mean, 700.0)
+        return cls(scheme, log_b, draw, log_mean, scores[at], np.exp(log_q[at]), np.exp(own), np.expm1(own))
 
     def serves(self, scheme: Scheme, log_b: Floats) -> bool:
         """Whether a scheme's draws lie on this grid."""
@@ -187,7 +190,7 @@ class _Grid:
         a, phi, a_error, phi_error = self.a[at], self.phi[at], self.a_error[at], self.phi_error[at]
         if self.scheme.hits == "keep":
             return a, phi, a_error, phi_error
-        p, worth = self.p[:, None], 1 + self.zeta[:, None]
+        p, worth = self.p[:, None], self.worth[:, None]
         gone, left = p * -np.expm1(-sigma * worth), p * np.exp(-sigma * worth)
         slip = 8 * EPS * (1 + np.minimum(sigma * worth, 700.0))
         if self.scheme.hits == "mask":
@@ -205,7 +208,9 @@ class _Grid:
                 found["mean"] = self._mean(m, kappa, high)
             if set(quantities) - {"mean"}:
                 found |= self._second_order(m, kappa, high)
-        return {quantity: found[quantity] for quantity in quantities}
+        # Where the positive is much of the law, or of its mean, what is left without it has lost digits.
+        heavy = ((self.p > HEAVY) | (self.p * self.worth > HEAVY)) & (self.scheme.hits != "keep")
+        return {name: (found[name][0], np.where(heavy, np.inf, found[name][1])) for name in quantities}
 
     def _mean(self, m: int, kappa: Floats, high: Floats) -> tuple[Floats, Floats]:
         at, v, sigma = self._rows(-np.maximum(0.0, high) - LEFT, np.full(kappa.size, RIGHT), kappa)
@@ -219,7 +224,7 @@ class _Grid:
 
     def _second_order(self, m: int, kappa: Floats, high: Floats) -> dict[Quantity, tuple[Floats, Floats]]:
         p, zeta = self.p, self.zeta
-        lost = {"keep": 0 * p, "mask": p * (1 + zeta), "exclude": p * zeta / (1 - p)}[self.scheme.hits]
+        lost = {"keep": 0 * p, "mask": p * self.worth, "exclude": p * zeta / (1 - p)}[self.scheme.hits]
         log_s = np.log(m) + kappa + np.log1p(-lost)
         c = np.logaddexp(0.0, log_s)
         least = np.full(kappa.size, self.draw.low if self.scheme.hits != "mask" else -np.inf)
@@ -227,12 +232,12 @@ class _Grid:
         top = RIGHT + np.maximum(0.0, c - np.logaddexp(0.0, low_s))
         at, v, sigma = self._rows(-np.maximum(0.0, high - c) - LEFT, top, kappa - c)
         a, phi, a_error, phi_error = self._without_own(at, sigma)
-        p, zeta = p[:, None], zeta[:, None]
+        p, zeta, worth = p[:, None], zeta[:, None], self.worth[:, None]
         gone, shift, rest = np.zeros_like(sigma), np.zeros_like(sigma), np.ones_like(p)
         if self.scheme.hits == "exclude":
             gone, shift, rest = -p * _k(sigma * zeta), p * sigma * zeta / (1 - p), 1 - p
         elif self.scheme.hits == "mask":
-            gone, shift = p * (_k(-sigma) - _k(sigma * zeta)), p * sigma * (1 + zeta)
+            gone, shift = p * (_k(-sigma) - _k(sigma * zeta)), p * sigma * worth
         back = _k(-shift)
         excess = np.exp(-shift) * ((self.k[at] + gone) / rest - back)
         slip = 16 * EPS * (np.abs(gone) / rest + back)
@@ -255,9 +260,9 @@ class _Grid:
         gap, gap_error = STEP * np.sum(d, axis=1), STEP * np.sum(off + self.draw.rounding * np.abs(d), axis=1)
         mse = STEP * np.sum(kernel * d, axis=1)
         mse_error = STEP * np.sum(np.abs(kernel) * (off + self.draw.rounding * np.abs(d)), axis=1)
-        own = 4 * self.draw.rounding
-        gap_error += own * (np.sqrt(np.abs(2 * gap)) + self.draw.rounding)
-        mse_error += own * (np.sqrt(np.abs(mse)) + self.draw.rounding)
+        own = self.draw.log_rounding
+        gap_error += 4 * own * (np.sqrt(np.abs(2 * gap)) + own)
+        mse_error += 4 * own * (np.sqrt(np.abs(mse)) + own)
         variance_error = mse_error + 2 * np.abs(gap) * gap_error + gap_error**2
         # Where this cancels the entry is integrated alone.
         cancels = gap**2 > mse / 2

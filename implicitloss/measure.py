@@ -134,10 +134,15 @@ class Measure:
         return float(logsumexp(self.log_x, b=self.q))
 
     @property
+    def log_rounding(self) -> float:
+        """Rounding error of each log x."""
+        logs = min(max((abs(u) for u in (self.low, self.high) if np.isfinite(u)), default=0.0), 1e4)
+        return EPS * (4 + 2 * logs)
+
+    @property
     def rounding(self) -> float:
         """Relative rounding error of a sum over labels, of the logs x it is made of, and of a sum over nodes."""
-        logs = min(max((abs(u) for u in (self.low, self.high) if np.isfinite(u)), default=0.0), 1e4)
-        return EPS * (256 + self.q.size / 128 + self.summed + 3 * logs)
+        return EPS * (256 + self.q.size / 128 + self.summed) + self.log_rounding
 
     def total_error(self, v: Floats, log_phi: Floats) -> Floats:
         """The error of φ(e^v) that compression makes."""
@@ -183,7 +188,7 @@ def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
         total += moments
     number = np.flatnonzero(total[:, 0] > 0)
     # The sum's error times 1.5, the size of a bin's coefficients, and 2 N for the masses themselves.
-    summed = 0.75 * (SUB_BLOCK + CHUNK / SUB_BLOCK + len(parts) + n_nothing) + 2 * N
+    summed = 0.75 * (SUB_BLOCK + CHUNK / SUB_BLOCK + len(parts) + n_nothing / SUB_BLOCK) + 2 * N
     bins = Bins(low, width, n_bins, number.astype(np.float64), total[number, 0], EPS * summed)
     q, log_x = (total[number] @ _TO_MASSES).ravel(), bins.points.ravel()
     if n_nothing:

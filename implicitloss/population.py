@@ -28,6 +28,8 @@ Of = Literal["implicit", "sampled"]
 # Newton has converged when no label's gradient exceeds this share of its η.
 GRADIENT = 1e-12
 ITERATIONS = 500
+# Beyond these, one label's share of the law, its share of Σ q x or the spread of scores asks for integrals one by one.
+HEAVY, MOST, FAR = 0.1, 0.9, 40.0
 
 
 class NoOptimum(ValueError):
@@ -45,18 +47,7 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     for a sampler whose law depends on the scores; NoOptimum where there is none.
     *Source:* derived.
     """
-    eta = checked_probabilities(eta, "eta")
-    if eta.size != prior.n_labels:
-        raise ValueError(f"eta must cover the prior's {prior.n_labels} labels, got {eta.size}")
-    if eta.min() <= 0:
-        raise ValueError(f"eta must be positive, but label {np.argmin(eta)} has 0: its best score is -infinity")
-    if of not in ("implicit", "sampled"):
-        raise ValueError(f"of must be 'implicit' or 'sampled', got {of!r}")
-    if scheme.sampler.needs_scores:
-        raise ValueError(
-            f"the law of {scheme.sampler} moves with the scores, so its loss has no fixed minimiser; "
-            "use a sampler that does not look at scores"
-        )
+    eta = _checked(scheme, loss, eta, prior, of)
     start = np.log(eta)
     log_p = np.array([log_expected_weights(scheme, Problem(start, prior, y)) for y in range(prior.n_labels)])
     if isinstance(loss, Decoupled):
@@ -96,7 +87,9 @@ def certify_optimum(
         raise ValueError(
             f"a decoupled optimum is a root in one number for each label; {loss.name} needs no certificate"
         )
-    eta, f = checked_probabilities(eta, "eta"), checked_vector(f, "scores")
+    eta, f = _checked(scheme, loss, eta, prior, of), checked_vector(f, "scores")
+    if f.size != eta.size:
+        raise ValueError(f"scores must cover the prior's {eta.size} labels, got {f.size}")
     if of == "sampled":
         objective = _sampled(scheme, loss, eta, prior)
     else:
@@ -113,6 +106,24 @@ def certify_optimum(
     tau = decrement * np.sqrt(2 / curvature)
     distance = float(-np.log1p(-tau)) if tau < 1 else np.inf
     return Certificate(float(np.max(np.abs(gradient) / eta)), curvature, distance)
+
+
+def _checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
+    """η as a vector; *raises* ValueError for what has no optimum to look for."""
+    checked_loss(loss)
+    eta = checked_probabilities(eta, "eta")
+    if eta.size != prior.n_labels:
+        raise ValueError(f"eta must cover the prior's {prior.n_labels} labels, got {eta.size}")
+    if eta.min() <= 0:
+        raise ValueError(f"eta must be positive, but label {np.argmin(eta)} has 0: its best score is -infinity")
+    if of not in ("implicit", "sampled"):
+        raise ValueError(f"of must be 'implicit' or 'sampled', got {of!r}")
+    if scheme.sampler.needs_scores:
+        raise ValueError(
+            f"the law of {scheme.sampler} moves with the scores, so its loss has no fixed minimiser; "
+            "use a sampler that does not look at scores"
+        )
+    return eta
 
 
 def _check_held(log_p: Floats) -> None:
@@ -154,7 +165,18 @@ def _sampled(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Obje
     if found is None or not np.array_equal(law, scheme.sampler.log_law(Problem(np.zeros(eta.size), prior, 1))):
         return _one_by_one(scheme, loss, eta, prior)
     log_a, log_b = (np.broadcast_to(factor, eta.shape) for factor in found)
-    return _from_one_grid(scheme, eta, np.exp(law), log_a, np.where(np.isneginf(law), -np.inf, log_b))
+    q = np.exp(law)
+    alone = _one_by_one(scheme, loss, eta, prior)
+    together = _from_one_grid(scheme, eta, q, log_a, np.where(np.isneginf(law), -np.inf, log_b))
+
+    def objective(f: Floats) -> tuple[float, Floats, Floats]:
+        # A positive that is much of the law or of its mean, or scores far apart: the grid would cancel its digits.
+        u = np.where(np.isneginf(law), -np.inf, log_b) + f
+        x = q * np.exp(u - u.max())
+        heavy = scheme.hits != "keep" and (q.max() > HEAVY or x.max() > MOST * x.sum())
+        return alone(f) if heavy or np.ptp(f) > FAR else together(f)
+
+    return objective
 
 
 def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:

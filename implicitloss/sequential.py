@@ -54,10 +54,12 @@ def decide(
     of each has δ_j = 6 error/(π² j²): together they fail with probability at most `error`, whenever one stops.  Refuted
     where the claim lies outside the bound; supported where it lies inside and the bound is narrower than half the
     `resolution`, so that a truth that far off would have been refuted.  *Raises* ValueError for a resolution or an
-    error that is not positive, for gradients, and as `simulate` does.
+    error that is not positive, a claim that is not finite, for gradients, and as `simulate` does.
     """
     if not (resolution > 0 and math.isfinite(resolution)):
         raise ValueError(f"the resolution must be a positive number, got {resolution}")
+    if not math.isfinite(claimed):
+        raise ValueError(f"the claim must be a finite number, got {claimed}")
     if not 0 < error < 1:
         raise ValueError(f"the error must be a probability between 0 and 1, got {error}")
     if quantity == "gradient":
@@ -119,4 +121,4 @@ def _merged(a: Estimate, b: Estimate) -> Estimate:
     squares = float(a.variance) * (a.n - 1) + float(b.variance) * (b.n - 1) + step**2 * a.n * b.n / n  # type: ignore[arg-type]
     variance = squares / (n - 1)
     value = float(a) + step * b.n / n
-    return Estimate(value, math.sqrt(variance / n), a.quantity, a.method, n, variance, a.low, a.high, a.seed)
+    return Estimate(value, math.sqrt(variance / n), a.quantity, a.method, n, variance, a.low, a.high)

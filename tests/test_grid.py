@@ -139,3 +139,32 @@ def test_what_is_refused() -> None:
     relative = il.Scheme(il.samplers.MinimumVariance(), il.weightings.Relative(), m=3, hits="mask")
     with pytest.raises(ValueError, match="relative weights"):
         sweep([relative], SOFTMAX, np.zeros(8), prior)
+
+
+@pytest.mark.parametrize("hits", ["exclude", "mask"])
+@pytest.mark.parametrize("own", [-12.0, -25.0, -40.0, 3.0, 15.0])
+def test_a_positive_far_below_or_above_the_rest(own: float, hits: Any, rng: np.random.Generator) -> None:
+    """Its atom is e^{u - ū} of the mean, and not 1 less than that and back."""
+    prior, scores = il.LabelPrior.zipf(60, 1.0), scores_of(60, 1.0, rng)
+    scores[0] = scores[20] = own
+    schemes = [il.Scheme(il.samplers.WithinBatch(), w, m=m, hits=hits) for w in weightings() for m in (1, 5)]
+    found = sweep(schemes, SOFTMAX, scores, prior, [0, 20], SWEPT)
+    for i, scheme in enumerate(schemes):
+        for j, y in enumerate((0, 20)):
+            for quantity in SWEPT:
+                one = il.integrate(scheme, SOFTMAX, il.Problem(scores, prior, y), quantity)
+                off = abs(found[quantity].value[i, j] - float(one))  # type: ignore[index]
+                assert off <= found[quantity].error[i, j] + float(one.error), (scheme, y, quantity)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("hits", HITS)
+@pytest.mark.parametrize("rest", [1e-3, 1e-9, 1e-15])
+def test_a_positive_that_is_nearly_all_the_law(rest: float, hits: Any) -> None:
+    prior = il.LabelPrior.from_probabilities([1 - 4 * rest, rest, rest, rest, rest])
+    scores = np.array([0, 1, -1, 0.5, 2])
+    for weighting in weightings():
+        scheme = il.Scheme(il.samplers.WithinBatch(), weighting, m=3, hits=hits)
+        found = sweep([scheme], SOFTMAX, scores, prior, [0, 2])["mean"]
+        for j, y in enumerate((0, 2)):
+            one = il.integrate(scheme, SOFTMAX, il.Problem(scores, prior, y))
+            assert abs(found.value[0, j] - float(one)) <= found.error[0, j] + float(one.error), weighting  # type: ignore[index]

@@ -230,3 +230,21 @@ def test_memory_is_at_most_40_bytes_a_label(quantity: Quantity) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak <= 40 * n + 2_000_000
+
+
+def test_many_labels_that_add_nothing_cost_no_digits() -> None:
+    """Half of 100,000 labels weigh 0: their mass at x = 0 is in φ and not in 1 - φ."""
+
+    class Half:
+        is_eta_over_m = True
+
+        def log_weight(self, draws: Any) -> Any:
+            even = np.arange(draws.prior.n_labels) % 2 == 0
+            return np.where(even, -np.log(draws.m), -np.inf)
+
+    n = 100_000
+    at = il.Problem(np.sin(np.arange(n) * 1.7), il.LabelPrior.zipf(n, 1.0), 7)
+    scheme = il.Scheme(il.samplers.Uniform(), Half(), m=64, hits="mask")  # type: ignore[arg-type]
+    for quantity in ("mean", "gradient"):
+        estimate = il.integrate(scheme, SOFTMAX, at, quantity)  # type: ignore[arg-type]
+        assert np.all(estimate.error <= 1e-12 * np.abs(estimate.value))

@@ -325,3 +325,31 @@ def test_certificates_are_for_softmax() -> None:
     scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
     with pytest.raises(ValueError, match="needs no certificate"):
         certify_optimum(scheme, Decoupled(logistic), np.full(5, 0.2), prior, np.zeros(5))
+
+
+@pytest.mark.parametrize("weighting", [Constant(), Importance(), Relative()], ids=str)
+def test_a_label_that_is_nearly_all_the_law(weighting: Any) -> None:
+    """The grid would lose its digits; label by label the optimum is found, and its certificate means something."""
+    rest = 1e-9
+    prior = LabelPrior.from_probabilities([1 - 3 * rest, rest, rest, rest])
+    eta = np.array([0.4, 0.3, 0.2, 0.1])
+    scheme = Scheme(WithinBatch(), weighting, m=8, hits="exclude")
+    f = population_optimum(scheme, SOFTMAX, eta, prior, of="sampled")
+    objective = population._one_by_one(scheme, SOFTMAX, eta, prior)
+    assert np.all(np.abs(objective(f)[1]) <= 1e-9 * eta)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"of": "foo"}, "of must be 'implicit' or 'sampled', got 'foo'"),
+        ({"eta": [0.5, 0.5, 0, 0, 0]}, "eta must be positive, but label 2 has 0"),
+        ({"eta": [0.5, 0.5]}, "eta must cover the prior's 5 labels, got 2"),
+        ({"f": np.zeros(4)}, "scores must cover the prior's 5 labels, got 4"),
+    ],
+)
+def test_certificates_refuse_what_optima_refuse(change: dict[str, Any], sentence: str) -> None:
+    scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
+    options = {"eta": np.full(5, 0.2), "prior": LabelPrior.exp(5, 40, 10), "f": np.zeros(5), **change}
+    with pytest.raises(ValueError, match=sentence):
+        certify_optimum(scheme, SOFTMAX, **options)

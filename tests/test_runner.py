@@ -152,3 +152,16 @@ def test_a_missing_extra_is_named(
     monkeypatch.setitem(sys.modules, module, None)
     assert analyse(["tilt", "--quick", "--out", str(tmp_path), "--backend", backend, "--scheduler", "x"]) == 2
     assert "pip install 'implicitloss[" in capsys.readouterr().err
+
+
+def test_a_broken_part_is_computed_again_and_other_code_is_another_key(
+    serial: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior, grid = PRIOR, tilt.points(PRIOR, True)
+    (tmp_path / ".tilt").mkdir()
+    (tmp_path / ".tilt" / f"{runner._key(tilt, prior, grid[0])}.json").write_text('[{"weighti')
+    assert analyse(["tilt", "--quick", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "tilt.csv").read_bytes() == serial
+    before = runner._key(tilt, prior, grid[0])
+    monkeypatch.setattr(runner, "_code", lambda: "another line of the library")
+    assert runner._key(tilt, prior, grid[0]) != before

@@ -90,10 +90,11 @@ def test_merged_moments_are_those_of_all_terms(rng: np.random.Generator) -> None
     [
         ({"resolution": 0}, "the resolution must be a positive number, got 0"),
         ({"resolution": 0.1, "error": 1}, "the error must be a probability"),
+        ({"resolution": 0.1, "claimed": float("nan")}, "the claim must be a finite number, got nan"),
         ({"resolution": 0.1, "quantity": "gradient"}, "a decision is about one number"),
         ({"resolution": 0.1, "quantity": "gap"}, "needs reference=b"),
     ],
 )
 def test_what_is_refused(options: dict[str, Any], sentence: str, problem: il.Problem) -> None:
     with pytest.raises(ValueError, match=sentence):
-        decide(SCHEME, SOFTMAX, problem, 1.0, rng=0, **options)
+        decide(SCHEME, SOFTMAX, problem, **{"claimed": 1.0, "rng": 0, **options})

@@ -26,19 +26,21 @@ def scan(log_q: Floats, log_w: Floats, payment: Floats, tiny: float) -> tuple[fl
 
     Last, whether there are labels with 0 < q <= e^tiny.
     """
-    low, high, nothing, count, small = np.inf, -np.inf, 0.0, 0, False
+    low, high, nothing, part, count, small = np.inf, -np.inf, 0.0, 0.0, 0, False
     for j in range(log_q.size):
         if log_q[j] <= tiny:
             small = small or log_q[j] > -np.inf
             continue
         u = log_w[j] + payment[j]
         if u == -np.inf:
-            nothing += math.exp(log_q[j])
+            part += math.exp(log_q[j])
             count += 1
+            if count % SUB_BLOCK == 0:
+                nothing, part = nothing + part, 0.0
         else:
             low = min(low, u)
             high = max(high, u)
-    return low, high, nothing, count, small
+    return low, high, nothing + part, count, small
 
 
 @kernel

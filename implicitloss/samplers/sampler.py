@@ -49,12 +49,13 @@ MANY_TICKETS = 1e300
 def by_tickets(tickets: Floats) -> Draw:
     """Draw in proportion to `tickets` (L,) >= 0: pick one of them, find whose it is; O(1) a draw, 16 bytes a label.
 
-    A draw looks at one random double: each label's chance is right to within 2^-53.
+    Chances are exact for whole numbers of tickets with L Σ tickets below 2^53; else rounding adds up along the table
+    (to 5e-11 of the whole at worst, in trials with 3 million labels), and a draw looks at one random double.
     """
     if not np.all(np.isfinite(tickets)) or np.min(tickets) < 0 or not np.max(tickets) > 0:
         raise ValueError("tickets must be finite and not negative, with a positive sum; here they are not")
     tickets = np.asarray(tickets, dtype=np.float64)
-    if not np.sum(tickets) * tickets.size < MANY_TICKETS:
+    if not float(np.max(tickets)) * tickets.size * tickets.size < MANY_TICKETS:
         tickets = tickets / np.max(tickets)
     return TicketDraw(alias_table(tickets))
 
