@@ -59,8 +59,6 @@ def draw(table: Any) -> Figure:
     times = times.groupby(m)
     middle, least, most = times.median(), times.min(), times.max()
     right.errorbar(middle.index, middle, [middle - least, most - middle], color="C0", marker="o", capsize=2)
-    right.set(
-        xscale="log", xlabel="negatives m", ylabel="milliseconds", title=f"exact mean, L = {part['labels'].iloc[0]:,}"
-    )
+    right.set(xscale="log", xlabel="negatives m", ylabel="milliseconds", title=f"exact, L = {part['labels'].iloc[0]:,}")
     right.set_ylim(0, 2 * most.max())
     return figure
