@@ -263,7 +263,8 @@ def summary(rows: Sequence[Row]) -> str:
         spread = f"({row['least']:.3g} to {row['most']:.3g})"
         lines.append(f"{row['ratio']:<46} L = {row['labels']:>9,}  {row['median']:>9.3g}  {spread}")
     here = {row["who"] for row in rows}
-    lines += [f"{peer} is not installed and left out" for peer in PEERS.values() if peer not in here]
+    extra = "pip install 'implicitloss[peers]'"
+    lines += [f"{peer} is not installed and left out: {extra}" for peer in PEERS.values() if peer not in here]
     for row in rows:
         if row["kind"] == "memory":
             title = f"exact {row['who']}, peak bytes a label"

@@ -26,7 +26,6 @@ f = sp.IndexedBase("f", real=True)  # scores
 q = sp.IndexedBase("q", positive=True)  # a sampler's law, where it is a free choice
 N = sp.IndexedBase("Y", integer=True)  # the i-th drawn label
 alpha = sp.Symbol("alpha", positive=True)
-lam = sp.Symbol("lambda", positive=True)
 tau = sp.Symbol("tau", positive=True)
 rho = sp.Symbol("rho", real=True)
 scale = sp.Symbol("C", positive=True)

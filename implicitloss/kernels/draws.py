@@ -24,38 +24,23 @@ def add_up(
     """
     n_rungs, n_tables, n_runs = out.shape
     run, draw, rung = state[0], state[1], state[2]
-    if n_rungs == 1 and n_tables == 1:
-        total, m = totals[0], ladder[0]
-        for j in range(labels.size):
-            label = labels[j]
-            if label == skipped:
-                continue
-            total += values[label, 0]
-            draw += 1
-            if draw == m:
-                out[0, 0, run] = total
-                run, draw, total = run + 1, 0, 0.0
+    for j in range(labels.size):
+        label = labels[j]
+        if label == skipped:
+            continue
+        for k in range(n_tables):
+            totals[k] += values[label, k]
+        draw += 1
+        if draw == ladder[rung]:
+            for k in range(n_tables):
+                out[rung, k, run] = totals[k]
+            rung += 1
+            if rung == n_rungs:
+                run, draw, rung = run + 1, 0, 0
+                for k in range(n_tables):
+                    totals[k] = 0.0
                 if run == n_runs:
                     break
-        totals[0] = total
-    else:
-        for j in range(labels.size):
-            label = labels[j]
-            if label == skipped:
-                continue
-            for k in range(n_tables):
-                totals[k] += values[label, k]
-            draw += 1
-            if draw == ladder[rung]:
-                for k in range(n_tables):
-                    out[rung, k, run] = totals[k]
-                rung += 1
-                if rung == n_rungs:
-                    run, draw, rung = run + 1, 0, 0
-                    for k in range(n_tables):
-                        totals[k] = 0.0
-                    if run == n_runs:
-                        break
     state[0], state[1], state[2] = run, draw, rung
 
 

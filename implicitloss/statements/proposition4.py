@@ -68,9 +68,7 @@ def optimises(id: str, scheme: Scheme, goal: margins.Margin, cases: CaseList) ->
             *([Identity(pairs, {double: lambda: pairs(sp.Integer(2))})] if always else []),
             Exact("m w q in numbers", cases, row, claimed, {double: lambda case: claimed(case, 2.0)}),
         ),
-        ()
-        if always
-        else (f"the scheme's margins in symbols are p_yy' = {s.spoken(left)}: at most here are they the target's",),
+        () if always else (f"no identity: the scheme's margins in symbols are p_yy' = {s.spoken(left)}",),
     )
 
 
