@@ -149,7 +149,7 @@ def _monte_carlo(problem: Problem, quick: bool) -> list[Job]:
 
 
 def _ladder(problem: Problem, quick: bool) -> list[Job]:
-    runs = ((1 << 21) if quick else (1 << 25)) // LONGEST
+    runs = ((1 << 22) if quick else (1 << 27)) // LONGEST
     cases = [
         (_scheme(2**k, weighting), SOFTMAX)
         for weighting in (Constant(), Importance(), Relative(), Tail())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -36,8 +36,8 @@ class Plan:
 def _check_logs(logs: Floats, n_labels: int, what: str) -> None:
     if np.shape(logs) != (n_labels,):
         raise ValueError(f"{what} must be logarithms for all {n_labels} labels, got shape {np.shape(logs)}")
-    bad = np.flatnonzero(np.isnan(logs) | np.isposinf(logs))
-    if bad.size:
+    if not np.all(logs < np.inf):
+        bad = np.flatnonzero(np.isnan(logs) | np.isposinf(logs))
         raise ValueError(f"{what} must be finite, or -inf for 0, in logarithms, but label {bad[0]} has {logs[bad[0]]}")
 
 
@@ -99,8 +99,8 @@ class Scheme:
             if not isinstance(found, sp.Expr):
                 raise ValueError(f"{what} of {part} must return a SymPy expression, got {found!r:.60}")
 
-    def plan(self, problem: Problem) -> Plan:
-        """log q and log w at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""
+    def draws(self, problem: Problem) -> Draws:
+        """The laws of a draw at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""
         y = problem.positive
         unconditional = self.sampler.log_law(problem)
         _check_logs(unconditional, problem.prior.n_labels, f"the law of {self.sampler}")
@@ -116,11 +116,20 @@ class Scheme:
             if rest == -np.inf:
                 raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {y} q = 1")
             log_q -= rest
-        log_w = self.weighting.log_weight(Draws(log_q, unconditional, self.m, problem.prior, y))
+        return Draws(log_q, unconditional, self.m, problem.prior, y)
+
+    def plan(self, problem: Problem, draws: Draws | None = None) -> Plan:
+        """log q and log w at `problem`; by the `draws` of a scheme with this sampler and these hits, if there are some.
+
+        *Raises* ValueError as `draws` does, and for weights that are not a logarithm a label.
+        """
+        draws = self.draws(problem) if draws is None else replace(draws, m=self.m)
+        log_q, y = draws.log_q, problem.positive
+        log_w = self.weighting.log_weight(draws)
         if np.shape(log_w) != log_q.shape:
             _check_logs(log_w, problem.prior.n_labels, f"the weights of {self.weighting}")
         # What is never drawn weighs nothing, whatever a rule that divides by q makes of it.
-        log_w = np.where(np.isneginf(log_q), -np.inf, log_w)
+        log_w = np.where(log_q == -np.inf, -np.inf, log_w)
         if self.hits == "mask":
             log_w[y] = -np.inf
         _check_logs(log_w, problem.prior.n_labels, f"the weights of {self.weighting}")

@@ -105,7 +105,7 @@ class Relative:
                 f"relative weights q_y/q_y' need a sampler that can draw the positive, but it gives label "
                 f"{draws.positive} q = 0"
             )
-        return np.where(np.isneginf(log_q), -np.inf, log_q[draws.positive] - log_q)
+        return np.where(log_q == -np.inf, -np.inf, log_q[draws.positive] - log_q)
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
         return log_q, -log_q
@@ -127,7 +127,8 @@ class ForMargin:
 
     def log_weight(self, draws: Draws) -> Floats:
         log_p = self.target.log_margin(draws.prior, draws.positive)
-        unreachable = np.isneginf(draws.log_q) & ~np.isneginf(log_p)
+        never = draws.log_q == -np.inf
+        unreachable = never & (log_p > -np.inf)
         # The positive itself is no negative: where it is never drawn there is nothing to weigh.
         unreachable[draws.positive] = False
         if unreachable.any():
@@ -139,7 +140,7 @@ class ForMargin:
         with np.errstate(invalid="ignore"):
             log_w = log_p - draws.log_q
         log_w -= np.log(draws.m)
-        log_w[np.isneginf(draws.log_q)] = -np.inf
+        log_w[never] = -np.inf
         return log_w
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mpmath as mp
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from implicitloss import kernels
 from implicitloss.kernels import jit
-from implicitloss.kernels.draws import add_up, add_up_four, add_up_tickets, label_totals, log_sums, ticket_records
+from implicitloss.kernels.draws import add_up, add_up_three, add_up_tickets, label_totals, log_sums, ticket_records
+from implicitloss.kernels.prefetch import fetch
 from implicitloss.kernels.tickets import alias_table, find_tickets, out_of_range
 from implicitloss.kernels.transform import (
     _second_order,
@@ -63,29 +65,33 @@ def _points(rng: np.random.Generator) -> tuple[Any, ...]:
 
 
 def _stream(rng: np.random.Generator) -> tuple[Any, ...]:
-    ladder = np.array([1, 3, 7])
-    return (
-        rng.integers(50, size=20 * 7), 3, rng.random((50, 2)), ladder,
-        np.zeros(3, dtype=np.intp), np.zeros(2), np.zeros((3, 2, 15)),
-    )  # fmt: skip
+    return (rng.random((50, 2)), rng.integers(50, size=20 * 7), 3, *_sums(2))
 
 
 def _ticket_stream(rng: np.random.Generator) -> tuple[Any, ...]:
-    records = rng.random((50, 3))
+    return _some_records(rng, 4), rng.random(20 * 7), rng.choice([-1, 3]), *_sums(1)
+
+
+def _three_streams(rng: np.random.Generator) -> tuple[Any, ...]:
+    return _some_records(rng, 8), rng.random(20 * 7), rng.choice([-1, 3]), *_sums(3)
+
+
+def _some_records(rng: np.random.Generator, width: int) -> np.ndarray:
+    records = rng.random((50, width))
     records[3, 1] = -1.0
-    return (
-        records, rng.random(20 * 7), bool(rng.integers(2)), np.array([7]),
-        np.zeros(3, dtype=np.intp), np.zeros(1), np.zeros((1, 1, 15)),
-    )  # fmt: skip
+    return records
 
 
-def _four_streams(rng: np.random.Generator) -> tuple[Any, ...]:
-    values = rng.random((300, 4))
-    values[3, 0] = -1.0
-    return (
-        alias_table(_some_tickets(rng)), values, rng.random(20 * 7), bool(rng.integers(2)), np.array([1, 3, 7]),
-        np.zeros(3, dtype=np.intp), np.zeros(4), np.zeros((3, 4, 15)),
-    )  # fmt: skip
+def _sums(n_tables: int) -> tuple[Any, ...]:
+    """A ladder, state, totals and sums of fifteen runs."""
+    return np.array([1, 3, 7]), np.zeros(3, dtype=np.intp), np.zeros(n_tables), np.zeros((3, n_tables, 15))
+
+
+def _two_logs(rng: np.random.Generator) -> tuple[Any, ...]:
+    _, log_x = _law(rng)
+    other = log_x + 3.0
+    other[9] += rng.choice([0.0, 1e-9])
+    return log_x, other, -3.0, 1e-13
 
 
 def _law(rng: np.random.Generator) -> tuple[Any, Any]:
@@ -122,8 +128,10 @@ INPUTS: dict[str, Inputs] = {
     "label_totals": _totals,
     "add_up": _stream,
     "add_up_tickets": _ticket_stream,
-    "add_up_four": _four_streams,
-    "ticket_records": lambda rng: (alias_table(_some_tickets(rng)), rng.random((300, 1))),
+    "add_up_three": _three_streams,
+    "ticket_records": lambda rng: (alias_table(_some_tickets(rng)), rng.random((3, 300)), 20, 300, np.zeros((300, 8))),
+    "extent": lambda rng: (_law(rng)[1], rng.choice([-np.inf, -1.0], 400)),
+    "equal_but_for_a_shift": _two_logs,
     "alias_table": lambda rng: (_some_tickets(rng),),
     "find_tickets": _points,
     "out_of_range": lambda rng: (rng.integers(300, size=100), int(rng.integers(250, 350))),
@@ -189,41 +197,60 @@ def test_log_sums_by_hand() -> None:
 
 
 @given(
-    st.integers(1, 4), st.integers(1, 6), st.booleans(), st.sampled_from([(5,), (1, 2, 5)]), st.integers(0, 2**32 - 1)
-)
-def test_streams_are_added_up(n_tables: int, piece: int, skips: bool, rungs: tuple[int, ...], seed: int) -> None:
-    """In any pieces, hits passed over: the sums of each run's first draws; by tickets the very same bits."""
+    st.integers(1, 4), st.integers(1, 6), st.booleans(), st.sampled_from([(5,), (1, 2, 5)]),
+    st.sampled_from([6, 40_000]), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_streams_are_added_up(
+    n_tables: int, piece: int, skips: bool, rungs: tuple[int, ...], n_labels: int, seed: int
+) -> None:
+    """In any pieces, hits passed over, near or far: sums of each run's first draws; by tickets the very same bits."""
     rng = np.random.default_rng(seed)
-    tickets, runs = rng.integers(1, 9, 6).astype(float), 7
-    values, points = rng.random((6, n_tables)), rng.random(400)
+    tickets, runs = rng.integers(1, 9, n_labels).astype(float), 7
+    values, points = rng.random((n_labels, n_tables)), rng.random(400)
     cells, labels = alias_table(tickets), np.empty(400, dtype=np.intp)
     find_tickets(cells, points, labels)
-    skipped = 2 if skips else -1
+    skipped = int(labels[0]) if skips else -1
     kept = labels[labels != skipped][: runs * rungs[-1]].reshape(runs, rungs[-1])
-    marked = np.pad(values, ((0, 0), (0, 4 - n_tables)))
+    marked = values.T.copy()
     if skips:
-        marked[skipped] = -1
-    ladder, alone = np.array(rungs), n_tables == 1 and len(rungs) == 1
-    kernels: dict[str, Callable[..., None]] = {
-        "labels": lambda part, *rest: add_up(labels[part], skipped, values, ladder, *rest),
-        "four": lambda part, *rest: add_up_four(cells, marked, points[part], skips, ladder, *rest),
-    }
-    if alone:
-        records = ticket_records(cells, marked[:, :1])
-        kernels["one"] = lambda part, *rest: add_up_tickets(records, points[part], skips, ladder, *rest)
+        marked[:, skipped] = -1
+    ladder = np.array(rungs)
+
+    def by_tickets(kernel: Any, columns: list[int]) -> Callable[..., None]:
+        width = len(columns)
+        records = np.zeros((n_labels, 2 * width + 2))
+        half = n_labels // 2
+        ticket_records(cells, marked[columns], 0, half, records)
+        ticket_records(cells, marked[columns], half, n_labels, records)
+        return lambda part, *rest: kernel(records, points[part], skipped, ladder, *rest)
+
+    ways = [(list(range(n_tables)), lambda part, *rest: add_up(values, labels[part], skipped, ladder, *rest))]
+    ways += [([k], by_tickets(add_up_tickets, [k])) for k in range(n_tables)]
+    three = [0, n_tables // 2, n_tables - 1]
+    ways += [(three, by_tickets(add_up_three, three))]
     found = []
-    for name, kernel in kernels.items():
-        width = {"labels": n_tables, "four": 4, "one": 1}[name]
+    for columns, kernel in ways:
+        width = len(columns)
         out, state, totals = np.empty((len(rungs), width, runs)), np.zeros(3, dtype=np.intp), np.zeros(width)
         for start in range(0, 400, 50 * piece):
             if state[0] < runs:
                 kernel(slice(start, start + 50 * piece), state, totals, out)
         assert state[0] == runs
-        found.append(out[:, :n_tables])
+        found.append(out)
     for i, m in enumerate(rungs):
         for k in range(n_tables):
             assert found[0][i, k] == pytest.approx(values[kept[:, :m], k].sum(axis=1), rel=1e-14)
-    assert all(np.array_equal(found[0], other) for other in found[1:])
+    for (columns, _), out in zip(ways, found, strict=True):
+        assert np.array_equal(found[0][:, columns], out)
+
+
+def test_what_is_far_is_fetched() -> None:
+    """The compiled kernel asks for rows ahead of time; called from Python, `fetch` does nothing."""
+    fresh = numba.njit(find_tickets.py_func)  # of a kernel out of the cache nothing can be seen
+    fresh(alias_table(np.ones(3)), np.zeros(1), np.empty(1, dtype=np.intp))
+    (code,) = fresh.inspect_llvm().values()
+    assert "llvm.prefetch" in code
+    assert fetch(np.ones((3, 2)), 1) is None
 
 
 def test_log_sums_of_nothing_and_of_very_much() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
+from implicitloss.kernels.prefetch import AHEAD, NEAR, fetch
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -15,7 +16,7 @@ Labels = NDArray[np.intp]
 
 @kernel
 def add_up(
-    labels: Labels, skipped: int, values: Floats, ladder: Labels, state: Labels, totals: Floats, out: Floats
+    values: Floats, labels: Labels, skipped: int, ladder: Labels, state: Labels, totals: Floats, out: Floats
 ) -> None:
     """Go on adding values[label, k] of drawn labels: the sums of the first `ladder` draws of each run, into `out`.
 
@@ -23,8 +24,11 @@ def add_up(
     comes in pieces.  The label `skipped` is passed over (an excluded hit; -1 for none).
     """
     n_rungs, n_tables, n_runs = out.shape
+    far, last = values.size * 8 > NEAR, labels.size - 1
     run, draw, rung = state[0], state[1], state[2]
     for j in range(labels.size):
+        if far:
+            fetch(values, labels[min(j + AHEAD, last)])
         label = labels[j]
         if label == skipped:
             continue
@@ -45,83 +49,112 @@ def add_up(
 
 
 @kernel
-def add_up_tickets(
-    records: Floats, points: Floats, skips: bool, ladder: Labels, state: Labels, totals: Floats, out: Floats
-) -> None:
-    """`add_up` of one value for one rung, without labels in between: the same sums to the bit.
+def ticket_records(cells: Floats, values: Floats, first: int, last: int, records: Floats) -> None:
+    """What a draw by the `cells` of an alias table adds, into `records` (L, 1 + 2k or more), for `values` (k, L).
 
-    `records` is (L, 3), the cell of an alias table and what its two labels add: share, own value, other's value; a
-    value below 0 stands for a label that is passed over, if it `skips` any.  A draw waits for memory once.
+    Share of the cell's own label, its own k values, the k values of its other label; for cells from `first` to `last`.
     """
-    n, n_runs = records.shape[0], out.shape[2]
-    run, draw, total, m = state[0], state[1], totals[0], ladder[0]
+    k = values.shape[0]
+    for c in range(first, last):
+        records[c, 0] = cells[c, 0]
+        other = int(cells[c, 1])
+        for i in range(k):
+            records[c, 1 + i], records[c, 1 + k + i] = values[i, c], values[i, other]
+
+
+@kernel
+def extent(log_x: Floats, log_q: Floats) -> tuple[float, float, float]:
+    """The largest of log_x; the least where log_q > -inf; the least of the finite ones there."""
+    largest, least, smallest = -np.inf, np.inf, np.inf
+    for j in range(log_x.size):
+        largest = max(largest, log_x[j])
+        if log_q[j] > -np.inf:
+            least = min(least, log_x[j])
+            if log_x[j] > -np.inf:
+                smallest = min(smallest, log_x[j])
+    return largest, least, smallest
+
+
+@kernel
+def equal_but_for_a_shift(a: Floats, b: Floats, shift: float, within: float) -> bool:
+    """Whether a = b + `shift` in each entry, up to `within` (1 + |a|)."""
+    for j in range(a.size):
+        if not (a[j] == -np.inf and b[j] == -np.inf) and not abs(a[j] - b[j] - shift) <= within * (1.0 + abs(a[j])):
+            return False
+    return True
+
+
+@kernel
+def add_up_tickets(
+    records: Floats, points: Floats, skipped: int, ladder: Labels, state: Labels, totals: Floats, out: Floats
+) -> None:
+    """`add_up` of one value, without labels in between: the same sums to the bit.
+
+    `records` is (L, 4): share, own value, other's value, nothing; a value below 0 stands for the label that is passed
+    over.  A draw looks at one record, asked for ahead of time.
+    """
+    n, far, last = records.shape[0], records.size * 8 > NEAR, points.size - 1
+    n_rungs, _, n_runs = out.shape
+    run, draw, rung, total = state[0], state[1], state[2], totals[0]
+    rest = ladder[rung]
     for j in range(points.size):
+        if far:
+            fetch(records, int(points[min(j + AHEAD, last)] * n))
         # n (1 - 2^-53) is below n in floating point too.
         place = points[j] * n
         cell = int(place)
         value = records[cell, 1] if place - cell < records[cell, 0] else records[cell, 2]
-        if skips and value < 0.0:
+        if skipped >= 0 and value < 0.0:
             continue
         total += value
         draw += 1
-        if draw == m:
-            out[0, 0, run] = total
-            run, draw, total = run + 1, 0, 0.0
-            if run == n_runs:
-                break
-    state[0], state[1], totals[0] = run, draw, total
+        if draw == rest:
+            out[rung, 0, run] = total
+            rung += 1
+            if rung == n_rungs:
+                run, draw, rung, total = run + 1, 0, 0, 0.0
+                if run == n_runs:
+                    break
+            rest = ladder[rung]
+    state[0], state[1], state[2], totals[0] = run, draw, rung, total
 
 
 @kernel
-def add_up_four(
-    cells: Floats,
-    values: Floats,
-    points: Floats,
-    skips: bool,
-    ladder: Labels,
-    state: Labels,
-    totals: Floats,
-    out: Floats,
+def add_up_three(
+    records: Floats, points: Floats, skipped: int, ladder: Labels, state: Labels, totals: Floats, out: Floats
 ) -> None:
-    """The same for four `values` (L, 4) and any ladder: a draw looks at a cell and at half a line of values.
+    """The same for three values: `records` is (L, 8), a line of the cache each.
 
     Sums are kept in registers: in memory they would wait for each other.
     """
-    n = cells.shape[0]
+    n, far, last = records.shape[0], records.size * 8 > NEAR, points.size - 1
     n_rungs, _, n_runs = out.shape
     run, draw, rung = state[0], state[1], state[2]
-    a, b, c, d = totals[0], totals[1], totals[2], totals[3]
+    a, b, c = totals[0], totals[1], totals[2]
+    rest = ladder[rung]
     for j in range(points.size):
+        if far:
+            fetch(records, int(points[min(j + AHEAD, last)] * n))
         place = points[j] * n
         cell = int(place)
-        other = int(cells[cell, 1])
-        label = cell if place - cell < cells[cell, 0] else other
-        if skips and values[label, 0] < 0.0:
+        whose = 1 if place - cell < records[cell, 0] else 4
+        if skipped >= 0 and records[cell, whose] < 0.0:
             continue
-        a += values[label, 0]
-        b += values[label, 1]
-        c += values[label, 2]
-        d += values[label, 3]
+        a += records[cell, whose]
+        b += records[cell, whose + 1]
+        c += records[cell, whose + 2]
         draw += 1
-        if draw == ladder[rung]:
-            out[rung, 0, run], out[rung, 1, run], out[rung, 2, run], out[rung, 3, run] = a, b, c, d
+        if draw == rest:
+            out[rung, 0, run], out[rung, 1, run], out[rung, 2, run] = a, b, c
             rung += 1
             if rung == n_rungs:
                 run, draw, rung = run + 1, 0, 0
-                a, b, c, d = 0.0, 0.0, 0.0, 0.0
+                a, b, c = 0.0, 0.0, 0.0
                 if run == n_runs:
                     break
-    totals[0], totals[1], totals[2], totals[3] = a, b, c, d
+            rest = ladder[rung]
     state[0], state[1], state[2] = run, draw, rung
-
-
-@kernel
-def ticket_records(cells: Floats, values: Floats) -> Floats:
-    """The records of `add_up_tickets` from the cells of an alias table and each label's value (L, 1)."""
-    out = np.empty((cells.shape[0], 3))
-    for c in range(cells.shape[0]):
-        out[c, 0], out[c, 1], out[c, 2] = cells[c, 0], values[c, 0], values[int(cells[c, 1]), 0]
-    return out
+    totals[0], totals[1], totals[2] = a, b, c
 
 
 @kernel

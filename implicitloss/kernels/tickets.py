@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
+from implicitloss.kernels.prefetch import AHEAD, NEAR, fetch
 
 
 @kernel
@@ -58,8 +59,10 @@ def alias_table(tickets: NDArray[np.float64]) -> NDArray[np.float64]:
 @kernel
 def find_tickets(cells: NDArray[np.float64], points: NDArray[np.float64], labels: NDArray[np.intp]) -> None:
     """For each point in [0, 1) the label whose ticket it is, into `labels`."""
-    n = cells.shape[0]
+    n, far, last = cells.shape[0], cells.size * 8 > NEAR, points.size - 1
     for i in range(points.size):
+        if far:
+            fetch(cells, int(points[min(i + AHEAD, last)] * n))
         # n (1 - 2^-53) is below n in floating point too.
         place = points[i] * n
         cell = int(place)

@@ -14,19 +14,30 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
-from implicitloss.kernels.draws import add_up, add_up_four, add_up_tickets, label_totals, log_sums, ticket_records
+from implicitloss.kernels.draws import (
+    add_up,
+    add_up_three,
+    add_up_tickets,
+    equal_but_for_a_shift,
+    extent,
+    label_totals,
+    log_sums,
+    ticket_records,
+)
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws
 from implicitloss.scheme import Scheme
+from implicitloss.weightings import Draws
 
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
@@ -140,16 +151,31 @@ def simulate_together(
             raise ValueError("schemes that are simulated together must share sampler and hits, and draw no more")
         if quantity == "gradient" and scheme.m != stream.m:
             raise ValueError("gradients that are simulated together must share m")
-    tables = _tables(cases, problem)
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        return _simulate(stream, cases, problem, quantity, runs, _root(rng), references, control, pool)
+
+
+def _simulate(
+    stream: Scheme,
+    cases: Sequence[tuple[Scheme, Loss]],
+    problem: Problem,
+    quantity: Quantity,
+    runs: int,
+    root: int | list[int],
+    references: Sequence[float | None],
+    control: bool,
+    pool: ThreadPoolExecutor,
+) -> list[Estimate]:
+    drawing = pool.submit(checked_draws, stream.sampler, problem)
+    tables, draw = _tables(cases, problem, pool), drawing.result()
     runs += runs % 2 if quantity == "variance" else 0
     in_pieces = quantity != "gradient" and all(table.worth.is_narrow for table in tables)
     block_draws = BLOCK_DRAWS if in_pieces else GRADIENT_BLOCK_DRAWS
     per_block = max(2, block_draws // stream.m // 2 * 2)
     sizes = [per_block] * (runs // per_block) + ([runs % per_block] if runs % per_block else [])
     about = np.array([np.nan if b is None else b for b in references], dtype=np.float64)[:, None]
-    root = _root(rng)
     seeds = np.random.SeedSequence(root).spawn(len(sizes))
-    sampled = _Pieces(stream, problem, tables) if in_pieces else _Matrix(stream, problem, tables)
+    sampled = (_Pieces if in_pieces else _Matrix)(stream, problem, tables, draw, pool)
 
     def block(job: tuple[np.random.SeedSequence, int]) -> list[_Moments]:
         seed, size = job
@@ -160,9 +186,8 @@ def simulate_together(
         return [_moments(_terms(sampled.losses(generator, size), quantity, about, control))]
 
     totals: list[_Moments] | None = None
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for moments in pool.map(block, zip(seeds, sizes, strict=True)):
-            totals = moments if totals is None else [a.merged(b) for a, b in zip(totals, moments, strict=True)]
+    for moments in pool.map(block, zip(seeds, sizes, strict=True)):
+        totals = moments if totals is None else [a.merged(b) for a, b in zip(totals, moments, strict=True)]
     assert totals is not None
     if quantity != "gradient":
         (every,) = totals
@@ -187,96 +212,119 @@ def _root(rng: Seed) -> int | list[int]:
     return int(rng) if isinstance(rng, (int, np.integer)) else [int(word) for word in rng]
 
 
-def _tables(cases: Sequence[tuple[Scheme, Loss]], problem: Problem) -> list[_Table]:
+def _tables(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: ThreadPoolExecutor) -> list[_Table]:
     """A table a case; schemes that differ in m only share what is as long as the labels, if w is a power of m."""
-    shared: dict[Any, tuple[_Worth, int]] = {}
+    powers = [getattr(w, "m_power", -1 if w.is_eta_over_m else None) for w in (scheme.weighting for scheme, _ in cases)]
+    keys: list[Any] = [
+        (scheme, id(loss)) if power is None else (scheme.weighting, id(loss))
+        for power, (scheme, loss) in zip(powers, cases, strict=True)
+    ]
+    first: dict[Any, tuple[Scheme, Loss]] = {}
+    for key, case in zip(keys, cases, strict=True):
+        first.setdefault(key, case)
+    draws = cases[0][0].draws(problem)
+    worths = dict(
+        zip(first, pool.map(lambda case: _Worth.of(case[0], case[1], problem, draws), first.values()), strict=True)
+    )
     tables, y = [], problem.positive
     f_y = float(problem.scores[y])
-    for scheme, loss in cases:
-        power = getattr(scheme.weighting, "m_power", -1 if scheme.weighting.is_eta_over_m else None)
-        key = (scheme.weighting, loss.name, id(loss)) if power is not None else (scheme, id(loss))
-        if key not in shared:
-            shared[key] = _Worth.of(scheme, loss, problem), scheme.m
-        worth, m = shared[key]
+    for power, key, (scheme, loss) in zip(powers, keys, cases, strict=True):
+        worth, m = worths[key], first[key][0].m
         offset = 0.0 if scheme.m == m else float(power * (np.log(scheme.m) - np.log(m)))
         tables.append(_Table(worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y)))
     return tables
 
 
 class _Pieces:
-    """Losses of runs from a stream of labels in pieces: sums of narrow tables, each label looked up once."""
+    """Losses of runs from a stream of labels in pieces: sums of narrow tables, each draw looked up once."""
 
-    def __init__(self, stream: Scheme, problem: Problem, tables: Sequence[_Table]) -> None:
-        self.tables, self.stream, self.problem = tables, stream, problem
-        self.draw = checked_draws(stream.sampler, problem)
+    def __init__(
+        self, stream: Scheme, problem: Problem, tables: Sequence[_Table], draw: Draw, pool: ThreadPoolExecutor
+    ) -> None:
+        self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
         self.skipped = problem.positive if stream.hits == "exclude" else -1
         self.ladder = np.unique([table.m for table in tables]).astype(np.intp)
         # Tables that differ by a factor (1/m, or a loss's) are added up once.
-        worths = list({id(table.worth): table.worth for table in tables}.values())
-        columns: list[Floats] = []
+        columns: list[_Worth] = []
         column_of: dict[int, int] = {}
-        for worth in worths:
-            shape = worth.log_x - worth.largest if worth.largest > -np.inf else worth.log_x
-            shape = np.where(worth.reachable, shape, np.nan)
-            same = (i for i, other in enumerate(columns) if np.allclose(shape, other, 1e-13, 1e-13, equal_nan=True))
+        for worth in {id(table.worth): table.worth for table in tables}.values():
+            same = (i for i, other in enumerate(columns) if worth.is_proportional_to(other))
             column_of[id(worth)] = next(same, len(columns))
             if column_of[id(worth)] == len(columns):
-                columns.append(shape)
+                columns.append(worth)
         self.column = [column_of[id(table.worth)] for table in tables]
         self.rung = np.searchsorted(self.ladder, [table.m for table in tables])
         plain = all(table.loss.has_log and table.largest < WIDE for table in tables)
         self.scale = np.exp([table.largest for table in tables])[:, None] if plain else None
-        # A label that the law rules out is not a number, and so is every run with it.
-        self.values = np.exp(np.array(columns).T.copy())
-        # Labels drawn by tickets need not be written down: one value is in the ticket's record, up to four beside it.
-        self.records: Floats | None = None
-        self.by_four = False
-        if isinstance(self.draw, TicketDraw) and len(columns) <= 4:
-            if self.skipped >= 0:
-                self.values[self.skipped] = -1.0
-            if len(columns) == 1 and self.ladder.size == 1:
-                self.records = ticket_records(self.draw.cells, self.values)
-            else:
-                self.values = np.pad(self.values, ((0, 0), (0, 4 - len(columns))))
-                self.by_four = True
+        # A kernel, what it looks at, and how many columns it adds up.
+        self.parts: list[tuple[Any, Floats, int]] = []
+        if not isinstance(draw, TicketDraw):
+            self.parts = [(add_up, np.ascontiguousarray(self._values(columns, pool).T), len(columns))]
+            return
+        # Labels drawn by tickets need not be written down: their values are in the tickets' records.
+        kernel, width = (add_up_tickets, 1) if len(columns) == 1 else (add_up_three, 3)
+        for first in range(0, len(columns), width):
+            part = columns[first : first + width]
+            records = _aligned(draw.cells.shape[0], 2 * width + 2)
+            values = self._values(part + part[:1] * (width - len(part)), pool)
+            ends = np.linspace(0, len(records), 9).astype(int).tolist()
+            list(pool.map(partial(ticket_records, draw.cells, values), ends, ends[1:], repeat(records)))
+            self.parts.append((kernel, records, width))
+
+    def _values(self, columns: Sequence[_Worth], pool: ThreadPoolExecutor) -> Floats:
+        """x/max x of each, (k, L), -1 for the label that is skipped.
+
+        A label that the law rules out is not a number, and so is every run with it.
+        """
+        values = np.empty((len(columns), columns[0].log_x.size))
+        list(
+            pool.map(lambda row, worth: np.exp(np.subtract(worth.log_x, worth.top, out=row), out=row), values, columns)
+        )
+        if not columns[0].reachable.all():
+            values[:, ~columns[0].reachable] = np.nan
+        if self.skipped >= 0:
+            values[:, self.skipped] = -1.0
+        return values
 
     def losses(self, generator: np.random.Generator, size: int) -> Floats:
         """ℓ of `size` runs, for each table, (tables, size)."""
-        out = np.empty((self.ladder.size, self.values.shape[1], size))
-        state, totals = np.zeros(3, dtype=np.intp), np.zeros(self.values.shape[1])
-        length = int(self.ladder[-1])
+        outs = [np.empty((self.ladder.size, width, size)) for _, _, width in self.parts]
+        states = [(np.zeros(3, dtype=np.intp), np.zeros(width)) for _, _, width in self.parts]
+        length, run = int(self.ladder[-1]), states[0][0]
         piece = min(PIECE, size * length)
-        points, skips = np.empty(piece), self.skipped >= 0
-        drawn = 0
-        while state[0] < size:
-            if self.skipped >= 0 and drawn > PATIENCE * (state[0] * length + state[1] + piece):
-                _give_up(drawn, state[0] * length + state[1], self.skipped)
-            if self.records is not None:
-                generator.random(out=points)
-                add_up_tickets(self.records, points, skips, self.ladder, state, totals, out)
-            elif self.by_four:
-                assert isinstance(self.draw, TicketDraw)
-                generator.random(out=points)
-                add_up_four(self.draw.cells, self.values, points, skips, self.ladder, state, totals, out)
-            else:
-                labels = self.draw(generator, piece)
-                add_up(labels, self.skipped, self.values, self.ladder, state, totals, out)
+        points, drawn = np.empty(piece), 0
+        while run[0] < size:
+            if self.skipped >= 0 and drawn > PATIENCE * (run[0] * length + run[1] + piece):
+                _give_up(drawn, run[0] * length + run[1], self.skipped)
+            by_tickets = isinstance(self.draw, TicketDraw)
+            drawn_from = generator.random(out=points) if by_tickets else self.draw(generator, piece)
+            for (kernel, table, _), state, out in zip(self.parts, states, outs, strict=True):
+                kernel(table, drawn_from, self.skipped, self.ladder, *state, out)
             drawn += piece
-        if np.isnan(out).any():
+        sums = np.concatenate(outs, axis=1)[self.rung, self.column]
+        if np.isnan(sums).any():
             _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, piece)
-        sums = out[self.rung, self.column]
         if self.scale is not None:
             sums *= self.scale
             return np.log1p(sums)
         return np.array([table.of_sums(row) for table, row in zip(self.tables, sums, strict=True)])
 
 
+def _aligned(rows: int, width: int) -> Floats:
+    """An array of doubles whose rows begin where a line of the cache does, if they are as long as one."""
+    line = 64
+    doubles = np.empty(rows * width + line // 8)
+    first = -doubles.ctypes.data % line // 8
+    return doubles[first : first + rows * width].reshape(rows, width)
+
+
 class _Matrix:
     """Losses and gradients of runs from their labels all at once, (runs, m): for wide tables, added in logs."""
 
-    def __init__(self, stream: Scheme, problem: Problem, tables: Sequence[_Table]) -> None:
-        self.tables, self.stream, self.problem = tables, stream, problem
-        self.draw = checked_draws(stream.sampler, problem)
+    def __init__(
+        self, stream: Scheme, problem: Problem, tables: Sequence[_Table], draw: Draw, pool: ThreadPoolExecutor
+    ) -> None:
+        self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
         self.skipped = problem.positive if stream.hits == "exclude" else -1
 
     def labels(self, generator: np.random.Generator, size: int) -> Labels:
@@ -351,33 +399,32 @@ class _Worth:
     log_x: Floats
     slopes: Floats
     reachable: NDArray[np.bool_]
+    # The largest log x, the least of labels that can be drawn, and whether x spans little enough to be added as it is.
+    largest: float
+    least: float
+    is_narrow: bool
 
     @classmethod
-    def of(cls, scheme: Scheme, loss: Loss, problem: Problem) -> _Worth:
-        plan = scheme.plan(problem)
-        log_x = plan.log_w + loss.log_payment(problem.scores, problem.positive)
+    def of(cls, scheme: Scheme, loss: Loss, problem: Problem, draws: Draws) -> _Worth:
+        plan = scheme.plan(problem, draws)
+        log_x = loss.log_payment(problem.scores, problem.positive) + plan.log_w
         slopes = log_x
         if not loss.has_log:
             with np.errstate(divide="ignore", over="ignore"):
                 slopes = plan.log_w + np.log(loss.payment_slope(problem.scores, problem.positive))
         # Which labels can be drawn at all decides the range; a draw that belies this is refused.
-        return cls(log_x, slopes, ~np.isneginf(plan.log_q))
+        largest, least, smallest = extent(log_x, plan.log_q)
+        is_narrow = largest == -np.inf or largest - smallest < WIDE
+        return cls(log_x, slopes, plan.log_q > -np.inf, largest, least, is_narrow)
 
-    @cached_property
-    def largest(self) -> float:
-        """The largest log x."""
-        return float(self.log_x.max())
+    def is_proportional_to(self, other: _Worth) -> bool:
+        """Whether x is that of `other` but for a factor."""
+        return bool(equal_but_for_a_shift(self.log_x, other.log_x, self.top - other.top, 1e-13))
 
-    @cached_property
-    def least(self) -> float:
-        """The least log x of labels that can be drawn."""
-        return float(self.log_x.min(where=self.reachable, initial=np.inf))
-
-    @cached_property
-    def is_narrow(self) -> bool:
-        """Whether x spans little enough to be added up as it is."""
-        least = float(self.log_x.min(where=self.reachable & np.isfinite(self.log_x), initial=np.inf))
-        return self.largest == -np.inf or self.largest - least < WIDE
+    @property
+    def top(self) -> float:
+        """What is taken off log x before it is added up."""
+        return self.largest if self.largest > -np.inf else 0.0
 
 
 @dataclass(frozen=True, eq=False)
