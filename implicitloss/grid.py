@@ -50,42 +50,43 @@ def sweep(
     positives: Sequence[int] | None = None,
     quantities: Sequence[Quantity] = ("mean",),
 ) -> dict[Quantity, Estimate]:
-    """E ℓ, gap, squared error and variance of every scheme for every positive: values and errors (schemes, positives).
+    """E ℓ, gap, squared error, variance and gradient of every scheme for every positive, with errors.
+
+    Values are (schemes, positives), gradients (schemes, positives, L).
 
     The same numbers as `integrate`, at little more than the cost of one: schemes that share sampler and hits, with
     weights that are a factor for the positive times one for the negative (all built-in ones), share one pass over the
-    labels.  Other schemes, samplers that look at the positive, and decoupled losses are integrated one by one.
-    `positives` are labels (default all).  *Raises* ValueError as `integrate` does, and for gradients.
-    *Source:* derived.
+    labels.  Other schemes, samplers that look at the positive, decoupled losses, and gradients, each of them as
+    long as the labels, are integrated one by one.  `positives` are labels (default all).  *Raises* ValueError as
+    `integrate` does.  *Source:* derived.
     """
     checked_loss(loss)
     for quantity in quantities:
         checked_quantity(quantity)
-        if quantity not in SWEPT:
-            raise ValueError(f"a sweep has {', '.join(SWEPT)}, not {quantity!r}; use integrate")
+    swept = [quantity for quantity in quantities if quantity in SWEPT]
     positives = range(prior.n_labels) if positives is None else positives
     problems = [Problem(np.asarray(scores, dtype=np.float64), prior, int(y)) for y in positives]
     if not problems or not schemes:
         raise ValueError(f"a sweep needs schemes and positives, got {len(schemes)} and {len(problems)}")
-    shape = (len(schemes), len(problems))
-    values = {quantity: np.full(shape, np.nan) for quantity in quantities}
-    errors = {quantity: np.full(shape, np.inf) for quantity in quantities}
+    tails = {quantity: (prior.n_labels,) if quantity == "gradient" else () for quantity in quantities}
+    values = {quantity: np.full((len(schemes), len(problems), *tail), np.nan) for quantity, tail in tails.items()}
+    errors = {quantity: np.full_like(value, np.inf) for quantity, value in values.items()}
     grids: dict[Any, _Grid] = {}
     for i, scheme in enumerate(schemes):
         factors = _factors(scheme, loss, problems)
-        if factors is not None:
+        if factors is not None and swept:
             log_q, log_a, log_b = factors
             # Weightings with the same b share a grid.
             known = (grid for grid in grids.values() if grid.serves(scheme, log_b))
             grid = next(known, None) or _Grid.of(scheme, log_q, log_b, problems)
             grids[id(grid)] = grid
-            for quantity, (value, error) in grid.integrals(scheme.m, log_a, quantities).items():
+            for quantity, (value, error) in grid.integrals(scheme.m, log_a, swept).items():
                 values[quantity][i], errors[quantity][i] = value, error
         for j, problem in enumerate(problems):
             for quantity in quantities:
-                if not errors[quantity][i, j] <= _allowed(quantity, values, i, j):
+                if quantity == "gradient" or not errors[quantity][i, j] <= _allowed(quantity, values, i, j):
                     alone = integrate(scheme, loss, problem, quantity)
-                    values[quantity][i, j], errors[quantity][i, j] = float(alone), float(alone.error)
+                    values[quantity][i, j], errors[quantity][i, j] = alone.value, alone.error
     return {quantity: Estimate(values[quantity], errors[quantity], quantity, "sweep") for quantity in quantities}
 
 

@@ -127,11 +127,26 @@ def test_factors_are_the_weights(weighting: Any, excluded: bool) -> None:
         assert (log_a[y] + log_b)[others] == pytest.approx(log_w[others], abs=1e-13)
 
 
+def test_gradients_are_those_of_integrate() -> None:
+    prior, scores = il.LabelPrior.exp(8, 40, 10), np.linspace(-1.0, 1.0, 8)
+    schemes = [
+        il.Scheme(il.samplers.WithinBatch(), weighting, m=3, hits="mask")
+        for weighting in (il.weightings.Constant(), il.weightings.Importance())
+    ]
+    found = sweep(schemes, SOFTMAX, scores, prior, [2, 5], ["mean", "gradient"])
+    assert found["mean"].value.shape == (2, 2)  # type: ignore[union-attr]
+    for i, scheme in enumerate(schemes):
+        for j, y in enumerate((2, 5)):
+            one = il.integrate(scheme, SOFTMAX, il.Problem(scores, prior, y), "gradient")
+            assert np.array_equal(found["gradient"].value[i, j], one.value)  # type: ignore[index]
+            assert np.array_equal(found["gradient"].error[i, j], one.error)  # type: ignore[index]
+
+
 def test_what_is_refused() -> None:
     prior = il.LabelPrior.exp(8, 40, 10)
     scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
-    with pytest.raises(ValueError, match="a sweep has mean, gap, mse, variance, not 'gradient'"):
-        sweep([scheme], SOFTMAX, np.zeros(8), prior, quantities=["gradient"])
+    with pytest.raises(ValueError, match="quantity must be one of mean, variance"):
+        sweep([scheme], SOFTMAX, np.zeros(8), prior, quantities=["median"])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="a sweep needs schemes and positives, got 0 and 8"):
         sweep([], SOFTMAX, np.zeros(8), prior)
     with pytest.raises(ValueError, match="the positive must be a label from 0 to 7, got 8"):
