@@ -52,7 +52,7 @@ def sweep(
 ) -> dict[Quantity, Estimate]:
     """E ℓ, gap, squared error, variance and gradient of every scheme for every positive, with errors.
 
-    Values are (schemes, positives), gradients (schemes, positives, L).
+    Values are (schemes, positives), gradients (schemes, positives, L), which is much for all positives.
 
     The same numbers as `integrate`, at little more than the cost of one: schemes that share sampler and hits, with
     weights that are a factor for the positive times one for the negative (all built-in ones), share one pass over the

@@ -116,6 +116,10 @@ class Scheme:
             if rest == -np.inf:
                 raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {y} q = 1")
             log_q -= rest
+        # Weightings share these; one that writes into them would spoil the others.
+        log_q, unconditional = log_q.view(), unconditional.view()
+        log_q.setflags(write=False)
+        unconditional.setflags(write=False)
         return Draws(log_q, unconditional, self.m, problem.prior, y)
 
     def plan(self, problem: Problem, draws: Draws | None = None) -> Plan:
@@ -129,7 +133,8 @@ class Scheme:
         if np.shape(log_w) != log_q.shape:
             _check_logs(log_w, problem.prior.n_labels, f"the weights of {self.weighting}")
         # What is never drawn weighs nothing, whatever a rule that divides by q makes of it.
-        log_w = np.where(log_q == -np.inf, -np.inf, log_w)
+        log_w = np.array(log_w, dtype=np.float64)
+        log_w[log_q == -np.inf] = -np.inf
         if self.hits == "mask":
             log_w[y] = -np.inf
         _check_logs(log_w, problem.prior.n_labels, f"the weights of {self.weighting}")

@@ -13,7 +13,8 @@ from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 from implicitloss.verdict import Outcome
-from implicitloss.witness.simulate import Seed, simulate
+from implicitloss.seeds import Seed
+from implicitloss.witness.simulate import simulate
 
 FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6
 

@@ -18,8 +18,17 @@ from hypothesis import strategies as st
 
 from implicitloss import kernels
 from implicitloss.kernels import jit
-from implicitloss.kernels.draws import add_up, add_up_three, add_up_tickets, label_totals, log_sums, ticket_records
-from implicitloss.kernels.prefetch import fetch
+from implicitloss.kernels.draws import (
+    add_up,
+    add_up_three,
+    add_up_tickets,
+    equal_but_for_a_shift,
+    extent,
+    label_totals,
+    log_sums,
+    ticket_records,
+)
+from implicitloss.kernels.prefetch import AHEAD, fetch
 from implicitloss.kernels.tickets import alias_table, find_tickets, out_of_range
 from implicitloss.kernels.transform import (
     _second_order,
@@ -244,13 +253,55 @@ def test_streams_are_added_up(
         assert np.array_equal(found[0][:, columns], out)
 
 
-def test_what_is_far_is_fetched() -> None:
-    """The compiled kernel asks for rows ahead of time; called from Python, `fetch` does nothing."""
-    fresh = numba.njit(find_tickets.py_func)  # of a kernel out of the cache nothing can be seen
-    fresh(alias_table(np.ones(3)), np.zeros(1), np.empty(1, dtype=np.intp))
+FAR: dict[str, Inputs] = {
+    "find_tickets": lambda rng: (alias_table(np.ones(70_000)), rng.random(300), np.empty(300, dtype=np.intp)),
+    "add_up": lambda rng: (rng.random((70_000, 2)), rng.integers(70_000, size=140), 3, *_sums(2)),
+    "add_up_tickets": lambda rng: (rng.random((70_000, 4)), rng.random(140), -1, *_sums(1)),
+    "add_up_three": lambda rng: (rng.random((70_000, 8)), rng.random(140), -1, *_sums(3)),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_what_is_far_is_asked_for_ahead_of_time(name: str, rng: np.random.Generator, monkeypatch: Any) -> None:
+    """The compiled kernel has the prefetch; the slow twin asks for the rows of the draws to come, and none beyond."""
+    fresh = numba.njit(compiled()[name].py_func)  # of a kernel out of the cache nothing can be seen
+    given = FAR[name](rng)
+    again = copy.deepcopy(given)
+    fresh(*given)
     (code,) = fresh.inspect_llvm().values()
     assert "llvm.prefetch" in code
+    asked: list[int] = []
+    slow = compiled()[name].py_func
+    monkeypatch.setitem(slow.__globals__, "fetch", lambda table, row: asked.append(int(row)))
+    slow(*again)
+    assert given[-1] == pytest.approx(again[-1], rel=1e-15)
+    rows = again[1] if name == "add_up" else (again[1] * 70_000).astype(int)
+    assert asked == [rows[min(j + AHEAD, rows.size - 1)] for j in range(len(asked))]
+    assert len(asked) >= 100
     assert fetch(np.ones((3, 2)), 1) is None
+
+
+def test_near_tables_are_not_asked_for(rng: np.random.Generator, monkeypatch: Any) -> None:
+    asked: list[int] = []
+    monkeypatch.setitem(add_up_tickets.py_func.__globals__, "fetch", lambda table, row: asked.append(row))
+    add_up_tickets.py_func(*_ticket_stream(rng))
+    assert asked == []
+
+
+def test_equal_but_for_a_shift_by_hand() -> None:
+    a = np.array([0.0, -np.inf, 2.0])
+    assert equal_but_for_a_shift(a, a - 3, 3.0, 1e-13)
+    assert not equal_but_for_a_shift(a, a - 3, -3.0, 1e-13)
+    assert not equal_but_for_a_shift(a, a - 3 + 1e-6, 3.0, 1e-13)
+    for left, right in ((a, np.zeros(3)), (np.zeros(3), a), (a, np.array([0.0, 1e300, 2.0]))):
+        assert not equal_but_for_a_shift(left, right, 0.0, 1e-13)
+
+
+def test_extent_by_hand() -> None:
+    inf = np.inf
+    assert extent(np.array([1.0, -5.0, -inf, 9.0]), np.array([0.0, 0.0, 0.0, -inf])) == (9.0, -inf, -5.0)
+    assert extent(np.array([1.0, -5.0, -inf]), np.array([0.0, -inf, -inf])) == (1.0, 1.0, 1.0)
+    assert extent(np.array([-inf, -inf]), np.zeros(2)) == (-inf, -inf, inf)
 
 
 def test_log_sums_of_nothing_and_of_very_much() -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from implicitloss import LabelPrior, Problem, Scheme, implicit_gradient, implicit_loss, implicit_margins
+from implicitloss.labels import Floats
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, examples, hinge, logistic
 from implicitloss.margins import Equalised, LogitAdjusted, targets
 from implicitloss.samplers import Explicit, MinimumVariance, Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
-from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Tail, Unit, Weighting
+from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
 
 SOFTMAX, LOGISTIC = SoftmaxCrossEntropy(), Decoupled(logistic)
 each_loss = pytest.mark.parametrize("loss", examples(), ids=[loss.name for loss in examples()])
@@ -319,3 +320,24 @@ def test_a_large_power_does_not_overflow() -> None:
     problem = Problem(np.zeros(3), LabelPrior.from_counts([500, 499, 5]), 2)
     labels = Power(120.0).procedure(problem)(np.random.default_rng(0), 1000)
     assert set(labels.tolist()) == {0, 1}
+
+
+def test_weights_and_laws_that_are_no_logarithms(problem: Problem) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Odd(Unit):
+        value: float
+
+        def log_weight(self, draws: Draws) -> Floats:
+            return np.array([0.0, 0.0, self.value, 0.0])
+
+    for value in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"the weights of .* must be finite, .* label 2 has {value}"):
+            Scheme(WithinBatch(), Odd(value), m=2, hits="mask").plan(problem)
+
+    @dataclasses.dataclass(frozen=True)
+    class Lost(Uniform):
+        def log_law(self, problem: Problem) -> Floats:
+            return np.array([0.0, math.nan, 0.0, 0.0])
+
+    with pytest.raises(ValueError, match=r"the law of .* must be finite, .* label 1 has nan"):
+        Scheme(Lost(), Unit(), m=2, hits="mask").plan(problem)

@@ -8,6 +8,8 @@ the test checks that it lies more than two half-widths from the truth: it is mis
 from __future__ import annotations
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -32,7 +34,7 @@ from implicitloss.samplers import (
     WithinBatch,
 )
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
-from implicitloss.witness.simulate import BLOCK_DRAWS, PIECE, simulate_together
+from implicitloss.witness.simulate import BLOCK_DRAWS, PIECE, _Pieces, _tables, simulate_together
 
 SOFTMAX, LOGISTIC = SoftmaxCrossEntropy(), Decoupled(logistic)
 Q = np.array([0.1, 0.2, 0.3, 0.4])
@@ -575,3 +577,56 @@ def test_labels_that_are_ruled_out_are_named(sampler: Sampler, hits: Any, proble
     for at in (problem, Problem(np.array([900.0, 0, -900, 1]), problem.prior, 1)):
         with pytest.raises(ValueError, match="drew label 0, to which it gives q = 0"):
             simulate(Scheme(leaks, Constant(), m=3, hits=hits), SOFTMAX, at, runs=100, rng=seed)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_labels_that_weigh_nothing_in_one_scheme_only(order: int, seed: int) -> None:
+    """A label without examples has tail weight 0 and constant weight 1/m: the two are not proportional."""
+    problem = Problem(np.linspace(0, 1, 5), LabelPrior.from_counts([5, 5, 0, 5, 5]), 1)
+    cases = [(Scheme(Uniform(), weighting, m=6, hits="mask"), SOFTMAX) for weighting in (Constant(), Tail())][::order]
+    found = simulate_together(cases[0][0], cases, problem, runs=2_000, rng=seed)
+    for (scheme, loss), estimate in zip(cases, found, strict=True):
+        alone = simulate(scheme, loss, problem, runs=2_000, rng=seed)
+        assert float(estimate) == pytest.approx(float(alone), rel=1e-13)
+
+
+def test_what_is_proportional_is_added_up_once(problem: Problem) -> None:
+    """By within-batch sampling 1/m, 1 and the tail's weights are one column, 1/(m q) and q_y/q another."""
+    schemes = [
+        Scheme(WithinBatch(), weighting, m=m, hits="mask")
+        for m in (1, 4)
+        for weighting in (Constant(), Unit(), Importance(), Relative(), Tail(), ForMargin(LogitAdjusted(0.5)))
+    ]
+    columns = []
+    for some in (schemes[:2], schemes[:5], schemes):
+        with ThreadPoolExecutor(1) as pool:
+            tables = _tables([(scheme, SOFTMAX) for scheme in some], problem, pool)
+            pieces = _Pieces(schemes[0], problem, tables, WithinBatch().procedure(problem), pool)
+        columns.append(len(set(pieces.column)))
+    assert columns == [1, 2, 3]
+
+
+def test_the_callers_code_runs_where_the_caller_is(problem: Problem) -> None:
+    seen = []
+
+    @dataclass(frozen=True)
+    class Watched(Constant):
+        def log_weight(self, draws: Draws) -> Floats:
+            seen.append((threading.current_thread(), np.geterr()["divide"]))
+            return super().log_weight(draws)
+
+    with np.errstate(divide="raise"):
+        simulate(Scheme(WithinBatch(), Watched(), m=2, hits="mask"), SOFTMAX, problem, runs=10, rng=0)
+    assert seen == [(threading.current_thread(), "raise")]
+
+
+def test_a_weighting_cannot_spoil_another(problem: Problem) -> None:
+    @dataclass(frozen=True)
+    class Careless(Constant):
+        def log_weight(self, draws: Draws) -> Floats:
+            draws.log_q[:] = 0.0
+            return super().log_weight(draws)
+
+    for hits in ("mask", "exclude"):
+        with pytest.raises(ValueError, match="read-only"):
+            simulate(Scheme(WithinBatch(), Careless(), m=2, hits=hits), SOFTMAX, problem, runs=10, rng=0)

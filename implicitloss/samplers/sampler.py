@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -57,14 +58,23 @@ def by_tickets(tickets: Floats) -> Draw:
     tickets = np.asarray(tickets, dtype=np.float64)
     if not float(np.max(tickets)) * tickets.size * tickets.size < MANY_TICKETS:
         tickets = tickets / np.max(tickets)
-    return TicketDraw(alias_table(tickets))
+    return TicketDraw(tickets)
 
 
 @dataclass(frozen=True, eq=False)
 class TicketDraw:
-    """Draws by the `cells` of an alias table (L, 2), one random double each."""
+    """Draws in proportion to `tickets` (L,), one random double each."""
 
-    cells: Floats
+    tickets: Floats
+
+    @cached_property
+    def cells(self) -> Floats:
+        """The alias table, (L, 2)."""
+        return alias_table(self.tickets)
+
+    def prepare(self) -> None:
+        """Make the table now, perhaps in another thread."""
+        _ = self.cells
 
     def __call__(self, rng: np.random.Generator, size: int) -> Labels:
         labels = np.empty(size, dtype=np.intp)
@@ -84,7 +94,7 @@ def checked_draws(sampler: Sampler, problem: Problem) -> Draw:
             f"the procedure of {sampler} must return a function (rng, size) -> labels, got {procedure!r:.60}"
         )
 
-    if isinstance(procedure, TicketDraw) and procedure.cells.shape[0] == n_labels:
+    if isinstance(procedure, TicketDraw) and procedure.tickets.size == n_labels:
         return procedure
 
     def draw(rng: np.random.Generator, size: int) -> Labels:

@@ -36,10 +36,8 @@ from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws
-from implicitloss.scheme import Scheme
-from implicitloss.weightings import Draws
-
-Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+from implicitloss.scheme import Plan, Scheme
+from implicitloss.seeds import Seed, root_of
 
 BLOCK_DRAWS = 1 << 20
 # Labels, and the doubles they are drawn from, in pieces of this many.
@@ -50,6 +48,8 @@ GRADIENT_BLOCK_DRAWS = 1 << 16
 WIDE = 600.0
 MOST_RUNS = 10_000_000_000
 MOST_DRAWS_A_RUN = 10_000_000
+# Tables of this many labels are filled by several threads.
+MANY = 50_000
 # Drawing again is given up when fewer than one draw in this many is a negative.
 PATIENCE = 1 << 14
 
@@ -152,7 +152,7 @@ def simulate_together(
         if quantity == "gradient" and scheme.m != stream.m:
             raise ValueError("gradients that are simulated together must share m")
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        return _simulate(stream, cases, problem, quantity, runs, _root(rng), references, control, pool)
+        return _simulate(stream, cases, problem, quantity, runs, root_of(rng), references, control, pool)
 
 
 def _simulate(
@@ -166,8 +166,11 @@ def _simulate(
     control: bool,
     pool: ThreadPoolExecutor,
 ) -> list[Estimate]:
-    drawing = pool.submit(checked_draws, stream.sampler, problem)
-    tables, draw = _tables(cases, problem, pool), drawing.result()
+    # Of the caller's own code nothing runs in another thread: it would lose its errstate and context there.
+    draw = checked_draws(stream.sampler, problem)
+    if isinstance(draw, TicketDraw):
+        pool.submit(draw.prepare)
+    tables = _tables(cases, problem, pool)
     runs += runs % 2 if quantity == "variance" else 0
     in_pieces = quantity != "gradient" and all(table.worth.is_narrow for table in tables)
     block_draws = BLOCK_DRAWS if in_pieces else GRADIENT_BLOCK_DRAWS
@@ -198,20 +201,6 @@ def _simulate(
     ]
 
 
-def _root(rng: Seed) -> int | list[int]:
-    """A seed in plain numbers, by which the same run can be had again; a generator moves on, as generators do."""
-    if rng is None:
-        rng = np.random.SeedSequence()
-    if isinstance(rng, (np.random.BitGenerator, np.random.Generator)):
-        words: list[int] = np.random.default_rng(rng).integers(1 << 32, size=4).tolist()
-        return words
-    if isinstance(rng, np.random.SeedSequence):
-        if rng.spawn_key == () and rng.entropy is not None:
-            return rng.entropy if isinstance(rng.entropy, int) else [int(word) for word in rng.entropy]
-        return [int(word) for word in rng.generate_state(4)]
-    return int(rng) if isinstance(rng, (int, np.integer)) else [int(word) for word in rng]
-
-
 def _tables(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: ThreadPoolExecutor) -> list[_Table]:
     """A table a case; schemes that differ in m only share what is as long as the labels, if w is a power of m."""
     powers = [getattr(w, "m_power", -1 if w.is_eta_over_m else None) for w in (scheme.weighting for scheme, _ in cases)]
@@ -223,16 +212,27 @@ def _tables(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: Thread
     for key, case in zip(keys, cases, strict=True):
         first.setdefault(key, case)
     draws = cases[0][0].draws(problem)
-    worths = dict(
-        zip(first, pool.map(lambda case: _Worth.of(case[0], case[1], problem, draws), first.values()), strict=True)
-    )
+    pays = {name: _pays(loss, problem) for name, loss in {id(loss): loss for _, loss in first.values()}.items()}
+    worths = {
+        key: pool.submit(_Worth.of, scheme.plan(problem, draws), *pays[id(loss)])
+        for key, (scheme, loss) in first.items()
+    }
     tables, y = [], problem.positive
     f_y = float(problem.scores[y])
     for power, key, (scheme, loss) in zip(powers, keys, cases, strict=True):
-        worth, m = worths[key], first[key][0].m
+        worth, m = worths[key].result(), first[key][0].m
         offset = 0.0 if scheme.m == m else float(power * (np.log(scheme.m) - np.log(m)))
         tables.append(_Table(worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y)))
     return tables
+
+
+def _pays(loss: Loss, problem: Problem) -> tuple[Floats, Floats | None]:
+    """The log of what each label pays as a negative, and of its slope where that is another."""
+    payment = loss.log_payment(problem.scores, problem.positive)
+    if loss.has_log:
+        return payment, None
+    with np.errstate(divide="ignore", over="ignore"):
+        return payment, np.log(loss.payment_slope(problem.scores, problem.positive))
 
 
 class _Pieces:
@@ -267,8 +267,11 @@ class _Pieces:
             part = columns[first : first + width]
             records = _aligned(draw.cells.shape[0], 2 * width + 2)
             values = self._values(part + part[:1] * (width - len(part)), pool)
-            ends = np.linspace(0, len(records), 9).astype(int).tolist()
-            list(pool.map(partial(ticket_records, draw.cells, values), ends, ends[1:], repeat(records)))
+            if len(records) < MANY:
+                ticket_records(draw.cells, values, 0, len(records), records)
+            else:
+                ends = np.linspace(0, len(records), 9).astype(int).tolist()
+                list(pool.map(partial(ticket_records, draw.cells, values), ends, ends[1:], repeat(records)))
             self.parts.append((kernel, records, width))
 
     def _values(self, columns: Sequence[_Worth], pool: ThreadPoolExecutor) -> Floats:
@@ -277,9 +280,8 @@ class _Pieces:
         A label that the law rules out is not a number, and so is every run with it.
         """
         values = np.empty((len(columns), columns[0].log_x.size))
-        list(
-            pool.map(lambda row, worth: np.exp(np.subtract(worth.log_x, worth.top, out=row), out=row), values, columns)
-        )
+        each = map if values.shape[1] < MANY else pool.map
+        list(each(lambda row, worth: np.exp(np.subtract(worth.log_x, worth.top, out=row), out=row), values, columns))
         if not columns[0].reachable.all():
             values[:, ~columns[0].reachable] = np.nan
         if self.skipped >= 0:
@@ -405,13 +407,9 @@ class _Worth:
     is_narrow: bool
 
     @classmethod
-    def of(cls, scheme: Scheme, loss: Loss, problem: Problem, draws: Draws) -> _Worth:
-        plan = scheme.plan(problem, draws)
-        log_x = loss.log_payment(problem.scores, problem.positive) + plan.log_w
-        slopes = log_x
-        if not loss.has_log:
-            with np.errstate(divide="ignore", over="ignore"):
-                slopes = plan.log_w + np.log(loss.payment_slope(problem.scores, problem.positive))
+    def of(cls, plan: Plan, payment: Floats, log_slope: Floats | None) -> _Worth:
+        log_x = payment + plan.log_w
+        slopes = log_x if log_slope is None else plan.log_w + log_slope
         # Which labels can be drawn at all decides the range; a draw that belies this is refused.
         largest, least, smallest = extent(log_x, plan.log_q)
         is_narrow = largest == -np.inf or largest - smallest < WIDE

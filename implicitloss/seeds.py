@@ -1,0 +1,23 @@
+"""A seed in plain numbers, by which the same run can be had again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+
+
+def root_of(rng: Seed) -> int | list[int]:
+    """What `rng` stands for, of all that `numpy.random.default_rng` takes; a generator moves on, as generators do."""
+    if rng is None:
+        rng = np.random.SeedSequence()
+    if isinstance(rng, (np.random.BitGenerator, np.random.Generator)):
+        words: list[int] = np.random.default_rng(rng).integers(1 << 32, size=4).tolist()
+        return words
+    if isinstance(rng, np.random.SeedSequence):
+        if rng.spawn_key == () and rng.entropy is not None:
+            return rng.entropy if isinstance(rng.entropy, int) else [int(word) for word in rng.entropy]
+        return [int(word) for word in rng.generate_state(4)]
+    return int(rng) if isinstance(rng, (int, np.integer)) else [int(word) for word in rng]
