@@ -9,11 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from implicitloss import adapters as adapters
     from implicitloss import losses as losses
     from implicitloss import margins as margins
     from implicitloss import samplers as samplers
     from implicitloss import scorers as scorers
     from implicitloss import weightings as weightings
+    from implicitloss.auditing.audit import audit as audit
+    from implicitloss.auditing.report import AuditReport as AuditReport
+    from implicitloss.auditing.testing import assert_implicit_loss as assert_implicit_loss
     from implicitloss.estimate import Estimate as Estimate
     from implicitloss.expansion import OutsideTheorem3 as OutsideTheorem3
     from implicitloss.expansion import expand as expand
@@ -36,11 +40,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "adapters": None,
     "losses": None,
     "margins": None,
     "samplers": None,
     "scorers": None,
     "weightings": None,
+    "AuditReport": "auditing.report",
     "Estimate": "estimate",
     "OutsideTheorem3": "expansion",
     "expand": "expansion",
@@ -48,6 +54,8 @@ _HOME = {
     "implicit_loss": "implicit",
     "implicit_margins": "implicit",
     "LabelPrior": "labels",
+    "assert_implicit_loss": "auditing.testing",
+    "audit": "auditing.audit",
     "certify_optimum": "population",
     "population_optimum": "population",
     "Problem": "problem",

@@ -12,8 +12,8 @@ from implicitloss.estimate import Estimate, Quantity
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
-from implicitloss.verdict import Outcome
 from implicitloss.seeds import Seed
+from implicitloss.verdict import Outcome
 from implicitloss.witness.simulate import simulate
 
 FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6

@@ -1,0 +1,66 @@
+"""A loss under audit: a function of scores and positives, whose answers are checked before they are believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from implicitloss.labels import Floats, Labels
+
+LossFunction = Callable[[Floats, Labels, np.random.Generator], Any]
+"""`loss_fn(scores (B, L), positive (B,), rng)` -> losses (B,), or (losses (B,), gradients (B, L))."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Losses (B,), gradients in the scores (B, L) if there are any, and the precision that they came in."""
+
+    values: Floats
+    gradients: Floats | None
+    eps: float
+
+
+def ask(loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.Generator) -> Answer:
+    """One call.  *Raises* ValueError, in one sentence, for an answer of another shape, or that is not finite."""
+    given = loss_fn(scores.copy(), positive.copy(), rng)
+    values, gradients = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    n = positive.size
+    found = _array(values, "the loss")
+    if found.shape != (n,):
+        hint = ""
+        if found.size == 1 and n > 1:
+            hint = "; if it is a mean or a sum, wrap it in implicitloss.adapters.one_by_one"
+        raise ValueError(f"the loss must return one number for each of {n} examples, got shape {found.shape}{hint}")
+    eps = float(np.finfo(found.dtype).eps)
+    _check_finite(found, positive, "the loss")
+    slopes = None
+    if gradients is not None:
+        slopes = _array(gradients, "the gradient")
+        if slopes.shape != scores.shape:
+            raise ValueError(f"the gradient must have the shape of the scores, {scores.shape}, got {slopes.shape}")
+        _check_finite(slopes, positive, "the gradient")
+        eps = max(eps, float(np.finfo(slopes.dtype).eps))
+    return Answer(found.astype(np.float64), None if slopes is None else slopes.astype(np.float64), eps)
+
+
+def _array(given: Any, what: str) -> Any:
+    try:
+        found = np.asarray(given)
+    except Exception as error:  # a framework's own refusal, such as a tensor that still wants its gradient
+        raise ValueError(f"{what} must be an array, got {type(given).__name__}: {error}") from None
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"{what} must be numbers, got {found.dtype} of {type(given).__name__}")
+    return found if found.dtype.kind == "f" else found.astype(np.float64)
+
+
+def _check_finite(found: Floats, positive: Labels, what: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(found.reshape(found.shape[0], -1)).all(axis=1))
+    if bad.size:
+        number = found[bad[0]] if found.ndim == 1 else found[bad[0]][~np.isfinite(found[bad[0]])][0]
+        raise ValueError(
+            f"{what} must be finite, got {number} for an example with positive {positive[bad[0]]}; its scores were "
+            "within a few units of 0"
+        )

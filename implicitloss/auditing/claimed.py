@@ -1,0 +1,89 @@
+"""What a loss is said to optimise, in numbers: margins, hits and, where a scheme is claimed, the weight of a draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from implicitloss.implicit import log_expected_weights
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.margins import Margin, Softmax, checked_margin
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme
+
+Claim = Scheme | Margin | ArrayLike | str | None
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """p_yy' of each audited positive, (rows, L), 0 for y itself; hits p_yy (rows,); a draw's weight w, if it is said.
+
+    `margins` is None where nothing is claimed.
+    """
+
+    name: str
+    margins: Floats | None = None
+    hits: Floats | None = None
+    weights: Floats | None = None
+    hit_weights: Floats | None = None
+
+
+def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Floats | None) -> Claimed:
+    """`claim` at the positives.  *Raises* ValueError for what is no claim, or one about other labels.
+
+    "full" is softmax over all labels, p = 1; margins have no hits; an array is p, (L, L) or (rows, L), with the weight
+    of hits p_yy in the positive's entry.
+    """
+    if claim is None:
+        return Claimed("nothing")
+    if isinstance(claim, str) and claim == "full":
+        return _of_margin("full: softmax over all labels", Softmax(), prior, positives)
+    if isinstance(claim, str):
+        raise ValueError(f"a claim in words is 'full', got {claim!r}; else give a Scheme, a margin or an array")
+    if isinstance(claim, Scheme):
+        return _of_scheme(claim, prior, positives, scores)
+    if hasattr(claim, "log_margin") or isinstance(claim, type):
+        return _of_margin(str(claim), checked_margin(claim), prior, positives)  # type: ignore[arg-type]
+    return _of_array(claim, prior, positives)
+
+
+def _of_margin(name: str, margin: Margin, prior: LabelPrior, positives: list[int]) -> Claimed:
+    p = np.exp([margin.log_margin(prior, y) for y in positives])
+    p[np.arange(len(positives)), positives] = 0.0
+    return Claimed(name, p, np.zeros(len(positives)))
+
+
+def _of_scheme(scheme: Scheme, prior: LabelPrior, positives: list[int], scores: Floats | None) -> Claimed:
+    f = np.zeros(prior.n_labels) if scores is None else scores
+    problems = [Problem(f, prior, y) for y in positives]
+    p = np.exp([log_expected_weights(scheme, problem) for problem in problems])
+    w = np.exp([scheme.plan(problem).log_w for problem in problems])
+    rows = np.arange(len(positives))
+    hits, hit_weights = p[rows, positives], w[rows, positives]
+    p[rows, positives] = 0.0
+    return Claimed(str(scheme), p, hits, w, hit_weights)
+
+
+def _of_array(claim: Any, prior: LabelPrior, positives: list[int]) -> Claimed:
+    try:
+        given = np.array(claim, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"a claim is 'full', a Scheme, a margin, an array of margins or None, got {type(claim).__name__}"
+        ) from None
+    n = prior.n_labels
+    if given.shape not in ((n, n), (len(positives), n)):
+        raise ValueError(
+            f"claimed margins must be (L, L) or (rows, L) for the prior's {n} labels and {len(positives)} audited "
+            f"positives, got shape {given.shape}"
+        )
+    p = np.array(given[positives] if given.shape == (n, n) else given)
+    if not np.all(np.isfinite(p)) or p.min() < 0:
+        raise ValueError("claimed margins must be finite and not negative, and here they are not")
+    rows = np.arange(len(positives))
+    hits = p[rows, positives]
+    p[rows, positives] = 0.0
+    return Claimed("margins as given", p, hits)

@@ -1,0 +1,46 @@
+"""The picture of an audit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from implicitloss.auditing.report import AuditReport
+
+MARKERS = "osD^v<>P"
+
+
+def plotted(report: AuditReport, ax: Any = None) -> Any:
+    """Measured over claimed (or measured, if nothing is), against the rank of a part's labels."""
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    rank = np.empty(report.prior.n_labels)
+    rank[report.prior.by_frequency] = np.arange(1, report.prior.n_labels + 1)
+    colors = plt.get_cmap("viridis")(np.linspace(0.1, 0.85, len(report.positives)))
+    for i, y in enumerate(report.positives):
+        cells = [
+            c for c in report.cells if c.positive == y and c.decisive and c.measured > 0 and c.part != "accidental hits"
+        ]
+        if not cells:
+            continue
+        base = np.array([c.claimed or c.labels.size for c in cells])
+        value, low, high = (np.array([getattr(c, name) for c in cells]) / base for name in ("measured", "low", "high"))
+        at = np.array([np.exp(np.log(rank[c.labels]).mean()) for c in cells])
+        ax.errorbar(
+            at, value, yerr=[value - low, high - value], fmt=MARKERS[i % len(MARKERS)], color=colors[i], capsize=2,
+            label=f"positive {report.prior.name(y)}",
+        )  # fmt: skip
+    claimed = report.verdict != "measured"
+    if claimed:
+        ax.axhline(1.0, color="0.3", linewidth=1)
+    ax.set(
+        xscale="log", yscale="log", xlabel="rank of the negatives, from frequent to rare",
+        ylabel="margin, measured / claimed" if claimed else "margin p, mean of a part",
+        title=f"{report.verdict}: {report.claim}",
+    )  # fmt: skip
+    ax.legend()
+    return ax

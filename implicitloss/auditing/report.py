@@ -1,0 +1,205 @@
+"""What an audit found: verdict, measured margins, the scheme that fits best, and what that means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from implicitloss.auditing.cells import Cell, Result
+from implicitloss.auditing.claimed import Claimed
+from implicitloss.auditing.closest import Fit, closest
+from implicitloss.auditing.tally import Tally
+from implicitloss.bounds import sum_interval
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.scheme import Scheme
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Estimates with simultaneous confidence limits; arrays of one shape.  `numpy.asarray` gives the estimates."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
+        return np.array(self.value, dtype=dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """How labels were drawn: q-hat (L,) over all audited positives; draws an evaluation; how often one label at most.
+
+    None of q and counts where a draw's weight varies.
+    """
+
+    q: Floats | None
+    draws: tuple[int, int] | None
+    multiplicity: int | None
+    never_drawn: int
+    weights_vary: bool
+
+    @classmethod
+    def of(cls, tally: Tally, pilot: Tally, varies: bool, positives: list[int]) -> Law:
+        """From the sums of an audit."""
+        seen = (tally.seen + pilot.seen).sum(axis=0) > 0
+        never = int((~seen).sum())
+        if varies:
+            return cls(None, None, None, never, True)
+        one = np.where(np.isfinite(pilot.least), pilot.least, np.inf)
+        counts = tally.total / one
+        hits = np.where(np.isfinite(tally.least_hit), tally.hits / tally.least_hit, 0.0)
+        counts[np.arange(len(positives)), positives] += hits
+        each = counts.sum(axis=1) / max(tally.n, 1)
+        most = np.maximum(tally.most, pilot.most) / one
+        pooled = counts.sum(axis=0)
+        return cls(
+            pooled / max(float(pooled.sum()), 1.0),
+            (round(float(each.min())), round(float(each.max()))),
+            round(float(most.max())),
+            never,
+            False,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class AuditReport:
+    """`verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.
+
+    `margins` are p_yy', (rows, L), of the `positives`; `hits` p_yy, (rows,); `cells` what was compared with the claim;
+    `closest` the scheme of this package that fits best; `flaws` what is wrong with the form or the gradient.
+    """
+
+    verdict: Result
+    claim: str
+    positives: tuple[int, ...]
+    cells: tuple[Cell, ...]
+    margins: Measured | None
+    hits: Measured | None
+    closest: Fit | None
+    law: Law | None
+    flaws: tuple[str, ...]
+    notes: tuple[str, ...]
+    prior: LabelPrior
+    tolerance: float
+    resolution: float
+    error: float
+    seed: int | list[int]
+    evaluations: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the claim holds."""
+        return self.verdict == "holds"
+
+    @property
+    def visible(self) -> float:
+        """The relative deviation of a decisive part that would have been seen, at worst."""
+        return max((cell.visible for cell in self.cells if cell.decisive and cell.claimed), default=float("inf"))
+
+    @classmethod
+    def of(
+        cls, *, claim: Claimed, scheme: Scheme | None, prior: LabelPrior, positives: tuple[int, ...],
+        cells: tuple[Cell, ...], flaws: tuple[str, ...], notes: tuple[str, ...], tally: Tally | None,
+        per_draw: Floats | None, law: Law | None, tolerance: float, resolution: float, error: float,
+        seed: int | list[int], evaluations: int, delta: float,
+    ) -> AuditReport:  # fmt: skip
+        """From what was measured."""
+        results = [cell.result(tolerance) for cell in cells]
+        verdict: Result = "measured"
+        if claim.margins is not None:
+            open_ones = [r for r, cell in zip(results, cells, strict=True) if cell.decisive and r == "inconclusive"]
+            decisive = [cell for cell in cells if cell.decisive and cell.part != "accidental hits"]
+            uncertain = bool(open_ones) or not _all_rows(decisive, positives) or any("heavier tail" in n for n in notes)
+            verdict = "inconclusive" if uncertain else "holds"
+        if "refuted" in results or (flaws and claim.margins is not None):
+            verdict = "refuted"
+        margins = hits = None
+        if tally is not None and per_draw is not None:
+            margins = _limits(tally.total, per_draw, tally.n, delta)
+            hits_cells = [cell for cell in cells if cell.part == "accidental hits"]
+            hits = Measured(*(np.array([getattr(c, name) for c in hits_cells]) for name in ("measured", "low", "high")))
+        draws = None if law is None or law.draws is None else law.draws[1]
+        once = law is not None and law.multiplicity == 1
+        fit = closest(cells, prior, scheme, draws, None if law is None else law.q, once)
+        return cls(
+            verdict, claim.name, positives, cells, margins, hits, fit, law, flaws, notes, prior, tolerance, resolution,
+            error, seed, evaluations,
+        )  # fmt: skip
+
+    def failures(self) -> list[Cell]:
+        """The parts that are not as claimed, the worst first."""
+        found = [cell for cell in self.cells if cell.result(self.tolerance) == "refuted"]
+        return sorted(found, key=lambda cell: -_ratio_off(cell))
+
+    def __str__(self) -> str:
+        from implicitloss.auditing.words import as_text
+
+        return as_text(self)
+
+    def explain(self) -> str:
+        """In words: what the loss optimises, what that teaches, who gains, and how to predict."""
+        from implicitloss.auditing.words import explained
+
+        return explained(self)
+
+    def to_markdown(self) -> str:
+        """For a CI step's summary."""
+        from implicitloss.auditing.words import as_markdown
+
+        return as_markdown(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "claim": self.claim,
+            "closest": None if self.closest is None else str(self.closest),
+            "flaws": list(self.flaws),
+            "notes": list(self.notes),
+            "positives": [self.prior.name(y) for y in self.positives],
+            "hits": None if self.hits is None else self.hits.value.tolist(),
+            "tolerance": self.tolerance,
+            "resolution": self.resolution,
+            "visible": self.visible if np.isfinite(self.visible) else None,
+            "error": self.error,
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+            "cells": [
+                {**cell.to_dict(), "result": cell.result(self.tolerance), "positive": self.prior.name(cell.positive)}
+                for cell in self.cells
+            ],
+        }
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: a row for each part of each positive's labels."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dict()["cells"])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Measured over claimed margins of the decisive parts, with their limits, by rank of the labels; the axes."""
+        from implicitloss.auditing.plot import plotted
+
+        return plotted(self, ax)
+
+
+def _limits(total: Floats, per_draw: Floats, n: int, delta: float) -> Measured:
+    heavy = np.where(per_draw > 0, per_draw, 1.0)
+    low, high = sum_interval(total / heavy, delta)
+    return Measured(total / n, low * heavy / n, high * heavy / n)
+
+
+def _all_rows(cells: list[Cell], positives: tuple[int, ...]) -> bool:
+    return {cell.positive for cell in cells} == set(positives)
+
+
+def _ratio_off(cell: Cell) -> float:
+    if not cell.claimed or not cell.measured > 0:
+        return float("inf")
+    return float(abs(np.log(cell.measured / cell.claimed)))

@@ -1,0 +1,28 @@
+"""For tests: fail where a sampled loss does not optimise what it claims."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from implicitloss.auditing.blackbox import LossFunction
+from implicitloss.auditing.claimed import Claim
+from implicitloss.auditing.report import AuditReport
+from implicitloss.labels import LabelPrior
+
+
+def assert_implicit_loss(
+    loss_fn: LossFunction, *, claim: Claim, prior: LabelPrior, rng: Any = 0, **options: Any
+) -> AuditReport:
+    """`implicitloss.audit`, and AssertionError unless its verdict is "holds"; the report.
+
+    The message shows estimated against claimed margins by head, torso and tail, the nearest named scheme, and the seed.
+    """
+    __tracebackhide__ = True
+    from implicitloss.auditing.audit import audit
+
+    if claim is None:
+        raise ValueError("an assertion needs a claim; to measure only, use implicitloss.audit")
+    report = audit(loss_fn, claim=claim, prior=prior, rng=rng, **options)
+    if not report.ok:
+        raise AssertionError(f"\n{report}")
+    return report

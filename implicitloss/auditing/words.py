@@ -1,0 +1,151 @@
+"""An audit in words: for a terminal, for a pull request, and for whoever asks what it means."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from implicitloss.auditing.cells import Cell
+from implicitloss.labels import LabelPrior
+from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.population import NoOptimum, Of, population_optimum
+
+if TYPE_CHECKING:
+    from implicitloss.auditing.report import AuditReport
+
+MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
+# So many labels show which way an optimum leans.
+FEW = 20
+
+
+def _lines(report: AuditReport) -> list[str]:
+    """What is said first, a sentence each."""
+    found = {
+        "holds": "holds: every decisive part of the margins is as claimed; one off by "
+        f"{report.visible:.0%} would have been seen",
+        "refuted": "REFUTED: the loss does not optimise what is claimed",
+        "inconclusive": "inconclusive: nothing speaks against the claim, but a deviation that matters could be hidden",
+        "measured": "measured; nothing was claimed",
+    }[report.verdict]
+    lines = [f"{MARKS[report.verdict]} {found}", f"claim    {report.claim}"]
+    if report.closest is not None:
+        lines.append(f"closest  {report.closest}")
+    lines += [f"flaw     {flaw}" for flaw in report.flaws]
+    lines += [f"note     {note}" for note in report.notes]
+    seed = report.seed
+    lines.append(
+        f"{report.evaluations:,} calls, seed {seed}; a true claim is refuted with probability at most {report.error:g}"
+    )
+    return lines
+
+
+def _shown(report: AuditReport) -> list[Cell]:
+    """What was refuted, worst first, then the slices and the rest; no more than a screen of them."""
+    failures = report.failures()[:12]
+    slices = [c for c in report.cells if c.part in ("head", "torso", "tail", "accidental hits") and c not in failures]
+    rest = [c for c in report.cells if c.decisive and c not in failures and c not in slices]
+    return failures + slices + rest[: max(0, 24 - len(failures) - len(slices))]
+
+
+def _row(report: AuditReport, cell: Cell) -> list[str]:
+    ratio = ""
+    if cell.claimed and cell.measured > 0:
+        ratio = f"×{cell.measured / cell.claimed:.3g}"
+    return [
+        MARKS[cell.result(report.tolerance)],
+        report.prior.name(cell.positive),
+        cell.part + (", by value" if cell.route == "value" else ""),
+        "" if cell.claimed is None else f"{cell.claimed:.4g}",
+        f"{cell.measured:.4g}",
+        f"{cell.low:.4g} to {cell.high:.4g}",
+        ratio,
+    ]
+
+
+HEAD = ["", "positive", "labels", "claimed Σp", "measured", "between", ""]
+
+
+def as_text(report: AuditReport) -> str:
+    """For a terminal."""
+    rows = [HEAD] + [_row(report, cell) for cell in _shown(report)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
+    table = [
+        "  ".join(
+            cell.rjust(w) if i >= 3 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    head = [line for text in _lines(report) for line in textwrap.wrap(text, 118, subsequent_indent=" " * 9)]
+    return "\n".join([*head, "", *(line.rstrip() for line in table)])
+
+
+def as_markdown(report: AuditReport) -> str:
+    """For a CI step's summary."""
+    title, *rest = _lines(report)
+    rows = [[cell.replace("|", "\\|") for cell in _row(report, cell)] for cell in _shown(report)]
+    table = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * len(HEAD), *rows]]
+    return "\n".join([f"### {title}", "", *(f"- {line}" for line in rest), "", *table, ""])
+
+
+def explained(report: AuditReport) -> str:
+    """What it optimises, what that teaches, who gains."""
+    parts = [_lines(report)[0][2:] + "."]
+    if report.closest is None:
+        return "\n".join([*parts, "Too little was seen of its margins to say what it optimises."])
+    fit = report.closest
+    parts.append(
+        f"Its margins are those of: {fit.name}."
+        if fit.agrees
+        else f"No scheme known here has its margins; the nearest: {fit}."
+    )
+    leanings = _leanings(report)
+    if leanings:
+        implicit, sampled = leanings
+        parts.append(
+            f"Where all labels are equally likely, the scores that minimise its bound have slope {implicit:+.3f} on "
+            f"log π, and those that minimise the true sampled loss {sampled:+.3f} (0: log η, as softmax over all "
+            "labels; -1: log η - log π, the balanced rule)."
+        )
+        parts.append(_who_gains(sampled))
+    for side in ("head", "torso", "tail"):
+        some = [cell for cell in report.cells if cell.part == side and cell.claimed]
+        if some:
+            ratio = float(np.exp(np.mean([np.log(max(c.measured, 1e-300) / (c.claimed or 1.0)) for c in some])))
+            parts.append(f"Negatives from the {side} count {ratio:.3g} times what is claimed.")
+    return "\n".join(textwrap.fill(part, 118) for part in parts)
+
+
+def _leanings(report: AuditReport) -> tuple[float, float] | None:
+    """Slope of f* on log π of the fitted scheme, by the bound and truly, on labels picked from frequent to rare."""
+    assert report.closest is not None
+    prior = report.prior
+    order = prior.by_frequency[prior.probabilities[prior.by_frequency] > 0]
+    at = np.linspace(0, order.size - 1, min(FEW, order.size)).round().astype(int)
+    picked = prior.probabilities[order[at]]
+    few = LabelPrior.from_probabilities(picked / picked.sum())
+    x = few.log - few.log.mean()
+    if not x @ x > 1e-12:
+        return None
+    eta = np.full(few.n_labels, 1 / few.n_labels)
+    kinds: tuple[Of, ...] = ("implicit", "sampled")
+    try:
+        optima = [population_optimum(report.closest.scheme, SoftmaxCrossEntropy(), eta, few, of) for of in kinds]
+    except (NoOptimum, ValueError):
+        return None
+    implicit, sampled = (float(x @ f / (x @ x)) for f in optima)
+    return implicit, sampled
+
+
+def _who_gains(slope: float) -> str:
+    if abs(slope) < 0.02:
+        return "Neither frequent nor rare labels gain: the scores are log η, and the largest is the likeliest label."
+    if abs(slope + 1) < 0.02:
+        return (
+            "Rare labels gain: the scores are log η - log π, right for balanced error as they are; for the likeliest "
+            "label add log π."
+        )
+    if slope > 0:
+        return f"Frequent labels gain: for the likeliest label take about {slope:.2g} log π off the scores."
+    return f"Rare labels gain: for the likeliest label add about {-slope:.2g} log π to the scores."

@@ -1,0 +1,485 @@
+"""Audits: right losses pass, broken ones are refuted, whatever the seed.
+
+An audit refutes a true claim with probability at most 1e-6; there are fewer than 60 audits of true claims here.  That a
+right loss passes (rather than stays open) and that a broken one is refuted is tested at deviations far beyond what the
+audit resolves, where either fails with probability below 1e-9.  `pytest -m slow` repeats all of it for 100 seeds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import implicitloss as il
+from implicitloss.bounds import sum_interval
+from implicitloss.labels import Floats, Labels
+
+L, M = 200, 20
+PRIOR = il.LabelPrior.zipf(L, 1.0)
+Q = PRIOR.probabilities
+SWAPPED = np.random.default_rng(7).permutation(Q)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Sampled softmax in NumPy, as one writes it; every slip is an option.  Returns values, or values and gradients."""
+
+    m: int = M
+    q: Any = None  # the law of draws; π
+    counted: Any = None  # the q that is taken off; that of draws
+    sign: float = 1.0  # of the correction
+    with_m: bool = True
+    hits: str = "mask"
+    positive_too: bool = False
+    positive_only: bool = False
+    temperature: float = 1.0
+    late: bool = False  # the temperature divides the correction too
+    slope: float = 1.0  # what the gradient is multiplied by
+    gradient: bool = True
+    shared: bool = False
+    distinct: bool = False
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        q = Q if self.q is None else self.q
+        counted = q if self.counted is None else self.counted
+        n, rows = len(positive), np.arange(len(positive))
+        if self.distinct:
+            draws = np.array([rng.choice(q.size, self.m, replace=False, p=q) for _ in range(n)])
+        else:
+            draws = rng.choice(q.size, size=(1 if self.shared else n, self.m), p=q)
+            draws = np.broadcast_to(draws, (n, self.m))
+        with np.errstate(divide="ignore"):
+            correction = self.sign * np.log((self.m if self.with_m else 1.0) * counted)
+        off, own = correction[draws], np.zeros(n)
+        if self.positive_too or self.positive_only:
+            own = correction[positive]
+        if self.positive_only:
+            off = np.zeros(draws.shape)
+        f, f_y = np.take_along_axis(scores, draws, 1), scores[rows, positive]
+        if self.late:
+            gaps = (f - off - (f_y - own)[:, None]) / self.temperature
+        else:
+            gaps = (f - f_y[:, None]) / self.temperature - off + own[:, None]
+        hit = draws == positive[:, None]
+        if self.hits == "mask":
+            gaps = np.where(hit, -np.inf, gaps)
+        elif self.hits == "last":  # only the last of several hits is removed
+            last = hit & (np.cumsum(hit[:, ::-1], axis=1)[:, ::-1] == 1)
+            gaps = np.where(last, -np.inf, gaps)
+        x = np.exp(gaps)
+        values = np.log1p(x.sum(axis=1))
+        if not self.gradient:
+            return values
+        slopes = np.zeros(scores.shape)
+        each = np.where(hit, 0.0, x) / np.exp(values)[:, None] / self.temperature
+        np.add.at(slopes, (rows[:, None], draws), each)
+        slopes[rows, positive] -= slopes.sum(axis=1)
+        return values, self.slope * slopes
+
+
+def scheme(weighting: Any = None, sampler: Any = None, hits: Any = "mask", m: int = M) -> il.Scheme:
+    return il.Scheme(sampler or il.samplers.WithinBatch(), weighting or il.weightings.Importance(), m=m, hits=hits)
+
+
+UNIFORM = np.full(L, 1 / L)
+TRUNCATED = np.where(np.arange(L) < L // 2, Q, 0.0) / Q[: L // 2].sum()
+
+RIGHT: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "importance": (Sampled(), scheme(), {}),
+    "importance-full": (Sampled(), "full", {}),
+    "importance-softmax-margin": (Sampled(), il.margins.Softmax(), {}),
+    "importance-array": (Sampled(), np.ones((L, L)) - np.eye(L), {}),
+    "hits-kept": (Sampled(hits="keep"), scheme(hits="keep"), {}),
+    "relative": (Sampled(positive_too=True), scheme(il.weightings.Relative()), {}),
+    "unit": (Sampled(sign=0.0, hits="keep"), scheme(il.weightings.Unit(), hits="keep"), {}),
+    "uniform": (Sampled(q=UNIFORM), scheme(sampler=il.samplers.Uniform()), {}),
+    "shared-negatives": (Sampled(shared=True), "full", {}),
+    "temperature": (Sampled(temperature=0.5), "full", {"temperature": 0.5}),
+    "values-only": (Sampled(gradient=False), scheme(), {}),
+    "values-only-relative": (Sampled(positive_too=True, gradient=False), scheme(il.weightings.Relative()), {}),
+    "values-only-hits-kept": (Sampled(hits="keep", gradient=False), scheme(hits="keep"), {}),
+}
+
+BROKEN: dict[str, tuple[Any, Any]] = {
+    "flipped-sign": (Sampled(sign=-1.0), scheme()),
+    "lost-m": (Sampled(with_m=False), scheme()),
+    "swapped-expected-counts": (Sampled(counted=SWAPPED), scheme()),
+    "permuted-prior": (Sampled(q=SWAPPED, counted=Q), scheme()),
+    "permuted-law": (Sampled(q=SWAPPED, sign=0.0), scheme(il.weightings.Unit())),
+    "hits-not-removed": (Sampled(hits="keep"), scheme()),
+    "hits-removed": (Sampled(), scheme(hits="keep")),
+    "only-the-last-duplicate-hit-removed": (Sampled(hits="last"), scheme()),
+    "temperature-after-the-correction": (Sampled(temperature=0.5, late=True), "full"),
+    "temperature-not-said": (Sampled(temperature=0.8), "full"),
+    "truncated-candidates": (Sampled(q=TRUNCATED, counted=Q), scheme()),
+    "truncated-candidates-full": (Sampled(q=TRUNCATED), "full"),
+    "wrong-number-of-draws": (Sampled(m=15), scheme(il.weightings.Relative())),
+    "one-try-too-few": (Sampled(m=M - 4, sign=0.0), scheme(il.weightings.Unit())),
+    "correction-on-the-positive-too": (Sampled(positive_too=True), scheme()),
+    "correction-on-the-positive-only": (Sampled(positive_only=True), scheme()),
+    "gradient-scaled": (Sampled(slope=1.05), scheme()),
+    "values-flipped-sign": (Sampled(sign=-1.0, gradient=False), scheme()),
+    "values-lost-m": (Sampled(with_m=False, gradient=False), scheme()),
+    "values-permuted-prior": (Sampled(q=SWAPPED, counted=Q, gradient=False), scheme()),
+    "values-hits-not-removed": (Sampled(hits="keep", gradient=False), scheme()),
+    "values-positive-too": (Sampled(positive_too=True, gradient=False), scheme()),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_losses_pass(name: str, seed: int) -> None:
+    loss, claim, options = RIGHT[name]
+    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, **options)
+    assert report.verdict == "holds", str(report)
+    assert report.ok
+    assert report.visible <= 0.6  # a deviation of this size would have been seen
+    assert report.failures() == []
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_losses_are_refuted(name: str, seed: int) -> None:
+    loss, claim = BROKEN[name]
+    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed)
+    assert report.verdict == "refuted", str(report)
+    assert report.failures() or report.flaws
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", range(100))
+def test_for_many_seeds(shift: int, seed: int) -> None:
+    for name, (loss, claim, options) in RIGHT.items():
+        assert il.audit(loss, claim=claim, prior=PRIOR, rng=seed + shift, **options).verdict == "holds", name
+    for name, (broken, claim) in BROKEN.items():
+        assert il.audit(broken, claim=claim, prior=PRIOR, rng=seed + shift).verdict == "refuted", name
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        (Sampled(), "importance weights 1/(m q), within-batch sampling, m = 20, hits masked"),
+        (Sampled(hits="keep"), "importance weights 1/(m q), within-batch sampling, m = 20, hits kept"),
+        (Sampled(positive_too=True, hits="keep"), "relative weights, within-batch sampling, m = 20, hits kept"),
+        (Sampled(sign=0.0), "weights of 1, within-batch sampling, m = 20, hits masked"),
+        (Sampled(sign=0.0, q=UNIFORM), "weights of 1, uniform sampling, m = 20, hits masked"),
+        (Sampled(with_m=False), "log q taken off without m, weights 1/q, within-batch sampling, m = 20, hits masked"),
+        (
+            Sampled(sign=-1.0),
+            "log(m q) added in place of taken off, weights m q, within-batch sampling, m = 20, hits masked",
+        ),
+        (
+            Sampled(positive_only=True),
+            "log(m q) taken off the positive only, weights m q_y, within-batch sampling, m = 20, hits masked",
+        ),
+    ],
+)  # fmt: skip
+def test_what_fits_best_without_a_claim(loss: Any, name: str, seed: int) -> None:
+    report = il.audit(loss, prior=PRIOR, rng=seed)
+    assert report.verdict == "measured"
+    assert not report.ok
+    assert str(report.closest) == name
+    assert report.closest is not None
+    assert report.closest.agrees
+
+
+def test_the_margins_and_their_limits(seed: int) -> None:
+    """The limits hold for every margin at once, and the estimates are near; the law is that of the draws."""
+    report = il.audit(Sampled(hits="keep"), prior=PRIOR, rng=seed)
+    assert report.margins is not None
+    assert report.hits is not None
+    truth = np.ones((3, L))
+    truth[np.arange(3), report.positives] = 0.0
+    assert np.all((report.margins.low <= truth) & (truth <= report.margins.high))
+    assert np.asarray(report.margins)[:, :5] == pytest.approx(truth[:, :5], rel=0.2)
+    assert np.all((report.hits.low <= 1) & (report.hits.high >= 1))
+    assert report.law is not None
+    assert report.law.q == pytest.approx(Q, abs=0.01)
+    assert report.law.draws == (M, M)
+    assert report.positives == (0, L // 2, L - 1)
+
+
+def test_another_law_with_the_same_margins_is_said(seed: int) -> None:
+    """Importance weights give p = 1 by any sampler; that it is another one is a note, and no refutation."""
+    report = il.audit(Sampled(q=SWAPPED), claim=scheme(), prior=PRIOR, rng=seed)
+    assert report.verdict == "holds"
+    assert any("drawn by another law" in note for note in report.notes)
+    assert il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed).notes == ()
+
+
+def test_draws_without_replacement_are_seen(seed: int) -> None:
+    report = il.audit(Sampled(q=UNIFORM, distinct=True), claim="full", prior=PRIOR, rng=seed, runs=2_000)
+    assert report.verdict == "holds"
+    assert report.law is not None
+    assert report.law.multiplicity == 1
+
+
+def test_what_was_never_drawn(seed: int) -> None:
+    report = il.audit(Sampled(q=TRUNCATED), prior=PRIOR, rng=seed)
+    assert report.law is not None
+    assert report.law.never_drawn == L - L // 2
+
+
+def test_a_power_that_is_not_there_is_no_pass(seed: int) -> None:
+    """With few evaluations nothing is refuted, and nothing holds."""
+    report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, runs=40)
+    assert report.verdict == "inconclusive"
+    assert not report.ok
+
+
+def test_tolerance(seed: int) -> None:
+    """A claim that is off by a third is refuted, and holds if that is as good as equal."""
+    off = np.full((L, L), 4 / 3)
+    np.fill_diagonal(off, 0.0)
+    assert il.audit(Sampled(), claim=off, prior=PRIOR, rng=seed).verdict == "refuted"
+    assert il.audit(Sampled(), claim=off, prior=PRIOR, rng=seed, tolerance=0.6).verdict == "holds"
+
+
+def test_the_same_seed_gives_the_same_report(seed: int) -> None:
+    first, again, other = (
+        il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=s, runs=400).to_dict() for s in (seed, seed, seed + 1)
+    )
+    assert first == again
+    assert first["cells"] != other["cells"]
+    json.dumps(first)
+
+
+def test_a_loss_that_does_not_repeat_itself_is_asked_for_values_too(seed: int) -> None:
+    own = np.random.default_rng(seed)
+
+    def right(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return Sampled()(scores, positive, own)
+
+    def wrong(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        values, _ = Sampled()(scores, positive, own)
+        return values, Sampled(slope=1.3)(scores, positive, own)[1]
+
+    def wrong_value(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        state = own.bit_generator.state
+        _, slopes = Sampled()(scores, positive, own)
+        own.bit_generator.state = state
+        return Sampled(with_m=False)(scores, positive, own)[0], slopes
+
+    report = il.audit(right, claim=scheme(), prior=PRIOR, rng=seed, runs=4_000)
+    assert report.verdict == "holds", str(report)
+    assert {cell.route for cell in report.cells} == {"gradient", "value"}
+    for loss in (wrong, wrong_value):
+        assert il.audit(loss, claim=scheme(), prior=PRIOR, rng=seed, runs=4_000).verdict == "refuted"
+
+
+def test_scores_that_the_sampler_looks_at(seed: int) -> None:
+    def model_based(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        f = scores[0]
+        q = np.exp(f - f.max())
+        return Sampled(q=q / q.sum())(scores, positive, rng)
+
+    claim = scheme(sampler=il.samplers.ModelBased())
+    assert il.audit(model_based, claim=claim, prior=PRIOR, rng=seed).verdict == "holds"
+    assert il.audit(Sampled(sign=0.0), claim=claim, prior=PRIOR, rng=seed).verdict == "refuted"
+
+
+def logistic(shift: Floats | float = 0.0, weight: float = 1.0) -> Callable[..., Any]:
+    """Decoupled logistic loss with unit weights, NCE's shift inside the link."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        g, rows = scores + shift, np.arange(len(positive))
+        draws = rng.choice(L, size=(len(positive), M), p=Q)
+        f = np.take_along_axis(g, draws, 1)
+        own = g[rows, positive]
+        values = np.logaddexp(0, -own) + weight * np.logaddexp(0, f).sum(axis=1)
+        slopes = np.zeros(scores.shape)
+        np.add.at(slopes, (rows[:, None], draws), weight / (1 + np.exp(-f)))
+        slopes[rows, positive] -= 1 / (1 + np.exp(own))
+        return values, slopes
+
+    return loss
+
+
+def test_decoupled_losses_and_shifted_logits(seed: int) -> None:
+    claim = scheme(il.weightings.Unit(), hits="keep")
+    shift = -np.log(M * Q)
+    assert il.audit(logistic(), claim=claim, prior=PRIOR, form="logistic", rng=seed).verdict == "holds"
+    assert (
+        il.audit(logistic(shift), claim=claim, prior=PRIOR, form="logistic", shift=shift, rng=seed).verdict == "holds"
+    )
+    assert il.audit(logistic(shift), claim=claim, prior=PRIOR, form="logistic", rng=seed).verdict == "refuted"
+    assert il.audit(logistic(weight=1.5), claim=claim, prior=PRIOR, form="logistic", rng=seed).verdict == "refuted"
+    values_only = lambda *given: logistic()(*given)[0]  # noqa: E731
+    report = il.audit(values_only, claim=claim, prior=PRIOR, form="logistic", rng=seed)
+    assert report.verdict == "holds", str(report)
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_in_words(seed: int) -> None:
+    report = il.audit(Sampled(positive_too=True), claim=scheme(), prior=PRIOR, rng=seed)
+    text, explained, markdown = str(report), report.explain(), report.to_markdown()
+    assert "REFUTED" in text
+    assert "closest  relative weights, within-batch sampling, m = 20, hits masked" in text
+    assert f"seed {seed}" in text
+    for part in ("head", "torso", "tail"):
+        assert part in text
+        assert f"| {part} |" in markdown
+        assert f"from the {part} count" in explained
+    assert "relative weights, within-batch sampling" in explained
+    assert "log π" in explained
+    frame = report.to_frame()
+    assert set(frame["result"]) >= {"refuted"}
+    assert len(frame) == len(report.cells)
+
+
+def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
+    """Kept hits and weights of 1: log η - log π, the balanced rule."""
+    report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=seed)
+    assert "right for balanced error" in report.explain()
+
+
+def test_a_plot(seed: int) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, runs=1_000)
+    ax = report.plot()
+    assert ax.get_xscale() == "log"
+    assert len(ax.containers) == 3
+    plt.close("all")
+
+
+# --- input --------------------------------------------------------------------------------------------------------
+
+
+def _mean(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+    return Sampled()(scores, positive, rng)[0].mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (_mean, "the loss must return one number for each of 6 examples, got shape .*one_by_one"),
+        (lambda f, y, rng: np.full(len(y), np.nan), "the loss must be finite, got nan for an example with positive 0"),
+        (lambda f, y, rng: np.full(len(y), 0.7), "the loss must depend on the scores, but it was 0.7 for every"),
+        (lambda f, y, rng: f, r"one number for each of 6 examples, got shape \(6, 200\)"),
+        (lambda f, y, rng: (f[:, 0], f[:, :3]), r"the gradient must have the shape of the scores, .*got \(6, 3\)"),
+        (lambda f, y, rng: (f[:, 0], f * np.inf), "the gradient must be finite"),
+        (lambda f, y, rng: ["a"] * len(y), "the loss must be numbers"),
+        (3, "the loss must be a function"),
+    ],
+)  # fmt: skip
+def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        il.audit(loss, claim="full", prior=PRIOR, rng=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"claim": "half"}, "a claim in words is 'full', got 'half'"),
+        ({"claim": np.ones((3, 3))}, r"for the prior's 200 labels and 3 audited positives, got shape \(3, 3\)"),
+        ({"claim": -np.ones((L, L))}, "claimed margins must be finite and not negative"),
+        ({"claim": il.margins.Softmax}, "a margin must be one of"),
+        ({"claim": {"p": 1}}, "a claim is 'full', a Scheme, a margin, an array of margins or None, got dict"),
+        ({"prior": Q}, "the prior must be a LabelPrior"),
+        ({"prior": il.LabelPrior.from_counts([3])}, "an audit needs at least two labels"),
+        ({"positives": [L]}, "the positive must be a label from 0 to 199, got 200"),
+        ({"positives": [1, 1]}, "the positives must be labels, each once"),
+        ({"form": "hinge"}, "form must be 'softmax' or 'logistic'"),
+        ({"temperature": 0.0}, "the temperature must be a positive number, got 0"),
+        ({"tolerance": -0.1}, "the tolerance must be a number >= 0"),
+        ({"resolution": 0.0}, "the resolution must be a positive number"),
+        ({"heaviest": 0.5}, "heaviest must be at least 1"),
+        ({"error": 0.0}, "the error must be a probability"),
+        ({"runs": 3}, "runs must be a whole number >= 32, got 3"),
+        ({"scores": [0.0]}, "scores must cover the prior's 200 labels"),
+        ({"shift": np.zeros(3)}, "shift must cover the prior's 200 labels"),
+    ],
+)
+def test_arguments_that_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        il.audit(Sampled(), **{"claim": "full", "prior": PRIOR, "rng": 0, **options})
+
+
+# --- tests of one's own -------------------------------------------------------------------------------------------
+
+
+def test_an_assertion(seed: int) -> None:
+    report = il.assert_implicit_loss(Sampled(), claim=scheme(), prior=PRIOR, rng=seed)
+    assert report.ok
+    with pytest.raises(AssertionError, match=r"(?s)REFUTED.*closest  log q taken off without m.*seed 5.*head"):
+        il.assert_implicit_loss(Sampled(with_m=False), claim=scheme(), prior=PRIOR, rng=5)
+    with pytest.raises(ValueError, match="an assertion needs a claim"):
+        il.assert_implicit_loss(Sampled(), claim=None, prior=PRIOR)
+
+
+def test_one_by_one(seed: int) -> None:
+    report = il.audit(il.adapters.one_by_one(_mean), claim=scheme(), prior=PRIOR, rng=seed, runs=2_000)
+    assert report.verdict == "holds", str(report)
+    with pytest.raises(ValueError, match="one_by_one is for a loss that returns one number"):
+        il.audit(il.adapters.one_by_one(lambda f, y, rng: f), claim="full", prior=PRIOR)
+
+
+def test_in_batch(seed: int) -> None:
+    def softmax(queries: Floats, items: Floats, labels: Labels) -> Floats:
+        logits = queries @ items.T
+        return np.asarray(np.log(np.exp(logits).sum(axis=1)) - np.diag(logits))
+
+    def of_logits(logits: Floats, labels: Labels) -> Floats:
+        return np.asarray(np.log(np.exp(logits).sum(axis=1)) - np.diag(logits))
+
+    claim = scheme(il.weightings.Unit(), hits="keep", m=15)
+    for loss, given in ((softmax, "embeddings"), (of_logits, "logits")):
+        adapted = il.adapters.in_batch(loss, PRIOR, 16, given=given)
+        report = il.audit(adapted, claim=claim, prior=PRIOR, rng=seed, runs=2_000)
+        assert report.verdict == "holds", str(report)
+        assert il.audit(adapted, claim=scheme(m=15), prior=PRIOR, rng=seed, runs=2_000).verdict == "refuted"
+    for options, message in (
+        ({"batch": 1}, "a batch needs at least two examples, got 1"),
+        ({"batch": 4, "given": "scores"}, "given must be 'embeddings' or 'logits'"),
+        ({"batch": 4, "framework": "mxnet"}, "framework must be 'numpy', 'torch', 'tensorflow' or 'jax'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            il.adapters.in_batch(softmax, PRIOR, **options)  # type: ignore[arg-type]
+
+
+def test_a_framework_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(il.adapters.importlib, "import_module", missing)
+    for adapter in (il.adapters.torch, il.adapters.tensorflow, il.adapters.jax):
+        with pytest.raises(ValueError, match="this adapter needs .*: pip install"):
+            adapter(lambda f, y: f)
+
+
+# --- the bound ----------------------------------------------------------------------------------------------------
+
+
+def test_limits_of_a_poisson_sum() -> None:
+    """x log(x/μ) - x + μ = log(2/δ) at both limits; none below 0, log(2/δ) above."""
+    for x in (1e-5, 0.3, 1.0, 17.0, 1e4, 1e9):
+        low, high = (float(end) for end in sum_interval(x, 1e-6))
+        log = np.log(2e6)
+        assert low < x < high
+        assert x * np.log(x / high) - x + high == pytest.approx(log, rel=1e-5)
+        if low > 1e-290:
+            assert x * np.log(x / low) - x + low == pytest.approx(log, rel=1e-5)
+    low, high = sum_interval(np.zeros(2), 1e-6)
+    assert low.tolist() == [0.0, 0.0]
+    assert high.tolist() == pytest.approx([np.log(2e6)] * 2)
+
+
+@pytest.mark.parametrize("mean", [0.5, 4.0, 40.0])
+def test_limits_cover(mean: float, rng: np.random.Generator) -> None:
+    """Sums of uniform terms and binomial counts leave limits of 1e-2 no more often than that: 20,000 times, and with
+    probability below 1e-6 by Bernstein's bound more than 320."""
+    for sums in (
+        rng.binomial(100, mean / 100, 20_000).astype(float),
+        rng.random((20_000, round(2 * mean))).sum(axis=1),
+    ):
+        low, high = sum_interval(sums, 1e-2)
+        assert np.sum((mean < low) | (mean > high)) <= 320
