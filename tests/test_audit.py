@@ -452,7 +452,7 @@ def test_a_framework_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(il.adapters.importlib, "import_module", missing)
     for adapter in (il.adapters.torch, il.adapters.tensorflow, il.adapters.jax):
-        with pytest.raises(ValueError, match="this adapter needs .*: pip install"):
+        with pytest.raises(ValueError, match=r"this adapter needs .*: pip install"):
             adapter(lambda f, y: f)
 
 

@@ -42,6 +42,8 @@ class _Probes:
             order = ranked[ranked != y]
             for name, labels in _doubling(order):
                 self.parts.append((row, name, labels))
+            slices = [(row, name, labels[labels != y]) for name, labels in audit.prior.slices().items()]
+            self.parts += [part for part in slices if part[2].size]
             shuffled = generator.permutation(order)
             half = shuffled[: max(order.size // 2, 1)]
             self.parts += [(row, "half of the labels, at random", np.sort(half)), (row, "accidental hits", order[:0])]

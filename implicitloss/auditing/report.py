@@ -131,6 +131,23 @@ class AuditReport:
             error, seed, evaluations,
         )  # fmt: skip
 
+    def check(self) -> None:
+        """*Raises* AssertionError, with the report, unless the claim holds; ValueError where nothing was claimed."""
+        __tracebackhide__ = True
+        if self.verdict == "measured":
+            raise ValueError("an assertion needs a claim; to measure only, use implicitloss.audit")
+        if not self.ok:
+            raise AssertionError(f"\n{self}")
+
+    def properties(self) -> dict[str, str]:
+        """For a test's JUnit properties: verdict, nearest scheme, seed, and Σp measured over claimed by slice."""
+        found = {"verdict": str(self.verdict), "closest": str(self.closest), "seed": str(self.seed)}
+        for cell in self.cells:
+            if cell.part in ("head", "torso", "tail", "accidental hits") and cell.claimed:
+                where = f"{cell.part.replace(' ', '_')}.{self.prior.name(cell.positive)}"
+                found[f"measured_over_claimed.{where}"] = f"{cell.measured / cell.claimed:.6g}"
+        return found
+
     def failures(self) -> list[Cell]:
         """The parts that are not as claimed, the worst first."""
         found = [cell for cell in self.cells if cell.result(self.tolerance) == "refuted"]

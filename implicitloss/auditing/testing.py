@@ -20,9 +20,6 @@ def assert_implicit_loss(
     __tracebackhide__ = True
     from implicitloss.auditing.audit import audit
 
-    if claim is None:
-        raise ValueError("an assertion needs a claim; to measure only, use implicitloss.audit")
     report = audit(loss_fn, claim=claim, prior=prior, rng=rng, **options)
-    if not report.ok:
-        raise AssertionError(f"\n{report}")
+    report.check()
     return report

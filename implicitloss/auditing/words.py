@@ -42,11 +42,11 @@ def _lines(report: AuditReport) -> list[str]:
 
 
 def _shown(report: AuditReport) -> list[Cell]:
-    """What was refuted, worst first, then the slices and the rest; no more than a screen of them."""
-    failures = report.failures()[:12]
-    slices = [c for c in report.cells if c.part in ("head", "torso", "tail", "accidental hits") and c not in failures]
+    """The slices, what else was refuted, worst first, and the rest; no more than a screen of them."""
+    slices = [c for c in report.cells if c.part in ("head", "torso", "tail", "accidental hits")]
+    failures = [c for c in report.failures() if c not in slices][:8]
     rest = [c for c in report.cells if c.decisive and c not in failures and c not in slices]
-    return failures + slices + rest[: max(0, 24 - len(failures) - len(slices))]
+    return slices + failures + rest[: max(0, 24 - len(failures) - len(slices))]
 
 
 def _row(report: AuditReport, cell: Cell) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line: `implicitloss derive | expect | simulate | verify | table`.
+"""The command line: `implicitloss derive | expect | simulate | verify | audit | table`.
 
 Heavy imports wait for their command.
 """

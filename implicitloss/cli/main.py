@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from implicitloss import __version__
+from implicitloss.cli import audit as audit_command
 from implicitloss.cli.claims import add_report_arguments, add_seed, check_arguments, run_claims
 from implicitloss.cli.shell import HOLDS, guarded, whole_number
 
@@ -54,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_report_arguments(verify)
 
+    audit = commands.add_parser("audit", help="what does a loss of your own really optimise, and is it what you claim?")
+    audit_command.add_arguments(audit, MARGINS)
+    _add_prior(audit)
+
     table = commands.add_parser("table", help="Table 2 and its decoupled counterpart, every entry derived on the spot")
     table.add_argument("--hits", default="mask", help="exclude, mask (default) or keep")
     table.add_argument("--format", choices=("text", "markdown", "latex"), default="text")
@@ -78,7 +83,7 @@ def _add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None
         )
 
 
-def _add_problem(parser: argparse.ArgumentParser, seed: bool = True) -> None:
+def _add_prior(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count'")
     source.add_argument(
@@ -86,6 +91,10 @@ def _add_problem(parser: argparse.ArgumentParser, seed: bool = True) -> None:
         default="exp:100:500:100",
         help="exp:L:LARGEST:RATIO (default exp:100:500:100), step:L:LARGEST:RATIO, zipf:L:S",
     )
+
+
+def _add_problem(parser: argparse.ArgumentParser, seed: bool = True) -> None:
+    _add_prior(parser)
     parser.add_argument(
         "--scorer", default="gaussian", help="gaussian (default), aligned, against, heavy-tailed, class-conditional"
     )
@@ -106,6 +115,7 @@ def main(argv: list[str] | None = None) -> int:
         "expect": _expect,
         "simulate": _simulate,
         "verify": _verify,
+        "audit": audit_command.audit,
         "table": _table,
     }
     return guarded("implicitloss", lambda: commands[args.command](args))

@@ -1,0 +1,168 @@
+"""`implicitloss audit module:function`: does the loss in this file optimise what it claims?"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from implicitloss.cli.claims import add_seed
+from implicitloss.cli.shell import HOLDS, REFUTED, Progress, check_writable, seen_labels, whole_number, write_whole
+
+if TYPE_CHECKING:
+    from implicitloss.auditing.blackbox import LossFunction
+    from implicitloss.auditing.claimed import Claim
+    from implicitloss.auditing.report import AuditReport
+    from implicitloss.labels import LabelPrior
+
+FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
+
+
+def add_arguments(parser: argparse.ArgumentParser, margins: str) -> None:
+    """All but the counts or profile, which other commands have too."""
+    parser.add_argument(
+        "loss", metavar="MODULE:FUNCTION", help="loss(scores (B, L), positive (B,), rng) -> (B,) losses"
+    )
+    parser.add_argument(
+        "--claim",
+        metavar="CLAIM",
+        help=f"full, none, a margin ({margins}), or scheme, which --sampler and the like say",
+    )
+    parser.add_argument("--sampler", help="of a claimed scheme; see `implicitloss verify --help`")
+    parser.add_argument("--weighting", help="of a claimed scheme")
+    parser.add_argument("--m", type=whole_number, help="of a claimed scheme: number of negatives")
+    parser.add_argument("--hits", help="of a claimed scheme: exclude, mask or keep")
+    parser.add_argument("--framework", default="numpy", help=f"{', '.join(FRAMEWORKS)} (default numpy)")
+    parser.add_argument("--one-by-one", action="store_true", help="the loss averages its examples: ask for each alone")
+    parser.add_argument("--form", default="softmax", help="softmax (default) or logistic")
+    parser.add_argument("--temperature", type=float, default=1.0, help="what divides the scores inside the loss")
+    parser.add_argument("--tolerance", type=float, default=0.0, help="relative deviation that is as good as equal")
+    parser.add_argument("--resolution", type=float, default=0.25, help="relative deviation that must be seen to pass")
+    parser.add_argument("--runs", type=whole_number, help="evaluations of each positive at most")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument(
+        "--markdown", metavar="FILE", help="write the report as Markdown too, e.g. $GITHUB_STEP_SUMMARY"
+    )
+    parser.add_argument("--explain", action="store_true", help="say what it means, too")
+    add_seed(parser)
+
+
+def audit(args: argparse.Namespace) -> int:
+    """The command; returns its exit code: 0 holds (or nothing was claimed), 1 refuted or inconclusive."""
+    if args.markdown is not None:
+        check_writable(args.markdown)
+    if args.seed < 0:
+        raise ValueError(f"the seed must be a whole number >= 0, got {args.seed}")
+    from implicitloss.auditing.audit import audit as run
+    from implicitloss.cli import words
+
+    loss = _adapted(_loaded(args.loss), args)
+    prior = words.profile(args.profile) if args.counts is None else seen_labels(args.counts, "implicitloss audit")
+    claim = _claim(args)
+    progress = Progress(0)
+    report = run(
+        loss,
+        claim=claim,
+        prior=prior,
+        form=args.form,
+        temperature=args.temperature,
+        tolerance=args.tolerance,
+        resolution=args.resolution,
+        runs=args.runs,
+        rng=args.seed,
+        progress=lambda n, total: _show(progress, n, total),
+    )
+    progress.done()
+    if args.markdown is not None:
+        write_whole(args.markdown, report.to_markdown())
+    _print(report, args, prior)
+    return HOLDS if report.verdict in ("holds", "measured") else REFUTED
+
+
+def _show(progress: Progress, n: int, total: int) -> None:
+    progress.total = total
+    progress(n - 1, "evaluations of each positive")
+
+
+def _print(report: AuditReport, args: argparse.Namespace, prior: LabelPrior) -> None:
+    if args.json:
+        import json
+
+        print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        return
+    print(report)
+    if args.explain:
+        print(f"\n{report.explain()}")
+
+
+def _claim(args: argparse.Namespace) -> Claim:
+    from implicitloss.cli import words
+    from implicitloss.losses import SoftmaxCrossEntropy
+    from implicitloss.scheme import Scheme
+
+    parts = {"--sampler": args.sampler, "--weighting": args.weighting, "--m": args.m, "--hits": args.hits}
+    given = [name for name, value in parts.items() if value is not None]
+    if args.claim in (None, "scheme"):
+        missing = [name for name in parts if name not in given]
+        if missing:
+            raise ValueError(
+                f"a claim is needed: --claim full, none or a margin, or a scheme, which lacks {', '.join(missing)}"
+            )
+        weighting = words.weighting(args.weighting)
+        return Scheme(
+            words.sampler(args.sampler, SoftmaxCrossEntropy(), weighting), weighting, m=args.m, hits=args.hits
+        )
+    if given:
+        raise ValueError(f"{', '.join(given)} say what scheme is claimed; --claim {args.claim} is another claim")
+    if args.claim in ("full", "none"):
+        return "full" if args.claim == "full" else None
+    return words.margin(args.claim)
+
+
+def _loaded(text: str) -> LossFunction:
+    """module:function, with the working folder in front of the path."""
+    module, colon, name = text.partition(":")
+    if not (module and colon and name):
+        raise ValueError(f"the loss must be given as module:function, got {text!r}")
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:
+        raise ValueError(f"cannot import {module}: {type(error).__name__}: {error}") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise ValueError(f"module {module} has no {name}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise ValueError(f"{text} must be a function (scores, positive, rng), got {type(found).__name__}")
+    return found
+
+
+def _adapted(function: LossFunction, args: argparse.Namespace) -> LossFunction:
+    from implicitloss import adapters
+
+    if args.framework not in FRAMEWORKS:
+        raise ValueError(f"the framework must be one of {', '.join(FRAMEWORKS)}, got {args.framework!r}")
+    given = _watched(function)
+    if args.framework != "numpy":
+        given = getattr(adapters, args.framework)(given)
+    return adapters.one_by_one(given) if args.one_by_one else given
+
+
+def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An error inside the loss is the caller's, and its traceback is what the caller needs."""
+
+    def watched(*given: Any) -> Any:
+        try:
+            return function(*given)
+        except Exception as error:
+            traceback.print_exc()
+            raise ValueError(f"the loss itself failed: {type(error).__name__}: {error}") from None
+
+    return watched

@@ -1,0 +1,105 @@
+"""The how-to "check my loss in CI", run as it is written; the command line; the pytest plugin."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from implicitloss.cli.main import main
+
+ROOT = Path(__file__).parent.parent
+HOW_TO = (ROOT / "docs" / "check-my-loss.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"```python file=(\S+)\n(.*?)```", HOW_TO, re.DOTALL))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The how-to's files, and its counts, in a folder of their own."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    counts = [round(100_000 / rank) for rank in range(1, 501)]
+    lines = ["label,count", *(f"{i},{n}" for i, n in enumerate(counts))]
+    (tmp_path / "counts.csv").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "losses", raising=False)
+    return tmp_path
+
+
+def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_the_how_to_runs_as_it_is_written(project: Path) -> None:
+    done = pytest_run(project, "-s", "test_losses.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = re.search(r"The last line prints\n\n```text\n(.*?)```", HOW_TO, re.DOTALL)
+    assert shown is not None
+    assert shown[1] in done.stdout
+
+
+def test_a_failure_says_what_was_measured(project: Path) -> None:
+    """The plugin's message and JUnit properties, in a session of its own."""
+    head = FILES["test_losses.py"].split("\n\n\n")[0]
+    wrong = "def test_wrong(assert_implicit_loss):\n    assert_implicit_loss(without_m, claim=CLAIM, prior=PRIOR)\n"
+    (project / "test_wrong.py").write_text(f"{head}\n\n\n{wrong}", encoding="utf-8")
+    done = pytest_run(project, "--junitxml=report.xml", "test_wrong.py")
+    assert done.returncode == 1
+    for part in ("REFUTED", "head", "torso", "tail", "log q taken off without m", "seed "):
+        assert part in done.stdout
+    properties = {p.get("name"): p.get("value") for p in ET.parse(project / "report.xml").iter("property")}
+    assert properties["implicitloss.verdict"] == "refuted"
+    assert str(properties["implicitloss.closest"]).startswith("log q taken off without m")
+    assert float(str(properties["implicitloss.measured_over_claimed.tail.0"])) == pytest.approx(50, rel=0.2)
+
+
+def test_the_plugin_imports_nothing_before_its_use() -> None:
+    code = "import implicitloss.pytest_plugin, sys; assert 'numpy' not in sys.modules and 'numba' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scheme = ["--sampler", "within-batch", "--weighting", "importance", "--m", "50", "--hits", "mask"]
+    base = ["audit", "losses:sampled_softmax", "--counts", "counts.csv"]
+    assert main([*base, *scheme, "--markdown", "out.md", "--explain"]) == 0
+    out = capsys.readouterr()
+    assert "holds: every decisive part" in out.out
+    assert "log π" in out.out
+    assert "evaluations of each positive" in out.err
+    assert (project / "out.md").read_text(encoding="utf-8").startswith("### ≈ holds")
+    assert main([*base, "--claim", "logit-adjusted", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == "refuted"
+    assert found["closest"].startswith("importance weights")
+    assert main(["audit", "losses:without_m", "--counts", "counts.csv", "--claim", "none"]) == 0
+    assert "measured; nothing was claimed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["losses"], "the loss must be given as module:function, got 'losses'"),
+        (["losses:none_such"], "module losses has no none_such"),
+        (["no_such_module:f"], "cannot import no_such_module: ModuleNotFoundError"),
+        (["losses:M"], "losses:M must be a function (scores, positive, rng), got int"),
+        (["losses:sampled_softmax"], "a claim is needed: --claim full, none or a margin, or a scheme, which lacks"),
+        (["losses:sampled_softmax", "--claim", "full", "--m", "3"], "--m say what scheme is claimed"),
+        (["losses:sampled_softmax", "--claim", "half"], "half"),
+        (["losses:sampled_softmax", "--claim", "full", "--framework", "mxnet"], "the framework must be one of"),
+        (["losses:sampled_softmax", "--claim", "full", "--seed", "-1"], "the seed must be a whole number >= 0, got -1"),
+        (["losses:sampled_softmax", "--claim", "full", "--profile", "zipf:40:1"], "the loss itself failed: IndexError"),
+        (["losses:sampled_softmax", "--claim", "full", "--markdown", "no/such/folder"], "cannot write no/such/folder"),
+    ],
+)
+def test_slips(project: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", *arguments]) == 2
+    assert sentence in capsys.readouterr().err.splitlines()[-1]
