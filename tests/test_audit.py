@@ -324,7 +324,7 @@ def test_a_report_in_words(seed: int) -> None:
     for part in ("head", "torso", "tail"):
         assert part in text
         assert f"| {part} |" in markdown
-        assert f"from the {part} count" in explained
+        assert f"{part} ×" in explained
     assert "relative weights, within-batch sampling" in explained
     assert "log π" in explained
     frame = report.to_frame()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from implicitloss.auditing.report import AuditReport
 
 MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
+SLICES = ("head", "torso", "tail")
 # So many labels show which way an optimum leans.
 FEW = 20
 
@@ -43,7 +44,7 @@ def _lines(report: AuditReport) -> list[str]:
 
 def _shown(report: AuditReport) -> list[Cell]:
     """The slices, what else was refuted, worst first, and the rest; no more than a screen of them."""
-    slices = [c for c in report.cells if c.part in ("head", "torso", "tail", "accidental hits")]
+    slices = [c for c in report.cells if c.part in (*SLICES, "accidental hits")]
     failures = [c for c in report.failures() if c not in slices][:8]
     rest = [c for c in report.cells if c.decisive and c not in failures and c not in slices]
     return slices + failures + rest[: max(0, 24 - len(failures) - len(slices))]
@@ -109,11 +110,13 @@ def explained(report: AuditReport) -> str:
             "labels; -1: log η - log π, the balanced rule)."
         )
         parts.append(_who_gains(sampled))
-    for side in ("head", "torso", "tail"):
-        some = [cell for cell in report.cells if cell.part == side and cell.claimed]
-        if some:
-            ratio = float(np.exp(np.mean([np.log(max(c.measured, 1e-300) / (c.claimed or 1.0)) for c in some])))
-            parts.append(f"Negatives from the {side} count {ratio:.3g} times what is claimed.")
+    for y in report.positives:
+        sides = [cell for cell in report.cells if cell.positive == y and cell.part in SLICES and cell.claimed]
+        if sides:
+            counts = ", ".join(f"{cell.part} ×{cell.measured / (cell.claimed or 1.0):.3g}" for cell in sides)
+            parts.append(
+                f"Beside the positive {report.prior.name(y)}, negatives count, over what is claimed: {counts}."
+            )
     return "\n".join(textwrap.fill(part, 118) for part in parts)
 
 
