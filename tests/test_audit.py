@@ -202,6 +202,64 @@ def test_the_margins_and_their_limits(seed: int) -> None:
     assert report.positives == (0, L // 2, L - 1)
 
 
+def test_what_margins_hide(seed: int) -> None:
+    """The expected gradient on each slice is the exact one, within six standard errors; counts spread evenly."""
+    f = np.random.default_rng(3).normal(size=L)
+    report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, scores=f)
+    law = report.law
+    assert law is not None
+    assert law.slices == ("head", "torso", "tail")
+    assert law.dispersion == pytest.approx(1.0, abs=0.3)
+    share = np.exp(f) / np.exp(f).sum()
+    for row, y in enumerate(report.positives):
+        exact = il.integrate(scheme(), il.losses.SoftmaxCrossEntropy(), il.Problem(f, PRIOR, y), "gradient").value
+        for k, part in enumerate(PRIOR.slices().values()):
+            others = part[part != y]
+            expected = float(np.sum(np.asarray(exact)[others]) / share[others].sum())
+            assert abs(law.pushes[row, k] - expected) < 6 * law.pushes_error[row, k]
+            assert law.pushes_error[row, k] < 0.2
+    every = il.audit(lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, rng=seed, runs=400)
+    assert every.law is not None
+    assert every.law.pushes == pytest.approx(1.0, abs=1e-9)
+    for part in ("gradient over that of softmax", "labels an evaluation", "never drawn"):
+        assert part in report.explain()
+
+
+def over_all(scores: Floats, positive: Labels) -> Any:
+    """Softmax cross-entropy over all labels."""
+    rows = np.arange(len(positive))
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    values = -np.log(shares[rows, positive])
+    shares[rows, positive] -= 1.0
+    return values, shares
+
+
+def test_draws_that_come_together_are_no_independent_ones(seed: int) -> None:
+    """Each draw counted four times, or shared by pairs of examples: wider limits, and the claim is not refuted."""
+
+    def fourfold(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        inner = Sampled(m=M // 4, with_m=False)
+        values, slopes = inner(scores, positive, rng)
+        total = np.exp(values)[:, None]
+        weights = slopes * total
+        thick = 1 + (total - 1) * 4 / M
+        return np.log(thick[:, 0]), weights * (4 / M) / thick
+
+    report = il.audit(fourfold, claim=scheme(), prior=PRIOR, rng=seed)
+    assert report.verdict in ("holds", "inconclusive"), str(report)
+
+    def in_pairs(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        half = np.random.default_rng(rng.integers(1 << 62))
+        state = half.bit_generator.state
+        first = Sampled()(scores[: len(scores) // 2], positive[: len(scores) // 2], half)
+        half.bit_generator.state = state
+        second = Sampled()(scores[len(scores) // 2 :], positive[len(scores) // 2 :], half)
+        return tuple(np.concatenate(pair) for pair in zip(first, second, strict=True))
+
+    assert il.audit(in_pairs, claim=scheme(), prior=PRIOR, rng=seed).verdict in ("holds", "inconclusive")
+
+
 def test_another_law_with_the_same_margins_is_said(seed: int) -> None:
     """Importance weights give p = 1 by any sampler; that it is another one is a note, and no refutation."""
     report = il.audit(Sampled(q=SWAPPED), claim=scheme(), prior=PRIOR, rng=seed)

@@ -14,6 +14,7 @@ from implicitloss.auditing.cells import Cell, partition, sightings_needed
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
 from implicitloss.auditing.decode import FORMS, Decoded, Form, decode
 from implicitloss.auditing.report import AuditReport, Law
+from implicitloss.auditing.spread import Pushes, Spread
 from implicitloss.auditing.tally import Tally, share_broken
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_vector
 from implicitloss.problem import Problem, checked_positive
@@ -275,17 +276,30 @@ class _Audit:
         first = max(PILOT, self.runs // PILOT)
         self.fill(pilot, max(first // 2, 1), None)
         broken, least, until = [], pilot.least.copy(), first
+        slices = self.slices()
+        pushes = Pushes(n_rows, slices)
         while pilot.n < until:
             scores, positive, answer = self.next_call(min(self.replicas, until - pilot.n))
             decoded = self.decode(scores, positive, answer)
             broken.append(share_broken(decoded, least))
             pilot.add(decoded, scores > 0, None, None)
+            assert answer.gradients is not None
+            pushes.add(scores / self.temperature, positive, self.temperature * answer.gradients)
         varies = float(np.mean(broken)) > BROKEN
         per_draw, seen = self.one_draw(pilot, varies)
-        plan = self.plan(pilot, per_draw, seen)
         counted = np.where(seen, per_draw, 0.0)
-        probe = Tally(n_rows, n_labels)
-        self.fill(probe, max(first // 4, 1), counted)
+        probe = Tally(n_rows, n_labels, spread=Spread(n_rows, slices))
+        self.fill(probe, first, counted)
+        assert probe.spread is not None
+        together = probe.spread.excess()
+        if together > 1:
+            # As a sum of so many draws that are one.
+            per_draw = per_draw * together
+            self.notes.append(
+                f"draws come together: counts vary {together:.3g} times as much as those of independent draws; the "
+                "limits are wider by that"
+            )
+        plan = self.plan(pilot, per_draw, seen)
         tally = Tally(n_rows, n_labels)
         looks = max(1, math.ceil(math.log2(max(self.runs / first, 2))))
         comparisons = sum(map(len, plan)) + n_rows * (n_labels + 3)
@@ -312,9 +326,17 @@ class _Audit:
                 f"an evaluation weighed as much as {tally.most_draws:.3g} draws of the pilot, which saw at most "
                 f"{probe.most_draws:.3g}: the weights have a heavier tail than the limits allow for"
             )
-        law = Law.of(tally, pilot, varies, self.positives)
+        law = Law.of(tally, pilot, varies, self.positives, probe.spread, pushes, tuple(self.prior.slices()))
         self.compare_laws(law, tally.n)
         return tally, cells, law
+
+    def slices(self) -> Floats:
+        """Which labels are of the head, torso and tail, (L, S)."""
+        parts = self.prior.slices().values()
+        member = np.zeros((self.prior.n_labels, len(parts)))
+        for i, part in enumerate(parts):
+            member[part, i] = 1.0
+        return member
 
     def one_draw(self, pilot: Tally, varies: bool) -> tuple[Floats, NDArray[np.bool_]]:
         """The most that a draw of each label may weigh, (rows, L), and which labels the pilot saw."""

@@ -10,6 +10,7 @@ import numpy as np
 from implicitloss.auditing.cells import Cell, Result
 from implicitloss.auditing.claimed import Claimed
 from implicitloss.auditing.closest import Fit, closest
+from implicitloss.auditing.spread import Pushes, Spread
 from implicitloss.auditing.tally import Tally
 from implicitloss.bounds import sum_interval
 from implicitloss.labels import Floats, LabelPrior
@@ -32,9 +33,12 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """How labels were drawn: q-hat (L,) over all audited positives; draws an evaluation; how often one label at most.
+    """How labels were drawn, and other things that margins hide.
 
-    None of q and counts where a draw's weight varies.
+    q-hat (L,) over all audited positives; draws an evaluation, least and most by positive; how often one label at most;
+    how many labels were never drawn.  None of the first three where a draw's weight varies.  By positive and slice,
+    (rows, S): `dispersion`, the variance of counts over that of independent draws, and `pushes`, the expected gradient
+    on the slice over that of softmax over all labels, with its standard error.
     """
 
     q: Floats | None
@@ -42,14 +46,22 @@ class Law:
     multiplicity: int | None
     never_drawn: int
     weights_vary: bool
+    slices: tuple[str, ...]
+    dispersion: Floats
+    pushes: Floats
+    pushes_error: Floats
 
     @classmethod
-    def of(cls, tally: Tally, pilot: Tally, varies: bool, positives: list[int]) -> Law:
+    def of(
+        cls, tally: Tally, pilot: Tally, varies: bool, positives: list[int], spread: Spread, pushes: Pushes,
+        slices: tuple[str, ...],
+    ) -> Law:  # fmt: skip
         """From the sums of an audit."""
         seen = (tally.seen + pilot.seen).sum(axis=0) > 0
         never = int((~seen).sum())
+        hidden = slices, spread.dispersion, pushes.ratio, pushes.error
         if varies:
-            return cls(None, None, None, never, True)
+            return cls(None, None, None, never, True, *hidden)
         one = np.where(np.isfinite(pilot.least), pilot.least, np.inf)
         counts = tally.total / one
         hits = np.where(np.isfinite(tally.least_hit), tally.hits / tally.least_hit, 0.0)
@@ -63,6 +75,7 @@ class Law:
             round(float(most.max())),
             never,
             False,
+            *hidden,
         )
 
 

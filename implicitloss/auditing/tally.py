@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.auditing.decode import Decoded
+from implicitloss.auditing.spread import Spread
 from implicitloss.labels import Floats
 
 # Steps between the weights of one label that are less than this share of its greatest are rounding.
@@ -36,6 +37,7 @@ class Tally:
     above: Floats = field(init=False)  # by labels scored above the positive, and below: (rows, 2)
     claimed_above: Floats = field(init=False)
     last: Floats | None = None
+    spread: Spread | None = None
     most_draws: float = 0.0
     below: float = -np.inf
 
@@ -66,8 +68,10 @@ class Tally:
         if per_draw is None:
             return
         counted = per_draw > 0
-        draws = np.einsum("rbl,rl->rb", weights, np.divide(1.0, per_draw, out=np.zeros_like(per_draw), where=counted))
-        self.most_draws = max(self.most_draws, float(draws.max()))
+        counts = weights * np.divide(1.0, per_draw, out=np.zeros_like(per_draw), where=counted)[:, None]
+        self.most_draws = max(self.most_draws, float(counts.sum(axis=2).max()))
+        if self.spread is not None:
+            self.spread.add(counts)
         side = is_above.reshape(weights.shape)
         up = np.einsum("rbl,rbl,rl->r", weights, side, counted.astype(float))
         self.above += np.stack([up, (weights.sum(axis=1) * counted).sum(axis=1) - up], axis=1)

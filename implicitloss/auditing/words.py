@@ -117,6 +117,21 @@ def explained(report: AuditReport) -> str:
             parts.append(
                 f"Beside the positive {report.prior.name(y)}, negatives count, over what is claimed: {counts}."
             )
+    law = report.law
+    if law is not None:
+        for y, row, error in zip(report.positives, law.pushes, law.pushes_error, strict=True):
+            pushes = ", ".join(
+                f"{name} ×{ratio:.3g} ± {e:.1g}" for name, ratio, e in zip(law.slices, row, error, strict=True)
+            )
+            parts.append(
+                f"Beside the positive {report.prior.name(y)}, its expected gradient over that of softmax: {pushes}."
+            )
+        if law.draws is not None:
+            few, many = law.draws
+            parts.append(
+                f"It draws {few if few == many else f'{few} to {many}'} labels an evaluation, one of them up to "
+                f"{law.multiplicity} times; {law.never_drawn} of {report.prior.n_labels} labels were never drawn."
+            )
     return "\n".join(textwrap.fill(part, 118) for part in parts)
 
 
