@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import gammaln, lambertw
+from scipy.special import gammaln
 
 
 def half_width(variance: float, span: float, n: int, delta: float) -> float:
@@ -67,22 +67,3 @@ def deviation_half_width(n: int, delta: float) -> float:
 def count_is_unlikely(count: int, n: int, q: float, delta: float) -> bool:
     """Whether a binomial count lies in a tail, on either side, that has probability at most `delta`/2."""
     return bool(min(stats.binom.cdf(count, n, q), stats.binom.sf(count - 1, n, q)) < delta / 2)
-
-
-def sum_interval(x: ArrayLike, delta: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Limits of E X from a sum X of terms in [0, 1], independent or negatively associated, however many; wrong with
-    probability at most `delta`.
-
-    All μ with x log(x/μ) - x + μ <= log(2/δ), as for a Poisson count: E e^{λX} <= e^{μ(e^λ - 1)}.  So μ = z x with
-    z - 1 - log z = log(2/δ)/x, which Lambert's W solves.  Negatively associated are draws without replacement too.
-    *Source:* Chernoff 1952; Dubhashi and Ranjan 1998.
-    """
-    x, log = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.log(2 / np.asarray(delta, dtype=np.float64)))
-    with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
-        c = log / x
-        inside = -np.exp(-1 - np.minimum(c, 600.0))
-        low = -x * lambertw(inside, 0).real
-        # Where e^{-c} underflows, z = 1 + c + log z.
-        far = 1 + c + np.log(1 + c + np.log1p(c))
-        high = x * np.where(c < 600.0, -lambertw(inside, -1).real, far)
-    return np.where(x > 0, np.where(c < 600.0, low, 0.0), 0.0), np.where(x > 0, high, log)

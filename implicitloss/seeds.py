@@ -20,4 +20,10 @@ def root_of(rng: Seed) -> int | list[int]:
         if rng.spawn_key == () and rng.entropy is not None:
             return rng.entropy if isinstance(rng.entropy, int) else [int(word) for word in rng.entropy]
         return [int(word) for word in rng.generate_state(4)]
-    return int(rng) if isinstance(rng, (int, np.integer)) else [int(word) for word in rng]
+    try:
+        found = [int(rng)] if isinstance(rng, (int, np.integer)) else [int(word) for word in rng]
+    except (TypeError, ValueError):
+        found = [-1]
+    if not found or min(found) < 0 or isinstance(rng, str):
+        raise ValueError(f"rng must be a seed (whole numbers >= 0) or one of NumPy's generators, got {rng!r:.60}")
+    return found[0] if isinstance(rng, (int, np.integer)) else found

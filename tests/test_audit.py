@@ -8,6 +8,7 @@ audit resolves, where either fails with probability below 1e-9.  `pytest -m slow
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,12 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss.bounds import sum_interval
+from implicitloss.auditing.cells import HITS, Cell
+from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, Labels
 
 L, M = 200, 20
+SIDES = ("scored above the positive", "scored below it")
 PRIOR = il.LabelPrior.zipf(L, 1.0)
 Q = PRIOR.probabilities
 SWAPPED = np.random.default_rng(7).permutation(Q)
@@ -137,7 +140,7 @@ def test_right_losses_pass(name: str, seed: int) -> None:
     report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, **options)
     assert report.verdict == "holds", str(report)
     assert report.ok
-    assert report.visible <= 0.6  # a deviation of this size would have been seen
+    assert report.known_to <= 0.25 + options.get("tolerance", 0.0)
     assert report.failures() == []
 
 
@@ -260,6 +263,165 @@ def test_draws_that_come_together_are_no_independent_ones(seed: int) -> None:
     assert il.audit(in_pairs, claim=scheme(), prior=PRIOR, rng=seed).verdict in ("holds", "inconclusive")
 
 
+def by_weights(draw: Callable[[Floats, Labels, np.random.Generator], Floats]) -> Callable[..., Any]:
+    """Softmax form with the weights (B, L) that `draw` gives, hits among them, and its gradient."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows, weights = np.arange(len(positive)), draw(scores, positive, rng)
+        hits = weights[rows, positive].copy()
+        weights[rows, positive] = 0.0
+        x = weights * np.exp(scores - scores[rows, positive][:, None])
+        total = 1 + hits + x.sum(axis=1)
+        slopes = x / total[:, None]
+        slopes[rows, positive] = -slopes.sum(axis=1)
+        return np.log(total), slopes
+
+    return loss
+
+
+def counted(draws: Labels) -> Floats:
+    """How often each label is among the draws (B, m), (B, L)."""
+    found = np.zeros((len(draws), L))
+    np.add.at(found, (np.arange(len(draws))[:, None], draws), 1.0)
+    return found
+
+
+def without_hits(weights: Floats, positive: Labels) -> Floats:
+    weights[np.arange(len(positive)), positive] = 0.0
+    return weights
+
+
+def _leak(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+    counts = counted(rng.choice(L, (len(positive), M), p=Q)) + 1e-8
+    return without_hits(counts / (M * Q), positive)
+
+
+def _variable(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+    m = int(rng.choice([2, 40]))
+    return without_hits(counted(rng.choice(L, (len(positive), m), p=Q)) / (m * Q), positive)
+
+
+def _noisy(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+    return counted(rng.choice(L, (len(positive), M), p=Q)) * rng.exponential(size=(len(positive), 1)) / (M * Q)
+
+
+def _pool(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+    n = len(positive)
+    shared = np.tile(rng.choice(L, M - 1, p=Q), (n, 1))
+    return without_hits(counted(np.hstack([shared, rng.choice(L, (n, 1), p=Q)])) / (M * Q), positive)
+
+
+def _disguised(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+    """In single precision, and widened afterwards."""
+    values, slopes = Sampled()(scores.astype(np.float32).astype(np.float64), positive, rng)
+    return values.astype(np.float32).astype(np.float64), slopes.astype(np.float32).astype(np.float64)
+
+
+ODD_BUT_TRUE = {
+    "a-mask-that-leaks": (by_weights(_leak), "full"),
+    "a-random-number-of-draws": (by_weights(_variable), "full"),
+    "random-weights-and-hits": (by_weights(_noisy), np.ones((L, L))),
+    "a-pool-shared-in-part": (by_weights(_pool), "full"),
+    "single-precision-in-disguise": (_disguised, "full"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_BUT_TRUE)
+def test_true_claims_of_odd_losses_are_not_refuted(name: str, seed: int) -> None:
+    loss, claim = ODD_BUT_TRUE[name]
+    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, runs=6_000)
+    assert report.verdict in ("holds", "inconclusive"), str(report)
+    assert report.flaws == ()
+
+
+def test_labels_that_are_a_million_times_rarer_refute_nothing(seed: int) -> None:
+    few = il.LabelPrior.from_counts([10**6, 1, 1])
+    report = il.audit(Sampled(m=5, q=few.probabilities), claim="full", prior=few, rng=seed)
+    assert report.verdict == "inconclusive"
+
+
+def _flat_for(labels: Any) -> Callable[..., Any]:
+    """The gradient in the positive's own score is lost."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        values, slopes = Sampled()(scores, positive, rng)
+        lost = np.isin(positive, labels)
+        slopes[np.flatnonzero(lost), positive[lost]] = 0.0
+        return values, slopes
+
+    return loss
+
+
+def _prefers_high_scores(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+    """p = 1 in the mean over the scores, but weights of 1.4 and 0.6 for labels scored above and below the positive."""
+    above = scores > scores[np.arange(len(positive)), positive][:, None]
+    counts = counted(rng.choice(L, (len(positive), M), p=Q))
+    return without_hits(np.where(above, 1.4, 0.6) * counts / (M * Q), positive)
+
+
+def _one_label_off(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+    counts = counted(rng.choice(L, (len(positive), M), p=Q))
+    counts[:, 7] *= 1.5
+    return without_hits(counts / (M * Q), positive)
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        (_flat_for([L - 1]), {}),
+        (_flat_for(range(L)), {"scores": np.linspace(-1, 1, L)}),
+        (by_weights(_prefers_high_scores), {}),
+        (by_weights(_one_label_off), {}),
+        (Sampled(counted=Q / np.where(np.arange(L) >= L // 2, 1.45, 1.0)), {}),
+    ],
+    ids=["no-gradient-of-one-positive", "no-gradient-of-the-positive", "looks-at-scores", "one-label", "rare-half"],
+)
+def test_what_hides_in_a_part_is_refuted(loss: Any, options: dict[str, Any], seed: int) -> None:
+    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed, **options)
+    assert report.verdict == "refuted", str(report)
+
+
+def test_a_cell_by_hand() -> None:
+    """Terms 0, 1, 2, 1 of at most 6: mean 1, variance 2/3, empirical-Bernstein limits; then each way it can end."""
+    part = np.array([3])
+    cell = Cell(0, "head", part, "gradient", 6.0, 1.0).with_sums(4.0, 6.0, 2.0, 4, 0.01)
+    width = half_width(2 / 3, 6.0, 4, 0.01)
+    assert (cell.measured, cell.low, cell.high) == (1.0, 0.0, pytest.approx(1 + width))
+    assert not cell.bursts
+    assert Cell(0, "head", part, "gradient", 1.5, 1.0).with_sums(4.0, 6.0, 2.0, 4, 0.01).bursts
+    never = Cell(0, "head", part, "gradient", 6.0, 1.0).with_sums(0.0, 0.0, 0.0, 1_000, 0.01, unseen=0.5)
+    assert never.high == pytest.approx(6 * math.log(100) / 1_000 + 0.5)
+
+    def ends(low: float, high: float, claimed: float | None, tolerance: float = 0.0, **more: Any) -> str:
+        measured = (low + high) / 2
+        given = Cell(0, "head", part, "gradient", 6.0, claimed, measured=measured, low=low, high=high, **more)
+        return given.result(tolerance)
+
+    assert ends(0.9, 1.1, None) == "measured"
+    assert ends(0.9, 1.1, 1.0) == "holds"
+    assert ends(0.7, 1.1, 1.0) == ends(0.9, 1.3, 1.0) == "inconclusive"
+    assert ends(0.9, 1.1, 1.2) == ends(0.9, 1.1, 0.8) == "refuted"
+    assert ends(0.9, 1.1, 1.2, tolerance=0.1) == "holds"
+    assert ends(0.9, 1.1, 1.2, bursts=True) == "inconclusive"
+    assert ends(0.0, 0.1, 0.0) == "refuted"
+    assert ends(0.0, 0.0, 0.0) == "holds"
+
+
+def test_the_error_is_shared_by_all_comparisons(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks times cells, labels, sides and hits of every positive; and by two routes, half each."""
+    shares: list[float] = []
+    plain = Cell.with_sums
+
+    def watched(self: Cell, total: float, squares: float, most: float, n: int, delta: float, *rest: Any) -> Cell:
+        shares.append(delta)
+        return plain(self, total, squares, most, n, delta, *rest)
+
+    monkeypatch.setattr(Cell, "with_sums", watched)
+    report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, runs=4_000)
+    planned = [c for c in report.cells if c.part not in (HITS, *SIDES) and not c.part.startswith("label ")]
+    assert shares == pytest.approx([1e-6 / (4 * (len(planned) + 3 * (L + 3)))] * len(shares))
+
+
 def test_another_law_with_the_same_margins_is_said(seed: int) -> None:
     """Importance weights give p = 1 by any sampler; that it is another one is a note, and no refutation."""
     report = il.audit(Sampled(q=SWAPPED), claim=scheme(), prior=PRIOR, rng=seed)
@@ -269,7 +431,7 @@ def test_another_law_with_the_same_margins_is_said(seed: int) -> None:
 
 
 def test_draws_without_replacement_are_seen(seed: int) -> None:
-    report = il.audit(Sampled(q=UNIFORM, distinct=True), claim="full", prior=PRIOR, rng=seed, runs=2_000)
+    report = il.audit(Sampled(q=UNIFORM, distinct=True), claim="full", prior=PRIOR, rng=seed, runs=8_000)
     assert report.verdict == "holds"
     assert report.law is not None
     assert report.law.multiplicity == 1
@@ -393,7 +555,7 @@ def test_a_report_in_words(seed: int) -> None:
 def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
     """Kept hits and weights of 1: log η - log π, the balanced rule."""
     report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=seed)
-    assert "right for balanced error" in report.explain()
+    assert "right for balanced error" in " ".join(report.explain().split())
 
 
 def test_a_plot(seed: int) -> None:
@@ -455,6 +617,14 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
         ({"runs": 3}, "runs must be a whole number >= 32, got 3"),
         ({"scores": [0.0]}, "scores must cover the prior's 200 labels"),
         ({"shift": np.zeros(3)}, "shift must cover the prior's 200 labels"),
+        ({"shift": np.nan}, "shift must be finite"),
+        ({"positives": 3}, "the positives must be labels in a list, got 3"),
+        ({"temperature": "1"}, "the temperature must be a number, got '1'"),
+        ({"tolerance": None}, "the tolerance must be a number, got None"),
+        ({"error": 1e-320}, "the error must be a probability between 1e-300 and 1"),
+        ({"rng": 1.5}, "rng must be a seed"),
+        ({"rng": "abc"}, "rng must be a seed"),
+        ({"rng": -1}, "rng must be a seed"),
     ],
 )
 def test_arguments_that_are_refused(options: dict[str, Any], message: str) -> None:
@@ -475,7 +645,7 @@ def test_an_assertion(seed: int) -> None:
 
 
 def test_one_by_one(seed: int) -> None:
-    report = il.audit(il.adapters.one_by_one(_mean), claim=scheme(), prior=PRIOR, rng=seed, runs=2_000)
+    report = il.audit(il.adapters.one_by_one(_mean), claim=scheme(), prior=PRIOR, rng=seed, runs=8_000)
     assert report.verdict == "holds", str(report)
     with pytest.raises(ValueError, match="one_by_one is for a loss that returns one number"):
         il.audit(il.adapters.one_by_one(lambda f, y, rng: f), claim="full", prior=PRIOR)
@@ -492,7 +662,7 @@ def test_in_batch(seed: int) -> None:
     claim = scheme(il.weightings.Unit(), hits="keep", m=15)
     for loss, given in ((softmax, "embeddings"), (of_logits, "logits")):
         adapted = il.adapters.in_batch(loss, PRIOR, 16, given=given)
-        report = il.audit(adapted, claim=claim, prior=PRIOR, rng=seed, runs=2_000)
+        report = il.audit(adapted, claim=claim, prior=PRIOR, rng=seed, runs=8_000)
         assert report.verdict == "holds", str(report)
         assert il.audit(adapted, claim=scheme(m=15), prior=PRIOR, rng=seed, runs=2_000).verdict == "refuted"
     for options, message in (
@@ -512,32 +682,3 @@ def test_a_framework_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for adapter in (il.adapters.torch, il.adapters.tensorflow, il.adapters.jax):
         with pytest.raises(ValueError, match=r"this adapter needs .*: pip install"):
             adapter(lambda f, y: f)
-
-
-# --- the bound ----------------------------------------------------------------------------------------------------
-
-
-def test_limits_of_a_poisson_sum() -> None:
-    """x log(x/μ) - x + μ = log(2/δ) at both limits; none below 0, log(2/δ) above."""
-    for x in (1e-5, 0.3, 1.0, 17.0, 1e4, 1e9):
-        low, high = (float(end) for end in sum_interval(x, 1e-6))
-        log = np.log(2e6)
-        assert low < x < high
-        assert x * np.log(x / high) - x + high == pytest.approx(log, rel=1e-5)
-        if low > 1e-290:
-            assert x * np.log(x / low) - x + low == pytest.approx(log, rel=1e-5)
-    low, high = sum_interval(np.zeros(2), 1e-6)
-    assert low.tolist() == [0.0, 0.0]
-    assert high.tolist() == pytest.approx([np.log(2e6)] * 2)
-
-
-@pytest.mark.parametrize("mean", [0.5, 4.0, 40.0])
-def test_limits_cover(mean: float, rng: np.random.Generator) -> None:
-    """Sums of uniform terms and binomial counts leave limits of 1e-2 no more often than that: 20,000 times, and with
-    probability below 1e-6 by Bernstein's bound more than 320."""
-    for sums in (
-        rng.binomial(100, mean / 100, 20_000).astype(float),
-        rng.random((20_000, round(2 * mean))).sum(axis=1),
-    ):
-        low, high = sum_interval(sums, 1e-2)
-        assert np.sum((mean < low) | (mean > high)) <= 320

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from implicitloss.auditing.blackbox import Answer, LossFunction, ask
-from implicitloss.auditing.cells import Cell, partition, sightings_needed
+from implicitloss.auditing.cells import HITS, Cell
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
 from implicitloss.auditing.decode import FORMS, Decoded, Form, decode
+from implicitloss.auditing.pilot import SPARE, Pilot, Pushes, in_blocks
 from implicitloss.auditing.report import AuditReport, Law
-from implicitloss.auditing.spread import Pushes, Spread
-from implicitloss.auditing.tally import Tally, share_broken
+from implicitloss.auditing.tally import Moments, Tally
+from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_vector
 from implicitloss.problem import Problem, checked_positive
 from implicitloss.scheme import Scheme
 from implicitloss.seeds import Seed, root_of
 
-# Doubles in one call's scores, and in a whole audit's by default.
-CALL, WHOLE = 1 << 18, 1 << 27
+# Doubles in one call's scores, and in a whole audit's by default; examples of one positive in a call.
+CALL, WHOLE, REPLICAS, A_PILOT_CALL = 1 << 18, 1 << 27, 64, 8
 FEWEST, MOST = 400, 20_000
 # The pilot's share of the evaluations; looks come when these have doubled.
 PILOT = 16
 # Decisive parts of a positive's labels, at most: more would take more evaluations.
 FINEST = 24
-# Where more of the weights than this are no multiples of one draw's, a draw's weight is not one number.
-BROKEN = 0.05
-VARIES = 2.0
+# Of draws of a label that the pilot never saw, an evaluation has no more than this.
+SEVERAL = 3.0
+# So many ranks on either side are labels about as frequent.
+NEAR = 3
+# Single labels are judged if so many evaluations of the pilot drew them.
+WELL = 8
 # Total variation between laws that is worth a note, beyond that of chance.
 LAW = 0.05
-# A weight this many times its rounding below 0 is negative.
+# An answer this many times its rounding off its form is not of it.
 BELOW = 64.0
+LEAST_ERROR = 1e-300
 
 
 def audit(
@@ -67,15 +72,17 @@ def audit(
     inside the loss; `form="logistic"` audits a decoupled loss, whose claim speaks of the scores plus `shift` (L,), as
     noise-contrastive losses do.
 
-    Verdict: "refuted" where a margin, the hits or the form is not as claimed, by more than the relative `tolerance`;
-    "holds" where every decisive part of the labels is known to within `resolution` beyond it; else "inconclusive".  A
-    true claim is refuted with probability at most `error`, however often the audit looks, provided that calls are
-    independent, that draws of one call are independent or avoid each other (as draws without replacement do), and that
-    no draw weighs more than `heaviest` times the heaviest that the pilot saw (of labels it never saw; where a scheme is
-    claimed, than that says).  `runs` evaluations of each positive are made at most.
+    Verdict: "refuted" where a margin, the hits, the form or the gradient is not as claimed, by more than the relative
+    `tolerance`; "holds" where at every audited positive every decisive part of the labels is known to lie within
+    `resolution` beyond it; else "inconclusive".  A true claim is refuted with probability at most `error`, however
+    often the audit looks, provided that calls are independent (examples of one call are taken to be so if neither their
+    draws nor their means say otherwise), and that no evaluation gives a part more than three times what the pilot saw,
+    or labels that the pilot never drew more than three draws as claimed (where no scheme is claimed, `heaviest` times
+    the pilot's heaviest, and more in proportion to how much rarer they are in the prior).  A part that is seen to burst
+    this says nothing.  `runs` evaluations of each positive are made at most.
 
     *Raises* ValueError for an answer of another shape or that is not finite, a claim about other labels, and for
-    arguments out of range.  *Source:* derived; bounds: `implicitloss.bounds.sum_interval`.
+    arguments out of range.  *Source:* derived; limits: `implicitloss.bounds.half_width`.
     """
     return _Audit.of(
         loss_fn, prior, claim, positives, scores, form, temperature, shift, tolerance, resolution, heaviest, runs,
@@ -103,7 +110,7 @@ class _Audit:
     progress: Callable[[int, int], None] | None
     calls: int = 0
     replicas: int = 1
-    per_draw: Floats | None = None
+    alike: bool = False
     delta: float = 1.0
     notes: list[str] = field(default_factory=list)
     flaws: list[str] = field(default_factory=list)
@@ -122,15 +129,21 @@ class _Audit:
             raise ValueError("an audit needs at least two labels, got one")
         if form not in FORMS:
             raise ValueError(f"form must be 'softmax' or 'logistic', got {form!r}")
-        for name, value, low in (("temperature", temperature, 0.0), ("resolution", resolution, 0.0)):
-            if not (low < value < math.inf):
+        for name, value in (("temperature", temperature), ("resolution", resolution), ("tolerance", tolerance),
+                            ("heaviest", heaviest), ("error", error)):  # fmt: skip
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+                raise ValueError(f"the {name} must be a number, got {value!r:.60}")
+        for name, value in (("temperature", temperature), ("resolution", resolution)):
+            if not 0 < value < math.inf:
                 raise ValueError(f"the {name} must be a positive number, got {value}")
         if not 0 <= tolerance < math.inf:
             raise ValueError(f"the tolerance must be a number >= 0, got {tolerance}")
         if not 1 <= heaviest < math.inf:
             raise ValueError(f"heaviest must be at least 1, got {heaviest}")
-        if not 0 < error < 1:
-            raise ValueError(f"the error must be a probability between 0 and 1, got {error}")
+        if not LEAST_ERROR <= error < 1:
+            raise ValueError(f"the error must be a probability between 1e-300 and 1, got {error}")
+        if positives is not None and not isinstance(positives, (Sequence, np.ndarray)):
+            raise ValueError(f"the positives must be labels in a list, got {positives!r:.60}")
         rows = (
             _default_positives(prior) if positives is None else [checked_positive(y, prior.n_labels) for y in positives]
         )
@@ -147,7 +160,8 @@ class _Audit:
         elif scheme is not None and scheme.sampler.needs_scores:
             generator = np.random.default_rng([0, *np.atleast_1d(root)])
             scores = generator.standard_normal(prior.n_labels)
-        shift = np.asarray(shift, dtype=np.float64)
+        shift = checked_vector(np.atleast_1d(shift), "shift")
+        shift = shift[0] if shift.size == 1 else shift
         for name, vector in (("scores", scores), ("shift", shift)):
             if vector is not None and vector.ndim and vector.shape != (prior.n_labels,):
                 raise ValueError(f"{name} must cover the prior's {prior.n_labels} labels, got shape {vector.shape}")
@@ -200,9 +214,11 @@ class _Audit:
             )
         elif repeats:
             self.check_gradient()
-        self.share_or_not(positive)
+        values_too = not repeats and self.scores is None
+        if values_too:
+            self.error /= 2  # shared by the two routes
         tally, cells, law = self.by_gradients()
-        if not repeats and self.scores is None:
+        if values_too:
             self.notes.append(
                 "the loss does not repeat itself by the rng it is given; its values were audited by themselves too"
             )
@@ -235,7 +251,9 @@ class _Audit:
             differences += ((ends[0] - ends[1]) / (2 * h)).tolist()
             slopes += np.sum(answer.gradients * step, axis=1).tolist()
         scale = max(float(np.sqrt(np.mean(np.square(slopes)))), float(np.sqrt(np.mean(np.square(differences)))), 1e-12)
-        off = float(np.median(np.abs(np.subtract(differences, slopes)))) / scale
+        # A draw may move now and then; of each positive the median of eight does not.
+        apart = np.abs(np.subtract(differences, slopes)).reshape(-1, len(self.positives))
+        off = float(np.median(apart, axis=0).max()) / scale
         if off > (1e-5 if answer.eps < 1e-12 else 1e-2):
             ratio = float(np.dot(slopes, differences) / np.dot(differences, differences))
             self.flaws.append(
@@ -243,92 +261,74 @@ class _Audit:
                 f"difference of the values, and off by {off:.2g} of its size"
             )
 
-    def share_or_not(self, positive: Labels) -> None:
-        """Whether examples of one call share their draws; if not, a call has many examples of each positive."""
-        same = True
-        for _ in range(4):
-            scores, positive, answer = self.next_call(2)
-            weights = self.decode(scores, positive, answer).weights.reshape(len(self.positives), 2, -1)
-            same = same and bool(np.array_equal(weights[:, 0] > 0, weights[:, 1] > 0))
-        if same:
-            self.notes.append("examples of one call share their negatives, or draw none; each call counts once")
-        else:
-            self.replicas = max(1, CALL // (len(self.positives) * self.prior.n_labels))
-
     def decode(self, scores: Floats, positive: Labels, answer: Answer) -> Decoded:
         """The weights behind an answer."""
         return decode(self.form, scores, positive, answer, self.temperature, self.shift)
 
-    def fill(self, tally: Tally, n: int, per_draw: Floats | None) -> Decoded:
-        """Evaluate until the tally has `n`; the last answer, decoded."""
-        while tally.n < n:
-            replicas = min(self.replicas, n - tally.n)
-            scores, positive, answer = self.next_call(replicas)
-            decoded = self.decode(scores, positive, answer)
-            own = scores[np.arange(positive.size), positive]
-            tally.add(decoded, scores > own[:, None], per_draw, self.claim.margins)
-        return decoded
-
     def by_gradients(self) -> tuple[Tally, list[Cell], Law]:
-        """A pilot that says what a draw weighs; then looks, until all is decided."""
-        n_rows, n_labels = len(self.positives), self.prior.n_labels
-        pilot = Tally(n_rows, n_labels)
-        first = max(PILOT, self.runs // PILOT)
-        self.fill(pilot, max(first // 2, 1), None)
-        broken, least, until = [], pilot.least.copy(), first
+        """A pilot, from which the rest is planned; then looks, until all is decided."""
+        pilot, pushes = self.pilot()
         slices = self.slices()
-        pushes = Pushes(n_rows, slices)
-        while pilot.n < until:
-            scores, positive, answer = self.next_call(min(self.replicas, until - pilot.n))
-            decoded = self.decode(scores, positive, answer)
-            broken.append(share_broken(decoded, least))
-            pilot.add(decoded, scores > 0, None, None)
-            assert answer.gradients is not None
-            pushes.add(scores / self.temperature, positive, self.temperature * answer.gradients)
-        varies = float(np.mean(broken)) > BROKEN
-        per_draw, seen = self.one_draw(pilot, varies)
-        counted = np.where(seen, per_draw, 0.0)
-        probe = Tally(n_rows, n_labels, spread=Spread(n_rows, slices))
-        self.fill(probe, first, counted)
-        assert probe.spread is not None
-        together = probe.spread.excess()
-        if together > 1:
-            # As a sum of so many draws that are one.
-            per_draw = per_draw * together
-            self.notes.append(
-                f"draws come together: counts vary {together:.3g} times as much as those of independent draws; the "
-                "limits are wider by that"
-            )
-        plan = self.plan(pilot, per_draw, seen)
-        tally = Tally(n_rows, n_labels)
-        looks = max(1, math.ceil(math.log2(max(self.runs / first, 2))))
-        comparisons = sum(map(len, plan)) + n_rows * (n_labels + 3)
-        delta = self.delta = self.error / (looks * comparisons)
-        self.per_draw = per_draw
-        cells: list[Cell] = []
+        if self.alike:
+            self.notes.append("examples of one call share their negatives, or draw none; each call counts once")
+        elif pilot.examples_depend(slices):
+            self.notes.append("examples of one call depend on each other; each call counts once")
+        else:
+            self.replicas = max(1, min(REPLICAS, CALL // (len(self.positives) * self.prior.n_labels)))
+        cells = self.plan(pilot)
+        parts = [[cell.labels for cell in cells if cell.positive == y] for y in self.positives]
+        seen = pilot.seen > 0
+        tally = Tally(len(self.positives), self.prior.n_labels, parts, self.claim.margins, seen.astype(np.float64))
+        looks = max(1, math.ceil(math.log2(self.runs / pilot.n)))
+        self.delta = self.error / (looks * (len(cells) + len(self.positives) * (self.prior.n_labels + 3)))
         for look in range(looks):
-            n = max(first, math.ceil(self.runs / 2 ** (looks - 1 - look)))
-            self.fill(tally, n, counted)
+            n = max(pilot.n, math.ceil(self.runs / 2 ** (looks - 1 - look)))
+            self.fill(tally, n)
             if self.progress is not None:
                 self.progress(n, self.runs)
-            cells = self.look(tally, plan, per_draw, seen, delta)
-            results = {cell.result(self.tolerance) for cell in cells}
-            decided = all(cell.result(self.tolerance) != "inconclusive" for cell in cells if cell.decisive)
-            if "refuted" in results or self.flaws or (decided and self.claim.margins is not None):
+            found = self.look(tally, cells, pilot)
+            if tally.below > BELOW:
+                self.flaws.append(
+                    f"the answers are not of the {self.form} form with their own gradient (a weight comes out "
+                    "negative, or the gradient does not sum to 0): is there a temperature, a scaled gradient, or "
+                    "another form?"
+                )
+            if self.flaws or self.settled(found):
                 break
-        if max(tally.below, pilot.below) > BELOW:
-            self.flaws.append(
-                f"the answers are not of the {self.form} form with their own gradient: a weight comes out negative; is "
-                "there a temperature, a scaled gradient, or another form?"
-            )
-        if tally.most_draws > 2 * max(probe.most_draws, 1.0):
-            self.notes.append(
-                f"an evaluation weighed as much as {tally.most_draws:.3g} draws of the pilot, which saw at most "
-                f"{probe.most_draws:.3g}: the weights have a heavier tail than the limits allow for"
-            )
-        law = Law.of(tally, pilot, varies, self.positives, probe.spread, pushes, tuple(self.prior.slices()))
-        self.compare_laws(law, tally.n)
-        return tally, cells, law
+        law = Law.of(pilot, slices, pushes, tuple(self.prior.slices()), self.positives)
+        self.compare_laws(law, pilot.n)
+        return tally, found, law
+
+    def settled(self, cells: list[Cell]) -> bool:
+        """Whether nothing is left to be decided."""
+        results = [cell.result(self.tolerance) for cell in cells]
+        decided = all(r != "inconclusive" for r, cell in zip(results, cells, strict=True) if cell.decisive)
+        return "refuted" in results or (decided and self.claim.margins is not None)
+
+    def pilot(self) -> tuple[Pilot, Pushes]:
+        """A few evaluations, kept whole."""
+        rows, n = len(self.positives), max(PILOT, self.runs // PILOT)
+        a_call = min(A_PILOT_CALL, n)
+        answers, given = [], []
+        for _ in range(math.ceil(n / a_call)):
+            scores, positive, answer = self.next_call(a_call)
+            assert answer.gradients is not None
+            given.append((scores / self.temperature, self.temperature * answer.gradients))
+            answers.append(self.decode(scores, positive, answer))
+        weights = in_blocks([answer.weights for answer in answers], rows)
+        pairs = weights[:, : weights.shape[1] // 2 * 2].reshape(rows, -1, 2, weights.shape[2]) > 0
+        self.alike = a_call > 1 and bool(np.array_equal(pairs[:, :, 0], pairs[:, :, 1]))
+        pilot = Pilot(weights, in_blocks([answer.hits for answer in answers], rows), a_call)
+        scores, slopes = (in_blocks([pair[k] for pair in given], rows).reshape(-1, weights.shape[2]) for k in (0, 1))
+        positive = np.repeat(np.array(self.positives, dtype=np.intp), pilot.n)
+        return pilot, Pushes.of(scores, positive, slopes, self.slices(), rows)
+
+    def fill(self, tally: Tally, n: int) -> None:
+        """Evaluate until the tally has `n`."""
+        while tally.n < n:
+            scores, positive, answer = self.next_call(min(self.replicas, n - tally.n))
+            own = scores[np.arange(positive.size), positive]
+            tally.add(self.decode(scores, positive, answer), (scores > own[:, None]).astype(np.float64))
 
     def slices(self) -> Floats:
         """Which labels are of the head, torso and tail, (L, S)."""
@@ -338,106 +338,137 @@ class _Audit:
             member[part, i] = 1.0
         return member
 
-    def one_draw(self, pilot: Tally, varies: bool) -> tuple[Floats, NDArray[np.bool_]]:
-        """The most that a draw of each label may weigh, (rows, L), and which labels the pilot saw."""
-        seen = pilot.seen > 0
-        per_draw = np.where(seen, VARIES * pilot.most if varies else pilot.least, 0.0)
-        guess = self.heaviest * per_draw.max(axis=1, keepdims=True)
-        if self.claim.weights is not None:
-            guess = np.maximum(self.claim.weights, np.where(self.claim.weights > 0, 0.0, guess))
-        return np.where(seen, per_draw, np.broadcast_to(guess, per_draw.shape)), seen
-
-    def plan(self, pilot: Tally, per_draw: Floats, seen: NDArray[np.bool_]) -> list[list[Cell]]:
+    def plan(self, pilot: Pilot) -> list[Cell]:
         """For each positive the parts of the labels that are looked at together."""
-        plans = []
+        cells = []
         # The union bound is known up to a few cells; half of the runs should do.
-        needed = sightings_needed(self.resolution, self.error / (8 * len(self.positives) * (self.prior.n_labels + 64)))
+        delta = self.error / (8 * len(self.positives) * (self.prior.n_labels + 64))
         rank = np.empty(self.prior.n_labels, dtype=np.intp)
         rank[self.prior.by_frequency] = np.arange(self.prior.n_labels)
         for row, y in enumerate(self.positives):
             order = self.prior.by_frequency[self.prior.by_frequency != y]
-            known = order[seen[row, order]]
-            expected = pilot.total[row] * (self.runs / 2 / max(pilot.n, 1))
-            all_of_them = float(np.sum(expected[known] / per_draw[row, known]))
-            cells = [
-                self.cell(row, _ranks(rank, part), part, float(per_draw[row, part].max()), decisive=True)
-                for part in partition(known, expected, per_draw[row], max(needed, all_of_them / FINEST))
-            ]
+            known = order[pilot.seen[row, order] > 0]
+            for part in pilot.partition(row, known, self.runs // 2, self.resolution, delta, FINEST):
+                cells.append(self.cell(row, _ranks(rank, part), part, pilot, decisive=True))
             for name, labels in self.prior.slices().items():
-                part = labels[seen[row, labels] & (labels != y)]
+                part = labels[(pilot.seen[row, labels] > 0) & (labels != y)]
                 if part.size:
-                    cells.append(self.cell(row, name, part, float(per_draw[row, part].max())))
-            rare = order[~seen[row, order]]
+                    cells.append(self.cell(row, name, part, pilot))
+            rare = order[pilot.seen[row, order] == 0]
             if rare.size:
-                cells.append(self.rare_cell(row, rare, per_draw))
-            plans.append(cells)
-        return plans
+                cells.append(self.rare_cell(row, rare, pilot))
+        return cells
 
-    def rare_cell(self, row: int, rare: Labels, per_draw: Floats) -> Cell:
+    def rare_cell(self, row: int, rare: Labels, pilot: Pilot) -> Cell:
         """Labels that the pilot never saw: decisive if they are much of what is claimed, or of a slice of it."""
         p = self.claim.margins
         decisive = p is not None and any(
             float(p[row, np.intersect1d(rare, part)].sum()) > self.resolution * float(p[row, part].sum())
             for part in self.prior.slices().values()
         )
-        heavy = float(per_draw[row, rare].max())
-        return self.cell(row, "hardly ever drawn", rare, heavy if heavy > 0 else 1.0, decisive=decisive)
+        seen = pilot.seen[row] > 0
+        heavy = self.heaviest * float(pilot.most[row].max())
+        if self.claim.weights is not None:
+            heavy = SEVERAL * float(self.claim.weights[row, rare].max())
+        elif seen.any():
+            # Rarer labels may weigh more: in proportion, as importance weights do.
+            rarest_seen, rarest = self.prior.probabilities[seen].min(), self.prior.probabilities[rare].min()
+            heavy = heavy * max(1.0, rarest_seen / rarest) if rarest > 0 else np.inf
+        else:
+            heavy = np.inf
+        claimed = None if p is None else float(p[row, rare].sum())
+        name = "never drawn in the pilot"
+        return Cell(self.positives[row], name, rare, "gradient", max(heavy, 1e-300), claimed, decisive, self.resolution)
 
-    def cell(self, row: int, part: str, labels: Labels, heavy: float, decisive: bool = False) -> Cell:
+    def cell(self, row: int, part: str, labels: Labels, pilot: Pilot, decisive: bool = False) -> Cell:
         p = self.claim.margins
         claimed = None if p is None else float(p[row, labels].sum())
+        heavy = SPARE * float(pilot.weights[row][:, labels].sum(axis=1).max())
         return Cell(self.positives[row], part, labels, "gradient", heavy, claimed, decisive, self.resolution)
 
-    def look(
-        self, tally: Tally, plan: list[list[Cell]], per_draw: Floats, seen: NDArray[np.bool_], delta: float
-    ) -> list[Cell]:
-        """All cells as they stand; of single labels the worst of each positive only."""
-        cells = []
+    def look(self, tally: Tally, plan: list[Cell], pilot: Pilot) -> list[Cell]:
+        """All cells as they stand; of single labels those that are furthest off."""
+        found = []
         for row, y in enumerate(self.positives):
-            cells += [cell.with_sum(float(tally.total[row, cell.labels].sum()), tally.n, delta) for cell in plan[row]]
-            for label in self.outliers(row, tally, per_draw, seen, delta):
-                one = np.array([label])
-                cells.append(
-                    self.cell(row, f"label {self.prior.name(label)}", one, float(per_draw[row, label])).with_sum(
-                        float(tally.total[row, label]), tally.n, delta
-                    )
-                )
-            heavy = float(per_draw[row][seen[row]].max(initial=0.0))
-            if heavy > 0 and self.scores is None:
-                for side, name in enumerate(("scored above the positive", "scored below it")):
-                    claimed = None if self.claim.margins is None else float(tally.claimed_above[row, side]) / tally.n
-                    part = Cell(y, name, np.flatnonzero(seen[row]), "gradient", heavy, claimed)
-                    cells.append(part.with_sum(float(tally.above[row, side]), tally.n, delta))
-            cells.append(self.hits_cell(row, tally, per_draw, delta))
+            for k, cell in enumerate([cell for cell in plan if cell.positive == y]):
+                found.append(self.measured(cell, tally.cells, (row, k), tally.n))
+            found += self.single_labels(row, tally, pilot)
+            if self.scores is None and self.claim.margins is not None:
+                found += self.by_score(row, tally, pilot)
+            found.append(self.hits_cell(row, tally, pilot))
+        return found
+
+    def measured(self, cell: Cell, moments: Moments, at: tuple[int, int], n: int, unseen: float = 0.0) -> Cell:
+        total, squares, most = (float(x[at]) for x in (moments.total, moments.squares, moments.most))
+        return cell.with_sums(total, squares, most, n, self.delta, unseen)
+
+    def by_score(self, row: int, tally: Tally, pilot: Pilot) -> list[Cell]:
+        """Labels scored above the positive, and below it: a margin does not look at scores."""
+        assert self.claim.margins is not None
+        y, at = self.positives[row], np.flatnonzero(pilot.seen[row] > 0)
+        if not at.size:
+            return []
+        # Measured less claimed, of an evaluation, lies between minus all that is claimed and the most that is drawn.
+        all_claimed = float(self.claim.margins[row, at].sum())
+        heavy = SPARE * float(pilot.weights[row].sum(axis=1).max())
+        cells = []
+        for side, name in enumerate(("scored above the positive", "scored below it")):
+            claimed = float(tally.above[row, side]) / tally.n
+            cell = Cell(y, name, at, "gradient", heavy + all_claimed, claimed)
+            total, squares, most = (
+                float(x[row, side]) for x in (tally.sides.total, tally.sides.squares, tally.sides.most)
+            )
+            apart = cell.with_sums(total, squares, most, tally.n, self.delta)
+            width = apart.high - apart.measured
+            mean = claimed + apart.measured
+            cells.append(replace(apart, measured=mean, low=max(mean - width, 0.0), high=mean + width))
         return cells
 
-    def hits_cell(self, row: int, tally: Tally, per_draw: Floats, delta: float) -> Cell:
+    def hits_cell(self, row: int, tally: Tally, pilot: Pilot) -> Cell:
         """Accidental hits: seen at all is enough where they are claimed, and too much where they are not."""
         y = self.positives[row]
-        heavy = float(tally.least_hit[row])
-        if not np.isfinite(heavy):
-            heavy = self.heaviest * float(per_draw[row].max(initial=1.0))
-            if self.claim.hit_weights is not None and self.claim.hit_weights[row] > 0:
-                heavy = float(self.claim.hit_weights[row])
-        claimed = None if self.claim.hits is None else float(self.claim.hits[row])
-        frequent = y == max(self.positives, key=lambda label: float(self.prior.probabilities[label]))
-        cell = Cell(y, "accidental hits", np.array([y]), "gradient", heavy, claimed, frequent and bool(claimed), 1.0)
-        return cell.with_sum(float(tally.hits[row]), tally.n, delta)
+        claim = self.claim
+        heavy = SPARE * float(pilot.hits[row].max())
+        if not heavy > 0:
+            # Like a label that is about as frequent.
+            heavy = SPARE * float(pilot.most[row, self.neighbours(y)].max())
+            if claim.hit_weights is not None and claim.hit_weights[row] > 0:
+                heavy = SEVERAL * float(claim.hit_weights[row])
+        claimed = None if claim.hits is None else float(claim.hits[row])
+        # Where no hits are claimed, less than another label has is little.
+        little = 0.0 if claim.margins is None else float(claim.margins[row].sum()) / (self.prior.n_labels - 1)
+        decisive = claimed is not None and y == max(self.positives, key=lambda x: float(self.prior.probabilities[x]))
+        cell = Cell(y, HITS, np.array([y]), "gradient", max(heavy, 1e-300), claimed, decisive, 1.0, little=little)
+        return self.measured(cell, tally.hits, (row, 0), tally.n, float(tally.unseen[row]) / tally.n)
 
-    def outliers(self, row: int, tally: Tally, per_draw: Floats, seen: NDArray[np.bool_], delta: float) -> list[int]:
-        """Single labels whose limits exclude what is claimed of them, the worst few."""
-        from implicitloss.bounds import sum_interval
+    def neighbours(self, y: int) -> Labels:
+        """The labels nearest to `y` in frequency."""
+        order = self.prior.by_frequency
+        at = int(np.flatnonzero(order == y)[0])
+        near = np.arange(max(at - NEAR, 0), min(at + NEAR + 1, order.size))
+        return order[near[near != at]]
 
+    def single_labels(self, row: int, tally: Tally, pilot: Pilot) -> list[Cell]:
+        """Of the labels that the pilot saw well, those whose limits exclude what is claimed, the worst few."""
         p = self.claim.margins
-        if p is None:
+        at = np.flatnonzero(pilot.seen[row] >= WELL)
+        if p is None or not at.size:
             return []
-        at = np.flatnonzero(seen[row])
-        low, high = sum_interval(tally.total[row, at] / per_draw[row, at], delta)
-        low, high = low * per_draw[row, at] / tally.n, high * per_draw[row, at] / tally.n
-        reach = 1 + self.tolerance
-        off = np.maximum(low / np.maximum(p[row, at] * reach, 1e-300), p[row, at] / np.maximum(high * reach, 1e-300))
-        worst = np.argsort(-off)[:3]
-        return [int(at[i]) for i in worst if off[i] > 1]
+        found = []
+        labels, heavy = tally.labels, SPARE * pilot.most[row, at]
+        mean = labels.total[row, at] / tally.n
+        variance = np.maximum(labels.squares[row, at] - tally.n * mean**2, 0.0) / max(tally.n - 1, 1)
+        # The same for all but the variance and the range, in which it is linear.
+        width = np.sqrt(variance) * half_width(1.0, 0.0, tally.n, self.delta)
+        width += heavy * half_width(0.0, 1.0, tally.n, self.delta)
+        off = np.abs(mean - p[row, at]) / np.maximum(width, 1e-300)
+        for i in np.argsort(-off)[:3]:
+            if off[i] > 1:
+                label = int(at[i])
+                name, claimed = f"label {self.prior.name(label)}", float(p[row, label])
+                cell = Cell(self.positives[row], name, np.array([label]), "gradient", float(heavy[i]), claimed)
+                found.append(self.measured(cell, labels, (row, label), tally.n))
+        return found
 
     def compare_laws(self, law: Law, n: int) -> None:
         """Note draws that follow another law than the claimed sampler's: margins can be the same by both."""
@@ -460,9 +491,9 @@ class _Audit:
         """The report."""
         return AuditReport.of(
             claim=self.claim, scheme=self.scheme, prior=self.prior, positives=tuple(self.positives), cells=tuple(cells),
-            flaws=tuple(self.flaws), notes=tuple(self.notes), tally=tally, per_draw=self.per_draw, law=law,
+            flaws=tuple(self.flaws), notes=tuple(self.notes), tally=tally, law=law,
             tolerance=self.tolerance, resolution=self.resolution, error=self.error, seed=self.root,
-            evaluations=self.calls, delta=self.delta,
+            calls=self.calls, form=self.form, delta=self.delta,
         )  # fmt: skip
 
 

@@ -14,6 +14,10 @@ LossFunction = Callable[[Floats, Labels, np.random.Generator], Any]
 """`loss_fn(scores (B, L), positive (B,), rng)` -> losses (B,), or (losses (B,), gradients (B, L))."""
 
 
+# Of half precision nothing can be decoded.
+COARSEST = 1e-5
+
+
 @dataclass(frozen=True)
 class Answer:
     """Losses (B,), gradients in the scores (B, L) if there are any, and the precision that they came in."""
@@ -34,15 +38,17 @@ def ask(loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.
         if found.size == 1 and n > 1:
             hint = "; if it is a mean or a sum, wrap it in implicitloss.adapters.one_by_one"
         raise ValueError(f"the loss must return one number for each of {n} examples, got shape {found.shape}{hint}")
-    eps = float(np.finfo(found.dtype).eps)
-    _check_finite(found, positive, "the loss")
+    eps = _precision(found)
+    _check_finite(found, positive, scores, "the loss")
     slopes = None
     if gradients is not None:
         slopes = _array(gradients, "the gradient")
         if slopes.shape != scores.shape:
             raise ValueError(f"the gradient must have the shape of the scores, {scores.shape}, got {slopes.shape}")
-        _check_finite(slopes, positive, "the gradient")
-        eps = max(eps, float(np.finfo(slopes.dtype).eps))
+        _check_finite(slopes, positive, scores, "the gradient")
+        eps = max(eps, _precision(slopes))
+    if eps > COARSEST:
+        raise ValueError(f"the loss must be computed in single precision or better, got {found.dtype}")
     return Answer(found.astype(np.float64), None if slopes is None else slopes.astype(np.float64), eps)
 
 
@@ -56,11 +62,19 @@ def _array(given: Any, what: str) -> Any:
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 
-def _check_finite(found: Floats, positive: Labels, what: str) -> None:
+def _precision(found: Any) -> float:
+    """The relative rounding of an array's numbers, also where they came in single precision and were made wider."""
+    eps = float(np.finfo(found.dtype).eps)
+    single = float(np.finfo(np.float32).eps)
+    with np.errstate(over="ignore"):
+        return max(eps, single) if np.array_equal(found, found.astype(np.float32)) and np.any(found) else eps
+
+
+def _check_finite(found: Floats, positive: Labels, scores: Floats, what: str) -> None:
     bad = np.flatnonzero(~np.isfinite(found.reshape(found.shape[0], -1)).all(axis=1))
     if bad.size:
         number = found[bad[0]] if found.ndim == 1 else found[bad[0]][~np.isfinite(found[bad[0]])][0]
         raise ValueError(
-            f"{what} must be finite, got {number} for an example with positive {positive[bad[0]]}; its scores were "
-            "within a few units of 0"
+            f"{what} must be finite, got {number} for an example with positive {positive[bad[0]]}, whose scores "
+            f"lay between {scores[bad[0]].min():.3g} and {scores[bad[0]].max():.3g}"
         )

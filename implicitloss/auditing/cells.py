@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
-from implicitloss.bounds import sum_interval
-from implicitloss.labels import Floats, Labels
+from implicitloss.bounds import half_width
+from implicitloss.labels import Labels
 
 Result = Literal["holds", "refuted", "inconclusive", "measured"]
 Route = Literal["gradient", "value"]
+HITS = "accidental hits"
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
     """Σ p_yy' over the `labels` of a part, for one positive: claimed, and measured between two limits.
 
-    `heaviest` is the most that one draw may add.  Only `decisive` cells have to be known to within their `resolution`
-    for an audit to hold; any cell can refute.
+    `heaviest` is the most that one evaluation is taken to add; one that adds more `bursts` it, and the cell says
+    nothing.  Only `decisive` cells have to be known to within their `resolution` for an audit to hold; any can refute.
     """
 
     positive: int
@@ -33,32 +33,45 @@ class Cell:
     measured: float = float("nan")
     low: float = 0.0
     high: float = float("inf")
+    bursts: bool = False
+    # What is little, where nothing is claimed to be there.
+    little: float = 0.0
     # How much of the positive's own hits is in it, where values cannot tell them apart.
     hits_in: float = 0.0
 
-    def with_sum(self, total: float, n: int, delta: float) -> Cell:
-        """The same cell, measured by the sum over `n` evaluations; limits are wrong with probability `delta`."""
-        low, high = sum_interval(total / self.heaviest, delta)
-        scale = self.heaviest / n
-        return replace(self, measured=total / n, low=float(low) * scale, high=float(high) * scale)
+    def with_sums(self, total: float, squares: float, most: float, n: int, delta: float, unseen: float = 0.0) -> Cell:
+        """The same cell, measured by sum, sum of squares and maximum over `n` evaluations.
+
+        Empirical-Bernstein limits, wrong with probability `delta`; `unseen` may hide below the rounding of each.
+        """
+        mean = total / n
+        variance = max(squares - n * mean**2, 0.0) / max(n - 1, 1)
+        width = half_width(variance, self.heaviest, n, delta)
+        if total == 0.0:
+            # What was never seen has a probability of at most log(1/δ)/n.
+            width = min(width, self.heaviest * math.log(1 / delta) / n)
+        low, high = max(mean - width, 0.0), mean + width + unseen
+        return replace(self, measured=float(mean), low=float(low), high=float(high), bursts=bool(most > self.heaviest))
 
     def result(self, tolerance: float) -> Result:
         """How the claim stands here, if a share of `tolerance` either way is as good as equal."""
         if self.claimed is None:
             return "measured"
         if self.claimed == 0.0:
-            return "refuted" if self.measured > 0 else "holds"
+            return "refuted" if self.measured > 0 else "holds" if self.high <= self.little else "inconclusive"
+        if self.bursts:
+            return "inconclusive"
         if self.high * (1 + tolerance) < self.claimed or self.low > self.claimed * (1 + tolerance):
             return "refuted"
         reach = 1 + tolerance + self.resolution
         return "holds" if self.low * reach >= self.claimed and self.high <= self.claimed * reach else "inconclusive"
 
     @property
-    def visible(self) -> float:
-        """The relative deviation that would have been seen here: the wider side of the limits."""
-        if not self.measured > 0:
+    def known_to(self) -> float:
+        """How far the limits lie from what is claimed at most, relative to it."""
+        if not self.claimed or not self.low > 0:
             return float("inf")
-        return float(max(self.high / self.measured, self.measured / self.low if self.low > 0 else np.inf) - 1)
+        return float(max(self.high / self.claimed, self.claimed / self.low) - 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -72,33 +85,13 @@ class Cell:
             "low": self.low,
             "high": self.high,
             "decisive": self.decisive,
+            "bursts": self.bursts,
         }
 
 
-def sightings_needed(resolution: float, delta: float) -> float:
-    """Draws that have to be seen for limits to lie within 1 + `resolution` of the truth, and some to spare."""
-    log = np.log(2 / delta)
-    # z - 1 - log z at both ends, and as much again for the measured value's own distance from the truth.
-    ends = (resolution - np.log1p(resolution), np.log1p(resolution) + 1 / (1 + resolution) - 1)
-    return float(2.5 * log / min(ends))
+def in_reach(mean: float, variance: float, heaviest: float, runs: int, resolution: float, delta: float) -> bool:
+    """Whether limits after `runs` evaluations are likely to lie within 1 + `resolution` of `mean`.
 
-
-def partition(order: Labels, sightings: Floats, heaviest: Floats, needed: float) -> list[Labels]:
-    """Neighbours in `order` put together until each part has `needed` sightings, as few labels each as that takes.
-
-    `sightings` (L,) are what each label is expected to add, in weight; a part's are that over its heaviest draw.
+    Half of the way is for the limits, the rest for the measured mean's own distance from the truth.
     """
-    parts: list[list[int]] = []
-    part: list[int] = []
-    weight, heavy = 0.0, 0.0
-    for label in order.tolist():
-        part.append(label)
-        weight, heavy = weight + float(sightings[label]), max(heavy, float(heaviest[label]))
-        if heavy > 0 and weight / heavy >= needed:
-            parts.append(part)
-            part, weight, heavy = [], 0.0, 0.0
-    if part and parts:
-        parts[-1] += part
-    elif part:
-        parts.append(part)
-    return [np.array(part) for part in parts]
+    return half_width(variance, heaviest, runs, delta) <= 0.6 * resolution / (1 + resolution) * mean

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from implicitloss.auditing.cells import Cell
+from implicitloss.auditing.cells import HITS, Cell
 from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Equalised, LogitAdjusted, Softmax
 from implicitloss.problem import Problem
 from implicitloss.samplers import Power, Sampler, Uniform, WithinBatch
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
 
 NAMES: dict[type, str] = {
@@ -65,19 +65,20 @@ SLIPS = (
 @dataclass(frozen=True)
 class Fit:
     """A scheme, how far its margins are from those measured, √mean (log ratio)² over the parts, and whether it `agrees`
-    with their limits."""
+    with their limits; and whether m could be known: by values alone margins that are free of it do not tell."""
 
     name: str
     scheme: Scheme
     distance: float
     agrees: bool
+    m_known: bool = True
 
     def __str__(self) -> str:
         return self.name if self.agrees else f"{self.name} (off by a factor of {np.exp(self.distance):.3g} in the mean)"
 
 
-def name_of(scheme: Scheme) -> str:
-    """ "relative weights, within-batch sampling, m = 15, hits kept"."""
+def name_of(scheme: Scheme, m_known: bool = True) -> str:
+    """As in: relative weights, within-batch sampling, m = 15, hits kept."""
     weighting = scheme.weighting
     if scheme.m == EVERY and isinstance(weighting, ForMargin):
         return f"{ALL[type(weighting.target)]} over all labels, none drawn"
@@ -86,7 +87,7 @@ def name_of(scheme: Scheme) -> str:
         type(scheme.sampler), str(scheme.sampler)
     )
     hits = {"keep": "kept", "mask": "masked", "exclude": "excluded"}[scheme.hits]
-    return f"{words}, {sampler}, m = {scheme.m}, hits {hits}"
+    return f"{words}, {sampler}, {f'm = {scheme.m}, ' if m_known else ''}hits {hits}"
 
 
 def closest(
@@ -97,12 +98,16 @@ def closest(
     `m` are the draws that were seen, if they could be counted, and `q` how often each label was: it tells apart what
     has equal margins; `once` is whether no label was drawn twice.
     """
-    seen = [cell for cell in cells if cell.measured > 0 and cell.part != "accidental hits" and cell.labels.size]
+    parts = [cell for cell in cells if cell.part != HITS and cell.labels.size]
+    seen, empty = [cell for cell in parts if cell.measured > 0], [cell for cell in parts if not cell.measured > 0]
     used = [cell for cell in seen if cell.decisive] or seen
-    hits = [cell for cell in cells if cell.part == "accidental hits"]
+    hits = [cell for cell in cells if cell.part == HITS]
     if not used:
         return None
-    fits = [_fit(scheme, used, hits, prior, m is None) for scheme in _candidates(prior, claimed, m, hits, once)]
+    fits = [
+        _fit(scheme, used, empty, hits, prior, m is None and scheme is not claimed)
+        for scheme in _candidates(prior, claimed, m, hits, once)
+    ]
     found = [fit for fit in fits if fit is not None]
     if not found:
         return None
@@ -130,7 +135,7 @@ def _candidates(
     if m == prior.n_labels - 1 and once:
         for margin in (Softmax(), LogitAdjusted(), Equalised()):
             yield Scheme(Uniform(), ForMargin(margin), m=EVERY, hits="mask")
-    draws = m or (claimed.m if claimed is not None else 1)
+    draws = min(m or 0, MOST_NEGATIVES // 2) or (claimed.m if claimed is not None else 1)
     samplers: list[Sampler] = [WithinBatch(), Uniform(), Power(0.75)]
     if claimed is not None and claimed.sampler not in samplers and not claimed.sampler.needs_scores:
         samplers.insert(0, claimed.sampler)
@@ -141,9 +146,11 @@ def _candidates(
                 yield Scheme(sampler, weighting, m=max(draws, 1), hits=mode)  # type: ignore[arg-type]
 
 
-def _fit(scheme: Scheme, cells: Sequence[Cell], hits: Sequence[Cell], prior: LabelPrior, free: bool) -> Fit | None:
+def _fit(
+    scheme: Scheme, cells: Sequence[Cell], empty: Sequence[Cell], hits: Sequence[Cell], prior: LabelPrior, free: bool
+) -> Fit | None:
     try:
-        scheme, p = _margins(scheme, cells, prior, free)
+        scheme, p, known = _margins(scheme, cells, [cell.positive for cell in (*cells, *empty, *hits)], prior, free)
     except ValueError:  # undefined here: a label that cannot be drawn, a positive of prior 0
         return None
     logs, agrees = [], True
@@ -155,28 +162,30 @@ def _fit(scheme: Scheme, cells: Sequence[Cell], hits: Sequence[Cell], prior: Lab
             return None
         logs.append(np.log(cell.measured / expected))
         agrees &= cell.low <= expected * NEARLY and expected <= cell.high * NEARLY
+    for cell in empty:
+        agrees &= float(p[cell.positive][cell.labels].sum()) <= cell.high * NEARLY
     for cell in hits:
         expected = float(p[cell.positive][cell.positive])
         agrees &= (cell.low <= expected <= cell.high) if expected > 0 else not cell.measured > 0
-    return Fit(name_of(scheme), scheme, float(np.sqrt(np.mean(np.square(logs)))), bool(agrees))
+    return Fit(name_of(scheme, known), scheme, float(np.sqrt(np.mean(np.square(logs)))), bool(agrees), known)
 
 
-def _margins(scheme: Scheme, cells: Sequence[Cell], prior: LabelPrior, free: bool) -> tuple[Scheme, dict[int, Floats]]:
-    """m w q of each positive, (L,); where m is `free` and matters, with the m that fits best."""
+def _margins(
+    scheme: Scheme, cells: Sequence[Cell], positives: Sequence[int], prior: LabelPrior, free: bool
+) -> tuple[Scheme, dict[int, Floats], bool]:
+    """m w q of each positive, (L,), and whether m is known; where it is `free` and matters, by the m that fits best."""
     f = np.zeros(prior.n_labels)
 
     def of(scheme: Scheme) -> dict[int, Floats]:
-        return {
-            y: np.exp(log_expected_weights(scheme, Problem(f, prior, y))) for y in {cell.positive for cell in cells}
-        }
+        return {y: np.exp(log_expected_weights(scheme, Problem(f, prior, y))) for y in set(positives)}
 
     p = of(scheme)
     if not free:
-        return scheme, p
+        return scheme, p, True
     ratio = float(
         np.median([cell.measured / max(float(p[cell.positive][cell.labels].sum()), 1e-300) for cell in cells])
     )
     again = replace(scheme, m=max(1, min(round(scheme.m * ratio), 10**9)))
     doubled = of(replace(scheme, m=2 * scheme.m))
     grows = all(np.allclose(doubled[y], 2 * p[y]) for y in p)
-    return (again, of(again)) if grows else (scheme, p)
+    return (again, of(again), True) if grows else (scheme, p, False)

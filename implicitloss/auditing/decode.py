@@ -27,7 +27,8 @@ ROUNDINGS = 256
 
 @dataclass(frozen=True)
 class Decoded:
-    """a (B, L), 0 for the positive; hits h (B,); the rounding of each h (B,); how far a or h is below 0 at worst."""
+    """a (B, L), 0 for the positive; hits h (B,); the `slack` of each h, which rounding may hide (B,); and how far an
+    answer is from its form at worst (`below`), in units of its rounding."""
 
     weights: Floats
     hits: Floats
@@ -38,17 +39,22 @@ class Decoded:
 def decode(
     form: Form, scores: Floats, positive: Labels, answer: Answer, temperature: float = 1.0, shift: Floats | float = 0.0
 ) -> Decoded:
-    """The weights behind `answer`, which must have gradients; `below` is in units of the rounding (1 is none)."""
+    """The weights behind `answer`, which must have gradients.
+
+    Not of the form are weights and hits below 0, and softmax gradients that do not sum to 0.
+    """
     assert answer.gradients is not None
     rows = np.arange(positive.size)
     slopes, f = temperature * answer.gradients, scores / temperature + shift
     own = slopes[rows, positive]
     slopes[rows, positive] = 0.0
+    below = 0.0
     if form == "softmax":
         total = np.exp(answer.values)
         weights = total[:, None] * slopes * np.exp(f[rows, positive][:, None] - f)
         hits = total * (1.0 - slopes.sum(axis=1)) - 1.0
         slack = ROUNDINGS * answer.eps * total
+        below = float(np.max(np.abs(own + slopes.sum(axis=1)))) / (ROUNDINGS * answer.eps)
     else:
         weights = slopes / expit(f)
         at = f[rows, positive]
@@ -56,6 +62,6 @@ def decode(
         slack = ROUNDINGS * answer.eps / expit(at)
     weights[rows, positive] = 0.0
     scale = slack * np.exp(np.ptp(f, axis=1))
-    below = float(max(np.max(-hits / slack), np.max(-weights.min(axis=1) / scale)))
+    below = max(below, float(np.max(-hits / slack)), float(np.max(-weights.min(axis=1) / scale)))
     hits = np.where(np.abs(hits) <= slack, 0.0, hits)
     return Decoded(np.maximum(weights, 0.0), np.maximum(hits, 0.0), slack, below)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from implicitloss.auditing.cells import HITS
+
 if TYPE_CHECKING:
     from implicitloss.auditing.report import AuditReport
 
@@ -22,9 +24,7 @@ def plotted(report: AuditReport, ax: Any = None) -> Any:
     rank[report.prior.by_frequency] = np.arange(1, report.prior.n_labels + 1)
     colors = plt.get_cmap("viridis")(np.linspace(0.1, 0.85, len(report.positives)))
     for i, y in enumerate(report.positives):
-        cells = [
-            c for c in report.cells if c.positive == y and c.decisive and c.measured > 0 and c.part != "accidental hits"
-        ]
+        cells = [c for c in report.cells if c.positive == y and c.decisive and c.measured > 0 and c.part != HITS]
         if not cells:
             continue
         base = np.array([c.claimed or c.labels.size for c in cells])
@@ -42,5 +42,6 @@ def plotted(report: AuditReport, ax: Any = None) -> Any:
         ylabel="margin, measured / claimed" if claimed else "margin p, mean of a part",
         title=f"{report.verdict}: {report.claim}",
     )  # fmt: skip
-    ax.legend()
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend()
     return ax

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from implicitloss.auditing.blackbox import ask
-from implicitloss.auditing.cells import Cell, sightings_needed
+from implicitloss.auditing.cells import HITS, Cell, in_reach
 from implicitloss.auditing.decode import ROUNDINGS
+from implicitloss.auditing.pilot import SPARE
 from implicitloss.labels import Floats, Labels
 
 if TYPE_CHECKING:
     from implicitloss.auditing.audit import _Audit
 
 FAR = 60.0
-# Of what one evaluation may add, beyond what the pilot saw.
-SPARE = 2.0
+HALF = "half of the labels, at random"
+# Of draws of a part that the pilot never heard, an evaluation has no more than this.
+SEVERAL = 3.0
 
 
 def by_values(audit: _Audit) -> list[Cell]:
@@ -46,7 +48,7 @@ class _Probes:
             self.parts += [part for part in slices if part[2].size]
             shuffled = generator.permutation(order)
             half = shuffled[: max(order.size // 2, 1)]
-            self.parts += [(row, "half of the labels, at random", np.sort(half)), (row, "accidental hits", order[:0])]
+            self.parts += [(row, HALF, np.sort(half)), (row, HITS, order[:0])]
         claim = audit.claim
         self.margins = np.array([self.claimed(row, part) for row, _, part in self.parts])
         # What the scores add, so that a part says about 1.
@@ -85,66 +87,67 @@ class _Probes:
         return np.where(heard > ROUNDINGS * answer.eps, heard, 0.0)
 
     def pilot(self) -> None:
-        """The most that an evaluation has added to each probe."""
+        """What evaluations add to each probe, and at most."""
         self.first = max(16, self.audit.runs // 16)
         seen = np.array([self.evaluate() for _ in range(self.first)])
-        heaviest = SPARE * seen.max(axis=0)
+        self.mean, self.variance = seen.mean(axis=0), seen.var(axis=0, ddof=1)
+        self.heaviest = SPARE * seen.max(axis=0)
+        for i, (row, _, part) in enumerate(self.parts):
+            if not self.heaviest[i] > 0:
+                self.heaviest[i] = self.guess(row, part, float(self.gain[i]))
+
+    def guess(self, row: int, part: Labels, gain: float) -> float:
+        """The most that an evaluation may add to a probe that the pilot never heard."""
         claim = self.audit.claim
         if claim.weights is not None and claim.hit_weights is not None:
-            # A claimed scheme says what a draw adds.
-            said = [
-                max(
-                    self.gain[i] * float(claim.weights[row, part].max(initial=0.0)),
-                    self.hit_gain * float(claim.hit_weights[row]),
-                )
-                for i, (row, _, part) in enumerate(self.parts)
-            ]
-            heaviest = np.where(np.array(said) > 0, said, heaviest)
-        self.heaviest = np.where(heaviest > 0, heaviest, self.audit.heaviest)
-        self.mean = seen.mean(axis=0)
+            near = part if part.size else self.audit.neighbours(self.audit.positives[row])
+            label, hit = gain * float(claim.weights[row, near].max(initial=0.0)), float(claim.hit_weights[row])
+            if max(label, hit) > 0:
+                return SEVERAL * max(label, self.hit_gain * hit)
+        # Without a claimed weight, what was never heard may weigh anything.
+        return self.audit.heaviest if not part.size else math.inf
 
     def looks(self) -> list[Cell]:
         audit = self.audit
         looks = max(1, math.ceil(math.log2(max(audit.runs / self.first, 2))))
         delta = audit.error / (looks * len(self.parts))
-        needed = sightings_needed(audit.resolution, delta)
-        total, n = np.zeros(len(self.parts)), 0
+        sums, n = np.zeros((3, len(self.parts))), 0
         cells: list[Cell] = []
         for look in range(looks):
             until = max(self.first, math.ceil(audit.runs / 2 ** (looks - 1 - look)))
             while n < until:
-                total += self.evaluate()
+                heard = self.evaluate()
+                sums[0] += heard
+                sums[1] += heard**2
+                sums[2] = np.maximum(sums[2], heard)
                 n += 1
             if audit.progress is not None:
                 audit.progress(n, audit.runs)
-            cells = [self.cell(i, total[i], n, delta, needed) for i in range(len(self.parts))]
-            results = [cell.result(audit.tolerance) for cell in cells]
-            decided = all(r != "inconclusive" for r, cell in zip(results, cells, strict=True) if cell.decisive)
-            if "refuted" in results or (decided and audit.claim.margins is not None):
+            cells = [self.cell(i, sums[:, i], n, delta) for i in range(len(self.parts))]
+            if audit.settled(cells):
                 break
         return cells
 
-    def cell(self, i: int, total: float, n: int, delta: float, needed: float) -> Cell:
+    def cell(self, i: int, sums: Floats, n: int, delta: float) -> Cell:
         """In units of Σ_part p, hits included where a part is empty."""
         audit, (row, name, part) = self.audit, self.parts[i]
         is_hits = part.size == 0
         gain = self.hit_gain if is_hits else float(self.gain[i])
-        claimed = (
-            None
-            if audit.claim.margins is None
-            else float(self.hits[i] + (0.0 if is_hits else self.margins[i] * gain)) / gain
-        )
+        claimed, little = None, 0.0
+        if audit.claim.margins is not None:
+            claimed = float(self.hits[i] + (0.0 if is_hits else self.margins[i] * gain)) / gain
+            little = float(audit.claim.margins[row].sum()) / (audit.prior.n_labels - 1)
         y = audit.positives[row]
-        # A part is decisive if the pilot says that it can be decided; of hits it is enough to see them.
         frequent = y == max(audit.positives, key=lambda label: float(audit.prior.probabilities[label]))
-        in_reach = self.mean[i] / self.heaviest[i] * audit.runs / 2 >= needed
-        whole = name == "half of the labels, at random"
-        decisive = (frequent and bool(claimed)) if is_hits else bool(in_reach or whole)
+        # A part is decisive if the pilot says that it can be decided; of hits it is enough to see them.
+        mean, variance, heavy = float(self.mean[i]), float(self.variance[i]), float(self.heaviest[i])
+        can = mean > 0 and in_reach(mean, variance, heavy, audit.runs // 2, audit.resolution, delta)
         cell = Cell(
-            y, name, np.array([y]) if is_hits else part, "value", float(self.heaviest[i]) / gain, claimed, decisive,
-            1.0 if is_hits else audit.resolution, hits_in=self.hit_gain / gain,
+            y, name, np.array([y]) if is_hits else part, "value", heavy / gain, claimed,
+            frequent and claimed is not None if is_hits else can or name == HALF,
+            1.0 if is_hits else audit.resolution, little=little, hits_in=0.0 if is_hits else self.hit_gain / gain,
         )  # fmt: skip
-        return cell.with_sum(total / gain, n, delta)
+        return cell.with_sums(sums[0] / gain, sums[1] / gain**2, sums[2] / gain, n, delta)
 
 
 def _softplus_is(value: float) -> float:

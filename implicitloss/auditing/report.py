@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.auditing.cells import Cell, Result
+from implicitloss.auditing.cells import HITS, Cell, Result
 from implicitloss.auditing.claimed import Claimed
 from implicitloss.auditing.closest import Fit, closest
-from implicitloss.auditing.spread import Pushes, Spread
+from implicitloss.auditing.pilot import SPARE, Pilot, Pushes
 from implicitloss.auditing.tally import Tally
-from implicitloss.bounds import sum_interval
+from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.scheme import Scheme
 
@@ -35,7 +35,7 @@ class Measured:
 class Law:
     """How labels were drawn, and other things that margins hide.
 
-    q-hat (L,) over all audited positives; draws an evaluation, least and most by positive; how often one label at most;
+    q-hat (L,) over all audited positives; draws an evaluation, least and most; how often one label at most;
     how many labels were never drawn.  None of the first three where a draw's weight varies.  By positive and slice,
     (rows, S): `dispersion`, the variance of counts over that of independent draws, and `pushes`, the expected gradient
     on the slice over that of softmax over all labels, with its standard error.
@@ -52,27 +52,23 @@ class Law:
     pushes_error: Floats
 
     @classmethod
-    def of(
-        cls, tally: Tally, pilot: Tally, varies: bool, positives: list[int], spread: Spread, pushes: Pushes,
-        slices: tuple[str, ...],
-    ) -> Law:  # fmt: skip
-        """From the sums of an audit."""
-        seen = (tally.seen + pilot.seen).sum(axis=0) > 0
-        never = int((~seen).sum())
-        hidden = slices, spread.dispersion, pushes.ratio, pushes.error
-        if varies:
+    def of(cls, pilot: Pilot, slices: Floats, pushes: Pushes, names: tuple[str, ...], positives: list[int]) -> Law:
+        """From the evaluations of a pilot."""
+        never = int((pilot.seen.sum(axis=0) == 0).sum())
+        hidden = names, pilot.dispersion(slices), pushes.ratio, pushes.error
+        if pilot.weights_vary:
             return cls(None, None, None, never, True, *hidden)
-        one = np.where(np.isfinite(pilot.least), pilot.least, np.inf)
-        counts = tally.total / one
-        hits = np.where(np.isfinite(tally.least_hit), tally.hits / tally.least_hit, 0.0)
-        counts[np.arange(len(positives)), positives] += hits
-        each = counts.sum(axis=1) / max(tally.n, 1)
-        most = np.maximum(tally.most, pilot.most) / one
-        pooled = counts.sum(axis=0)
+        counts = np.where(pilot.drawn, pilot.weights, 0.0) / pilot.one_draw[:, None]
+        hits = pilot.hits > 0
+        one_hit = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
+        rows = np.arange(len(positives))
+        counts[rows, :, positives] = np.where(hits, pilot.hits, 0.0) / one_hit[:, None]
+        each = counts.sum(axis=2)
+        pooled = counts.sum(axis=(0, 1))
         return cls(
             pooled / max(float(pooled.sum()), 1.0),
             (round(float(each.min())), round(float(each.max()))),
-            round(float(most.max())),
+            round(float(counts.max())),
             never,
             False,
             *hidden,
@@ -102,7 +98,8 @@ class AuditReport:
     resolution: float
     error: float
     seed: int | list[int]
-    evaluations: int
+    calls: int
+    form: str
 
     @property
     def ok(self) -> bool:
@@ -110,38 +107,39 @@ class AuditReport:
         return self.verdict == "holds"
 
     @property
-    def visible(self) -> float:
-        """The relative deviation of a decisive part that would have been seen, at worst."""
-        return max((cell.visible for cell in self.cells if cell.decisive and cell.claimed), default=float("inf"))
+    def known_to(self) -> float:
+        """How far the true margins of a decisive part can lie from those claimed, relative to them, at worst."""
+        parts = [cell for cell in self.cells if cell.decisive and cell.claimed and cell.part != HITS]
+        return max((cell.known_to for cell in parts), default=float("inf"))
 
     @classmethod
     def of(
         cls, *, claim: Claimed, scheme: Scheme | None, prior: LabelPrior, positives: tuple[int, ...],
         cells: tuple[Cell, ...], flaws: tuple[str, ...], notes: tuple[str, ...], tally: Tally | None,
-        per_draw: Floats | None, law: Law | None, tolerance: float, resolution: float, error: float,
-        seed: int | list[int], evaluations: int, delta: float,
+        law: Law | None, tolerance: float, resolution: float, error: float,
+        seed: int | list[int], calls: int, form: str, delta: float,
     ) -> AuditReport:  # fmt: skip
         """From what was measured."""
         results = [cell.result(tolerance) for cell in cells]
         verdict: Result = "measured"
         if claim.margins is not None:
             open_ones = [r for r, cell in zip(results, cells, strict=True) if cell.decisive and r == "inconclusive"]
-            decisive = [cell for cell in cells if cell.decisive and cell.part != "accidental hits"]
-            uncertain = bool(open_ones) or not _all_rows(decisive, positives) or any("heavier tail" in n for n in notes)
+            decisive = [cell for cell in cells if cell.decisive and cell.part != HITS]
+            uncertain = bool(open_ones) or not _all_rows(decisive, positives)
             verdict = "inconclusive" if uncertain else "holds"
         if "refuted" in results or (flaws and claim.margins is not None):
             verdict = "refuted"
         margins = hits = None
-        if tally is not None and per_draw is not None:
-            margins = _limits(tally.total, per_draw, tally.n, delta)
-            hits_cells = [cell for cell in cells if cell.part == "accidental hits"]
-            hits = Measured(*(np.array([getattr(c, name) for c in hits_cells]) for name in ("measured", "low", "high")))
+        if tally is not None:
+            margins = _limits(tally, delta)
+            of_hits = [cell for cell in cells if cell.part == HITS and cell.route == "gradient"]
+            hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
         draws = None if law is None or law.draws is None else law.draws[1]
         once = law is not None and law.multiplicity == 1
         fit = closest(cells, prior, scheme, draws, None if law is None else law.q, once)
         return cls(
             verdict, claim.name, positives, cells, margins, hits, fit, law, flaws, notes, prior, tolerance, resolution,
-            error, seed, evaluations,
+            error, seed, calls, form,
         )  # fmt: skip
 
     def check(self) -> None:
@@ -156,7 +154,7 @@ class AuditReport:
         """For a test's JUnit properties: verdict, nearest scheme, seed, and Σp measured over claimed by slice."""
         found = {"verdict": str(self.verdict), "closest": str(self.closest), "seed": str(self.seed)}
         for cell in self.cells:
-            if cell.part in ("head", "torso", "tail", "accidental hits") and cell.claimed:
+            if cell.part in ("head", "torso", "tail", HITS) and cell.claimed:
                 where = f"{cell.part.replace(' ', '_')}.{self.prior.name(cell.positive)}"
                 found[f"measured_over_claimed.{where}"] = f"{cell.measured / cell.claimed:.6g}"
         return found
@@ -196,12 +194,16 @@ class AuditReport:
             "hits": None if self.hits is None else self.hits.value.tolist(),
             "tolerance": self.tolerance,
             "resolution": self.resolution,
-            "visible": self.visible if np.isfinite(self.visible) else None,
+            "known_to": self.known_to if np.isfinite(self.known_to) else None,
             "error": self.error,
             "seed": self.seed,
-            "evaluations": self.evaluations,
+            "calls": self.calls,
             "cells": [
-                {**cell.to_dict(), "result": cell.result(self.tolerance), "positive": self.prior.name(cell.positive)}
+                {
+                    **_finite(cell.to_dict()),
+                    "result": cell.result(self.tolerance),
+                    "positive": self.prior.name(cell.positive),
+                }
                 for cell in self.cells
             ],
         }
@@ -219,10 +221,20 @@ class AuditReport:
         return plotted(self, ax)
 
 
-def _limits(total: Floats, per_draw: Floats, n: int, delta: float) -> Measured:
-    heavy = np.where(per_draw > 0, per_draw, 1.0)
-    low, high = sum_interval(total / heavy, delta)
-    return Measured(total / n, low * heavy / n, high * heavy / n)
+def _limits(tally: Tally, delta: float) -> Measured:
+    """Every label's margin, within empirical-Bernstein limits by the most that an evaluation gave it."""
+    n, labels = tally.n, tally.labels
+    mean = labels.total / n
+    variance = np.maximum(labels.squares - n * mean**2, 0.0) / max(n - 1, 1)
+    # Where nothing was seen: as much as the positive's heaviest label.
+    heavy = SPARE * np.where(labels.most > 0, labels.most, labels.most.max(axis=1, keepdims=True))
+    width = np.sqrt(variance) * half_width(1.0, 0.0, n, delta) + heavy * half_width(0.0, 1.0, n, delta)
+    return Measured(mean, np.maximum(mean - width, 0.0), mean + width)
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no infinity."""
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()}
 
 
 def _all_rows(cells: list[Cell], positives: tuple[int, ...]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from implicitloss.auditing.cells import Cell
+from implicitloss.auditing.cells import HITS, Cell
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.population import NoOptimum, Of, population_optimum
@@ -24,8 +24,7 @@ FEW = 20
 def _lines(report: AuditReport) -> list[str]:
     """What is said first, a sentence each."""
     found = {
-        "holds": "holds: every decisive part of the margins is as claimed; one off by "
-        f"{report.visible:.0%} would have been seen",
+        "holds": f"holds: at the positives audited, every decisive part is within {report.known_to:.0%} of the claim",
         "refuted": "REFUTED: the loss does not optimise what is claimed",
         "inconclusive": "inconclusive: nothing speaks against the claim, but a deviation that matters could be hidden",
         "measured": "measured; nothing was claimed",
@@ -37,14 +36,14 @@ def _lines(report: AuditReport) -> list[str]:
     lines += [f"note     {note}" for note in report.notes]
     seed = report.seed
     lines.append(
-        f"{report.evaluations:,} calls, seed {seed}; a true claim is refuted with probability at most {report.error:g}"
+        f"{report.calls:,} calls, seed {seed}; a true claim is refuted with probability at most {report.error:g}"
     )
     return lines
 
 
 def _shown(report: AuditReport) -> list[Cell]:
     """The slices, what else was refuted, worst first, and the rest; no more than a screen of them."""
-    slices = [c for c in report.cells if c.part in (*SLICES, "accidental hits")]
+    slices = [c for c in report.cells if c.part in (*SLICES, HITS)]
     failures = [c for c in report.failures() if c not in slices][:8]
     rest = [c for c in report.cells if c.decisive and c not in failures and c not in slices]
     return slices + failures + rest[: max(0, 24 - len(failures) - len(slices))]
@@ -101,15 +100,20 @@ def explained(report: AuditReport) -> str:
         if fit.agrees
         else f"No scheme known here has its margins; the nearest: {fit}."
     )
-    leanings = _leanings(report)
-    if leanings:
-        implicit, sampled = leanings
+    # Of another scheme, or another form, it would say nothing of this loss.
+    leaning = _leaning(report, "implicit") if fit.agrees and report.form == "softmax" else None
+    if leaning is not None:
         parts.append(
-            f"Where all labels are equally likely, the scores that minimise its bound have slope {implicit:+.3f} on "
-            f"log π, and those that minimise the true sampled loss {sampled:+.3f} (0: log η, as softmax over all "
-            "labels; -1: log η - log π, the balanced rule)."
+            "Where all labels are equally likely, the scores that minimise its bound have slope "
+            f"{leaning:+.3f} on log π (0: log η, as softmax over all labels; -1: log η - log π, the balanced rule)."
         )
-        parts.append(_who_gains(sampled))
+        truly = _leaning(report, "sampled") if fit.m_known else None
+        if truly is not None:
+            parts.append(f"Those that minimise the true sampled loss have {truly:+.3f}. {_who_gains(truly)}")
+        else:
+            parts.append(
+                "How many labels it draws was not seen, and so what its true expected loss teaches is not known."
+            )
     for y in report.positives:
         sides = [cell for cell in report.cells if cell.positive == y and cell.part in SLICES and cell.claimed]
         if sides:
@@ -135,8 +139,8 @@ def explained(report: AuditReport) -> str:
     return "\n".join(textwrap.fill(part, 118) for part in parts)
 
 
-def _leanings(report: AuditReport) -> tuple[float, float] | None:
-    """Slope of f* on log π of the fitted scheme, by the bound and truly, on labels picked from frequent to rare."""
+def _leaning(report: AuditReport, of: Of) -> float | None:
+    """Slope of f* on log π of the fitted scheme, by the bound or truly, on labels picked from frequent to rare."""
     assert report.closest is not None
     prior = report.prior
     order = prior.by_frequency[prior.probabilities[prior.by_frequency] > 0]
@@ -147,13 +151,11 @@ def _leanings(report: AuditReport) -> tuple[float, float] | None:
     if not x @ x > 1e-12:
         return None
     eta = np.full(few.n_labels, 1 / few.n_labels)
-    kinds: tuple[Of, ...] = ("implicit", "sampled")
     try:
-        optima = [population_optimum(report.closest.scheme, SoftmaxCrossEntropy(), eta, few, of) for of in kinds]
+        optimum = population_optimum(report.closest.scheme, SoftmaxCrossEntropy(), eta, few, of)
     except (NoOptimum, ValueError):
         return None
-    implicit, sampled = (float(x @ f / (x @ x)) for f in optima)
-    return implicit, sampled
+    return float(x @ optimum / (x @ x))
 
 
 def _who_gains(slope: float) -> str:
