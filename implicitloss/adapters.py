@@ -143,8 +143,8 @@ def in_batch(
             items = wrap(table)
             queries = f + 0.0 * items  # every example asks with the same scores
             if given == "logits":
-                return loss(f @ items.T + 0.0 * (items @ items.T), wrap(labels), *key)[:1]
-            return loss(queries, items, wrap(labels), *key)[:1]
+                return _first(loss(f @ items.T + 0.0 * (items @ items.T), wrap(labels), *key), batch)
+            return _first(loss(queries, items, wrap(labels), *key), batch)
 
         return alone
 
@@ -165,6 +165,16 @@ def in_batch(
         return values if framework == "numpy" else (values, slopes)
 
     return loss_fn
+
+
+def _first(losses: Any, batch: int) -> Any:
+    shape = tuple(getattr(losses, "shape", ()))
+    if shape != (batch,):
+        raise ValueError(
+            f"the in-batch loss must return one number for each of {batch} examples (without reduction), got shape "
+            f"{shape}"
+        )
+    return losses[:1]
 
 
 def _wrap(framework: str) -> Callable[[Any], Any]:

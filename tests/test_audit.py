@@ -17,12 +17,11 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss.auditing.cells import HITS, Cell
+from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
 from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, Labels
 
 L, M = 200, 20
-SIDES = ("scored above the positive", "scored below it")
 PRIOR = il.LabelPrior.zipf(L, 1.0)
 Q = PRIOR.probabilities
 SWAPPED = np.random.default_rng(7).permutation(Q)
@@ -418,7 +417,7 @@ def test_the_error_is_shared_by_all_comparisons(seed: int, monkeypatch: pytest.M
 
     monkeypatch.setattr(Cell, "with_sums", watched)
     report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, runs=4_000)
-    planned = [c for c in report.cells if c.part not in (HITS, *SIDES) and not c.part.startswith("label ")]
+    planned = [c for c in report.cells if c.part not in (HITS, *BY_SCORE) and not c.part.startswith("label ")]
     assert shares == pytest.approx([1e-6 / (4 * (len(planned) + 3 * (L + 3)))] * len(shares))
 
 
@@ -665,6 +664,8 @@ def test_in_batch(seed: int) -> None:
         report = il.audit(adapted, claim=claim, prior=PRIOR, rng=seed, runs=8_000)
         assert report.verdict == "holds", str(report)
         assert il.audit(adapted, claim=scheme(m=15), prior=PRIOR, rng=seed, runs=2_000).verdict == "refuted"
+    with pytest.raises(ValueError, match=r"one number for each of 16 examples .* shape \(\)"):
+        il.audit(il.adapters.in_batch(lambda q, i, y: softmax(q, i, y).mean(), PRIOR, 16), claim=claim, prior=PRIOR)
     for options, message in (
         ({"batch": 1}, "a batch needs at least two examples, got 1"),
         ({"batch": 4, "given": "scores"}, "given must be 'embeddings' or 'logits'"),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.auditing.blackbox import Answer, LossFunction, ask
-from implicitloss.auditing.cells import HITS, Cell
+from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
 from implicitloss.auditing.decode import FORMS, Decoded, Form, decode
 from implicitloss.auditing.pilot import SPARE, Pilot, Pushes, in_blocks
@@ -412,7 +412,7 @@ class _Audit:
         all_claimed = float(self.claim.margins[row, at].sum())
         heavy = SPARE * float(pilot.weights[row].sum(axis=1).max())
         cells = []
-        for side, name in enumerate(("scored above the positive", "scored below it")):
+        for side, name in enumerate(BY_SCORE):
             claimed = float(tally.above[row, side]) / tally.n
             cell = Cell(y, name, at, "gradient", heavy + all_claimed, claimed)
             total, squares, most = (
@@ -437,7 +437,9 @@ class _Audit:
         claimed = None if claim.hits is None else float(claim.hits[row])
         # Where no hits are claimed, less than another label has is little.
         little = 0.0 if claim.margins is None else float(claim.margins[row].sum()) / (self.prior.n_labels - 1)
-        decisive = claimed is not None and y == max(self.positives, key=lambda x: float(self.prior.probabilities[x]))
+        # Of a positive that is hardly ever drawn nothing can be decided.
+        frequent = y == max(self.positives, key=lambda x: float(self.prior.probabilities[x]))
+        decisive = frequent and claimed is not None and (claimed == 0.0 or bool(pilot.hits[row].any()))
         cell = Cell(y, HITS, np.array([y]), "gradient", max(heavy, 1e-300), claimed, decisive, 1.0, little=little)
         return self.measured(cell, tally.hits, (row, 0), tally.n, float(tally.unseen[row]) / tally.n)
 

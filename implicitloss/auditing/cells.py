@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from implicitloss.bounds import half_width
 from implicitloss.labels import Labels
 
 Result = Literal["holds", "refuted", "inconclusive", "measured"]
 Route = Literal["gradient", "value"]
-HITS = "accidental hits"
+HITS, BY_SCORE = "accidental hits", ("scored above the positive", "scored below it")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,13 @@ class Cell:
         if not self.claimed or not self.low > 0:
             return float("inf")
         return float(max(self.high / self.claimed, self.claimed / self.low) - 1)
+
+    @property
+    def off_by(self) -> float:
+        """By what factor the nearer limit is off what is claimed; below 1 if the claim lies between the limits."""
+        if not self.claimed:
+            return float("inf") if self.measured > 0 else 0.0
+        return float(max(self.low / self.claimed, self.claimed / self.high if self.high > 0 else np.inf))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from implicitloss.auditing.cells import HITS, Cell
+from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
 from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Equalised, LogitAdjusted, Softmax
@@ -105,7 +105,7 @@ def closest(
     if not used:
         return None
     fits = [
-        _fit(scheme, used, empty, hits, prior, m is None and scheme is not claimed)
+        _fit(scheme, used, seen, empty, hits, prior, m is None and scheme is not claimed)
         for scheme in _candidates(prior, claimed, m, hits, once)
     ]
     found = [fit for fit in fits if fit is not None]
@@ -147,21 +147,29 @@ def _candidates(
 
 
 def _fit(
-    scheme: Scheme, cells: Sequence[Cell], empty: Sequence[Cell], hits: Sequence[Cell], prior: LabelPrior, free: bool
+    scheme: Scheme,
+    cells: Sequence[Cell],
+    seen: Sequence[Cell],
+    empty: Sequence[Cell],
+    hits: Sequence[Cell],
+    prior: LabelPrior,
+    free: bool,
 ) -> Fit | None:
     try:
         scheme, p, known = _margins(scheme, cells, [cell.positive for cell in (*cells, *empty, *hits)], prior, free)
     except ValueError:  # undefined here: a label that cannot be drawn, a positive of prior 0
         return None
     logs, agrees = [], True
-    for cell in cells:
+    for cell in seen:
         row = p[cell.positive]
         expected = float(row[cell.labels].sum() - row[cell.positive] * (cell.positive in cell.labels))
         expected += cell.hits_in * float(row[cell.positive])
         if not expected > 0:
             return None
-        logs.append(np.log(cell.measured / expected))
-        agrees &= cell.low <= expected * NEARLY and expected <= cell.high * NEARLY
+        if cell in cells:
+            logs.append(np.log(cell.measured / expected))
+        if cell.part not in BY_SCORE:
+            agrees &= cell.low <= expected * NEARLY and expected <= cell.high * NEARLY
     for cell in empty:
         agrees &= float(p[cell.positive][cell.labels].sum()) <= cell.high * NEARLY
     for cell in hits:

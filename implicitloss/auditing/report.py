@@ -162,7 +162,7 @@ class AuditReport:
     def failures(self) -> list[Cell]:
         """The parts that are not as claimed, the worst first."""
         found = [cell for cell in self.cells if cell.result(self.tolerance) == "refuted"]
-        return sorted(found, key=lambda cell: -_ratio_off(cell))
+        return sorted(found, key=lambda cell: -cell.off_by)
 
     def __str__(self) -> str:
         from implicitloss.auditing.words import as_text
@@ -239,9 +239,3 @@ def _finite(values: dict[str, Any]) -> dict[str, Any]:
 
 def _all_rows(cells: list[Cell], positives: tuple[int, ...]) -> bool:
     return {cell.positive for cell in cells} == set(positives)
-
-
-def _ratio_off(cell: Cell) -> float:
-    if not cell.claimed or not cell.measured > 0:
-        return float("inf")
-    return float(abs(np.log(cell.measured / cell.claimed)))
