@@ -538,6 +538,9 @@ def test_a_report_in_words(seed: int) -> None:
     report = il.audit(Sampled(positive_too=True), claim=scheme(), prior=PRIOR, rng=seed)
     text, explained, markdown = str(report), report.explain(), report.to_markdown()
     assert "REFUTED" in text
+    assert repr(report).startswith(
+        "AuditReport(refuted: WithinBatch(), Importance(), m=20, hits=mask; closest relative"
+    )
     assert "closest  relative weights, within-batch sampling, m = 20, hits masked" in text
     assert f"seed {seed}" in text
     for part in ("head", "torso", "tail"):

@@ -42,6 +42,9 @@ def plotted(report: AuditReport, ax: Any = None) -> Any:
         ylabel="margin, measured / claimed" if claimed else "margin p, mean of a part",
         title=f"{report.verdict}: {report.claim}",
     )  # fmt: skip
+    if claimed:
+        low, high = ax.get_ylim()
+        ax.set_ylim(min(low, 0.5), max(high, 2.0))
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax

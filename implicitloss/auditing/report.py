@@ -75,7 +75,7 @@ class Law:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AuditReport:
     """`verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.
 
@@ -163,6 +163,9 @@ class AuditReport:
         """The parts that are not as claimed, the worst first."""
         found = [cell for cell in self.cells if cell.result(self.tolerance) == "refuted"]
         return sorted(found, key=lambda cell: -cell.off_by)
+
+    def __repr__(self) -> str:
+        return f"AuditReport({self.verdict}: {self.claim}; closest {self.closest})"
 
     def __str__(self) -> str:
         from implicitloss.auditing.words import as_text

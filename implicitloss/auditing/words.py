@@ -133,7 +133,8 @@ def explained(report: AuditReport) -> str:
         if law.draws is not None:
             few, many = law.draws
             parts.append(
-                f"It draws {few if few == many else f'{few} to {many}'} labels an evaluation, one of them up to "
+                f"It draws {few if few == many else f'{few} to {many}'} labels an evaluation (masked hits are not "
+                f"seen), one of them up to "
                 f"{law.multiplicity} times; {law.never_drawn} of {report.prior.n_labels} labels were never drawn."
             )
     return "\n".join(textwrap.fill(part, 118) for part in parts)
