@@ -751,7 +751,7 @@ def quoted(quote: str, source: Any) -> str:
 def leaning(report: Any) -> tuple[str, float | str]:
     """Who gains, in the words of the report, and the tilt of the true sampled loss's optimum."""
     text = " ".join(report.explain().split())
-    slope = re.search(r"true sampled loss have ([+-][\d.]+)", text)
+    slope = re.search(r"true sampled loss have ([+-]\d+\.\d+)", text)
     who = re.search(r"(Neither frequent nor rare labels gain|Rare labels gain|Frequent labels gain)", text)
     found = {"Neither": "neither", "Rare": "rare", "Frequent": "frequent"}
     return (found[who[1].split()[0]] if who else "", float(slope[1]) if slope else "")
