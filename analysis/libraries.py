@@ -39,7 +39,7 @@ from implicitloss.labels import Floats, LabelPrior, Labels
 ALONE = True
 
 LABELS, M, RUNS = 1000, 100, 4000
-QUICK_LABELS, QUICK_M, QUICK_RUNS = 200, 20, 400
+QUICK_LABELS, QUICK_M, QUICK_RUNS = 200, 20, 2000
 SEED = 20261121
 # Samples behind the counts of samplers that want counts.
 SAMPLES = 100_000
