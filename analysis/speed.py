@@ -149,7 +149,8 @@ def _monte_carlo(problem: Problem, quick: bool) -> list[Job]:
 
 
 def _ladder(problem: Problem, quick: bool) -> list[Job]:
-    runs = ((1 << 22) if quick else (1 << 27)) // LONGEST
+    # As many as `simulate` makes if it is not told.
+    runs = 1_000 if quick else 100_000
     cases = [
         (_scheme(2**k, weighting), SOFTMAX)
         for weighting in (Constant(), Importance(), Relative(), Tail())
