@@ -38,7 +38,7 @@ from implicitloss.labels import Floats, LabelPrior, Labels
 # Times beside each other would time each other.
 ALONE = True
 
-LABELS, M, RUNS = 1000, 100, 4000
+LABELS, M, RUNS = 1000, 100, 8000
 QUICK_LABELS, QUICK_M, QUICK_RUNS = 200, 20, 2000
 SEED = 20261121
 # Samples behind the counts of samplers that want counts.
@@ -562,7 +562,7 @@ def torch_rechub(size: Size) -> list[Case]:
         Case("utils.match.inbatch_negative_sampling, cross-entropy", "Generate in-batch negative indices from a "
              "similarity matrix", match.inbatch_negative_sampling, size.scheme(), "weights of 1, in-batch, hits kept",
              il.adapters.in_batch(in_batch, prior, size.m + 1, framework="torch"), prior,
-             {"runs": min(size.runs, 400)}),
+             {"runs": min(size.runs, 2000)}),
         Case("basic.loss_func.NCELoss", "Noise Contrastive Estimation (NCE) loss for recommender systems",
              losses.NCELoss, size.scheme(None, "keep"), "logistic, draws from π",
              il.adapters.torch(nce), prior, {"form": "logistic"}),

@@ -122,10 +122,11 @@ def in_batch(
 ) -> LossFunction:
     """Of an in-batch (two-tower) loss, whose negatives are the other examples' labels.
 
-    `loss(queries (n, d), items (n, d), labels (n,))` -> (n,) losses, of n = `batch` examples with scores queries ·
-    items.  Items are one-hot vectors of their labels, so that the first query, f itself, scores a label y with f_y
-    exactly; the other labels are drawn from the `prior`, as examples would be.  With `given="logits"` the loss is
-    called with (logits (n, n), labels (n,)).  `framework` is "numpy" (no gradients), "torch", "tensorflow" or "jax".
+    `loss(queries (n, d), items (n, d), labels (n,))` -> (n,) losses (or the first alone, (1,)) of n = `batch` examples
+    with scores queries · items.  Items are one-hot vectors of their labels, so that the first query, f itself, scores a
+    label y with f_y exactly; the other labels are drawn from the `prior`, as examples would be.  With `given="logits"`
+    the loss is called with (logits (n, n), labels (n,)).  `framework` is "numpy" (no gradients), "torch", "tensorflow"
+    or "jax".
     """
     if batch < 2:
         raise ValueError(f"a batch needs at least two examples, got {batch}")
@@ -169,7 +170,7 @@ def in_batch(
 
 def _first(losses: Any, batch: int) -> Any:
     shape = tuple(getattr(losses, "shape", ()))
-    if shape != (batch,):
+    if shape not in ((batch,), (1,)):
         raise ValueError(
             f"the in-batch loss must return one number for each of {batch} examples (without reduction), got shape "
             f"{shape}"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.auditing.blackbox import Answer, LossFunction, ask
-from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
+from implicitloss.auditing.cells import BY_SCORE, HITS, ORDER, Cell
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
 from implicitloss.auditing.decode import FORMS, Decoded, Form, decode
 from implicitloss.auditing.pilot import SPARE, Pilot, Pushes, in_blocks
@@ -435,13 +435,17 @@ class _Audit:
             if claim.hit_weights is not None and claim.hit_weights[row] > 0:
                 heavy = SEVERAL * float(claim.hit_weights[row])
         claimed = None if claim.hits is None else float(claim.hits[row])
-        # Where no hits are claimed, less than another label has is little.
-        little = 0.0 if claim.margins is None else float(claim.margins[row].sum()) / (self.prior.n_labels - 1)
+        little = self.little(row)
         # Of a positive that is hardly ever drawn nothing can be decided.
         frequent = y == max(self.positives, key=lambda x: float(self.prior.probabilities[x]))
         decisive = frequent and claimed is not None and (claimed == 0.0 or bool(pilot.hits[row].any()))
-        cell = Cell(y, HITS, np.array([y]), "gradient", max(heavy, 1e-300), claimed, decisive, 1.0, little=little)
+        cell = Cell(y, HITS, np.array([y]), "gradient", max(heavy, 1e-300), claimed, decisive, ORDER, little=little)
         return self.measured(cell, tally.hits, (row, 0), tally.n, float(tally.unseen[row]) / tally.n)
+
+    def little(self, row: int) -> float:
+        """Where no hits are claimed, less than labels about as frequent have is little."""
+        p = self.claim.margins
+        return 0.0 if p is None else float(p[row, self.neighbours(self.positives[row])].mean())
 
     def neighbours(self, y: int) -> Labels:
         """The labels nearest to `y` in frequency."""

@@ -11,6 +11,9 @@ import numpy as np
 from implicitloss.bounds import half_width
 from implicitloss.labels import Labels
 
+# Hits are kept or they are not: of their weight the order of magnitude is enough.
+ORDER = 9.0
+
 Result = Literal["holds", "refuted", "inconclusive", "measured"]
 Route = Literal["gradient", "value"]
 HITS, BY_SCORE = "accidental hits", ("scored above the positive", "scored below it")

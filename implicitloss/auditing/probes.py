@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from implicitloss.auditing.blackbox import ask
-from implicitloss.auditing.cells import HITS, Cell, in_reach
+from implicitloss.auditing.cells import HITS, ORDER, Cell, in_reach
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.pilot import SPARE
 from implicitloss.labels import Floats, Labels
@@ -136,7 +136,7 @@ class _Probes:
         claimed, little = None, 0.0
         if audit.claim.margins is not None:
             claimed = float(self.hits[i] + (0.0 if is_hits else self.margins[i] * gain)) / gain
-            little = float(audit.claim.margins[row].sum()) / (audit.prior.n_labels - 1)
+            little = audit.little(row)
         y = audit.positives[row]
         frequent = y == max(audit.positives, key=lambda label: float(audit.prior.probabilities[label]))
         # A part is decisive if the pilot says that it can be decided; of hits it is enough to see them.
@@ -145,7 +145,7 @@ class _Probes:
         cell = Cell(
             y, name, np.array([y]) if is_hits else part, "value", heavy / gain, claimed,
             frequent and claimed is not None if is_hits else can or name == HALF,
-            1.0 if is_hits else audit.resolution, little=little, hits_in=0.0 if is_hits else self.hit_gain / gain,
+            ORDER if is_hits else audit.resolution, little=little, hits_in=0.0 if is_hits else self.hit_gain / gain,
         )  # fmt: skip
         return cell.with_sums(sums[0] / gain, sums[1] / gain**2, sums[2] / gain, n, delta)
 
