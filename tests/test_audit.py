@@ -333,6 +333,30 @@ def test_true_claims_of_odd_losses_are_not_refuted(name: str, seed: int) -> None
     assert report.flaws == ()
 
 
+def test_rare_labels_that_only_leak_refute_nothing(seed: int) -> None:
+    """Two thousand labels, most of them never drawn by the pilot, each with a leak of 1e-8 of a draw; p = 1 is true."""
+    many = il.LabelPrior.zipf(2_000, 1.3)
+    q = many.probabilities
+
+    def leak(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        draws = rng.choice(q.size, (len(positive), 5), p=q)
+        counts = np.full((len(positive), q.size), 1e-8)
+        np.add.at(counts, (np.arange(len(positive))[:, None], draws), 1.0)
+        return without_hits(counts / (5 * q), positive)
+
+    report = il.audit(by_weights(leak), claim="full", prior=many, rng=seed, runs=2_000)
+    assert report.verdict == "inconclusive", str(report)
+
+
+def test_hits_that_hardly_ever_come_refute_nothing(seed: int) -> None:
+    """An array claims the hits of the rarest label, which the pilot never saw."""
+    few = il.LabelPrior.zipf(L, 3.0)
+    claim = np.tile(5 * few.probabilities, (L, 1))
+    loss = Sampled(m=5, q=few.probabilities, sign=0.0, hits="keep")
+    report = il.audit(loss, claim=claim, prior=few, rng=seed, runs=4_000)
+    assert report.verdict in ("holds", "inconclusive"), str(report)
+
+
 def test_labels_that_are_a_million_times_rarer_refute_nothing(seed: int) -> None:
     few = il.LabelPrior.from_counts([10**6, 1, 1])
     report = il.audit(Sampled(m=5, q=few.probabilities), claim="full", prior=few, rng=seed)

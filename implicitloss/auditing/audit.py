@@ -348,7 +348,8 @@ class _Audit:
         for row, y in enumerate(self.positives):
             order = self.prior.by_frequency[self.prior.by_frequency != y]
             known = order[pilot.seen[row, order] > 0]
-            for part in pilot.partition(row, known, self.runs // 2, self.resolution, delta, FINEST):
+            floor = pilot.floor(self.prior.by_frequency)[row]
+            for part in pilot.partition(row, known, floor, self.runs // 2, self.resolution, delta, FINEST):
                 cells.append(self.cell(row, _ranks(rank, part), part, pilot, decisive=True))
             for name, labels in self.prior.slices().items():
                 part = labels[(pilot.seen[row, labels] > 0) & (labels != y)]
@@ -383,7 +384,8 @@ class _Audit:
     def cell(self, row: int, part: str, labels: Labels, pilot: Pilot, decisive: bool = False) -> Cell:
         p = self.claim.margins
         claimed = None if p is None else float(p[row, labels].sum())
-        heavy = SPARE * float(pilot.weights[row][:, labels].sum(axis=1).max())
+        most = float(pilot.weights[row][:, labels].sum(axis=1).max())
+        heavy = SPARE * max(most, float(pilot.floor(self.prior.by_frequency)[row, labels].max()))
         return Cell(self.positives[row], part, labels, "gradient", heavy, claimed, decisive, self.resolution)
 
     def look(self, tally: Tally, plan: list[Cell], pilot: Pilot) -> list[Cell]:
@@ -429,17 +431,19 @@ class _Audit:
         y = self.positives[row]
         claim = self.claim
         heavy = SPARE * float(pilot.hits[row].max())
+        claimed = None if claim.hits is None else float(claim.hits[row])
         if not heavy > 0:
-            # Like a label that is about as frequent.
-            heavy = SPARE * float(pilot.most[row, self.neighbours(y)].max())
             if claim.hit_weights is not None and claim.hit_weights[row] > 0:
                 heavy = SEVERAL * float(claim.hit_weights[row])
-        claimed = None if claim.hits is None else float(claim.hits[row])
+            elif claimed == 0.0:
+                # Like a label that is about as frequent.
+                heavy = SPARE * float(pilot.most[row, self.neighbours(y)].max())
+            heavy = heavy or self.heaviest * float(pilot.most[row].max()) or np.inf
         little = self.little(row)
         # Of a positive that is hardly ever drawn nothing can be decided.
         frequent = y == max(self.positives, key=lambda x: float(self.prior.probabilities[x]))
         decisive = frequent and claimed is not None and (claimed == 0.0 or bool(pilot.hits[row].any()))
-        cell = Cell(y, HITS, np.array([y]), "gradient", max(heavy, 1e-300), claimed, decisive, ORDER, little=little)
+        cell = Cell(y, HITS, np.array([y]), "gradient", heavy, claimed, decisive, ORDER, little=little)
         return self.measured(cell, tally.hits, (row, 0), tally.n, float(tally.unseen[row]) / tally.n)
 
     def little(self, row: int) -> float:
@@ -461,7 +465,8 @@ class _Audit:
         if p is None or not at.size:
             return []
         found = []
-        labels, heavy = tally.labels, SPARE * pilot.most[row, at]
+        floor = pilot.floor(self.prior.by_frequency)[row, at]
+        labels, heavy = tally.labels, SPARE * np.maximum(pilot.most[row, at], floor)
         mean = labels.total[row, at] / tally.n
         variance = np.maximum(labels.squares[row, at] - tally.n * mean**2, 0.0) / max(tally.n - 1, 1)
         # The same for all but the variance and the range, in which it is linear.

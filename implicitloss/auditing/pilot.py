@@ -31,6 +31,7 @@ class Pilot:
     weights: Floats
     hits: Floats
     a_call: int
+    _floor: Floats | None = None
 
     @property
     def n(self) -> int:
@@ -63,6 +64,17 @@ class Pilot:
             if found.shape[1]:
                 np.minimum(least, np.where(found > 0, found, np.inf).min(axis=1), out=least)
         return least
+
+    def floor(self, by_frequency: Labels) -> Floats:
+        """The heaviest single draw among labels at least as frequent, (rows, L): what a draw of a label may weigh if
+        the pilot saw only leaks of it, for rarer labels weigh as much or more."""
+        if self._floor is None:
+            one = np.where(np.isfinite(self.one_draw), self.one_draw, 0.0)[:, by_frequency]
+            found = np.empty_like(one)
+            found[:, by_frequency] = np.maximum.accumulate(one, axis=1)
+            object.__setattr__(self, "_floor", found)
+        assert self._floor is not None
+        return self._floor
 
     @cached_property
     def weights_vary(self) -> bool:
@@ -102,7 +114,7 @@ class Pilot:
         return bool(np.any((ratio > limit) & (variance > 0)))
 
     def partition(
-        self, row: int, order: Labels, runs: int, resolution: float, delta: float, finest: int
+        self, row: int, order: Labels, floor: Floats, runs: int, resolution: float, delta: float, finest: int
     ) -> list[Labels]:
         """Neighbours in `order` put together until each part can be known to within `resolution` by `runs` evaluations,
         and no more parts than `finest`."""
@@ -119,7 +131,7 @@ class Pilot:
             draws += share[label]
             if draws < enough or not together.any():
                 continue
-            spare = SPARE * float(together.max())
+            spare = SPARE * max(float(together.max()), float(floor[label]))
             if in_reach(float(together.mean()), float(together.var(ddof=1)), spare, runs, resolution, delta):
                 parts.append(part)
                 part, together, draws = [], np.zeros(self.n), 0.0
