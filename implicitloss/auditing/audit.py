@@ -16,7 +16,6 @@ from implicitloss.auditing.decode import FORMS, Decoded, Form, decode
 from implicitloss.auditing.pilot import SPARE, Pilot, Pushes, in_blocks
 from implicitloss.auditing.report import AuditReport, Law
 from implicitloss.auditing.tally import Moments, Tally
-from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_vector
 from implicitloss.problem import Problem, checked_positive
 from implicitloss.scheme import Scheme
@@ -315,10 +314,10 @@ class _Audit:
             assert answer.gradients is not None
             given.append((scores / self.temperature, self.temperature * answer.gradients))
             answers.append(self.decode(scores, positive, answer))
-        weights = in_blocks([answer.weights for answer in answers], rows)
+        weights, order = in_blocks([answer.weights for answer in answers], rows), self.prior.by_frequency
         pairs = weights[:, : weights.shape[1] // 2 * 2].reshape(rows, -1, 2, weights.shape[2]) > 0
         self.alike = a_call > 1 and bool(np.array_equal(pairs[:, :, 0], pairs[:, :, 1]))
-        pilot = Pilot(weights, in_blocks([answer.hits for answer in answers], rows), a_call)
+        pilot = Pilot(weights, in_blocks([answer.hits for answer in answers], rows), a_call, order)
         scores, slopes = (in_blocks([pair[k] for pair in given], rows).reshape(-1, weights.shape[2]) for k in (0, 1))
         positive = np.repeat(np.array(self.positives, dtype=np.intp), pilot.n)
         return pilot, Pushes.of(scores, positive, slopes, self.slices(), rows)
@@ -348,8 +347,7 @@ class _Audit:
         for row, y in enumerate(self.positives):
             order = self.prior.by_frequency[self.prior.by_frequency != y]
             known = order[pilot.seen[row, order] > 0]
-            floor = pilot.floor(self.prior.by_frequency)[row]
-            for part in pilot.partition(row, known, floor, self.runs // 2, self.resolution, delta, FINEST):
+            for part in pilot.partition(row, known, self.runs // 2, self.resolution, delta, FINEST):
                 cells.append(self.cell(row, _ranks(rank, part), part, pilot, decisive=True))
             for name, labels in self.prior.slices().items():
                 part = labels[(pilot.seen[row, labels] > 0) & (labels != y)]
@@ -385,7 +383,7 @@ class _Audit:
         p = self.claim.margins
         claimed = None if p is None else float(p[row, labels].sum())
         most = float(pilot.weights[row][:, labels].sum(axis=1).max())
-        heavy = SPARE * max(most, float(pilot.floor(self.prior.by_frequency)[row, labels].max()))
+        heavy = SPARE * max(most, float(pilot.floor[row, labels].max()))
         return Cell(self.positives[row], part, labels, "gradient", heavy, claimed, decisive, self.resolution)
 
     def look(self, tally: Tally, plan: list[Cell], pilot: Pilot) -> list[Cell]:
@@ -465,20 +463,15 @@ class _Audit:
         if p is None or not at.size:
             return []
         found = []
-        floor = pilot.floor(self.prior.by_frequency)[row, at]
-        labels, heavy = tally.labels, SPARE * np.maximum(pilot.most[row, at], floor)
-        mean = labels.total[row, at] / tally.n
-        variance = np.maximum(labels.squares[row, at] - tally.n * mean**2, 0.0) / max(tally.n - 1, 1)
-        # The same for all but the variance and the range, in which it is linear.
-        width = np.sqrt(variance) * half_width(1.0, 0.0, tally.n, self.delta)
-        width += heavy * half_width(0.0, 1.0, tally.n, self.delta)
-        off = np.abs(mean - p[row, at]) / np.maximum(width, 1e-300)
+        heavy = SPARE * np.maximum(pilot.most[row], pilot.floor[row])
+        mean, width = tally.labels.limits(heavy, tally.n, self.delta)
+        off = np.abs(mean - p)[row, at] / np.maximum(width[row, at], 1e-300)
         for i in np.argsort(-off)[:3]:
             if off[i] > 1:
                 label = int(at[i])
                 name, claimed = f"label {self.prior.name(label)}", float(p[row, label])
-                cell = Cell(self.positives[row], name, np.array([label]), "gradient", float(heavy[i]), claimed)
-                found.append(self.measured(cell, labels, (row, label), tally.n))
+                cell = Cell(self.positives[row], name, np.array([label]), "gradient", float(heavy[label]), claimed)
+                found.append(self.measured(cell, tally.labels, (row, label), tally.n))
         return found
 
     def compare_laws(self, law: Law, n: int) -> None:

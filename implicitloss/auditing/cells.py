@@ -16,6 +16,7 @@ ORDER = 9.0
 
 Result = Literal["holds", "refuted", "inconclusive", "measured"]
 Route = Literal["gradient", "value"]
+SLICES = ("head", "torso", "tail")
 HITS, BY_SCORE = "accidental hits", ("scored above the positive", "scored below it")
 
 

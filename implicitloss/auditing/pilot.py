@@ -26,12 +26,13 @@ CERTAIN = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Pilot:
-    """Weights (rows, n, L) and hits (rows, n) of `n` evaluations of each positive, so many of them a call."""
+    """Weights (rows, n, L) and hits (rows, n) of `n` evaluations of each positive, so many of them a call; and the
+    labels from frequent to rare."""
 
     weights: Floats
     hits: Floats
     a_call: int
-    _floor: Floats | None = None
+    by_frequency: Labels
 
     @property
     def n(self) -> int:
@@ -65,16 +66,19 @@ class Pilot:
                 np.minimum(least, np.where(found > 0, found, np.inf).min(axis=1), out=least)
         return least
 
-    def floor(self, by_frequency: Labels) -> Floats:
+    @cached_property
+    def draws(self) -> Floats:
+        """How often each label was drawn, (rows, n, L), where one draw's weight is one number."""
+        return np.asarray(np.where(self.drawn, self.weights, 0.0) / self.one_draw[:, None])
+
+    @cached_property
+    def floor(self) -> Floats:
         """The heaviest single draw among labels at least as frequent, (rows, L): what a draw of a label may weigh if
         the pilot saw only leaks of it, for rarer labels weigh as much or more."""
-        if self._floor is None:
-            one = np.where(np.isfinite(self.one_draw), self.one_draw, 0.0)[:, by_frequency]
-            found = np.empty_like(one)
-            found[:, by_frequency] = np.maximum.accumulate(one, axis=1)
-            object.__setattr__(self, "_floor", found)
-        assert self._floor is not None
-        return self._floor
+        one = np.where(np.isfinite(self.one_draw), self.one_draw, 0.0)[:, self.by_frequency]
+        found = np.empty_like(one)
+        found[:, self.by_frequency] = np.maximum.accumulate(one, axis=1)
+        return found
 
     @cached_property
     def weights_vary(self) -> bool:
@@ -87,9 +91,7 @@ class Pilot:
 
     def counts(self, slices: Floats) -> Floats:
         """Draws of each slice (L, S), (rows, n, S); of labels, where one draw's weight is not known."""
-        if self.weights_vary:
-            return np.asarray(self.drawn @ slices)
-        return np.asarray((np.where(self.drawn, self.weights, 0.0) / self.one_draw[:, None]) @ slices)
+        return np.asarray((self.drawn if self.weights_vary else self.draws) @ slices)
 
     def dispersion(self, slices: Floats) -> Floats:
         """Variance of a slice's count over that of as many independent draws, (rows, S): less than 1 for draws without
@@ -114,7 +116,7 @@ class Pilot:
         return bool(np.any((ratio > limit) & (variance > 0)))
 
     def partition(
-        self, row: int, order: Labels, floor: Floats, runs: int, resolution: float, delta: float, finest: int
+        self, row: int, order: Labels, runs: int, resolution: float, delta: float, finest: int
     ) -> list[Labels]:
         """Neighbours in `order` put together until each part can be known to within `resolution` by `runs` evaluations,
         and no more parts than `finest`."""
@@ -131,7 +133,7 @@ class Pilot:
             draws += share[label]
             if draws < enough or not together.any():
                 continue
-            spare = SPARE * max(float(together.max()), float(floor[label]))
+            spare = SPARE * max(float(together.max()), float(self.floor[row, label]))
             if in_reach(float(together.mean()), float(together.var(ddof=1)), spare, runs, resolution, delta):
                 parts.append(part)
                 part, together, draws = [], np.zeros(self.n), 0.0

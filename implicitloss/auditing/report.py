@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.auditing.cells import HITS, Cell, Result
+from implicitloss.auditing.cells import HITS, SLICES, Cell, Result
 from implicitloss.auditing.claimed import Claimed
 from implicitloss.auditing.closest import Fit, closest
 from implicitloss.auditing.pilot import SPARE, Pilot, Pushes
 from implicitloss.auditing.tally import Tally
-from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.scheme import Scheme
 
@@ -58,7 +57,7 @@ class Law:
         hidden = names, pilot.dispersion(slices), pushes.ratio, pushes.error
         if pilot.weights_vary:
             return cls(None, None, None, never, True, *hidden)
-        counts = np.where(pilot.drawn, pilot.weights, 0.0) / pilot.one_draw[:, None]
+        counts = pilot.draws.copy()
         hits = pilot.hits > 0
         one_hit = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
         rows = np.arange(len(positives))
@@ -154,7 +153,7 @@ class AuditReport:
         """For a test's JUnit properties: verdict, nearest scheme, seed, and Σp measured over claimed by slice."""
         found = {"verdict": str(self.verdict), "closest": str(self.closest), "seed": str(self.seed)}
         for cell in self.cells:
-            if cell.part in ("head", "torso", "tail", HITS) and cell.claimed:
+            if cell.part in (*SLICES, HITS) and cell.claimed:
                 where = f"{cell.part.replace(' ', '_')}.{self.prior.name(cell.positive)}"
                 found[f"measured_over_claimed.{where}"] = f"{cell.measured / cell.claimed:.6g}"
         return found
@@ -226,12 +225,10 @@ class AuditReport:
 
 def _limits(tally: Tally, delta: float) -> Measured:
     """Every label's margin, within empirical-Bernstein limits by the most that an evaluation gave it."""
-    n, labels = tally.n, tally.labels
-    mean = labels.total / n
-    variance = np.maximum(labels.squares - n * mean**2, 0.0) / max(n - 1, 1)
+    most = tally.labels.most
     # Where nothing was seen: as much as the positive's heaviest label.
-    heavy = SPARE * np.where(labels.most > 0, labels.most, labels.most.max(axis=1, keepdims=True))
-    width = np.sqrt(variance) * half_width(1.0, 0.0, n, delta) + heavy * half_width(0.0, 1.0, n, delta)
+    heavy = SPARE * np.where(most > 0, most, most.max(axis=1, keepdims=True))
+    mean, width = tally.labels.limits(heavy, tally.n, delta)
     return Measured(mean, np.maximum(mean - width, 0.0), mean + width)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from implicitloss.auditing.decode import Decoded
+from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, Labels
 
 
@@ -29,6 +30,14 @@ class Moments:
         self.total += terms.sum(axis=1)
         self.squares += np.square(terms).sum(axis=1)
         np.maximum(self.most, terms.max(axis=1), out=self.most)
+
+    def limits(self, heaviest: Floats, n: int, delta: float) -> tuple[Floats, Floats]:
+        """Means of `n` terms of at most `heaviest`, and their empirical-Bernstein half-widths, as one cell has them."""
+        mean = self.total / n
+        variance = np.maximum(self.squares - n * mean**2, 0.0) / max(n - 1, 1)
+        # Linear in the standard deviation and in the range.
+        width = np.sqrt(variance) * half_width(1.0, 0.0, n, delta) + heaviest * half_width(0.0, 1.0, n, delta)
+        return mean, width
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from implicitloss.auditing.cells import HITS, Cell
+from implicitloss.auditing.cells import HITS, SLICES, Cell
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.population import NoOptimum, Of, population_optimum
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from implicitloss.auditing.report import AuditReport
 
 MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
-SLICES = ("head", "torso", "tail")
 # So many labels show which way an optimum leans.
 FEW = 20
 

@@ -77,7 +77,7 @@ def extent(log_x: Floats, log_q: Floats) -> tuple[float, float, float]:
 
 @kernel
 def equal_but_for_a_shift(a: Floats, b: Floats, shift: float, within: float) -> bool:
-    """Whether a = b + `shift` in each entry, up to `within` (1 + |a|), or both are -inf there."""
+    """Whether a = b + `shift` in each entry, up to `within` (1 + the lesser size), or both are -inf there."""
     for j in range(a.size):
         # Of an infinite difference nothing is within bounds.
         if a[j] != b[j] + shift and not abs(a[j] - b[j] - shift) <= within * (1.0 + min(abs(a[j]), abs(b[j]))):
