@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -39,7 +40,8 @@ def draw(table: Any) -> Figure:
     for i, row in shown.iterrows():
         marker, face = MARKERS[row["verdict"]]
         ax.plot(float(row["tilt"]), i, marker, color="C3" if marker == "x" else "C0", mfc=face, ms=5)
-    ax.set_yticks(range(len(shown)), [f"{row.package}: {row.function}"[:78] for row in shown.itertuples()], fontsize=5)
+    names = [textwrap.fill(f"{row.package}: {row.function}", 70) for row in shown.itertuples()]
+    ax.set_yticks(range(len(shown)), names, fontsize=5)
     ax.set_xlabel("← rare    tilt of f*    frequent →")
     ax.set_ylim(-0.7, max(len(shown), 1) - 0.3)
     return figure
