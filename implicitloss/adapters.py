@@ -37,7 +37,9 @@ def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
             lib.manual_seed(int(rng.integers(SEEDS)))
             f = lib.tensor(scores, dtype=getattr(lib, dtype), requires_grad=True)
             values = loss(f, lib.tensor(positive))
-            if getattr(values, "shape", None) != (len(positive),):
+            if not isinstance(values, lib.Tensor):
+                raise ValueError(f"the loss must return a torch tensor, got {type(values).__name__}")
+            if values.shape != (len(positive),):
                 return values.detach().numpy(), None  # refused by the audit, with its reason
             if values.grad_fn is None:
                 return values.detach().numpy(), np.zeros(scores.shape)
@@ -45,7 +47,7 @@ def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
             found = np.zeros(scores.shape) if slopes is None else slopes.numpy()
             return values.detach().numpy(), found
 
-    return _unpaired(ask)
+    return _named(loss, _unpaired(ask))
 
 
 def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
@@ -66,7 +68,7 @@ def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunct
         found = np.zeros(scores.shape) if slopes is None else lib.convert_to_tensor(slopes).numpy()
         return values.numpy(), found
 
-    return _unpaired(ask)
+    return _named(loss, _unpaired(ask))
 
 
 def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
@@ -84,7 +86,13 @@ def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
         slopes, values = lib.grad(total, has_aux=True)(f)
         return np.asarray(values), np.asarray(slopes)
 
-    return _unpaired(ask)
+    return _named(loss, _unpaired(ask))
+
+
+def _named(loss: Callable[..., Any], adapted: LossFunction) -> LossFunction:
+    """With the name of the loss that is asked; not its signature, which is another."""
+    adapted.__qualname__ = getattr(loss, "__qualname__", type(loss).__name__)
+    return adapted
 
 
 def _unpaired(ask: Callable[..., tuple[Any, Any]]) -> LossFunction:
@@ -114,7 +122,7 @@ def one_by_one(loss_fn: LossFunction) -> LossFunction:
             return np.array(values)
         return np.array(values), np.concatenate([np.reshape(slope, (1, -1)) for slope in slopes])
 
-    return each
+    return _named(loss_fn, each)
 
 
 def in_batch(
@@ -165,7 +173,7 @@ def in_batch(
             values[i], slopes[i, present] = value[0], slope[0]
         return values if framework == "numpy" else (values, slopes)
 
-    return loss_fn
+    return _named(loss, loss_fn)
 
 
 def _first(losses: Any, batch: int) -> Any:

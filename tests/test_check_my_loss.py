@@ -23,9 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The how-to's files, and its counts, in a folder of their own."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    counts = [round(100_000 / rank) for rank in range(1, 501)]
-    lines = ["label,count", *(f"{i},{n}" for i, n in enumerate(counts))]
-    (tmp_path / "counts.csv").write_text("\n".join(lines), encoding="utf-8")
+    subprocess.run([sys.executable, "write_counts.py"], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "losses", raising=False)
@@ -42,7 +40,7 @@ def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
 def test_the_how_to_runs_as_it_is_written(project: Path) -> None:
     done = pytest_run(project, "-s", "test_losses.py")
     assert done.returncode == 0, done.stdout + done.stderr
-    shown = re.search(r"The last line prints\n\n```text\n(.*?)```", HOW_TO, re.DOTALL)
+    shown = re.search(r"the last line prints\n\n```text\n(.*?)```", HOW_TO, re.DOTALL)
     assert shown is not None
     assert shown[1] in done.stdout
 
@@ -72,10 +70,14 @@ def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = ["audit", "losses:sampled_softmax", "--counts", "counts.csv"]
     assert main([*base, *scheme, "--markdown", "out.md", "--explain"]) == 0
     out = capsys.readouterr()
-    assert "holds: at the positives audited" in out.out
+    assert "holds: in every decisive part, at the positives audited" in out.out
     assert "log π" in out.out
     assert "evaluations of each positive" in out.err
-    assert (project / "out.md").read_text(encoding="utf-8").startswith("### ≈ holds")
+    assert (project / "out.md").read_text(encoding="utf-8").startswith("### sampled_softmax: holds")
+    # A step's summary is added to.
+    assert main([*base, *scheme, "--markdown", "out.md"]) == 0
+    assert (project / "out.md").read_text(encoding="utf-8").count("### sampled_softmax: holds") == 2
+    capsys.readouterr()
     assert main([*base, "--claim", "logit-adjusted", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["verdict"] == "refuted"
@@ -92,11 +94,11 @@ def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["no_such_module:f"], "cannot import no_such_module: ModuleNotFoundError"),
         (["losses:M"], "losses:M must be a function (scores, positive, rng), got int"),
         (["losses:sampled_softmax"], "a claim is needed: --claim full, none or a margin, or a scheme, which lacks"),
-        (["losses:sampled_softmax", "--claim", "full", "--m", "3"], "--m say what scheme is claimed"),
+        (["losses:sampled_softmax", "--claim", "full", "--m", "3"], "--m and --claim full are two claims"),
         (["losses:sampled_softmax", "--claim", "half"], "half"),
         (["losses:sampled_softmax", "--claim", "full", "--framework", "mxnet"], "the framework must be one of"),
         (["losses:sampled_softmax", "--claim", "full", "--seed", "-1"], "the seed must be a whole number >= 0, got -1"),
-        (["losses:sampled_softmax", "--claim", "full", "--profile", "zipf:40:1"], "the loss itself failed: IndexError"),
+        (["losses:sampled_softmax", "--claim", "full", "--profile", "zipf:40:1"], "shapes (6, 40), (6,): IndexError"),
         (["losses:sampled_softmax", "--claim", "full", "--markdown", "no/such/folder"], "cannot write no/such/folder"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.auditing.blackbox import Answer, LossFunction, ask
-from implicitloss.auditing.cells import BY_SCORE, HITS, ORDER, Cell
+from implicitloss.auditing.cells import BY_SCORE, HITS, NEVER, ORDER, Cell
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
 from implicitloss.auditing.decode import FORMS, Decoded, Form, decode
 from implicitloss.auditing.pilot import SPARE, Pilot, Pushes, in_blocks
@@ -123,7 +124,9 @@ class _Audit:
         if not callable(loss_fn):
             raise ValueError(f"the loss must be a function (scores, positive, rng), got {loss_fn!r:.60}")
         if not isinstance(prior, LabelPrior):
-            raise ValueError(f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {prior!r:.60}")
+            got = f"an array of shape {prior.shape}" if isinstance(prior, np.ndarray) else f"{prior!r:.60}"
+            raise ValueError(f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {got}")
+        _check_signature(loss_fn)
         if prior.n_labels < 2:
             raise ValueError("an audit needs at least two labels, got one")
         if form not in FORMS:
@@ -203,7 +206,14 @@ class _Audit:
 
         scores, positive, answer = self.next_call(2)
         _check_moves(scores, answer, lambda: self.next_call(2))
+        self.look_at(answer)
         repeats = self.repeats(scores, positive, answer)
+        if repeats and self.ignores_rng(scores, positive, answer):
+            self.notes.append(
+                "the answer is the same whatever the rng it is given: a loss that draws labels by a seed of its own "
+                "draws "
+                "the same ones each time"
+            )
         if answer.gradients is None:
             cells = by_values(self)
             return self.report(cells, None, None)
@@ -230,8 +240,33 @@ class _Audit:
         again = ask(self.loss_fn, scores, positive, of_loss)
         return bool(np.array_equal(answer.values, again.values))
 
+    def look_at(self, answer: Answer) -> None:
+        """A sum of payments that are not negative is not negative."""
+        if float(answer.values.min()) < -BELOW * answer.eps:
+            self.flaws.append(
+                f"the loss is negative, {answer.values.min():.4g}, which no loss of the {self.form} form can be: is "
+                f"its "
+                "sign wrong, or a constant taken off?"
+            )
+
+    def ignores_rng(self, scores: Floats, positive: Labels, answer: Answer) -> bool:
+        """Whether another seed gives the same answer, though some labels have no part in it."""
+        if answer.gradients is not None and np.all(answer.gradients != 0):
+            return False  # all labels: nothing is drawn
+        _, of_loss = self.generators(self.calls)
+        self.calls += 1
+        return bool(np.array_equal(answer.values, ask(self.loss_fn, scores, positive, of_loss).values))
+
     def check_gradient(self) -> None:
         """Compare gradients with differences of values, on the same draws: no chance is involved."""
+        # Steps so little that draws which look at the scores stay as they are; a loss that works in single precision
+        # inside, whatever it answers in, shows its gradient at the larger one only.
+        flaw = self.gradient_flaw(1e-5, 1e-5)
+        if flaw is not None and self.gradient_flaw(2e-3, 1e-3) is not None:
+            self.flaws.append(flaw)
+
+    def gradient_flaw(self, size: float, limit: float) -> str | None:
+        """What is wrong with the gradient beside differences over `size`, or over more where numbers are single."""
         differences, slopes = [], []
         for _ in range(8):
             of_scores, of_loss = self.generators(self.calls)
@@ -239,8 +274,7 @@ class _Audit:
             scores = self.some_scores(positive.size, of_scores)
             step = np.where(of_scores.random(scores.shape) < 0.5, -0.5, 0.5)
             answer = ask(self.loss_fn, scores, positive, of_loss)
-            # So little that draws which look at the scores stay as they are.
-            h = self.temperature * (1e-5 if answer.eps < 1e-12 else 0.05)
+            h = self.temperature * (size if answer.eps < 1e-12 else 0.05)
             ends = [
                 ask(self.loss_fn, scores + sign * h * step, positive, self.generators(self.calls)[1]).values
                 for sign in (1, -1)
@@ -253,12 +287,14 @@ class _Audit:
         # A draw may move now and then; of each positive the median of eight does not.
         apart = np.abs(np.subtract(differences, slopes)).reshape(-1, len(self.positives))
         off = float(np.median(apart, axis=0).max()) / scale
-        if off > (1e-5 if answer.eps < 1e-12 else 1e-2):
-            ratio = float(np.dot(slopes, differences) / np.dot(differences, differences))
-            self.flaws.append(
-                f"the gradient is not that of the value: along random directions it is {ratio:.4g} times the "
-                f"difference of the values, and off by {off:.2g} of its size"
-            )
+        if off <= (limit if answer.eps < 1e-12 else 1e-2):
+            return None
+        ratio = float(np.dot(slopes, differences) / np.dot(differences, differences))
+        return (
+            f"the gradient is not that of the value: along random directions it is {ratio:.4g} times the difference of "
+            f"the values, and off by {off:.2g} of its size (if draws or corrections follow the scores and the gradient "
+            "holds them fixed, give the scores to audit at: scores=)"
+        )
 
     def decode(self, scores: Floats, positive: Labels, answer: Answer) -> Decoded:
         """The weights behind an answer."""
@@ -365,19 +401,22 @@ class _Audit:
             float(p[row, np.intersect1d(rare, part)].sum()) > self.resolution * float(p[row, part].sum())
             for part in self.prior.slices().values()
         )
-        seen = pilot.seen[row] > 0
-        heavy = self.heaviest * float(pilot.most[row].max())
+        heavy = self.unseen_weight(row, rare, pilot)
         if self.claim.weights is not None:
             heavy = SEVERAL * float(self.claim.weights[row, rare].max())
-        elif seen.any():
-            # Rarer labels may weigh more: in proportion, as importance weights do.
-            rarest_seen, rarest = self.prior.probabilities[seen].min(), self.prior.probabilities[rare].min()
-            heavy = heavy * max(1.0, rarest_seen / rarest) if rarest > 0 else np.inf
-        else:
-            heavy = np.inf
         claimed = None if p is None else float(p[row, rare].sum())
-        name = "never drawn in the pilot"
-        return Cell(self.positives[row], name, rare, "gradient", max(heavy, 1e-300), claimed, decisive, self.resolution)
+        return Cell(
+            self.positives[row], NEVER, rare, "gradient", max(heavy, 1e-300), claimed, decisive, self.resolution
+        )
+
+    def unseen_weight(self, row: int, labels: Labels, pilot: Pilot) -> float:
+        """The most that an evaluation is taken to give labels which the pilot never saw, where no weight is claimed."""
+        prior, seen = self.prior.probabilities, pilot.seen[row] > 0
+        rarest = float(prior[labels].min())
+        if not seen.any() or not rarest > 0:
+            return np.inf
+        # Rarer labels may weigh more: in proportion, as importance weights do.
+        return self.heaviest * float(pilot.most[row].max()) * max(1.0, float(prior[seen].min()) / rarest)
 
     def cell(self, row: int, part: str, labels: Labels, pilot: Pilot, decisive: bool = False) -> Cell:
         p = self.claim.margins
@@ -399,8 +438,8 @@ class _Audit:
         return found
 
     def measured(self, cell: Cell, moments: Moments, at: tuple[int, int], n: int, unseen: float = 0.0) -> Cell:
-        total, squares, most = (float(x[at]) for x in (moments.total, moments.squares, moments.most))
-        return cell.with_sums(total, squares, most, n, self.delta, unseen)
+        total, variance, most = (float(x[at]) for x in (moments.total, moments.variance(n), moments.most))
+        return cell.with_sums(total, variance, most, n, self.delta, unseen)
 
     def by_score(self, row: int, tally: Tally, pilot: Pilot) -> list[Cell]:
         """Labels scored above the positive, and below it: a margin does not look at scores."""
@@ -415,10 +454,7 @@ class _Audit:
         for side, name in enumerate(BY_SCORE):
             claimed = float(tally.above[row, side]) / tally.n
             cell = Cell(y, name, at, "gradient", heavy + all_claimed, claimed)
-            total, squares, most = (
-                float(x[row, side]) for x in (tally.sides.total, tally.sides.squares, tally.sides.most)
-            )
-            apart = cell.with_sums(total, squares, most, tally.n, self.delta)
+            apart = self.measured(cell, tally.sides, (row, side), tally.n)
             width = apart.high - apart.measured
             mean = claimed + apart.measured
             cells.append(replace(apart, measured=mean, low=max(mean - width, 0.0), high=mean + width))
@@ -436,7 +472,7 @@ class _Audit:
             elif claimed == 0.0:
                 # Like a label that is about as frequent.
                 heavy = SPARE * float(pilot.most[row, self.neighbours(y)].max())
-            heavy = heavy or self.heaviest * float(pilot.most[row].max()) or np.inf
+            heavy = heavy or self.unseen_weight(row, np.array([y]), pilot)
         little = self.little(row)
         # Of a positive that is hardly ever drawn nothing can be decided.
         frequent = y == max(self.positives, key=lambda x: float(self.prior.probabilities[x]))
@@ -494,11 +530,32 @@ class _Audit:
     def report(self, cells: list[Cell], tally: Tally | None, law: Law | None) -> AuditReport:
         """The report."""
         return AuditReport.of(
-            claim=self.claim, scheme=self.scheme, prior=self.prior, positives=tuple(self.positives), cells=tuple(cells),
+            loss=_name(self.loss_fn), claim=self.claim,
+            scheme=self.scheme, prior=self.prior, positives=tuple(self.positives), cells=tuple(cells),
             flaws=tuple(self.flaws), notes=tuple(self.notes), tally=tally, law=law,
             tolerance=self.tolerance, resolution=self.resolution, error=self.error, seed=self.root,
             calls=self.calls, form=self.form, delta=self.delta,
         )  # fmt: skip
+
+
+def _name(loss_fn: LossFunction) -> str:
+    """How reports call a loss."""
+    return str(getattr(loss_fn, "__qualname__", type(loss_fn).__name__)).split("<locals>.")[-1]
+
+
+def _check_signature(loss_fn: LossFunction) -> None:
+    """*Raises* ValueError for a function that cannot be called with (scores, positive, rng)."""
+    try:
+        signature = inspect.signature(loss_fn)
+    except (TypeError, ValueError):  # nothing is known of it
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        raise ValueError(
+            f"the loss must take (scores, positive, rng), but {_name(loss_fn)} takes {signature}; losses of PyTorch, "
+            "TensorFlow and JAX need their adapter in implicitloss.adapters"
+        ) from None
 
 
 def _default_positives(prior: LabelPrior) -> list[int]:

@@ -29,7 +29,14 @@ class Answer:
 
 def ask(loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.Generator) -> Answer:
     """One call.  *Raises* ValueError, in one sentence, for an answer of another shape, or that is not finite."""
-    given = loss_fn(scores.copy(), positive.copy(), rng)
+    try:
+        given = loss_fn(scores.copy(), positive.copy(), rng)
+    except Exception as error:
+        error.add_note(
+            f"(the loss was called with NumPy arrays, scores {scores.shape} and positive {positive.shape}; a loss of a "
+            "framework needs its adapter, e.g. implicitloss.adapters.torch)"
+        )
+        raise
     values, gradients = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     n = positive.size
     found = _array(values, "the loss")
@@ -37,7 +44,9 @@ def ask(loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.
         hint = ""
         if found.size == 1 and n > 1:
             hint = "; if it is a mean or a sum, wrap it in implicitloss.adapters.one_by_one"
-        raise ValueError(f"the loss must return one number for each of {n} examples, got shape {found.shape}{hint}")
+        raise ValueError(
+            f"the loss must return one number for each of {n} examples, got shape {found.shape} for ({n},){hint}"
+        )
     eps = _precision(found)
     _check_finite(found, positive, scores, "the loss")
     slopes = None
@@ -58,7 +67,7 @@ def _array(given: Any, what: str) -> Any:
     except Exception as error:  # a framework's own refusal, such as a tensor that still wants its gradient
         raise ValueError(f"{what} must be an array, got {type(given).__name__}: {error}") from None
     if found.dtype.kind not in "fiu":
-        raise ValueError(f"{what} must be numbers, got {found.dtype} of {type(given).__name__}")
+        raise ValueError(f"{what} must be numbers, got {given!r:.60}")
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 

@@ -17,6 +17,7 @@ ORDER = 9.0
 Result = Literal["holds", "refuted", "inconclusive", "measured"]
 Route = Literal["gradient", "value"]
 SLICES = ("head", "torso", "tail")
+NEVER = "never drawn in the pilot"
 HITS, BY_SCORE = "accidental hits", ("scored above the positive", "scored below it")
 
 
@@ -45,17 +46,16 @@ class Cell:
     # How much of the positive's own hits is in it, where values cannot tell them apart.
     hits_in: float = 0.0
 
-    def with_sums(self, total: float, squares: float, most: float, n: int, delta: float, unseen: float = 0.0) -> Cell:
-        """The same cell, measured by sum, sum of squares and maximum over `n` evaluations.
+    def with_sums(self, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0) -> Cell:
+        """The same cell, measured by sum, variance of one and maximum over `n` evaluations.
 
         Empirical-Bernstein limits, wrong with probability `delta`; `unseen` may hide below the rounding of each.
         """
         mean = total / n
-        variance = max(squares - n * mean**2, 0.0) / max(n - 1, 1)
         width = half_width(variance, self.heaviest, n, delta)
         if total == 0.0:
-            # What was never seen has a probability of at most log(1/δ)/n.
-            width = min(width, self.heaviest * math.log(1 / delta) / n)
+            # What was never seen has a probability of at most log(1/δ)/n; each of the two bounds has half of δ.
+            width = min(half_width(0.0, self.heaviest, n, delta / 2), self.heaviest * math.log(2 / delta) / n)
         low, high = max(mean - width, 0.0), mean + width + unseen
         return replace(self, measured=float(mean), low=float(low), high=float(high), bursts=bool(most > self.heaviest))
 

@@ -75,14 +75,21 @@ def _of_array(claim: Any, prior: LabelPrior, positives: list[int]) -> Claimed:
             f"a claim is 'full', a Scheme, a margin, an array of margins or None, got {type(claim).__name__}"
         ) from None
     n = prior.n_labels
+    if given.ndim == 0:
+        raise ValueError(f"a claim is 'full', a Scheme, a margin, an array of margins or None, got {claim!r:.60}")
     if given.shape not in ((n, n), (len(positives), n)):
         raise ValueError(
             f"claimed margins must be (L, L) or (rows, L) for the prior's {n} labels and {len(positives)} audited "
             f"positives, got shape {given.shape}"
         )
     p = np.array(given[positives] if given.shape == (n, n) else given)
-    if not np.all(np.isfinite(p)) or p.min() < 0:
-        raise ValueError("claimed margins must be finite and not negative, and here they are not")
+    bad = np.argwhere(~(np.isfinite(p) & (p >= 0)))
+    if bad.size:
+        row, label = bad[0]
+        raise ValueError(
+            f"claimed margins must be finite and not negative, but p of positive {positives[row]} and label {label} is "
+            f"{p[row, label]}"
+        )
     rows = np.arange(len(positives))
     hits = p[rows, positives]
     p[rows, positives] = 0.0

@@ -108,7 +108,10 @@ class Pilot:
         calls = self.n // self.a_call
         if self.a_call == 1 or calls < 8:
             return False
-        drawn = (self.drawn @ slices)[:, : calls * self.a_call]
+        # How many labels, and how much they weigh; of weights the ranks, whose tails are short.
+        weights = np.concatenate([self.weights @ slices, self.weights.sum(axis=2, keepdims=True)], axis=2)
+        drawn = np.concatenate([self.drawn @ slices, stats.rankdata(weights, axis=1)], axis=2)
+        drawn = drawn[:, : calls * self.a_call]
         means = drawn.reshape(drawn.shape[0], calls, self.a_call, -1).mean(axis=2)
         variance = drawn.var(axis=1, ddof=1)
         ratio = means.var(axis=1, ddof=1) * self.a_call / np.maximum(variance, 1e-300)

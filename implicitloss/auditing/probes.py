@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from implicitloss.auditing.blackbox import ask
-from implicitloss.auditing.cells import HITS, ORDER, Cell, in_reach
+from implicitloss.auditing.cells import HITS, ORDER, SLICES, Cell, in_reach
 from implicitloss.auditing.decode import ROUNDINGS
-from implicitloss.auditing.pilot import SPARE
+from implicitloss.auditing.pilot import LEAK, SPARE
 from implicitloss.labels import Floats, Labels
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 FAR = 60.0
 HALF = "half of the labels, at random"
-# Of draws of a part that the pilot never heard, an evaluation has no more than this.
+# Of draws of labels that the pilot never heard, an evaluation has no more than this.
 SEVERAL = 3.0
+# A label was heard, by all odds, if so many draws of it were expected in the pilot.
+HEARD = 8.0
 
 
 def by_values(audit: _Audit) -> list[Cell]:
@@ -91,21 +93,57 @@ class _Probes:
         self.first = max(16, self.audit.runs // 16)
         seen = np.array([self.evaluate() for _ in range(self.first)])
         self.mean, self.variance = seen.mean(axis=0), seen.var(axis=0, ddof=1)
-        self.heaviest = SPARE * seen.max(axis=0)
+        most = seen.max(axis=0)
+        if not most.any():
+            self.audit.notes.append(
+                f"no negative was heard in {len(seen)} evaluations: does the loss depend on scores other than the "
+                "positive's?"
+            )
+        self.heaviest = SPARE * most
+        unheard = self.unheard(seen)
         for i, (row, _, part) in enumerate(self.parts):
-            if not self.heaviest[i] > 0:
-                self.heaviest[i] = self.guess(row, part, float(self.gain[i]))
+            own = self.gain[i] * unheard[row, part].max(initial=0.0)
+            y = self.audit.positives[row]
+            if self.hits[i] > 0 or (not part.size and not most[i] > 0):
+                own += self.hit_gain * unheard[row, y]
+            self.heaviest[i] = max(self.heaviest[i], own) or math.inf
 
-    def guess(self, row: int, part: Labels, gain: float) -> float:
-        """The most that an evaluation may add to a probe that the pilot never heard."""
-        claim = self.audit.claim
+    def unheard(self, seen: Floats) -> Floats:
+        """The most that an evaluation may weigh a label by which the pilot perhaps never heard, (rows, L); else 0.
+
+        By the claimed weight of a draw; without one by a draw that was heard of labels as frequent, or else of more
+        frequent ones, and in proportion to how much rarer the label is; inf where none was heard.
+        """
+        audit, claim, prior = self.audit, self.audit.claim, self.audit.prior.probabilities
+        found = np.zeros((len(audit.positives), prior.size))
         if claim.weights is not None and claim.hit_weights is not None:
-            near = part if part.size else self.audit.neighbours(self.audit.positives[row])
-            label, hit = gain * float(claim.weights[row, near].max(initial=0.0)), float(claim.hit_weights[row])
-            if max(label, hit) > 0:
-                return SEVERAL * max(label, self.hit_gain * hit)
-        # Without a claimed weight, what was never heard may weigh anything.
-        return self.audit.heaviest if not part.size else math.inf
+            found = SEVERAL * claim.weights
+            for row, y in enumerate(audit.positives):
+                # Where no hits are claimed, one would weigh as a label about as frequent.
+                hit = float(claim.hit_weights[row]) or float(claim.weights[row, audit.neighbours(y)].max())
+                found[row, y] = SEVERAL * hit
+            return np.asarray(found)
+        for row, y in enumerate(audit.positives):
+            at = [i for i, part in enumerate(self.parts) if part[0] == row]
+            (of_hits,) = (i for i in at if not self.parts[i][2].size)
+            draw, level = math.inf, 1.0
+            for i in at[: at.index(of_hits)]:
+                part, heard = self.parts[i][2], seen[:, i]
+                if self.parts[i][1] in (*SLICES, HALF):
+                    continue
+                top = float(heard.max())
+                if top > 0:
+                    # Where hits are heard too, what is heard may be a hit: then the most, and not the least, is a draw.
+                    one = top if seen[:, of_hits].any() else float(heard[heard > LEAK * top].min())
+                    draw, level = one / float(self.gain[i]), float(prior[part].max())
+                share = float(np.mean(heard > LEAK * top)) if top > 0 else 0.0
+                draws = -math.log1p(-min(share, 1 - 0.5 / len(heard))) * len(heard)
+                law = np.minimum(prior[part] / max(float(prior[part].sum()), 1e-300), 1.0 / part.size)
+                missed = part[draws * law < HEARD]
+                with np.errstate(divide="ignore"):
+                    found[row, missed] = audit.heaviest * draw * np.maximum(1.0, level / prior[missed])
+            found[row, y] = audit.heaviest * draw * max(1.0, level / prior[y]) if prior[y] > 0 else math.inf
+        return found
 
     def looks(self) -> list[Cell]:
         audit = self.audit
@@ -144,10 +182,11 @@ class _Probes:
         can = mean > 0 and in_reach(mean, variance, heavy, audit.runs // 2, audit.resolution, delta)
         cell = Cell(
             y, name, np.array([y]) if is_hits else part, "value", heavy / gain, claimed,
-            frequent and claimed is not None if is_hits else can or name == HALF,
+            frequent and claimed is not None if is_hits else can or name in (*SLICES, HALF),
             ORDER if is_hits else audit.resolution, little=little, hits_in=0.0 if is_hits else self.hit_gain / gain,
         )  # fmt: skip
-        return cell.with_sums(sums[0] / gain, sums[1] / gain**2, sums[2] / gain, n, delta)
+        spread = max(sums[1] - sums[0] ** 2 / n, 0.0) / max(n - 1, 1)
+        return cell.with_sums(sums[0] / gain, spread / gain**2, sums[2] / gain, n, delta)
 
 
 def _softplus_is(value: float) -> float:

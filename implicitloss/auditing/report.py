@@ -76,18 +76,21 @@ class Law:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditReport:
-    """`verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.
+    """What was found of `loss`.
+
+    `verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.
 
     `margins` are p_yy', (rows, L), of the `positives`; `hits` p_yy, (rows,); `cells` what was compared with the claim;
     `closest` the scheme of this package that fits best; `flaws` what is wrong with the form or the gradient.
     """
 
     verdict: Result
+    loss: str
     claim: str
     positives: tuple[int, ...]
     cells: tuple[Cell, ...]
     margins: Measured | None
-    hits: Measured | None
+    hits: Measured
     closest: Fit | None
     law: Law | None
     flaws: tuple[str, ...]
@@ -113,7 +116,7 @@ class AuditReport:
 
     @classmethod
     def of(
-        cls, *, claim: Claimed, scheme: Scheme | None, prior: LabelPrior, positives: tuple[int, ...],
+        cls, *, loss: str, claim: Claimed, scheme: Scheme | None, prior: LabelPrior, positives: tuple[int, ...],
         cells: tuple[Cell, ...], flaws: tuple[str, ...], notes: tuple[str, ...], tally: Tally | None,
         law: Law | None, tolerance: float, resolution: float, error: float,
         seed: int | list[int], calls: int, form: str, delta: float,
@@ -128,16 +131,18 @@ class AuditReport:
             verdict = "inconclusive" if uncertain else "holds"
         if "refuted" in results or (flaws and claim.margins is not None):
             verdict = "refuted"
-        margins = hits = None
+        margins = None
         if tally is not None:
             margins = _limits(tally, delta)
-            of_hits = [cell for cell in cells if cell.part == HITS and cell.route == "gradient"]
-            hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
+        route = "value" if tally is None else "gradient"
+        of_hits = [cell for cell in cells if cell.part == HITS and cell.route == route]
+        hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
         draws = None if law is None or law.draws is None else law.draws[1]
         once = law is not None and law.multiplicity == 1
         fit = closest(cells, prior, scheme, draws, None if law is None else law.q, once)
         return cls(
-            verdict, claim.name, positives, cells, margins, hits, fit, law, flaws, notes, prior, tolerance, resolution,
+            verdict, loss, claim.name, positives,
+            cells, margins, hits, fit, law, flaws, notes, prior, tolerance, resolution,
             error, seed, calls, form,
         )  # fmt: skip
 
@@ -147,7 +152,7 @@ class AuditReport:
         if self.verdict == "measured":
             raise ValueError("an assertion needs a claim; to measure only, use implicitloss.audit")
         if not self.ok:
-            raise AssertionError(f"\n{self}")
+            raise AssertionError(str(self))
 
     def properties(self) -> dict[str, str]:
         """For a test's JUnit properties: verdict, nearest scheme, seed, and Σp measured over claimed by slice."""
@@ -188,15 +193,17 @@ class AuditReport:
         return {
             "schema": SCHEMA,
             "verdict": self.verdict,
+            "loss": self.loss,
             "claim": self.claim,
             "closest": None if self.closest is None else str(self.closest),
             "flaws": list(self.flaws),
             "notes": list(self.notes),
             "positives": [self.prior.name(y) for y in self.positives],
-            "hits": None if self.hits is None else self.hits.value.tolist(),
+            "hits": self.hits.value.tolist(),
             "tolerance": self.tolerance,
             "resolution": self.resolution,
-            "known_to": self.known_to if np.isfinite(self.known_to) else None,
+            "known_to": self.known_to if self.ok and np.isfinite(self.known_to) else None,
+            "explanation": self.explain().splitlines(),
             "error": self.error,
             "seed": self.seed,
             "calls": self.calls,

@@ -14,27 +14,41 @@ from implicitloss.labels import Floats, Labels
 
 @dataclass(eq=False)
 class Moments:
-    """Sum, sum of squares and maximum of the terms of an axis."""
+    """Sum, sum of squares and maximum of the terms of an axis; and of the sums of calls, whose terms may depend."""
 
     total: Floats
     squares: Floats
     most: Floats
+    of_calls: Floats
+    calls: int = 0
 
     @classmethod
     def zeros(cls, *shape: int) -> Moments:
         """Of no terms."""
-        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape))
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
     def add(self, terms: Floats) -> None:
-        """`terms` (rows, b, ...), summed over b."""
-        self.total += terms.sum(axis=1)
+        """The `terms` (rows, b, ...) of one call, summed over b."""
+        total = terms.sum(axis=1)
+        self.total += total
         self.squares += np.square(terms).sum(axis=1)
+        self.of_calls += np.square(total) / terms.shape[1]
+        self.calls += 1
         np.maximum(self.most, terms.max(axis=1), out=self.most)
+
+    def variance(self, n: int) -> Floats:
+        """Of one of `n` terms: by the terms themselves or by the sums of calls, whichever is more.
+
+        Terms of a call that hang together make its sums vary more.
+        """
+        apart = np.maximum(self.squares - self.total**2 / n, 0.0) / max(n - 1, 1)
+        together = np.maximum(self.of_calls - self.total**2 / n, 0.0) / max(self.calls - 1, 1)
+        return np.asarray(np.maximum(apart, together) if self.calls > 1 else apart)
 
     def limits(self, heaviest: Floats, n: int, delta: float) -> tuple[Floats, Floats]:
         """Means of `n` terms of at most `heaviest`, and their empirical-Bernstein half-widths, as one cell has them."""
         mean = self.total / n
-        variance = np.maximum(self.squares - n * mean**2, 0.0) / max(n - 1, 1)
+        variance = self.variance(n)
         # Linear in the standard deviation and in the range.
         width = np.sqrt(variance) * half_width(1.0, 0.0, n, delta) + heaviest * half_width(0.0, 1.0, n, delta)
         return mean, width

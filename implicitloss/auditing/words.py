@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from implicitloss.auditing.cells import HITS, SLICES, Cell
+from implicitloss.auditing.cells import HITS, NEVER, SLICES, Cell
+from implicitloss.auditing.pilot import SPARE
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.population import NoOptimum, Of, population_optimum
@@ -23,26 +24,28 @@ FEW = 20
 def _lines(report: AuditReport) -> list[str]:
     """What is said first, a sentence each."""
     found = {
-        "holds": f"holds: at the positives audited, every decisive part is within {report.known_to:.0%} of the claim",
+        "holds": f"holds: in every decisive part, at the positives audited, more than {report.known_to:.0%} off is "
+        "ruled out",
         "refuted": "REFUTED: the loss does not optimise what is claimed",
         "inconclusive": "inconclusive: nothing speaks against the claim, but a deviation that matters could be hidden",
         "measured": "measured; nothing was claimed",
     }[report.verdict]
-    lines = [f"{MARKS[report.verdict]} {found}", f"claim    {report.claim}"]
+    lines = [f"{MARKS[report.verdict]} {found}", f"loss     {report.loss}", f"claim    {report.claim}"]
     if report.closest is not None:
         lines.append(f"closest  {report.closest}")
     lines += [f"flaw     {flaw}" for flaw in report.flaws]
     lines += [f"note     {note}" for note in report.notes]
-    seed = report.seed
     lines.append(
-        f"{report.calls:,} calls, seed {seed}; a true claim is refuted with probability at most {report.error:g}"
+        f"asked    {report.calls:,} times, seed {report.seed}; a true claim is refuted with probability at most "
+        f"{report.error:g}, if calls "
+        f"are independent and none weighs a part more than {SPARE:g} times what the pilot saw"
     )
     return lines
 
 
 def _shown(report: AuditReport) -> list[Cell]:
     """The slices, what else was refuted, worst first, and the rest; no more than a screen of them."""
-    slices = [c for c in report.cells if c.part in (*SLICES, HITS)]
+    slices = [c for c in report.cells if c.part in (*SLICES, HITS, NEVER)]
     failures = [c for c in report.failures() if c not in slices][:8]
     rest = [c for c in report.cells if c.decisive and c not in failures and c not in slices]
     return slices + failures + rest[: max(0, 24 - len(failures) - len(slices))]
@@ -63,7 +66,8 @@ def _row(report: AuditReport, cell: Cell) -> list[str]:
     ]
 
 
-HEAD = ["", "positive", "labels", "claimed Σp", "measured", "between", ""]
+HEAD = ["", "positive", "negatives", "claimed Σp", "measured", "between", "ratio"]
+LEGEND = "≈ holds, ✗ refuted, ? open; Σp: how often these negatives count in all, beside this positive"
 
 
 def as_text(report: AuditReport) -> str:
@@ -77,15 +81,32 @@ def as_text(report: AuditReport) -> str:
         for row in rows
     ]
     head = [line for text in _lines(report) for line in textwrap.wrap(text, 118, subsequent_indent=" " * 9)]
-    return "\n".join([*head, "", *(line.rstrip() for line in table)])
+    return "\n".join([*head, "", *(line.rstrip() for line in table), LEGEND + _hidden(report)])
+
+
+def _hidden(report: AuditReport) -> str:
+    """How much is not shown."""
+    hidden = len(report.cells) - len(_shown(report))
+    return f"; {hidden} parts more in JSON, to_dict() and to_frame()" if hidden else ""
 
 
 def as_markdown(report: AuditReport) -> str:
     """For a CI step's summary."""
     title, *rest = _lines(report)
+    said = [line.split(maxsplit=1) for line in rest]
     rows = [[cell.replace("|", "\\|") for cell in _row(report, cell)] for cell in _shown(report)]
-    table = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * len(HEAD), *rows]]
-    return "\n".join([f"### {title}", "", *(f"- {line}" for line in rest), "", *table, ""])
+    lines = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * 3 + ["---:"] * 4, *rows]]
+    first = 2 + sum(cell.part in (*SLICES, HITS, NEVER) for cell in _shown(report))
+    more = ["", "<details><summary>Parts of the labels</summary>", "", *lines[:2], *lines[first:], "", "</details>"]
+    return "\n".join(
+        [
+            f"### {report.loss}: {title[2:] if title[1] == ' ' else title}", "",
+            *(f"- **{name}:** {text}" for name, text in said), "",
+            *report.explain().splitlines()[1:], "",
+            *lines[:first], *(more if lines[first:] else []), "",
+            LEGEND + _hidden(report), "",
+        ]
+    )  # fmt: skip
 
 
 def explained(report: AuditReport) -> str:

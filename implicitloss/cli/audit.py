@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser, margins: str) -> None:
     parser.add_argument("--runs", type=whole_number, help="evaluations of each positive at most")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     parser.add_argument(
-        "--markdown", metavar="FILE", help="write the report as Markdown too, e.g. $GITHUB_STEP_SUMMARY"
+        "--markdown", metavar="FILE", help="add the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY"
     )
     parser.add_argument("--explain", action="store_true", help="say what it means, too")
     add_seed(parser)
@@ -62,6 +62,8 @@ def audit(args: argparse.Namespace) -> int:
 
     loss = _adapted(_loaded(args.loss), args)
     prior = words.profile(args.profile) if args.counts is None else seen_labels(args.counts, "implicitloss audit")
+    if args.counts is None:
+        print(f"implicitloss audit: labels of the profile {args.profile}; --counts FILE gives yours", file=sys.stderr)
     claim = _claim(args)
     progress = Progress(0)
     report = run(
@@ -78,9 +80,19 @@ def audit(args: argparse.Namespace) -> int:
     )
     progress.done()
     if args.markdown is not None:
-        write_whole(args.markdown, report.to_markdown())
+        _append(args.markdown, report.to_markdown())
     _print(report, args, prior)
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED
+
+
+def _append(path: str, text: str) -> None:
+    """Add to a file, as a CI step's summary is added to by every audit of the step."""
+    before = ""
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            before = file.read()
+        before += "" if before.endswith("\n") or not before else "\n"
+    write_whole(path, before + text)
 
 
 def _show(progress: Progress, n: int, total: int) -> None:
@@ -117,7 +129,7 @@ def _claim(args: argparse.Namespace) -> Claim:
             words.sampler(args.sampler, SoftmaxCrossEntropy(), weighting), weighting, m=args.m, hits=args.hits
         )
     if given:
-        raise ValueError(f"{', '.join(given)} say what scheme is claimed; --claim {args.claim} is another claim")
+        raise ValueError(f"{', '.join(given)} and --claim {args.claim} are two claims; give one or the other")
     if args.claim in ("full", "none"):
         return "full" if args.claim == "full" else None
     return words.margin(args.claim)
@@ -158,11 +170,19 @@ def _adapted(function: LossFunction, args: argparse.Namespace) -> LossFunction:
 def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
     """An error inside the loss is the caller's, and its traceback is what the caller needs."""
 
+    import functools
+
+    import numpy as np
+
     def watched(*given: Any) -> Any:
         try:
             return function(*given)
         except Exception as error:
             traceback.print_exc()
-            raise ValueError(f"the loss itself failed: {type(error).__name__}: {error}") from None
+            shapes = ", ".join(str(np.shape(x)) for x in given[:2])
+            raise ValueError(
+                f"the loss itself failed, called with scores and positives of shapes {shapes}: {type(error).__name__}: "
+                f"{error}"
+            ) from None
 
-    return watched
+    return functools.wraps(function)(watched) if hasattr(function, "__name__") else watched

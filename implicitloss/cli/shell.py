@@ -79,7 +79,11 @@ def seen_labels(path: str, program: str) -> LabelPrior:
         return prior
     left_out = int((~seen).sum())
     have = "label has" if left_out == 1 else "labels have"
-    print(f"{program}: {left_out} {have} count 0 in {path}, and left out", file=sys.stderr)
+    print(
+        f"{program}: {left_out} {have} count 0 in {path} and no part in this; the others are numbered from 0 to "
+        f"{int(seen.sum()) - 1}",
+        file=sys.stderr,
+    )
     return LabelPrior.from_counts(prior.counts[seen], [name for name, s in zip(prior.names, seen, strict=True) if s])
 
 
