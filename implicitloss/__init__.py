@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from implicitloss.implicit import implicit_loss as implicit_loss
     from implicitloss.implicit import implicit_margins as implicit_margins
     from implicitloss.labels import LabelPrior as LabelPrior
+    from implicitloss.minibatch import Minibatch as Minibatch
     from implicitloss.population import certify_optimum as certify_optimum
     from implicitloss.population import population_optimum as population_optimum
     from implicitloss.problem import Problem as Problem
@@ -58,6 +59,7 @@ _HOME = {
     "audit": "auditing.audit",
     "certify_optimum": "population",
     "population_optimum": "population",
+    "Minibatch": "minibatch",
     "Problem": "problem",
     "Scheme": "scheme",
     "derive": "witness.derive",

@@ -254,13 +254,7 @@ def _newton(objective: Objective, start: Floats, eta: Floats) -> Floats:
     for _ in range(ITERATIONS):
         if np.all(np.abs(gradient) <= GRADIENT * eta):
             return f
-        # A constant added to all scores changes nothing: pin that direction.
-        pinned = hessian + np.mean(np.diag(hessian)) / f.size + np.diag(damping * eta)
-        try:
-            step = -np.linalg.solve(pinned, gradient)
-        except np.linalg.LinAlgError:
-            step = np.full(f.size, np.inf)
-        step -= step.mean() if np.all(np.isfinite(step)) else 0.0
+        step = _step(hessian + np.diag(damping * eta), gradient)
         slope = float(gradient @ step)
         # Exponentials: a step of many units is no step of a parabola's.
         accepted = bool(np.all(np.abs(step) < 20)) and slope < 0
@@ -278,6 +272,23 @@ def _newton(objective: Objective, start: Floats, eta: Floats) -> Floats:
         return f
     worst = float(np.max(np.abs(gradient) / eta))
     raise NoOptimum(f"Newton's method did not converge: a gradient is still {worst:.2g} of its η after many steps")
+
+
+def _step(hessian: Floats, gradient: Floats) -> Floats:
+    """Newton's step, centred; infinite where there is none.
+
+    A constant added to all scores changes nothing: the heaviest label stays where it is.  Labels of η = 1e-9 and of 0.9
+    are solved for in units of their own, or rounding of the one would drown the other.
+    """
+    scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+    rest = np.delete(np.arange(scale.size), int(np.argmax(scale)))
+    step = np.zeros(scale.size)
+    unit = hessian[np.ix_(rest, rest)] / np.outer(scale[rest], scale[rest])
+    try:
+        step[rest] = -np.linalg.solve(unit, gradient[rest] / scale[rest]) / scale[rest]
+    except np.linalg.LinAlgError:
+        return np.full(scale.size, np.inf)
+    return step - step.mean() if np.all(np.isfinite(step)) else np.full(scale.size, np.inf)
 
 
 def _decoupled(loss: Decoupled, eta: Floats, p: Floats) -> Floats:

@@ -353,3 +353,17 @@ def test_certificates_refuse_what_optima_refuse(change: dict[str, Any], sentence
     options = {"eta": np.full(5, 0.2), "prior": LabelPrior.exp(5, 40, 10), "f": np.zeros(5), **change}
     with pytest.raises(ValueError, match=sentence):
         certify_optimum(scheme, SOFTMAX, **options)
+
+
+@pytest.mark.parametrize("of", ["implicit", "sampled"])
+def test_labels_that_hardly_ever_occur_at_x_do_not_stall_newton(of: Any) -> None:
+    """η from 0.9 down to 1e-9: the logit-adjusted loss teaches log η - log π to the last of them."""
+    prior = LabelPrior.exp(20, 500, 100)
+    eta = np.concatenate([[0.9, 0.0999], np.geomspace(1e-5, 1e-9, 18)])
+    eta /= eta.sum()
+    weighting = weightings.ForMargin(LogitAdjusted())
+    scheme = Scheme(Uniform(), weighting, m=4096, hits="mask")
+    optimum = population_optimum(scheme, SoftmaxCrossEntropy(), eta, prior, of)
+    expected = np.log(eta) - prior.log
+    expected -= expected.mean()
+    np.testing.assert_allclose(optimum, expected, atol=1e-9 if of == "implicit" else 0.5)
