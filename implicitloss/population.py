@@ -166,15 +166,20 @@ def _sampled(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Obje
         return _one_by_one(scheme, loss, eta, prior)
     log_a, log_b = (np.broadcast_to(factor, eta.shape) for factor in found)
     q = np.exp(law)
-    alone = _one_by_one(scheme, loss, eta, prior)
-    together = _from_one_grid(scheme, eta, q, log_a, np.where(np.isneginf(law), -np.inf, log_b))
+    log_b = np.where(np.isneginf(law), -np.inf, log_b)
 
     def objective(f: Floats) -> tuple[float, Floats, Floats]:
-        # A positive that is much of the law or of its mean, or scores far apart: the grid would cancel its digits.
-        u = np.where(np.isneginf(law), -np.inf, log_b) + f
+        # A positive that is much of the law or of its mean: the grid would cancel its digits, and scores far apart all.
+        u = log_b + f
         x = q * np.exp(u - u.max())
-        heavy = scheme.hits != "keep" and (q.max() > HEAVY or x.max() > MOST * x.sum())
-        return alone(f) if heavy or np.ptp(f) > FAR else together(f)
+        heavy = (q > HEAVY) | (x > MOST * x.sum()) if scheme.hits != "keep" else np.zeros(f.size, dtype=bool)
+        if np.ptp(f) > FAR:
+            heavy[:] = True
+        parts = [_one_by_one(scheme, loss, np.where(heavy, eta, 0.0), prior)] if heavy.any() else []
+        if not heavy.all():
+            parts.append(_from_one_grid(scheme, np.where(heavy, 0.0, eta), q, log_a, log_b))
+        value, gradient, hessian = zip(*(part(f) for part in parts), strict=True)
+        return float(sum(value)), np.sum(gradient, axis=0), np.sum(hessian, axis=0)
 
     return objective
 
@@ -182,8 +187,8 @@ def _sampled(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Obje
 def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
     def objective(f: Floats) -> tuple[float, Floats, Floats]:
         value, gradient, hessian = 0.0, np.zeros_like(f), np.zeros((f.size, f.size))
-        for y in range(f.size):
-            problem = Problem(f, prior, y)
+        for y in np.flatnonzero(eta):
+            problem = Problem(f, prior, int(y))
             value += eta[y] * float(integrate(scheme, loss, problem))
             g, h = gradient_and_hessian(scheme, loss, problem)
             gradient += eta[y] * g
