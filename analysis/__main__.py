@@ -1,4 +1,5 @@
-"""`python -m analysis NAME`: run a study and write its table, `results/NAME.csv`."""
+"""`python -m analysis NAME ...`: run studies and write their tables, `results/NAME.csv`, and `.json` with "
+"provenance."""
 
 from __future__ import annotations
 
@@ -6,10 +7,13 @@ import argparse
 import csv
 import importlib
 import io
+import json
 import os
 import pkgutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from implicitloss.cli.shell import HOLDS, check_writable, guarded, seen_labels, whole_number, write_whole
 
@@ -18,17 +22,22 @@ def names() -> list[str]:
     """The studies: the modules of this package that are one."""
     import analysis
 
-    return sorted(m.name for m in pkgutil.iter_modules(analysis.__path__) if m.name not in ("__main__", "runner"))
+    found = (m.name for m in pkgutil.iter_modules(analysis.__path__) if not m.ispkg)
+    return sorted(name for name in found if name not in ("__main__", "runner"))
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
-        description="Run a study and write its table; an interrupted study goes on where it stopped.",
+        description="Run studies and write their tables; an interrupted study goes on where it stopped.",
     )
-    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(names())}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}")
+    parser.add_argument("--all", action="store_true", help="all of them")
     parser.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count' (default CIFAR-100-LT)")
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="FILE", help="what retrieval, longtail and real_priors read (see them)"
+    )
     parser.add_argument("--out", default="results", metavar="FOLDER", help="where tables go (default results)")
     parser.add_argument("--quick", action="store_true", help="a smaller grid, in seconds")
     parser.add_argument("--backend", metavar="NAME", help="run points through joblib: loky, threading, dask, ray")
@@ -39,8 +48,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.name not in names():
-        raise ValueError(f"there is no study {args.name!r}; there are {', '.join(names())}")
+    chosen = names() if args.all else list(dict.fromkeys(args.names))
+    for name in chosen:
+        if name not in names():
+            raise ValueError(f"there is no study {name!r}; there are {', '.join(names())}")
+    if not chosen or (args.all and args.names):
+        raise ValueError(f"name the studies to run, or give --all; there are {', '.join(names())}")
+    if args.data and len(chosen) > 1:
+        raise ValueError(f"--data is for one study, got {len(chosen)}")
     if args.jobs is not None and args.jobs < 1:
         raise ValueError(f"--jobs must be at least 1, got {args.jobs}")
     if args.backend is None and (args.scheduler is not None or args.jobs is not None):
@@ -54,31 +69,49 @@ def _run(args: argparse.Namespace) -> int:
     if np.ptp(prior.probabilities) == 0:
         raise ValueError(f"all labels of {args.counts} have the same count; studies are about frequent and rare labels")
     os.makedirs(args.out, exist_ok=True)
-    path = os.path.join(args.out, f"{args.name}.csv")
-    if args.counts is not None and os.path.realpath(path) == os.path.realpath(args.counts):
-        raise ValueError(f"the table would overwrite the counts {args.counts}; give another --out")
-    check_writable(path)
-    rows = runner.run(
-        args.name,
-        prior,
-        Path(args.out),
-        quick=args.quick,
-        backend=args.backend,
-        jobs=args.jobs,
-        scheduler=args.scheduler,
-        progress=lambda done, total: _show(args.name, done, total),
-    )
+    for name in chosen:
+        path = os.path.join(args.out, f"{name}.csv")
+        if any(os.path.realpath(path) == os.path.realpath(read) for read in (args.counts, *args.data) if read):
+            raise ValueError(f"the table would overwrite {path}, which is read; give another --out")
+        check_writable(path)
+    for name in chosen:
+        alone = args.all and getattr(importlib.import_module(f"analysis.{name}"), "ALONE", False)
+        rows = runner.run(
+            name,
+            prior,
+            Path(args.out),
+            quick=args.quick,
+            data=args.data,
+            backend=None if alone else args.backend,
+            jobs=args.jobs,
+            scheduler=args.scheduler,
+            progress=lambda done, total, name=name: _show(name, done, total),
+        )
+        _write(args, name, rows)
+    return HOLDS
+
+
+def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """The table, and the same with where it comes from; then what the study has to say."""
+    from analysis import runner
+    from implicitloss.report import provenance
+
+    path = os.path.join(args.out, f"{name}.csv")
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+    command = ["python -m analysis", name, *(["--quick"] if args.quick else [])]
+    for option, values in (("--counts", [args.counts] if args.counts else []), ("--data", args.data)):
+        command += [option, *map(os.path.basename, values)] if values else []
+    document = {"schema": 1, "study": name, "provenance": provenance(command=" ".join(command)), "rows": rows}
+    write_whole(str(Path(path).with_suffix(".json")), json.dumps(document, indent=1) + "\n")
     write_whole(path, text.getvalue())
-    runner.forget(args.name, Path(args.out))
-    summary = getattr(importlib.import_module(f"analysis.{args.name}"), "summary", None)
+    runner.forget(name, Path(args.out))
+    summary = getattr(importlib.import_module(f"analysis.{name}"), "summary", None)
     if summary is not None:
         print(summary(rows))
     print(path)
-    return HOLDS
 
 
 def _show(name: str, done: int, total: int) -> None:

@@ -1,6 +1,7 @@
 """Run a study point by point: in one process or through joblib (and so dask or ray), resuming what was interrupted.
 
 A study is a module with `points(prior, quick)`, its grid as plain values, and `rows(prior, point)`, a pure function.
+One that reads files says in `DATA` which, and its `points(prior, quick, data)` name them; their bytes count in the key.
 A finished point is a file in FOLDER/.NAME/, named by what it depends on; the table is their rows in the grid's order.
 """
 
@@ -31,6 +32,7 @@ def run(
     folder: Path,
     *,
     quick: bool = False,
+    data: Sequence[str] = (),
     backend: str | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
@@ -42,10 +44,13 @@ def run(
     study of times that would run beside itself.
     """
     study = importlib.import_module(f"analysis.{name}")
+    if data and not hasattr(study, "DATA"):
+        raise ValueError(f"the study {name} reads no files; leave --data out")
     if backend is not None and getattr(study, "ALONE", False):
         raise ValueError(f"the study {name} measures times and runs alone; leave --backend out")
-    grid = list(study.points(prior, quick))
-    files = [folder / f".{name}" / f"{_key(study, prior, point)}.json" for point in grid]
+    grid = list(study.points(prior, quick, data) if hasattr(study, "DATA") else study.points(prior, quick))
+    read = [_digest(path) for path in data]
+    files = [folder / f".{name}" / f"{_key(study, prior, point, read)}.json" for point in grid]
     if getattr(study, "ALONE", False):
         forget(name, folder)  # times of another hour are not times of this run
     open_points = [i for i, file in enumerate(files) if not _is_whole(file)]
@@ -84,9 +89,16 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _key(study: Any, prior: LabelPrior, point: Point) -> str:
-    """What a point's rows depend on: the study, all code and the versions it runs on, the prior, the point."""
-    parts = (study.__name__, _code(), json.dumps(prior.to_dict()), json.dumps(point, sort_keys=True))
+def _digest(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _key(study: Any, prior: LabelPrior, point: Point, read: Sequence[str] = ()) -> str:
+    """What a point's rows depend on: the study, all code and the versions it runs on, the prior, point, files read."""
+    parts = (study.__name__, _code(), json.dumps(prior.to_dict()), json.dumps(point, sort_keys=True), *read)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

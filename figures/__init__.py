@@ -1,1 +1,6 @@
-"""Figures: one file each with `CAPTION`, `alt(table)` and `draw(table) -> Figure`, of the same stem as its study."""
+"""Figures: one file each, of the same stem as its study.
+
+Each has the `CLAIMS` that it shows, `caption(table)`, `alt(table)` and `draw(table)`.
+
+The caption states the finding with the table's own numbers.  Colours and markers of schemes are in `_marks`.
+"""

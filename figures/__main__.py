@@ -1,4 +1,5 @@
-"""`python -m figures [NAME ...]`: draw figures from the tables of their studies, as PNG, SVG and PDF."""
+"""`python -m figures [NAME ...]`: draw figures from the tables of their studies, as PNG, SVG and PDF; with a "
+"gallery page."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ import os
 import pkgutil
 import sys
 from pathlib import Path
+from typing import Any
 
+from figures._gallery import Entry, as_text, page
 from implicitloss.cli.shell import HOLDS, guarded, write_whole
 
 FORMATS = ("png", "svg", "pdf")
@@ -45,6 +48,7 @@ def _run(args: argparse.Namespace) -> int:
     import pandas as pd
 
     plt.style.use(Path(__file__).with_name("implicitloss.mplstyle"))
+    entries = []
     for name, path in tables.items():
         if name in missing:
             continue
@@ -53,7 +57,8 @@ def _run(args: argparse.Namespace) -> int:
             table = pd.read_csv(path)
             if table.empty:
                 raise ValueError("no rows")
-            figure, alt = figure_of.draw(table), figure_of.alt(table)
+            figure = figure_of.draw(table)
+            entry = Entry(name, _title(figure_of), figure_of.caption(table), figure_of.alt(table), figure_of.CLAIMS)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise ValueError(
                 f"{path} is not a table of the study {name} ({error}); make it with: python -m analysis {name}"
@@ -67,10 +72,19 @@ def _run(args: argparse.Namespace) -> int:
             os.replace(partial, target)
             print(target)
         plt.close(figure)
-        caption = f"{figure_of.CAPTION}\n\nAlt text: {alt}\n"
-        write_whole(str(path.with_suffix(".txt")), caption)
+        write_whole(str(path.with_suffix(".txt")), as_text(entry))
         print(path.with_suffix(".txt"))
+        entries.append(entry)
+    if not args.names:  # a gallery of all there is
+        gallery = Path(args.tables) / "index.html"
+        write_whole(str(gallery), page(entries, gallery.parent))
+        print(gallery)
     return HOLDS
+
+
+def _title(figure_of: Any) -> str:
+    """The first line of its docstring."""
+    return str(figure_of.__doc__).strip().splitlines()[0].removesuffix(".")
 
 
 if __name__ == "__main__":

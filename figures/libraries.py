@@ -7,17 +7,23 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-CAPTION = (
-    "Losses and samplers of installed packages under audit: tilt of the population optimum (slope of f* on log π, "
-    "labels equally likely) of the scheme that has the measured margins. At 0 neither frequent nor rare "
-    "labels gain, below it rare ones do. Filled: the audited claim holds; crosses: it is refuted; open: inconclusive. "
-    "Losses without a tilt (logistic ones, those that no scheme fits, packages that were left out) are not shown."
-)
+CLAIMS: tuple[str, ...] = ()
 MARKERS = {"holds": ("o", "C0"), "refuted": ("x", "C3"), "inconclusive": ("o", "none")}
 
 
 def _shown(table: Any) -> Any:
     return table[table["tilt"].notna() & table["verdict"].isin(MARKERS)]
+
+
+def caption(table: Any) -> str:
+    """The finding, with the table's numbers."""
+    return (
+        "Losses and samplers of installed packages under audit: tilt of the population optimum (slope of f* on log π, "
+        "labels equally likely) of the scheme that has the measured margins. At 0 neither frequent nor rare "
+        "labels gain, below it rare ones do. Filled: the audited claim holds; crosses: it is refuted; open: "
+        "inconclusive. "
+        "Losses without a tilt (logistic ones, those that no scheme fits, packages that were left out) are not shown."
+    )
 
 
 def alt(table: Any) -> str:

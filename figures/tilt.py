@@ -6,12 +6,24 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-CAPTION = (
-    "Tilt of the population optimum (slope of f* on log π, labels equally likely) of within-batch negatives: below 0 "
-    "a scheme favours rare labels, above 0 frequent ones. Dashed: by the implicit loss; solid: by the true sampled "
-    "loss, which is what training follows."
+CLAIMS: tuple[str, ...] = (
+    "rawat2021.section4.constant",
+    "rawat2021.section4.relative",
+    "rawat2021.section4.relative-one-draw",
+    "rawat2021.section4.in-batch-relative",
+    "rawat2021.section4.small-m-importance",
 )
 MARKERS = {"constant": "o", "importance": "s", "relative": "^", "tail": "D"}
+
+
+def caption(table: Any) -> str:
+    """The finding, with the table's numbers."""
+    return (
+        "Tilt of the population optimum (slope of f* on log π, labels equally likely) of within-batch negatives: "
+        "below 0 "
+        "a scheme favours rare labels, above 0 frequent ones. Dashed: by the implicit loss; solid: by the true sampled "
+        "loss, which is what training follows."
+    )
 
 
 def alt(table: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from analysis import runner, theorem3, tilt
+from analysis import convergence, runner, tilt
 from analysis.__main__ import main as analyse
 from implicitloss.labels import LabelPrior
 
@@ -77,7 +77,7 @@ def test_a_point_is_known_by_all_it_depends_on() -> None:
         runner._key(tilt, PRIOR, {"m": 1}),
         runner._key(tilt, PRIOR, {"m": 2}),
         runner._key(tilt, other, {"m": 1}),
-        runner._key(theorem3, PRIOR, {"m": 1}),
+        runner._key(convergence, PRIOR, {"m": 1}),
     ]
     assert len(set(keys)) == 4
     assert runner._key(tilt, PRIOR, {"m": 1}) == keys[0]

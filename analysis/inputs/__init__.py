@@ -1,0 +1,1 @@
+"""Where examples come from: a mixture with known η, a user's features, extreme-classification files."""

@@ -1,0 +1,113 @@
+"""The synthetic study of logit adjustment (Menon et al. 2021): two Gaussians, one label in twenty, affine scorers.
+
+x ~ N(±(1, 1), I), P(+1) = 5 %.  An affine rule errs with probabilities that Φ gives, so the balanced error of the best
+affine scorer of each loss is known, and so is that of each trained one; the least possible is Φ(-√2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from analysis.inputs.schemes import FULL, scheme, table2
+from analysis.runner import Point, Row
+from analysis.training.network import Network, train
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.minibatch import Minibatch
+from implicitloss.problem import Problem
+from implicitloss.samplers import Uniform
+from implicitloss.scheme import Scheme
+from implicitloss.weightings import ForMargin
+from implicitloss.witness.integrate import integrate
+
+MEAN = np.array([1.0, 1.0])
+RARE = 0.05
+M = 4
+N, TRIALS, FEW_TRIALS = 10_000, 100, 4
+NODES = 48
+EPOCHS, SIZE, STEP = 8, 100, 0.05
+
+
+def points(prior: LabelPrior, quick: bool) -> list[Point]:
+    """Each full loss and each scheme of Table 2, hits masked and kept; its trials together."""
+    names = [*((name, "none") for name in FULL)]
+    names += [(f"{q}, {w}", hits) for q, w in table2() for hits in ("mask", "keep")]
+    return [{"name": name, "hits": hits, "trials": FEW_TRIALS if quick else TRIALS} for name, hits in names]
+
+
+def _scheme(point: Point) -> Scheme:
+    if point["hits"] == "none":
+        # Of two labels, one is the negative: drawn for certain, it has the margin itself.
+        return Scheme(Uniform(), ForMargin(FULL[point["name"]]), m=1, hits="exclude")
+    sampler, weighting = point["name"].split(", ")
+    return scheme(sampler, weighting, M, point["hits"])
+
+
+def errors(w: Floats, b: float) -> tuple[float, float]:
+    """P(wrong) of label 0 (mean +) and of label 1 (mean -) for the rule w·x + b > 0, exactly."""
+    size = float(np.linalg.norm(w))
+    at = float(w @ MEAN)
+    if size == 0:
+        return (0.0, 1.0) if b > 0 else (1.0, 0.0)
+    return float(norm.cdf(-(at + b) / size)), float(norm.cdf(-(at - b) / size))
+
+
+def best_affine(chosen: Scheme, prior: LabelPrior) -> tuple[float, float]:
+    """(a, b) of s = f_0 - f_1 = a (x_1 + x_2)/√2 + b with the least expected loss.
+
+    By symmetry no other direction helps.
+    Gauss-Hermite in (x_1 + x_2)/√2 ~ N(±√2, 1), the exact expected loss at each node.
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    weights = weights / weights.sum()
+    at = np.concatenate([nodes + np.sqrt(2), nodes - np.sqrt(2)])
+    share = np.concatenate([prior.probabilities[0] * weights, prior.probabilities[1] * weights])
+    label = np.repeat([0, 1], NODES)
+    loss, used = SoftmaxCrossEntropy(), share > 1e-14
+
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        value, slope = 0.0, np.zeros(2)
+        for u, p, y in zip(at[used], share[used], label[used], strict=True):
+            s = float(theta[0] * u + theta[1])
+            problem = Problem(np.array([s, 0.0]), prior, int(y))
+            value += p * float(integrate(chosen, loss, problem))
+            slope += p * integrate(chosen, loss, problem, "gradient").value[0] * np.array([u, 1.0])
+        return value, slope
+
+    found = minimize(objective, np.array([2.0, 0.0]), jac=True, method="BFGS", options={"gtol": 1e-9})
+    return float(found.x[0]), float(found.x[1])
+
+
+def rows(prior: LabelPrior, point: Point) -> list[Row]:
+    """The optimum (trial -1), then a row for each trial."""
+    prior = LabelPrior.from_probabilities([RARE, 1 - RARE])
+    chosen = _scheme(point)
+    objective = FULL[point["name"]] if point["hits"] == "none" else chosen
+    a, b = best_affine(chosen, prior)
+    found = [_row(point, -1, a * np.ones(2) / np.sqrt(2), b)]
+    for trial in range(point["trials"]):
+        rng = np.random.default_rng([trial])
+        y = (rng.random(N) >= RARE).astype(np.intp)
+        x = (np.where(y[:, None] == 0, MEAN, -MEAN) + rng.standard_normal((N, 2))).astype(np.float32)
+        network = Network(2, 2, rng)
+        batch = Minibatch(objective, SoftmaxCrossEntropy(), prior)
+        train(network, x, (np.arange(N), y), batch, rng, epochs=EPOCHS, size=SIZE, step=STEP)
+        v, bias = (part.astype(np.float64) for part in network.weights)
+        found.append(_row(point, trial, v[0] - v[1], float(bias[0] - bias[1])))
+    return found
+
+
+def _row(point: Point, trial: int, w: Floats, b: float) -> Row:
+    rare, frequent = errors(w, b)
+    return {
+        "name": point["name"],
+        "hits": point["hits"],
+        "trial": trial,
+        "rare": rare,
+        "frequent": frequent,
+        "balanced": (rare + frequent) / 2,
+        "plain": RARE * rare + (1 - RARE) * frequent,
+        "least": float(norm.cdf(-np.sqrt(2))),
+    }

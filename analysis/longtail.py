@@ -1,0 +1,124 @@
+"""The paper's Figure 1 on a problem whose η is known: head, torso, tail and balanced error by (q, w).
+
+Counts are CIFAR-100-LT's, by the EXP and STEP profiles; features are Gaussian classes (`analysis.inputs.mixture`), the
+scorer is linear, m = 32.  Beside what training gives stands what the population optimum gives at the same x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from analysis.inputs import features
+from analysis.inputs.mixture import Mixture, error_by_slice
+from analysis.inputs.schemes import scheme, table2
+from analysis.runner import Point, Row
+from analysis.training.network import Network, train
+from implicitloss import margins
+from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, cosine_contrastive
+from implicitloss.minibatch import Minibatch
+from implicitloss.population import population_optimum
+
+DATA = "train.npz test.npz with X (n, d), y (n,)"
+M, DIMENSIONS, SEPARATION = 32, 48, 4.0
+EPOCHS, SIZE, STEP = 40, 128, 0.01
+SEEDS, FEW_SEEDS = 5, 1
+TEST = 30  # x a label
+PREDICTED, FEW_PREDICTED = 400, 25  # x with an optimum, evenly over labels
+FULL = ("cross-entropy", "logit-adjusted", "contrastive")
+
+
+def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
+    """Each loss with each seed, and what its optimum predicts."""
+    if data and len(data) != 2:
+        raise ValueError(f"longtail reads two files, train and test, got {len(data)}")
+    names = [*FULL, *(f"{q}, {w}" for q, w in table2())]
+    profiles = ["given"] if data else ["EXP"] if quick else ["EXP", "STEP"]
+    epochs = EPOCHS // 8 if quick else EPOCHS
+    trained = [
+        {"profile": p, "name": n, "seed": s, "epochs": epochs, "data": list(data)}
+        for p in profiles
+        for n in names
+        for s in range(FEW_SEEDS if quick else SEEDS)
+    ]
+    x = FEW_PREDICTED if quick else PREDICTED
+    predicted = [{"profile": p, "name": n, "seed": -1, "x": x} for p in profiles for n in names if n != "contrastive"]
+    return trained if data else trained + predicted
+
+
+def _profile(name: str) -> LabelPrior:
+    return LabelPrior.exp(100, 500, 100) if name == "EXP" else LabelPrior.step(100, 500, 100)
+
+
+@lru_cache(maxsize=4)
+def _mixture(name: str) -> Mixture:
+    """The same centres for both profiles and all seeds."""
+    return Mixture.random(_profile(name), DIMENSIONS, SEPARATION, np.random.default_rng(0))
+
+
+def _objective(name: str) -> tuple[margins.Margin | tuple[str, str], Loss]:
+    if name == "contrastive":
+        return margins.Softmax(), Decoupled(cosine_contrastive(0.0))
+    if name in FULL:
+        return margins.LogitAdjusted() if name == "logit-adjusted" else margins.Softmax(), SoftmaxCrossEntropy()
+    sampler, weighting = name.split(", ")
+    return (sampler, weighting), SoftmaxCrossEntropy()
+
+
+def rows(prior: LabelPrior, point: Point) -> list[Row]:
+    """One row: error by slice, of all (as frequent as in training) and balanced."""
+    if point["seed"] < 0:
+        return [_row(point, *_predicted(point))]
+    rng = np.random.default_rng([point["seed"]])
+    if point.get("data"):
+        (x, y), (test_x, test_y) = (features.read(path) for path in point["data"])
+        prior = LabelPrior.from_counts(np.bincount(y))
+        if test_y.max() >= prior.n_labels or test_x.shape[1] != x.shape[1]:
+            raise ValueError(
+                f"{point['data'][1]} must have the {prior.n_labels} labels and {x.shape[1]} features of "
+                f"{point['data'][0]}, got label {test_y.max()} and {test_x.shape[1]} features"
+            )
+        x, test_x = x - x.mean(axis=0), test_x - x.mean(axis=0)
+    else:
+        prior, mixture = _profile(point["profile"]), _mixture(point["profile"])
+        assert prior.counts is not None
+        y = np.repeat(np.arange(prior.n_labels), prior.counts.astype(int))
+        x = mixture.draw(y, rng).astype(np.float32)
+        test_y = np.repeat(np.arange(prior.n_labels), TEST)
+        test_x = mixture.draw(test_y, rng).astype(np.float32)
+    objective, loss = _objective(point["name"])
+    if isinstance(objective, tuple):
+        objective = scheme(*objective, M)  # type: ignore[assignment]
+    network = Network(x.shape[1], prior.n_labels, rng, cosine=point["name"] == "contrastive")
+    batch = Minibatch(objective, loss, prior)  # type: ignore[arg-type]
+    pairs = np.arange(len(y)), y
+    train(network, x, pairs, batch, rng, epochs=point["epochs"], size=SIZE, step=STEP)
+    wrong = (network.scores(test_x).argmax(axis=1) != test_y).astype(np.float64)
+    return [_row(point, wrong, test_y, prior)]
+
+
+def _predicted(point: Point) -> tuple[Floats, Labels, LabelPrior]:
+    """P(wrong) of the rule argmax f*, f* the optimum of the true expected loss at x, labels and prior."""
+    prior, mixture = _profile(point["profile"]), _mixture(point["profile"])
+    y = np.linspace(0, prior.n_labels - 1, point["x"]).round().astype(np.intp)
+    x = mixture.draw(y, np.random.default_rng([7]))
+    objective, loss = _objective(point["name"])
+    if not isinstance(objective, tuple):
+        log_eta = mixture.log_likelihood(x) + (0 if point["name"] == "logit-adjusted" else prior.log)
+        return (log_eta.argmax(axis=1) != y).astype(np.float64), y, prior
+    chosen = scheme(*objective, M)
+    # Labels all but impossible at x change no maximum, and would make Newton's method wait for them.
+    eta = np.maximum(mixture.eta(x), 1e-7)
+    eta /= eta.sum(axis=1, keepdims=True)
+    best = [int(population_optimum(chosen, loss, one, prior, "sampled").argmax()) for one in eta]
+    return (np.array(best) != y).astype(np.float64), y, prior
+
+
+def _row(point: Point, wrong: Floats, y: Labels, prior: LabelPrior) -> Row:
+    by_slice = error_by_slice(wrong, y, prior.slices())
+    full = dict.fromkeys(("head", "torso", "tail"), float("nan")) | by_slice
+    shown = {name: point[name] for name in ("profile", "name", "seed")}
+    return shown | {"kind": "predicted" if point["seed"] < 0 else "trained"} | full

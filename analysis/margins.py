@@ -1,0 +1,111 @@
+"""Table 2 as pictures: the margins p_yy' of every scheme, and where it lies on the implicit-loss map.
+
+A separable scheme has log p_yy' = const + b log π_y + c log π_y': a point (b, c), fitted here to its margins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from analysis.inputs.schemes import FULL, scheme, table2
+from analysis.runner import Point, Row
+from implicitloss import symbols as s
+from implicitloss.implicit import implicit_margins
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.population import population_optimum
+from implicitloss.samplers import Uniform
+from implicitloss.scheme import Hits, Scheme
+from implicitloss.weightings import ForMargin
+
+M = 32
+SHOWN, FEW = 25, 12
+MODES: tuple[Hits, ...] = ("mask", "exclude", "keep")
+
+
+@dataclass(frozen=True)
+class Powers:
+    """p_yy' = π_y^b π_y'^c: any point of the map."""
+
+    b: float
+    c: float
+
+    def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
+        return self.b * prior.log[positive] + self.c * prior.log
+
+    def log_factors(self, prior: LabelPrior) -> tuple[Floats, Floats]:
+        return self.b * prior.log, self.c * prior.log
+
+    def margin(self, yp: sp.Expr) -> sp.Expr:
+        return s.pi[s.y] ** sp.nsimplify(self.b) * s.pi[yp] ** sp.nsimplify(self.c)
+
+
+def points(prior: LabelPrior, quick: bool) -> list[Point]:
+    """Each scheme with each mode for hits, the full losses, and a grid of the map."""
+    drawn = [{"kind": "scheme", "sampler": q, "weighting": w, "hits": h} for q, w in table2() for h in MODES]
+    full = [{"kind": "full loss", "name": name} for name in FULL]
+    steps = 5 if quick else 13
+    ground = [{"kind": "ground", "b": b, "steps": steps} for b in np.linspace(-1.5, 1.5, steps).tolist()]
+    return [*drawn, *full, *ground]
+
+
+def few_labels(prior: LabelPrior, size: int) -> LabelPrior:
+    """`size` labels from the most frequent to the rarest, evenly by rank."""
+    at = np.linspace(0, prior.n_labels - 1, min(size, prior.n_labels)).round().astype(int)
+    picked = prior.probabilities[prior.by_frequency[at]]
+    return LabelPrior.from_probabilities(picked / picked.sum())
+
+
+def tilt(scheme: Scheme, prior: LabelPrior, of: str = "implicit") -> float:
+    """The slope of the population optimum on log π where all labels are equally likely: 0 log η, -1 the balanced rule.
+
+    Negative: rare labels gain.
+    """
+    x = prior.log - prior.log.mean()
+    eta = np.full(prior.n_labels, 1 / prior.n_labels)
+    optimum = population_optimum(scheme, SoftmaxCrossEntropy(), eta, prior, of)  # type: ignore[arg-type]
+    return float(x @ optimum / (x @ x))
+
+
+def fit(margins: Floats, prior: LabelPrior) -> tuple[float, float, float, float]:
+    """(const, b, c) by least squares over all pairs, and the largest that is left of log p."""
+    y, other = np.nonzero(margins)
+    design = np.stack([np.ones(y.size), prior.log[y], prior.log[other]], axis=1)
+    log_p = np.log(margins[y, other])
+    found = np.linalg.lstsq(design, log_p, rcond=None)[0]
+    return (*map(float, found), float(np.max(np.abs(design @ found - log_p))))
+
+
+def rows(prior: LabelPrior, point: Point) -> list[Row]:
+    """Cells of the heat map and the point on the map; or one column of the map's ground."""
+    few = few_labels(prior, FEW)
+    row: Row = dict.fromkeys(
+        ("kind", "name", "hits", "rank", "other_rank", "p", "b", "c", "log_const", "misfit", "tilt"), ""
+    )
+    if point["kind"] == "ground":
+        return [
+            row
+            | {"kind": "ground", "b": point["b"], "c": c}
+            | {"tilt": tilt(Scheme(Uniform(), ForMargin(Powers(point["b"], c)), m=1, hits="mask"), few)}
+            for c in np.linspace(-0.5, 1.5, point["steps"]).tolist()
+        ]
+    if point["kind"] == "full loss":
+        name, hits = point["name"], "none"
+        chosen = Scheme(Uniform(), ForMargin(FULL[name]), m=1, hits="mask")
+    else:
+        name, hits = f"{point['sampler']}, {point['weighting']}", point["hits"]
+        chosen = scheme(point["sampler"], point["weighting"], M, hits)
+    const, b, c, misfit = fit(implicit_margins(chosen, prior), prior)
+    place = {"b": b, "c": c, "log_const": const, "misfit": misfit, "tilt": tilt(chosen, few)}
+    found = [row | {"kind": point["kind"], "name": name, "hits": hits} | place]
+    shown = np.linspace(0, prior.n_labels - 1, min(SHOWN, prior.n_labels)).round().astype(int)
+    p = implicit_margins(chosen, prior)[np.ix_(prior.by_frequency[shown], prior.by_frequency[shown])]
+    for i, rank in enumerate(shown):
+        for j, other in enumerate(shown):
+            if i != j:
+                cell = {"rank": int(rank) + 1, "other_rank": int(other) + 1, "p": float(p[i, j])}
+                found.append(row | {"kind": f"{point['kind']} margin", "name": name, "hits": hits} | cell)
+    return found

@@ -1,0 +1,93 @@
+"""The margins and optima of Table 2 on real label counts: how large the bias is where people work.
+
+Priors: the given one, files of counts (`--data`, CSV 'label,count'), profiles, and the words of English where the
+package wordfreq is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from analysis.inputs.schemes import scheme, table2
+from analysis.margins import few_labels, tilt
+from analysis.runner import Point, Row
+from implicitloss.implicit import log_expected_weights
+from implicitloss.labels import LabelPrior
+from implicitloss.problem import Problem
+
+DATA = "label counts, CSV 'label,count', a prior each"
+WORDS = 50_000
+M = 64
+FEW = 20
+
+
+def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
+    """Each scheme of Table 2, hits masked and kept, on each prior."""
+    names = ["CIFAR-100-LT (EXP)", "CIFAR-100-LT (STEP)", "Zipf, 10,000 labels"]
+    if importlib.util.find_spec("wordfreq") is not None:
+        names.append("English words")
+    if not data:
+        names.insert(0, "given")
+    hits = ("mask", "keep")
+    for path in data:
+        LabelPrior.from_csv(path)
+    return [
+        {"prior": name, "sampler": q, "weighting": w, "hits": h}
+        for name in [*names, *data]
+        for q, w in table2()
+        for h in hits
+    ]
+
+
+@lru_cache(maxsize=1)
+def _words() -> LabelPrior:
+    """Frequencies of the most frequent English words."""
+    import wordfreq
+
+    found = np.array([wordfreq.word_frequency(word, "en") for word in wordfreq.top_n_list("en", WORDS)])
+    return LabelPrior.from_probabilities(found / found.sum())
+
+
+def _prior(name: str, given: LabelPrior) -> LabelPrior:
+    if name == "given":
+        return given
+    if name == "English words":
+        return _words()
+    if name.startswith("Zipf"):
+        return LabelPrior.zipf(10_000, 1.0)
+    if name.startswith("CIFAR"):
+        return LabelPrior.exp(100, 500, 100) if "EXP" in name else LabelPrior.step(100, 500, 100)
+    prior = LabelPrior.from_csv(name)
+    assert prior.counts is not None
+    return LabelPrior.from_counts(prior.counts[prior.counts > 0])
+
+
+def rows(prior: LabelPrior, point: Point) -> list[Row]:
+    """One row: the margins of a frequent and a rare positive against frequent and rare negatives, and both tilts."""
+    here = _prior(point["prior"], prior)
+    chosen = scheme(point["sampler"], point["weighting"], M, point["hits"])
+    order, share = here.by_frequency, max(here.n_labels // 3, 1)
+    ends = {"head": order[:share], "tail": order[-share:]}
+    f = np.zeros(here.n_labels)
+    row: Row = {
+        **point,
+        "prior": os.path.basename(point["prior"]).removesuffix(".csv"),
+        "labels": here.n_labels,
+        "imbalance": float(here.probabilities.max() / here.probabilities[here.probabilities > 0].min()),
+        "m": M,
+    }
+    for positive, of in ends.items():
+        y = int(of[of.size // 2])
+        log_p = log_expected_weights(chosen, Problem(f, here, y))
+        for negative, others in ends.items():
+            others = others[others != y]
+            row[f"log_p_{positive}_{negative}"] = float(np.mean(log_p[others])) if others.size else float("nan")
+    few = few_labels(here, FEW)
+    for of_loss in ("implicit", "sampled"):
+        row[f"tilt_{of_loss}"] = tilt(chosen, few, of_loss)
+    return [row]

@@ -1,0 +1,1 @@
+"""Training scorers by this package's own sampled losses."""

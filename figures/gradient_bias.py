@@ -1,0 +1,74 @@
+"""The bias of the expected gradient, label by label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from figures._marks import WEIGHTINGS, below, one_of
+
+CLAIMS = ("rawat2021.lemma2.gradient", "rawat2021.section4.constant", "rawat2021.section4.relative")
+
+
+def _ends(rows: Any) -> tuple[float, float]:
+    """The error of the fifth of labels that are most frequent, and of the rarest, in sum."""
+    fifth = max(len(rows) // 5, 1)
+    by_rank = rows.sort_values("rank")
+    return float(by_rank["error"].head(fifth).sum()), float(by_rank["error"].tail(fifth).sum())
+
+
+def caption(table: Any) -> str:
+    """The finding, with the table's numbers."""
+    m = table["m"].max()
+    said = []
+    for sampler in ("uniform", "within-batch"):
+        for weighting in WEIGHTINGS:
+            head, tail = _ends(one_of(table, sampler=sampler, weighting=weighting, m=m))
+            said.append(f"{sampler} {weighting} {head:+.3f} and {tail:+.3f}")
+    return (
+        "Error of the expected gradient against that of full softmax, by label, averaged over positives and over "
+        "scores of an "
+        "untrained model, hits masked, exact.  Below 0 a label is pushed up more than by full softmax, above 0 less.  "
+        f"In sum over the most frequent and the rarest fifth, at m = {m}: {'; '.join(said)}.  Only importance weights "
+        "tend to 0; the others have another limit."
+    )
+
+
+def alt(table: Any) -> str:
+    """What the picture shows, in words, from the table."""
+    said = []
+    for (sampler, weighting), rows in table.groupby(["sampler", "weighting"], sort=False):
+        last = rows[rows["m"] == rows["m"].max()]
+        said.append(f"{sampler} {weighting}: {last['error'].min():+.3f} to {last['error'].max():+.3f}")
+    return (
+        "Eight panels, samplers in rows and weightings in columns: gradient error against the label's frequency, a "
+        "line "
+        f"for each m. At the largest m the errors are, {'; '.join(said)}."
+    )
+
+
+def draw(table: Any) -> Figure:
+    """Samplers in rows, weightings in columns."""
+    figure = Figure(figsize=(7.2, 3.9), layout="constrained")
+    axes = figure.subplots(2, len(WEIGHTINGS), sharex=True, sharey=True)
+    ladder = sorted(set(table["m"]))
+    for row, sampler in enumerate(("uniform", "within-batch")):
+        for column, weighting in enumerate(WEIGHTINGS):
+            ax = axes[row, column]
+            ax.axhline(0, color="0.5", lw=0.8)
+            for i, m in enumerate(ladder):
+                rows = one_of(table, sampler=sampler, weighting=weighting, m=m).sort_values("prior")
+                smooth = rows["error"].rolling(15, center=True, min_periods=4).mean()
+                ax.plot(rows["prior"], rows["error"], ".", color=f"C{i}", ms=1, alpha=0.35)
+                ax.plot(
+                    rows["prior"], smooth, color=f"C{i}", lw=1.2, ls=("-", "--", "-.", ":")[i % 4], label=f"m = {m}"
+                )
+            ax.set(xscale="log")
+            if row == 0:
+                ax.set_title(weighting)
+        axes[row, 0].set_ylabel(f"{sampler}\ngradient error")
+    for ax in axes[1]:
+        ax.set_xlabel("π of the label")
+    below(figure, *axes[0, 0].get_legend_handles_labels(), 4)
+    return figure

@@ -1,0 +1,69 @@
+"""Lemma 2's bound against the exact expected loss, and where the bound misleads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from figures._marks import WEIGHTINGS, below, one_of
+
+CLAIMS = (
+    "rawat2021.lemma2.bound",
+    "rawat2021.lemma2.gap",
+    "rawat2021.lemma2.kept-hits",
+    "rawat2021.section4.relative-one-draw",
+)
+HITS = {"exclude": ("C0", "o"), "mask": ("C1", "s"), "keep": ("C2", "^")}
+
+
+def caption(table: Any) -> str:
+    """The finding, with the table's numbers."""
+    share = table["gap"] / table["bound"]
+    worst = table.loc[share.idxmax()]
+    many = table[table["m"] == table["m"].max()]
+    end = (many["gap"] / many["bound"]).max()
+    growing = one_of(table, weighting="relative", sampler="within-batch", hits="mask", positive="most frequent")
+    return (
+        "The bound (dashed) and the exact expected loss (line) of within-batch schemes against m, for the most "
+        "frequent label as positive; all samplers and positives are in the table.  The bound is furthest off for "
+        f"{worst['sampler']} {worst['weighting']} weights at m = {worst['m']}, hits {worst['hits']}, positive "
+        f"{worst['positive']}: {worst['bound']:.3g} for {worst['exact']:.3g}.  With relative weights the "
+        f"margins m π_y grow with m, and for the most frequent label (hits masked) the gap is "
+        f"{growing['gap'].iloc[0]:.3g} at m = {growing['m'].iloc[0]} and {growing['gap'].iloc[-1]:.3g} at m = "
+        f"{growing['m'].iloc[-1]}.  At m = {table['m'].max()} no gap exceeds {end:.2%} of its bound.  A bound that is "
+        "close in value may still have another minimiser: see optima."
+    )
+
+
+def alt(table: Any) -> str:
+    """What the picture shows, in words, from the table."""
+    said = []
+    for (weighting, hits), rows in one_of(table, sampler="within-batch", positive="most frequent").groupby(
+        ["weighting", "hits"], sort=False
+    ):
+        said.append(f"{weighting}, hits {hits}: gap {rows['gap'].iloc[0]:.2g} to {rows['gap'].iloc[-1]:.2g}")
+    return (
+        "Above, bound and exact expected loss against m, a panel for each weighting and a colour for each mode of "
+        f"hits; below, the gap between them, falling on logarithmic axes. {'; '.join(said)}."
+    )
+
+
+def draw(table: Any) -> Figure:
+    """Four columns, loss above and gap below."""
+    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
+    axes = figure.subplots(2, len(WEIGHTINGS), sharex=True, sharey="row")
+    shown = one_of(table, sampler="within-batch", positive="most frequent")
+    for column, weighting in enumerate(WEIGHTINGS):
+        above, under = axes[:, column]
+        for hits, (color, marker) in HITS.items():
+            rows = one_of(shown, weighting=weighting, hits=hits)
+            above.plot(rows["m"], rows["bound"], color=color, ls="--", lw=1, label=f"bound, hits {hits}")
+            above.plot(rows["m"], rows["exact"], color=color, marker=marker, ms=3, label=f"exact, hits {hits}")
+            under.plot(rows["m"], rows["gap"], color=color, marker=marker, ms=3)
+        above.set(title=weighting, xscale="log")
+        under.set(xlabel="negatives m", yscale="log")
+    axes[0, 0].set_ylabel("loss")
+    axes[1, 0].set_ylabel("bound - exact")
+    below(figure, *axes[0, 0].get_legend_handles_labels(), 3)
+    return figure

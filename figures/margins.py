@@ -1,0 +1,108 @@
+"""Table 2 in pictures: the margins of every scheme, and the implicit-loss map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from figures._marks import COLOR, MARKER, WEIGHTINGS, face
+
+CLAIMS = (
+    *(f"rawat2021.table2.{q}-{w}" for q in ("uniform", "within-batch") for w in WEIGHTINGS),
+    "rawat2021.table2.hits-excluded",
+    "rawat2021.table2.hits-kept",
+    "rawat2021.section2.eq6",
+)
+NAMED = {"softmax": (0, 0), "equalised": (0, 1), "relative": (1, 0), "logit-adjusted": (-1, 1)}
+
+
+def _places(table: Any) -> Any:
+    return table[table["kind"].isin(["scheme", "full loss"])]
+
+
+def caption(table: Any) -> str:
+    """The finding, with the table's numbers."""
+    masked = _places(table)[_places(table)["hits"] == "mask"]
+    where = "; ".join(f"{name} ({b:+.2f}, {c:+.2f})" for name, b, c in masked[["name", "b", "c"]].values)
+    where = where.replace("+0.00", "0").replace("-0.00", "0")
+    bent = _places(table)[_places(table)["hits"].isin(["exclude", "keep"])]
+    worst = bent.loc[bent["misfit"].astype(float).idxmax()]
+    return (
+        "Left: margins p_yy' of Table 2 (positive y in rows, negative y' in columns, frequent labels first; hits "
+        "masked).  Right: the implicit-loss map, a scheme where log p = const + b log π_y + c log π_y' puts it; "
+        "contours: tilt of the population optimum of the implicit loss (labels equally likely; below 0 rare labels "
+        f"gain, -1 is the balanced rule).  Masked, (b, c): {where}.  Exclude and keep bend the margins: at most "
+        f"{np.expm1(worst['misfit']):.0%} off any point of the map ({worst['name']}, hits {worst['hits']})."
+    )
+
+
+def alt(table: Any) -> str:
+    """What the picture shows, in words, from the table."""
+    cells = table[(table["kind"] == "scheme margin") & (table["hits"] == "mask")]
+    said = [
+        f"{n}: from {rows['p'].min():.2g} to {rows['p'].max():.2g}" for n, rows in cells.groupby("name", sort=False)
+    ]
+    return (
+        f"Eight heat maps of margins, one a scheme: {'; '.join(said)}. Beside them a map with b across and c up, on "
+        "which within-batch constant weights lie at the equalised loss, importance weights at softmax, relative "
+        "weights to the right where frequent labels gain, tail weights at the logit-adjusted loss."
+    )
+
+
+def draw(table: Any) -> Figure:
+    """A grid of heat maps, and the map."""
+    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
+    cells = table[(table["kind"] == "scheme margin") & (table["hits"] == "mask")]
+    axes = left.subplots(4, 2, sharex=True, sharey=True)
+    norm = LogNorm(cells["p"].min(), cells["p"].max())
+    for row, weighting in enumerate(WEIGHTINGS):
+        for column, sampler in enumerate(("uniform", "within-batch")):
+            rows = cells[cells["name"] == f"{sampler}, {weighting}"]
+            ax = axes[row, column]
+            grid = rows.pivot(index="rank", columns="other_rank", values="p")
+            image = ax.imshow(grid, norm=norm, cmap="viridis", aspect="auto", interpolation="nearest")
+            ax.grid(visible=False)
+            ax.set(xticks=[], yticks=[])
+            if row == 0:
+                ax.set_title(sampler, fontsize=8)
+            if column == 0:
+                ax.set_ylabel(weighting, fontsize=8)
+    left.supxlabel("negative y', frequent to rare", fontsize=8)
+    left.supylabel("positive y, rare to frequent", fontsize=8)
+    left.colorbar(image, ax=axes, label="p_yy'", shrink=0.9, pad=0.02)
+    _map(right.subplots(), table)
+    return figure
+
+
+def _map(ax: Any, table: Any) -> None:
+    ground = table[table["kind"] == "ground"].pivot(index="c", columns="b", values="tilt")
+    levels = np.arange(-2, 2.01, 0.25)
+    shown = ax.contourf(ground.columns, ground.index, ground, levels, cmap="PuOr_r", alpha=0.55, extend="both")
+    lines = ax.contour(ground.columns, ground.index, ground, [-1, -0.5, 0, 0.5], colors="0.3", linewidths=0.6)
+    ax.clabel(lines, fontsize=6, fmt="%g")
+    ax.get_figure().colorbar(
+        shown, ax=ax, location="top", label="← rare gain    tilt    frequent gain →", ticks=[-2, -1, 0, 1, 2]
+    )
+    places = _places(table)
+    for _, row in places[places["hits"] == "mask"].iterrows():
+        sampler, weighting = row["name"].split(", ")
+        shift = -0.05 if sampler == "uniform" else 0.05
+        color = COLOR[weighting]
+        ax.plot(
+            row["b"] + shift, row["c"], MARKER[weighting], color=color, mfc=face(sampler, color), ms=6,
+            label=row["name"],
+        )  # fmt: skip
+    for name, (b, c) in NAMED.items():
+        ax.annotate(name, (b, c), (0, 8), textcoords="offset points", ha="center", fontsize=7)
+    ax.grid(visible=False)
+    ax.set(
+        xlabel="b: power of π of the positive",
+        ylabel="c: power of π of the negative",
+        xlim=(-1.5, 1.5),
+        ylim=(-0.5, 1.5),
+    )
+    ax.legend(fontsize=5.5, loc="lower left", ncols=2, handletextpad=0.1, columnspacing=0.6)

@@ -1,0 +1,114 @@
+"""Sampling bias against labeling bias: how far from the full loss, how far from the balanced one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from figures._marks import COLOR, MARKER, WEIGHTINGS, below, face, one_of
+
+CLAIMS = (
+    "menon2021.consistent",
+    "rawat2021.section4.in-batch-unit",
+    "rawat2021.section4.in-batch-relative",
+    "rawat2021.section4.small-m-importance",
+    "rawat2021.section4.small-m-tail",
+)
+FULL = ("softmax", "equalised", "adaptive", "logit-adjusted")
+
+
+def _end(table: Any, name: str, hits: str, of: str, last: bool) -> Any:
+    rows = one_of(table, name=name, hits=hits, of=of).sort_values("m")
+    return rows.iloc[-1 if last else 0]
+
+
+def caption(table: Any) -> str:
+    """The finding, with the table's numbers."""
+    said = []
+    for name in ("within-batch, constant", "within-batch, importance", "within-batch, relative", "within-batch, tail"):
+        few, many = (_end(table, name, "mask", "sampled", last) for last in (False, True))
+        said.append(
+            f"{name.split(', ')[1]} ({few['from_softmax']:.2f}, {few['from_balanced']:.2f}) at m = {few['m']} to "
+            f"({many['from_softmax']:.2f}, {many['from_balanced']:.2f}) at m = {many['m']}"
+        )
+    worst = one_of(table, name="within-batch, relative", hits="keep", of="sampled")["from_softmax"].max()
+    bound = one_of(table, name="within-batch, relative", hits="keep", of="implicit")["from_softmax"].max()
+    return (
+        "Root mean square distance of the population optimum from that of softmax (sampling bias, across) and from "
+        "the balanced rule log η - log π (labeling bias left, up); twenty labels, known η.  Lines: the optimum of the "
+        "true sampled loss as m grows (small to large markers), crosses: that of its bound.  Within-batch, hits "
+        f"masked: {'; '.join(said)}.  Hits kept, relative weights are at most {worst:.1g} from softmax, where the "
+        f"bound says up to {bound:.2f}."
+    )
+
+
+def alt(table: Any) -> str:
+    """What the picture shows, in words, from the table."""
+    last = table[(table["of"] == "sampled") & (table["m"] == table["m"].max())]
+    said = [f"{r.name}, hits {r.hits}: ({r.x:.2f}, {r.y:.2f})" for r in _pairs(last)]
+    return (
+        "Two panels, hits masked and kept: distance from softmax across, distance from the balanced rule up; "
+        "softmax at "
+        f"the left end, logit adjustment at the bottom. True sampled losses at the largest m: {'; '.join(said)}. "
+        f"{_bars(table)}"
+    )
+
+
+def _pairs(rows: Any) -> Any:
+    columns = {"from_softmax": "x", "from_balanced": "y"}
+    return rows.rename(columns=columns)[["name", "hits", "x", "y"]].rename_axis(None).apply(_Pair, axis=1)
+
+
+class _Pair:
+    def __init__(self, row: Any) -> None:
+        self.name, self.hits, self.x, self.y = row["name"], row["hits"], row["x"], row["y"]
+
+
+def _bars(table: Any) -> str:
+    rows = table[(table["of"] == "sampled") & (table["hits"] == "mask") & (table["m"] == table["m"].max())]
+    return "Third panel, error of the rule argmax f*: " + "; ".join(
+        f"{r['name']} head {r['head']:.0%}, tail {r['tail']:.0%}" for _, r in rows.iterrows()
+    )
+
+
+def draw(table: Any) -> Figure:
+    """The map with hits masked, with hits kept; and errors of head and tail."""
+    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
+    axes = figure.subplots(1, 3, width_ratios=[1, 1, 0.8])
+    for ax, hits in zip(axes, ("mask", "keep"), strict=False):
+        for sampler in ("uniform", "within-batch"):
+            for weighting in WEIGHTINGS:
+                name, color = f"{sampler}, {weighting}", COLOR[weighting]
+                rows = one_of(table, name=name, hits=hits, of="sampled").sort_values("m")
+                sizes = [12 + 30 * i / max(len(rows) - 1, 1) for i in range(len(rows))]
+                ax.plot(rows["from_softmax"], rows["from_balanced"], color=color, lw=0.8)
+                ax.scatter(
+                    rows["from_softmax"], rows["from_balanced"], sizes, marker=MARKER[weighting], edgecolor=color,
+                    facecolor=face(sampler, color), linewidth=0.8, label=name, zorder=3,
+                )  # fmt: skip
+                bound = one_of(table, name=name, hits=hits, of="implicit")
+                ax.plot(bound["from_softmax"], bound["from_balanced"], "x", color=color, ms=3, mew=0.7)
+        for name in FULL:
+            row = one_of(table, name=name, hits="none").iloc[0]
+            ax.annotate(
+                name, (row["from_softmax"], row["from_balanced"]), (3, 4), textcoords="offset points", fontsize=6,
+                color="0.3",
+            )  # fmt: skip
+            ax.plot(row["from_softmax"], row["from_balanced"], "+", color="0.3", ms=7)
+        ax.set(title=f"hits {'masked' if hits == 'mask' else 'kept'}", xlabel="distance from softmax")
+    axes[0].set_ylabel("distance from the balanced rule")
+    axes[1].sharey(axes[0])
+    rows = table[(table["of"] == "sampled") & (table["hits"] == "mask") & (table["m"] == table["m"].max())]
+    for i, (_, row) in enumerate(rows.iterrows()):
+        sampler, weighting = row["name"].split(", ")
+        color = COLOR[weighting]
+        style = {"color": color, "mfc": face(sampler, color), "marker": MARKER[weighting], "ms": 5}
+        axes[2].plot([row["head"], row["tail"]], [i, i], color=color, lw=1)
+        axes[2].plot(row["head"], i, **style)
+        axes[2].plot(row["tail"], i, **style)
+        axes[2].annotate("h", (row["head"], i), (0, 5), textcoords="offset points", fontsize=6, ha="center")
+        axes[2].annotate("t", (row["tail"], i), (0, 5), textcoords="offset points", fontsize=6, ha="center")
+    axes[2].set(title=f"error, m = {rows['m'].iloc[0]}", xlabel="head (h) and tail (t)", yticks=[])
+    below(figure, *axes[0].get_legend_handles_labels(), 4)
+    return figure

@@ -1,0 +1,185 @@
+"""What studies read: extreme-classification files, features, a mixture; and what they score them by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from analysis import longtail, retrieval
+from analysis.__main__ import main as analyse
+from analysis.inputs import extreme, features
+from analysis.inputs.mixture import Mixture, error_by_slice
+from analysis.training.network import Network, train
+from implicitloss import LabelPrior, Minibatch, losses, margins
+
+GOOD = "3 4 5\n0,2 1:1 3:0.5\n4 0:2\n 2:1.5\n"
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text(GOOD)
+    found = extreme.read(path)
+    np.testing.assert_array_equal(found.x.toarray(), [[0, 1, 0, 0.5], [2, 0, 0, 0], [0, 0, 1.5, 0]])
+    np.testing.assert_array_equal(found.y.toarray(), [[1, 0, 1, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(found.counts, [1, 0, 1, 0, 1])
+    rows, labels = found.pairs
+    np.testing.assert_array_equal(rows, [0, 0, 1])
+    np.testing.assert_array_equal(labels, [0, 2, 4])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("3 4 5", "3 4", "line 1: the header must be three whole numbers"),
+        ("3 4 5", "3 -4 5", "line 1: the header must be three whole numbers"),
+        ("3 4 5", "4 4 5", "promises 4 points, got 3 lines"),
+        ("0,2 1:1", "0,5 1:1", "line 2: a label must be a whole number from 0 to 4, got '5'"),
+        ("0,2 1:1", "0,x 1:1", "line 2: a label must be a whole number from 0 to 4, got 'x'"),
+        ("0,2 1:1", "2,2 1:1", "line 2: a label is there twice"),
+        ("4 0:2", "4 0:", "line 3: expected feature:value, got '0:'"),
+        ("4 0:2", "4 0:nan", "line 3: a value must be a finite number, got 'nan'"),
+        ("4 0:2", "4 0:1 0:2", "line 3: a feature is there twice"),
+        (" 2:1.5", " 9:1.5", "line 4: a feature must be a whole number from 0 to 3, got '9'"),
+    ],
+)
+def test_what_is_malformed_is_named_by_file_and_line(
+    old: str, new: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(ValueError, match=r"train\.txt") as caught:
+        extreme.read(path)
+    assert sentence in str(caught.value)
+    out = tmp_path / "out"
+    assert analyse(["retrieval", "--data", str(path), str(path), "--out", str(out)]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"analysis: {caught.value}"
+    assert not list(out.glob("*.csv"))
+
+
+def test_files_that_are_not_there_or_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").write_text(GOOD)
+    (tmp_path / "b").write_text(GOOD.replace("3 4 5", "3 4 6"))
+    for command, sentence in (
+        (["retrieval", "--data", "none", "none"], "cannot read none: No such file"),
+        (["retrieval", "--data", str(tmp_path / "a")], "retrieval reads two files, train and test, got 1"),
+        (["retrieval", "--data", str(tmp_path / "a"), str(tmp_path / "b")], "must have the same features and labels"),
+        (["longtail", "--data", str(tmp_path / "a"), str(tmp_path / "a")], "is not an .npz file"),
+        (["tilt", "--data", str(tmp_path / "a")], "the study tilt reads no files; leave --data out"),
+        (["tilt", "optima", "--data", str(tmp_path / "a")], "--data is for one study, got 2"),
+        (["real_priors", "--data", str(tmp_path / "a")], "the header must be 'label,count'"),
+        ([], "name the studies to run, or give --all"),
+    ):
+        assert analyse([*command, "--quick", "--out", str(tmp_path / "out")]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_features_of_ones_own(tmp_path: Path) -> None:
+    """A user's features go through the study; what is wrong with them is said."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [60, 30, 10])
+    x = rng.standard_normal((100, 4)) + 3 * np.eye(4)[y]
+    np.savez(tmp_path / "train.npz", X=x, y=y)
+    np.savez(tmp_path / "test.npz", X=x, y=y)
+    files = [str(tmp_path / "train.npz"), str(tmp_path / "test.npz")]
+    prior = LabelPrior.zipf(3, 1.0)
+    points = longtail.points(prior, True, files)
+    row = longtail.rows(prior, points[0])[0]
+    assert row["profile"] == "given"
+    assert row["balanced"] < 0.4
+    for bad, sentence in (
+        ({"X": x}, "y is missing"),
+        ({"X": x[0], "y": y}, "X must be numbers of shape"),
+        ({"X": x, "y": y[:5]}, "y must be 100 whole numbers"),
+        ({"X": x, "y": y - 1}, "labels must be >= 0, but row 0 has -1"),
+        ({"X": np.where(x > 3, np.nan, x), "y": y}, "features must be finite, but row"),
+    ):
+        np.savez(tmp_path / "bad.npz", **bad)
+        with pytest.raises(ValueError, match=r"bad\.npz") as caught:
+            features.read(tmp_path / "bad.npz")
+        assert sentence in str(caught.value)
+
+
+def test_the_mixture_knows_its_eta(seed: int) -> None:
+    """Bayes by hand for one x; and η averages to the prior over x of the mixture (six standard errors of 4,000 x)."""
+    prior = LabelPrior.from_probabilities([0.7, 0.2, 0.1])
+    rng = np.random.default_rng(seed)
+    mixture = Mixture.random(prior, 2, 1.5, rng)
+    x = np.array([[0.3, -0.2]])
+    density = prior.probabilities * np.exp(-0.5 * np.sum((x - mixture.centres) ** 2, axis=1))
+    np.testing.assert_allclose(mixture.eta(x)[0], density / density.sum())
+    labels = rng.choice(3, size=4_000, p=prior.probabilities)
+    eta = mixture.eta(mixture.draw(labels, rng))
+    assert (abs(eta.mean(axis=0) - prior.probabilities) < 6 * eta.std(axis=0) / np.sqrt(4_000)).all()
+
+
+def test_errors_by_slice_by_hand() -> None:
+    wrong, labels = np.array([1.0, 0.0, 0.0, 1.0, 1.0]), np.array([0, 0, 1, 2, 2])
+    found = error_by_slice(wrong, labels, {"head": np.array([0, 1]), "tail": np.array([2, 3])})
+    assert found == {"head": 0.25, "tail": 1.0, "balanced": 0.5}
+
+
+def test_recall_and_precision_by_hand() -> None:
+    """Three labels, two points; k = 1 by hand, ties count against, propensities by the formula."""
+    scores = np.array([[3.0, 2.0, 1.0], [1.0, 1.0, 0.0]])
+    truth = csr_array(np.array([[0.0, 1, 0], [1, 0, 0]]))
+    counts = np.array([8.0, 3.0, 1.0])
+    test_set = extreme.Multilabel(csr_array(np.zeros((2, 1))), truth)
+    recall = {(r["slice"], r["k"]): r["value"] for r in retrieval.recalls(scores, test_set.pairs, counts)}
+    # Point 0: its label has rank 2; point 1: its label ties with another, rank 2.
+    assert recall["full", 1] == 0.0
+    assert recall["full", 10] == 1.0
+    assert np.isnan(recall["tail", 1])
+    train_set = extreme.Multilabel(csr_array(np.zeros((12, 1))), csr_array(np.eye(3)[[0] * 8 + [1] * 3 + [2]]))
+    p = retrieval.propensities(counts, 12)
+    c = (np.log(12) - 1) * 2.5**0.55
+    np.testing.assert_allclose(p, 1 / (1 + c * (counts + 1.5) ** -0.55))
+    assert (np.diff(p) < 0).all()
+    found = {(r["metric"], r["k"]): r["value"] for r in retrieval.precisions(scores, test_set, train_set)}
+    assert found["precision", 1] == 0.5
+    assert found["propensity-scored precision", 1] == pytest.approx((1 / p[0]) / (1 / p[0] + 1 / p[1]))
+
+
+@pytest.mark.parametrize("hidden", [0, 3])
+@pytest.mark.parametrize("cosine", [False, True])
+def test_gradients_of_the_network_are_differences(hidden: int, cosine: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, 5)).astype(np.float32)
+    network = Network(5, 6, rng, hidden=hidden, cosine=cosine)
+    network.weights = [w + 0.3 * rng.standard_normal(w.shape).astype(np.float32) for w in network.weights]
+    push = rng.standard_normal((4, 6))
+    gradients = network.gradients(x, lambda scores: push)
+    for w, g in zip(network.weights, gradients, strict=True):
+        at = tuple(int(rng.integers(size)) for size in w.shape)
+        ends = []
+        for step in (1e-2, -1e-2):
+            w[at] += step
+            ends.append(float(np.sum(push * network.scores(x))))
+            w[at] -= step
+        assert (ends[0] - ends[1]) / 2e-2 == pytest.approx(g[at], rel=2e-2, abs=2e-3)
+
+
+def test_training_reaches_the_minimum_of_a_convex_loss() -> None:
+    """Counts 3 : 1 and no features: softmax learns scores log 3 apart, logit adjustment 0."""
+    x, y = np.zeros((400, 1), dtype=np.float32), np.repeat([0, 1], [300, 100])
+    prior = LabelPrior.from_counts([300, 100])
+    for target, apart in ((margins.Softmax(), np.log(3)), (margins.LogitAdjusted(), 0.0)):
+        rng = np.random.default_rng(0)
+        network = Network(1, 2, rng)
+        batch = Minibatch(target, losses.SoftmaxCrossEntropy(), prior)
+        train(network, x, (np.arange(400), y), batch, rng, epochs=40, size=100, step=0.1)
+        f = network.scores(x[:1])[0]
+        assert float(f[0] - f[1]) == pytest.approx(apart, abs=0.05)
+
+
+def test_the_real_set_is_read_as_it_is_described() -> None:
+    path: Any = Path(__file__).parents[2] / "shared" / "data" / "delicious_test.txt"
+    if not path.exists():
+        pytest.skip("the Delicious files are not here")
+    found = extreme.read(path)
+    assert found.x.shape == (3185, 500)
+    assert found.y.shape == (3185, 983)
+    assert len(found.pairs[0]) / 3185 == pytest.approx(18.9, abs=0.1)
