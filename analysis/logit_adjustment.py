@@ -6,10 +6,13 @@ affine scorer of each loss is known, and so is that of each trained one; the lea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import norm
 
+from analysis.inputs.markdown import mean_and_error, table
 from analysis.inputs.schemes import FULL, scheme, table2
 from analysis.runner import Point, Row
 from analysis.training.network import Network, train
@@ -111,3 +114,14 @@ def _row(point: Point, trial: int, w: Floats, b: float) -> Row:
         "plain": RARE * rare + (1 - RARE) * frequent,
         "least": float(norm.cdf(-np.sqrt(2))),
     }
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Errors in per cent: the best affine rule's, and the trained ones' mean and standard error."""
+    lines = []
+    for name, hits in dict.fromkeys((row["name"], row["hits"]) for row in rows):
+        chosen = [row for row in rows if (row["name"], row["hits"]) == (name, hits)]
+        best, trained = chosen[0], [row["balanced"] for row in chosen[1:]]
+        shown = [f"{100 * best[of]:.2f}" for of in ("rare", "frequent", "balanced")]
+        lines.append([name if hits == "none" else f"{name}, hits: {hits}", *shown, mean_and_error(trained)])
+    return table(["error, %", "rare", "frequent", "balanced", "balanced, trained"], lines)

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from analysis.inputs import features
+from analysis.inputs.markdown import mean_and_error, table
 from analysis.inputs.mixture import Mixture, error_by_slice
 from analysis.inputs.schemes import scheme, table2
 from analysis.runner import Point, Row
@@ -122,3 +123,20 @@ def _row(point: Point, wrong: Floats, y: Labels, prior: LabelPrior) -> Row:
     full = dict.fromkeys(("head", "torso", "tail"), float("nan")) | by_slice
     shown = {name: point[name] for name in ("profile", "name", "seed")}
     return shown | {"kind": "predicted" if point["seed"] < 0 else "trained"} | full
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Errors in per cent, mean and standard error over seeds; in brackets what the optimum predicts."""
+    lines = []
+    for profile, name in dict.fromkeys((row["profile"], row["name"]) for row in rows):
+        line = [f"{profile}: {name}"]
+        for of in ("head", "torso", "tail", "balanced"):
+            chosen = [row for row in rows if (row["profile"], row["name"]) == (profile, name)]
+            by_kind = {kind: [row[of] for row in chosen if row["kind"] == kind] for kind in ("trained", "predicted")}
+            if np.isnan(by_kind["trained"]).any():
+                line.append("")
+                continue
+            told = f" ({100 * by_kind['predicted'][0]:.0f})" if by_kind["predicted"] else ""
+            line.append(mean_and_error(by_kind["trained"]) + told)
+        lines.append(line)
+    return table(["error, %", "head", "torso", "tail", "balanced"], lines)

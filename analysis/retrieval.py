@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from analysis.inputs import extreme
+from analysis.inputs.markdown import mean_and_error, table
 from analysis.inputs.schemes import scheme, table2
 from analysis.runner import Point, Row
 from analysis.training.network import Network, train
@@ -127,3 +128,18 @@ def precisions(scores: Floats, test_set: extreme.Multilabel, train_set: extreme.
         value = float(gain[:, :k].sum() / best[:, :k].sum())
         found.append({"metric": "propensity-scored precision", "k": k, "slice": "full", "value": value})
     return found
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Recall@10 by slice and precisions in per cent, mean and standard error over seeds."""
+    lines = []
+    for loss, name in dict.fromkeys((row["loss"], row["name"]) for row in rows):
+        line = [f"{loss}: {name}"]
+        for metric, k, part in (
+            *(("recall", 10, part) for part in ("head", "torso", "tail", "full")),
+            *((metric, 1, "full") for metric in ("precision", "propensity-scored precision")),
+        ):
+            where = {"loss": loss, "name": name, "metric": metric, "k": k, "slice": part}
+            line.append(mean_and_error([r["value"] for r in rows if all(r[key] == v for key, v in where.items())]))
+        lines.append(line)
+    return table(["%", "R@10 head", "torso", "tail", "full", "P@1", "PSP@1"], lines)
