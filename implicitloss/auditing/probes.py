@@ -8,6 +8,7 @@ negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j}) + h log(1 + e^{g_y}
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,14 +80,20 @@ class _Probes:
         audit = self.audit
         _, of_loss = audit.generators(audit.calls)
         audit.calls += 1
+        answer = ask(audit.loss_fn, *self.asked, of_loss)
+        heard = np.expm1(answer.values) if audit.form == "softmax" else answer.values - np.log(2.0)
+        return np.where(heard > ROUNDINGS * answer.eps, heard, 0.0)
+
+    @cached_property
+    def asked(self) -> tuple[Floats, Labels]:
+        """The scores that leave each part audible, (parts, L), and the positives."""
+        audit = self.audit
         f = np.full((len(self.parts), audit.prior.n_labels), -FAR)
         positive = np.array([audit.positives[row] for row, _, _ in self.parts], dtype=np.intp)
         for i, (_, _, part) in enumerate(self.parts):
             f[i, part] = np.log(self.gain[i]) if audit.form == "softmax" else _softplus_is(self.gain[i])
         f[np.arange(positive.size), positive] = 0.0
-        answer = ask(audit.loss_fn, audit.temperature * (f - audit.shift), positive, of_loss)
-        heard = np.expm1(answer.values) if audit.form == "softmax" else answer.values - np.log(2.0)
-        return np.where(heard > ROUNDINGS * answer.eps, heard, 0.0)
+        return audit.temperature * (f - audit.shift), positive
 
     def pilot(self) -> None:
         """What evaluations add to each probe, and at most."""
