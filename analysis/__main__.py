@@ -60,6 +60,8 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--jobs must be at least 1, got {args.jobs}")
     if args.backend is None and (args.scheduler is not None or args.jobs is not None):
         raise ValueError("--jobs and --scheduler need a --backend, e.g. --backend loky")
+    # Matrices here are small: threads of BLAS that wait for each other cost more than they bring.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import numpy as np
 
     from analysis import runner

@@ -76,7 +76,9 @@ def draw(table: Any) -> Figure:
                 )  # fmt: skip
                 if (profile, name) in predicted.index and not np.isnan(predicted.loc[(profile, name), of]):
                     ax.plot(predicted.loc[(profile, name), of], at, marker, color=color, mfc="white", ms=4, mew=0.8)
-        ax.set(title=f"{profile} profile" if profile != "given" else "given features", xlabel="test error", xlim=(0, 1))
+        ax.set(
+            title=f"{profile} profile" if profile != "given" else "given features", xlabel="test error", xlim=(0, 1.03)
+        )
         ax.set_ylim(-0.6, len(names) - 0.4)
     axes[0].set_yticks(range(len(names)), names, fontsize=7)
     for tick, name in zip(axes[0].get_yticklabels(), names, strict=True):

@@ -242,3 +242,18 @@ def test_the_speed_table_has_every_ratio_and_names_who_is_missing(
     ]
     assert analyse(["speed", "--quick", "--backend", "threading", "--out", str(results)]) == 2
     assert "measures times and runs alone" in capsys.readouterr().err
+
+
+def test_summaries_are_tables_of_what_was_measured(results: Path) -> None:
+    from analysis import logit_adjustment, longtail, retrieval
+
+    for study in (logit_adjustment, longtail, retrieval):
+        table = pd.read_csv(results / f"{study.__name__.split('.')[-1]}.csv")
+        lines = study.summary(table.to_dict("records")).splitlines()
+        assert len({line.count("|") for line in lines}) == 1
+        assert len(lines) - 2 == len(
+            table.drop_duplicates([c for c in ("profile", "loss", "name", "hits") if c in table])
+        )
+    errors = longtail.summary(pd.read_csv(results / "longtail.csv").to_dict("records"))
+    tail = pd.read_csv(results / "longtail.csv").query("name == 'cross-entropy' and kind == 'trained'")["tail"].iloc[0]
+    assert f"{100 * tail:.1f}" in errors
