@@ -54,7 +54,7 @@ def alt(table: Any) -> str:
 
 def draw(table: Any) -> Figure:
     """A grid of heat maps, and the map."""
-    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.1), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1.15, 1])
     cells = table[(table["kind"] == "scheme margin") & (table["hits"] == "mask")]
     axes = left.subplots(4, 2, sharex=True, sharey=True)
@@ -96,6 +96,12 @@ def _map(ax: Any, table: Any) -> None:
             row["b"] + shift, row["c"], MARKER[weighting], color=color, mfc=face(sampler, color), ms=6,
             label=row["name"],
         )  # fmt: skip
+    full = places[places["kind"] == "full loss"].set_index("name")
+    adaptive = full.loc["adaptive"]
+    ax.plot(adaptive["b"], adaptive["c"], MARKER["adaptive"], color=COLOR["adaptive"], ms=6, label="adaptive (fitted)")
+    for text, start, end in (("rare gain", (-0.6, 0.25), (-1.3, 0.7)), ("frequent gain", (0.4, -0.1), (1.2, -0.42))):
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.35"})
+        ax.annotate(text, start, (0, -8), textcoords="offset points", fontsize=7, color="0.35", ha="center")
     for name, (b, c) in NAMED.items():
         ax.annotate(name, (b, c), (0, 8), textcoords="offset points", ha="center", fontsize=7)
     ax.grid(visible=False)
@@ -105,4 +111,7 @@ def _map(ax: Any, table: Any) -> None:
         xlim=(-1.5, 1.5),
         ylim=(-0.5, 1.5),
     )
-    ax.legend(fontsize=5.5, loc="lower left", ncols=2, handletextpad=0.1, columnspacing=0.6)
+    handles, labels = ax.get_legend_handles_labels()
+    ax.get_figure().legend(
+        handles, labels, fontsize=6, loc="outside lower center", ncols=2, handletextpad=0.1, labelspacing=0.3
+    )
