@@ -17,12 +17,16 @@ def _shown(table: Any) -> Any:
 
 def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
+    count = table["verdict"].value_counts()
+    found = ", ".join(f"{count.get(verdict, 0)} {verdict}" for verdict in MARKERS)
+    gain = int((_shown(table).query("verdict == 'holds'")["tilt"] < -0.02).sum())
     return (
         "Losses and samplers of installed packages under audit: tilt of the population optimum (slope of f* on log π, "
-        "labels equally likely) of the scheme that has the measured margins. At 0 neither frequent nor rare "
-        "labels gain, below it rare ones do. Filled: the audited claim holds; crosses: it is refuted; open: "
-        "inconclusive. "
-        "Losses without a tilt (logistic ones, those that no scheme fits, packages that were left out) are not shown."
+        "labels equally likely) of the scheme that has the measured margins.  At 0 neither frequent nor rare labels "
+        "gain, below it rare ones do.  Filled: the audited claim holds; crosses: it is refuted; open: inconclusive.  "
+        f"Of {int(count.drop('skipped', errors='ignore').sum())} audits: {found}; by {gain} of the losses whose claim "
+        "holds rare labels gain.  Losses without a tilt (logistic ones, those that no scheme fits, packages that were "
+        "left out) are not shown."
     )
 
 

@@ -18,11 +18,18 @@ MARKERS = {"constant": "o", "importance": "s", "relative": "^", "tail": "D"}
 
 def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
+    masked = table[table["hits"] == "mask"]
+    relative, few = masked[masked["weighting"] == "relative"], masked["m"] == masked["m"].min()
+    small = masked[few & (masked["weighting"] == "importance")].iloc[0]
+    constant = masked[masked["weighting"] == "constant"]["sampled"]
     return (
-        "Tilt of the population optimum (slope of f* on log π, labels equally likely) of within-batch negatives: "
-        "below 0 "
-        "a scheme favours rare labels, above 0 frequent ones. Dashed: by the implicit loss; solid: by the true sampled "
-        "loss, which is what training follows."
+        "Tilt of the population optimum (slope of f* on log π, labels equally likely) of within-batch negatives: below "
+        "0 a scheme favours rare labels, above 0 frequent ones.  Dashed: by the implicit loss; solid: by the true "
+        "sampled loss, which is what training follows.  Hits masked: the bound gives relative weights up to "
+        f"{relative['implicit'].max():+.2f}, the true loss {relative['sampled'].max():+.3f} at most; importance "
+        f"weights "
+        f"at m = {small['m']} have {small['sampled']:+.2f} where the bound has {small['implicit']:+.2f}; constant "
+        f"weights lie between {constant.min():+.2f} and {constant.max():+.2f}."
     )
 
 
