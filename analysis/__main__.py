@@ -70,6 +70,12 @@ def _run(args: argparse.Namespace) -> int:
     prior = LabelPrior.exp(100, 500, 100) if args.counts is None else seen_labels(args.counts, "analysis")
     if np.ptp(prior.probabilities) == 0:
         raise ValueError(f"all labels of {args.counts} have the same count; studies are about frequent and rare labels")
+    if prior.n_labels < 3:
+        raise ValueError(f"studies need at least three labels, frequent and rare ones, got {prior.n_labels}")
+    if args.counts is not None and not args.all:
+        for name in chosen:
+            if getattr(importlib.import_module(f"analysis.{name}"), "OWN_LABELS", False):
+                raise ValueError(f"the study {name} has labels of its own; leave --counts out")
     os.makedirs(args.out, exist_ok=True)
     for name in chosen:
         path = os.path.join(args.out, f"{name}.csv")

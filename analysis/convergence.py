@@ -6,6 +6,7 @@ the η of m = 1.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,8 +26,8 @@ from implicitloss.witness.simulate import simulate
 RUNS, FEW_RUNS = 10_000, 500
 LADDER = tuple(2**k for k in range(13))
 QUANTITIES: tuple[Quantity, ...] = ("mean", "mse")
-# The order is fitted where m is this many times v, and over the last rungs where there is no v to speak of.
-FAR, LAST = 30, 6
+# The order is fitted where the second term is at most this share of the first; outside the theorem over the last rungs.
+SECOND, LAST, FEWEST = 0.25, 6, 3
 SCORERS: dict[str, Scorer] = {
     "untrained": Gaussian(),
     "knows the prior": Aligned(),
@@ -65,16 +66,22 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     bounds = [float(implicit_loss(s, loss, problem)) for s in schemes]
     inside = schemes[0].weighting.is_eta_over_m
     terms = [relative_moments(s if inside else schemes[0], loss, problem) for s in schemes]
-    # Each m has draws of its own, so that the fit's error is that of independent points.
+    # Each m and each point has draws of its own, so that errors are those of independent numbers.
+    own = zlib.crc32(repr(sorted(point.items())).encode())
     mean, mse = (
         [
-            simulate(s, loss, problem, of, runs=point["runs"], rng=[s.m], reference=b, threads=1)
+            simulate(s, loss, problem, of, runs=point["runs"], rng=[s.m, own], reference=b, threads=1)
             for s, b in zip(schemes, bounds, strict=True)
         ]
         for of in QUANTITIES
     )
-    at = [i for i, m in enumerate(LADDER) if (m >= FAR * terms[i].v if inside else i >= len(LADDER) - LAST)]
-    slope, slope_error = order(*zip(*((LADDER[i], float(mse[i]), float(mse[i].error)) for i in at), strict=True))
+    # What the second term makes of it is taken off, for it would look like another order.
+    second = [1 + terms[i].mse.second / terms[i].mse.first if inside else 1.0 for i in range(len(LADDER))]
+    at = [i for i in range(len(LADDER)) if (abs(second[i] - 1) <= SECOND if inside else i >= len(LADDER) - LAST)]
+    slope = slope_error = float("nan")
+    if len(at) >= FEWEST:
+        fitted = ((LADDER[i], float(mse[i]) / second[i], float(mse[i].error) / second[i]) for i in at)
+        slope, slope_error = order(*zip(*fitted, strict=True))
     found = []
     for i, m in enumerate(LADDER):
         # The terms of m = 1 for another m: first/m, second/m².

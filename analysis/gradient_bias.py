@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.inputs.schemes import scheme, table2
+from analysis.margins import few_labels
 from analysis.runner import Point, Row
 from implicitloss.grid import sweep
 from implicitloss.labels import LabelPrior
@@ -17,7 +18,7 @@ from implicitloss.scorers import Gaussian
 
 LADDER, SHORT = (1, 8, 64, 512), (1, 64)
 MANY, FEW = 16, 4  # x
-MOST = 100  # labels
+MOST = 100  # labels; of more, a hundred from the most frequent to the rarest
 
 
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
@@ -28,9 +29,8 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """A row for each of at most a hundred labels by frequency."""
-    shown = np.linspace(0, prior.n_labels - 1, min(MOST, prior.n_labels)).round().astype(int)
-    positives = prior.by_frequency[shown]
-    share = prior.probabilities[positives] / prior.probabilities[positives].sum()
+    prior = few_labels(prior, MOST)
+    positives, share = prior.by_frequency, prior.probabilities[prior.by_frequency]
     chosen = scheme(point["sampler"], point["weighting"], point["m"])
     expected, full = np.zeros(prior.n_labels), np.zeros(prior.n_labels)
     for seed in range(point["scores"]):
@@ -42,11 +42,11 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     return [
         {
             **point,
-            "rank": int(rank) + 1,
+            "rank": rank + 1,
             "prior": float(prior.probabilities[k]),
             "expected": float(expected[k]),
             "full": float(full[k]),
             "error": float(expected[k] - full[k]),
         }
-        for rank, k in zip(shown, positives, strict=True)
+        for rank, k in enumerate(positives)
     ]

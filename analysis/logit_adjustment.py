@@ -33,6 +33,9 @@ NODES = 48
 EPOCHS, SIZE, STEP = 8, 100, 0.05
 
 
+OWN_LABELS = True  # no prior is asked for
+
+
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
     """Each full loss and each scheme of Table 2, hits masked and kept; its trials together."""
     names = [*((name, "none") for name in FULL)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +29,20 @@ M, DIMENSIONS, SEPARATION = 32, 48, 4.0
 EPOCHS, SIZE, STEP = 40, 128, 0.01
 SEEDS, FEW_SEEDS = 5, 1
 TEST = 30  # x a label
-PREDICTED, FEW_PREDICTED = 400, 25  # x with an optimum, evenly over labels
+PREDICTED, FEW_PREDICTED = 800, 50  # x with an optimum, evenly over labels
+RULES = 50_000  # x for rules in closed form
 FULL = ("cross-entropy", "logit-adjusted", "contrastive")
+
+
+OWN_LABELS = True  # no prior is asked for
 
 
 def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
     """Each loss with each seed, and what its optimum predicts."""
     if data and len(data) != 2:
         raise ValueError(f"longtail reads two files, train and test, got {len(data)}")
+    if data:
+        _given(tuple(data))  # what is wrong with a file is said before the work
     names = [*FULL, *(f"{q}, {w}" for q, w in table2())]
     profiles = ["given"] if data else ["EXP"] if quick else ["EXP", "STEP"]
     epochs = EPOCHS // 8 if quick else EPOCHS
@@ -48,6 +55,23 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
     x = FEW_PREDICTED if quick else PREDICTED
     predicted = [{"profile": p, "name": n, "seed": -1, "x": x} for p in profiles for n in names if n != "contrastive"]
     return trained if data else trained + predicted
+
+
+@lru_cache(maxsize=1)
+def _given(data: tuple[str, ...]) -> tuple[Any, Labels, Any, Labels]:
+    """Train and test features, centred, with their labels."""
+    (x, y), (test_x, test_y) = (features.read(path) for path in data)
+    count = np.bincount(y)
+    if not count.all():
+        raise ValueError(
+            f"{data[0]}: every label up to {count.size - 1} needs an example, but {count.argmin()} has none"
+        )
+    if test_y.max() >= count.size or test_x.shape[1] != x.shape[1]:
+        raise ValueError(
+            f"{data[1]} must have the {count.size} labels and {x.shape[1]} features of {data[0]}, got label "
+            f"{test_y.max()} and {test_x.shape[1]} features"
+        )
+    return x - x.mean(axis=0), y, test_x - x.mean(axis=0), test_y
 
 
 def _profile(name: str) -> LabelPrior:
@@ -75,14 +99,8 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         return [_row(point, *_predicted(point))]
     rng = np.random.default_rng([point["seed"]])
     if point.get("data"):
-        (x, y), (test_x, test_y) = (features.read(path) for path in point["data"])
+        x, y, test_x, test_y = _given(tuple(point["data"]))
         prior = LabelPrior.from_counts(np.bincount(y))
-        if test_y.max() >= prior.n_labels or test_x.shape[1] != x.shape[1]:
-            raise ValueError(
-                f"{point['data'][1]} must have the {prior.n_labels} labels and {x.shape[1]} features of "
-                f"{point['data'][0]}, got label {test_y.max()} and {test_x.shape[1]} features"
-            )
-        x, test_x = x - x.mean(axis=0), test_x - x.mean(axis=0)
     else:
         prior, mixture = _profile(point["profile"]), _mixture(point["profile"])
         assert prior.counts is not None
@@ -104,9 +122,10 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 def _predicted(point: Point) -> tuple[Floats, Labels, LabelPrior]:
     """P(wrong) of the rule argmax f*, f* the optimum of the true expected loss at x, labels and prior."""
     prior, mixture = _profile(point["profile"]), _mixture(point["profile"])
-    y = np.linspace(0, prior.n_labels - 1, point["x"]).round().astype(np.intp)
-    x = mixture.draw(y, np.random.default_rng([7]))
     objective, loss = _objective(point["name"])
+    size = point["x"] if isinstance(objective, tuple) else RULES
+    y = np.linspace(0, prior.n_labels - 1, size).round().astype(np.intp)
+    x = mixture.draw(y, np.random.default_rng([7]))
     if not isinstance(objective, tuple):
         log_eta = mixture.log_likelihood(x) + (0 if point["name"] == "logit-adjusted" else prior.log)
         return (log_eta.argmax(axis=1) != y).astype(np.float64), y, prior

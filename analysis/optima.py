@@ -21,7 +21,7 @@ from implicitloss.weightings import ForMargin
 
 LABELS, DIMENSIONS, SEPARATION = 20, 16, 2.5
 LADDER, SHORT = (1, 4, 16, 64, 256), (1, 64)
-MANY, FEW = 60, 6
+MANY, FEW = 100, 20  # x, evenly over labels
 KINDS: tuple[Of, ...] = ("implicit", "sampled")
 
 
@@ -57,7 +57,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     few = few_labels(prior, LABELS)
     rng = np.random.default_rng(0)
     mixture = Mixture.random(few, DIMENSIONS, SEPARATION, rng)
-    x = mixture.draw(np.arange(point["x"]) % few.n_labels, rng)
+    x = mixture.draw(np.linspace(0, few.n_labels - 1, point["x"]).round().astype(np.intp), rng)
     eta, balanced = mixture.eta(x), mixture.log_likelihood(x)
     posterior = np.exp(balanced - balanced.max(axis=1, keepdims=True))
     posterior /= posterior.sum(axis=1, keepdims=True)
@@ -77,7 +77,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         right = np.zeros_like(posterior[at])
         right[np.arange(len(at)), chosen] = posterior[at, chosen]
         by_label = 1 - right.sum(axis=0) / posterior[at].sum(axis=0)
-        row = {name: point[name] for name in ("name", "hits", "m")} | {"of": of, "n_x": len(at)}
+        row = {name: point[name] for name in ("name", "hits", "m")} | {"of": of, "labels": few.n_labels, "n_x": len(at)}
         row["from_softmax"] = float(np.mean([_distance(optima[i], np.log(eta[i])) for i in at]))
         row["from_balanced"] = float(np.mean([_distance(optima[i], balanced[i]) for i in at]))
         for name, part in zip(("head", "torso", "tail"), third, strict=True):

@@ -31,14 +31,16 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
     names = ["CIFAR-100-LT (EXP)", "CIFAR-100-LT (STEP)", "Zipf, 10,000 labels"]
     if importlib.util.find_spec("wordfreq") is not None:
         names.append("English words")
-    if not data:
+    if not data and not np.array_equal(prior.probabilities, LabelPrior.exp(100, 500, 100).probabilities):
         names.insert(0, "given")
     hits = ("mask", "keep")
     for path in data:
         LabelPrior.from_csv(path)
+    if len({os.path.basename(path) for path in data}) < len(data):
+        raise ValueError(f"the files' names are those of rows and must differ, got {', '.join(data)}")
     return [
-        {"prior": name, "sampler": q, "weighting": w, "hits": h}
-        for name in [*names, *data]
+        {"prior": name, "is_file": is_file, "sampler": q, "weighting": w, "hits": h}
+        for name, is_file in [*((name, False) for name in names), *((path, True) for path in data)]
         for q, w in table2()
         for h in hits
     ]
@@ -53,29 +55,29 @@ def _words() -> LabelPrior:
     return LabelPrior.from_probabilities(found / found.sum())
 
 
-def _prior(name: str, given: LabelPrior) -> LabelPrior:
+def _prior(name: str, is_file: bool, given: LabelPrior) -> LabelPrior:
+    if is_file:
+        prior = LabelPrior.from_csv(name)
+        assert prior.counts is not None
+        return LabelPrior.from_counts(prior.counts[prior.counts > 0])
     if name == "given":
         return given
     if name == "English words":
         return _words()
     if name.startswith("Zipf"):
         return LabelPrior.zipf(10_000, 1.0)
-    if name.startswith("CIFAR"):
-        return LabelPrior.exp(100, 500, 100) if "EXP" in name else LabelPrior.step(100, 500, 100)
-    prior = LabelPrior.from_csv(name)
-    assert prior.counts is not None
-    return LabelPrior.from_counts(prior.counts[prior.counts > 0])
+    return LabelPrior.exp(100, 500, 100) if "EXP" in name else LabelPrior.step(100, 500, 100)
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """One row: the margins of a frequent and a rare positive against frequent and rare negatives, and both tilts."""
-    here = _prior(point["prior"], prior)
+    here = _prior(point["prior"], point["is_file"], prior)
     chosen = scheme(point["sampler"], point["weighting"], M, point["hits"])
     order, share = here.by_frequency, max(here.n_labels // 3, 1)
     ends = {"head": order[:share], "tail": order[-share:]}
     f = np.zeros(here.n_labels)
     row: Row = {
-        **point,
+        **{name: point[name] for name in ("sampler", "weighting", "hits")},
         "prior": os.path.basename(point["prior"]).removesuffix(".csv"),
         "labels": here.n_labels,
         "imbalance": float(here.probabilities.max() / here.probabilities[here.probabilities > 0].min()),
@@ -84,10 +86,12 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     for positive, of in ends.items():
         y = int(of[of.size // 2])
         log_p = log_expected_weights(chosen, Problem(f, here, y))
+        log_p = log_p - np.logaddexp(0.0, log_p[y])  # kept hits: the effective margin
         for negative, others in ends.items():
             others = others[others != y]
             row[f"log_p_{positive}_{negative}"] = float(np.mean(log_p[others])) if others.size else float("nan")
     few = few_labels(here, FEW)
+    row["tilt_labels"] = few.n_labels
     for of_loss in ("implicit", "sampled"):
         row[f"tilt_{of_loss}"] = tilt(chosen, few, of_loss)
     return [row]

@@ -34,6 +34,9 @@ LOSSES: dict[str, Loss] = {
 ALL = "all labels"
 
 
+OWN_LABELS = True  # no prior is asked for
+
+
 def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
     """Each loss with all labels and with each scheme of Table 2, and each seed."""
     if data and len(data) != 2:
@@ -89,6 +92,8 @@ def slices(counts: Floats) -> dict[str, Labels]:
 
 def recalls(scores: Floats, pairs: tuple[Labels, Labels], counts: Floats) -> list[Row]:
     """Recall@k of multiclass test examples (x, y): how often y is among the k largest scores; ties count against it."""
+    if not np.isfinite(scores).all():
+        raise ValueError("training diverged: scores are not finite")
     row, label = pairs
     rank = np.empty(len(row), dtype=np.intp)
     for start in range(0, len(row), 4096):
@@ -124,7 +129,9 @@ def precisions(scores: Floats, test_set: extreme.Multilabel, train_set: extreme.
     best = -np.sort(-(truth / p), axis=1)[:, : max(KS)]
     found = []
     for k in KS:
-        found.append({"metric": "precision", "k": k, "slice": "full", "value": float(hit[:, :k].mean())})
+        found.append(
+            {"metric": "precision", "k": k, "slice": "full", "value": float(hit[:, :k].sum() / (len(hit) * k))}
+        )
         value = float(gain[:, :k].sum() / best[:, :k].sum())
         found.append({"metric": "propensity-scored precision", "k": k, "slice": "full", "value": value})
     return found

@@ -42,4 +42,4 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     scheme = Scheme(WithinBatch(), WEIGHTINGS[point["weighting"]], m=point["m"], hits=point["hits"])
     kinds: tuple[Of, ...] = ("implicit", "sampled")
     optima = {of: population_optimum(scheme, SoftmaxCrossEntropy(), eta, few, of) for of in kinds}
-    return [{**point, **{of: float(x @ optimum / (x @ x)) for of, optimum in optima.items()}}]
+    return [{**point, "labels": few.n_labels, **{of: float(x @ optimum / (x @ x)) for of, optimum in optima.items()}}]

@@ -61,7 +61,9 @@ def _run(args: argparse.Namespace) -> int:
             entry = Entry(name, _title(figure_of), figure_of.caption(table), figure_of.alt(table), figure_of.CLAIMS)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise ValueError(
-                f"{path} is not a table of the study {name} ({error}); make it with: python -m analysis {name}"
+                f"cannot draw {name} from {path} ({type(error).__name__}: {error}); is it a table of the study "
+                f"{name}, with "
+                f"enough labels?  python -m analysis {name} makes one"
             ) from None
         for form in FORMATS:
             target = path.with_suffix(f".{form}")

@@ -45,7 +45,7 @@ def alt(table: Any) -> str:
         said.append(f"{weighting}, hits {hits}: gap {rows['gap'].iloc[0]:.2g} to {rows['gap'].iloc[-1]:.2g}")
     return (
         "Above, bound and exact expected loss against m, a panel for each weighting and a colour for each mode of "
-        f"hits; below, the gap between them, falling on logarithmic axes. {'; '.join(said)}."
+        f"hits; below, the gap between them on logarithmic axes. {'; '.join(said)}."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures._marks import COLOR, below
+from figures._marks import below
 
 CLAIMS = ("menon2021.profiles", "rawat2021.section4.constant", "rawat2021.section4.relative")
 SLICES = {"head": ("C0", "o"), "torso": ("C4", "s"), "tail": ("C1", "D"), "balanced": ("0.2", "*")}
@@ -31,7 +31,8 @@ def caption(table: Any) -> str:
 
     seeds = table[table["kind"] == "trained"]["seed"].nunique()
     return (
-        f"Test error by slice of labels, mean over {seeds} seeds and its standard error (bars); open markers: what the "
+        f"Test error by slice of labels, mean over {seeds} "
+        f"seed{'s and its standard error (bars)' if seeds > 1 else ''}; open markers: what the "
         f"population optimum of the true sampled loss gives at the same kind of x.  {profile}, tail error: "
         f"cross-entropy {said('cross-entropy', 'tail')}, logit adjustment {said('logit-adjusted', 'tail')}; "
         f"within-batch constant {said('within-batch, constant', 'tail')}, relative "
@@ -39,8 +40,8 @@ def caption(table: Any) -> str:
         f"constant "
         f"{said('uniform, constant', 'tail')}, tail weights {said('uniform, tail', 'tail')}.  Balanced error: "
         f"cross-entropy {said('cross-entropy', 'balanced')}, within-batch constant "
-        f"{said('within-batch, constant', 'balanced')}, logit adjustment {said('logit-adjusted', 'balanced')}.  What "
-        "training gives beyond the open markers is the price of few examples."
+        f"{said('within-batch, constant', 'balanced')}, logit adjustment {said('logit-adjusted', 'balanced')}.  The "
+        "rest of the way from the open markers is what training on few examples makes."
     )
 
 
@@ -77,11 +78,12 @@ def draw(table: Any) -> Figure:
                 if (profile, name) in predicted.index and not np.isnan(predicted.loc[(profile, name), of]):
                     ax.plot(predicted.loc[(profile, name), of], at, marker, color=color, mfc="white", ms=4, mew=0.8)
         ax.set(
-            title=f"{profile} profile" if profile != "given" else "given features", xlabel="test error", xlim=(0, 1.03)
+            title=f"{profile} profile" if profile != "given" else "given features",
+            xlabel="test error",
+            xlim=(-0.02, 1.03),
         )
         ax.set_ylim(-0.6, len(names) - 0.4)
     axes[0].set_yticks(range(len(names)), names, fontsize=7)
-    for tick, name in zip(axes[0].get_yticklabels(), names, strict=True):
-        tick.set_color(COLOR[name.split(", ")[-1]])
-    below(figure, *axes[0].get_legend_handles_labels(), 4)
+    axes[0].plot([], [], "o", color="0.4", mfc="white", ms=4, label="open: by the optimum")
+    below(figure, *axes[0].get_legend_handles_labels(), 5)
     return figure

@@ -28,13 +28,15 @@ def caption(table: Any) -> str:
     masked = _places(table)[_places(table)["hits"] == "mask"]
     where = "; ".join(f"{name} ({b:+.2f}, {c:+.2f})" for name, b, c in masked[["name", "b", "c"]].values)
     where = where.replace("+0.00", "0").replace("-0.00", "0")
+    relative = masked.set_index("name").loc["within-batch, relative"]
     bent = _places(table)[_places(table)["hits"].isin(["exclude", "keep"])]
     worst = bent.loc[bent["misfit"].astype(float).idxmax()]
     return (
         "Left: margins p_yy' of Table 2 (positive y in rows, negative y' in columns, frequent labels first; hits "
         "masked).  Right: the implicit-loss map, a scheme where log p = const + b log π_y + c log π_y' puts it; "
-        "contours: tilt of the population optimum of the implicit loss (labels equally likely; below 0 rare labels "
-        f"gain, -1 is the balanced rule).  Masked, (b, c): {where}.  Exclude and keep bend the margins: at most "
+        "contours: tilt of the population optimum of the implicit loss where const = 0 (labels equally likely; below 0 "
+        "rare labels gain, -1 is the balanced rule); a const moves it: within-batch relative weights have e^const = m "
+        f"and a tilt of {relative['tilt']:+.2f}.  Masked, (b, c): {where}.  Exclude and keep bend the margins: at most "
         f"{np.expm1(worst['misfit']):.0%} off any point of the map ({worst['name']}, hits {worst['hits']})."
     )
 
@@ -45,10 +47,13 @@ def alt(table: Any) -> str:
     said = [
         f"{n}: from {rows['p'].min():.2g} to {rows['p'].max():.2g}" for n, rows in cells.groupby("name", sort=False)
     ]
+    masked = _places(table)[_places(table)["hits"].isin(["mask", "none"])]
+    places = ", ".join(f"{n} ({b:.2f}, {c:.2f})" for n, b, c in masked[["name", "b", "c"]].values).replace(
+        "-0.00", "0.00"
+    )
     return (
-        f"Eight heat maps of margins, one a scheme: {'; '.join(said)}. Beside them a map with b across and c up, on "
-        "which within-batch constant weights lie at the equalised loss, importance weights at softmax, relative "
-        "weights to the right where frequent labels gain, tail weights at the logit-adjusted loss."
+        f"Eight heat maps of margins, one a scheme: {'; '.join(said)}. Beside them a map with b across and "
+        f"c up, on which lie {places}."
     )
 
 

@@ -36,7 +36,8 @@ def caption(table: Any) -> str:
     bound = one_of(table, name="within-batch, relative", hits="keep", of="implicit")["from_softmax"].max()
     return (
         "Root mean square distance of the population optimum from that of softmax (sampling bias, across) and from "
-        "the balanced rule log η - log π (labeling bias left, up); twenty labels, known η.  Lines: the optimum of the "
+        f"the balanced rule log η - log π (labeling bias left, up); {table['labels'].iloc[0]} labels with known η, "
+        f"{table['n_x'].min()} x.  Lines: the optimum of the "
         "true sampled loss as m grows (small to large markers), crosses: that of its bound.  Within-batch, hits "
         f"masked: {'; '.join(said)}.  Hits kept, relative weights are at most {worst:.1g} from softmax, where the "
         f"bound says up to {bound:.2f}."
@@ -92,8 +93,8 @@ def draw(table: Any) -> Figure:
         for name in FULL:
             row = one_of(table, name=name, hits="none").iloc[0]
             ax.annotate(
-                name, (row["from_softmax"], row["from_balanced"]), (3, 4), textcoords="offset points", fontsize=6,
-                color="0.3",
+                name, (row["from_softmax"], row["from_balanced"]), (4, -9 if name == "softmax" else 4),
+                textcoords="offset points", fontsize=6, color="0.3",
             )  # fmt: skip
             ax.plot(row["from_softmax"], row["from_balanced"], "+", color="0.3", ms=7)
         ax.set(title=f"hits {'masked' if hits == 'mask' else 'kept'}", xlabel="distance from softmax")
@@ -107,8 +108,10 @@ def draw(table: Any) -> Figure:
         axes[2].plot([row["head"], row["tail"]], [i, i], color=color, lw=1)
         axes[2].plot(row["head"], i, **style)
         axes[2].plot(row["tail"], i, **style)
-        axes[2].annotate("h", (row["head"], i), (0, 5), textcoords="offset points", fontsize=6, ha="center")
-        axes[2].annotate("t", (row["tail"], i), (0, 5), textcoords="offset points", fontsize=6, ha="center")
-    axes[2].set(title=f"error, m = {rows['m'].iloc[0]}", xlabel="head (h) and tail (t)", yticks=[])
+        for letter, of in (("h", "head"), ("t", "tail")):
+            axes[2].annotate(letter, (row[of], i), (0, 5), textcoords="offset points", fontsize=6, ha="center")
+    axes[2].set(title=f"error, m = {rows['m'].iloc[0]}", xlabel="head (h) and tail (t)")
+    axes[2].set_yticks(range(len(rows)), [name.replace("within-batch", "batch") for name in rows["name"]], fontsize=5.5)
+    axes[2].yaxis.tick_right()
     below(figure, *axes[0].get_legend_handles_labels(), 4)
     return figure

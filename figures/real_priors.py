@@ -27,8 +27,9 @@ def caption(table: Any) -> str:
     off = (table["tilt_sampled"] - table["tilt_implicit"]).abs()
     worst = table.loc[off.idxmax()]
     return (
-        f"Tilt of the population optimum (slope of f* on log π, labels equally likely; twenty labels from the most "
-        f"frequent to the rarest of each prior, m = {table['m'].iloc[0]}): 0 is softmax, -1 the balanced rule.  "
+        f"Tilt of the population optimum (slope of f* on log π, labels equally likely; {table['tilt_labels'].max()} "
+        f"labels from the most frequent to the rarest of each prior, m = {table['m'].iloc[0]}): 0 is softmax, -1 "
+        f"the balanced rule.  "
         f"Markers: "
         "the true sampled loss; crosses: its bound.  Within-batch, hits masked, over these priors: "
         f"{'; '.join(said)}.  The bound is furthest off for {worst['sampler']} {worst['weighting']} on "
@@ -67,7 +68,7 @@ def draw(table: Any) -> Figure:
         ax.set(title=f"hits {'masked' if hits == 'mask' else 'kept'}", xlabel="← rare    tilt of f*    frequent →")
     first = table.drop_duplicates("prior").set_index("prior").loc[priors]
     names = [
-        f"{p}\n{n:,} labels, {r:.3g} : 1" for p, n, r in zip(priors, first["labels"], first["imbalance"], strict=True)
+        f"{p}\n{n:,} labels, {r:,.0f} : 1" for p, n, r in zip(priors, first["labels"], first["imbalance"], strict=True)
     ]
     axes[0].set_yticks(range(len(priors)), names, fontsize=7)
     below(figure, *axes[0].get_legend_handles_labels(), 4)

@@ -23,8 +23,9 @@ def caption(table: Any) -> str:
     small = masked[few & (masked["weighting"] == "importance")].iloc[0]
     constant = masked[masked["weighting"] == "constant"]["sampled"]
     return (
-        "Tilt of the population optimum (slope of f* on log π, labels equally likely) of within-batch negatives: below "
-        "0 a scheme favours rare labels, above 0 frequent ones.  Dashed: by the implicit loss; solid: by the true "
+        f"Tilt of the population optimum (slope of f* on log π, {table['labels'].iloc[0]} labels, equally likely) of "
+        "within-batch negatives: below 0 a scheme favours rare labels, above 0 frequent ones.  Dashed: by the "
+        "implicit loss; solid: by the true "
         "sampled loss, which is what training follows.  Hits masked: the bound gives relative weights up to "
         f"{relative['implicit'].max():+.2f}, the true loss {relative['sampled'].max():+.3f} at most; importance "
         f"weights "

@@ -36,7 +36,7 @@ def caption(table: Any) -> str:
         f"{plain['sampler'].iloc[0]} "
         f"({plain['variance'].iloc[0]:.2g}), the worst {plain['sampler'].iloc[-1]} "
         f"({plain['variance'].iloc[-1]:.2g}); q* of "
-        f"scores with noise of one standard deviation has {noisy:.2g}."
+        f"scores with noise of standard deviation 1 has {noisy:.2g}."
     )
 
 
@@ -62,7 +62,7 @@ def draw(table: Any) -> Figure:
             part = rows[rows["family"] == family]
             ax.plot(part["chi2"], part["variance"], marker, color=color, ls="", ms=4, label=family)
         plain = rows[rows["sampler"].notna()]
-        for marker, (_, row) in zip("XP*vh", plain.sort_values("sampler").iterrows(), strict=True):
+        for marker, (_, row) in zip("XP*vh", plain.sort_values("sampler").iterrows(), strict=False):
             ax.plot(row["chi2"], row["variance"], marker, color="black", mfc="white", ms=6, ls="", label=row["sampler"])
         ax.set(title=loss, xscale="log", yscale="log", xlabel="χ²(q*‖q)")
         low = rows["chi2"].min()

@@ -36,6 +36,8 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     [
         ("3 4 5", "3 4", "line 1: the header must be three whole numbers"),
         ("3 4 5", "3 -4 5", "line 1: the header must be three whole numbers"),
+        ("3 4 5", "3 99999999999999999999 5", "line 1: the header must be three whole numbers"),
+        ("4 0:2", "4 0:1e39", "line 3: a value must be a finite number, got '1e39'"),
         ("3 4 5", "4 4 5", "promises 4 points, got 3 lines"),
         ("0,2 1:1", "0,5 1:1", "line 2: a label must be a whole number from 0 to 4, got '5'"),
         ("0,2 1:1", "0,x 1:1", "line 2: a label must be a whole number from 0 to 4, got 'x'"),
@@ -90,10 +92,14 @@ def test_features_of_ones_own(tmp_path: Path) -> None:
     row = longtail.rows(prior, points[0])[0]
     assert row["profile"] == "given"
     assert row["balanced"] < 0.4
+    np.savez(tmp_path / "gap.npz", X=x, y=2 * y)
+    with pytest.raises(ValueError, match=r"gap\.npz: every label up to 4 needs an example, but 1 has none"):
+        longtail.points(prior, True, [str(tmp_path / "gap.npz"), files[1]])
     for bad, sentence in (
         ({"X": x}, "y is missing"),
         ({"X": x[0], "y": y}, "X must be numbers of shape"),
         ({"X": x, "y": y[:5]}, "y must be 100 whole numbers"),
+        ({"X": 1e39 * x, "y": y}, "features must be finite, but row 0"),
         ({"X": x, "y": y - 1}, "labels must be >= 0, but row 0 has -1"),
         ({"X": np.where(x > 3, np.nan, x), "y": y}, "features must be finite, but row"),
     ):
@@ -140,6 +146,11 @@ def test_recall_and_precision_by_hand() -> None:
     assert (np.diff(p) < 0).all()
     found = {(r["metric"], r["k"]): r["value"] for r in retrieval.precisions(scores, test_set, train_set)}
     assert found["precision", 1] == 0.5
+    assert found["precision", 10] == pytest.approx(2 / 20)
+    parts = retrieval.slices(np.arange(100.0))
+    assert {name: len(labels) for name, labels in parts.items()} == {"head": 34, "torso": 33, "tail": 33}
+    with pytest.raises(ValueError, match="training diverged"):
+        retrieval.recalls(scores * np.nan, test_set.pairs, counts)
     assert found["propensity-scored precision", 1] == pytest.approx((1 / p[0]) / (1 / p[0] + 1 / p[1]))
 
 

@@ -15,6 +15,9 @@ from scipy.sparse import csr_array
 
 from implicitloss.labels import Floats, LabelPrior, Labels
 
+# Features are kept in single precision.
+LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True, eq=False)
 class Multilabel:
@@ -52,7 +55,9 @@ def read(path: str | os.PathLike[str]) -> Multilabel:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text file: {error}") from None
     header = lines[0].split() if lines else []
-    if len(header) != 3 or not all(word.isascii() and word.isdigit() and int(word) > 0 for word in header):
+    if len(header) != 3 or not all(
+        word.isascii() and word.isdigit() and len(word) < 10 and int(word) > 0 for word in header
+    ):
         raise ValueError(
             f"{path}, line 1: the header must be three whole numbers 'points features labels', got "
             f"{lines[0] if lines else ''!r:.60}"
@@ -103,7 +108,7 @@ def _number(text: str, where: str) -> float:
         value = float(text.replace("_", "?"))
     except ValueError:
         value = np.nan
-    if not np.isfinite(value):
+    if not abs(value) < LARGEST:
         raise ValueError(f"{where}: a value must be a finite number, got {text!r:.60}")
     return value
 
