@@ -26,8 +26,9 @@ from implicitloss.witness.simulate import simulate
 RUNS, FEW_RUNS = 10_000, 500
 LADDER = tuple(2**k for k in range(13))
 QUANTITIES: tuple[Quantity, ...] = ("mean", "mse")
-# The order is fitted where the second term is at most this share of the first; outside the theorem over the last rungs.
-SECOND, LAST, FEWEST = 0.25, 6, 3
+# The order is fitted where m is so many times v and the second term at most this share of the first: what the third makes
+# of a slope is then little beside its standard error.  Outside the theorem it is fitted over the last rungs.
+FAR, SECOND, LAST, FEWEST = 100, 0.03, 6, 3
 SCORERS: dict[str, Scorer] = {
     "untrained": Gaussian(),
     "knows the prior": Aligned(),
@@ -77,7 +78,11 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     )
     # What the second term makes of it is taken off, for it would look like another order.
     second = [1 + terms[i].mse.second / terms[i].mse.first if inside else 1.0 for i in range(len(LADDER))]
-    at = [i for i in range(len(LADDER)) if (abs(second[i] - 1) <= SECOND if inside else i >= len(LADDER) - LAST)]
+    at = [
+        i
+        for i, m in enumerate(LADDER)
+        if (m >= FAR * terms[i].v and abs(second[i] - 1) <= SECOND if inside else i >= len(LADDER) - LAST)
+    ]
     slope = slope_error = float("nan")
     if len(at) >= FEWEST:
         fitted = ((LADDER[i], float(mse[i]) / second[i], float(mse[i].error) / second[i]) for i in at)

@@ -18,6 +18,17 @@ def _ends(rows: Any) -> tuple[float, float]:
     return float(by_rank["error"].head(fifth).sum()), float(by_rank["error"].tail(fifth).sum())
 
 
+def _sums(table: Any, m: int) -> str:
+    """Sums of absolute errors at the largest m over those at the smallest."""
+    size = table.assign(error=table["error"].abs()).groupby(["sampler", "weighting", "m"])["error"].sum()
+    least = table["m"].min()
+    said = [
+        f"{w} {size['within-batch', w, m]:.3f} (from {size['within-batch', w, least]:.3f} at m = {least})"
+        for w in WEIGHTINGS
+    ]
+    return f"In sum of absolute values, within-batch at m = {m}: {', '.join(said)}."
+
+
 def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
     m = table["m"].max()
@@ -31,8 +42,7 @@ def caption(table: Any) -> str:
         "scores of an "
         "untrained model, hits masked, exact.  Lines: running means over 15 labels.  Below 0 a label is pushed up "
         "more than by full softmax, above 0 less.  "
-        f"In sum over the most frequent and the rarest fifth, at m = {m}: {'; '.join(said)}.  Only importance weights "
-        "tend to 0; the others have another limit."
+        f"In sum over the most frequent and the rarest fifth, at m = {m}: {'; '.join(said)}.  {_sums(table, m)}"
     )
 
 

@@ -14,7 +14,7 @@ CLAIMS = (
     "rawat2021.lemma2.kept-hits",
     "rawat2021.section4.relative-one-draw",
 )
-HITS = {"exclude": ("C0", "o"), "mask": ("C1", "s"), "keep": ("C2", "^")}
+HITS = {"exclude": ("C0", "o", 7), "mask": ("C1", "s", 4), "keep": ("C2", "^", 2.5)}  # colour, marker, its size
 
 
 def caption(table: Any) -> str:
@@ -56,11 +56,22 @@ def draw(table: Any) -> Figure:
     shown = one_of(table, sampler="within-batch", positive="most frequent")
     for column, weighting in enumerate(WEIGHTINGS):
         above, under = axes[:, column]
-        for hits, (color, marker) in HITS.items():
+        for hits, (color, marker, size) in HITS.items():
             rows = one_of(shown, weighting=weighting, hits=hits)
             above.plot(rows["m"], rows["bound"], color=color, ls="--", lw=1, label=f"bound, hits {hits}")
-            above.plot(rows["m"], rows["exact"], color=color, marker=marker, ms=3, label=f"exact, hits {hits}")
-            under.plot(rows["m"], rows["gap"], color=color, marker=marker, ms=3)
+            above.plot(
+                rows["m"],
+                rows["exact"],
+                color=color,
+                marker=marker,
+                ms=size,
+                mfc="none" if size > 4 else color,
+                lw=1,
+                label=f"exact, hits {hits}",
+            )
+            under.plot(
+                rows["m"], rows["gap"], color=color, marker=marker, ms=size, mfc="none" if size > 4 else color, lw=1
+            )
         above.set(title=weighting, xscale="log")
         under.set(xlabel="negatives m", yscale="log")
     axes[0, 0].set_ylabel("loss")
