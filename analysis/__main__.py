@@ -18,6 +18,9 @@ from typing import Any
 from implicitloss.cli.shell import HOLDS, check_writable, guarded, seen_labels, whole_number, write_whole
 
 
+BAR = 24
+
+
 def names() -> list[str]:
     """The studies: the modules of this package that are one."""
     import analysis
@@ -110,13 +113,15 @@ def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) 
     writer.writeheader()
     writer.writerows(rows)
     command = ["python -m analysis", name, *(["--quick"] if args.quick else [])]
-    for option, values in (("--counts", [args.counts] if args.counts else []), ("--data", args.data)):
+    study = importlib.import_module(f"analysis.{name}")
+    counts = [args.counts] if args.counts and not getattr(study, "OWN_LABELS", False) else []
+    for option, values in (("--counts", counts), ("--data", args.data)):
         command += [option, *map(os.path.basename, values)] if values else []
     document = {"schema": 1, "study": name, "provenance": provenance(command=" ".join(command)), "rows": rows}
     write_whole(str(Path(path).with_suffix(".json")), json.dumps(document, indent=1) + "\n")
     write_whole(path, text.getvalue())
     runner.forget(name, Path(args.out))
-    summary = getattr(importlib.import_module(f"analysis.{name}"), "summary", None)
+    summary = getattr(study, "summary", None)
     if summary is not None:
         print(summary(rows))
     print(path)
@@ -125,7 +130,13 @@ def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) 
 def _show(name: str, done: int, total: int) -> None:
     line = f"{name}: {done} of {total} points"
     if sys.stderr.isatty():
-        print(f"\r\x1b[2K{line}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        full = BAR * done // total
+        print(
+            f"\r\x1b[2K[{'#' * full}{'.' * (BAR - full)}] {line}",
+            end="\n" if done == total else "",
+            file=sys.stderr,
+            flush=True,
+        )
     elif done in (0, total) or done % max(total // 10, 1) == 0:
         print(line, file=sys.stderr, flush=True)
 

@@ -26,8 +26,8 @@ from implicitloss.witness.simulate import simulate
 RUNS, FEW_RUNS = 10_000, 500
 LADDER = tuple(2**k for k in range(13))
 QUANTITIES: tuple[Quantity, ...] = ("mean", "mse")
-# The order is fitted where m is so many times v and the second term at most this share of the first: what the third makes
-# of a slope is then little beside its standard error.  Outside the theorem it is fitted over the last rungs.
+# The order is fitted where m is so many times v, and the second term at most this share of the first: what the third
+# makes of a slope is then little beside its standard error.  Outside the theorem it is fitted over the last rungs.
 FAR, SECOND, LAST, FEWEST = 100, 0.03, 6, 3
 SCORERS: dict[str, Scorer] = {
     "untrained": Gaussian(),
