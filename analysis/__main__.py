@@ -17,7 +17,6 @@ from typing import Any
 
 from implicitloss.cli.shell import HOLDS, check_writable, guarded, seen_labels, whole_number, write_whole
 
-
 BAR = 24
 
 
