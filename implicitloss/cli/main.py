@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     audit_command.add_arguments(audit, MARGINS)
     _add_prior(audit)
 
+    teach = commands.add_parser("teach", help="write a page to teach with: one HTML file that computes in the browser")
+    teach.add_argument("--out", default="implicitloss.html", metavar="FILE", help="default implicitloss.html")
+    teach.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count' (default Zipf's law)")
+
     table = commands.add_parser("table", help="Table 2 and its decoupled counterpart, every entry derived on the spot")
     table.add_argument("--hits", default="mask", help="exclude, mask (default) or keep")
     table.add_argument("--format", choices=("text", "markdown", "latex"), default="text")
@@ -116,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         "simulate": _simulate,
         "verify": _verify,
         "audit": audit_command.audit,
+        "teach": _teach,
         "table": _table,
     }
     return guarded("implicitloss", lambda: commands[args.command](args))
@@ -150,6 +155,24 @@ def _print_json(payload: dict[str, Any]) -> None:
     import json
 
     print(json.dumps({"schema": SCHEMA, **payload}, ensure_ascii=False, indent=2))
+
+
+# --- teach ------------------------------------------------------------------------------------------------------
+
+
+def _teach(args: argparse.Namespace) -> int:
+    import os
+
+    from implicitloss.cli.shell import check_writable, seen_labels, write_whole
+    from implicitloss.teaching.document import page
+
+    check_writable(args.out)
+    prior = None if args.counts is None else seen_labels(args.counts, "implicitloss teach")
+    if prior is not None and (prior.n_labels < 3 or prior.probabilities.max() == prior.probabilities.min()):
+        raise ValueError(f"a page needs at least three labels, frequent and rare ones; {args.counts} has none such")
+    write_whole(args.out, page(prior, "" if args.counts is None else os.path.basename(args.counts)))
+    print(args.out)
+    return HOLDS
 
 
 # --- derive -----------------------------------------------------------------------------------------------------

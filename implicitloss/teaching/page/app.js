@@ -1,0 +1,219 @@
+"use strict";
+// State, controls and the page.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const $ = (id) => document.getElementById(id);
+const NUMBERS = ["labels", "tail", "share", "alpha", "tau", "m", "positive", "peak"];
+const KINDS = {sampler: ["mixture", "power", "model"], weighting: ["constant", "unit", "importance", "relative", "tail"], hits: ["exclude", "mask", "keep"], eta: ["equal", "prior", "peaked"], counts: ["yes", "no"]};
+const LIMITS = {labels: [3, 40], tail: [0, 2], share: [0, 1], alpha: [0, 2], tau: [0.1, 2], m: [1, 1024], positive: [0, 39], peak: [0, 39]};
+let state = {...BASE, counts: DATA.counts ? "yes" : "no"}, computed = null, running = null, step = -1;
+
+/** The state in the address, and back; what is no setting is passed over. */
+const written = () => Object.entries(state).map(([k, v]) => `${k}=${v}`).join("&");
+function read(text) {
+  const found = {...state};
+  for (const part of text.replace(/^#/, "").split("&")) {
+    const [name, value] = part.split("=");
+    if (KINDS[name] && KINDS[name].includes(value)) found[name] = value;
+    if (LIMITS[name] && value !== "" && Number.isFinite(Number(value))) found[name] = Math.min(LIMITS[name][1], Math.max(LIMITS[name][0], Number(value)));
+  }
+  for (const name of ["labels", "m", "positive", "peak"]) found[name] = Math.round(found[name]);
+  if (!DATA.counts) found.counts = "no";
+  return found;
+}
+
+function compute() {
+  const s = {...state}, prior = s.counts === "yes" ? DATA.counts.prior : zipf(s.labels, s.tail), n = prior.length;
+  const positive = Math.min(s.positive, n - 1), peak = Math.min(s.peak, n - 1);
+  const eta = s.eta === "prior" ? prior.slice() : prior.map((_, k) => s.eta === "equal" ? 1 / n : k === peak ? 0.5 : 0.5 / (n - 1));
+  const f = centred(eta.map(Math.log)), c = {state: s, prior, eta, f, positive};
+  c.margins = margins(s, prior, f);
+  const off = c.margins.flatMap((row, y) => row.filter((p, j) => j !== y && p > 0));
+  [c.least, c.most] = [Math.min(...off), Math.max(...off)];
+  c.place = prior[0] > prior[n - 1] ? place(c.margins, prior) : {b: 0, c: 0, misfit: 0};
+  c.bound = bound(s, prior, f, positive);
+  c.exact = exactLoss(s, prior, f, positive);
+  c.ladder = range(11).map((k) => 2 ** k);
+  c.ladderBound = c.ladder.map((m) => bound({...s, m}, prior, f, positive));
+  c.ladderExact = c.ladder.map((m) => exactLoss({...s, m}, prior, f, positive));
+  c.gradient = exactGradient(s, prior, f, positive);
+  c.fullGradient = softmax(f).map((p, k) => k === positive ? p - 1 : p);
+  c.softmax = centred(eta.map(Math.log));
+  c.balanced = centred(eta.map((e, k) => Math.log(e / prior[k])));
+  c.optima = optima(s, prior, eta);
+  if (c.optima) {
+    const beyond = (kind) => c.optima[kind].map((v, k) => v - c.softmax[k]);
+    c.tilts = prior[0] > prior[n - 1] ? {implicit: tilt(beyond("implicit"), prior), sampled: tilt(beyond("sampled"), prior)} : {implicit: 0, sampled: 0};
+    const size = Math.ceil(n / 3), mean = (a) => sum(a) / a.length;
+    c.slices = ["head", "torso", "tail"].map((name, i) => ({name, implicit: mean(beyond("implicit").slice(i * size, (i + 1) * size)), sampled: mean(beyond("sampled").slice(i * size, (i + 1) * size))})).filter((s) => Number.isFinite(s.sampled));
+  }
+  c.run = {n: 0};
+  return c;
+}
+
+/** What the loss amounts to, by where it lies; and the lines that say so with the library. */
+function named(c) {
+  const near = (b, d) => Math.abs(c.place.b - b) < 0.02 && Math.abs(c.place.c - d) < 0.02 && c.place.misfit < 0.02;
+  const constant = near(0, 0) ? Math.abs(Math.log(c.most)) < 1e-9 && Math.abs(Math.log(c.least)) < 1e-9 ? "softmax cross-entropy" : `softmax with every negative counted ${short(c.most)} times`
+    : near(0, 1) ? "the equalised loss (Tan et al. 2020): frequent negatives count more" : near(1, 0) ? "relative weights (Yi et al. 2019): negatives of frequent positives count more"
+    : near(-1, 1) ? "the logit-adjusted loss (Menon et al. 2021)" : near(-c.state.tau, c.state.tau) ? `the logit-adjusted loss with τ = ${c.state.tau}` : "no loss with a name: p as in the margins' picture";
+  if (!c.optima) return `The implicit loss is ${constant}.`;
+  const t = c.tilts.sampled, truly = Math.abs(t) < 5e-3 ? "log η, as full softmax does" : Math.abs(t + 1) < 5e-3 ? "log η - log π, the balanced rule" : `log η ${t < 0 ? "-" : "+"} about ${Math.abs(t).toFixed(2)} log π: ${t < 0 ? "rare" : "frequent"} labels gain`;
+  return `The implicit loss is ${constant}. The true sampled loss teaches ${truly}.`;
+}
+
+function python(c) {
+  const s = c.state, sampler = s.sampler === "model" ? "ModelBased()" : s.sampler === "power" ? `Power(${s.alpha})` : s.share === 1 ? "WithinBatch()" : s.share === 0 ? "Uniform()" : `Mixture(${s.share})`;
+  const weighting = s.weighting === "tail" ? `ForMargin(il.margins.LogitAdjusted(${s.tau}))` : s.weighting[0].toUpperCase() + s.weighting.slice(1) + "()";
+  const prior = s.counts === "yes" ? `il.LabelPrior.from_csv(${JSON.stringify(DATA.counts.name)})` : `il.LabelPrior.zipf(${s.labels}, ${s.tail})`;
+  return `import implicitloss as il\n\nprior = ${prior}\nscheme = il.Scheme(\n    il.samplers.${sampler}, il.weightings.${weighting}, m=${s.m}, hits="${s.hits}"\n)\nprint(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))\nprint(il.implicit_margins(scheme, prior${s.sampler === "model" ? ", scores=f" : ""}))`;
+}
+
+function show() {
+  const c = computed;
+  for (const [name, view] of Object.entries(VIEWS)) {
+    $(`${name}-picture`).replaceChildren(view.draw(c));
+    $(`${name}-says`).textContent = view.says(c);
+  }
+  $("named").textContent = named(c);
+  $("python").textContent = python(c);
+  const s = c.state, sampler = s.sampler === "mixture" ? s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : null : s.sampler;
+  const derived = sampler && !(sampler === "power" && s.alpha !== 0.75) && !(s.weighting === "tail" && s.tau !== 1) ? DATA.derivations[`${sampler} ${s.weighting} ${s.hits}`] : null;
+  $("derivation").innerHTML = `<math display="block"><mrow><msub><mi>p</mi><mrow><mi>y</mi><mi>y'</mi></mrow></msub><mo>=</mo>${derived ? derived.mathml : "<mi>m</mi><msub><mi>w</mi><mrow><mi>y</mi><mi>y'</mi></mrow></msub><msub><mi>q</mi><mi>y'</mi></msub>"}</mrow></math>`;
+  $("latex").textContent = derived ? `p_{yy'} = ${derived.latex}` : "p_{yy'} = m\\, w_{yy'}\\, q_{y'}";
+  $("steps").replaceChildren(...(derived ? derived.steps : ["Derived for uniform, within-batch, power 3/4 and model-based draws, and τ = 1."]).map((text) => {
+    const item = document.createElement("li");
+    item.textContent = text;
+    return item;
+  }));
+  for (const name of [...NUMBERS, ...Object.keys(KINDS)]) {
+    const control = $(name);
+    if (!control) continue;
+    control.value = name === "m" ? Math.round(Math.log2(state.m) * 4) : name === "positive" || name === "peak" ? state[name] + 1 : state[name];
+    const out = $(`${name}-value`);
+    if (out) out.textContent = name === "positive" || name === "peak" ? state[name] + 1 : state[name];
+  }
+  $("share").disabled = state.sampler !== "mixture";
+  $("alpha").disabled = state.sampler !== "power";
+  $("tau").disabled = state.weighting !== "tail";
+  $("peak").disabled = state.eta !== "peaked";
+  $("labels").disabled = $("tail").disabled = state.counts === "yes";
+}
+
+function update(change, keepAddress = false) {
+  if (running) cancelAnimationFrame(running);
+  running = null;
+  state = {...state, ...change};
+  computed = compute();
+  if (!keepAddress) history.replaceState(null, "", `#${written()}`);
+  show();
+}
+
+/** Runs of the procedure, a few milliseconds at a time, up to two million draws. */
+function run() {
+  const more = simulation(computed.state, computed.prior, computed.f, computed.positive, 1), most = Math.max(200, Math.min(20000, Math.floor(2e6 / state.m)));
+  const frame = () => {
+    computed.run = more(Math.max(20, Math.floor(most / 40)));
+    $("loss-picture").replaceChildren(VIEWS.loss.draw(computed));
+    $("loss-says").textContent = VIEWS.loss.says(computed);
+    running = computed.run.n < most ? requestAnimationFrame(frame) : null;
+  };
+  if (running) cancelAnimationFrame(running);
+  frame();
+}
+
+function save(name, text, kind) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type: kind}));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+/** A view as an SVG of its own: the look of the page goes with it. */
+function asSvg(name) {
+  const svg = VIEWS[name].draw(computed), style = el("style", {}, $("look").textContent);
+  svg.setAttribute("xmlns", SVG);
+  svg.prepend(style);
+  return new XMLSerializer().serializeToString(svg);
+}
+const asCsv = (name) => VIEWS[name].table(computed).map((row) => row.join(",")).join("\n") + "\n";
+
+// --- the guided path ---
+
+function goTo(k) {
+  step = k;
+  const one = COURSE[k];
+  update({...BASE, counts: "no", ...one.set});
+  $("step-title").textContent = `${k + 1} of ${COURSE.length}: ${one.title}`;
+  $("step-ask").textContent = one.ask;
+  $("step-tex").textContent = one.tex;
+  $("step-says").textContent = "";
+  $("step-options").replaceChildren(...one.options.map((text, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.addEventListener("click", () => answer(i));
+    return button;
+  }));
+  $("back").disabled = k === 0;
+  $("next").disabled = k === COURSE.length - 1;
+  document.body.classList.remove("revealed");
+  document.body.classList.add("walking");
+}
+
+function answer(i) {
+  const one = COURSE[step], right = one.answer(computed);
+  $("step-says").textContent = `${i === right ? "✓ Yes" : "✗ No"}: the page computes “${one.options[right]}”. ${one.says}`;
+  [...$("step-options").children].forEach((button, k) => button.classList.toggle("right", k === right));
+  document.body.classList.add("revealed");
+}
+
+// --- the self-test ---
+
+function selfTest() {
+  const failures = [], worst = {};
+  const compare = (what, i, found, expected, within) => {
+    [found].flat(Infinity).forEach((v, k) => {
+      const e = [expected].flat(Infinity)[k], off = Math.abs(v - e) / Math.max(1, Math.abs(e));
+      worst[what] = Math.max(worst[what] ?? 0, off);
+      if (!(off <= within)) failures.push(`${what} of vector ${i}, entry ${k}: ${v} for ${e}`);
+    });
+  };
+  DATA.vectors.forEach((v, i) => {
+    compare("margins", i, margins(v.settings, v.prior, v.f), v.margins, 1e-12);
+    compare("bound", i, bound(v.settings, v.prior, v.f, v.y), v.bound, 1e-12);
+    compare("exact loss", i, exactLoss(v.settings, v.prior, v.f, v.y), v.mean, 1e-12);
+    compare("gradient", i, exactGradient(v.settings, v.prior, v.f, v.y), v.gradient, 1e-12);
+    const found = optima(v.settings, v.prior, v.eta);
+    if (found) for (const kind of ["implicit", "sampled"]) compare(`${kind} optimum`, i, found[kind], v[kind], 1e-10);
+  });
+  return {n: DATA.vectors.length, failures, worst};
+}
+
+function start() {
+  for (const name of NUMBERS) $(name).addEventListener("input", (event) => {
+    const value = Number(event.target.value);
+    update({[name]: name === "m" ? Math.round(2 ** (value / 4)) : name === "positive" || name === "peak" ? value - 1 : value});
+  });
+  for (const name of Object.keys(KINDS)) if ($(name)) $(name).addEventListener("input", (event) => update({[name]: event.target.value}));
+  for (const name of Object.keys(VIEWS)) {
+    $(`${name}-svg`).addEventListener("click", () => save(`${name}.svg`, asSvg(name), "image/svg+xml"));
+    $(`${name}-csv`).addEventListener("click", () => save(`${name}.csv`, asCsv(name), "text/csv"));
+  }
+  $("run").addEventListener("click", run);
+  $("walk").addEventListener("click", () => { goTo(Math.max(step, 0)); $("step-title").focus(); });
+  $("next").addEventListener("click", () => goTo(step + 1));
+  $("back").addEventListener("click", () => goTo(step - 1));
+  $("leave").addEventListener("click", () => { document.body.classList.remove("walking"); $("walk").focus(); });
+  window.addEventListener("hashchange", () => { state = read(location.hash); update({}, true); });
+  if (!DATA.counts) $("counts-line").remove();
+  else $("counts-name").textContent = `${DATA.counts.name}, ${DATA.counts.of} labels` + (DATA.counts.of > DATA.counts.prior.length ? `, ${DATA.counts.prior.length} of them by rank` : "");
+  state = read(location.hash);
+  update({}, true);
+  const tested = selfTest();
+  $("self-test").textContent = tested.failures.length ? `Self-test: ${tested.failures.length} numbers differ from the library's. ${tested.failures[0]}`
+    : `Self-test passed: ${tested.n} random settings, the library's numbers (losses, margins, gradients to 1e-12, optima to 1e-10).`;
+  $("self-test").dataset.state = tested.failures.length ? "failed" : "passed";
+}
+start();

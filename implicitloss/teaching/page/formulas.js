@@ -1,0 +1,258 @@
+"use strict";
+// The library's formulas, once more: laws, weights, margins, exact losses and optima.  Labels go from frequent to rare.
+
+const STEP = 3 / 16, LEFT = 40, RIGHT = Math.log(50);
+
+const sum = (a) => a.reduce((s, x) => s + x, 0);
+const range = (n) => Array.from({length: n}, (_, i) => i);
+const centred = (a) => { const mean = sum(a) / a.length; return a.map((x) => x - mean); };
+
+function zipf(n, exponent) {
+  const level = range(n).map((k) => Math.pow(k + 1, -exponent)), total = sum(level);
+  return level.map((x) => x / total);
+}
+
+function softmax(f) {
+  const top = Math.max(...f), e = f.map((x) => Math.exp(x - top)), total = sum(e);
+  return e.map((x) => x / total);
+}
+
+/** The unconditional q (L): λπ + (1-λ)/L, π^α, or e^f. */
+function law(s, prior, f) {
+  if (s.sampler === "model") return softmax(f);
+  if (s.sampler === "power") {
+    const level = prior.map((p) => Math.pow(p, s.alpha)), total = sum(level);
+    return level.map((x) => x / total);
+  }
+  return prior.map((p) => s.share * p + (1 - s.share) / prior.length);
+}
+
+/** What one draw does for the positive y: q and w (L), hits as their mode says. */
+function plan(s, prior, f, y) {
+  const plain = law(s, prior, f);
+  const q = plain.map((x, j) => s.hits === "exclude" ? (j === y ? 0 : x / (1 - plain[y])) : x);
+  const w = q.map((x, j) => {
+    if (x === 0 || (s.hits === "mask" && j === y)) return 0;
+    if (s.weighting === "unit") return 1;
+    if (s.weighting === "constant") return 1 / s.m;
+    if (s.weighting === "relative") return plain[y] / plain[j];
+    const p = s.weighting === "tail" ? Math.pow(prior[j] / prior[y], s.tau) : 1;
+    return p / (s.m * x);
+  });
+  return {q, w};
+}
+
+/** m w q (L): margins off the positive, the weight c_y of kept hits at it. */
+function expectedWeights(s, prior, f, y) {
+  const {q, w} = plan(s, prior, f, y);
+  return q.map((x, j) => s.m * x * w[j]);
+}
+
+/** p_yy' (L, L), positives in rows, diagonal 0; for kept hits the effective p/(1 + c_y) of softmax. */
+function margins(s, prior, f) {
+  return range(prior.length).map((y) => {
+    const row = expectedWeights(s, prior, f, y), kept = 1 + row[y];
+    return row.map((p, j) => j === y ? 0 : s.hits === "keep" ? p / kept : p);
+  });
+}
+
+/** Lemma 2's bound log(1 + c_y + Σ p e^{f_y' - f_y}). */
+function bound(s, prior, f, y) {
+  return Math.log1p(sum(expectedWeights(s, prior, f, y).map((p, j) => p * Math.exp(f[j] - f[y]))));
+}
+
+/** What a draw adds, x = w e^{f_y' - f_y}, with its chances q; and the nodes t with log φ(t). */
+function transform(s, prior, f, y) {
+  const {q, w} = plan(s, prior, f, y);
+  const x = w.map((v, j) => v * Math.exp(f[j] - f[y]));
+  const largest = Math.max(...x);
+  const low = -Math.max(0, Math.log(s.m) + Math.log(Math.max(largest, 1e-300))) - LEFT;
+  const first = Math.floor(low / STEP), last = Math.ceil(RIGHT / STEP);
+  const t = range(last - first + 1).map((k) => Math.exp(STEP * (first + k)));
+  const logPhi = t.map((u) => {
+    let below = 0;
+    for (let j = 0; j < x.length; j++) if (x[j] > 0) below += q[j] * Math.expm1(-u * x[j]);
+    return Math.log1p(Math.max(below, -1));
+  });
+  return {q, x, t, logPhi};
+}
+
+const power = (n, logPhi) => n === 0 ? 1 : Math.exp(n * logPhi);
+
+/** E log(1 + S) = ∫ e^{-t} (1 - φ^m) dt/t. */
+function exactLoss(s, prior, f, y) {
+  const {t, logPhi} = transform(s, prior, f, y);
+  return STEP * sum(t.map((u, i) => -Math.exp(-u) * Math.expm1(s.m * logPhi[i])));
+}
+
+/** E ∂ℓ/∂f (L): m q_k x_k ∫ e^{-t(1 + x_k)} φ^{m-1} dt, and minus their sum for the positive. */
+function exactGradient(s, prior, f, y) {
+  const {q, x, t, logPhi} = transform(s, prior, f, y);
+  const g = q.map((p, k) => k === y || x[k] === 0 ? 0 : s.m * p * x[k] * STEP *
+    sum(t.map((u, i) => u * Math.exp(-u * (1 + x[k])) * power(s.m - 1, logPhi[i]))));
+  g[y] = -sum(g);
+  return g;
+}
+
+/** Gradient and Hessian of Σ_y η_y log(1 + c_y + Σ p e^{f_y' - f_y}). */
+function implicitObjective(s, prior, eta) {
+  const n = eta.length, p = range(n).map((y) => expectedWeights(s, prior, eta.map(() => 0), y));
+  return (f) => {
+    let value = 0;
+    const gradient = eta.map((e) => -e), hessian = range(n).map(() => new Array(n).fill(0));
+    for (let y = 0; y < n; y++) {
+      const terms = p[y].map((w, j) => (j === y ? 1 + w : w) * Math.exp(f[j] - f[y])), total = sum(terms);
+      value += eta[y] * Math.log(total);
+      const share = terms.map((x) => x / total);
+      for (let k = 0; k < n; k++) {
+        gradient[k] += eta[y] * share[k];
+        hessian[k][k] += eta[y] * share[k];
+        for (let l = 0; l < n; l++) hessian[k][l] -= eta[y] * share[k] * share[l];
+      }
+    }
+    return {value, gradient, hessian};
+  };
+}
+
+/** The same of the true expected sampled loss, by quadrature. */
+function sampledObjective(s, prior, eta) {
+  const n = eta.length, m = s.m;
+  return (f) => {
+    let value = 0;
+    const gradient = new Array(n).fill(0), hessian = range(n).map(() => new Array(n).fill(0));
+    for (let y = 0; y < n; y++) {
+      const {q, x, t, logPhi} = transform(s, prior, f, y);
+      const g = new Array(n).fill(0), own = new Array(n).fill(0), both = range(n).map(() => new Array(n).fill(0));
+      for (let i = 0; i < t.length; i++) {
+        const u = t[i], plain = STEP * u * Math.exp(-u) * power(m - 1, logPhi[i]);
+        value += eta[y] * STEP * -Math.exp(-u) * Math.expm1(m * logPhi[i]);
+        const twice = m > 1 ? (m - 1) * STEP * u * u * Math.exp(-u) * power(m - 2, logPhi[i]) : 0;
+        const decay = x.map((v, k) => k === y ? 0 : m * q[k] * v * Math.exp(-u * v));
+        for (let k = 0; k < n; k++) {
+          if (decay[k] === 0) continue;
+          g[k] += plain * decay[k];
+          own[k] += plain * u * x[k] * decay[k];
+          if (twice) for (let l = 0; l <= k; l++) both[k][l] += twice / m * decay[k] * decay[l];
+        }
+      }
+      const rows = new Array(n).fill(0);
+      for (let k = 0; k < n; k++) {
+        if (k === y) continue;
+        gradient[k] += eta[y] * g[k];
+        gradient[y] -= eta[y] * g[k];
+        for (let l = 0; l < n; l++) {
+          if (l === y) continue;
+          const h = (k === l ? g[k] - own[k] : 0) - (k >= l ? both[k][l] : both[l][k]);
+          hessian[k][l] += eta[y] * h;
+          rows[k] += h;
+        }
+      }
+      for (let k = 0; k < n; k++) {
+        if (k === y) continue;
+        hessian[k][y] -= eta[y] * rows[k];
+        hessian[y][k] -= eta[y] * rows[k];
+        hessian[y][y] += eta[y] * rows[k];
+      }
+    }
+    return {value, gradient, hessian};
+  };
+}
+
+/** Solve a x = b by elimination with pivots. */
+function solve(a, b) {
+  const n = b.length, m = a.map((row, i) => [...row, b[i]]);
+  for (let c = 0; c < n; c++) {
+    let best = c;
+    for (let r = c + 1; r < n; r++) if (Math.abs(m[r][c]) > Math.abs(m[best][c])) best = r;
+    [m[c], m[best]] = [m[best], m[c]];
+    for (let r = c + 1; r < n; r++) {
+      const k = m[r][c] / m[c][c];
+      for (let j = c; j <= n; j++) m[r][j] -= k * m[c][j];
+    }
+  }
+  const x = new Array(n).fill(0);
+  for (let r = n - 1; r >= 0; r--) x[r] = (m[r][n] - sum(range(n - r - 1).map((j) => m[r][r + 1 + j] * x[r + 1 + j]))) / m[r][r];
+  return x;
+}
+
+/** Newton's method, damped; the heaviest label stays, the others are solved for in units of their own. */
+function minimise(objective, start, eta) {
+  let f = centred(start), now = objective(f), damping = 0;
+  for (let round = 0; round < 300; round++) {
+    if (now.gradient.every((g, k) => Math.abs(g) <= 1e-12 * eta[k])) break;
+    const diagonal = now.hessian.map((row, k) => row[k] + damping * eta[k]);
+    const scale = diagonal.map((d) => Math.sqrt(Math.max(d, 1e-300)));
+    const fixed = scale.indexOf(Math.max(...scale)), rest = range(eta.length).filter((k) => k !== fixed);
+    const a = rest.map((k) => rest.map((l) => (k === l ? diagonal[k] : now.hessian[k][l]) / scale[k] / scale[l]));
+    const solved = solve(a, rest.map((k) => -now.gradient[k] / scale[k]));
+    let step = new Array(eta.length).fill(0);
+    rest.forEach((k, i) => { step[k] = solved[i] / scale[k]; });
+    step = centred(step);
+    const slope = sum(step.map((d, k) => d * now.gradient[k]));
+    let accepted = step.every((d) => Math.abs(d) < 20) && slope < 0;
+    if (accepted) {
+      const next = f.map((x, k) => x + step[k]), trial = objective(next);
+      accepted = trial.value <= now.value + 1e-4 * slope + 1e-14 * Math.abs(now.value);
+      if (accepted) { f = next; now = trial; damping = damping > 1e-6 ? damping / 10 : 0; }
+    }
+    if (!accepted) { if (damping > 1e12) break; damping = Math.max(10 * damping, 1e-6); }
+  }
+  return centred(f);
+}
+
+/** argmin of the implicit loss, and of the true sampled one; null where q moves with the scores. */
+function optima(s, prior, eta) {
+  if (s.sampler === "model") return null;
+  const implicit = minimise(implicitObjective(s, prior, eta), eta.map(Math.log), eta);
+  return {implicit, sampled: minimise(sampledObjective(s, prior, eta), implicit, eta)};
+}
+
+/** The slope of f on log π. */
+function tilt(f, prior) {
+  const x = centred(prior.map(Math.log));
+  return sum(x.map((v, k) => v * f[k])) / sum(x.map((v) => v * v));
+}
+
+/** (b, c) of log p = const + b log π_y + c log π_y' by least squares, and what is left at most. */
+function place(p, prior) {
+  const log = centred(prior.map(Math.log)), rows = [];
+  p.forEach((row, y) => row.forEach((v, j) => { if (j !== y && v > 0) rows.push([1, log[y], log[j], Math.log(v)]); }));
+  const a = range(3).map((i) => range(3).map((k) => sum(rows.map((r) => r[i] * r[k]))));
+  const found = solve(a, range(3).map((i) => sum(rows.map((r) => r[i] * r[3]))));
+  const misfit = Math.max(...rows.map((r) => Math.abs(found[0] + found[1] * r[1] + found[2] * r[2] - r[3])));
+  return {b: found[1], c: found[2], misfit};
+}
+
+/** Small random numbers, the same for the same seed (mulberry32). */
+function random(seed) {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6D2B79F5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** The procedure: runs of m draws; returns a function that adds runs to {n, mean, squares}. */
+function simulation(s, prior, f, y, seed) {
+  const {q, w} = plan(s, prior, f, y), edges = [], next = random(seed), state = {n: 0, mean: 0, squares: 0};
+  q.reduce((total, p, j) => edges[j] = total + p, 0);
+  const x = w.map((v, j) => v * Math.exp(f[j] - f[y]));
+  return (runs) => {
+    for (let r = 0; r < runs; r++) {
+      let total = 0;
+      for (let i = 0; i < s.m; i++) {
+        const u = next() * edges[edges.length - 1];
+        let low = 0, high = edges.length - 1;
+        while (low < high) { const middle = (low + high) >> 1; if (edges[middle] > u) high = middle; else low = middle + 1; }
+        total += x[low];
+      }
+      const loss = Math.log1p(total), step = loss - state.mean;
+      state.n += 1;
+      state.mean += step / state.n;
+      state.squares += step * (loss - state.mean);
+    }
+    return {...state, error: state.n > 1 ? Math.sqrt(state.squares / (state.n - 1) / state.n) : Infinity};
+  };
+}

@@ -1,0 +1,177 @@
+"use strict";
+// Pictures: each view takes what was computed and returns an SVG, and the table behind it.
+
+const SVG = "http://www.w3.org/2000/svg";
+const WIDE = 460, HIGH = 300, BOX = {left: 56, right: 14, top: 14, bottom: 44};
+
+function el(name, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  for (const child of children) node.append(child);
+  return node;
+}
+
+const short = (x) => x === 0 ? "0" : Math.abs(x) >= 1e4 || Math.abs(x) < 1e-3 ? x.toExponential(0).replace("+", "") : String(+x.toPrecision(2));
+
+function linear(low, high, from, to) {
+  const span = high - low || 1;
+  return (x) => from + (x - low) / span * (to - from);
+}
+
+function ticks(low, high, many = 5) {
+  const raw = (high - low) / many || 1, size = Math.pow(10, Math.floor(Math.log10(raw)));
+  const step = [1, 2, 5, 10].map((k) => k * size).find((k) => k >= raw);
+  const found = [];
+  for (let x = Math.ceil(low / step) * step; x <= high + 1e-9 * step && found.length < 50; x += step) found.push(Math.abs(x) < 1e-12 ? 0 : x);
+  return found;
+}
+
+/** An empty chart with axes; `x` and `y` place values. */
+function frame(title, xName, yName, xs, ys, options = {}) {
+  const svg = el("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "chart"}, el("title", {}, title));
+  let [low, high] = [Math.min(...ys), Math.max(...ys)];
+  // What differs by rounding only is flat.
+  const flat = high - low < 1e-9 * Math.max(1, Math.abs(high)), pad = flat ? 0.05 * Math.max(1, Math.abs(high)) : 0.06 * (high - low);
+  [low, high] = [low - pad, high + pad];
+  const x = linear(options.xLow ?? Math.min(...xs), options.xHigh ?? Math.max(...xs), BOX.left, WIDE - BOX.right);
+  const y = linear(low, high, HIGH - BOX.bottom, BOX.top);
+  const marks = ticks(low, high), digits = Math.max(0, -Math.floor(Math.log10((marks[1] ?? 1) - (marks[0] ?? 0)) + 1e-9));
+  for (const v of marks) {
+    svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: y(v), y2: y(v), class: v === 0 ? "zero" : "grid"}),
+      el("text", {x: BOX.left - 6, y: y(v) + 4, "text-anchor": "end"}, v.toFixed(Math.min(digits, 8))));
+  }
+  for (const [v, text] of options.xTicks ?? ticks(Math.min(...xs), Math.max(...xs)).map((v) => [v, short(v)])) {
+    svg.append(el("line", {x1: x(v), x2: x(v), y1: HIGH - BOX.bottom, y2: HIGH - BOX.bottom + 4, class: "axis"}),
+      el("text", {x: x(v), y: HIGH - BOX.bottom + 16, "text-anchor": "middle"}, text));
+  }
+  svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: HIGH - BOX.bottom, y2: HIGH - BOX.bottom, class: "axis"}),
+    el("text", {x: (BOX.left + WIDE - BOX.right) / 2, y: HIGH - 8, "text-anchor": "middle"}, xName),
+    el("text", {x: 14, y: (BOX.top + HIGH - BOX.bottom) / 2, "text-anchor": "middle",
+      transform: `rotate(-90 14 ${(BOX.top + HIGH - BOX.bottom) / 2})`}, yName));
+  return {svg, x, y};
+}
+
+const line = (xs, ys, x, y, kind) => el("polyline", {points: xs.map((v, i) => `${x(v)},${y(ys[i])}`).join(" "), class: `line ${kind}`});
+
+/** A mark that is told apart without colour. */
+function mark(kind, cx, cy, r = 4) {
+  if (kind === "sampled") return el("circle", {cx, cy, r, class: "mark sampled"});
+  if (kind === "implicit") return el("path", {d: `M${cx - r},${cy - r}L${cx + r},${cy + r}M${cx - r},${cy + r}L${cx + r},${cy - r}`, class: "mark implicit"});
+  if (kind === "balanced") return el("path", {d: `M${cx},${cy - r}L${cx + r},${cy + r}L${cx - r},${cy + r}Z`, class: "mark balanced"});
+  return el("rect", {x: cx - r, y: cy - r, width: 2 * r, height: 2 * r, class: "mark softmax"});
+}
+
+function key(svg, entries) {
+  entries.forEach(([kind, text], i) => {
+    const at = BOX.left + 10 + (i % 2) * 200, row = BOX.top + 4 + Math.floor(i / 2) * 14;
+    svg.append(el("line", {x1: at - 8, x2: at + 8, y1: row, y2: row, class: `line ${kind}`}), mark(kind, at, row, 3),
+      el("text", {x: at + 14, y: row + 4, class: "small"}, text));
+  });
+}
+
+const VIEWS = {
+  margins: {
+    title: "Margins p_yy'",
+    says: (c) => `Positive y in rows, negative y' in columns, frequent labels first. From ${short(c.least)} to ${short(c.most)}.`,
+    draw(c) {
+      const n = c.prior.length, side = 236, cell = side / n, left = 70, top = 24;
+      const svg = el("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "chart"}, el("title", {}, this.title));
+      const low = Math.log(c.least), high = Math.log(c.most);
+      c.margins.forEach((row, y) => row.forEach((p, j) => {
+        if (y === j || p === 0) return;
+        const level = high > low ? (Math.log(p) - low) / (high - low) : 0.5;
+        svg.append(el("rect", {x: left + j * cell, y: top + y * cell, width: cell + 0.3, height: cell + 0.3, class: `heat h${Math.round(9 * level)}`}));
+      }));
+      range(10).forEach((k) => svg.append(el("rect", {x: left + side + 24, y: top + side - (k + 1) * side / 10, width: 16, height: side / 10 + 0.3, class: `heat h${k}`})));
+      svg.append(el("text", {x: left + side + 46, y: top + 10}, short(c.most)), el("text", {x: left + side + 46, y: top + side}, short(c.least)),
+        el("text", {x: left + side / 2, y: top - 8, "text-anchor": "middle"}, "negative y', frequent to rare"),
+        el("text", {x: left - 10, y: top + side / 2, "text-anchor": "middle", transform: `rotate(-90 ${left - 10} ${top + side / 2})`}, "positive y, rare to frequent"),
+        el("rect", {x: left, y: top + c.positive * cell, width: side, height: cell, class: "chosen"}));
+      return svg;
+    },
+    table: (c) => [["y", "y'", "p"], ...c.margins.flatMap((row, y) => row.map((p, j) => [y + 1, j + 1, p]).filter((r) => r[0] !== r[1]))],
+  },
+  map: {
+    title: "Implicit-loss map",
+    says: (c) => `log p = const + b log π_y + c log π_y': b = ${c.place.b.toFixed(2)}, c = ${c.place.c.toFixed(2)}` +
+      (c.place.misfit > 0.01 ? `; bent, up to ${(100 * Math.expm1(c.place.misfit)).toFixed(0)} % off any point.` : "."),
+    draw(c) {
+      const {svg, x, y} = frame(this.title, "b: power of π of the positive", "c: power of π of the negative", [-1.6, 1.6], [-0.4, 1.5], {xTicks: [-1, 0, 1].map((v) => [v, String(v)])});
+      svg.append(el("text", {x: x(-1.5), y: y(0.45), class: "dim"}, "↖ rare labels gain"), el("text", {x: x(0.55), y: y(-0.3), class: "dim"}, "frequent labels gain ↘"));
+      for (const [name, b, d] of [["softmax", 0, 0], ["equalised", 0, 1], ["relative", 1, 0], ["logit-adjusted", -1, 1], ["adaptive, as printed", -0.25, 0]]) {
+        svg.append(mark("softmax", x(b), y(d), 3), el("text", {x: x(b) + (b < 0 && d === 0 ? -4 : 6), y: y(d) + (b < 0 && d === 0 ? 16 : -6), class: "small", "text-anchor": b < 0 && d === 0 ? "end" : "start"}, name));
+      }
+      svg.append(el("circle", {cx: x(Math.max(-1.6, Math.min(1.6, c.place.b))), cy: y(Math.max(-0.4, Math.min(1.5, c.place.c))), r: 9, class: "here"}));
+      return svg;
+    },
+    table: (c) => [["b", "c", "misfit"], [c.place.b, c.place.c, c.place.misfit]],
+  },
+  loss: {
+    title: "Bound, exact loss and simulation against m",
+    says: (c) => `Positive ${c.positive + 1}: bound ${c.bound.toPrecision(6)}, exact ${c.exact.toPrecision(6)}` +
+      (c.run.n ? `; simulated ${c.run.mean.toPrecision(6)} ± ${(2 * c.run.error).toPrecision(2)} (two standard errors, ${c.run.n} runs).` : "."),
+    draw(c) {
+      const xs = c.ladder.map((m) => Math.log2(m)), here = Math.log2(c.state.m);
+      const all = [...c.ladderBound, ...c.ladderExact, ...(c.run.n > 1 ? [c.run.mean - 2 * c.run.error, c.run.mean + 2 * c.run.error] : [])];
+      const top = Math.max(...all), {svg, x, y} = frame(this.title, "negatives m", "loss", xs, [...all, top + 0.2 * (top - Math.min(...all))], {xTicks: c.ladder.filter((_, i) => i % 2 === 0).map((m) => [Math.log2(m), String(m)])});
+      svg.append(el("line", {x1: x(here), x2: x(here), y1: BOX.top, y2: HIGH - BOX.bottom, class: "now"}),
+        line(xs, c.ladderBound, x, y, "implicit"), line(xs, c.ladderExact, x, y, "sampled"));
+      xs.forEach((v, i) => svg.append(mark("implicit", x(v), y(c.ladderBound[i]), 3), mark("sampled", x(v), y(c.ladderExact[i]), 3)));
+      if (c.run.n > 1) {
+        const [a, b] = [c.run.mean - 2 * c.run.error, c.run.mean + 2 * c.run.error];
+        svg.append(el("line", {x1: x(here), x2: x(here), y1: y(a), y2: y(b), class: "bar"}), mark("balanced", x(here), y(c.run.mean), 5));
+      }
+      key(svg, [["implicit", "bound (implicit loss)"], ["sampled", "exact expected loss"], ...(c.run.n ? [["balanced", "simulation"]] : [])]);
+      return svg;
+    },
+    table: (c) => [["m", "bound", "exact"], ...c.ladder.map((m, i) => [m, c.ladderBound[i], c.ladderExact[i]])],
+  },
+  optima: {
+    title: "What is learned: population optima",
+    says: (c) => c.optima ? `Tilt on log π beyond log η: ${c.tilts.sampled.toFixed(3)} by the true sampled loss, ${c.tilts.implicit.toFixed(3)} by its bound (0 softmax, -1 the balanced rule).`
+      : "Model-based negatives move with the scores: there is no fixed minimiser.",
+    draw(c) {
+      const xs = range(c.prior.length).map((k) => k + 1), curves = {softmax: c.softmax, balanced: c.balanced, ...(c.optima ?? {})};
+      const {svg, x, y} = frame(this.title, "label, frequent to rare", "f*, centred", xs, Object.values(curves).flat().concat([Math.max(...Object.values(curves).flat()) * 1.25]));
+      for (const kind of ["softmax", "balanced", "implicit", "sampled"]) {
+        if (!curves[kind]) continue;
+        svg.append(line(xs, curves[kind], x, y, kind));
+        xs.forEach((v, i) => svg.append(mark(kind, x(v), y(curves[kind][i]), 3)));
+      }
+      key(svg, [["softmax", "log η (softmax)"], ["balanced", "log η - log π (balanced)"], ...(c.optima ? [["implicit", "of the bound"], ["sampled", "of the true sampled loss"]] : [])]);
+      return svg;
+    },
+    table: (c) => [["label", "log η", "log η - log π", "implicit", "sampled"],
+      ...c.prior.map((_, k) => [k + 1, c.softmax[k], c.balanced[k], c.optima ? c.optima.implicit[k] : "", c.optima ? c.optima.sampled[k] : ""])],
+  },
+  slices: {
+    title: "Who gains: head, torso, tail",
+    says: (c) => c.optima ? `Mean of f* - log η over each third of the labels: ${c.slices.map((s) => `${s.name} ${s.sampled >= 0 ? "+" : ""}${s.sampled.toFixed(2)}`).join(", ")}.` : "No fixed minimiser.",
+    draw(c) {
+      if (!c.optima) return frame(this.title, "", "", [0, 1], [0, 1]).svg;
+      const all = c.slices.flatMap((s) => [s.implicit, s.sampled, 0]), {svg, x, y} = frame(this.title, "", "f* - log η", [0, 3], [...all, Math.max(...all, 0.4) * 1.3], {xTicks: c.slices.map((s, i) => [i + 0.5, s.name])});
+      c.slices.forEach((s, i) => ["implicit", "sampled"].forEach((of, k) => {
+        const at = x(i + 0.5) + (k ? 4 : -44), top = Math.min(y(0), y(s[of]));
+        svg.append(el("rect", {x: at, y: top, width: 40, height: Math.abs(y(s[of]) - y(0)) + 0.5, class: `block ${of}`}),
+          el("text", {x: at + 20, y: s[of] >= 0 ? top - 4 : y(s[of]) + 12, "text-anchor": "middle", class: "small"}, s[of].toFixed(2)));
+      }));
+      key(svg, [["implicit", "of the bound (hatched)"], ["sampled", "of the true sampled loss"]]);
+      return svg;
+    },
+    table: (c) => [["slice", "implicit", "sampled"], ...c.slices.map((s) => [s.name, s.implicit, s.sampled])],
+  },
+  gradient: {
+    title: "The gradient pushed on each label",
+    says: (c) => `Expected gradient for positive ${c.positive + 1}, exact: ${short(c.gradient[c.positive])} on itself, full softmax ${short(c.fullGradient[c.positive])}. Above 0 a label is pushed down.`,
+    draw(c) {
+      const others = range(c.prior.length).filter((k) => k !== c.positive), xs = others.map((k) => k + 1);
+      const a = others.map((k) => c.gradient[k]), b = others.map((k) => c.fullGradient[k]);
+      const {svg, x, y} = frame(this.title, "label, frequent to rare (the positive left out)", "∂ loss / ∂ f", xs, [...a, ...b, 0, Math.max(...a, ...b) * 1.25]);
+      svg.append(line(xs, b, x, y, "softmax"), line(xs, a, x, y, "sampled"));
+      xs.forEach((v, i) => svg.append(mark("softmax", x(v), y(b[i]), 3), mark("sampled", x(v), y(a[i]), 3)));
+      key(svg, [["softmax", "full softmax"], ["sampled", "this scheme"]]);
+      return svg;
+    },
+    table: (c) => [["label", "expected gradient", "full softmax"], ...c.gradient.map((g, k) => [k + 1, g, c.fullGradient[k]])],
+  },
+};

@@ -1,0 +1,293 @@
+"""The teaching page: its numbers are the library's, its controls do what they say, and nothing leaves it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import Chromium, binary
+
+from implicitloss.cli.main import main
+from implicitloss.labels import LabelPrior
+from implicitloss.teaching import document
+from implicitloss.teaching.vectors import vectors
+
+VIEWS = ("margins", "map", "loss", "optima", "slices", "gradient")
+ANSWERS = (1, 1, 0, 0, 1, 0, 0, 0)  # by the theory, not by the page
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("teach") / "page.html"
+    assert main(["teach", "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    found = binary()
+    if found is None:
+        # Where a browser is promised, its absence is a failure.
+        assert not os.environ.get("IMPLICITLOSS_BROWSER"), "there is no Chromium, though there should be"
+        pytest.skip("needs Chromium")
+    here = Chromium(found)
+    yield here
+    here.close()
+
+
+def pictures(browser: Chromium) -> dict[str, str]:
+    return {name: browser.run(f"document.getElementById('{name}-picture').innerHTML") for name in VIEWS}
+
+
+def put(browser: Chromium, control: str, value: str) -> None:
+    browser.run(
+        f"(() => {{ const c = document.getElementById({control!r}); c.value = {value!r};"
+        "c.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
+
+
+# --- without a browser ------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_one_small_file_that_asks_nobody(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(text) < 1_000_000
+    assert "default-src 'none'" in text.replace("&#x27;", "'")
+    assert not re.search(r"(src|href)=", text)
+    assert set(re.findall(r"https?://[^\"'\s<>)]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"\{\{\w+\}\}", text)
+
+
+def test_vectors_cover_every_choice() -> None:
+    found = vectors()
+    for name in ("sampler", "weighting", "hits"):
+        assert len({v["settings"][name] for v in found}) == {"sampler": 3, "weighting": 5, "hits": 3}[name]
+    assert found == vectors()
+
+
+def test_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file name cannot end the script that holds it; what is malformed leaves no page behind."""
+    path = tmp_path / "a<b.csv"
+    path.write_text("label,count\n" + "".join(f"{i},{1000 // (i + 1)}\n" for i in range(60)))
+    assert main(["teach", "--counts", str(path), "--out", str(tmp_path / "page.html")]) == 0
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert data["counts"]["name"] == "a<b.csv"
+    assert (data["counts"]["of"], len(data["counts"]["prior"])) == (60, document.MOST_LABELS)
+    path.write_text("label,count\na,1\nb,1\nc,1\n")
+    assert main(["teach", "--counts", str(path), "--out", str(tmp_path / "other.html")]) == 2
+    assert "at least three labels, frequent and rare ones" in capsys.readouterr().err
+    assert main(["teach", "--out", str(tmp_path / "no" / "page.html")]) == 2
+    assert not (tmp_path / "other.html").exists()
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------------
+
+
+def test_its_numbers_are_the_library_s_and_it_is_quiet(page: Path, browser: Chromium) -> None:
+    browser.open(page)
+    assert browser.run("document.getElementById('self-test').dataset.state") == "passed"
+    found = browser.run("selfTest()")
+    assert found["n"] == len(vectors())
+    assert set(found["worst"]) == {"margins", "bound", "exact loss", "gradient", "implicit optimum", "sampled optimum"}
+    assert browser.complaints() == []
+    assert [url.split("#")[0] for url in browser.requests() if not url.startswith("about:")] == [page.as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return p / (s.m * x);", "return p / x;"),
+        ('s.hits === "keep" ? p / kept : p', "p"),
+        ("power(s.m - 1, logPhi[i])", "power(s.m, logPhi[i])"),
+        (
+            'if (s.weighting === "relative") return plain[y] / plain[j];',
+            'if (s.weighting === "relative") return q[y] / x;',
+        ),
+        ("(m - 1) * STEP", "m * STEP"),
+    ],
+    ids=["lost-m", "kept-hits", "exponent", "conditional-q", "hessian"],
+)
+def test_a_slip_in_a_formula_fails_the_self_test(
+    old: str, new: str, tmp_path: Path, browser: Chromium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = document._asset
+    assert plain("formulas.js").count(old) >= 1
+    monkeypatch.setattr(document, "_asset", lambda name: plain(name).replace(old, new))
+    path = tmp_path / "mutant.html"
+    path.write_text(document.page(), encoding="utf-8")
+    browser.open(path)
+    state = browser.run("document.getElementById('self-test').dataset.state")
+    if "STEP" in old:  # a wrong Hessian finds the right minimum, only slower, or none
+        assert state in ("passed", "failed")
+    else:
+        assert state == "failed"
+
+
+def test_what_is_not_allowed_is_not_loaded(page: Path, browser: Chromium) -> None:
+    browser.open(page)
+    for attempt in ("new Image().src = 'http://127.0.0.1:9/x.png'", "fetch('http://127.0.0.1:9/').catch(() => 0)"):
+        browser.run(f"(() => {{ {attempt}; }})()")
+    browser.run("new Promise((done) => setTimeout(done, 300))")
+    # The policy stops them before they are sent: each is a complaint, and no answer of a server.
+    assert any("Content Security Policy" in text for text in browser.complaints())
+    assert not any(e.get("method") == "Network.responseReceived" and "127.0.0.1" in str(e) for e in browser.events)
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "first", "changes"),
+    [
+        ("sampler", "power", "", {"margins", "optima"}),
+        ("share", "0.5", "", {"margins", "map", "optima", "slices", "gradient", "loss"}),
+        ("alpha", "1.5", "#sampler=power&weighting=constant", {"margins", "map", "optima"}),
+        ("weighting", "relative", "", {"margins", "map", "loss", "gradient"}),
+        ("tau", "0.5", "#weighting=tail", {"margins", "map", "optima", "slices"}),
+        ("m", "28", "", {"loss", "optima", "gradient"}),
+        ("hits", "keep", "", {"margins", "map", "loss", "optima"}),
+        ("labels", "9", "", set(VIEWS) - {"map"}),
+        ("tail", "0.3", "#weighting=constant", {"margins", "loss", "optima", "slices", "gradient"}),
+        ("eta", "prior", "#weighting=constant", {"loss", "optima", "gradient"}),
+        ("peak", "7", "#eta=peaked&weighting=constant", {"loss", "optima", "gradient"}),
+        ("positive", "12", "#weighting=relative", {"margins", "loss", "gradient"}),
+    ],
+)
+def test_every_control_changes_what_it_should(
+    control: str, value: str, first: str, changes: set[str], page: Path, browser: Chromium
+) -> None:
+    browser.open(page, first or "#weighting=constant")
+    before = pictures(browser)
+    put(browser, control, value)
+    after = pictures(browser)
+    assert {name for name in VIEWS if before[name] != after[name]} >= changes
+    # And the address hands it out: opened anew it shows the same.
+    shared = browser.run("location.hash")
+    browser.open(page, shared)
+    assert pictures(browser) == after
+    assert browser.complaints() == []
+
+
+def test_an_address_that_is_no_setting_does_no_harm(page: Path, browser: Chromium) -> None:
+    browser.open(page, "#m=abc&weighting=<b>&labels=1e9&hits=&share=-3&x=1")
+    assert browser.run("[state.m, state.weighting, state.labels, state.hits, state.share]") == [
+        8,
+        "importance",
+        40,
+        "mask",
+        0,
+    ]
+    assert browser.complaints() == []
+
+
+def test_the_simulation_meets_the_exact_loss(page: Path, browser: Chromium) -> None:
+    """20,000 runs by a fixed seed of the page's own: within five of its standard errors; a bound it is not."""
+    browser.open(page, "#weighting=importance&m=2")
+    browser.run("document.getElementById('run').click()")
+    browser.run("new Promise((done) => { const look = () => running ? setTimeout(look, 30) : done(); look(); })")
+    run, exact, bound = browser.run("[computed.run, computed.exact, computed.bound]")
+    assert run["n"] == 20_000
+    assert abs(run["mean"] - exact) < 5 * run["error"]
+    assert abs(run["mean"] - bound) > 10 * run["error"]
+
+
+def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: Chromium) -> None:
+    """Tab and Enter; every prediction is answered, and the answers are those of the theory."""
+    browser.open(page)
+    browser.send("Page.bringToFront")
+
+    def tab_to(name: str) -> None:
+        for _ in range(60):
+            if browser.run(f"document.activeElement.matches({name!r})"):
+                return
+            browser.press("Tab")
+        raise AssertionError(f"{name} cannot be reached by the keyboard")
+
+    tab_to("#walk")
+    browser.press("Enter")
+    for k, expected in enumerate(ANSWERS):
+        assert browser.run("document.getElementById('step-title').textContent").startswith(f"{k + 1} of {len(ANSWERS)}")
+        # Nothing is shown before it is predicted.
+        assert browser.run("getComputedStyle(document.querySelector('main')).visibility") == "hidden"
+        tab_to(f"#step-options button:nth-child({expected + 1})")
+        browser.press("Enter")
+        said = browser.run("document.getElementById('step-says').textContent")
+        assert said.startswith("✓ Yes"), (k, said)
+        assert browser.run("getComputedStyle(document.querySelector('main')).visibility") == "visible"
+        wrong = (expected + 1) % 3
+        browser.run(f"answer({wrong})")
+        assert browser.run("document.getElementById('step-says').textContent").startswith("✗ No")
+        if k < len(ANSWERS) - 1:
+            tab_to("#next")
+            browser.press("Enter")
+    tab_to("#leave")
+    browser.press("Enter")
+    assert browser.run("document.activeElement.id") == "walk"
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_are_saved_as_svg_and_csv(name: str, page: Path, browser: Chromium) -> None:
+    browser.open(page, "#weighting=tail&labels=7")
+    svg = ET.fromstring(browser.run(f"asSvg({name!r})"))
+    assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+    assert svg.find("{http://www.w3.org/2000/svg}style") is not None
+    lines = browser.run(f"asCsv({name!r})").splitlines()
+    assert len({line.count(",") for line in lines}) == 1
+    assert len(lines) > 1
+
+
+def test_what_is_this_names_the_loss_and_its_lines_run(page: Path, browser: Chromium) -> None:
+    for fragment, words in (
+        ("#weighting=tail", "logit-adjusted"),
+        ("#weighting=constant", "equalised"),
+        ("#weighting=importance", "softmax cross-entropy"),
+        ("#weighting=relative&share=1", "relative weights"),
+        ("#weighting=unit&hits=keep", "log η - log π, the balanced rule"),
+        ("#sampler=model&weighting=constant&eta=peaked", "no loss with a name"),
+    ):
+        browser.open(page, fragment)
+        assert words in browser.run("document.getElementById('named').textContent")
+        assert browser.run("document.querySelector('#derivation math').textContent").startswith("pyy'=")
+    browser.open(page, "#weighting=tail&tau=0.5&labels=6&hits=keep")
+    margins = browser.run("computed.margins.flat()")
+    scope: dict[str, object] = {}
+    exec(browser.run("document.getElementById('python').textContent"), scope)
+    import numpy as np
+
+    import implicitloss as il
+
+    np.testing.assert_allclose(margins, il.implicit_margins(scope["scheme"], scope["prior"]).ravel(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 900), (820, 1180), (390, 844)], ids=["desk", "tablet", "phone"])
+def test_it_fits_every_size(size: tuple[int, int], dark: bool, page: Path, browser: Chromium, tmp_path: Path) -> None:
+    browser.look(*size, dark)
+    browser.open(page)
+    shot = browser.look(*size, dark)
+    (tmp_path / "page.png").write_bytes(shot)
+    assert len(shot) > 20_000
+    assert browser.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    # Every control is large enough for a finger and has a name.
+    assert browser.run(
+        "[...document.querySelectorAll('input,select,button')].every((c) => !c.offsetParent || c.offsetHeight >= 16)"
+    )
+    assert browser.run("[...document.querySelectorAll('input,select')].every((c) => c.labels.length === 1)")
+    color = browser.run("getComputedStyle(document.body).backgroundColor")
+    assert (color != "rgb(255, 255, 255)") == dark
+
+
+def test_counts_are_shown_and_can_be_left(tmp_path: Path, browser: Chromium) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(document.page(LabelPrior.from_counts([500, 100, 20, 5]), "mine.csv"), encoding="utf-8")
+    browser.open(path)
+    assert browser.run("computed.prior.length") == 4
+    assert "mine.csv, 4 labels" in browser.run("document.getElementById('counts-name').textContent")
+    put(browser, "counts", "no")
+    assert browser.run("computed.prior.length") == 20
+    assert browser.complaints() == []
