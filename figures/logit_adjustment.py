@@ -66,5 +66,5 @@ def draw(table: Any) -> Figure:
         ax.plot(row["balanced"], i, "x", color="black", ms=5, label="best affine rule" if i == 0 else None)
     ax.set_yticks(range(len(best)), [_label(r["name"], r["hits"]) for _, r in best.iterrows()], fontsize=7)
     ax.set(xlabel="balanced error", xlim=(0.05, None))
-    ax.legend(fontsize=7, loc="lower right")
+    ax.legend(fontsize=7, loc=(0.4, 0.45))
     return figure

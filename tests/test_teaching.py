@@ -211,6 +211,7 @@ def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: 
     browser.press("Enter")
     for k, expected in enumerate(ANSWERS):
         assert browser.run("document.getElementById('step-title').textContent").startswith(f"{k + 1} of {len(ANSWERS)}")
+        assert browser.run("document.querySelector('#step-tex math').textContent.length") > 3
         # Nothing is shown before it is predicted.
         assert browser.run("getComputedStyle(document.querySelector('main')).visibility") == "hidden"
         tab_to(f"#step-options button:nth-child({expected + 1})")

@@ -147,7 +147,7 @@ function goTo(k) {
   update({...BASE, counts: "no", ...one.set});
   $("step-title").textContent = `${k + 1} of ${COURSE.length}: ${one.title}`;
   $("step-ask").textContent = one.ask;
-  $("step-tex").textContent = one.tex;
+  $("step-tex").replaceChildren(mathOf(one.tex));
   $("step-says").textContent = "";
   $("step-options").replaceChildren(...one.options.map((text, i) => {
     const button = document.createElement("button");

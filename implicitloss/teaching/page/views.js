@@ -69,6 +69,48 @@ function key(svg, entries) {
   });
 }
 
+/** MathML of a little LaTeX: letters, \\commands, _{}, ^{}, signs. */
+function mathOf(source) {
+  const named = {pi: "π", eta: "η", ell: "ℓ", partial: "∂", propto: "∝", le: "≤", log: "log"};
+  let at = 0;
+  const text = (tag, s) => { const node = document.createElementNS("http://www.w3.org/1998/Math/MathML", tag); node.textContent = s; return node; };
+  const row = (children) => { const node = document.createElementNS("http://www.w3.org/1998/Math/MathML", "mrow"); node.append(...children); return node; };
+  const group = () => { at += 1; const found = row(items("}")); at += 1; return found; };
+  function atom() {
+    const c = source[at];
+    if (c === "{") return group();
+    if (c === "\\") {
+      const name = /^\\([a-zA-Z]+|.)/.exec(source.slice(at))[1];
+      at += name.length + 1;
+      if (name === "mathrm") { const inner = group(); inner.firstChild?.setAttribute("mathvariant", "normal"); return inner; }
+      return named[name] ? text(name === "le" || name === "propto" || name === "partial" ? "mo" : "mi", named[name]) : text("mspace", "");
+    }
+    at += 1;
+    if (/[0-9]/.test(c)) return text("mn", c);
+    return /[a-zA-Z]/.test(c) ? text("mi", source[at] === "'" ? (at += 1, `${c}'`) : c) : text("mo", c);
+  }
+  function items(end) {
+    const found = [];
+    while (at < source.length && source[at] !== end) {
+      if (source[at] === " ") { at += 1; continue; }
+      let one = atom();
+      for (const [sign, tag] of [["_", "msub"], ["^", "msup"]]) {
+        if (source[at] !== sign) continue;
+        at += 1;
+        const node = text(tag, "");
+        node.append(one, atom());
+        one = node;
+      }
+      found.push(one);
+    }
+    return found;
+  }
+  const math = text("math", "");
+  math.setAttribute("display", "block");
+  math.append(row(items("")));
+  return math;
+}
+
 const VIEWS = {
   margins: {
     title: "Margins p_yy'",
