@@ -18,6 +18,11 @@ def _mean(table: Any, **where: Any) -> float:
     return float(one_of(table, **where)["value"].mean())
 
 
+def _seeds(table: Any) -> str:
+    n = table["seed"].nunique()
+    return f"mean over {n} seeds, bars from least to most" if n > 1 else "one seed"
+
+
 def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
     recall = one_of(table, loss="softmax", metric="recall", k=10)
@@ -35,10 +40,10 @@ def caption(table: Any) -> str:
         for metric in ("precision", "propensity-scored precision")
     )
     return (
-        "Recall@k of the multiclass test examples by slice of labels, softmax cross-entropy, m = 64; mean over "
-        f"{table['seed'].nunique()} seeds, bars from least to most.  Recall@10 of the tail: {said('tail')}; of the "
-        f"head: {said('head')}.  On the multilabel points, precision@1: {plain}; propensity-scored: {scored}.  The "
-        "contrastive loss and all precisions are in the table."
+        "Recall@k of the multiclass test examples by slice of labels, softmax cross-entropy above and the cosine "
+        f"contrastive loss below, m = 64; {_seeds(table)}.  Softmax, recall@10 of the tail: {said('tail')}; of the "
+        f"head: {said('head')}.  On the multilabel points, precision@1: {plain}; propensity-scored: {scored}.  All "
+        "precisions are in the table."
     )
 
 

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,9 @@ class Chromium:
         # A new fragment alone would not load the page anew.
         self.send("Page.navigate", url="about:blank")
         self.send("Page.navigate", url=path.as_uri() + fragment)
-        while not any(e.get("method") == "Page.loadEventFired" for e in self.events) or self.run("location.href") in (
-            "about:blank",
-            "",
-        ):
-            self.events.append(self._next())
+        ready = f"location.href.startsWith({path.as_uri()!r}) && document.readyState === 'complete'"
+        while not self.run(ready):
+            time.sleep(0.02)
 
     def run(self, expression: str) -> Any:
         """A value of the page; *raises* RuntimeError for what it throws."""
@@ -89,7 +88,7 @@ class Chromium:
 
     def press(self, key: str) -> None:
         """A key of the keyboard: Tab, Enter, ArrowRight."""
-        code = {"Tab": 9, "Enter": 13, "ArrowRight": 39, " ": 32}[key]
+        code = {"Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39, " ": 32}[key]
         text = {"Enter": "\r", " ": " "}.get(key, "")
         common = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
         self.send("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **common)

@@ -19,7 +19,8 @@ from implicitloss.teaching.vectors import vectors
 
 VIEWS = ("margins", "map", "loss", "optima", "slices", "gradient")
 ANSWERS = (1, 1, 0, 0, 1, 0, 0, 0)  # by the theory, not by the page
-ROOT = Path(__file__).parent.parent
+# Names, and no addresses to ask.
+NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_the_page_is_one_small_file_that_asks_nobody(page: Path) -> None:
     assert len(text) < 1_000_000
     assert "default-src 'none'" in text.replace("&#x27;", "'")
     assert not re.search(r"(src|href)=", text)
-    assert set(re.findall(r"https?://[^\"'\s<>)]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert set(re.findall(r"https?://[^\"'\s<>)]+", text)) <= NAMESPACES
     assert not re.search(r"\{\{\w+\}\}", text)
 
 
@@ -184,6 +185,40 @@ def test_an_address_that_is_no_setting_does_no_harm(page: Path, browser: Chromiu
     assert browser.complaints() == []
 
 
+def test_what_a_first_reader_found(page: Path, browser: Chromium) -> None:
+    browser.open(page)
+    # Equal margins are one colour, not the rounding's stripes.
+    heat = browser.run(
+        "[...new Set([...document.querySelectorAll('#margins-picture rect.heat')].slice(0, 380).map((r) => "
+        "r.className.baseVal))]"
+    )
+    assert len(heat) == 1
+    # Every m of the slider is reached by its keys, down to 1.
+    browser.run("document.getElementById('m').focus()")
+    seen = []
+    for _ in range(8):
+        browser.press("ArrowLeft")
+        seen.append(browser.run("state.m"))
+    assert seen == [7, 6, 5, 4, 3, 2, 1, 1]
+    # Without a tail, and where the slope is not all, softmax is not named.
+    for fragment in (
+        "#tail=0&sampler=power&alpha=0&weighting=tail&eta=peaked&m=1&labels=16",
+        "#weighting=unit&share=0&m=8&eta=peaked&peak=10",
+    ):
+        browser.open(page, fragment)
+        assert "as full softmax does" not in browser.run("document.getElementById('named').textContent")
+    browser.open(page, "#tail=0&sampler=model&weighting=constant&eta=peaked")
+    assert "no loss with a name" in browser.run("document.getElementById('named').textContent")
+    assert browser.run("asCsv('slices')") == "slice,implicit,sampled\n"
+    browser.open(page, "#labels=4&positive=30")
+    assert browser.run("computed.slices.map((s) => s.name)") == ["head", "torso", "tail"]
+    assert browser.run("document.getElementById('positive').value") == "4"
+    browser.run("goTo(2)")
+    assert browser.run("document.getElementById('settings').inert")
+    assert browser.run("document.getElementById('step-tex').textContent") == ""
+    assert browser.complaints() == []
+
+
 def test_the_simulation_meets_the_exact_loss(page: Path, browser: Chromium) -> None:
     """20,000 runs by a fixed seed of the page's own: within five of its standard errors; a bound it is not."""
     browser.open(page, "#weighting=importance&m=2")
@@ -211,7 +246,6 @@ def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: 
     browser.press("Enter")
     for k, expected in enumerate(ANSWERS):
         assert browser.run("document.getElementById('step-title').textContent").startswith(f"{k + 1} of {len(ANSWERS)}")
-        assert browser.run("document.querySelector('#step-tex math').textContent.length") > 3
         # Nothing is shown before it is predicted.
         assert browser.run("getComputedStyle(document.querySelector('main')).visibility") == "hidden"
         tab_to(f"#step-options button:nth-child({expected + 1})")
@@ -219,6 +253,7 @@ def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: 
         said = browser.run("document.getElementById('step-says').textContent")
         assert said.startswith("✓ Yes"), (k, said)
         assert browser.run("getComputedStyle(document.querySelector('main')).visibility") == "visible"
+        assert browser.run("document.querySelector('#step-tex math').textContent.length") > 3
         wrong = (expected + 1) % 3
         browser.run(f"answer({wrong})")
         assert browser.run("document.getElementById('step-says').textContent").startswith("✗ No")
@@ -228,6 +263,8 @@ def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: 
     tab_to("#leave")
     browser.press("Enter")
     assert browser.run("document.activeElement.id") == "walk"
+    # The reader's own settings are back.
+    assert browser.run("[state.weighting, state.m]") == ["importance", 8]
     assert browser.complaints() == []
 
 

@@ -43,7 +43,7 @@ print(report)
 assert report.verdict == "holds"
 
 # %% [markdown]
-# ## Two slips, and what each really optimises
+# ## Two slips, and the named scheme that is nearest to each
 
 # %%
 for loss in (without_m, wrong_sign):

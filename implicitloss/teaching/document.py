@@ -43,7 +43,12 @@ def page(prior: LabelPrior | None = None, name: str = "") -> str:
         order = prior.by_frequency[prior.probabilities[prior.by_frequency] > 0]
         at = np.unique(np.linspace(0, order.size - 1, min(MOST_LABELS, order.size)).round().astype(int))
         picked = prior.probabilities[order[at]]
-        data["counts"] = {"name": name, "of": int(order.size), "prior": (picked / picked.sum()).tolist()}
+        data["counts"] = {
+            "name": name,
+            "of": int(order.size),
+            "prior": (picked / picked.sum()).tolist(),
+            "at": at.tolist(),
+        }
     script = "\n".join(_asset(part) for part in SCRIPTS)
     # The look of the charts goes with them when they are saved.
     style, look = _asset("style.css"), _asset("look.css")

@@ -6,6 +6,10 @@ const $ = (id) => document.getElementById(id);
 const NUMBERS = ["labels", "tail", "share", "alpha", "tau", "m", "positive", "peak"];
 const KINDS = {sampler: ["mixture", "power", "model"], weighting: ["constant", "unit", "importance", "relative", "tail"], hits: ["exclude", "mask", "keep"], eta: ["equal", "prior", "peaked"], counts: ["yes", "no"]};
 const LIMITS = {labels: [3, 40], tail: [0, 2], share: [0, 1], alpha: [0, 2], tau: [0.1, 2], m: [1, 1024], positive: [0, 39], peak: [0, 39]};
+const MS = [...new Set(range(41).map((v) => Math.round(2 ** (v / 4))))];
+const nearest = (m) => MS.reduce((best, v, i) => Math.abs(Math.log(v / m)) < Math.abs(Math.log(MS[best] / m)) ? i : best, 0);
+const rms = (a, b) => Math.sqrt(sum(a.map((v, k) => (v - b[k]) ** 2)) / a.length);
+let own = null; // the reader's settings, while the path has its own
 let state = {...BASE, counts: DATA.counts ? "yes" : "no"}, computed = null, running = null, step = -1;
 
 /** The state in the address, and back; what is no setting is passed over. */
@@ -30,7 +34,8 @@ function compute() {
   c.margins = margins(s, prior, f);
   const off = c.margins.flatMap((row, y) => row.filter((p, j) => j !== y && p > 0));
   [c.least, c.most] = [Math.min(...off), Math.max(...off)];
-  c.place = prior[0] > prior[n - 1] ? place(c.margins, prior) : {b: 0, c: 0, misfit: 0};
+  c.sloped = prior[0] > prior[n - 1];
+  c.place = c.sloped ? place(c.margins, prior) : {b: 0, c: 0, misfit: Math.log(c.most / c.least)};
   c.bound = bound(s, prior, f, positive);
   c.exact = exactLoss(s, prior, f, positive);
   c.ladder = range(11).map((k) => 2 ** k);
@@ -43,9 +48,9 @@ function compute() {
   c.optima = optima(s, prior, eta);
   if (c.optima) {
     const beyond = (kind) => c.optima[kind].map((v, k) => v - c.softmax[k]);
-    c.tilts = prior[0] > prior[n - 1] ? {implicit: tilt(beyond("implicit"), prior), sampled: tilt(beyond("sampled"), prior)} : {implicit: 0, sampled: 0};
-    const size = Math.ceil(n / 3), mean = (a) => sum(a) / a.length;
-    c.slices = ["head", "torso", "tail"].map((name, i) => ({name, implicit: mean(beyond("implicit").slice(i * size, (i + 1) * size)), sampled: mean(beyond("sampled").slice(i * size, (i + 1) * size))})).filter((s) => Number.isFinite(s.sampled));
+    c.tilts = c.sloped ? {implicit: tilt(beyond("implicit"), prior), sampled: tilt(beyond("sampled"), prior)} : {implicit: 0, sampled: 0};
+    const third = (a, i) => a.slice(Math.round(i * n / 3), Math.round((i + 1) * n / 3)), mean = (a) => sum(a) / a.length;
+    c.slices = ["head", "torso", "tail"].map((name, i) => ({name, implicit: mean(third(beyond("implicit"), i)), sampled: mean(third(beyond("sampled"), i))}));
   }
   c.run = {n: 0};
   return c;
@@ -58,16 +63,32 @@ function named(c) {
     : near(0, 1) ? "the equalised loss (Tan et al. 2020): frequent negatives count more" : near(1, 0) ? "relative weights (Yi et al. 2019): negatives of frequent positives count more"
     : near(-1, 1) ? "the logit-adjusted loss (Menon et al. 2021)" : near(-c.state.tau, c.state.tau) ? `the logit-adjusted loss with τ = ${c.state.tau}` : "no loss with a name: p as in the margins' picture";
   if (!c.optima) return `The implicit loss is ${constant}.`;
-  const t = c.tilts.sampled, truly = Math.abs(t) < 5e-3 ? "log η, as full softmax does" : Math.abs(t + 1) < 5e-3 ? "log η - log π, the balanced rule" : `log η ${t < 0 ? "-" : "+"} about ${Math.abs(t).toFixed(2)} log π: ${t < 0 ? "rare" : "frequent"} labels gain`;
+  const t = c.tilts.sampled, f = c.optima.sampled, gain = c.slices[2].sampled - c.slices[0].sampled;
+  const who = gain > 0.05 ? "rare labels gain" : gain < -0.05 ? "frequent labels gain" : "neither frequent nor rare labels gain by much";
+  const truly = rms(f, c.softmax) < 0.01 ? "log η, as full softmax does" : rms(f, c.balanced) < 0.01 ? "log η - log π, the balanced rule"
+    : c.sloped ? `something else than log η: slope ${two(t)} on log π beyond it, ${two(rms(f, c.softmax))} off in the root mean square; ${who}`
+    : `something else than log η, ${two(rms(f, c.softmax))} off in the root mean square`;
   return `The implicit loss is ${constant}. The true sampled loss teaches ${truly}.`;
 }
 
 function python(c) {
   const s = c.state, sampler = s.sampler === "model" ? "ModelBased()" : s.sampler === "power" ? `Power(${s.alpha})` : s.share === 1 ? "WithinBatch()" : s.share === 0 ? "Uniform()" : `Mixture(${s.share})`;
   const weighting = s.weighting === "tail" ? `ForMargin(il.margins.LogitAdjusted(${s.tau}))` : s.weighting[0].toUpperCase() + s.weighting.slice(1) + "()";
-  const prior = s.counts === "yes" ? `il.LabelPrior.from_csv(${JSON.stringify(DATA.counts.name)})` : `il.LabelPrior.zipf(${s.labels}, ${s.tail})`;
-  return `import implicitloss as il\n\nprior = ${prior}\nscheme = il.Scheme(\n    il.samplers.${sampler}, il.weightings.${weighting}, m=${s.m}, hits="${s.hits}"\n)\nprint(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))\nprint(il.implicit_margins(scheme, prior${s.sampler === "model" ? ", scores=f" : ""}))`;
+  let prior = `il.LabelPrior.zipf(${s.labels}, ${s.tail})`;
+  if (s.counts === "yes") {
+    prior = `il.LabelPrior.from_csv(${JSON.stringify(DATA.counts.name)})`;
+    const all = DATA.counts.of === DATA.counts.prior.length;
+    prior = `${prior}\npicked = prior.probabilities[prior.by_frequency[${all ? `:${DATA.counts.of}` : JSON.stringify(DATA.counts.at)}]]\nprior = il.LabelPrior.from_probabilities(picked / picked.sum())`;
+  }
+  const scores = s.sampler === "model" ? `, scores=[${c.f.join(", ")}]` : "";
+  return `import implicitloss as il\n\nprior = ${prior}\nscheme = il.Scheme(\n    il.samplers.${sampler}, il.weightings.${weighting}, m=${s.m}, hits="${s.hits}"\n)\nprint(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))\nprint(il.implicit_margins(scheme, prior${scores}))`;
 }
+
+const MWQ = (y) => `<mi>m</mi><msub><mi>w</mi><mrow><mi>y</mi><mi>${y}</mi></mrow></msub><msub><mi>q</mi><mi>${y}</mi></msub>`;
+const FALLBACK = {
+  plain: {math: MWQ("y'"), tex: "p_{yy'} = m\\, w_{yy'}\\, q_{y'}"},
+  kept: {math: `<mfrac><mrow>${MWQ("y'")}</mrow><mrow><mn>1</mn><mo>+</mo>${MWQ("y")}</mrow></mfrac>`, tex: "p_{yy'} = m\\, w_{yy'}\\, q_{y'} / (1 + m\\, w_{yy}\\, q_y)"},
+};
 
 function show() {
   const c = computed;
@@ -79,8 +100,8 @@ function show() {
   $("python").textContent = python(c);
   const s = c.state, sampler = s.sampler === "mixture" ? s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : null : s.sampler;
   const derived = sampler && !(sampler === "power" && s.alpha !== 0.75) && !(s.weighting === "tail" && s.tau !== 1) ? DATA.derivations[`${sampler} ${s.weighting} ${s.hits}`] : null;
-  $("derivation").innerHTML = `<math display="block"><mrow><msub><mi>p</mi><mrow><mi>y</mi><mi>y'</mi></mrow></msub><mo>=</mo>${derived ? derived.mathml : "<mi>m</mi><msub><mi>w</mi><mrow><mi>y</mi><mi>y'</mi></mrow></msub><msub><mi>q</mi><mi>y'</mi></msub>"}</mrow></math>`;
-  $("latex").textContent = derived ? `p_{yy'} = ${derived.latex}` : "p_{yy'} = m\\, w_{yy'}\\, q_{y'}";
+  $("derivation").innerHTML = `<math display="block"><mrow><msub><mi>p</mi><mrow><mi>y</mi><mi>y'</mi></mrow></msub><mo>=</mo>${derived ? derived.mathml : FALLBACK[s.hits === "keep" ? "kept" : "plain"].math}</mrow></math>`;
+  $("latex").textContent = derived ? `p_{yy'} = ${derived.latex}` : FALLBACK[s.hits === "keep" ? "kept" : "plain"].tex;
   $("steps").replaceChildren(...(derived ? derived.steps : ["Derived for uniform, within-batch, power 3/4 and model-based draws, and τ = 1."]).map((text) => {
     const item = document.createElement("li");
     item.textContent = text;
@@ -89,9 +110,10 @@ function show() {
   for (const name of [...NUMBERS, ...Object.keys(KINDS)]) {
     const control = $(name);
     if (!control) continue;
-    control.value = name === "m" ? Math.round(Math.log2(state.m) * 4) : name === "positive" || name === "peak" ? state[name] + 1 : state[name];
+    if (name === "positive" || name === "peak") control.max = c.prior.length;
+    control.value = name === "m" ? nearest(state.m) : name === "positive" || name === "peak" ? state[name] + 1 : state[name];
     const out = $(`${name}-value`);
-    if (out) out.textContent = name === "positive" || name === "peak" ? state[name] + 1 : state[name];
+    if (out) out.textContent = name === "positive" || name === "peak" ? state[name] + 1 : name === "labels" ? c.prior.length : state[name];
   }
   $("share").disabled = state.sampler !== "mixture";
   $("alpha").disabled = state.sampler !== "power";
@@ -105,6 +127,8 @@ function update(change, keepAddress = false) {
   running = null;
   state = {...state, ...change};
   computed = compute();
+  state.positive = computed.positive;
+  state.peak = Math.min(state.peak, computed.prior.length - 1);
   if (!keepAddress) history.replaceState(null, "", `#${written()}`);
   show();
 }
@@ -141,13 +165,32 @@ const asCsv = (name) => VIEWS[name].table(computed).map((row) => row.join(",")).
 
 // --- the guided path ---
 
+/** The setting in words. */
+function setting(s) {
+  const draws = s.sampler === "model" ? "model-based" : s.sampler === "power" ? `power ${s.alpha}` : s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : "mixed";
+  const hits = {exclude: "hits drawn again", mask: "hits masked", keep: "hits kept"}[s.hits];
+  return `${draws} draws, ${s.weighting} weights, m = ${s.m}, ${hits}; ${s.labels} labels by Zipf's law, all equally likely for the example.`;
+}
+
+function leave() {
+  document.body.classList.remove("walking");
+  $("settings").inert = false;
+  if (own !== null) update(own);
+  own = null;
+  $("walk").focus();
+}
+
 function goTo(k) {
+  if (own === null) own = {...state};
   step = k;
   const one = COURSE[k];
   update({...BASE, counts: "no", ...one.set});
   $("step-title").textContent = `${k + 1} of ${COURSE.length}: ${one.title}`;
   $("step-ask").textContent = one.ask;
-  $("step-tex").replaceChildren(mathOf(one.tex));
+  $("step-setting").textContent = setting(computed.state);
+  $("step-tex").replaceChildren();
+  // The questions are about these settings.
+  $("settings").inert = true;
   $("step-says").textContent = "";
   $("step-options").replaceChildren(...one.options.map((text, i) => {
     const button = document.createElement("button");
@@ -165,6 +208,7 @@ function goTo(k) {
 function answer(i) {
   const one = COURSE[step], right = one.answer(computed);
   $("step-says").textContent = `${i === right ? "✓ Yes" : "✗ No"}: the page computes “${one.options[right]}”. ${one.says}`;
+  $("step-tex").replaceChildren(mathOf(one.tex));
   [...$("step-options").children].forEach((button, k) => button.classList.toggle("right", k === right));
   document.body.classList.add("revealed");
 }
@@ -194,7 +238,7 @@ function selfTest() {
 function start() {
   for (const name of NUMBERS) $(name).addEventListener("input", (event) => {
     const value = Number(event.target.value);
-    update({[name]: name === "m" ? Math.round(2 ** (value / 4)) : name === "positive" || name === "peak" ? value - 1 : value});
+    update({[name]: name === "m" ? MS[value] : name === "positive" || name === "peak" ? value - 1 : value});
   });
   for (const name of Object.keys(KINDS)) if ($(name)) $(name).addEventListener("input", (event) => update({[name]: event.target.value}));
   for (const name of Object.keys(VIEWS)) {
@@ -205,10 +249,11 @@ function start() {
   $("walk").addEventListener("click", () => { goTo(Math.max(step, 0)); $("step-title").focus(); });
   $("next").addEventListener("click", () => goTo(step + 1));
   $("back").addEventListener("click", () => goTo(step - 1));
-  $("leave").addEventListener("click", () => { document.body.classList.remove("walking"); $("walk").focus(); });
+  $("leave").addEventListener("click", leave);
   window.addEventListener("hashchange", () => { state = read(location.hash); update({}, true); });
+  $("m").max = MS.length - 1;
   if (!DATA.counts) $("counts-line").remove();
-  else $("counts-name").textContent = `${DATA.counts.name}, ${DATA.counts.of} labels` + (DATA.counts.of > DATA.counts.prior.length ? `, ${DATA.counts.prior.length} of them by rank` : "");
+  else $("counts-name").textContent = `${DATA.counts.name}, ${DATA.counts.of} labels` + (DATA.counts.of > DATA.counts.prior.length ? `: ${DATA.counts.prior.length} of them, evenly by rank, with probabilities that are scaled to sum to 1` : "");
   state = read(location.hash);
   update({}, true);
   const tested = selfTest();

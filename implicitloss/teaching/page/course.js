@@ -27,12 +27,12 @@ const COURSE = [
     title: "Why does within-batch help the tail?", set: {weighting: "constant", positive: 0}, ask: "Beside the most frequent positive, is the rarest label pushed down more or less than by full softmax?",
     tex: "\\mathrm{E}\\,\\partial\\ell/\\partial f_{y'} \\propto \\pi_{y'}", options: ["less", "the same", "more"],
     answer: (c) => { const k = c.prior.length - 1, r = c.gradient[k] / c.fullGradient[k]; return r < 0.95 ? 0 : r > 1.05 ? 2 : 1; },
-    says: "The push on a label is in proportion to how often it is drawn.",
+    says: "With constant weights and equal scores the push on a label goes with how often it is drawn.",
   },
   {
-    title: "Correct the positive's logit too", set: {weighting: "relative"}, ask: "With log q taken off all logits, the bound says p = m π_y, which favours frequent labels. What does the true loss teach?",
+    title: "Correct the positive's logit too", set: {weighting: "relative"}, ask: "With log q taken off all logits, the bound says p = m π_y, which favours frequent labels. By the true sampled loss, who gains?",
     tex: "w_{yy'} = q_y/q_{y'},\\quad p_{yy'} = m\\,\\pi_y", options: LEAN, answer: leaning,
-    says: "The bound misleads: the true sampled loss teaches log η, almost exactly.",
+    says: "The bound misleads: where labels are equally likely, the true sampled loss teaches log η almost exactly.",
   },
   {
     title: "Keep the hits", set: {weighting: "unit", hits: "keep"}, ask: "In-batch softmax: weights of 1, and the positive may be drawn as its own negative. What is the tilt of f* on log π?",
@@ -46,7 +46,7 @@ const COURSE = [
     says: "Unbiased in the bound is not unbiased in the loss: with few draws rare labels gain.",
   },
   {
-    title: "Aim at balanced error", set: {weighting: "tail", m: 200}, ask: "Weights (π_y'/π_y)/(m q) aim at logit adjustment. With 200 draws, where is the tilt?",
+    title: "Aim at balanced error", set: {weighting: "tail", m: 200}, ask: "Weights (π_y'/π_y)/(m q) aim at a known loss. With 200 draws, where is the tilt of f* on log π?",
     tex: "p_{yy'} = \\pi_{y'}/\\pi_y", options: ["near -1", "near 0", "near +1"],
     answer: (c) => { const t = c.tilts.sampled; return t < -0.5 ? 0 : t < 0.5 ? 1 : 2; },
     says: "Any margin can be had with any sampler (Proposition 4): sampling bias and labeling bias are two things.",

@@ -11,6 +11,8 @@ function el(name, attributes = {}, ...children) {
   return node;
 }
 
+/** Two decimals, and no -0.00. */
+const two = (x) => Math.abs(x) < 0.005 ? "0.00" : x.toFixed(2);
 const short = (x) => x === 0 ? "0" : Math.abs(x) >= 1e4 || Math.abs(x) < 1e-3 ? x.toExponential(0).replace("+", "") : String(+x.toPrecision(2));
 
 function linear(low, high, from, to) {
@@ -42,7 +44,7 @@ function frame(title, xName, yName, xs, ys, options = {}) {
   }
   for (const [v, text] of options.xTicks ?? ticks(Math.min(...xs), Math.max(...xs)).map((v) => [v, short(v)])) {
     svg.append(el("line", {x1: x(v), x2: x(v), y1: HIGH - BOX.bottom, y2: HIGH - BOX.bottom + 4, class: "axis"}),
-      el("text", {x: x(v), y: HIGH - BOX.bottom + 16, "text-anchor": "middle"}, text));
+      el("text", {x: Math.min(x(v), WIDE - BOX.right), y: HIGH - BOX.bottom + 16, "text-anchor": x(v) > WIDE - 30 ? "end" : "middle"}, text));
   }
   svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: HIGH - BOX.bottom, y2: HIGH - BOX.bottom, class: "axis"}),
     el("text", {x: (BOX.left + WIDE - BOX.right) / 2, y: HIGH - 8, "text-anchor": "middle"}, xName),
@@ -121,7 +123,7 @@ const VIEWS = {
       const low = Math.log(c.least), high = Math.log(c.most);
       c.margins.forEach((row, y) => row.forEach((p, j) => {
         if (y === j || p === 0) return;
-        const level = high > low ? (Math.log(p) - low) / (high - low) : 0.5;
+        const level = high - low > 1e-9 ? (Math.log(p) - low) / (high - low) : 0.5;
         svg.append(el("rect", {x: left + j * cell, y: top + y * cell, width: cell + 0.3, height: cell + 0.3, class: `heat h${Math.round(9 * level)}`}));
       }));
       range(10).forEach((k) => svg.append(el("rect", {x: left + side + 24, y: top + side - (k + 1) * side / 10, width: 16, height: side / 10 + 0.3, class: `heat h${k}`})));
@@ -135,11 +137,12 @@ const VIEWS = {
   },
   map: {
     title: "Implicit-loss map",
-    says: (c) => `log p = const + b log π_y + c log π_y': b = ${c.place.b.toFixed(2)}, c = ${c.place.c.toFixed(2)}` +
-      (c.place.misfit > 0.01 ? `; bent, up to ${(100 * Math.expm1(c.place.misfit)).toFixed(0)} % off any point.` : "."),
+    says: (c) => `log p = const + b log π_y + c log π_y': b = ${two(c.place.b)}, c = ${two(c.place.c)}` +
+      (c.place.misfit > 0.01 ? `; the nearest point, up to ${(100 * Math.expm1(c.place.misfit)).toFixed(0)} % off.` : ".") +
+      (Math.abs(c.place.b) > 1.6 || c.place.c > 1.5 || c.place.c < -0.4 ? " It lies beyond the edge." : ""),
     draw(c) {
       const {svg, x, y} = frame(this.title, "b: power of π of the positive", "c: power of π of the negative", [-1.6, 1.6], [-0.4, 1.5], {xTicks: [-1, 0, 1].map((v) => [v, String(v)])});
-      svg.append(el("text", {x: x(-1.5), y: y(0.45), class: "dim"}, "↖ rare labels gain"), el("text", {x: x(0.55), y: y(-0.3), class: "dim"}, "frequent labels gain ↘"));
+      svg.append(el("text", {x: x(-1.5), y: y(0.45), class: "dim"}, "↖ rare labels gain"), el("text", {x: x(0.35), y: y(-0.3), class: "dim"}, "frequent labels gain ↘"));
       for (const [name, b, d] of [["softmax", 0, 0], ["equalised", 0, 1], ["relative", 1, 0], ["logit-adjusted", -1, 1], ["adaptive, as printed", -0.25, 0]]) {
         svg.append(mark("softmax", x(b), y(d), 3), el("text", {x: x(b) + (b < 0 && d === 0 ? -4 : 6), y: y(d) + (b < 0 && d === 0 ? 16 : -6), class: "small", "text-anchor": b < 0 && d === 0 ? "end" : "start"}, name));
       }
@@ -151,7 +154,7 @@ const VIEWS = {
   loss: {
     title: "Bound, exact loss and simulation against m",
     says: (c) => `Positive ${c.positive + 1}: bound ${c.bound.toPrecision(6)}, exact ${c.exact.toPrecision(6)}` +
-      (c.run.n ? `; simulated ${c.run.mean.toPrecision(6)} ± ${(2 * c.run.error).toPrecision(2)} (two standard errors, ${c.run.n} runs).` : "."),
+      (c.run.n ? `; simulated ${c.run.mean.toPrecision(6)} ± ${(2 * c.run.error).toPrecision(2)} (two standard errors, ${c.run.n} runs by a fixed seed).` : "."),
     draw(c) {
       const xs = c.ladder.map((m) => Math.log2(m)), here = Math.log2(c.state.m);
       const all = [...c.ladderBound, ...c.ladderExact, ...(c.run.n > 1 ? [c.run.mean - 2 * c.run.error, c.run.mean + 2 * c.run.error] : [])];
@@ -188,19 +191,22 @@ const VIEWS = {
   },
   slices: {
     title: "Who gains: head, torso, tail",
-    says: (c) => c.optima ? `Mean of f* - log η over each third of the labels: ${c.slices.map((s) => `${s.name} ${s.sampled >= 0 ? "+" : ""}${s.sampled.toFixed(2)}`).join(", ")}.` : "No fixed minimiser.",
+    says: (c) => c.optima ? `Mean of f* - log η over each third of the labels: ${c.slices.map((s) => `${s.name} ${s.sampled >= 0.005 ? "+" : ""}${two(s.sampled)}`).join(", ")}.` : "No fixed minimiser.",
     draw(c) {
-      if (!c.optima) return frame(this.title, "", "", [0, 1], [0, 1]).svg;
+      if (!c.optima) {
+        return el("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "chart"}, el("title", {}, this.title),
+          el("text", {x: WIDE / 2, y: HIGH / 2, "text-anchor": "middle"}, "no fixed minimiser: q moves with the scores"));
+      }
       const all = c.slices.flatMap((s) => [s.implicit, s.sampled, 0]), {svg, x, y} = frame(this.title, "", "f* - log η", [0, 3], [...all, Math.max(...all, 0.4) * 1.3], {xTicks: c.slices.map((s, i) => [i + 0.5, s.name])});
       c.slices.forEach((s, i) => ["implicit", "sampled"].forEach((of, k) => {
         const at = x(i + 0.5) + (k ? 4 : -44), top = Math.min(y(0), y(s[of]));
         svg.append(el("rect", {x: at, y: top, width: 40, height: Math.abs(y(s[of]) - y(0)) + 0.5, class: `block ${of}`}),
-          el("text", {x: at + 20, y: s[of] >= 0 ? top - 4 : y(s[of]) + 12, "text-anchor": "middle", class: "small"}, s[of].toFixed(2)));
+          el("text", {x: at + 20, y: s[of] >= 0 ? top - 4 : y(s[of]) + 12, "text-anchor": "middle", class: "small"}, two(s[of])));
       }));
-      key(svg, [["implicit", "of the bound (hatched)"], ["sampled", "of the true sampled loss"]]);
+      key(svg, [["implicit", "of the bound (outlined)"], ["sampled", "of the true sampled loss"]]);
       return svg;
     },
-    table: (c) => [["slice", "implicit", "sampled"], ...c.slices.map((s) => [s.name, s.implicit, s.sampled])],
+    table: (c) => [["slice", "implicit", "sampled"], ...(c.slices ?? []).map((s) => [s.name, s.implicit, s.sampled])],
   },
   gradient: {
     title: "The gradient pushed on each label",
