@@ -228,6 +228,12 @@ def test_the_simulation_meets_the_exact_loss(page: Path, browser: Chromium) -> N
     assert run["n"] == 20_000
     assert abs(run["mean"] - exact) < 5 * run["error"]
     assert abs(run["mean"] - bound) > 10 * run["error"]
+    # And along the ladder, each m by a seed of its own, inside its band's five standard errors.
+    band, ladder = browser.run("[computed.band, computed.ladderExact]")
+    assert [one["m"] for one in band] == [2**k for k in range(11)]
+    assert all(abs(one["mean"] - exact) < 5 * one["error"] for one, exact in zip(band, ladder, strict=True))
+    assert browser.run("document.querySelectorAll('#loss-picture .band').length") == 1
+    assert browser.complaints() == []
 
 
 def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: Chromium) -> None:

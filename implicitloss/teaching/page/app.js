@@ -53,6 +53,7 @@ function compute() {
     c.slices = ["head", "torso", "tail"].map((name, i) => ({name, implicit: mean(third(beyond("implicit"), i)), sampled: mean(third(beyond("sampled"), i))}));
   }
   c.run = {n: 0};
+  c.band = [];
   return c;
 }
 
@@ -133,11 +134,14 @@ function update(change, keepAddress = false) {
   show();
 }
 
-/** Runs of the procedure, a few milliseconds at a time, up to two million draws. */
+/** Runs of the procedure, a few milliseconds at a time: two million draws at m, and as many along the ladder. */
 function run() {
+  const along = computed.ladder.map((m) => ({m, most: Math.max(200, Math.min(4000, Math.floor(2e5 / m))), more: simulation({...computed.state, m}, computed.prior, computed.f, computed.positive, 1 + m), now: null}));
   const more = simulation(computed.state, computed.prior, computed.f, computed.positive, 1), most = Math.max(200, Math.min(20000, Math.floor(2e6 / state.m)));
   const frame = () => {
     computed.run = more(Math.max(20, Math.floor(most / 40)));
+    for (const one of along) if (!one.now || one.now.n < one.most) one.now = one.more(Math.ceil(one.most / 40));
+    computed.band = along.map((one) => ({m: one.m, ...one.now}));
     $("loss-picture").replaceChildren(VIEWS.loss.draw(computed));
     $("loss-says").textContent = VIEWS.loss.says(computed);
     running = computed.run.n < most ? requestAnimationFrame(frame) : null;

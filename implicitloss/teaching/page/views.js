@@ -157,8 +157,10 @@ const VIEWS = {
       (c.run.n ? `; simulated ${c.run.mean.toPrecision(6)} ± ${(2 * c.run.error).toPrecision(2)} (two standard errors, ${c.run.n} runs by a fixed seed).` : "."),
     draw(c) {
       const xs = c.ladder.map((m) => Math.log2(m)), here = Math.log2(c.state.m);
-      const all = [...c.ladderBound, ...c.ladderExact, ...(c.run.n > 1 ? [c.run.mean - 2 * c.run.error, c.run.mean + 2 * c.run.error] : [])];
+      const all = [...c.ladderBound, ...c.ladderExact, ...c.band.flatMap((r) => [r.mean - 2 * r.error, r.mean + 2 * r.error])];
       const top = Math.max(...all), {svg, x, y} = frame(this.title, "negatives m", "loss", xs, [...all, top + 0.2 * (top - Math.min(...all))], {xTicks: c.ladder.filter((_, i) => i % 2 === 0).map((m) => [Math.log2(m), String(m)])});
+      const edge = (side) => c.band.map((r) => `${x(Math.log2(r.m))},${y(r.mean + side * 2 * r.error)}`);
+      if (c.band.length) svg.append(el("polygon", {points: [...edge(1), ...edge(-1).reverse()].join(" "), class: "band"}));
       svg.append(el("line", {x1: x(here), x2: x(here), y1: BOX.top, y2: HIGH - BOX.bottom, class: "now"}),
         line(xs, c.ladderBound, x, y, "implicit"), line(xs, c.ladderExact, x, y, "sampled"));
       xs.forEach((v, i) => svg.append(mark("implicit", x(v), y(c.ladderBound[i]), 3), mark("sampled", x(v), y(c.ladderExact[i]), 3)));
@@ -166,10 +168,11 @@ const VIEWS = {
         const [a, b] = [c.run.mean - 2 * c.run.error, c.run.mean + 2 * c.run.error];
         svg.append(el("line", {x1: x(here), x2: x(here), y1: y(a), y2: y(b), class: "bar"}), mark("balanced", x(here), y(c.run.mean), 5));
       }
-      key(svg, [["implicit", "bound (implicit loss)"], ["sampled", "exact expected loss"], ...(c.run.n ? [["balanced", "simulation"]] : [])]);
+      key(svg, [["implicit", "bound (implicit loss)"], ["sampled", "exact expected loss"], ...(c.run.n ? [["balanced", "simulation, ± 2 standard errors"]] : [])]);
       return svg;
     },
-    table: (c) => [["m", "bound", "exact"], ...c.ladder.map((m, i) => [m, c.ladderBound[i], c.ladderExact[i]])],
+    table: (c) => [["m", "bound", "exact", "simulated", "standard error", "runs"],
+      ...c.ladder.map((m, i) => [m, c.ladderBound[i], c.ladderExact[i], c.band[i]?.mean ?? "", c.band[i]?.error ?? "", c.band[i]?.n ?? ""])],
   },
   optima: {
     title: "What is learned: population optima",
