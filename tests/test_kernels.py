@@ -132,6 +132,19 @@ def _binned(rng: np.random.Generator) -> tuple[Any, ...]:
     return log_q, log_w, payment, -700.0, low, (high - low) / 37
 
 
+def _pairs(rng: np.random.Generator) -> tuple[Any, ...]:
+    """Rows, positives, drawn labels and log weights of twelve examples; one draw weighs nothing."""
+    log_w = rng.normal(size=(12, 5))
+    log_w[0, 0] = -np.inf
+    return rng.integers(6, size=12), rng.integers(9, size=12), rng.integers(9, size=(12, 5)), log_w
+
+
+def _drawn_pairs(rng: np.random.Generator) -> tuple[Any, ...]:
+    """The same without the positives."""
+    rows, _, drawn, log_w = _pairs(rng)
+    return rows, drawn, log_w
+
+
 INPUTS: dict[str, Inputs] = {
     "log_sums": _draws,
     "label_totals": _totals,
@@ -152,6 +165,8 @@ INPUTS: dict[str, Inputs] = {
     "scan": lambda rng: _binned(rng)[:4],
     "add_moments": lambda rng: (*_binned(rng), np.zeros((38, 14))),
     "spread": lambda rng: (*_binned(rng), rng.normal(size=(38, 14)), 3, np.empty(3000)),
+    "push_softmax": lambda rng: (rng.normal(size=(6, 9)), *_pairs(rng), np.zeros((6, 9))),
+    "push_decoupled": lambda rng: (rng.random((6, 9)), rng.normal(size=(6, 9)), *_drawn_pairs(rng), np.zeros((6, 9))),
 }
 
 
