@@ -1,5 +1,4 @@
-"""`python -m analysis NAME ...`: run studies and write their tables, `results/NAME.csv`, and `.json` with "
-"provenance."""
+"""`python -m analysis NAME ...`: run studies; a table each, `results/NAME.csv`, and `.json` with provenance."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from analysis.inputs.few import few_labels
 from analysis.inputs.schemes import scheme, table2
-from analysis.margins import few_labels
 from analysis.runner import Point, Row
 from implicitloss.grid import sweep
 from implicitloss.labels import LabelPrior

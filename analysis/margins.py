@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
+from analysis.inputs.few import few_labels, tilt
 from analysis.inputs.schemes import FULL, scheme, table2
 from analysis.runner import Point, Row
 from implicitloss import symbols as s
 from implicitloss.implicit import implicit_margins
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.losses import SoftmaxCrossEntropy
-from implicitloss.population import population_optimum
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Hits, Scheme
 from implicitloss.weightings import ForMargin
@@ -52,24 +51,6 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
     return [*drawn, *full, *ground]
 
 
-def few_labels(prior: LabelPrior, size: int) -> LabelPrior:
-    """`size` labels from the most frequent to the rarest, evenly by rank."""
-    at = np.linspace(0, prior.n_labels - 1, min(size, prior.n_labels)).round().astype(int)
-    picked = prior.probabilities[prior.by_frequency[at]]
-    return LabelPrior.from_probabilities(picked / picked.sum())
-
-
-def tilt(scheme: Scheme, prior: LabelPrior, of: str = "implicit") -> float:
-    """The slope of the population optimum on log π where all labels are equally likely: 0 log η, -1 the balanced rule.
-
-    Negative: rare labels gain.
-    """
-    x = prior.log - prior.log.mean()
-    eta = np.full(prior.n_labels, 1 / prior.n_labels)
-    optimum = population_optimum(scheme, SoftmaxCrossEntropy(), eta, prior, of)  # type: ignore[arg-type]
-    return float(x @ optimum / (x @ x))
-
-
 def fit(margins: Floats, prior: LabelPrior) -> tuple[float, float, float, float]:
     """(const, b, c) by least squares over all pairs, and the largest that is left of log p."""
     y, other = np.nonzero(margins)
@@ -98,11 +79,12 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     else:
         name, hits = f"{point['sampler']}, {point['weighting']}", point["hits"]
         chosen = scheme(point["sampler"], point["weighting"], M, hits)
-    const, b, c, misfit = fit(implicit_margins(chosen, prior), prior)
+    margins = implicit_margins(chosen, prior)
+    const, b, c, misfit = fit(margins, prior)
     place = {"b": b, "c": c, "log_const": const, "misfit": misfit, "tilt": tilt(chosen, few)}
     found = [row | {"kind": point["kind"], "name": name, "hits": hits} | place]
     shown = np.linspace(0, prior.n_labels - 1, min(SHOWN, prior.n_labels)).round().astype(int)
-    p = implicit_margins(chosen, prior)[np.ix_(prior.by_frequency[shown], prior.by_frequency[shown])]
+    p = margins[np.ix_(prior.by_frequency[shown], prior.by_frequency[shown])]
     for i, rank in enumerate(shown):
         for j, other in enumerate(shown):
             if i != j:

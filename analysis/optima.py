@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from analysis.inputs.few import few_labels
 from analysis.inputs.mixture import Mixture
 from analysis.inputs.schemes import FULL, scheme, table2
-from analysis.margins import few_labels
 from analysis.runner import Point, Row
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from analysis.inputs.few import few_labels, tilt
 from analysis.inputs.schemes import scheme, table2
-from analysis.margins import few_labels, tilt
 from analysis.runner import Point, Row
 from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import LabelPrior

@@ -5,23 +5,14 @@ The tilt is the slope of f* on log π where all labels are equally likely at x: 
 
 from __future__ import annotations
 
-import numpy as np
-
+from analysis.inputs.few import few_labels, tilt
+from analysis.inputs.schemes import WEIGHTINGS, scheme
 from analysis.runner import Point, Row
 from implicitloss.labels import LabelPrior
-from implicitloss.losses import SoftmaxCrossEntropy
-from implicitloss.population import Of, population_optimum
-from implicitloss.samplers import WithinBatch
-from implicitloss.scheme import Scheme
-from implicitloss.weightings import Constant, Importance, Relative, Tail, Weighting
+from implicitloss.population import Of
 
 LABELS = 20
-WEIGHTINGS: dict[str, Weighting] = {
-    "constant": Constant(),
-    "importance": Importance(),
-    "relative": Relative(),
-    "tail": Tail(),
-}
+KINDS: tuple[Of, ...] = ("implicit", "sampled")
 
 
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
@@ -34,12 +25,6 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """One row; twenty labels from frequent to rare."""
-    at = np.linspace(0, prior.n_labels - 1, min(LABELS, prior.n_labels)).round().astype(int)
-    picked = prior.probabilities[prior.by_frequency[at]]
-    few = LabelPrior.from_probabilities(picked / picked.sum())
-    eta = np.full(few.n_labels, 1 / few.n_labels)
-    x = few.log - few.log.mean()
-    scheme = Scheme(WithinBatch(), WEIGHTINGS[point["weighting"]], m=point["m"], hits=point["hits"])
-    kinds: tuple[Of, ...] = ("implicit", "sampled")
-    optima = {of: population_optimum(scheme, SoftmaxCrossEntropy(), eta, few, of) for of in kinds}
-    return [{**point, "labels": few.n_labels, **{of: float(x @ optimum / (x @ x)) for of, optimum in optima.items()}}]
+    few = few_labels(prior, LABELS)
+    chosen = scheme("within-batch", point["weighting"], point["m"], point["hits"])
+    return [{**point, "labels": few.n_labels, **{of: tilt(chosen, few, of) for of in KINDS}}]

@@ -1,5 +1,4 @@
-"""`python -m figures [NAME ...]`: draw figures from the tables of their studies, as PNG, SVG and PDF; with a "
-"gallery page."""
+"""`python -m figures [NAME ...]`: draw figures from the tables of their studies, as PNG, SVG and PDF; and a gallery."""
 
 from __future__ import annotations
 
@@ -62,8 +61,7 @@ def _run(args: argparse.Namespace) -> int:
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise ValueError(
                 f"cannot draw {name} from {path} ({type(error).__name__}: {error}); is it a table of the study "
-                f"{name}, with "
-                f"enough labels?  python -m analysis {name} makes one"
+                f"{name}, with enough labels?  python -m analysis {name} makes one"
             ) from None
         for form in FORMATS:
             target = path.with_suffix(f".{form}")

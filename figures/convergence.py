@@ -33,15 +33,14 @@ def caption(table: Any) -> str:
     )
     return (
         "Squared error (above) and bias (below) of sampled softmax about its implicit loss, over the leading terms "
-        "v/m and -v/(2m), against m/v.  Where m is at least 100 v, the exact squared error is "
-        f"{ratio.min():.3f} to {ratio.max():.3f} times the theorem's term, and {two.min():.4f} to {two.max():.4f} "
-        "times the sum of two terms.  Relative weights are not η/m and are outside the theorem: by the η of m = 1 "
-        f"their squared error ends at {left.min():.2g} to {left.max():.2g} times v/m.  Fitted order of the simulated "
-        "squared error in m, less what the second term makes of it, pooled over priors, scorers and samplers (Theorem "
-        f"3: -1): {orders}.  Lines: exact, for every prior, scorer and sampler; dotted: two terms; dots: simulated, "
-        f"two "
-        "standard errors, for one prior and scorer, where they are below 30 % of the term.  Panels inside the theorem "
-        "are cut at 0.3 and 1.6."
+        f"v/m and -v/(2m), against m/v.  Where m is at least 100 v, the exact squared error is {ratio.min():.3f} to "
+        f"{ratio.max():.3f} times the theorem's term, and {two.min():.4f} to {two.max():.4f} times the sum of two "
+        "terms.  Relative weights are not η/m and are outside the theorem: by the η of m = 1 their squared error "
+        f"ends at {left.min():.2g} to {left.max():.2g} times v/m.  Fitted order of the simulated squared error in m, "
+        f"less what the second term makes of it, pooled over priors, scorers and samplers (Theorem 3: -1): {orders}.  "
+        "Lines: exact, for every prior, scorer and sampler; dotted: two terms; dots: simulated, two standard errors, "
+        "for one prior and scorer, where they are below 30 % of the term.  Panels inside the theorem are cut at 0.3 "
+        "and 1.6."
     )
 
 

@@ -39,10 +39,9 @@ def caption(table: Any) -> str:
             said.append(f"{sampler} {weighting} {head:+.3f} and {tail:+.3f}")
     return (
         "Error of the expected gradient against that of full softmax, by label, averaged over positives and over "
-        "scores of an "
-        "untrained model, hits masked, exact.  Lines: running means over 15 labels.  Below 0 a label is pushed up "
-        "more than by full softmax, above 0 less.  "
-        f"In sum over the most frequent and the rarest fifth, at m = {m}: {'; '.join(said)}.  {_sums(table, m)}"
+        "scores of an untrained model, hits masked, exact.  Lines: running means over 15 labels.  Below 0 a label is "
+        "pushed up more than by full softmax, above 0 less.  In sum over the most frequent and the rarest fifth, at "
+        f"m = {m}: {'; '.join(said)}.  {_sums(table, m)}"
     )
 
 
@@ -54,8 +53,7 @@ def alt(table: Any) -> str:
         said.append(f"{sampler} {weighting}: {last['error'].min():+.3f} to {last['error'].max():+.3f}")
     return (
         "Eight panels, samplers in rows and weightings in columns: gradient error against the label's frequency, a "
-        "line "
-        f"for each m. At the largest m the errors are, {'; '.join(said)}."
+        f"line for each m. At the largest m the errors are, {'; '.join(said)}."
     )
 
 

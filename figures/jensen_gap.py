@@ -28,11 +28,11 @@ def caption(table: Any) -> str:
         "The bound (dashed) and the exact expected loss (line) of within-batch schemes against m, for the most "
         "frequent label as positive; all samplers and positives are in the table.  The bound is furthest off for "
         f"{worst['sampler']} {worst['weighting']} weights at m = {worst['m']}, hits {worst['hits']}, positive "
-        f"{worst['positive']}: {worst['bound']:.3g} for {worst['exact']:.3g}.  With relative weights the "
-        f"margins m π_y grow with m, and for the most frequent label (hits masked) the gap is "
-        f"{growing['gap'].iloc[0]:.3g} at m = {growing['m'].iloc[0]} and {growing['gap'].iloc[-1]:.3g} at m = "
-        f"{growing['m'].iloc[-1]}.  At m = {table['m'].max()} no gap exceeds {end:.2%} of its bound.  A bound that is "
-        "close in value may still have another minimiser: see optima."
+        f"{worst['positive']}: {worst['bound']:.3g} for {worst['exact']:.3g}.  With relative weights the margins m "
+        f"π_y grow with m, and for the most frequent label (hits masked) the gap is {growing['gap'].iloc[0]:.3g} at m "
+        f"= {growing['m'].iloc[0]} and {growing['gap'].iloc[-1]:.3g} at m = {growing['m'].iloc[-1]}.  At m = "
+        f"{table['m'].max()} no gap exceeds {end:.2%} of its bound.  A bound that is close in value may still have "
+        "another minimiser: see optima."
     )
 
 

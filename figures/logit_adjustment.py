@@ -32,12 +32,10 @@ def caption(table: Any) -> str:
         for w, hits in (("constant", "mask"), ("constant", "keep"), ("relative", "mask"), ("tail", "mask"))
     )
     return (
-        f"Balanced error of affine rules on two Gaussians, P(+1) = 5 %; the least possible is "
-        f"{table['least'].iloc[0]:.2%} "
-        "(line).  Crosses: the minimiser of the true expected loss, exactly; dots and bars: mean and standard "
-        "deviation "
-        f"over {int(table['trial'].max()) + 1} trained trials of 10,000 examples.  All labels: {full}.  Four draws: "
-        f"{drawn}."
+        "Balanced error of affine rules on two Gaussians, P(+1) = 5 %; the least possible is "
+        f"{table['least'].iloc[0]:.2%} (line).  Crosses: the minimiser of the true expected loss, exactly; dots and "
+        f"bars: mean and standard deviation over {int(table['trial'].max()) + 1} trained trials of 10,000 examples.  "
+        f"All labels: {full}.  Four draws: {drawn}."
     )
 
 

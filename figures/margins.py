@@ -34,10 +34,10 @@ def caption(table: Any) -> str:
     return (
         "Left: margins p_yy' of Table 2 (positive y in rows, negative y' in columns, frequent labels first; hits "
         "masked).  Right: the implicit-loss map, a scheme where log p = const + b log π_y + c log π_y' puts it; "
-        "contours: tilt of the population optimum of the implicit loss where const = 0 (labels equally likely; below 0 "
-        "rare labels gain, -1 is the balanced rule); a const moves it: within-batch relative weights have e^const = m "
-        f"and a tilt of {relative['tilt']:+.2f}.  Masked, (b, c): {where}.  Markers of both samplers are set a "
-        f"little apart; adaptive margins are fitted.  Exclude and keep bend the margins: at most "
+        "contours: tilt of the population optimum of the implicit loss where const = 0 (labels equally likely; below "
+        "0 rare labels gain, -1 is the balanced rule); a const moves it: within-batch relative weights have e^const "
+        f"= m and a tilt of {relative['tilt']:+.2f}.  Masked, (b, c): {where}.  Markers of both samplers are set a "
+        "little apart; adaptive margins are fitted.  Exclude and keep bend the margins: at most "
         f"{np.expm1(worst['misfit']):.0%} off any point of the map ({worst['name']}, hits {worst['hits']})."
     )
 

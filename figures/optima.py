@@ -47,23 +47,13 @@ def caption(table: Any) -> str:
 def alt(table: Any) -> str:
     """What the picture shows, in words, from the table."""
     last = table[(table["of"] == "sampled") & (table["m"] == table["m"].max())]
-    said = [f"{r.name}, hits {r.hits}: ({r.x:.2f}, {r.y:.2f})" for r in _pairs(last)]
+    columns = last[["name", "hits", "from_softmax", "from_balanced"]]
+    said = [f"{name}, hits {hits}: ({x:.2f}, {y:.2f})" for name, hits, x, y in columns.values]
     return (
-        "Two panels, hits masked and kept: distance from softmax across, distance from the balanced rule up; "
-        "softmax at "
-        f"the left end, logit adjustment at the bottom. True sampled losses at the largest m: {'; '.join(said)}. "
+        "Two panels, hits masked and kept: distance from softmax across, distance from the balanced rule up; softmax "
+        f"at the left end, logit adjustment at the bottom. True sampled losses at the largest m: {'; '.join(said)}. "
         f"{_bars(table)}"
     )
-
-
-def _pairs(rows: Any) -> Any:
-    columns = {"from_softmax": "x", "from_balanced": "y"}
-    return rows.rename(columns=columns)[["name", "hits", "x", "y"]].rename_axis(None).apply(_Pair, axis=1)
-
-
-class _Pair:
-    def __init__(self, row: Any) -> None:
-        self.name, self.hits, self.x, self.y = row["name"], row["hits"], row["x"], row["y"]
 
 
 def _bars(table: Any) -> str:

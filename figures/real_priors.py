@@ -28,11 +28,9 @@ def caption(table: Any) -> str:
     worst = table.loc[off.idxmax()]
     return (
         f"Tilt of the population optimum (slope of f* on log π, labels equally likely; {table['tilt_labels'].max()} "
-        f"labels from the most frequent to the rarest of each prior, m = {table['m'].iloc[0]}): 0 is softmax, -1 "
-        f"the balanced rule.  "
-        f"Markers: "
-        "the true sampled loss; crosses: its bound.  Within-batch, hits masked, over these priors: "
-        f"{'; '.join(said)}.  The bound is furthest off for {worst['sampler']} {worst['weighting']} on "
+        f"labels from the most frequent to the rarest of each prior, m = {table['m'].iloc[0]}): 0 is softmax, -1 the "
+        "balanced rule.  Markers: the true sampled loss; crosses: its bound.  Within-batch, hits masked, over these "
+        f"priors: {'; '.join(said)}.  The bound is furthest off for {worst['sampler']} {worst['weighting']} on "
         f"{worst['prior']}, hits {worst['hits']}: {worst['tilt_implicit']:+.2f} for {worst['tilt_sampled']:+.2f}."
     )
 

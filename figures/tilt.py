@@ -6,6 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from figures._marks import COLOR, MARKER, WEIGHTINGS, below, one_of
+
 CLAIMS: tuple[str, ...] = (
     "rawat2021.section4.constant",
     "rawat2021.section4.relative",
@@ -13,7 +15,6 @@ CLAIMS: tuple[str, ...] = (
     "rawat2021.section4.in-batch-relative",
     "rawat2021.section4.small-m-importance",
 )
-MARKERS = {"constant": "o", "importance": "s", "relative": "^", "tail": "D"}
 
 
 def caption(table: Any) -> str:
@@ -25,12 +26,11 @@ def caption(table: Any) -> str:
     return (
         f"Tilt of the population optimum (slope of f* on log π, {table['labels'].iloc[0]} labels, equally likely) of "
         "within-batch negatives: below 0 a scheme favours rare labels, above 0 frequent ones.  Dashed: by the "
-        "implicit loss; solid: by the true "
-        "sampled loss, which is what training follows.  Hits masked: the bound gives relative weights up to "
-        f"{relative['implicit'].max():+.2f}, the true loss {relative['sampled'].max():+.3f} at most; importance "
-        f"weights "
-        f"at m = {small['m']} have {small['sampled']:+.2f} where the bound has {small['implicit']:+.2f}; constant "
-        f"weights lie between {constant.min():+.2f} and {constant.max():+.2f}."
+        "implicit loss; solid: by the true sampled loss, which is what training follows.  Hits masked: the bound "
+        f"gives relative weights up to {relative['implicit'].max():+.2f}, the true loss "
+        f"{relative['sampled'].max():+.3f} at most; importance weights at m = {small['m']} have "
+        f"{small['sampled']:+.2f} where the bound has {small['implicit']:+.2f}; constant weights lie between "
+        f"{constant.min():+.2f} and {constant.max():+.2f}."
     )
 
 
@@ -55,15 +55,12 @@ def draw(table: Any) -> Figure:
     axes = figure.subplots(1, 2, sharey=True)
     for ax, (hits, title) in zip(axes, {"mask": "hits masked", "keep": "hits kept"}.items(), strict=True):
         ax.axhline(0, color="0.6", lw=0.8)
-        for i, (weighting, marker) in enumerate(MARKERS.items()):
-            rows = table[(table["hits"] == hits) & (table["weighting"] == weighting)]
-            ax.plot(rows["m"], rows["implicit"], color=f"C{i}", ls="--", lw=1)
-            ax.plot(rows["m"], rows["sampled"], color=f"C{i}", marker=marker, label=weighting)
+        for weighting in WEIGHTINGS:
+            rows, color = one_of(table, hits=hits, weighting=weighting), COLOR[weighting]
+            ax.plot(rows["m"], rows["implicit"], color=color, ls="--", lw=1)
+            ax.plot(rows["m"], rows["sampled"], color=color, marker=MARKER[weighting], label=weighting)
         ax.set(title=title, xlabel="negatives m", xscale="log")
     axes[0].set_ylabel("← rare    tilt of f*    frequent →")
-    handles, labels = axes[1].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, fontsize=7, title="weights; dashed: implicit loss", title_fontsize=7,
-        loc="outside lower center", ncols=4,
-    )  # fmt: skip
+    title = {"title": "weights; dashed: implicit loss", "title_fontsize": 7}
+    below(figure, *axes[1].get_legend_handles_labels(), 4, **title)
     return figure

@@ -30,13 +30,11 @@ def caption(table: Any) -> str:
     noisy = one_of(softmax, family="noisy scores", level=1.0)["variance"].iloc[0]
     return (
         f"Variance of the loss at m = {table['m'].iloc[0]}, importance weights, hits excluded, against the distance "
-        "χ²(q*‖q) of the sampler from the best one; the line is ((Σϕ)²/m) χ² (for softmax in units of μ²).  Decoupled: "
-        f"on the line to within {off:.0e}, and {best:.0e} of the largest at q* itself.  Softmax: {ratio.min():.2f} to "
-        f"{ratio.max():.2f} of the line.  Of samplers that do not look at scores the best here is "
-        f"{plain['sampler'].iloc[0]} "
-        f"({plain['variance'].iloc[0]:.2g}), the worst {plain['sampler'].iloc[-1]} "
-        f"({plain['variance'].iloc[-1]:.2g}); q* of "
-        f"scores with noise of standard deviation 1 has {noisy:.2g}."
+        "χ²(q*‖q) of the sampler from the best one; the line is ((Σϕ)²/m) χ² (for softmax in units of μ²).  "
+        f"Decoupled: on the line to within {off:.0e}, and {best:.0e} of the largest at q* itself.  Softmax: "
+        f"{ratio.min():.2f} to {ratio.max():.2f} of the line.  Of samplers that do not look at scores the best here "
+        f"is {plain['sampler'].iloc[0]} ({plain['variance'].iloc[0]:.2g}), the worst {plain['sampler'].iloc[-1]} "
+        f"({plain['variance'].iloc[-1]:.2g}); q* of scores with noise of standard deviation 1 has {noisy:.2g}."
     )
 
 

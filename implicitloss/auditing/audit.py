@@ -211,8 +211,7 @@ class _Audit:
         if repeats and self.ignores_rng(scores, positive, answer):
             self.notes.append(
                 "the answer is the same whatever the rng it is given: a loss that draws labels by a seed of its own "
-                "draws "
-                "the same ones each time"
+                "draws the same ones each time"
             )
         if answer.gradients is None:
             cells = by_values(self)
@@ -245,8 +244,7 @@ class _Audit:
         if float(answer.values.min()) < -BELOW * answer.eps:
             self.flaws.append(
                 f"the loss is negative, {answer.values.min():.4g}, which no loss of the {self.form} form can be: is "
-                f"its "
-                "sign wrong, or a constant taken off?"
+                "its sign wrong, or a constant taken off?"
             )
 
     def ignores_rng(self, scores: Floats, positive: Labels, answer: Answer) -> bool:

@@ -207,21 +207,21 @@ class AuditReport:
             "error": self.error,
             "seed": self.seed,
             "calls": self.calls,
-            "cells": [
-                {
-                    **_finite(cell.to_dict()),
-                    "result": cell.result(self.tolerance),
-                    "positive": self.prior.name(cell.positive),
-                }
-                for cell in self.cells
-            ],
+            "cells": self._cells(),
         }
+
+    def _cells(self) -> list[dict[str, Any]]:
+        """The parts as plain values."""
+        return [
+            {**_finite(c.to_dict()), "result": c.result(self.tolerance), "positive": self.prior.name(c.positive)}
+            for c in self.cells
+        ]
 
     def to_frame(self) -> Any:
         """A pandas DataFrame: a row for each part of each positive's labels."""
         import pandas as pd
 
-        return pd.DataFrame(self.to_dict()["cells"])
+        return pd.DataFrame(self._cells())
 
     def plot(self, ax: Any = None) -> Any:
         """Measured over claimed margins of the decisive parts, with their limits, by rank of the labels; the axes."""

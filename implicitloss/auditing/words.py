@@ -37,8 +37,8 @@ def _lines(report: AuditReport) -> list[str]:
     lines += [f"note     {note}" for note in report.notes]
     lines.append(
         f"asked    {report.calls:,} times, seed {report.seed}; a true claim is refuted with probability at most "
-        f"{report.error:g}, if calls "
-        f"are independent and none weighs a part more than {SPARE:g} times what the pilot saw"
+        f"{report.error:g}, if calls are independent and none weighs a part more than {SPARE:g} times what the pilot "
+        "saw"
     )
     return lines
 
@@ -154,8 +154,8 @@ def explained(report: AuditReport) -> str:
             few, many = law.draws
             parts.append(
                 f"It draws {few if few == many else f'{few} to {many}'} labels an evaluation (masked hits are not "
-                f"seen), one of them up to "
-                f"{law.multiplicity} times; {law.never_drawn} of {report.prior.n_labels} labels were never drawn."
+                f"seen), one of them up to {law.multiplicity} times; {law.never_drawn} of {report.prior.n_labels} "
+                "labels were never drawn."
             )
     return "\n".join(textwrap.fill(part, 118) for part in parts)
 
