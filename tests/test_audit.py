@@ -786,6 +786,22 @@ def test_a_wrong_tail_is_not_passed_by_values(seed: int) -> None:
     assert il.audit(wrong, claim=claim, prior=PRIOR, rng=seed).verdict == "refuted"
 
 
+def test_what_is_settled_is_not_asked_again(seed: int) -> None:
+    """A few parts take the last look; an audit of 1,000 labels that asked all of them would take twice as long."""
+    asked = []
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        asked.append(positive.size)
+        return Sampled(gradient=False)(scores, positive, rng)
+
+    report = il.audit(loss, claim=scheme(), prior=PRIOR, rng=seed)
+    assert report.verdict == "holds"
+    assert min(asked[3:]) < max(asked)
+    # What is settled holds with the evaluations it had; nothing of it is lost.
+    assert len(report.cells) == max(asked)
+    assert all(cell.result(0.0) == "holds" for cell in report.cells if cell.decisive)
+
+
 def test_single_precision_inside_a_double_loss_is_no_wrong_gradient(seed: int) -> None:
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         values, slopes = Sampled()(scores.astype(np.float32).astype(np.float64), positive, rng)

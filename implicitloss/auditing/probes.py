@@ -75,12 +75,12 @@ class _Probes:
         p = self.audit.claim.margins
         return math.nan if p is None else float(p[row, part].sum())
 
-    def evaluate(self) -> Floats:
-        """h + gain Σ_part a of one call, (parts,); h log 2 in place of h for a logistic loss."""
+    def evaluate(self, asked: tuple[Floats, Labels]) -> Floats:
+        """h + gain Σ_part a of one call, of each part asked; h log 2 in place of h for a logistic loss."""
         audit = self.audit
         _, of_loss = audit.generators(audit.calls)
         audit.calls += 1
-        answer = ask(audit.loss_fn, *self.asked, of_loss)
+        answer = ask(audit.loss_fn, *asked, of_loss)
         heard = np.expm1(answer.values) if audit.form == "softmax" else answer.values - np.log(2.0)
         return np.where(heard > ROUNDINGS * answer.eps, heard, 0.0)
 
@@ -98,7 +98,7 @@ class _Probes:
     def pilot(self) -> None:
         """What evaluations add to each probe, and at most."""
         self.first = max(16, self.audit.runs // 16)
-        seen = np.array([self.evaluate() for _ in range(self.first)])
+        seen = np.array([self.evaluate(self.asked) for _ in range(self.first)])
         self.mean, self.variance = seen.mean(axis=0), seen.var(axis=0, ddof=1)
         most = seen.max(axis=0)
         if not most.any():
@@ -153,25 +153,28 @@ class _Probes:
         return found
 
     def looks(self) -> list[Cell]:
+        """All parts as they stand when nothing is left to be decided; a part that holds is not asked again."""
         audit = self.audit
         looks = max(1, math.ceil(math.log2(max(audit.runs / self.first, 2))))
         delta = audit.error / (looks * len(self.parts))
         sums, n = np.zeros((3, len(self.parts))), 0
-        cells: list[Cell] = []
+        left = np.arange(len(self.parts))
+        cells: dict[int, Cell] = {}
         for look in range(looks):
             until = max(self.first, math.ceil(audit.runs / 2 ** (looks - 1 - look)))
+            scores, positive = self.asked
+            asked = scores[left], positive[left]
             while n < until:
-                heard = self.evaluate()
-                sums[0] += heard
-                sums[1] += heard**2
-                sums[2] = np.maximum(sums[2], heard)
+                heard = self.evaluate(asked)
+                sums[:, left] = sums[0, left] + heard, sums[1, left] + heard**2, np.maximum(sums[2, left], heard)
                 n += 1
             if audit.progress is not None:
                 audit.progress(n, audit.runs)
-            cells = [self.cell(i, sums[:, i], n, delta) for i in range(len(self.parts))]
-            if audit.settled(cells):
+            cells |= {int(i): self.cell(int(i), sums[:, i], n, delta) for i in left}
+            if audit.settled(list(cells.values())):
                 break
-        return cells
+            left = np.array([i for i in left if cells[int(i)].result(audit.tolerance) != "holds"])
+        return list(cells.values())
 
     def cell(self, i: int, sums: Floats, n: int, delta: float) -> Cell:
         """In units of Σ_part p, hits included where a part is empty."""
