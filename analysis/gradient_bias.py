@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.inputs.few import few_labels
 from analysis.inputs.schemes import scheme, table2
 from analysis.runner import Point, Row
 from implicitloss.grid import sweep
@@ -29,7 +28,7 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """A row for each of at most a hundred labels by frequency."""
-    prior = few_labels(prior, MOST)
+    prior = prior.few(MOST)
     positives, share = prior.by_frequency, prior.probabilities[prior.by_frequency]
     chosen = scheme(point["sampler"], point["weighting"], point["m"])
     expected, full = np.zeros(prior.n_labels), np.zeros(prior.n_labels)

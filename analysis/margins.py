@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
-from analysis.inputs.few import few_labels, tilt
 from analysis.inputs.schemes import FULL, scheme, table2
 from analysis.runner import Point, Row
 from implicitloss import symbols as s
 from implicitloss.implicit import implicit_margins
 from implicitloss.labels import Floats, LabelPrior
+from implicitloss.population import tilt
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Hits, Scheme
 from implicitloss.weightings import ForMargin
@@ -62,7 +62,7 @@ def fit(margins: Floats, prior: LabelPrior) -> tuple[float, float, float, float]
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """Cells of the heat map and the point on the map; or one column of the map's ground."""
-    few = few_labels(prior, FEW)
+    few = prior.few(FEW)
     row: Row = dict.fromkeys(
         ("kind", "name", "hits", "rank", "other_rank", "p", "b", "c", "log_const", "misfit", "tilt"), ""
     )

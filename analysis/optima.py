@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.inputs.few import few_labels
 from analysis.inputs.mixture import Mixture
 from analysis.inputs.schemes import FULL, scheme, table2
 from analysis.runner import Point, Row
@@ -54,7 +53,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 
     Errors are of x from all labels alike; that x has label y is counted with its probability.
     """
-    few = few_labels(prior, LABELS)
+    few = prior.few(LABELS)
     rng = np.random.default_rng(0)
     mixture = Mixture.random(few, DIMENSIONS, SEPARATION, rng)
     x = mixture.draw(np.linspace(0, few.n_labels - 1, point["x"]).round().astype(np.intp), rng)

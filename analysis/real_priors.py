@@ -13,11 +13,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from analysis.inputs.few import few_labels, tilt
 from analysis.inputs.schemes import scheme, table2
 from analysis.runner import Point, Row
 from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import LabelPrior
+from implicitloss.population import tilt
 from implicitloss.problem import Problem
 
 DATA = "label counts, CSV 'label,count', a prior each"
@@ -90,7 +90,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         for negative, others in ends.items():
             others = others[others != y]
             row[f"log_p_{positive}_{negative}"] = float(np.mean(log_p[others])) if others.size else float("nan")
-    few = few_labels(here, FEW)
+    few = here.few(FEW)
     row["tilt_labels"] = few.n_labels
     for of_loss in ("implicit", "sampled"):
         row[f"tilt_{of_loss}"] = tilt(chosen, few, of_loss)

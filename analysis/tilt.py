@@ -5,11 +5,10 @@ The tilt is the slope of f* on log π where all labels are equally likely at x: 
 
 from __future__ import annotations
 
-from analysis.inputs.few import few_labels, tilt
 from analysis.inputs.schemes import WEIGHTINGS, scheme
 from analysis.runner import Point, Row
 from implicitloss.labels import LabelPrior
-from implicitloss.population import Of
+from implicitloss.population import Of, tilt
 
 LABELS = 20
 KINDS: tuple[Of, ...] = ("implicit", "sampled")
@@ -25,6 +24,6 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """One row; twenty labels from frequent to rare."""
-    few = few_labels(prior, LABELS)
+    few = prior.few(LABELS)
     chosen = scheme("within-batch", point["weighting"], point["m"], point["hits"])
     return [{**point, "labels": few.n_labels, **{of: tilt(chosen, few, of) for of in KINDS}}]

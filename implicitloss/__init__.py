@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from implicitloss.minibatch import Minibatch as Minibatch
     from implicitloss.population import certify_optimum as certify_optimum
     from implicitloss.population import population_optimum as population_optimum
+    from implicitloss.population import tilt as tilt
     from implicitloss.problem import Problem as Problem
     from implicitloss.scheme import Scheme as Scheme
     from implicitloss.sequential import decide as decide
@@ -59,6 +60,7 @@ _HOME = {
     "audit": "auditing.audit",
     "certify_optimum": "population",
     "population_optimum": "population",
+    "tilt": "population",
     "Minibatch": "minibatch",
     "Problem": "problem",
     "Scheme": "scheme",

@@ -209,6 +209,18 @@ class LabelPrior:
         """The labels from the most to the least frequent, (L,); ties keep their order."""
         return np.argsort(-self.probabilities, kind="stable")
 
+    def few(self, size: int) -> LabelPrior:
+        """At most `size` of the labels that occur, from the most frequent to the rarest and evenly by rank.
+
+        Their probabilities are scaled to sum to 1; their names stay.
+        """
+        _check_size(size)
+        seen = self.by_frequency[self.probabilities[self.by_frequency] > 0]
+        picked = seen[np.linspace(0, seen.size - 1, min(size, seen.size)).round().astype(np.intp)]
+        level = self.probabilities[picked]
+        names = None if self.names is None else tuple(self.names[label] for label in picked)
+        return LabelPrior(level / level.sum(), None, names)
+
     def slices(self) -> dict[str, Labels]:
         """Head, torso and tail: labels by name of slice, empty slices left out.
 

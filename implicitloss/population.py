@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import Floats, LabelPrior, checked_probabilities, checked_vector
-from implicitloss.losses import Decoupled, Loss, checked_loss
+from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 from implicitloss.witness.integrate import LEFT, RIGHT, STEP, gradient_and_hessian, integrate
@@ -30,6 +30,8 @@ GRADIENT = 1e-12
 ITERATIONS = 500
 # Beyond these, one label's share of the law, its share of Σ q x or the spread of scores asks for integrals one by one.
 HEAVY, MOST, FAR = 0.1, 0.9, 40.0
+# Of log π, squared: below this it is rounding.
+FLAT = 1e-12
 
 
 class NoOptimum(ValueError):
@@ -57,6 +59,20 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     if of == "sampled":
         optimum = _newton(_sampled(scheme, loss, eta, prior), optimum, eta)
     return optimum
+
+
+def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "implicit") -> float:
+    """The slope of the softmax optimum on log π where all labels are equally likely, by least squares.
+
+    0: the scores are log η, as full softmax teaches.  -1: log η - log π, the balanced rule.  Below 0 rare labels gain.
+    *Raises* ValueError for a prior without frequent and rare labels, else as `population_optimum`, which is called at
+    all L labels: `prior.few(20)` is enough to see which way a scheme leans.  *Source:* derived.
+    """
+    x = prior.log - prior.log.mean()
+    if not x @ x > FLAT:
+        raise ValueError("a tilt needs frequent and rare labels, but all labels are equally frequent")
+    eta = np.full(prior.n_labels, 1 / prior.n_labels)
+    return float(x @ population_optimum(scheme, SoftmaxCrossEntropy(), eta, prior, of) / (x @ x))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ q = sp.IndexedBase("q", positive=True)  # a sampler's law, where it is a free ch
 N = sp.IndexedBase("Y", integer=True)  # the i-th drawn label
 alpha = sp.Symbol("alpha", positive=True)
 tau = sp.Symbol("tau", positive=True)
+share = sp.Symbol("lambda", positive=True)  # of the first law in a mixture
 rho = sp.Symbol("rho", real=True)
 scale = sp.Symbol("C", positive=True)
 sampled_loss = sp.Symbol("loss(N)", real=True)

@@ -327,6 +327,18 @@ def test_slices_of_cifar_100_lt() -> None:
     assert sizes == {"head": 35, "torso": 35, "tail": 30}
 
 
+def test_a_few_labels_from_frequent_to_rare() -> None:
+    few = LabelPrior.from_counts([4, 0, 100, 1, 50], ["a", "b", "c", "d", "e"]).few(3)
+    assert few.names == ("c", "a", "d")
+    np.testing.assert_allclose(few.probabilities, np.array([100, 4, 1]) / 105)
+    # More than there are: those that occur.
+    assert LabelPrior.from_counts([4, 0, 100]).few(9).probabilities.tolist() == [100 / 104, 4 / 104]
+    assert LabelPrior.zipf(1000, 1).few(1).n_labels == 1
+    assert LabelPrior.zipf(1000, 1).few(20).probabilities[[0, -1]] @ [1, -1000] == pytest.approx(0)
+    with pytest.raises(ValueError, match="whole number >= 1, got 0"):
+        LabelPrior.zipf(10, 1).few(0)
+
+
 @given(counts_lists)
 def test_slices_partition_the_labels(counts: list[int]) -> None:
     prior = LabelPrior.from_counts(counts)

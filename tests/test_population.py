@@ -30,7 +30,7 @@ from implicitloss.losses import (
     squared_hinge,
 )
 from implicitloss.margins import Equalised, LogitAdjusted
-from implicitloss.population import NoOptimum, separable_optimum
+from implicitloss.population import NoOptimum, separable_optimum, tilt
 from implicitloss.samplers import Explicit, MinimumVariance, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Tail, Unit, Weighting
 
@@ -367,3 +367,16 @@ def test_labels_that_hardly_ever_occur_at_x_do_not_stall_newton(of: Any) -> None
     expected = np.log(eta) - prior.log
     expected -= expected.mean()
     np.testing.assert_allclose(optimum, expected, atol=1e-9 if of == "implicit" else 0.5)
+
+
+def test_the_tilt_of_known_schemes(prior: LabelPrior) -> None:
+    """0 for softmax, -τ for logit adjustment; in-batch softmax with kept hits is truly balanced."""
+    within = WithinBatch()
+    assert tilt(Scheme(within, Importance(), m=3, hits="mask"), prior) == pytest.approx(0, abs=1e-10)
+    assert tilt(Scheme(within, ForMargin(LogitAdjusted(0.4)), m=3, hits="mask"), prior) == pytest.approx(-0.4)
+    assert tilt(Scheme(within, Unit(), m=3, hits="keep"), prior, "sampled") == pytest.approx(-1)
+    # With a few draws importance weights truly help rare labels; masked hits take the balance away.
+    assert tilt(Scheme(within, Importance(), m=1, hits="mask"), prior, "sampled") < -0.1
+    assert abs(tilt(Scheme(within, Unit(), m=3, hits="mask"), prior, "sampled") + 1) > 0.01
+    with pytest.raises(ValueError, match="all labels are equally frequent"):
+        tilt(Scheme(within, Importance(), m=3, hits="mask"), LabelPrior.zipf(4, 0))

@@ -8,13 +8,19 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import sympy as sp
 from chromium import Chromium, binary
 
+import implicitloss as il
+from implicitloss import derive, symbols
 from implicitloss.cli.main import main
 from implicitloss.labels import LabelPrior
 from implicitloss.teaching import document
+from implicitloss.teaching.derivations import SAMPLERS, WEIGHTINGS
 from implicitloss.teaching.vectors import vectors
 
 VIEWS = ("margins", "map", "loss", "optima", "slices", "gradient")
@@ -86,6 +92,28 @@ def test_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "at least three labels, frequent and rare ones" in capsys.readouterr().err
     assert main(["teach", "--out", str(tmp_path / "no" / "page.html")]) == 2
     assert not (tmp_path / "other.html").exists()
+
+
+def test_a_symbol_stands_for_every_number() -> None:
+    """The page's derivations, which have λ, α and τ, are at numbers what the library derives for these."""
+    loss = il.losses.SoftmaxCrossEntropy()
+    at = {symbols.share: sp.Rational(3, 10), symbols.alpha: sp.Rational(3, 10), symbols.tau: sp.Rational(2, 5)}
+    numbers = {
+        "mixture": il.samplers.Mixture(0.3),
+        "power": il.samplers.Power(0.3),
+        "tail": il.weightings.ForMargin(il.margins.LogitAdjusted(0.4)),
+    }
+
+    def apart(q: str, w: str, hits: str, values: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
+        general = derive(il.Scheme(SAMPLERS[q], WEIGHTINGS[w], m=1, hits=hits), loss)
+        special = derive(il.Scheme(numbers.get(q, SAMPLERS[q]), numbers.get(w, WEIGHTINGS[w]), m=1, hits=hits), loss)
+        assert general.checked
+        return general.margin.subs(values) - special.margin
+
+    for q, w, hits in (("mixture", "unit", "exclude"), ("power", "relative", "keep"), ("within-batch", "tail", "keep")):
+        assert symbols.vanishes(apart(q, w, hits, at))
+        # Another number is another margin.
+        assert not symbols.vanishes(apart(q, w, hits, {name: value / 2 for name, value in at.items()}))
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
@@ -260,6 +288,9 @@ def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: 
         assert said.startswith("✓ Yes"), (k, said)
         assert browser.run("getComputedStyle(document.querySelector('main')).visibility") == "visible"
         assert browser.run("document.querySelector('#step-tex math').textContent.length") > 3
+        # What is asked about comes first.
+        asked = browser.run("document.querySelector('main figure.asked [id$=-picture]').id")
+        assert asked == browser.run("document.querySelector('main figure [id$=-picture]').id") != ""
         wrong = (expected + 1) % 3
         browser.run(f"answer({wrong})")
         assert browser.run("document.getElementById('step-says').textContent").startswith("✗ No")
@@ -269,7 +300,10 @@ def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: 
     tab_to("#leave")
     browser.press("Enter")
     assert browser.run("document.activeElement.id") == "walk"
-    # The reader's own settings are back.
+    # The reader's own settings are back, and the pictures' order.
+    assert browser.run("[...document.querySelectorAll('main figure [id$=-picture]')].map((p) => p.id)") == [
+        f"{name}-picture" for name in VIEWS
+    ]
     assert browser.run("[state.weighting, state.m]") == ["importance", 8]
     assert browser.complaints() == []
 
@@ -296,16 +330,40 @@ def test_what_is_this_names_the_loss_and_its_lines_run(page: Path, browser: Chro
     ):
         browser.open(page, fragment)
         assert words in browser.run("document.getElementById('named').textContent")
-        assert browser.run("document.querySelector('#derivation math').textContent").startswith("pyy'=")
+        assert browser.run("document.querySelector('#derivation math').textContent").startswith("py𝑦′=")
     browser.open(page, "#weighting=tail&tau=0.5&labels=6&hits=keep")
+    assert_same_margins(browser)
+
+
+def assert_same_margins(browser: Chromium) -> None:
+    """The lines of Python that the page shows run, and give the margins that it shows."""
     margins = browser.run("computed.margins.flat()")
-    scope: dict[str, object] = {}
+    scope: dict[str, Any] = {}
     exec(browser.run("document.getElementById('python').textContent"), scope)
-    import numpy as np
-
-    import implicitloss as il
-
     np.testing.assert_allclose(margins, il.implicit_margins(scope["scheme"], scope["prior"]).ravel(), rtol=1e-12)
+
+
+def test_every_setting_has_its_derivation_rendered(page: Path, browser: Chromium) -> None:
+    browser.open(page)
+    found = browser.run("""[["mixture", 0], ["mixture", 1], ["mixture", 0.3], ["power", 0.35], ["model", 0]].flatMap(
+        ([sampler, x]) => KINDS.weighting.flatMap((weighting) => KINDS.hits.map((hits) => {
+            update({sampler, share: x, alpha: x, weighting, hits, tau: 0.4});
+            return document.querySelectorAll("#steps li math").length;
+        })))""")
+    assert len(found) == 5 * 5 * 3
+    assert min(found) >= 7
+    assert browser.run("document.querySelector('#derivation math').namespaceURI").endswith("MathML")
+    # What the renderer does not know it does not pass over in silence.
+    for unknown in (r"\\sqrt{x}", r"\\left(x", "{x"):
+        with pytest.raises(RuntimeError, match=r"is not known|no \S+ in"):
+            browser.run(f"mathOf('{unknown}').textContent")
+    text = browser.run(r"mathOf('\\sum_{y\' \\neq y} \\frac{a}{b^{2}} - {\\pi}_{y}^{\\tau}').innerHTML")
+    assert re.sub(r" xmlns=\S+?(?=>)", "", text) == (
+        "<mrow><munder><mo>∑</mo><mrow><mi>𝑦′</mi><mo>≠</mo><mi>y</mi></mrow></munder><mfrac><mrow><mi>a</mi></mrow>"
+        "<mrow><msup><mi>b</mi><mrow><mn>2</mn></mrow></msup></mrow></mfrac><mo>−</mo><msubsup><mrow><mi>π</mi></mrow>"
+        "<mrow><mi>y</mi></mrow><mrow><mi>τ</mi></mrow></msubsup></mrow>"
+    )
+    assert browser.complaints() == []
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -335,3 +393,34 @@ def test_counts_are_shown_and_can_be_left(tmp_path: Path, browser: Chromium) -> 
     put(browser, "counts", "no")
     assert browser.run("computed.prior.length") == 20
     assert browser.complaints() == []
+
+
+def test_labels_have_their_names_and_the_lines_run_on_counts(
+    tmp_path: Path, browser: Chromium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = tmp_path / "mine.csv"
+    counts.write_text("label,count\n" + "".join(f'"a, <b>{i}",{1 + i * i}\n' for i in range(90)))
+    path = tmp_path / "page.html"
+    assert main(["teach", "--counts", str(counts), "--out", str(path)]) == 0
+    browser.open(path, "#weighting=constant&hits=exclude&m=3&positive=39")
+    assert browser.run("document.getElementById('positive-value').textContent") == "40 (a, <b>0)"
+    assert "40 (a, <b>0)" in browser.run("document.getElementById('gradient-says').textContent")
+    assert browser.run("asCsv('gradient')").splitlines()[1].startswith('"1 (a, <b>89)",')
+    monkeypatch.chdir(tmp_path)
+    assert_same_margins(browser)
+    assert browser.complaints() == []
+
+
+def test_on_a_phone_the_controls_stay_with_the_pictures(page: Path, browser: Chromium) -> None:
+    browser.look(390, 844)
+    browser.open(page)
+    browser.run("document.getElementById('optima-picture').scrollIntoView()")
+    form, picture = browser.run(
+        "['settings', 'optima-picture'].map((id) => { const r = document.getElementById(id).getBoundingClientRect();"
+        "return [r.top, r.bottom]; })"
+    )
+    assert form[0] == 0
+    assert form[1] <= picture[0] < picture[1] <= 844
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("[...document.querySelectorAll('details')].every((d) => d.open)")
+    browser.look(1280, 900)

@@ -5,13 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from implicitloss.auditing.cells import HITS, NEVER, SLICES, Cell
 from implicitloss.auditing.pilot import SPARE
-from implicitloss.labels import LabelPrior
-from implicitloss.losses import SoftmaxCrossEntropy
-from implicitloss.population import NoOptimum, Of, population_optimum
+from implicitloss.population import Of, tilt
 
 if TYPE_CHECKING:
     from implicitloss.auditing.report import AuditReport
@@ -163,20 +159,10 @@ def explained(report: AuditReport) -> str:
 def _leaning(report: AuditReport, of: Of) -> float | None:
     """Slope of f* on log π of the fitted scheme, by the bound or truly, on labels picked from frequent to rare."""
     assert report.closest is not None
-    prior = report.prior
-    order = prior.by_frequency[prior.probabilities[prior.by_frequency] > 0]
-    at = np.linspace(0, order.size - 1, min(FEW, order.size)).round().astype(int)
-    picked = prior.probabilities[order[at]]
-    few = LabelPrior.from_probabilities(picked / picked.sum())
-    x = few.log - few.log.mean()
-    if not x @ x > 1e-12:
-        return None
-    eta = np.full(few.n_labels, 1 / few.n_labels)
     try:
-        optimum = population_optimum(report.closest.scheme, SoftmaxCrossEntropy(), eta, few, of)
-    except (NoOptimum, ValueError):
+        return tilt(report.closest.scheme, report.prior.few(FEW), of)
+    except ValueError:  # no optimum, or no tail
         return None
-    return float(x @ optimum / (x @ x))
 
 
 def _who_gains(slope: float) -> str:

@@ -30,10 +30,11 @@ function compute() {
   const s = {...state}, prior = s.counts === "yes" ? DATA.counts.prior : zipf(s.labels, s.tail), n = prior.length;
   const positive = Math.min(s.positive, n - 1), peak = Math.min(s.peak, n - 1);
   const eta = s.eta === "prior" ? prior.slice() : prior.map((_, k) => s.eta === "equal" ? 1 / n : k === peak ? 0.5 : 0.5 / (n - 1));
-  const f = centred(eta.map(Math.log)), c = {state: s, prior, eta, f, positive};
+  const f = centred(eta.map(Math.log)), c = {state: s, prior, eta, f, positive, names: s.counts === "yes" ? DATA.counts.labels : null};
   c.margins = margins(s, prior, f);
   const off = c.margins.flatMap((row, y) => row.filter((p, j) => j !== y && p > 0));
   [c.least, c.most] = [Math.min(...off), Math.max(...off)];
+  c.flat = Math.log(c.most / c.least) < 1e-9; // but for rounding
   c.sloped = prior[0] > prior[n - 1];
   c.place = c.sloped ? place(c.margins, prior) : {b: 0, c: 0, misfit: Math.log(c.most / c.least)};
   c.bound = bound(s, prior, f, positive);
@@ -76,20 +77,25 @@ function python(c) {
   const s = c.state, sampler = s.sampler === "model" ? "ModelBased()" : s.sampler === "power" ? `Power(${s.alpha})` : s.share === 1 ? "WithinBatch()" : s.share === 0 ? "Uniform()" : `Mixture(${s.share})`;
   const weighting = s.weighting === "tail" ? `ForMargin(il.margins.LogitAdjusted(${s.tau}))` : s.weighting[0].toUpperCase() + s.weighting.slice(1) + "()";
   let prior = `il.LabelPrior.zipf(${s.labels}, ${s.tail})`;
-  if (s.counts === "yes") {
-    prior = `il.LabelPrior.from_csv(${JSON.stringify(DATA.counts.name)})`;
-    const all = DATA.counts.of === DATA.counts.prior.length;
-    prior = `${prior}\npicked = prior.probabilities[prior.by_frequency[${all ? `:${DATA.counts.of}` : JSON.stringify(DATA.counts.at)}]]\nprior = il.LabelPrior.from_probabilities(picked / picked.sum())`;
-  }
+  if (s.counts === "yes") prior = `il.LabelPrior.from_csv(${JSON.stringify(DATA.counts.name)}).few(${c.prior.length})`;
   const scores = s.sampler === "model" ? `, scores=[${c.f.join(", ")}]` : "";
-  return `import implicitloss as il\n\nprior = ${prior}\nscheme = il.Scheme(\n    il.samplers.${sampler}, il.weightings.${weighting}, m=${s.m}, hits="${s.hits}"\n)\nprint(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))\nprint(il.implicit_margins(scheme, prior${scores}))`;
+  return `import implicitloss as il\n\nprior = ${prior}\nscheme = il.Scheme(\n    il.samplers.${sampler}, il.weightings.${weighting}, m=${s.m}, hits="${s.hits}"\n)\nderivation = il.derive(scheme, il.losses.SoftmaxCrossEntropy())\nprint(derivation)\nprint(derivation.latex())\nprint(il.implicit_margins(scheme, prior${scores}))`;
 }
 
-const MWQ = (y) => `<mi>m</mi><msub><mi>w</mi><mrow><mi>y</mi><mi>${y}</mi></mrow></msub><msub><mi>q</mi><mi>${y}</mi></msub>`;
-const FALLBACK = {
-  plain: {math: MWQ("y'"), tex: "p_{yy'} = m\\, w_{yy'}\\, q_{y'}"},
-  kept: {math: `<mfrac><mrow>${MWQ("y'")}</mrow><mrow><mn>1</mn><mo>+</mo>${MWQ("y")}</mrow></mfrac>`, tex: "p_{yy'} = m\\, w_{yy'}\\, q_{y'} / (1 + m\\, w_{yy}\\, q_y)"},
-};
+/** What SymPy derived for the setting, λ, α and τ as symbols: margins and lines. */
+function derived(s) {
+  const sampler = s.sampler !== "mixture" ? s.sampler : s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : "mixture";
+  return DATA.derivations.of[`${sampler} ${s.weighting} ${s.hits}`];
+}
+
+/** A line: its formula, and why. */
+function lineOf([left, relation, right, reason]) {
+  const item = document.createElement("li"), formula = document.createElement("div"), why = document.createElement("span");
+  formula.append(mathOf(`${left} ${relation === "<=" ? "\\leq" : relation} ${right}`));
+  why.textContent = reason;
+  item.append(formula, why);
+  return item;
+}
 
 function show() {
   const c = computed;
@@ -99,28 +105,20 @@ function show() {
   }
   $("named").textContent = named(c);
   $("python").textContent = python(c);
-  const s = c.state, sampler = s.sampler === "mixture" ? s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : null : s.sampler;
-  const derived = sampler && !(sampler === "power" && s.alpha !== 0.75) && !(s.weighting === "tail" && s.tau !== 1) ? DATA.derivations[`${sampler} ${s.weighting} ${s.hits}`] : null;
-  $("derivation").innerHTML = `<math display="block"><mrow><msub><mi>p</mi><mrow><mi>y</mi><mi>y'</mi></mrow></msub><mo>=</mo>${derived ? derived.mathml : FALLBACK[s.hits === "keep" ? "kept" : "plain"].math}</mrow></math>`;
-  $("latex").textContent = derived ? `p_{yy'} = ${derived.latex}` : FALLBACK[s.hits === "keep" ? "kept" : "plain"].tex;
-  $("steps").replaceChildren(...(derived ? derived.steps : ["Derived for uniform, within-batch, power 3/4 and model-based draws, and τ = 1."]).map((text) => {
-    const item = document.createElement("li");
-    item.textContent = text;
-    return item;
-  }));
+  const {margin, steps} = derived(c.state), tex = `p_{yy'} = ${margin}`;
+  $("derivation").replaceChildren(mathOf(tex));
+  $("latex").textContent = tex;
+  $("steps").replaceChildren(...steps.map((k) => lineOf(DATA.derivations.lines[k])));
   for (const name of [...NUMBERS, ...Object.keys(KINDS)]) {
     const control = $(name);
     if (!control) continue;
     if (name === "positive" || name === "peak") control.max = c.prior.length;
     control.value = name === "m" ? nearest(state.m) : name === "positive" || name === "peak" ? state[name] + 1 : state[name];
     const out = $(`${name}-value`);
-    if (out) out.textContent = name === "positive" || name === "peak" ? state[name] + 1 : name === "labels" ? c.prior.length : state[name];
+    if (out) out.textContent = name === "positive" || name === "peak" ? numbered(c, state[name]) : name === "labels" ? c.prior.length : state[name];
   }
-  $("share").disabled = state.sampler !== "mixture";
-  $("alpha").disabled = state.sampler !== "power";
-  $("tau").disabled = state.weighting !== "tail";
-  $("peak").disabled = state.eta !== "peaked";
-  $("labels").disabled = $("tail").disabled = state.counts === "yes";
+  const idle = {share: state.sampler !== "mixture", alpha: state.sampler !== "power", tau: state.weighting !== "tail", peak: state.eta !== "peaked", labels: state.counts === "yes", tail: state.counts === "yes"};
+  for (const [name, no] of Object.entries(idle)) $(name).parentElement.hidden = no;
 }
 
 function update(change, keepAddress = false) {
@@ -165,7 +163,8 @@ function asSvg(name) {
   svg.prepend(style);
   return new XMLSerializer().serializeToString(svg);
 }
-const asCsv = (name) => VIEWS[name].table(computed).map((row) => row.join(",")).join("\n") + "\n";
+const cell = (value) => /[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value;
+const asCsv = (name) => VIEWS[name].table(computed).map((row) => row.map(cell).join(",")).join("\n") + "\n";
 
 // --- the guided path ---
 
@@ -176,8 +175,16 @@ function setting(s) {
   return `${draws} draws, ${s.weighting} weights, m = ${s.m}, ${hits}; ${s.labels} labels by Zipf's law, all equally likely for the example.`;
 }
 
+/** The pictures, this one first if it is asked about. */
+function order(first) {
+  const figures = Object.keys(VIEWS).map((name) => $(`${name}-picture`).closest("figure"));
+  for (const figure of figures) figure.classList.toggle("asked", figure.querySelector(`#${first}-picture`) !== null);
+  document.querySelector("main").append(...figures.filter((f) => f.matches(".asked")), ...figures.filter((f) => !f.matches(".asked")));
+}
+
 function leave() {
   document.body.classList.remove("walking");
+  order(null);
   $("settings").inert = false;
   if (own !== null) update(own);
   own = null;
@@ -189,6 +196,7 @@ function goTo(k) {
   step = k;
   const one = COURSE[k];
   update({...BASE, counts: "no", ...one.set});
+  order(one.view);
   $("step-title").textContent = `${k + 1} of ${COURSE.length}: ${one.title}`;
   $("step-ask").textContent = one.ask;
   $("step-setting").textContent = setting(computed.state);
@@ -254,6 +262,7 @@ function start() {
   $("next").addEventListener("click", () => goTo(step + 1));
   $("back").addEventListener("click", () => goTo(step - 1));
   $("leave").addEventListener("click", leave);
+  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
   window.addEventListener("hashchange", () => { state = read(location.hash); update({}, true); });
   $("m").max = MS.length - 1;
   if (!DATA.counts) $("counts-line").remove();

@@ -71,69 +71,90 @@ function key(svg, entries) {
   });
 }
 
-/** MathML of a little LaTeX: letters, \\commands, _{}, ^{}, signs. */
-function mathOf(source) {
-  const named = {pi: "π", eta: "η", ell: "ℓ", partial: "∂", propto: "∝", le: "≤", log: "log"};
+/** MathML of LaTeX as SymPy prints it; throws for what it does not know. */
+function mathOf(source, display = "block") {
+  const SIGNS = {leq: "≤", le: "≤", neq: "≠", propto: "∝", partial: "∂", sum: "∑"};
+  const LETTERS = {pi: "π", eta: "η", lambda: "λ", alpha: "α", tau: "τ", ell: "ℓ", log: "log"};
+  const SPACES = {",": "0.2em", quad: "1em"};
+  const tokens = source.match(/\\[a-zA-Z]+|\\.|[0-9.]+|[a-z]'|[a-zA-Z]|\S/g) ?? [];
   let at = 0;
-  const text = (tag, s) => { const node = document.createElementNS("http://www.w3.org/1998/Math/MathML", tag); node.textContent = s; return node; };
-  const row = (children) => { const node = document.createElementNS("http://www.w3.org/1998/Math/MathML", "mrow"); node.append(...children); return node; };
-  const group = () => { at += 1; const found = row(items("}")); at += 1; return found; };
-  function atom() {
-    const c = source[at];
-    if (c === "{") return group();
-    if (c === "\\") {
-      const name = /^\\([a-zA-Z]+|.)/.exec(source.slice(at))[1];
-      at += name.length + 1;
-      if (name === "mathrm") { const inner = group(); inner.firstChild?.setAttribute("mathvariant", "normal"); return inner; }
-      return named[name] ? text(name === "le" || name === "propto" || name === "partial" ? "mo" : "mi", named[name]) : text("mspace", "");
-    }
-    at += 1;
-    if (/[0-9]/.test(c)) return text("mn", c);
-    return /[a-zA-Z]/.test(c) ? text("mi", source[at] === "'" ? (at += 1, `${c}'`) : c) : text("mo", c);
-  }
-  function items(end) {
+  const node = (tag, ...inside) => {
+    const made = document.createElementNS("http://www.w3.org/1998/Math/MathML", tag);
+    made.append(...inside);
+    return made;
+  };
+  function until(stop) {
     const found = [];
-    while (at < source.length && source[at] !== end) {
-      if (source[at] === " ") { at += 1; continue; }
-      let one = atom();
-      for (const [sign, tag] of [["_", "msub"], ["^", "msup"]]) {
-        if (source[at] !== sign) continue;
-        at += 1;
-        const node = text(tag, "");
-        node.append(one, atom());
-        one = node;
-      }
-      found.push(one);
-    }
-    return found;
+    while (at < tokens.length && tokens[at] !== stop) found.push(scripted());
+    if (stop && at === tokens.length) throw new Error(`no ${stop} in ${source}`);
+    at += 1;
+    return node("mrow", ...found);
   }
-  const math = text("math", "");
-  math.setAttribute("display", "block");
-  math.append(row(items("")));
+  function scripted() {
+    const base = atom(), scripts = {}, [under, over] = base.textContent === "∑" ? ["under", "over"] : ["sub", "sup"];
+    while (tokens[at] === "_" || tokens[at] === "^") scripts[tokens[at++]] = atom();
+    const {_: low, "^": high} = scripts;
+    if (low && high) return node(`m${under}${over}`, base, low, high);
+    return low ? node(`m${under}`, base, low) : high ? node(`m${over}`, base, high) : base;
+  }
+  function atom() {
+    const token = tokens[at++] ?? "", name = token.slice(1);
+    if (token === "{") return until("}");
+    if (/^[0-9.]+$/.test(token)) return node("mn", token);
+    if (/^[a-zA-Z]$/.test(token)) return node("mi", token);
+    if (/^[a-z]'$/.test(token)) return node("mi", `${String.fromCodePoint(0x1D44E + token.codePointAt(0) - 97)}′`); // an italic letter
+    if (token === "-") return node("mo", "−");
+    if (/^[+=*(),/\[\]]$/.test(token)) return node("mo", token);
+    if (name === "frac") return node("mfrac", atom(), atom());
+    if (name === "left") {
+      const open = node("mo", tokens[at++]), inside = until("\\right");
+      return node("mrow", open, inside, node("mo", tokens[at++]));
+    }
+    if (name === "mathrm") {
+      const made = node("mi", atom().textContent);
+      made.setAttribute("mathvariant", "normal");
+      return made;
+    }
+    if (SPACES[name]) {
+      const made = node("mspace");
+      made.setAttribute("width", SPACES[name]);
+      return made;
+    }
+    if (SIGNS[name]) return node("mo", SIGNS[name]);
+    if (LETTERS[name]) return node("mi", LETTERS[name]);
+    throw new Error(`${token} of ${source} is not known`);
+  }
+  const math = node("math", until());
+  math.setAttribute("display", display);
   return math;
 }
+
+/** A label's number, by frequency, and its name if it has one. */
+const numbered = (c, k) => c.names ? `${k + 1} (${c.names[k]})` : String(k + 1);
 
 const VIEWS = {
   margins: {
     title: "Margins p_yy'",
-    says: (c) => `Positive y in rows, negative y' in columns, frequent labels first. From ${short(c.least)} to ${short(c.most)}.`,
+    says: (c) => `Positive y in rows, negative y' in columns, frequent labels first. ${c.flat ? `All are ${short(c.most)}` : `From ${short(c.least)} to ${short(c.most)}`}.`,
     draw(c) {
       const n = c.prior.length, side = 236, cell = side / n, left = 70, top = 24;
       const svg = el("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "chart"}, el("title", {}, this.title));
-      const low = Math.log(c.least), high = Math.log(c.most);
+      const low = Math.log(c.least), high = Math.log(c.most), shades = c.flat ? [5] : range(10), level = (p) => c.flat ? 5 : Math.round(9 * (Math.log(p) - low) / (high - low));
       c.margins.forEach((row, y) => row.forEach((p, j) => {
         if (y === j || p === 0) return;
-        const level = high - low > 1e-9 ? (Math.log(p) - low) / (high - low) : 0.5;
-        svg.append(el("rect", {x: left + j * cell, y: top + y * cell, width: cell + 0.3, height: cell + 0.3, class: `heat h${Math.round(9 * level)}`}));
+        svg.append(el("rect", {x: left + j * cell, y: top + y * cell, width: cell + 0.3, height: cell + 0.3, class: `heat h${level(p)}`},
+          el("title", {}, `p = ${short(p)} beside the positive ${numbered(c, y)} for the negative ${numbered(c, j)}`)));
       }));
-      range(10).forEach((k) => svg.append(el("rect", {x: left + side + 24, y: top + side - (k + 1) * side / 10, width: 16, height: side / 10 + 0.3, class: `heat h${k}`})));
-      svg.append(el("text", {x: left + side + 46, y: top + 10}, short(c.most)), el("text", {x: left + side + 46, y: top + side}, short(c.least)),
+      const high1 = side / 10;
+      shades.forEach((k) => svg.append(el("rect", {x: left + side + 24, y: top + side - (k + 1) * high1, width: 16, height: high1 + 0.3, class: `heat h${k}`})));
+      svg.append(...c.flat ? [el("text", {x: left + side + 46, y: top + side / 2 - high1 / 2 + 4}, short(c.most))] : [el("text", {x: left + side + 46, y: top + 10}, short(c.most)), el("text", {x: left + side + 46, y: top + side}, short(c.least))]);
+      svg.append(
         el("text", {x: left + side / 2, y: top - 8, "text-anchor": "middle"}, "negative y', frequent to rare"),
         el("text", {x: left - 10, y: top + side / 2, "text-anchor": "middle", transform: `rotate(-90 ${left - 10} ${top + side / 2})`}, "positive y, rare to frequent"),
         el("rect", {x: left, y: top + c.positive * cell, width: side, height: cell, class: "chosen"}));
       return svg;
     },
-    table: (c) => [["y", "y'", "p"], ...c.margins.flatMap((row, y) => row.map((p, j) => [y + 1, j + 1, p]).filter((r) => r[0] !== r[1]))],
+    table: (c) => [["y", "y'", "p"], ...c.margins.flatMap((row, y) => row.map((p, j) => [numbered(c, y), numbered(c, j), p]).filter((_, j) => j !== y))],
   },
   map: {
     title: "Implicit-loss map",
@@ -153,7 +174,7 @@ const VIEWS = {
   },
   loss: {
     title: "Bound, exact loss and simulation against m",
-    says: (c) => `Positive ${c.positive + 1}: bound ${c.bound.toPrecision(6)}, exact ${c.exact.toPrecision(6)}` +
+    says: (c) => `Positive ${numbered(c, c.positive)}: bound ${c.bound.toPrecision(6)}, exact ${c.exact.toPrecision(6)}` +
       (c.run.n ? `; simulated ${c.run.mean.toPrecision(6)} ± ${(2 * c.run.error).toPrecision(2)} (two standard errors, ${c.run.n} runs by a fixed seed).` : "."),
     draw(c) {
       const xs = c.ladder.map((m) => Math.log2(m)), here = Math.log2(c.state.m);
@@ -190,7 +211,7 @@ const VIEWS = {
       return svg;
     },
     table: (c) => [["label", "log η", "log η - log π", "implicit", "sampled"],
-      ...c.prior.map((_, k) => [k + 1, c.softmax[k], c.balanced[k], c.optima ? c.optima.implicit[k] : "", c.optima ? c.optima.sampled[k] : ""])],
+      ...c.prior.map((_, k) => [numbered(c, k), c.softmax[k], c.balanced[k], c.optima ? c.optima.implicit[k] : "", c.optima ? c.optima.sampled[k] : ""])],
   },
   slices: {
     title: "Who gains: head, torso, tail",
@@ -213,7 +234,7 @@ const VIEWS = {
   },
   gradient: {
     title: "The gradient pushed on each label",
-    says: (c) => `Expected gradient for positive ${c.positive + 1}, exact: ${short(c.gradient[c.positive])} on itself, full softmax ${short(c.fullGradient[c.positive])}. Above 0 a label is pushed down.`,
+    says: (c) => `Expected gradient for positive ${numbered(c, c.positive)}, exact: ${short(c.gradient[c.positive])} on itself, full softmax ${short(c.fullGradient[c.positive])}. Above 0 a label is pushed down.`,
     draw(c) {
       const others = range(c.prior.length).filter((k) => k !== c.positive), xs = others.map((k) => k + 1);
       const a = others.map((k) => c.gradient[k]), b = others.map((k) => c.fullGradient[k]);
@@ -223,6 +244,6 @@ const VIEWS = {
       key(svg, [["softmax", "full softmax"], ["sampled", "this scheme"]]);
       return svg;
     },
-    table: (c) => [["label", "expected gradient", "full softmax"], ...c.gradient.map((g, k) => [k + 1, g, c.fullGradient[k]])],
+    table: (c) => [["label", "expected gradient", "full softmax"], ...c.gradient.map((g, k) => [numbered(c, k), g, c.fullGradient[k]])],
   },
 };

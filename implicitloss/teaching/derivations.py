@@ -1,0 +1,69 @@
+"""What SymPy derives for each choice of sampler, weights and hits, with λ, α and τ as symbols, in LaTeX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from implicitloss import symbols as s
+from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.margins import LogitAdjusted
+from implicitloss.samplers import Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
+from implicitloss.scheme import HITS, Scheme
+from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting
+from implicitloss.witness.derive import derive
+
+
+class _AnyShare(Mixture):
+    """λπ + (1-λ)/L for every λ."""
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        return s.share * self.first.law(yp) + (1 - s.share) * self.second.law(yp)
+
+
+class _AnyPower(Power):
+    """π^α for every α."""
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        return s.pi[yp] ** s.alpha / s.over_labels(s.pi[s.k] ** s.alpha)
+
+
+class _AnyTau(LogitAdjusted):
+    """(π_y'/π_y)^τ for every τ."""
+
+    def margin(self, yp: sp.Expr) -> sp.Expr:
+        return (s.pi[yp] / s.pi[s.y]) ** s.tau
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "uniform": Uniform(),
+    "within-batch": WithinBatch(),
+    "mixture": _AnyShare(),
+    "power": _AnyPower(),
+    "model": ModelBased(),
+}
+WEIGHTINGS: dict[str, Weighting] = {
+    "constant": Constant(),
+    "unit": Unit(),
+    "importance": Importance(),
+    "relative": Relative(),
+    "tail": ForMargin(_AnyTau()),
+}
+
+
+def derivations() -> dict[str, Any]:
+    """`lines` [left, relation, right, reason], each once, and `of` "sampler weighting hits": its margin and lines."""
+    lines: dict[tuple[str, ...], int] = {}
+    found = {}
+    for q, sampler in SAMPLERS.items():
+        for w, weighting in WEIGHTINGS.items():
+            for hits in HITS:
+                # m stays a symbol: the number given here is not looked at.
+                derivation = derive(Scheme(sampler, weighting, m=1, hits=hits), SoftmaxCrossEntropy())
+                steps = [
+                    lines.setdefault((s.latex(step.left), step.relation, s.latex(step.right), step.reason), len(lines))
+                    for step in derivation.steps
+                ]
+                found[f"{q} {w} {hits}"] = {"margin": s.latex(derivation.margin), "steps": steps}
+    return {"lines": list(lines), "of": found}
