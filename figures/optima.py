@@ -37,8 +37,8 @@ def caption(table: Any) -> str:
     return (
         "Root mean square distance of the population optimum from that of softmax (sampling bias, across) and from "
         f"the balanced rule log η - log π (labeling bias left, up); {table['labels'].iloc[0]} labels with known η, "
-        f"{table['n_x'].min()} x.  Lines: the optimum of the "
-        "true sampled loss as m grows (small to large markers), crosses: that of its bound.  Within-batch, hits "
+        f"{table['n_x'].min()} x.  Lines: the optimum of the true sampled loss as m grows (small to large markers), "
+        "crosses: that of its bound; plus signs: the losses named.  Within-batch, hits "
         f"masked: {'; '.join(said)}.  Hits kept, relative weights are at most {worst:.1g} from softmax, where the "
         f"bound says up to {bound:.2f}."
     )

@@ -2,7 +2,7 @@
 // Pictures: each view takes what was computed and returns an SVG, and the table behind it.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDE = 460, HIGH = 300, BOX = {left: 56, right: 14, top: 14, bottom: 44};
+const WIDE = 460, HIGH = 300, BOX = {left: 62, right: 14, top: 14, bottom: 44};
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, name);
