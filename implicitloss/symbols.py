@@ -135,9 +135,26 @@ def vanishes(difference: sp.Expr) -> bool:
     return _is_zero(summand) and _is_zero(outside)
 
 
+def _is_minus(term: sp.Expr) -> bool:
+    return bool(term.could_extract_minus_sign())
+
+
 class _PaperLatex(LatexPrinter):
     def _print_Symbol(self, expr: sp.Symbol, style: str = "plain") -> str:
         return r"\ell(N)" if expr == sampled_loss else str(super()._print_Symbol(expr, style))
+
+    def _print_Function(self, expr: sp.Function, exp: Any = None) -> str:
+        """w_yy', p_yy' and q_y' have their labels as indices."""
+        name = expr.func.__name__
+        if name not in ("p", "q", "w"):
+            return str(super()._print_Function(expr, exp))
+        indexed = f"{name}_{{{' '.join(self._print(label) for label in expr.args)}}}"
+        return indexed if exp is None else f"{indexed}^{{{exp}}}"
+
+    def _as_ordered_terms(self, expr: sp.Expr, order: Any = None) -> list[sp.Expr]:
+        """1 + Σ and not Σ + 1; a sum does not begin with a minus sign where it need not."""
+        terms: list[sp.Expr] = super()._as_ordered_terms(expr, order)
+        return sorted(terms, key=lambda term: (not term.is_positive or not term.is_Number, _is_minus(term)))
 
     def _print_Sum(self, expr: sp.Sum) -> str:
         body, index = _negative_body(expr)

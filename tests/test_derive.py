@@ -301,7 +301,8 @@ def test_text() -> None:
     last = str(derivation.steps[-1])
     assert last.startswith("E(loss(N)) <= log(Sum_{y'!=y}(")
     assert last.endswith("    [the implicit loss; checked]")
-    assert s.latex(s.over_negatives(s.pi[s.yp] + 1)) == r"\sum_{y' \neq y} \left({\pi}_{y'} + 1\right)"
+    assert s.latex(s.over_negatives(s.pi[s.yp] + 1)) == r"\sum_{y' \neq y} \left(1 + {\pi}_{y'}\right)"
+    assert s.latex(sp.Function("w")(s.y, s.N[s.i]) ** 2 - s.pi[s.y]) == r"w_{y {Y}_{i}}^{2} - {\pi}_{y}"
     assert s.text(s.over_labels(s.q[s.k])) == "Sum_{k=1..L}(q[k])"
 
 

@@ -24,7 +24,7 @@ from implicitloss.teaching.derivations import SAMPLERS, WEIGHTINGS
 from implicitloss.teaching.vectors import vectors
 
 VIEWS = ("margins", "map", "loss", "optima", "slices", "gradient")
-ANSWERS = (1, 1, 0, 0, 1, 0, 0, 0)  # by the theory, not by the page
+ANSWERS = (1, 0, 2, 2, 1, 2, 0, 2, 0)  # by the theory, not by the page
 # Names, and no addresses to ask.
 NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML"}
 
@@ -281,22 +281,30 @@ def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: 
     for k, expected in enumerate(ANSWERS):
         assert browser.run("document.getElementById('step-title').textContent").startswith(f"{k + 1} of {len(ANSWERS)}")
         # Nothing is shown before it is predicted.
-        assert browser.run("getComputedStyle(document.querySelector('main')).visibility") == "hidden"
+        assert browser.run("document.querySelector('main').offsetParent === null")
+        assert browser.run("[document.activeElement.id, location.hash]") == ["step-title", f"#step={k + 1}"]
+        assert browser.run("document.getElementById('settings').inert")
         tab_to(f"#step-options button:nth-child({expected + 1})")
         browser.press("Enter")
         said = browser.run("document.getElementById('step-says').textContent")
-        assert said.startswith("✓ Yes"), (k, said)
-        assert browser.run("getComputedStyle(document.querySelector('main')).visibility") == "visible"
+        assert said.startswith("✓ Right"), (k, said)
+        assert browser.run("document.querySelector('main').offsetParent !== null")
+        # What is computed is there to be played with.
+        assert not browser.run("document.getElementById('settings').inert")
         assert browser.run("document.querySelector('#step-tex math').textContent.length") > 3
         # What is asked about comes first.
         asked = browser.run("document.querySelector('main figure.asked [id$=-picture]').id")
         assert asked == browser.run("document.querySelector('main figure [id$=-picture]').id") != ""
         wrong = (expected + 1) % 3
         browser.run(f"answer({wrong})")
-        assert browser.run("document.getElementById('step-says').textContent").startswith("✗ No")
-        if k < len(ANSWERS) - 1:
-            tab_to("#next")
-            browser.press("Enter")
+        assert browser.run("document.getElementById('step-says').textContent").startswith("✗ Not quite")
+        # Another setting, and the question's answer stays.
+        put(browser, "m", "24")
+        browser.run(f"answer({expected})")
+        assert browser.run("document.getElementById('step-says').textContent").startswith("✓ Right")
+        tab_to("#next")
+        browser.press("Enter")
+    assert browser.run("document.getElementById('step-ask').textContent").startswith("9 of 9 predictions were right")
     tab_to("#leave")
     browser.press("Enter")
     assert browser.run("document.activeElement.id") == "walk"
@@ -305,6 +313,45 @@ def test_the_guided_path_is_walked_with_the_keyboard_alone(page: Path, browser: 
         f"{name}-picture" for name in VIEWS
     ]
     assert browser.run("[state.weighting, state.m]") == ["importance", 8]
+    assert browser.run("location.hash").startswith("#sampler=mixture")
+    assert browser.complaints() == []
+
+
+def test_an_address_is_a_step_or_ends_the_path(page: Path, browser: Chromium) -> None:
+    browser.open(page, "#step=3")
+    assert browser.run("document.getElementById('step-title').textContent").startswith("3 of 9: Within-batch")
+    browser.run("answer(2); location.hash = '#step=7'")
+    browser.run("new Promise((done) => setTimeout(done, 100))")
+    assert browser.run("document.getElementById('step-title').textContent").startswith("7 of 9: A single draw")
+    assert browser.run("document.querySelector('main').offsetParent === null")
+    # Leaving keeps the place.
+    browser.run("leave()")
+    assert browser.run("document.getElementById('walk').textContent") == "Go on at step 7"
+    browser.run("document.getElementById('walk').click(); location.hash = '#m=64&weighting=unit'")
+    browser.run("new Promise((done) => setTimeout(done, 100))")
+    assert browser.run("[walking(), state.m, state.weighting]") == [False, 64, "unit"]
+    assert browser.run("document.querySelector('main').offsetParent !== null")
+    browser.open(page, "#step=99")
+    assert not browser.run("walking()")
+    assert browser.complaints() == []
+
+
+def test_one_draw_is_shown_and_simulations_differ(page: Path, browser: Chromium) -> None:
+    browser.open(page, "#weighting=unit&hits=keep&m=4&labels=6")
+    said = browser.run("document.getElementById('draw').click(); document.getElementById('loss-draw').textContent")
+    found = re.fullmatch(r"Beside 5 it drew (\d), (\d), (\d), (\d): a loss of ([\d.]+)\.", said)
+    assert found is not None
+    # Equal scores, weights of 1: log(1 + 4).
+    assert float(found[5]) == pytest.approx(np.log(5), abs=1e-3)
+    again = browser.run("document.getElementById('draw').click(); document.getElementById('loss-draw').textContent")
+    assert again != said
+    # Labels come as often as they are frequent: 4,000 draws, within five standard errors.
+    drawn = browser.run("range(1000).flatMap((k) => evaluation(state, computed.prior, computed.f, 4, k + 1).labels)")
+    share = np.bincount(drawn, minlength=6) / 4000
+    prior = np.array(browser.run("computed.prior"))
+    assert np.all(np.abs(share - prior) < 5 * np.sqrt(prior * (1 - prior) / 4000))
+    assert browser.run("document.getElementById('run').click(), computed.run.seed") == 3
+    assert browser.run("update({m: 2}), document.getElementById('loss-draw').textContent") == ""
     assert browser.complaints() == []
 
 
@@ -314,6 +361,8 @@ def test_views_are_saved_as_svg_and_csv(name: str, page: Path, browser: Chromium
     svg = ET.fromstring(browser.run(f"asSvg({name!r})"))
     assert svg.tag == "{http://www.w3.org/2000/svg}svg"
     assert svg.find("{http://www.w3.org/2000/svg}style") is not None
+    assert svg.findtext("{http://www.w3.org/2000/svg}desc", "").startswith("Setting: within-batch draws, tail weights")
+    assert browser.run(f"fileOf({name!r}, 'svg')") == f"{name}-mixture-tail-m8-mask.svg"
     lines = browser.run(f"asCsv({name!r})").splitlines()
     assert len({line.count(",") for line in lines}) == 1
     assert len(lines) > 1
@@ -330,7 +379,24 @@ def test_what_is_this_names_the_loss_and_its_lines_run(page: Path, browser: Chro
     ):
         browser.open(page, fragment)
         assert words in browser.run("document.getElementById('named').textContent")
-        assert browser.run("document.querySelector('#derivation math').textContent").startswith("py𝑦′=")
+        assert browser.run("document.querySelector('#derivation math').textContent").startswith("py𝑦′")
+    # Who gains is said first: by the true sampled loss, and of the class probabilities that it is said of.
+    for fragment, who in (
+        ("#weighting=importance&m=1", "Rare labels gain."),
+        ("#weighting=relative", "Nobody gains."),
+        ("#weighting=unit&hits=keep", "Rare labels gain, up to balance."),
+        ("#share=0&m=2&eta=prior", "Frequent labels gain."),
+        ("#tail=0&m=1", "Nobody gains."),
+        ("#sampler=model", "Negatives that follow the scores."),
+    ):
+        browser.open(page, fragment)
+        assert browser.run("document.getElementById('who').textContent") == who
+    browser.open(page, "#weighting=importance&m=1")
+    lesson = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=1, hits="mask")
+    slope = il.tilt(lesson, il.LabelPrior.zipf(20, 1.0), "sampled")
+    said = browser.run("document.getElementById('named').textContent")
+    assert f"a score {-slope * np.log(10):.2f} higher than full softmax gives it" in said
+    assert f"by the fitted slope {slope:.3f}" in said
     browser.open(page, "#weighting=tail&tau=0.5&labels=6&hits=keep")
     assert_same_margins(browser)
 
@@ -405,7 +471,8 @@ def test_labels_have_their_names_and_the_lines_run_on_counts(
     browser.open(path, "#weighting=constant&hits=exclude&m=3&positive=39")
     assert browser.run("document.getElementById('positive-value').textContent") == "40 (a, <b>0)"
     assert "40 (a, <b>0)" in browser.run("document.getElementById('gradient-says').textContent")
-    assert browser.run("asCsv('gradient')").splitlines()[1].startswith('"1 (a, <b>89)",')
+    assert browser.run("asCsv('gradient')").splitlines()[1].startswith('1,"a, <b>89",')
+    assert browser.run("asCsv('margins')").splitlines()[1].startswith('"1 (a, <b>89)","2 (a, <b>87)",')
     monkeypatch.chdir(tmp_path)
     assert_same_margins(browser)
     assert browser.complaints() == []

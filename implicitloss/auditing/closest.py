@@ -193,7 +193,10 @@ def _margins(
     ratio = float(
         np.median([cell.measured / max(float(p[cell.positive][cell.labels].sum()), 1e-300) for cell in cells])
     )
-    again = replace(scheme, m=max(1, min(round(scheme.m * ratio), 10**9)))
     doubled = of(replace(scheme, m=2 * scheme.m))
-    grows = all(np.allclose(doubled[y], 2 * p[y]) for y in p)
-    return (again, of(again), True) if grows else (scheme, p, False)
+    # Margins go with m where a factor was lost, and with its square where it was put in twice.
+    power = next((k for k in (1, 2) if all(np.allclose(doubled[y], 2**k * p[y]) for y in p)), 0)
+    if not power:
+        return scheme, p, False
+    again = replace(scheme, m=max(1, min(round(scheme.m * ratio ** (1 / power)), 10**9)))
+    return again, of(again), True

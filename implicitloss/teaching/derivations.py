@@ -65,5 +65,6 @@ def derivations() -> dict[str, Any]:
                     lines.setdefault((s.latex(step.left), step.relation, s.latex(step.right), step.reason), len(lines))
                     for step in derivation.steps
                 ]
-                found[f"{q} {w} {hits}"] = {"margin": s.latex(derivation.margin), "steps": steps}
+                left = "p_{y y'}" if derivation.kept == 0 else r"\frac{p_{y y'}}{1 + c_y}"
+                found[f"{q} {w} {hits}"] = {"margin": f"{left} = {s.latex(derivation.margin)}", "steps": steps}
     return {"lines": list(lines), "of": found}

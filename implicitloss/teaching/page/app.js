@@ -10,10 +10,13 @@ const MS = [...new Set(range(41).map((v) => Math.round(2 ** (v / 4))))];
 const nearest = (m) => MS.reduce((best, v, i) => Math.abs(Math.log(v / m)) < Math.abs(Math.log(MS[best] / m)) ? i : best, 0);
 const rms = (a, b) => Math.sqrt(sum(a.map((v, k) => (v - b[k]) ** 2)) / a.length);
 let own = null; // the reader's settings, while the path has its own
-let state = {...BASE, counts: DATA.counts ? "yes" : "no"}, computed = null, running = null, step = -1;
+let state = {...BASE, counts: DATA.counts ? "yes" : "no"}, computed = null, running = null;
+let step = -1, right = 0, first = []; // of the path: where it is, the right answer, and each step's first one
+let seeds = 0; // simulations so far
 
-/** The state in the address, and back; what is no setting is passed over. */
-const written = () => Object.entries(state).map(([k, v]) => `${k}=${v}`).join("&");
+/** The state in the address, or the step of the path, and back; what is no setting is passed over. */
+const walking = () => document.body.classList.contains("walking");
+const written = () => walking() && step < COURSE.length ? `step=${step + 1}` : Object.entries(state).map(([k, v]) => `${k}=${v}`).join("&");
 function read(text) {
   const found = {...state};
   for (const part of text.replace(/^#/, "").split("&")) {
@@ -58,19 +61,20 @@ function compute() {
   return c;
 }
 
-/** What the loss amounts to, by where it lies; and the lines that say so with the library. */
-function named(c) {
-  const near = (b, d) => Math.abs(c.place.b - b) < 0.02 && Math.abs(c.place.c - d) < 0.02 && c.place.misfit < 0.02;
-  const constant = near(0, 0) ? Math.abs(Math.log(c.most)) < 1e-9 && Math.abs(Math.log(c.least)) < 1e-9 ? "softmax cross-entropy" : `softmax with every negative counted ${short(c.most)} times`
+/** Who gains, and what the loss amounts to: a headline, and what it rests on. */
+function verdict(c) {
+  const {state: s, place: at} = c, near = (b, d) => Math.abs(at.b - b) < 0.02 && Math.abs(at.c - d) < 0.02 && at.misfit < 0.02;
+  const loss = near(0, 0) ? c.flat && Math.abs(Math.log(c.most)) < 1e-9 ? "softmax cross-entropy" : `softmax with every negative counted ${short(c.most)} times${s.sampler === "model" ? ", at these scores" : ""}`
     : near(0, 1) ? "the equalised loss (Tan et al. 2020): frequent negatives count more" : near(1, 0) ? "relative weights (Yi et al. 2019): negatives of frequent positives count more"
-    : near(-1, 1) ? "the logit-adjusted loss (Menon et al. 2021)" : near(-c.state.tau, c.state.tau) ? `the logit-adjusted loss with τ = ${c.state.tau}` : "no loss with a name: p as in the margins' picture";
-  if (!c.optima) return `The implicit loss is ${constant}.`;
-  const t = c.tilts.sampled, f = c.optima.sampled, gain = c.slices[2].sampled - c.slices[0].sampled;
-  const who = gain > 0.05 ? "rare labels gain" : gain < -0.05 ? "frequent labels gain" : "neither frequent nor rare labels gain by much";
-  const truly = rms(f, c.softmax) < 0.01 ? "log η, as full softmax does" : rms(f, c.balanced) < 0.01 ? "log η - log π, the balanced rule"
-    : c.sloped ? `something else than log η: slope ${two(t)} on log π beyond it, ${two(rms(f, c.softmax))} off in the root mean square; ${who}`
-    : `something else than log η, ${two(rms(f, c.softmax))} off in the root mean square`;
-  return `The implicit loss is ${constant}. The true sampled loss teaches ${truly}.`;
+    : near(-1, 1) ? "the logit-adjusted loss (Menon et al. 2021)" : near(-s.tau, s.tau) ? `the logit-adjusted loss with τ = ${s.tau}` : "no loss with a name; its margins are in the picture";
+  const bound = `By the bound this is ${loss}.`, given = {equal: "all labels are equally likely", prior: "labels are as likely as they are frequent", peaked: "one label is likely"}[s.eta];
+  if (!c.optima) return ["Negatives that follow the scores.", `${bound} Its draws move with the scores: there are no fixed best scores to compare.`];
+  const f = c.optima.sampled, slope = c.tilts.sampled, gain = c.slices[2].sampled - c.slices[0].sampled;
+  if (rms(f, c.softmax) < 0.01) return ["Nobody gains.", `${bound} Truly it teaches log η, as full softmax does, where ${given}.`];
+  if (rms(f, c.balanced) < 0.01) return ["Rare labels gain, up to balance.", `${bound} Truly it teaches log η - log π, the balanced rule, where ${given}.`];
+  if (!c.sloped) return ["No label is rarer than another.", `${bound} Truly the best scores are ${two(rms(f, c.softmax))} off log η (root mean square), where ${given}.`];
+  const who = gain > 0.05 ? "Rare labels gain." : gain < -0.05 ? "Frequent labels gain." : "Neither frequent nor rare labels gain by much.";
+  return [who, `${bound} Truly, with m = ${s.m}, a label ten times rarer gets a score ${two(Math.abs(slope) * Math.LN10)} ${slope > 0 ? "lower" : "higher"} than full softmax gives it, by the fitted slope ${fixed(slope, 3)} on log π, where ${given}.`];
 }
 
 function python(c) {
@@ -103,11 +107,13 @@ function show() {
     $(`${name}-picture`).replaceChildren(view.draw(c));
     $(`${name}-says`).textContent = view.says(c);
   }
-  $("named").textContent = named(c);
+  [$("who").textContent, $("named").textContent] = verdict(c);
+  $("setting").textContent = setting(c);
+  $("loss-draw").textContent = "";
   $("python").textContent = python(c);
-  const {margin, steps} = derived(c.state), tex = `p_{yy'} = ${margin}`;
-  $("derivation").replaceChildren(mathOf(tex));
-  $("latex").textContent = tex;
+  const {margin, steps} = derived(c.state);
+  $("derivation").replaceChildren(mathOf(margin));
+  $("latex").textContent = margin;
   $("steps").replaceChildren(...steps.map((k) => lineOf(DATA.derivations.lines[k])));
   for (const name of [...NUMBERS, ...Object.keys(KINDS)]) {
     const control = $(name);
@@ -134,10 +140,11 @@ function update(change, keepAddress = false) {
 
 /** Runs of the procedure, a few milliseconds at a time: two million draws at m, and as many along the ladder. */
 function run() {
-  const along = computed.ladder.map((m) => ({m, most: Math.max(200, Math.min(4000, Math.floor(2e5 / m))), more: simulation({...computed.state, m}, computed.prior, computed.f, computed.positive, 1 + m), now: null}));
-  const more = simulation(computed.state, computed.prior, computed.f, computed.positive, 1), most = Math.max(200, Math.min(20000, Math.floor(2e6 / state.m)));
+  const seed = ++seeds, {prior, f, positive} = computed;
+  const along = computed.ladder.map((m) => ({m, most: Math.max(200, Math.min(4000, Math.floor(2e5 / m))), more: simulation({...computed.state, m}, prior, f, positive, 7919 * seed + m), now: null}));
+  const more = simulation(computed.state, prior, f, positive, seed), most = Math.max(200, Math.min(20000, Math.floor(2e6 / state.m)));
   const frame = () => {
-    computed.run = more(Math.max(20, Math.floor(most / 40)));
+    computed.run = {...more(Math.max(20, Math.floor(most / 40))), seed};
     for (const one of along) if (!one.now || one.now.n < one.most) one.now = one.more(Math.ceil(one.most / 40));
     computed.band = along.map((one) => ({m: one.m, ...one.now}));
     $("loss-picture").replaceChildren(VIEWS.loss.draw(computed));
@@ -147,6 +154,15 @@ function run() {
   if (running) cancelAnimationFrame(running);
   frame();
 }
+
+/** One evaluation, to look at. */
+function drawOnce() {
+  const {labels, loss} = evaluation(computed.state, computed.prior, computed.f, computed.positive, ++seeds), shown = labels.slice(0, 24).map((j) => j + 1);
+  $("loss-draw").textContent = `Beside ${numbered(computed, computed.positive)} it drew ${shown.join(", ")}${labels.length > 24 ? ", …" : ""}: a loss of ${loss.toPrecision(4)}.`;
+}
+
+/** `view` with the setting in its name. */
+const fileOf = (view, kind) => `${[view, state.sampler, state.weighting, `m${state.m}`, state.hits].join("-")}.${kind}`;
 
 function save(name, text, kind) {
   const link = document.createElement("a");
@@ -160,7 +176,7 @@ function save(name, text, kind) {
 function asSvg(name) {
   const svg = VIEWS[name].draw(computed), style = el("style", {}, $("look").textContent);
   svg.setAttribute("xmlns", SVG);
-  svg.prepend(style);
+  svg.prepend(style, el("desc", {}, setting(computed)), el("rect", {width: WIDE, height: HIGH, fill: "#fff"}));
   return new XMLSerializer().serializeToString(svg);
 }
 const cell = (value) => /[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value;
@@ -169,23 +185,30 @@ const asCsv = (name) => VIEWS[name].table(computed).map((row) => row.map(cell).j
 // --- the guided path ---
 
 /** The setting in words. */
-function setting(s) {
-  const draws = s.sampler === "model" ? "model-based" : s.sampler === "power" ? `power ${s.alpha}` : s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : "mixed";
-  const hits = {exclude: "hits drawn again", mask: "hits masked", keep: "hits kept"}[s.hits];
-  return `${draws} draws, ${s.weighting} weights, m = ${s.m}, ${hits}; ${s.labels} labels by Zipf's law, all equally likely for the example.`;
+function setting(c) {
+  const s = c.state, hits = {exclude: "drawn again", mask: "given weight 0", keep: "counted"}[s.hits];
+  const draws = s.sampler === "model" ? "model-based" : s.sampler === "power" ? `power ${s.alpha}` : s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : `mixed (λ = ${s.share})`;
+  const weights = s.weighting === "tail" ? `tail weights (τ = ${s.tau})` : `${s.weighting} weights`;
+  const labels = c.names || s.counts === "yes" ? `${c.prior.length} labels of ${DATA.counts.name}` : `${s.labels} labels with frequencies ${s.tail === 0 ? "all alike" : `∝ 1/k${s.tail === 1 ? "" : `^${s.tail}`}`} in training`;
+  const eta = {equal: "all equally likely for this example", prior: "as likely as frequent for this example", peaked: `label ${numbered(c, Math.min(s.peak, c.prior.length - 1))} likely for this example`}[s.eta];
+  return `Setting: ${draws} draws, ${weights}, m = ${s.m}, a positive that is drawn is ${hits}; ${labels}, ${eta}; positive ${numbered(c, c.positive)}.`;
 }
 
-/** The pictures, this one first if it is asked about. */
-function order(first) {
-  const figures = Object.keys(VIEWS).map((name) => $(`${name}-picture`).closest("figure"));
-  for (const figure of figures) figure.classList.toggle("asked", figure.querySelector(`#${first}-picture`) !== null);
-  document.querySelector("main").append(...figures.filter((f) => f.matches(".asked")), ...figures.filter((f) => !f.matches(".asked")));
+/** The pictures, this one first if it is asked about, and the verdict beside it. */
+function order(asked) {
+  const main = document.querySelector("main"), figures = Object.keys(VIEWS).map((name) => $(`${name}-picture`).closest("figure"));
+  const isAsked = (figure) => figure.querySelector(`#${asked}-picture`) !== null;
+  for (const figure of figures) figure.classList.toggle("asked", isAsked(figure));
+  if (asked) main.append(...figures.filter(isAsked), $("verdict"), ...figures.filter((figure) => !isAsked(figure)));
+  else { main.before($("verdict")); main.append(...figures); }
 }
 
 function leave() {
-  document.body.classList.remove("walking");
+  document.body.classList.remove("walking", "revealed");
   order(null);
   $("settings").inert = false;
+  $("walk").textContent = step > 0 && step < COURSE.length ? `Go on at step ${step + 1}` : "Walk me through it";
+  if (step === COURSE.length) step = -1;
   if (own !== null) update(own);
   own = null;
   $("walk").focus();
@@ -194,16 +217,27 @@ function leave() {
 function goTo(k) {
   if (own === null) own = {...state};
   step = k;
-  const one = COURSE[k];
-  update({...BASE, counts: "no", ...one.set});
-  order(one.view);
-  $("step-title").textContent = `${k + 1} of ${COURSE.length}: ${one.title}`;
-  $("step-ask").textContent = one.ask;
-  $("step-setting").textContent = setting(computed.state);
-  $("step-tex").replaceChildren();
-  // The questions are about these settings.
-  $("settings").inert = true;
+  document.body.classList.add("walking");
+  document.body.classList.toggle("revealed", k === COURSE.length);
+  $("back").disabled = k === 0;
+  $("next").hidden = k === COURSE.length;
+  $("next").textContent = k === COURSE.length - 1 ? "Finish" : "Next";
   $("step-says").textContent = "";
+  $("step-tex").replaceChildren();
+  if (k === COURSE.length) finish();
+  else ask(COURSE[k]);
+  $("step-title").focus();
+}
+
+function ask(one) {
+  order(one.view);
+  update({...BASE, counts: "no", ...one.set});
+  right = one.answer(computed);
+  $("step-title").textContent = `${step + 1} of ${COURSE.length}: ${one.title}`;
+  $("step-ask").textContent = one.ask;
+  $("step-setting").textContent = setting(computed);
+  // The question is about this setting; when it is answered the controls are free.
+  $("settings").inert = true;
   $("step-options").replaceChildren(...one.options.map((text, i) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -211,18 +245,28 @@ function goTo(k) {
     button.addEventListener("click", () => answer(i));
     return button;
   }));
-  $("back").disabled = k === 0;
-  $("next").disabled = k === COURSE.length - 1;
-  document.body.classList.remove("revealed");
-  document.body.classList.add("walking");
 }
 
 function answer(i) {
-  const one = COURSE[step], right = one.answer(computed);
-  $("step-says").textContent = `${i === right ? "✓ Yes" : "✗ No"}: the page computes “${one.options[right]}”. ${one.says}`;
+  const one = COURSE[step];
+  first[step] ??= i === right;
+  $("step-says").textContent = `${i === right ? "✓ Right" : "✗ Not quite"}: ${one.options[right]}. ${one.says}`;
   $("step-tex").replaceChildren(mathOf(one.tex));
-  [...$("step-options").children].forEach((button, k) => button.classList.toggle("right", k === right));
+  [...$("step-options").children].forEach((button, k) => {
+    button.classList.toggle("right", k === right);
+    button.classList.toggle("wrong", k === i && i !== right);
+  });
+  $("settings").inert = false;
   document.body.classList.add("revealed");
+}
+
+function finish() {
+  order(null);
+  $("step-title").textContent = "What you have seen";
+  $("step-ask").textContent = `${first.filter(Boolean).length} of ${COURSE.length} predictions were right at once. ${TAKEAWAYS}`;
+  $("step-setting").textContent = "";
+  $("step-options").replaceChildren();
+  $("settings").inert = false;
 }
 
 // --- the self-test ---
@@ -247,6 +291,15 @@ function selfTest() {
   return {n: DATA.vectors.length, failures, worst};
 }
 
+/** What the address says: a step of the path, or a setting. */
+function follow() {
+  const asked = /^#step=(\d+)$/.exec(location.hash), k = asked ? Number(asked[1]) - 1 : -1;
+  if (k >= 0 && k < COURSE.length) { if (!walking() || k !== step) goTo(k); return; }
+  if (walking()) { own = null; step = -1; leave(); }
+  state = read(location.hash);
+  update({}, true);
+}
+
 function start() {
   for (const name of NUMBERS) $(name).addEventListener("input", (event) => {
     const value = Number(event.target.value);
@@ -254,21 +307,29 @@ function start() {
   });
   for (const name of Object.keys(KINDS)) if ($(name)) $(name).addEventListener("input", (event) => update({[name]: event.target.value}));
   for (const name of Object.keys(VIEWS)) {
-    $(`${name}-svg`).addEventListener("click", () => save(`${name}.svg`, asSvg(name), "image/svg+xml"));
-    $(`${name}-csv`).addEventListener("click", () => save(`${name}.csv`, asCsv(name), "text/csv"));
+    $(`${name}-svg`).addEventListener("click", () => save(fileOf(name, "svg"), asSvg(name), "image/svg+xml"));
+    // The first character tells spreadsheets that what follows is UTF-8.
+    $(`${name}-csv`).addEventListener("click", () => save(fileOf(name, "csv"), `\ufeff${asCsv(name)}`, "text/csv"));
   }
   $("run").addEventListener("click", run);
-  $("walk").addEventListener("click", () => { goTo(Math.max(step, 0)); $("step-title").focus(); });
+  $("draw").addEventListener("click", drawOnce);
+  $("walk").addEventListener("click", () => goTo(Math.max(step, 0)));
   $("next").addEventListener("click", () => goTo(step + 1));
   $("back").addEventListener("click", () => goTo(step - 1));
   $("leave").addEventListener("click", leave);
   window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
-  window.addEventListener("hashchange", () => { state = read(location.hash); update({}, true); });
+  window.addEventListener("hashchange", follow);
+  if (window.innerWidth < 900) $("more").open = false;
+  if (window.innerWidth < 600) $("words").open = false;
   $("m").max = MS.length - 1;
   if (!DATA.counts) $("counts-line").remove();
-  else $("counts-name").textContent = `${DATA.counts.name}, ${DATA.counts.of} labels` + (DATA.counts.of > DATA.counts.prior.length ? `: ${DATA.counts.prior.length} of them, evenly by rank, with probabilities that are scaled to sum to 1` : "");
-  state = read(location.hash);
-  update({}, true);
+  else {
+    const {name, of, prior} = DATA.counts;
+    $("counts-name").textContent = of > prior.length ? `${name}, ${prior.length} of ${of} labels` : `${name}, ${of} labels`;
+    if (of > prior.length) $("counts-name").title = "Evenly by rank; their probabilities are scaled to sum to 1.";
+  }
+  $("words-loss").replaceChildren(mathOf("\\log (1 + \\sum_{i=1}^{m} w_{y Y_i} e^{f_{Y_i} - f_y})"));
+  follow();
   const tested = selfTest();
   $("self-test").textContent = tested.failures.length ? `Self-test: ${tested.failures.length} numbers differ from the library's. ${tested.failures[0]}`
     : `Self-test passed: ${tested.n} random settings, the library's numbers to 1e-12: margins, bounds, exact losses, gradients, optima.`;

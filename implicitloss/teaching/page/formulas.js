@@ -234,20 +234,32 @@ function random(seed) {
   };
 }
 
+/** A function that draws a label by q. */
+function drawing(q, seed) {
+  const edges = [], next = random(seed);
+  q.reduce((total, p, j) => edges[j] = total + p, 0);
+  return () => {
+    const u = next() * edges[edges.length - 1];
+    let low = 0, high = edges.length - 1;
+    while (low < high) { const middle = (low + high) >> 1; if (edges[middle] > u) high = middle; else low = middle + 1; }
+    return low;
+  };
+}
+
+/** One evaluation of the sampled loss: the m labels drawn, and log(1 + Σ x). */
+function evaluation(s, prior, f, y, seed) {
+  const {q, w} = plan(s, prior, f, y), draw = drawing(q, seed), labels = range(s.m).map(draw);
+  return {labels, loss: Math.log1p(sum(labels.map((j) => w[j] * Math.exp(f[j] - f[y]))))};
+}
+
 /** The procedure: runs of m draws; returns a function that adds runs to {n, mean, squares}. */
 function simulation(s, prior, f, y, seed) {
-  const {q, w} = plan(s, prior, f, y), edges = [], next = random(seed), state = {n: 0, mean: 0, squares: 0};
-  q.reduce((total, p, j) => edges[j] = total + p, 0);
+  const {q, w} = plan(s, prior, f, y), draw = drawing(q, seed), state = {n: 0, mean: 0, squares: 0};
   const x = w.map((v, j) => v * Math.exp(f[j] - f[y]));
   return (runs) => {
     for (let r = 0; r < runs; r++) {
       let total = 0;
-      for (let i = 0; i < s.m; i++) {
-        const u = next() * edges[edges.length - 1];
-        let low = 0, high = edges.length - 1;
-        while (low < high) { const middle = (low + high) >> 1; if (edges[middle] > u) high = middle; else low = middle + 1; }
-        total += x[low];
-      }
+      for (let i = 0; i < s.m; i++) total += x[draw()];
       const loss = Math.log1p(total), step = loss - state.mean;
       state.n += 1;
       state.mean += step / state.n;
