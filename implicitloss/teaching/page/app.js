@@ -95,7 +95,8 @@ function derived(s) {
 /** A line: its formula, and why. */
 function lineOf([left, relation, right, reason]) {
   const item = document.createElement("li"), formula = document.createElement("div"), why = document.createElement("span");
-  formula.append(mathOf(`${left} ${relation === "<=" ? "\\leq" : relation} ${right}`));
+  // In two, so that a long line may be broken there.
+  formula.append(mathOf(left), mathOf(`${relation === "<=" ? "\\leq" : relation} ${right}`));
   why.textContent = reason;
   item.append(formula, why);
   return item;

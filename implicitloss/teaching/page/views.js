@@ -34,7 +34,7 @@ const blank = (title) => el("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img",
 
 /** An empty chart with its key and axes; `x` and `y` place values. */
 function frame(title, xName, yName, xs, ys, options = {}) {
-  const svg = blank(title), columns = window.innerWidth < 600 ? 1 : 2, entries = options.key ?? [];
+  const svg = blank(title), columns = window.innerWidth < 900 ? 1 : 2, entries = options.key ?? [];
   const top = BOX.top + ROW * Math.ceil(entries.length / columns);
   entries.forEach(([kind, text], i) => {
     const at = BOX.left + 10 + (i % columns) * 196, row = BOX.top + ROW * Math.floor(i / columns);
