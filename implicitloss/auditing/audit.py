@@ -79,7 +79,8 @@ def audit(
     draws nor their means say otherwise), and that no evaluation gives a part more than three times what the pilot saw,
     or labels that the pilot never drew more than three draws as claimed (where no scheme is claimed, `heaviest` times
     the pilot's heaviest, and more in proportion to how much rarer they are in the prior).  A part that is seen to burst
-    this says nothing.  `runs` evaluations of each positive are made at most.
+    this says nothing.  `runs` evaluations of each positive are made at most; by values, parts that hold are not asked
+    again, so that later calls have fewer examples.
 
     *Raises* ValueError for an answer of another shape or that is not finite, a claim about other labels, and for
     arguments out of range.  *Source:* derived; limits: `implicitloss.bounds.half_width`.

@@ -153,7 +153,10 @@ class _Probes:
         return found
 
     def looks(self) -> list[Cell]:
-        """All parts as they stand when nothing is left to be decided; a part that holds is not asked again."""
+        """All parts as they stand when nothing is left to be decided.
+
+        A part that holds is not asked again; but where nothing is claimed to be, seeing it once refutes, at any time.
+        """
         audit = self.audit
         looks = max(1, math.ceil(math.log2(max(audit.runs / self.first, 2))))
         delta = audit.error / (looks * len(self.parts))
@@ -170,10 +173,14 @@ class _Probes:
                 n += 1
             if audit.progress is not None:
                 audit.progress(n, audit.runs)
-            cells |= {int(i): self.cell(int(i), sums[:, i], n, delta) for i in left}
+            cells |= {i: self.cell(i, sums[:, i], n, delta) for i in left.tolist()}
             if audit.settled(list(cells.values())):
                 break
-            left = np.array([i for i in left if cells[int(i)].result(audit.tolerance) != "holds"])
+            left = np.array(
+                [i for i in left.tolist() if cells[i].claimed == 0 or cells[i].result(audit.tolerance) != "holds"]
+            )
+            if left.size < 2:  # losses that squeeze their answer are no reason to stop
+                left = np.union1d(left, [0, 1])
         return list(cells.values())
 
     def cell(self, i: int, sums: Floats, n: int, delta: float) -> Cell:
