@@ -15,3 +15,13 @@ def logsumexp(a: Floats, b: Floats | None = None) -> float:
     terms = np.exp(a - largest)
     total = float(terms.sum() if b is None else b @ terms)
     return largest + float(np.log(total)) if total > 0 else -np.inf
+
+
+def log_rest(log_q: Floats) -> Floats:
+    """log Σ_{j != y} q_j for each y, (L,), of a law q; of its heaviest label summed, as 1 - q would be rounding."""
+    top = int(log_q.argmax())
+    with np.errstate(divide="ignore"):
+        rest = np.log1p(-np.exp(log_q))
+    others = np.delete(log_q, top)
+    rest[top] = logsumexp(others) if others.size else -np.inf
+    return rest

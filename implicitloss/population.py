@@ -136,7 +136,7 @@ def _checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: 
         raise ValueError(f"of must be 'implicit' or 'sampled', got {of!r}")
     if scheme.sampler.needs_scores:
         raise ValueError(
-            f"the law of {scheme.sampler} moves with the scores, so its loss has no fixed minimiser; "
+            f"the law of {scheme.sampler} moves with the scores, so there is no fixed loss to minimise; "
             "use a sampler that does not look at scores"
         )
     return eta
@@ -222,10 +222,12 @@ def _from_one_grid(scheme: Scheme, eta: Floats, q: Floats, log_a: Floats, log_b:
     G = m h e^{V-t} φ_y^{m-1}, B = m(m-1) h e^{2V-t} φ_y^{m-2} and C = m h e^{2V-t} φ_y^{m-1}.  *Source:* derived.
     """
     m, hits = scheme.m, scheme.hits
-    rest = 1 - q if hits == "exclude" else np.ones_like(q)
+    # Positives of η = 0 are integrated alone elsewhere: what they have here is not looked at, but must be a number.
+    counted = eta > 0
+    rest = np.where(counted, 1 - q, 1.0) if hits == "exclude" else np.ones_like(q)
 
     def objective(f: Floats) -> tuple[float, Floats, Floats]:
-        u, kappa = log_b + f, log_a - f
+        u, kappa = log_b + f, np.where(counted, log_a - f, np.min((log_a - f)[counted]))
         top = float(u.max())
         low = float(np.min(kappa - np.maximum(0.0, np.log(m) + kappa + top))) - LEFT
         v = STEP * np.arange(np.floor(low / STEP), np.ceil((float(kappa.max()) + RIGHT) / STEP) + 1)

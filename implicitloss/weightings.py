@@ -16,6 +16,7 @@ import sympy as sp
 from implicitloss import margins
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, LabelPrior
+from implicitloss.logsum import log_rest
 
 Law = Callable[[sp.Expr], sp.Expr]
 Factors = tuple[Floats | float, Floats | float] | None
@@ -149,9 +150,7 @@ class ForMargin:
             return None
         log_a, log_b = factors(prior)
         # The conditional q is q/(1 - q_y).
-        with np.errstate(divide="ignore"):
-            rest = np.log1p(-np.exp(log_q)) if excluded else 0.0
-        return log_a - np.log(m) + rest, log_b - log_q
+        return log_a - np.log(m) + (log_rest(log_q) if excluded else 0.0), log_b - log_q
 
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         law = q(yp)

@@ -824,8 +824,8 @@ def test_what_is_settled_is_not_asked_again(seed: int) -> None:
 
 
 def test_hits_are_listened_for_to_the_end(seed: int) -> None:
-    """Duplicate hits of a rare positive, of which only the last is removed, come in 6.5 of 10,000 evaluations; where none
-    are claimed one of them refutes.  All of 20,000 miss them with probability 3e-6."""
+    """Duplicate hits of a rare positive, of which only the last is removed, come in 6.5 of 10,000 evaluations; where
+    none are claimed one of them refutes.  All of 20,000 miss them with probability 3e-6."""
     wrong = Sampled(m=5, sign=0.0, gradient=False, hits="last")
     claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=5, hits="mask")
     assert il.audit(wrong, claim=claim, prior=PRIOR, positives=[20], rng=seed).verdict == "refuted"

@@ -17,6 +17,7 @@ from implicitloss import (
     integrate,
     population,
     population_optimum,
+    sweep,
     weightings,
 )
 from implicitloss.implicit import implicit_margins
@@ -380,3 +381,19 @@ def test_the_tilt_of_known_schemes(prior: LabelPrior) -> None:
     assert abs(tilt(Scheme(within, Unit(), m=3, hits="mask"), prior, "sampled") + 1) > 0.01
     with pytest.raises(ValueError, match="all labels are equally frequent"):
         tilt(Scheme(within, Importance(), m=3, hits="mask"), LabelPrior.zipf(4, 0))
+
+
+@pytest.mark.parametrize("counts", [[10**9, 1, 1], [10**15, 1, 1, 1], [10**9, *[1] * 39]], ids=["3", "4", "40"])
+def test_a_label_that_is_all_of_the_law_but_its_rounding(counts: list[int]) -> None:
+    """q is 1 to the last digit, and the others are drawn all the same where it is the positive."""
+    prior = LabelPrior.from_counts(counts)
+    scheme, n = Scheme(Power(2.0), Importance(), m=8, hits="exclude"), prior.n_labels
+    implicit = population_optimum(scheme, SOFTMAX, np.full(n, 1 / n), prior)
+    np.testing.assert_allclose(implicit, 0.0, atol=1e-12)
+    f = population_optimum(scheme, SOFTMAX, np.full(n, 1 / n), prior, "sampled")
+    # The rare are alike, and each pushes the frequent one down, as its bound does not.
+    assert np.ptp(f[1:]) < 1e-9
+    assert f[0] < f[1] - 0.1
+    swept = sweep([scheme], SOFTMAX, np.zeros(n), prior)["mean"]
+    alone = [float(integrate(scheme, SOFTMAX, Problem(np.zeros(n), prior, y))) for y in range(n)]
+    np.testing.assert_allclose(swept.value[0], alone, rtol=1e-12)

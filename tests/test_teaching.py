@@ -7,6 +7,8 @@ import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from implicitloss import derive, symbols
 from implicitloss.cli.main import main
 from implicitloss.labels import LabelPrior
 from implicitloss.teaching import document
-from implicitloss.teaching.derivations import SAMPLERS, WEIGHTINGS
+from implicitloss.teaching.derivations import SAMPLERS, WEIGHTINGS, derivations
+from implicitloss.teaching.vectors import scheme as vectors_scheme
 from implicitloss.teaching.vectors import vectors
 
 VIEWS = ("margins", "map", "loss", "optima", "slices", "gradient")
@@ -55,7 +58,9 @@ def pictures(browser: Chromium) -> dict[str, str]:
 def put(browser: Chromium, control: str, value: str) -> None:
     browser.run(
         f"(() => {{ const c = document.getElementById({control!r}); c.value = {value!r};"
-        "c.dispatchEvent(new Event('input', {bubbles: true})); })()"
+        "c.dispatchEvent(new Event('input', {bubbles: true})); "
+        # The page answers once a frame.
+        "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))); })()"
     )
 
 
@@ -405,8 +410,9 @@ def assert_same_margins(browser: Chromium) -> None:
     """The lines of Python that the page shows run, and give the margins that it shows."""
     margins = browser.run("computed.margins.flat()")
     scope: dict[str, Any] = {}
-    exec(browser.run("document.getElementById('python').textContent"), scope)
-    np.testing.assert_allclose(margins, il.implicit_margins(scope["scheme"], scope["prior"]).ravel(), rtol=1e-12)
+    lines, last = browser.run("document.getElementById('python').textContent").rsplit("\nprint(", 1)
+    exec(lines, scope)
+    np.testing.assert_allclose(margins, eval(last.removesuffix(")"), scope).ravel(), rtol=1e-12)
 
 
 def test_every_setting_has_its_derivation_rendered(page: Path, browser: Chromium) -> None:
@@ -491,3 +497,496 @@ def test_on_a_phone_the_controls_stay_with_the_pictures(page: Path, browser: Chr
     browser.run("window.dispatchEvent(new Event('beforeprint'))")
     assert browser.run("[...document.querySelectorAll('details')].every((d) => d.open)")
     browser.look(1280, 900)
+
+
+# --- what is shown, held against the library --------------------------------------------------------------------------
+
+SOFTMAX = il.losses.SoftmaxCrossEntropy()
+LADDER = [2**k for k in range(11)]
+# Nothing is alike in these: bound and true loss, head and tail, positive and likely label, b and c.
+SHOWN: dict[str, dict[str, Any]] = {
+    "mixed": {"sampler": "mixture", "share": 0.35, "weighting": "unit", "m": 3, "hits": "keep", "eta": "peaked"},
+    "power": {"sampler": "power", "alpha": 1.5, "weighting": "tail", "tau": 0.5, "m": 2, "hits": "exclude"},
+    "batch": {"sampler": "mixture", "share": 1, "weighting": "importance", "m": 2, "hits": "mask", "eta": "prior"},
+}
+
+
+def setting_of(name: str) -> dict[str, Any]:
+    common = {"share": 1, "alpha": 0.75, "tau": 1, "eta": "equal", "labels": 10, "tail": 1.2, "positive": 2, "peak": 6}
+    return {**common, **SHOWN[name]}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the library makes of a setting of the page."""
+
+    settings: dict[str, Any]
+
+    @cached_property
+    def prior(self) -> LabelPrior:
+        return LabelPrior.zipf(self.settings["labels"], self.settings["tail"])
+
+    @cached_property
+    def eta(self) -> Any:
+        n = self.prior.n_labels
+        peaked = np.where(np.arange(n) == self.settings["peak"], 0.5, 0.5 / (n - 1))
+        return {"equal": np.full(n, 1 / n), "prior": self.prior.probabilities, "peaked": peaked}[self.settings["eta"]]
+
+    def scheme(self, m: int | None = None) -> il.Scheme:
+        return vectors_scheme({**self.settings, **({} if m is None else {"m": m})})
+
+    @cached_property
+    def problem(self) -> il.Problem:
+        return il.Problem(self.softmax, self.prior, self.settings["positive"])
+
+    @cached_property
+    def softmax(self) -> Any:
+        return np.log(self.eta) - np.log(self.eta).mean()
+
+    @cached_property
+    def balanced(self) -> Any:
+        f = np.log(self.eta / self.prior.probabilities)
+        return f - f.mean()
+
+    @cached_property
+    def margins(self) -> Any:
+        return il.implicit_margins(self.scheme(), self.prior)
+
+    def optimum(self, of: Any) -> Any:
+        return il.population_optimum(self.scheme(), SOFTMAX, self.eta, self.prior, of)
+
+    @cached_property
+    def others(self) -> Any:
+        """The labels that frequent and rare are said of: all but one that is likely here."""
+        at = np.arange(self.prior.n_labels)
+        return at[at != self.settings["peak"]] if self.settings["eta"] == "peaked" else at
+
+    def slope(self, of: Any) -> float:
+        x = self.prior.log[self.others] - self.prior.log[self.others].mean()
+        return float(x @ (self.optimum(of) - self.softmax)[self.others] / (x @ x))
+
+    def thirds(self, of: Any) -> list[float]:
+        """Head, torso and tail of what is learned beyond softmax: of ten labels 3, 4 and 3, of nine 3 each."""
+        beyond = (self.optimum(of) - self.softmax)[self.others]
+        return [float(part.mean()) for part in np.split(beyond, [3, self.others.size - 3])]
+
+    def bound(self, m: int) -> float:
+        return float(il.implicit_loss(self.scheme(m), SOFTMAX, self.problem))
+
+    def exact(self, m: int) -> float:
+        return float(il.integrate(self.scheme(m), SOFTMAX, self.problem))
+
+    @cached_property
+    def gradient(self) -> Any:
+        return np.asarray(il.integrate(self.scheme(), SOFTMAX, self.problem, "gradient").value)
+
+    @cached_property
+    def full_gradient(self) -> Any:
+        return self.eta - (np.arange(self.eta.size) == self.settings["positive"])
+
+    @cached_property
+    def place(self) -> Any:
+        """(constant, b, c) by least squares, and the largest distance."""
+        off = ~np.eye(self.prior.n_labels, dtype=bool)
+        x = self.prior.log - self.prior.log.mean()
+        rows = np.stack([np.ones(off.sum()), *(np.broadcast_to(v, off.shape)[off] for v in (x[:, None], x))], axis=1)
+        found, *_ = np.linalg.lstsq(rows, np.log(self.margins[off]), rcond=None)
+        return *found[1:], float(np.abs(rows @ found - np.log(self.margins[off])).max())
+
+
+@pytest.fixture(scope="module", params=sorted(SHOWN))
+def shown(request: pytest.FixtureRequest, page: Path, browser: Chromium) -> Expected:
+    settings = setting_of(request.param)
+    browser.look(1280, 900)
+    browser.open(page, "#" + "&".join(f"{name}={value}" for name, value in settings.items()))
+    return Expected(settings)
+
+
+def test_tables_are_the_library_s(shown: Expected, browser: Chromium) -> None:
+    def table(name: str) -> Any:
+        head, *rows = (line.split(",") for line in browser.run(f"asCsv({name!r})").splitlines())
+        return dict(zip(head, np.array([[cell or "nan" for cell in row] for row in rows]).T, strict=True))
+
+    def same(found: Any, expected: Any) -> None:
+        np.testing.assert_allclose(np.array(found, dtype=float), expected, rtol=1e-9, atol=1e-10)
+
+    n, off = shown.prior.n_labels, ~np.eye(shown.prior.n_labels, dtype=bool)
+    found, (rows, columns) = table("margins"), np.nonzero(off)
+    same(found["positive"], rows + 1)
+    same(found["negative"], columns + 1)
+    same(found["p"], shown.margins[off])
+    found = table("map")
+    same([found["b"][0], found["c"][0], found["misfit"][0]], shown.place)
+    found, draws = table("loss"), [*LADDER, shown.settings["m"]]
+    same(found["m"], draws)
+    same(found["bound"], [shown.bound(m) for m in draws])
+    same(found["exact"], [shown.exact(m) for m in draws])
+    found = table("optima")
+    same(found["label"], np.arange(n) + 1)
+    same(found["log η"], shown.softmax)
+    same(found["log η - log π"], shown.balanced)
+    for of in ("implicit", "sampled"):
+        same(found[of], shown.optimum(of))
+    found = table("slices")
+    assert found["slice"].tolist() == ["head", "torso", "tail"]
+    for of in ("implicit", "sampled"):
+        same(found[of], shown.thirds(of))
+    found = table("gradient")
+    same(found["expected gradient"], shown.gradient)
+    same(found["full softmax"], shown.full_gradient)
+
+
+def test_sentences_say_the_library_s_numbers(shown: Expected, browser: Chromium) -> None:
+    says = {name: browser.run(f"document.getElementById('{name}-says').textContent") for name in VIEWS}
+    y, m = shown.settings["positive"], shown.settings["m"]
+    off = shown.margins[~np.eye(shown.prior.n_labels, dtype=bool)]
+    if off.max() / off.min() > 1 + 1e-9:
+        low, high = map(float, re.search(r"From (\S+) to (\S+)\.$", says["margins"]).groups())  # type: ignore[union-attr]
+        assert (low, high) == (pytest.approx(off.min(), rel=0.05), pytest.approx(off.max(), rel=0.05))
+    else:
+        assert says["margins"].endswith("All are 1.")
+    b, c, _ = shown.place
+    assert f"b = {b:.2f}, c = {c:.2f}".replace("-0.00", "0.00") in says["map"]
+    bound, exact = re.search(r"bound ([\d.]+), exact ([\d.]+)\.", says["loss"]).groups()  # type: ignore[union-attr]
+    assert says["loss"].startswith(f"Positive {y + 1}: bound")
+    assert float(bound) == pytest.approx(shown.bound(m), rel=1e-5)
+    assert float(exact) == pytest.approx(shown.exact(m), rel=1e-5)
+    truly, by_bound = shown.slope("sampled"), shown.slope("implicit")
+    assert (
+        f"{truly:.3f} by the true sampled loss, {by_bound:.3f} by its bound".replace("-0.000", "0.000")
+        in says["optima"]
+    )
+    pushes = re.search(r"exact: (\S+) on itself, full softmax (\S+)\.", says["gradient"])
+    own, full = map(float, pushes.groups())  # type: ignore[union-attr]
+    assert own == pytest.approx(shown.gradient[y], rel=0.05)
+    assert full == pytest.approx(shown.full_gradient[y], rel=0.05)
+    # Who gains, truly.
+    head, _, tail = shown.thirds("sampled")
+    gain = tail - head
+    who = browser.run("document.getElementById('who').textContent")
+    assert who == ("Rare labels gain." if gain > 0.05 else "Frequent labels gain." if gain < -0.05 else "")
+    assert f"{abs(truly) * np.log(10):.2f} {'lower' if truly > 0 else 'higher'}" in browser.run(
+        "document.getElementById('named').textContent"
+    )
+    hits = {"keep": "counted", "mask": "given weight 0", "exclude": "drawn again"}[shown.settings["hits"]]
+    assert f"a positive that is drawn is {hits};" in browser.run("setting(computed)")
+    key = {"mixed": "mixture unit keep", "power": "power tail exclude", "batch": "within-batch importance mask"}
+    (name,) = (name for name in SHOWN if setting_of(name) == shown.settings)
+    known = derivations()
+    assert browser.run("document.getElementById('latex').textContent") == known["of"][key[name]]["margin"]
+    lines = browser.run("[...document.querySelectorAll('#steps li > span')].map((s) => s.textContent)")
+    assert lines == [known["lines"][k][3] for k in known["of"][key[name]]["steps"]]
+
+
+# Reads a chart as an eye does: marks by their shape, values by the ticks of the axes.
+READ = """(name) => {
+  const svg = document.querySelector(`#${name}-picture svg`), of = (node, key) => Number(node.getAttribute(key));
+  const texts = [...svg.querySelectorAll("text")];
+  const between = ([p, v], [q, w]) => (at) => v + (at - p) / (q - p) * (w - v);
+  // The axis of values: the numbers at its left.
+  const ticks = texts.filter((t) => t.getAttribute("text-anchor") === "end" && of(t, "x") < 68);
+  const values = ticks.map((t) => [of(t, "y") - 4, Number(t.textContent)]);
+  const y = between(values[0], values.at(-1));
+  const centre = (node) => {
+    if (node.tagName === "circle") return of(node, "cy");
+    if (node.tagName === "rect") return of(node, "y") + of(node, "height") / 2;
+    const down = [...node.getAttribute("d").matchAll(/[ML]-?[0-9.]+,(-?[0-9.]+)/g)].map((m) => Number(m[1]));
+    return (Math.min(...down) + Math.max(...down)) / 2;
+  };
+  const marks = {}, lines = {};
+  for (const line of svg.querySelectorAll("polyline")) {
+    const kind = line.classList[1];
+    lines[kind] = line.getAttribute("points").split(" ").map((p) => y(Number(p.split(",")[1])));
+    // The first mark of a kind is the key's.
+    marks[kind] = [...svg.querySelectorAll(`.mark.${kind}`)].slice(1).map((mark) => y(centre(mark)));
+  }
+  return {marks, lines, entries: texts.filter((t) => t.classList.contains("small")).map((t) => t.textContent)};
+}"""
+
+
+# The exact losses along the ladder; the first circle is the key's.
+LOSS_MARKS = "[...document.querySelectorAll('#loss-picture circle.sampled')].slice(1)"
+
+
+def test_pictures_show_the_library_s_numbers(shown: Expected, browser: Chromium) -> None:
+    """Curves and marks lie where their numbers are, to half a percent of the picture, and the key names them."""
+
+    def read(name: str) -> Any:
+        return browser.run(f"({READ})({name!r})")
+
+    def same(found: Any, expected: Any) -> None:
+        room = max(float(np.ptp(expected)), 0.05 * float(np.abs(expected).max()))
+        np.testing.assert_allclose(found, expected, atol=0.01 * room + 1e-9)
+
+    optima = read("optima")
+    curves = {"softmax": shown.softmax, "balanced": shown.balanced} | {
+        of: shown.optimum(of) for of in ("implicit", "sampled")
+    }
+    for kind, values in curves.items():
+        same(optima["lines"][kind], values)
+        same(optima["marks"][kind], values)
+    assert optima["entries"] == [
+        "log η (full softmax)", "log η - log π (balanced rule)", "best scores by the bound", "best scores, true loss",
+    ]  # fmt: skip
+    loss = read("loss")
+    same(loss["lines"]["implicit"], [shown.bound(m) for m in LADDER])
+    same(loss["lines"]["sampled"], [shown.exact(m) for m in LADDER])
+    assert loss["entries"] == ["bound (implicit loss)", "exact expected loss"]
+    others = np.arange(shown.prior.n_labels) != shown.settings["positive"]
+    gradient = read("gradient")
+    same(gradient["lines"]["sampled"], shown.gradient[others])
+    same(gradient["lines"]["softmax"], shown.full_gradient[others])
+    assert gradient["entries"] == ["full softmax", "this scheme"]
+    # Bars: their heights in the order of the slices, by the bound and truly.
+    bars = browser.run("""(() => {
+      const svg = document.querySelector("#slices-picture svg");
+      const zero = Number(svg.querySelector(".zero").getAttribute("y1"));
+      return [...svg.querySelectorAll("rect.block")].map((r) =>
+        [r.classList[1], Number(r.getAttribute("y")) < zero - 0.01, r.nextSibling.textContent]);
+    })()""")
+    parts = {of: shown.thirds(of) for of in ("implicit", "sampled")}
+    for i, (kind, above, text) in enumerate(bars):
+        value = parts[kind][i // 2]
+        assert float(text) == pytest.approx(value, abs=0.0051)
+        assert above == (value > 0) or abs(value) < 0.02
+    assert [kind for kind, *_ in bars] == ["implicit", "sampled"] * 3
+    # Darker is less: ten shades, evenly in log p.
+    shades = browser.run("[...document.querySelectorAll('#margins-picture rect.heat')].map((r) => r.classList[1])")
+    p = np.log(shown.margins[~np.eye(shown.prior.n_labels, dtype=bool)])
+    if np.ptp(p) > 1e-9:
+        level = np.rint(9 * (p - p.min()) / np.ptp(p)).astype(int)
+        assert [int(shade[1:]) for shade in shades[: p.size]] == pytest.approx(level, abs=0.51)
+        assert shades[p.size :] == [f"h{k}" for k in range(10)]
+    # The vertical line is at m, between its neighbours on the ladder.
+    now = browser.run("Number(document.querySelector('#loss-picture .now').getAttribute('x1'))")
+    marks = browser.run(f"{LOSS_MARKS}.map((c) => Number(c.getAttribute('cx')))")
+    assert now == pytest.approx(np.interp(np.log2(shown.settings["m"]), range(11), marks), abs=0.01)
+
+
+def test_the_map_has_the_losses_where_they_belong(page: Path, browser: Chromium) -> None:
+    browser.open(page, "#weighting=constant")
+    named, arrows, here = browser.run("""(() => {
+      const svg = document.querySelector("#map-picture svg"), marks = [...svg.querySelectorAll(".mark.softmax")];
+      const at = (node, k) => Number(node.getAttribute(k)), ticks = [...svg.querySelectorAll("text")];
+      const y = (v) => at(ticks.find((t) => t.textContent === v && at(t, "x") < 68), "y") - 4;
+      const upright = [...svg.querySelectorAll("line.axis")].filter((l) => at(l, "x1") === at(l, "x2"));
+      const feet = upright.map((l) => at(l, "x1"));
+      const place = (u, v) => [-1 + (u - feet[0]) / (feet[1] - feet[0]), (v - y("0.0")) / (y("1.0") - y("0.0"))];
+      const ring = svg.querySelector(".here");
+      return [marks.map((m) => [m.nextSibling.textContent, ...place(at(m, "x") + 3, at(m, "y") + 3)]),
+        [...svg.querySelectorAll("text.dim")].map((t) => t.textContent), place(at(ring, "cx"), at(ring, "cy"))];
+    })()""")
+    prior = LabelPrior.zipf(9, 1.0)
+    by_library = {
+        "softmax": il.margins.Softmax(), "equalised": il.margins.Equalised(),
+        "logit-adjusted": il.margins.LogitAdjusted(),
+    }  # fmt: skip
+    # Relative weights have p = m π_y; adaptive margins p = π_y^{-1/4}, as the paper prints them.
+    powers = {"relative": (1.0, 0.0), "adaptive, as printed": (-0.25, 0.0)}
+    assert {name for name, *_ in named} == {*by_library, *powers}
+    for name, b, c in named:
+        if name in powers:
+            assert (b, c) == pytest.approx(powers[name], abs=0.01)
+            continue
+        off = np.arange(9) != 3
+        np.testing.assert_allclose(
+            by_library[name].log_margin(prior, 3)[off], (b * prior.log[3] + c * prior.log)[off], atol=0.05
+        )
+    assert here == pytest.approx([0, 1], abs=0.01)
+    assert arrows == ["↖ by the bound, rare labels gain", "by the bound, frequent labels gain ↘"]
+
+
+# What each step of the path says in symbols, of which setting: p is held against the library.
+FORMULAS: dict[int, tuple[str, Any]] = {
+    0: (r"p_{yy'} = m\, w_{yy'}\, q_{y'} = 1", lambda prior, m: np.ones((20, 20))),
+    1: (r"p_{yy'} = m\, q_{y'} = m/L", lambda prior, m: np.full((20, 20), m / 20)),
+    2: (r"p_{yy'} = \pi_{y'}", lambda prior, m: np.tile(prior, (20, 1))),
+    8: (r"p_{yy'} = \pi_{y'}/\pi_y", lambda prior, m: prior / prior[:, None]),
+}
+
+
+def test_the_path_s_answers_and_formulas_are_the_library_s(page: Path, browser: Chromium) -> None:
+    """Slopes, margins and pushes of each step's setting by the library, and the answer that follows from them."""
+    browser.open(page)
+    prior = LabelPrior.zipf(20, 1.0)
+
+    def lean(slope: float) -> str:
+        return "rare labels" if slope < -0.05 else "frequent labels" if slope > 0.05 else "neither"
+
+    answers = []
+    for k in range(len(ANSWERS)):
+        settings, options, tex = browser.run(f"goTo({k}), [state, COURSE[{k}].options, COURSE[{k}].tex]")
+        here = Expected({**settings, "counts": "no"})
+        slope, p = here.slope("sampled"), here.margins[0, 1]
+        push = here.gradient[-1] / here.full_gradient[-1]
+        words = {
+            0: "once" if abs(p - 1) < 1e-9 else "",
+            1: f"{p:g} times",
+            3: "less" if push < 0.95 else "the same" if push < 1.05 else "more",
+            5: "-1, the balanced rule" if slope < -0.999 else "0, softmax" if slope > -1e-3 else "between -1 and 0",
+            8: "near -1" if abs(slope + 1) < 0.1 else "",
+        }.get(k, lean(slope))
+        answers.append(options.index(words))
+        if k in FORMULAS:
+            said, expected = FORMULAS[k]
+            off = ~np.eye(20, dtype=bool)
+            assert tex == said
+            np.testing.assert_allclose(here.margins[off], expected(prior.probabilities, settings["m"])[off])
+    assert tuple(answers) == ANSWERS
+
+
+def test_controls_say_what_they_set(page: Path, browser: Chromium) -> None:
+    browser.open(page)
+    options = browser.run(
+        "Object.fromEntries([...document.querySelectorAll('select')].map((s) => "
+        "[s.id, Object.fromEntries([...s.options].map((o) => [o.value, o.textContent]))]))"
+    )
+    for value in ("exclude", "mask", "keep"):
+        assert options["hits"][value].endswith(f"({value})")
+    for value in WEIGHTINGS:
+        assert options["weighting"][value].startswith(value)
+    assert set(options["sampler"]) == {"mixture", "power", "model"}
+    # Where the draws follow the scores, the lines have these scores.
+    browser.open(page, "#sampler=model&weighting=constant&eta=peaked&labels=5&peak=1")
+    assert_same_margins(browser)
+
+
+def test_the_simulation_s_band_is_two_standard_errors_wide(page: Path, browser: Chromium) -> None:
+    browser.open(page, "#weighting=importance&m=2")
+    browser.run("document.getElementById('run').click()")
+    browser.run("new Promise((done) => { const look = () => running ? setTimeout(look, 30) : done(); look(); })")
+    run, band, says = browser.run("[computed.run, computed.band, document.getElementById('loss-says').textContent]")
+    # The standard error is that of a mean: the runs' deviation over their root.
+    assert run["error"] == pytest.approx(np.sqrt(run["squares"] / (run["n"] - 1) / run["n"]))
+    width = float(re.search(r"± (\S+) \(two standard errors", says).group(1))  # type: ignore[union-attr]
+    assert width == pytest.approx(2 * run["error"], rel=0.05)
+    edge = browser.run("document.querySelector('#loss-picture .band').getAttribute('points')")
+    heights = [float(point.split(",")[1]) for point in edge.split(" ")]
+    marks = browser.run(f"({READ})('loss')")["lines"]["sampled"]
+    pixels = browser.run(f"{LOSS_MARKS}.map((c) => Number(c.getAttribute('cy')))")
+    scale = np.polyfit(pixels, marks, 1)
+    upper, lower = np.polyval(scale, heights[:11]), np.polyval(scale, heights[11:][::-1])
+    np.testing.assert_allclose(upper - lower, [4 * one["error"] for one in band], rtol=0.02, atol=2e-4)
+
+
+# --- what a hostile reader found --------------------------------------------------------------------------------------
+
+
+def said(browser: Chromium, element: str) -> str:
+    return str(browser.run(f"document.getElementById({element!r}).textContent"))
+
+
+def test_a_name_is_not_given_to_another_loss(page: Path, browser: Chromium) -> None:
+    """A constant beside a named margin is another loss; mild tails do not make all rules one."""
+    factors = {"#weighting=tail&hits=keep": "0.5", "#weighting=unit": "8", "#weighting=unit&share=0": "0.4"}
+    for fragment, factor in factors.items():
+        browser.open(page, fragment)
+        assert f"with every negative counted {factor} times" in said(browser, "named")
+    browser.open(page, "#weighting=relative&hits=keep&m=1024&labels=3&tail=0.3")
+    assert "nearly softmax cross-entropy." in said(browser, "named")
+    mild, rules = LabelPrior.zipf(3, 0.1), set()
+    for weighting in ("constant", "unit", "importance", "relative", "tail"):
+        for m in (1, 8):
+            for hits in ("mask", "keep"):
+                browser.open(page, f"#labels=3&tail=0.1&weighting={weighting}&m={m}&hits={hits}")
+                slope = il.tilt(vectors_scheme({**browser.run("state")}), mild, "sampled")
+                named = said(browser, "named")
+                for words, rule in (("as full softmax does", 0.0), ("log η - log π, the balanced rule", -1.0)):
+                    if words in named:
+                        rules.add(rule)
+                        assert slope == pytest.approx(rule, abs=0.03)
+    assert rules == {0.0, -1.0}
+
+
+def test_a_likely_label_is_not_taken_for_a_frequent_one(page: Path, browser: Chromium) -> None:
+    """Uniform draws with importance weights know nothing of frequencies, whichever label is the likely one."""
+    for peak in (0, 10, 19):
+        browser.open(page, f"#share=0&m=1&eta=peaked&peak={peak}")
+        assert said(browser, "who") == "Neither frequent nor rare labels gain by much."
+        scores = Expected(browser.run("state")).optimum("sampled")
+        others = np.arange(20) != peak
+        gained = scores[peak] - scores[others].mean() - np.log(0.5 / (0.5 / 19))
+        assert f"The likely label's score is {gained:.2f} higher beside the others'" in said(browser, "named")
+
+
+def test_no_tail_has_no_slope(page: Path, browser: Chromium) -> None:
+    browser.open(page, "#tail=0&weighting=constant&eta=peaked")
+    assert said(browser, "map-says") == "No label is rarer than another: powers of π are not told apart."
+    assert browser.run("document.querySelectorAll('#map-picture .here').length") == 0
+    assert "there is no slope" in said(browser, "optima-says")
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [[10**9, 1, 1], [10**15, 1, 1, 1], [10**9, *[1] * 60], [int(10 ** (12 - 0.6 * i)) for i in range(20)]],
+    ids=["three", "four", "sixty", "powers"],
+)
+def test_uneven_counts_give_numbers_or_say_that_they_do_not(
+    counts: list[int], tmp_path: Path, browser: Chromium
+) -> None:
+    path, prior = tmp_path / "page.html", LabelPrior.from_counts(counts)
+    path.write_text(document.page(prior, "mine.csv"), encoding="utf-8")
+    browser.look(1280, 900)
+    for fragment in ("sampler=power&alpha=2&hits=exclude&positive=0", "sampler=power&alpha=1.5&m=1024&eta=prior"):
+        browser.open(path, "#" + fragment)
+        shown_all = browser.run("document.querySelector('main').textContent + document.querySelector('main').innerHTML")
+        assert "NaN" not in shown_all
+        assert "Infinity" not in shown_all
+        settings = browser.run("state")
+        few = prior.few(document.MOST_LABELS)
+        try:
+            eta = few.probabilities if settings["eta"] == "prior" else np.full(few.n_labels, 1 / few.n_labels)
+            known = il.population_optimum(vectors_scheme(settings), SOFTMAX, eta, few, "sampled")
+        except il.population.NoOptimum:
+            known = None
+        found = browser.run("computed.optima && computed.optima.sampled")
+        if found is None:
+            assert said(browser, "who") == "Not known here."
+            assert said(browser, "optima-says") == "Not found: these labels are too uneven."
+        elif known is not None:
+            # Where one label is all but all, the last digits of its score are nobody's.
+            np.testing.assert_allclose(found, known, atol=1e-3 * float(np.ptp(known)) + 1e-9)
+        margins = np.array(browser.run("computed.margins"))
+        expected = il.implicit_margins(vectors_scheme(settings), few)
+        off = ~np.eye(few.n_labels, dtype=bool)
+        np.testing.assert_allclose(margins[off], expected[off], rtol=1e-9)
+    assert browser.complaints() == []
+
+
+def test_the_address_is_the_whole_setting(page: Path, browser: Chromium) -> None:
+    browser.open(page, "#constructor=1&toString=x&__proto__=2&m=5")
+    assert browser.run("[state.m, document.getElementById('self-test').dataset.state]") == [5, "passed"]
+    browser.open(page, "#weighting=tail&m=200")
+    assert "hits=mask" in browser.run("location.hash")
+    browser.run("location.hash = '#weighting=constant'")
+    browser.run("new Promise((done) => setTimeout(done, 100))")
+    # What it does not say is as always, and not as it was.
+    assert browser.run("[state.weighting, state.m]") == ["constant", 8]
+    assert "m=8" in browser.run("location.hash")
+    # Fewer labels for a while do not lose the positive.
+    browser.open(page, "#positive=15&eta=peaked&peak=12")
+    put(browser, "labels", "5")
+    assert browser.run("[computed.positive, document.getElementById('peak').value]") == [4, "5"]
+    put(browser, "labels", "20")
+    assert browser.run("[computed.positive, state.peak]") == [15, 12]
+    assert browser.complaints() == []
+
+
+def test_sliders_tell_their_values_and_move_no_more_than_they_must(page: Path, browser: Chromium) -> None:
+    browser.open(page, "#m=8")
+    assert browser.run("document.getElementById('m').getAttribute('aria-valuetext')") == "8"
+    assert browser.run("document.getElementById('positive').getAttribute('aria-valuetext')") == "5"
+    # One region speaks up, and the figures' captions and the sliders' numbers do not.
+    assert browser.run("[...document.querySelectorAll('[aria-live=polite]')].length") == 1
+    assert browser.run("[...document.querySelectorAll('output')].every((o) => o.getAttribute('aria-live') === 'off')")
+    # Another positive asks for no other optimum; another m does.
+    browser.run(
+        "window.searched = 0; window.plain = optima; optima = (...all) => { searched += 1; return plain(...all); }; 0"
+    )
+    for value in ("7", "9", "11"):
+        put(browser, "positive", value)
+    assert browser.run("searched") == 0
+    put(browser, "m", "20")
+    assert browser.run("searched") == 1
+    assert browser.complaints() == []

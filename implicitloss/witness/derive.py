@@ -137,7 +137,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         p(s.y, s.yp),
         "=",
         margin,
-        f"the law and weights of this scheme{_conditional_reason(scheme, at_positive)}{ranks}",
+        f"the law and weights of this scheme{_conditional_reason(scheme)}{ranks}",
         s.vanishes(margin - s.m * weight(s.yp) * law(s.yp)),
     )
     if kept != 0:
@@ -204,8 +204,8 @@ def _hits_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
     }[scheme.hits]
 
 
-def _conditional_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
-    return ", q conditional on y' ≠ y" if scheme.hits == "exclude" and at_positive != 0 else ""
+def _conditional_reason(scheme: Scheme) -> str:
+    return ", q conditional on y' ≠ y" if scheme.hits == "exclude" and scheme.sampler.law(s.y) != 0 else ""
 
 
 def published() -> tuple[tuple[sp.Expr, str], ...]:

@@ -10,7 +10,8 @@ const MS = [...new Set(range(41).map((v) => Math.round(2 ** (v / 4))))];
 const nearest = (m) => MS.reduce((best, v, i) => Math.abs(Math.log(v / m)) < Math.abs(Math.log(MS[best] / m)) ? i : best, 0);
 const rms = (a, b) => Math.sqrt(sum(a.map((v, k) => (v - b[k]) ** 2)) / a.length);
 let own = null; // the reader's settings, while the path has its own
-let state = {...BASE, counts: DATA.counts ? "yes" : "no"}, computed = null, running = null;
+const USUAL = {...BASE, counts: DATA.counts ? "yes" : "no"};
+let state = {...USUAL}, computed = null, running = null, waiting = null;
 let step = -1, right = 0, first = []; // of the path: where it is, the right answer, and each step's first one
 let seeds = 0; // simulations so far
 
@@ -18,11 +19,11 @@ let seeds = 0; // simulations so far
 const walking = () => document.body.classList.contains("walking");
 const written = () => walking() && step < COURSE.length ? `step=${step + 1}` : Object.entries(state).map(([k, v]) => `${k}=${v}`).join("&");
 function read(text) {
-  const found = {...state};
+  const found = {...USUAL};
   for (const part of text.replace(/^#/, "").split("&")) {
     const [name, value] = part.split("=");
-    if (KINDS[name] && KINDS[name].includes(value)) found[name] = value;
-    if (LIMITS[name] && value !== "" && Number.isFinite(Number(value))) found[name] = Math.min(LIMITS[name][1], Math.max(LIMITS[name][0], Number(value)));
+    if (Object.hasOwn(KINDS, name) && KINDS[name].includes(value)) found[name] = value;
+    if (Object.hasOwn(LIMITS, name) && value !== "" && Number.isFinite(Number(value))) found[name] = Math.min(LIMITS[name][1], Math.max(LIMITS[name][0], Number(value)));
   }
   for (const name of ["labels", "m", "positive", "peak"]) found[name] = Math.round(found[name]);
   if (!DATA.counts) found.counts = "no";
@@ -33,13 +34,13 @@ function compute() {
   const s = {...state}, prior = s.counts === "yes" ? DATA.counts.prior : zipf(s.labels, s.tail), n = prior.length;
   const positive = Math.min(s.positive, n - 1), peak = Math.min(s.peak, n - 1);
   const eta = s.eta === "prior" ? prior.slice() : prior.map((_, k) => s.eta === "equal" ? 1 / n : k === peak ? 0.5 : 0.5 / (n - 1));
-  const f = centred(eta.map(Math.log)), c = {state: s, prior, eta, f, positive, names: s.counts === "yes" ? DATA.counts.labels : null};
+  const f = centred(eta.map(Math.log)), c = {state: s, prior, eta, f, positive, names: s.counts === "yes" ? DATA.counts.labels : null, peak: s.eta === "peaked" ? peak : null};
   c.margins = margins(s, prior, f);
   const off = c.margins.flatMap((row, y) => row.filter((p, j) => j !== y && p > 0));
   [c.least, c.most] = [Math.min(...off), Math.max(...off)];
   c.flat = Math.log(c.most / c.least) < 1e-9; // but for rounding
   c.sloped = prior[0] > prior[n - 1];
-  c.place = c.sloped ? place(c.margins, prior) : {b: 0, c: 0, misfit: Math.log(c.most / c.least)};
+  c.place = c.sloped ? place(c.margins, prior) : null;
   c.bound = bound(s, prior, f, positive);
   c.exact = exactLoss(s, prior, f, positive);
   c.ladder = range(11).map((k) => 2 ** k);
@@ -49,32 +50,55 @@ function compute() {
   c.fullGradient = softmax(f).map((p, k) => k === positive ? p - 1 : p);
   c.softmax = centred(eta.map(Math.log));
   c.balanced = centred(eta.map((e, k) => Math.log(e / prior[k])));
-  c.optima = optima(s, prior, eta);
+  c.optima = optimaOf(s, prior, eta);
   if (c.optima) {
-    const beyond = (kind) => c.optima[kind].map((v, k) => v - c.softmax[k]);
-    c.tilts = c.sloped ? {implicit: tilt(beyond("implicit"), prior), sampled: tilt(beyond("sampled"), prior)} : {implicit: 0, sampled: 0};
-    const third = (a, i) => a.slice(Math.round(i * n / 3), Math.round((i + 1) * n / 3)), mean = (a) => sum(a) / a.length;
-    c.slices = ["head", "torso", "tail"].map((name, i) => ({name, implicit: mean(third(beyond("implicit"), i)), sampled: mean(third(beyond("sampled"), i))}));
+    // One likely label would be a slope of its own: it is left out of what is said of frequent and rare ones.
+    const kept = range(n).filter((k) => k !== c.peak), of = kept.map((k) => prior[k]), third = (a, i) => a.slice(Math.round(i * a.length / 3), Math.round((i + 1) * a.length / 3));
+    const beyond = (kind) => kept.map((k) => c.optima[kind][k] - c.softmax[k]), mean = (a) => sum(a) / a.length;
+    c.tilts = of[0] > of.at(-1) ? {implicit: tilt(beyond("implicit"), of), sampled: tilt(beyond("sampled"), of)} : null;
+    c.slices = ["head", "torso", "tail"].map((name, i) => ({name, implicit: mean(third(beyond("implicit"), i)), sampled: mean(third(beyond("sampled"), i))})).filter((slice) => !Number.isNaN(slice.sampled));
+    c.likely = c.peak === null ? 0 : c.optima.sampled[peak] - c.softmax[peak] - mean(beyond("sampled"));
   }
   c.run = {n: 0};
   c.band = [];
   return c;
 }
 
+/** Optima do not look at the positive: it can be moved without another search. */
+let last = {key: null, found: null};
+function optimaOf(s, prior, eta) {
+  const key = JSON.stringify([{...s, positive: 0}, prior.length]);
+  if (last.key !== key) last = {key, found: optima(s, prior, eta)};
+  return last.found;
+}
+
+/** What the margins amount to, by where they lie; a factor that they have beside it is said. */
+function named(c) {
+  const {state: s, place: at} = c, times = (k) => Math.abs(k) < 0.02 ? "" : `, with every negative counted ${short(Math.exp(k))} times`;
+  if (!at) return c.flat ? `softmax cross-entropy${times(Math.log(c.most))}` : "no loss with a name; its margins are in the picture";
+  const near = (b, d) => Math.abs(at.b - b) < 0.02 && Math.abs(at.c - d) < 0.02 && at.misfit < 0.02, nearly = at.misfit < 1e-9 ? "" : "nearly ";
+  if (near(0, 0)) return `${nearly}softmax cross-entropy${times(at.level)}${s.sampler === "model" ? ", at these scores" : ""}`;
+  if (near(0, 1)) return `${nearly}the equalised loss (Tan et al. 2020), where frequent negatives count more${times(at.level)}`;
+  if (near(1, 0)) return `${nearly}relative weights (Yi et al. 2019): negatives of frequent positives count more`;
+  if (near(-1, 1)) return `${nearly}the logit-adjusted loss (Menon et al. 2021)${times(at.level)}`;
+  if (near(-s.tau, s.tau)) return `${nearly}the logit-adjusted loss with τ = ${s.tau}${times(at.level)}`;
+  return "no loss with a name; its margins are in the picture";
+}
+
 /** Who gains, and what the loss amounts to: a headline, and what it rests on. */
 function verdict(c) {
-  const {state: s, place: at} = c, near = (b, d) => Math.abs(at.b - b) < 0.02 && Math.abs(at.c - d) < 0.02 && at.misfit < 0.02;
-  const loss = near(0, 0) ? c.flat && Math.abs(Math.log(c.most)) < 1e-9 ? "softmax cross-entropy" : `softmax with every negative counted ${short(c.most)} times${s.sampler === "model" ? ", at these scores" : ""}`
-    : near(0, 1) ? "the equalised loss (Tan et al. 2020): frequent negatives count more" : near(1, 0) ? "relative weights (Yi et al. 2019): negatives of frequent positives count more"
-    : near(-1, 1) ? "the logit-adjusted loss (Menon et al. 2021)" : near(-s.tau, s.tau) ? `the logit-adjusted loss with τ = ${s.tau}` : "no loss with a name; its margins are in the picture";
-  const bound = `By the bound this is ${loss}.`, given = {equal: "all labels are equally likely", prior: "labels are as likely as they are frequent", peaked: "one label is likely"}[s.eta];
-  if (!c.optima) return ["Negatives that follow the scores.", `${bound} Its draws move with the scores: there are no fixed best scores to compare.`];
-  const f = c.optima.sampled, slope = c.tilts.sampled, gain = c.slices[2].sampled - c.slices[0].sampled;
-  if (rms(f, c.softmax) < 0.01) return ["Nobody gains.", `${bound} Truly it teaches log η, as full softmax does, where ${given}.`];
-  if (rms(f, c.balanced) < 0.01) return ["Rare labels gain, up to balance.", `${bound} Truly it teaches log η - log π, the balanced rule, where ${given}.`];
-  if (!c.sloped) return ["No label is rarer than another.", `${bound} Truly the best scores are ${two(rms(f, c.softmax))} off log η (root mean square), where ${given}.`];
+  const s = c.state, bound = `By the bound this is ${named(c)}.`;
+  const given = {equal: "all labels are equally likely", prior: "labels are as likely as they are frequent", peaked: "one label is likely"}[s.eta];
+  if (!c.optima && s.sampler === "model") return ["Negatives that follow the scores.", `${bound} What is learned is not computed here: q moves with the scores.`];
+  if (!c.optima) return ["Not known here.", `${bound} The best scores were not found: these labels are too uneven for this page.`];
+  const f = c.optima.sampled, off = rms(f, c.softmax), between = c.sloped ? 0.02 * rms(c.softmax, c.balanced) : 0.01;
+  if (off < Math.min(0.01, between)) return ["Nobody gains.", `${bound} Truly it teaches log η, as full softmax does, where ${given}.`];
+  if (rms(f, c.balanced) < Math.min(0.01, between)) return ["Rare labels gain, up to balance.", `${bound} Truly it teaches log η - log π, the balanced rule, where ${given}.`];
+  const likely = c.peak === null ? "" : ` The likely label's score is ${two(Math.abs(c.likely))} ${c.likely > 0 ? "higher" : "lower"} beside the others' than in full softmax.`;
+  if (!c.tilts) return ["No label is rarer than another.", `${bound} Truly the best scores are ${two(off)} off log η (root mean square), where ${given}.${likely}`];
+  const slope = c.tilts.sampled, gain = c.slices.at(-1).sampled - c.slices[0].sampled;
   const who = gain > 0.05 ? "Rare labels gain." : gain < -0.05 ? "Frequent labels gain." : "Neither frequent nor rare labels gain by much.";
-  return [who, `${bound} Truly, with m = ${s.m}, a label ten times rarer gets a score ${two(Math.abs(slope) * Math.LN10)} ${slope > 0 ? "lower" : "higher"} than full softmax gives it, by the fitted slope ${fixed(slope, 3)} on log π, where ${given}.`];
+  return [who, `${bound} Truly, with m = ${s.m}, a label ten times rarer gets a score ${two(Math.abs(slope) * Math.LN10)} ${slope > 0 ? "lower" : "higher"} than full softmax gives it, by the fitted slope ${fixed(slope, 3)} on log π${c.peak === null ? "" : " of the others"}, where ${given}.${likely}`];
 }
 
 function python(c) {
@@ -120,9 +144,11 @@ function show() {
     const control = $(name);
     if (!control) continue;
     if (name === "positive" || name === "peak") control.max = c.prior.length;
-    control.value = name === "m" ? nearest(state.m) : name === "positive" || name === "peak" ? state[name] + 1 : state[name];
+    const label = {positive: c.positive, peak: Math.min(state.peak, c.prior.length - 1)}[name];
+    control.value = name === "m" ? nearest(state.m) : label !== undefined ? label + 1 : state[name];
     const out = $(`${name}-value`);
-    if (out) out.textContent = name === "positive" || name === "peak" ? numbered(c, state[name]) : name === "labels" ? c.prior.length : state[name];
+    if (out) out.textContent = label !== undefined ? numbered(c, label) : name === "labels" ? c.prior.length : state[name];
+    if (out) control.setAttribute("aria-valuetext", out.textContent);
   }
   const idle = {share: state.sampler !== "mixture", alpha: state.sampler !== "power", tau: state.weighting !== "tail", peak: state.eta !== "peaked", labels: state.counts === "yes", tail: state.counts === "yes"};
   for (const [name, no] of Object.entries(idle)) $(name).parentElement.hidden = no;
@@ -133,8 +159,6 @@ function update(change, keepAddress = false) {
   running = null;
   state = {...state, ...change};
   computed = compute();
-  state.positive = computed.positive;
-  state.peak = Math.min(state.peak, computed.prior.length - 1);
   if (!keepAddress) history.replaceState(null, "", `#${written()}`);
   show();
 }
@@ -298,15 +322,22 @@ function follow() {
   if (k >= 0 && k < COURSE.length) { if (!walking() || k !== step) goTo(k); return; }
   if (walking()) { own = null; step = -1; leave(); }
   state = read(location.hash);
-  update({}, true);
+  // The address holds the whole setting, also where it said only a part.
+  update({}, location.hash === "");
+}
+
+/** Inputs come faster than they can be answered: one answer a frame. */
+function soon(change) {
+  state = {...state, ...change};
+  waiting ??= requestAnimationFrame(() => { waiting = null; update({}); });
 }
 
 function start() {
   for (const name of NUMBERS) $(name).addEventListener("input", (event) => {
     const value = Number(event.target.value);
-    update({[name]: name === "m" ? MS[value] : name === "positive" || name === "peak" ? value - 1 : value});
+    soon({[name]: name === "m" ? MS[value] : name === "positive" || name === "peak" ? value - 1 : value});
   });
-  for (const name of Object.keys(KINDS)) if ($(name)) $(name).addEventListener("input", (event) => update({[name]: event.target.value}));
+  for (const name of Object.keys(KINDS)) if ($(name)) $(name).addEventListener("input", (event) => soon({[name]: event.target.value}));
   for (const name of Object.keys(VIEWS)) {
     $(`${name}-svg`).addEventListener("click", () => save(fileOf(name, "svg"), asSvg(name), "image/svg+xml"));
     // The first character tells spreadsheets that what follows is UTF-8.
@@ -318,7 +349,9 @@ function start() {
   $("next").addEventListener("click", () => goTo(step + 1));
   $("back").addEventListener("click", () => goTo(step - 1));
   $("leave").addEventListener("click", leave);
-  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+  let closed = [];
+  window.addEventListener("beforeprint", () => { closed = [...document.querySelectorAll("details:not([open])")]; closed.forEach((d) => { d.open = true; }); });
+  window.addEventListener("afterprint", () => closed.forEach((d) => { d.open = false; }));
   window.addEventListener("hashchange", follow);
   if (window.innerWidth < 900) $("more").open = false;
   if (window.innerWidth < 600) $("words").open = false;

@@ -14,7 +14,7 @@ const COURSE = [
   },
   {
     view: "margins", title: "Forget the factor 1/m", set: {weighting: "unit", share: 0},
-    ask: "Uniform draws with weights 1/m count each of 20 negatives 1/20 = 0.05 times. Leave out the 1/m, with m = 8: how often now?",
+    ask: "Of 20 labels, uniform draws with weights 1/m count each negative 1/20 = 0.05 times. Leave out the 1/m, with m = 8: how often now?",
     tex: "p_{yy'} = m\\, q_{y'} = m/L", options: ["0.4 times", "once", "8 times"],
     answer: (c) => { const p = c.margins[0][1]; return p < 0.7 ? 0 : p < 1.5 ? 1 : 2; },
     says: "m times as often, frequent and rare labels alike. Now m itself changes the loss; only weights L/m make each count once.",

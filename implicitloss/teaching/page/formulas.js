@@ -29,8 +29,8 @@ function law(s, prior, f) {
 
 /** What one draw does for the positive y: q and w (L), hits as their mode says. */
 function plan(s, prior, f, y) {
-  const plain = law(s, prior, f);
-  const q = plain.map((x, j) => s.hits === "exclude" ? (j === y ? 0 : x / (1 - plain[y])) : x);
+  const plain = law(s, prior, f), rest = sum(plain.filter((_, j) => j !== y)); // 1 - q_y would be rounding
+  const q = plain.map((x, j) => s.hits === "exclude" ? (j === y ? 0 : x / rest) : x);
   const w = q.map((x, j) => {
     if (x === 0 || (s.hits === "mask" && j === y)) return 0;
     if (s.weighting === "unit") return 1;
@@ -175,10 +175,11 @@ function solve(a, b) {
   return x;
 }
 
-/** Newton's method, damped; the heaviest label stays, the others are solved for in units of their own. */
+/** Newton's method, damped; the heaviest label stays, the others are solved for in units of their own.  Null where it
+ * does not come to a gradient of 1e-9 η. */
 function minimise(objective, start, eta) {
-  let f = centred(start), now = objective(f), damping = 0;
-  for (let round = 0; round < 300; round++) {
+  let f = centred(start), now = objective(f), damping = 0, idle = 0;
+  for (let round = 0; round < 100 && idle < 4; round++) {
     if (now.gradient.every((g, k) => Math.abs(g) <= 1e-12 * eta[k])) break;
     const diagonal = now.hessian.map((row, k) => row[k] + damping * eta[k]);
     const scale = diagonal.map((d) => Math.sqrt(Math.max(d, 1e-300)));
@@ -193,18 +194,23 @@ function minimise(objective, start, eta) {
     if (accepted) {
       const next = f.map((x, k) => x + step[k]), trial = objective(next);
       accepted = trial.value <= now.value + 1e-4 * slope + 1e-14 * Math.abs(now.value);
-      if (accepted) { f = next; now = trial; damping = damping > 1e-6 ? damping / 10 : 0; }
+      if (accepted) {
+        // What no longer falls is at the end of its digits.
+        idle = now.value - trial.value > 1e-15 * Math.abs(now.value) ? 0 : idle + 1;
+        f = next; now = trial; damping = damping > 1e-6 ? damping / 10 : 0;
+      }
     }
     if (!accepted) { if (damping > 1e12) break; damping = Math.max(10 * damping, 1e-6); }
   }
-  return centred(f);
+  return now.gradient.every((g, k) => Math.abs(g) <= 1e-9 * eta[k]) ? centred(f) : null;
 }
 
-/** argmin of the implicit loss, and of the true sampled one; null where q moves with the scores. */
+/** argmin of the implicit loss, and of the true sampled one; null where q moves with the scores, or none was found. */
 function optima(s, prior, eta) {
   if (s.sampler === "model") return null;
   const implicit = minimise(implicitObjective(s, prior, eta), eta.map(Math.log), eta);
-  return {implicit, sampled: minimise(sampledObjective(s, prior, eta), implicit, eta)};
+  const sampled = implicit && minimise(sampledObjective(s, prior, eta), implicit, eta);
+  return sampled && {implicit, sampled};
 }
 
 /** The slope of f on log π. */
@@ -213,14 +219,14 @@ function tilt(f, prior) {
   return sum(x.map((v, k) => v * f[k])) / sum(x.map((v) => v * v));
 }
 
-/** (b, c) of log p = const + b log π_y + c log π_y' by least squares, and what is left at most. */
+/** (level, b, c) of log p = level + b log π_y + c log π_y' by least squares, and what is left at most. */
 function place(p, prior) {
-  const log = centred(prior.map(Math.log)), rows = [];
+  const plain = prior.map(Math.log), log = centred(plain), mean = plain[0] - log[0], rows = [];
   p.forEach((row, y) => row.forEach((v, j) => { if (j !== y && v > 0) rows.push([1, log[y], log[j], Math.log(v)]); }));
   const a = range(3).map((i) => range(3).map((k) => sum(rows.map((r) => r[i] * r[k]))));
   const found = solve(a, range(3).map((i) => sum(rows.map((r) => r[i] * r[3]))));
   const misfit = Math.max(...rows.map((r) => Math.abs(found[0] + found[1] * r[1] + found[2] * r[2] - r[3])));
-  return {b: found[1], c: found[2], misfit};
+  return {level: found[0] - (found[1] + found[2]) * mean, b: found[1], c: found[2], misfit};
 }
 
 /** Small random numbers, the same for the same seed (mulberry32). */

@@ -146,10 +146,12 @@ const atLabels = (n) => [...new Set([1, ...ticks(1, n).filter((v) => Number.isIn
 const labelHead = (c) => c.names ? ["label", "name"] : ["label"];
 const labelCells = (c, k) => c.names ? [k + 1, c.names[k]] : [k + 1];
 
+const NOT_FOUND = (c) => c.state.sampler === "model" ? "Not computed here: q moves with the scores." : "Not found: these labels are too uneven.";
+
 const VIEWS = {
   margins: {
     title: "Margins p_yy'",
-    says: (c) => `How often a negative (column) counts beside a positive (row), on average. ${c.state.hits === "keep" ? "Kept hits divide it by 1 + c_y. " : ""}Outlined: the positive chosen. ${c.flat ? `All are ${short(c.most)}` : `From ${short(c.least)} to ${short(c.most)}`}.`,
+    says: (c) => `How often a negative (column) counts beside a positive (row), on average. ${c.state.hits === "keep" ? "Kept hits divide it by 1 + c_y. " : ""}Outlined: the positive chosen. ${c.flat ? `All are ${short(c.most)}` : `From ${short(c.least)} to ${short(c.most)}${short(c.least) === short(c.most) ? `, ${(100 * (c.most / c.least - 1)).toPrecision(2)} % apart` : ""}`}.`,
     draw(c) {
       const n = c.prior.length, side = 236, cell = side / n, left = 70, top = 24;
       const svg = blank(this.title);
@@ -172,8 +174,8 @@ const VIEWS = {
   },
   map: {
     title: "Map of implicit losses",
-    says: (c) => `log p = const + b log π_y + c log π_y': b = ${two(c.place.b)}, c = ${two(c.place.c)}` +
-      (c.place.misfit > 0.01 ? `; the nearest point, up to ${(100 * Math.expm1(c.place.misfit)).toFixed(0)} % off.` : ".") +
+    says: (c) => !c.place ? "No label is rarer than another: powers of π are not told apart." : `log p = const + b log π_y + c log π_y': b = ${two(c.place.b)}, c = ${two(c.place.c)}` +
+      (c.place.misfit > 0.01 ? `; the nearest point, off by a factor of ${short(Math.exp(c.place.misfit))} at most.` : ".") +
       (Math.abs(c.place.b) > 1.6 || c.place.c > 1.5 || c.place.c < -0.4 ? " It lies beyond the edge." : ""),
     draw(c) {
       const {svg, x, y} = frame(this.title, "b: power of π of the positive", "c: power of π of the negative", [-1.6, 1.6], [-0.4, 1.5], {xTicks: [-1, 0, 1].map((v) => [v, String(v)])});
@@ -181,10 +183,10 @@ const VIEWS = {
       for (const [name, b, d] of [["softmax", 0, 0], ["equalised", 0, 1], ["relative", 1, 0], ["logit-adjusted", -1, 1], ["adaptive, as printed", -0.25, 0]]) {
         svg.append(mark("softmax", x(b), y(d), 3), el("text", {x: x(b) + (b < 0 && d === 0 ? -4 : 8), y: y(d) + (b < 0 && d === 0 ? 18 : -11), class: "small", "text-anchor": b < 0 && d === 0 ? "end" : "start"}, name));
       }
-      svg.append(el("circle", {cx: x(Math.max(-1.6, Math.min(1.6, c.place.b))), cy: y(Math.max(-0.4, Math.min(1.5, c.place.c))), r: 9, class: "here"}));
+      if (c.place) svg.append(el("circle", {cx: x(Math.max(-1.6, Math.min(1.6, c.place.b))), cy: y(Math.max(-0.4, Math.min(1.5, c.place.c))), r: 9, class: "here"}));
       return svg;
     },
-    table: (c) => [["b", "c", "misfit"], [c.place.b, c.place.c, c.place.misfit]],
+    table: (c) => [["b", "c", "misfit"], c.place ? [c.place.b, c.place.c, c.place.misfit] : ["", "", ""]],
   },
   loss: {
     title: "Bound, exact loss and simulation against m",
@@ -212,8 +214,8 @@ const VIEWS = {
   },
   optima: {
     title: "What is learned: population optima",
-    says: (c) => c.optima ? `Slope on log π beyond log η: ${fixed(c.tilts.sampled, 3)} by the true sampled loss, ${fixed(c.tilts.implicit, 3)} by its bound (0 softmax, -1 the balanced rule; below 0 rare labels gain).`
-      : "Model-based negatives move with the scores: there is no fixed minimiser.",
+    says: (c) => c.optima && !c.tilts ? "No label is rarer than another: there is no slope on log π." : c.optima ? `Slope on log π beyond log η: ${fixed(c.tilts.sampled, 3)} by the true sampled loss, ${fixed(c.tilts.implicit, 3)} by its bound (0 softmax, -1 the balanced rule; below 0 rare labels gain)${c.peak === null ? "" : ", the likely label left out"}.`
+      : NOT_FOUND(c),
     draw(c) {
       const xs = range(c.prior.length).map((k) => k + 1), curves = {softmax: c.softmax, balanced: c.balanced, ...(c.optima ?? {})};
       const key = [["softmax", "log η (full softmax)"], ["balanced", "log η - log π (balanced rule)"], ...(c.optima ? [["implicit", "best scores by the bound"], ["sampled", "best scores, true loss"]] : [])];
@@ -230,11 +232,11 @@ const VIEWS = {
   },
   slices: {
     title: "Who gains: head, torso, tail",
-    says: (c) => c.optima ? "Best scores less those of full softmax, a third of the labels each. Above 0 these labels gain." : "No fixed minimiser.",
+    says: (c) => c.optima ? `Best scores less those of full softmax, a third of the labels each${c.peak === null ? "" : " but for the likely one"}. Above 0 these labels gain.` : NOT_FOUND(c),
     draw(c) {
       if (!c.optima) {
         const svg = blank(this.title);
-        svg.append(el("text", {x: WIDE / 2, y: HIGH / 2, "text-anchor": "middle"}, "no fixed minimiser: q moves with the scores"));
+        svg.append(el("text", {x: WIDE / 2, y: HIGH / 2, "text-anchor": "middle"}, NOT_FOUND(c)));
         return svg;
       }
       const all = c.slices.flatMap((s) => [s.implicit, s.sampled, 0]), key = [["implicit", "by the bound (outlined)"], ["sampled", "by the true loss"]], room = 0.12 * Math.max(0.2, ...all.map(Math.abs));
