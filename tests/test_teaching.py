@@ -367,6 +367,8 @@ def test_views_are_saved_as_svg_and_csv(name: str, page: Path, browser: Chromium
     assert svg.tag == "{http://www.w3.org/2000/svg}svg"
     assert svg.find("{http://www.w3.org/2000/svg}style") is not None
     assert svg.findtext("{http://www.w3.org/2000/svg}desc", "").startswith("Setting: within-batch draws, tail weights")
+    # It looks the same wherever it is opened: no rule of the page's for phones goes with it.
+    assert "@media" not in svg.findtext("{http://www.w3.org/2000/svg}style", "")
     assert browser.run(f"fileOf({name!r}, 'svg')") == f"{name}-mixture-tail-m8-mask.svg"
     lines = browser.run(f"asCsv({name!r})").splitlines()
     assert len({line.count(",") for line in lines}) == 1
@@ -684,7 +686,7 @@ READ = """(name) => {
   const texts = [...svg.querySelectorAll("text")];
   const between = ([p, v], [q, w]) => (at) => v + (at - p) / (q - p) * (w - v);
   // The axis of values: the numbers at its left.
-  const ticks = texts.filter((t) => t.getAttribute("text-anchor") === "end" && of(t, "x") < 68);
+  const ticks = texts.filter((t) => t.getAttribute("text-anchor") === "end" && of(t, "x") < 78);
   const values = ticks.map((t) => [of(t, "y") - 4, Number(t.textContent)]);
   const y = between(values[0], values.at(-1));
   const centre = (node) => {
@@ -768,7 +770,7 @@ def test_the_map_has_the_losses_where_they_belong(page: Path, browser: Chromium)
     named, arrows, here = browser.run("""(() => {
       const svg = document.querySelector("#map-picture svg"), marks = [...svg.querySelectorAll(".mark.softmax")];
       const at = (node, k) => Number(node.getAttribute(k)), ticks = [...svg.querySelectorAll("text")];
-      const y = (v) => at(ticks.find((t) => t.textContent === v && at(t, "x") < 68), "y") - 4;
+      const y = (v) => at(ticks.find((t) => t.textContent === v && at(t, "x") < 78), "y") - 4;
       const upright = [...svg.querySelectorAll("line.axis")].filter((l) => at(l, "x1") === at(l, "x2"));
       const feet = upright.map((l) => at(l, "x1"));
       const place = (u, v) => [-1 + (u - feet[0]) / (feet[1] - feet[0]), (v - y("0.0")) / (y("1.0") - y("0.0"))];

@@ -2,7 +2,7 @@
 // Pictures: each view takes what was computed and returns an SVG, and the table behind it.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDE = 460, HIGH = 310, BOX = {left: 68, right: 14, top: 12, bottom: 44}, ROW = 17;
+const WIDE = 460, HIGH = 310, BOX = {left: 78, right: 14, top: 12, bottom: 44}, ROW = 17;
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, name);
@@ -57,8 +57,8 @@ function frame(title, xName, yName, xs, ys, options = {}) {
   }
   svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: HIGH - BOX.bottom, y2: HIGH - BOX.bottom, class: "axis"}),
     el("text", {x: (BOX.left + WIDE - BOX.right) / 2, y: HIGH - 8, "text-anchor": "middle"}, xName),
-    el("text", {x: 13, y: (top + HIGH - BOX.bottom) / 2, "text-anchor": "middle",
-      transform: `rotate(-90 13 ${(top + HIGH - BOX.bottom) / 2})`}, yName));
+    el("text", {x: 12, y: (top + HIGH - BOX.bottom) / 2, "text-anchor": "middle",
+      transform: `rotate(-90 12 ${(top + HIGH - BOX.bottom) / 2})`}, yName));
   return {svg, x, y, top};
 }
 
