@@ -165,10 +165,10 @@ class _Probes:
         cells: dict[int, Cell] = {}
         for look in range(looks):
             until = max(self.first, math.ceil(audit.runs / 2 ** (looks - 1 - look)))
-            scores, positive = self.asked
-            asked = scores[left], positive[left]
+            # Never one alone: losses that squeeze their answer are no reason to stop.
+            scores, positive = (np.resize(given[left], (max(left.size, 2), *given.shape[1:])) for given in self.asked)
             while n < until:
-                heard = self.evaluate(asked)
+                heard = self.evaluate((scores, positive))[: left.size]
                 sums[:, left] = sums[0, left] + heard, sums[1, left] + heard**2, np.maximum(sums[2, left], heard)
                 n += 1
             if audit.progress is not None:
@@ -179,8 +179,6 @@ class _Probes:
             left = np.array(
                 [i for i in left.tolist() if cells[i].claimed == 0 or cells[i].result(audit.tolerance) != "holds"]
             )
-            if left.size < 2:  # losses that squeeze their answer are no reason to stop
-                left = np.union1d(left, [0, 1])
         return list(cells.values())
 
     def cell(self, i: int, sums: Floats, n: int, delta: float) -> Cell:
