@@ -431,9 +431,11 @@ def test_every_setting_has_its_derivation_rendered(page: Path, browser: Chromium
     for unknown in (r"\\sqrt{x}", r"\\left(x", "{x"):
         with pytest.raises(RuntimeError, match=r"is not known|no \S+ in"):
             browser.run(f"mathOf('{unknown}').textContent")
-    text = browser.run(r"mathOf('\\sum_{y\' \\neq y} \\frac{a}{b^{2}} - {\\pi}_{y}^{\\tau}').innerHTML")
+    text = browser.run(r"mathOf('\\sum_{y\' \\neq y} \\sum_{i=1}^{m} \\frac{a}{b^{2}} - {\\pi}_{y}^{\\tau}').innerHTML")
     assert re.sub(r" xmlns=\S+?(?=>)", "", text) == (
-        "<mrow><munder><mo>∑</mo><mrow><mi>𝑦′</mi><mo>≠</mo><mi>y</mi></mrow></munder><mfrac><mrow><mi>a</mi></mrow>"
+        "<mrow><munder><mo>∑</mo><mrow><mi>𝑦′</mi><mo>≠</mo><mi>y</mi></mrow></munder>"
+        '<munderover><mo>∑</mo><mrow><mi>i</mi><mo stretchy="false">=</mo><mn>1</mn></mrow><mrow><mi>m</mi></mrow>'
+        "</munderover><mfrac><mrow><mi>a</mi></mrow>"
         "<mrow><msup><mi>b</mi><mrow><mn>2</mn></mrow></msup></mrow></mfrac><mo>−</mo><msubsup><mrow><mi>π</mi></mrow>"
         "<mrow><mi>y</mi></mrow><mrow><mi>τ</mi></mrow></msubsup></mrow>"
     )
@@ -600,7 +602,10 @@ class Expected:
 def shown(request: pytest.FixtureRequest, page: Path, browser: Chromium) -> Expected:
     settings = setting_of(request.param)
     browser.look(1280, 900)
-    browser.open(page, "#" + "&".join(f"{name}={value}" for name, value in settings.items()))
+    # By way of another setting: what is shown is refreshed.
+    browser.open(page, "#labels=5&m=100&weighting=constant")
+    browser.run("location.hash = " + json.dumps("#" + "&".join(f"{name}={value}" for name, value in settings.items())))
+    browser.run("new Promise((done) => setTimeout(done, 200))")
     return Expected(settings)
 
 
@@ -818,6 +823,7 @@ def test_the_path_s_answers_and_formulas_are_the_library_s(page: Path, browser: 
     answers = []
     for k in range(len(ANSWERS)):
         settings, options, tex = browser.run(f"goTo({k}), [state, COURSE[{k}].options, COURSE[{k}].tex]")
+        assert browser.run("right") == ANSWERS[k]
         here = Expected({**settings, "counts": "no"})
         slope, p = here.slope("sampled"), here.margins[0, 1]
         push = here.gradient[-1] / here.full_gradient[-1]

@@ -15,8 +15,9 @@ let state = {...USUAL}, computed = null, running = null, waiting = null;
 let step = -1, right = 0, first = []; // of the path: where it is, the right answer, and each step's first one
 let seeds = 0; // simulations so far
 
-/** The state in the address, or the step of the path, and back; what is no setting is passed over. */
 const walking = () => document.body.classList.contains("walking");
+
+/** The state in the address, or the step of the path, and back; what is no setting is passed over. */
 const written = () => walking() && step < COURSE.length ? `step=${step + 1}` : Object.entries(state).map(([k, v]) => `${k}=${v}`).join("&");
 function read(text) {
   const found = {...USUAL};
