@@ -145,8 +145,9 @@ def test_its_numbers_are_the_library_s_and_it_is_quiet(page: Path, browser: Chro
             'if (s.weighting === "relative") return q[y] / x;',
         ),
         ("(m - 1) * STEP", "m * STEP"),
+        ("? centred(f) : null;", "? null : null;"),
     ],
-    ids=["lost-m", "kept-hits", "exponent", "conditional-q", "hessian"],
+    ids=["lost-m", "kept-hits", "exponent", "conditional-q", "hessian", "no-optimum"],
 )
 def test_a_slip_in_a_formula_fails_the_self_test(
     old: str, new: str, tmp_path: Path, browser: Chromium, monkeypatch: pytest.MonkeyPatch
