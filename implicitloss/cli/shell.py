@@ -11,7 +11,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from implicitloss.formats import sentence
 
@@ -29,6 +29,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """*Raises* ValueError."""
         raise ValueError(f"{message}; see {self.prog} --help")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help, and the version; argparse passes over what cannot be written."""
+        print(message, end="", file=file)
 
 
 def guarded(program: str, command: Callable[[], int]) -> int:
