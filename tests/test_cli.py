@@ -444,13 +444,13 @@ def test_no_output_is_an_input_or_another_output(
 ) -> None:
     before = files_of(folder)
     assert program([*command, way.format(read)]) == 2
-    assert f"{way.format(read)} would overwrite {read}, which is" in capsys.readouterr().err
+    assert re.search(rf" would overwrite \S*{read}, which is (read|written to);", capsys.readouterr().err)
     assert files_of(folder) == before
 
 
 def test_no_study_or_figure_overwrites_what_it_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = folder / "results"
-    (out / ".retrieval").mkdir(parents=True)
+    (out / ".retrieval").mkdir(parents=True)  # unfinished work, which goes when it is done
     for name in ("margins.csv", "margins.json", "retrieval.json", ".retrieval/train.txt"):
         (out / name).write_text(COUNTS)
     (out / "hard-tilt.csv").hardlink_to(out / "margins.csv")
@@ -539,7 +539,8 @@ def test_streams_that_are_closed_or_full(command: str, redirection: str, code: i
     )  # fmt: skip
     assert done.returncode == code
     assert "Traceback" not in done.stderr + done.stdout
-    assert len(done.stderr.splitlines()) == (1 if code and "2>" not in redirection else 0)
+    said = [line for line in done.stderr.splitlines() if "[1/1]" not in line]
+    assert len(said) == (1 if code and "2>" not in redirection else 0)
     if "2>&-" in redirection and code == 0:
         assert "[1/1]" not in done.stdout
 
@@ -668,8 +669,7 @@ def test_a_damaged_npz_is_a_sentence(folder: Path, rng: np.random.Generator) -> 
         try:
             features.read("bad.npz")
         except ValueError as error:
-            refused += 1
-            assert "bad.npz" in str(error)
+            refused += str(error).startswith(("bad.npz", "cannot read bad.npz"))
     assert refused > 300
 
 
