@@ -322,7 +322,7 @@ def test_text_does_not_hold_it_against_a_claim_that_a_witness_cannot_reach_it(de
 
 
 def test_the_line_of_a_witness_says_what_it_leaves_out() -> None:
-    text = report(verdict("a.b", Outcome.SUPPORTED, note=OUT_OF_REACH)).to_text()
+    text = to_text(report(verdict("a.b", Outcome.SUPPORTED, note=OUT_OF_REACH)))
     assert f"32.0 M draws, {OUT_OF_REACH}" in " ".join(text.replace("\xa0", " ").split())
 
 
