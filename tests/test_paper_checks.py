@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from implicitloss.check import Check, Frequencies, Sampled, Setting
+from implicitloss import expansion, losses
+from implicitloss.check import Check, Exact, Frequencies, Sampled, Setting
 from implicitloss.claim import Claim, settle
 from implicitloss.labels import LabelPrior
+from implicitloss.losses import Decoupled
 from implicitloss.measure import Measure
 from implicitloss.samplers import WithinBatch
 from implicitloss.verdict import Outcome, Verdict
@@ -72,6 +74,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.table1-laws": (SYMBOLS, "Frequencies: drawn labels; cumulative, total and tail deviations"),
     "rawat2021.section2.batch": ("Averages: simulation, empirical-Bernstein bounds",),
     "rawat2021.conventions": ("Exact: SymPy at 20 digits against NumPy",),
+    "rawat2021.payments": ("Exact: SymPy at 200 digits against NumPy, payments and their derivatives",),
     "rawat2021.lemma1.derivation": (SYMBOLS,),
     "rawat2021.lemma1.mean": (SYMBOLS, LISTED, MOMENTS, SIMULATED),
     "rawat2021.lemma1.variance": (SYMBOLS, LISTED, MOMENTS, SIMULATED),
@@ -255,6 +258,57 @@ def test_a_gap_from_the_wrong_integral_is_caught(monkeypatch: pytest.MonkeyPatch
     numbers._integrated.cache_clear()
     assert outcome_of("rawat2021.lemma2.gap").outcome is Outcome.REFUTED
     numbers._integrated.cache_clear()
+
+
+PAID_WRONGLY = {
+    "a logistic negative with its sign turned": dataclasses.replace(
+        losses.logistic, negative=lambda f: np.logaddexp(0, -f), log_negative=lambda f: np.log(np.logaddexp(0, -f))
+    ),
+    "a hinge that lags": dataclasses.replace(losses.hinge, negative=lambda f: np.maximum(0.0, 1 + 0.97 * f)),
+    "a slope without its 2": dataclasses.replace(
+        losses.squared_hinge, slope=lambda f: np.maximum(0.0, 1 + np.asarray(f))
+    ),
+    "a positive that pays ϕ(f)": dataclasses.replace(losses.logistic, positive=lambda f: np.logaddexp(0, f)),
+    "a positive's slope with its sign turned": dataclasses.replace(
+        losses.hinge, positive_slope=lambda f: 1.0 * (f < 1)
+    ),
+    "a margin on the wrong side": dataclasses.replace(
+        losses.cosine_contrastive(0.0), negative=lambda f: np.maximum(0.0, -f) ** 2
+    ),
+}
+
+
+@pytest.mark.parametrize("slip", PAID_WRONGLY)
+def test_payments_that_are_wrong_in_every_numeric_witness_are_caught(slip: str) -> None:
+    (claim,) = [claim for claim in CLAIMS if claim.id == "rawat2021.payments"]
+    (check,) = claim.checks
+    assert isinstance(check, Exact)
+    wrong = Decoupled(PAID_WRONGLY[slip])
+    cases = [dataclasses.replace(case, loss=wrong) for case in check.cases(Setting(CIFAR, ""))[:8]]
+    mutant = dataclasses.replace(check, cases=lambda setting: cases)
+    assert mutant.run(Setting(CIFAR, ""), 0.0).evidence.outcome is Outcome.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("series", "change"),
+    [
+        ("mse", lambda e: e.mse.second + 0.02 * e.v**2 / 256**2),
+        ("mse", lambda e: -e.mse.second),
+        ("bias", lambda e: e.bias.second * 1.05),
+        ("bias", lambda e: 0.0),
+    ],
+)
+def test_second_terms_that_expand_has_wrong_are_caught(
+    series: str, change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = expansion.relative_moments
+
+    def wrong(*args: Any) -> expansion.Expansion:
+        e = honest(*args)
+        return dataclasses.replace(e, **{series: expansion.Series(getattr(e, series).first, change(e))})
+
+    monkeypatch.setattr(expansion, "relative_moments", wrong)
+    assert outcome_of("rawat2021.theorem3.remainder").outcome is Outcome.REFUTED
 
 
 def test_checks_that_draw_count_their_comparisons() -> None:
