@@ -73,7 +73,7 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
 
 
 def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
-    plan = scheme.plan(problem)
+    plan = scheme.plan(problem, loss=loss)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
     size = math.comb(support.size + scheme.m - 1, scheme.m)
     if size > LIMIT or size * support.size > CELLS:
