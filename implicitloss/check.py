@@ -505,7 +505,9 @@ class _SampledJudge:
         for case, estimate in self.reached:
             target, target_error = _with_error(claimed(case))
             widths = _widths(estimate, self.delta)
-            strains = np.abs(np.atleast_1d(estimate.value - target)) / (widths + np.atleast_1d(target_error))
+            allowed = np.maximum(widths + np.atleast_1d(target_error), 1e-200)
+            with np.errstate(invalid="ignore"):  # a claim of inf
+                strains = np.abs(np.atleast_1d(estimate.value - target)) / allowed
             at = int(np.argmax(strains))
             resolution = self.check.resolution(case)
             outcome = Outcome.INCONCLUSIVE

@@ -105,7 +105,8 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.table2.hits-kept": (SYMBOLS,),
     "rawat2021.proposition4": (SYMBOLS, "Exact: closed forms", SIMULATED),
     "rawat2021.proposition5.decoupled": (
-        SYMBOLS, "Exact: variance at q* against competitors", "Exact: χ² against moments of one draw",
+        SYMBOLS, "Exact: variance at q* against competitors",
+        "Exact: mean at q*", "Exact: χ² against moments of one draw",
         "Sampled: simulation at q*", "Sampled: simulation of competitors, empirical-Bernstein bounds",
     ),
     "rawat2021.proposition5.softmax": ("Exact: variance at q*", "Exact: gap at q*", "Exact: v against χ²"),
