@@ -224,6 +224,15 @@ def test_one_entry_of_a_gradient_that_is_known_too_coarsely_is_enough(monkeypatc
     assert check.run(SETTING, DELTA).evidence.outcome is Outcome.INCONCLUSIVE
 
 
+def test_a_case_that_says_nothing_hides_none_that_is_refuted() -> None:
+    """Whichever comes first, and however far off what says nothing seems to be."""
+    far, nothing = case(), case(4)
+    for cases in ([far, nothing], [nothing, far]):
+        for boundless in (Estimate(np.inf, 0.0, "mean", "claimed"), float("nan")):
+            check = Sampled(lambda _, cases=cases: cases, lambda c: 9.0 if c is far else boundless, lambda _: 0.1, {})  # noqa: B023
+            assert check.run(SETTING, DELTA).evidence.outcome is Outcome.REFUTED
+
+
 def test_one_case_that_stays_too_wide_leaves_the_others_open_too(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

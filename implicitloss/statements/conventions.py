@@ -107,7 +107,7 @@ def _by_symbols(case: Case) -> Estimate:
 def _by_numbers(case: Case) -> Estimate:
     labels = [*_labels(case), case.problem.positive]
     q = np.exp(case.scheme.sampler.log_law(case.problem))[labels]
-    p = np.exp(log_expected_weights(case.scheme, case.problem))[labels]
+    p = np.exp(log_expected_weights(case.scheme, case.problem, case.loss))[labels]
     row = np.concatenate([q, p])
     return Estimate(row, 1e-12 * row, "q and m w q", "NumPy")
 
