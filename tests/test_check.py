@@ -228,7 +228,7 @@ def test_a_case_that_says_nothing_hides_none_that_is_refuted() -> None:
     """Whichever comes first, and however far off what says nothing seems to be."""
     far, nothing = case(), case(4)
     for cases in ([far, nothing], [nothing, far]):
-        for boundless in (Estimate(np.inf, 0.0, "mean", "claimed"), float("nan")):
+        for boundless in (math.inf, math.nan):
             check = Sampled(lambda _, cases=cases: cases, lambda c: 9.0 if c is far else boundless, lambda _: 0.1, {})  # noqa: B023
             assert check.run(SETTING, DELTA).evidence.outcome is Outcome.REFUTED
 

@@ -19,7 +19,9 @@ class ModelBased:
     needs_scores = True
 
     def log_law(self, problem: Problem) -> Floats:
-        return problem.scores - logsumexp(problem.scores)
+        # Differences of scores first: an offset that all share must not cost digits.
+        relative = problem.scores - problem.scores.max()
+        return relative - logsumexp(relative)
 
     def procedure(self, problem: Problem) -> Draw:
         return by_tickets(np.exp(problem.scores - problem.scores.max()))
