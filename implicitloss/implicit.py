@@ -14,12 +14,14 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 
 
-def log_expected_weights(scheme: Scheme, problem: Problem) -> Floats:
+def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
     """log(m w_yy' q_y') for each label, (L,); the positive's entry is log c_y, the hits' expected weight.
+
+    Under a `loss`, a label that pays nothing may be left out, as `MinimumVariance` does, and has weight 0.
 
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
     """
-    plan = scheme.plan(problem)
+    plan = scheme.plan(problem, loss=loss)
     return np.log(scheme.m) + plan.log_q + plan.log_w
 
 
@@ -77,7 +79,7 @@ def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
         gradient[y] = -gradient.sum()
         return gradient
     with np.errstate(over="ignore", invalid="ignore"):
-        gradient = np.exp(log_expected_weights(scheme, problem)) * loss.payment_slope(problem.scores, y)
+        gradient = np.exp(log_expected_weights(scheme, problem, loss)) * loss.payment_slope(problem.scores, y)
     gradient[y] += loss.positive_slope(float(problem.scores[y]))
     checked_finite(gradient, "the gradient of the implicit loss")
     return gradient
@@ -85,7 +87,7 @@ def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
 
 def log_terms(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
     """log(m w_yy' q_y' payment(y')), (L,): what each label adds to the implicit loss, hits included."""
-    return log_expected_weights(scheme, problem) + loss.log_payment(problem.scores, problem.positive)
+    return log_expected_weights(scheme, problem, loss) + loss.log_payment(problem.scores, problem.positive)
 
 
 def rounding(n_terms: int, log_size: float = 0.0) -> float:
@@ -105,8 +107,8 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """
     if loss.has_log:
         raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
-    plan, payment = scheme.plan(problem), loss.log_payment(problem.scores, problem.positive)
-    p = log_expected_weights(scheme, problem)
+    plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
+    p = log_expected_weights(scheme, problem, loss)
     with np.errstate(over="ignore", invalid="ignore"):
         first = np.sum(np.exp(plan.log_w + p + 2 * payment))
         value = float(first - np.sum(np.exp(p + payment)) ** 2 / scheme.m)

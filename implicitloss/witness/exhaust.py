@@ -95,7 +95,7 @@ def _of(quantity: Quantity, loss: Loss, problem: Problem, draws: _Draws) -> tupl
 
 
 def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
-    plan = scheme.plan(problem)
+    plan = scheme.plan(problem, loss=loss)
     log_payment = loss.log_payment(problem.scores, problem.positive)
     _check_underflow(plan.log_q, plan.log_w + log_payment)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
