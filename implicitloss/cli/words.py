@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -87,6 +88,10 @@ LOSSES: dict[str, Callable[..., losses.Loss]] = {
     "cosine": lambda margin="0": losses.Decoupled(losses.cosine_contrastive(_number("cosine:MARGIN", margin))),
 }
 
+SCORERS: dict[str, Callable[..., scorers.Scorer]] = {
+    name: functools.partial(lambda scorer: scorer, scorer) for name, scorer in scorers.examples().items()
+}
+
 PROFILES: dict[str, Callable[..., LabelPrior]] = {
     "exp": lambda n="100", largest="500", ratio="100": LabelPrior.exp(
         _number("exp:L:LARGEST:RATIO", n, int), _number("exp", largest, int), _number("exp", ratio)
@@ -103,6 +108,12 @@ def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> sa
     target = weighting.target if isinstance(weighting, weightings.ForMargin) else margins.Softmax()
     table = {**SAMPLERS, "minimum-variance": lambda: samplers.MinimumVariance(target, loss)}
     return _chosen("sampler", text, table)
+
+
+def file_of(sampler: str | None) -> str | None:
+    """The file that `explicit:FILE` is read from; None for other samplers."""
+    name, _, path = (sampler or "").partition(":")
+    return path if name == "explicit" else None
 
 
 def weighting(text: str) -> weightings.Weighting:
@@ -127,4 +138,4 @@ def profile(text: str) -> LabelPrior:
 
 def scorer(text: str) -> scorers.Scorer:
     """`gaussian`, `aligned`, `against`, `heavy-tailed`, `class-conditional`."""
-    return _chosen("scorer", text, {name: (lambda one=one: one) for name, one in scorers.examples().items()})
+    return _chosen("scorer", text, SCORERS)
