@@ -177,8 +177,6 @@ def _results(
     if backend is None:
         yield from (_rows(name, prior, i, point) for i, point in points)
         return
-    if backend != "dask" and scheduler is not None:
-        raise ValueError(f"--scheduler is for --backend dask, not {backend}")
     what = (
         f"the dask scheduler at {scheduler}, or its workers, were"
         if backend == "dask"
@@ -188,7 +186,7 @@ def _results(
         if backend == "dask":
             yield from _on_dask(name, prior, points, scheduler)
         else:
-            yield from _through_joblib(name, prior, points, backend, jobs)
+            yield from _through_joblib(name, prior, points, backend, jobs, scheduler)
     except ValueError:
         raise
     except (Exception, asyncio.CancelledError) as error:
@@ -197,12 +195,19 @@ def _results(
 
 
 def _through_joblib(
-    name: str, prior: LabelPrior, points: Sequence[tuple[int, Point]], backend: str, jobs: int | None
+    name: str,
+    prior: LabelPrior,
+    points: Sequence[tuple[int, Point]],
+    backend: str,
+    jobs: int | None,
+    scheduler: str | None,
 ) -> Iterator[Computed]:
     try:
         import joblib
     except ImportError:
         raise ValueError("--backend needs joblib: pip install 'implicitloss[parallel]'") from None
+    if scheduler is not None:
+        raise ValueError(f"--scheduler is for --backend dask, not {backend}")
     with contextlib.ExitStack() as stack:
         everywhere = -1 if backend == "ray" else (os.cpu_count() or 1)
         try:
