@@ -11,7 +11,7 @@ import pytest
 
 import implicitloss as il
 from implicitloss.labels import Floats, Labels
-from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, examples, logistic, squared_hinge
+from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, examples, hinge, logistic, squared_hinge
 from implicitloss.margins import targets
 from implicitloss.minibatch import Minibatch
 from implicitloss.samplers import ModelBased, Uniform, WithinBatch
@@ -240,8 +240,12 @@ def test_a_label_that_is_nearly_all_of_the_law(hits: Any, seed: int) -> None:
         for label, found in zip(y.tolist(), losses.reshape(2, n), strict=True):
             exact = float(il.integrate(scheme, SoftmaxCrossEntropy(), il.Problem(F[0], PRIOR, label)))
             assert abs(found.mean() - exact) < 6 * found.std() / np.sqrt(n) + 1e-7
-    # Mutant: two positives of one batch that share what is drawn beside one of them.
-    assert set(batch._apart) <= {4}
+        # A table of its own is kept for that label only.
+        assert set(batch._apart) == ({4} if hits == "exclude" else set())
+    scheme = il.Scheme(WithinBatch(), il.weightings.Constant(), m=3, hits=hits)
+    batch = Minibatch(scheme, SoftmaxCrossEntropy(), PRIOR)
+    batch(F[:1], np.arange(4_000) % 12, seed, rows=np.zeros(4_000, dtype=int))
+    assert not batch._apart
 
 
 @dataclass(frozen=True)
@@ -334,7 +338,8 @@ def test_what_can_be_simulated_can_be_trained_with(hits: Any, weighting: Any, pr
     for sampler in _samplers(labels.n_labels):
         scheme = il.Scheme(sampler, weighting, m=7, hits=hits)
         used = Minibatch(scheme, SoftmaxCrossEntropy(), labels)
-        for y in range(labels.n_labels):
+        # Twice: what one positive was asked must not answer for another.
+        for y in [*range(labels.n_labels)] * 2:
             for batch in (used, Minibatch(scheme, SoftmaxCrossEntropy(), labels)):
                 problem = il.Problem(f, labels, y)
                 known = outcome(il.simulate, scheme, SoftmaxCrossEntropy(), problem, runs=2, rng=0)
@@ -532,6 +537,28 @@ def test_what_is_no_number_is_named(objective: Any) -> None:
     tail = il.Scheme(Uniform(), il.weightings.Tail(), m=30, hits="mask")
     losses, _ = Minibatch(tail, squares, labels)([[0.0, 1e200, 0.0, 0.0, 0.0]], [0], 0)
     assert np.isfinite(losses).all()
+    for far in (1e200, 1.7e308):
+        losses, _ = Minibatch(il.margins.LogitAdjusted(), squares, labels)([[0.0, far, 0.0, 0.0, 0.0]], [0])
+        assert np.isfinite(losses).all()
+    losses, _ = Minibatch(tail, SoftmaxCrossEntropy(), labels)([[-1e308, 1e308, -1e308, 0.0, -1e308]], [0], 0)
+    assert 0 < losses[0] < 50
+
+
+@dataclass(frozen=True)
+class Heavy:
+    """Weights of 8e307, three of which are no number any more."""
+
+    is_eta_over_m = True
+
+    def log_weight(self, draws: Any) -> Floats:
+        return np.full(draws.prior.n_labels, 709.0)
+
+
+def test_a_gradient_that_is_no_number_is_named() -> None:
+    """At the kink of a hinge nothing is paid, and the slope is 1."""
+    scheme = il.Scheme(il.samplers.Explicit(np.eye(12)[4]), Heavy(), m=3, hits="mask")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="gradients must be finite, but that of row 1 is not: its scores lie too far"):
+        Minibatch(scheme, Decoupled(hinge), PRIOR)([np.full(12, -3.0), np.full(12, -1.0)], [2, 2], 0)
 
 
 def test_a_batch_that_memory_cannot_hold_is_refused() -> None:
