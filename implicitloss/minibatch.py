@@ -60,9 +60,8 @@ class Minibatch:
             )
         objective = self.objective
         if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
-            raise ValueError(
-                f"the objective must be a Scheme, or a margin to count all labels by, got {objective!r:.60}"
-            )
+            got = objective.__name__ if isinstance(objective, type) else type(objective).__name__
+            raise ValueError(f"the objective must be a Scheme, or a margin to count all labels by, got {got}")
 
     def __call__(
         self, scores: ArrayLike, positives: ArrayLike, rng: Seed = None, rows: ArrayLike | None = None

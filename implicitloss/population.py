@@ -164,7 +164,9 @@ def _check_prior(prior: LabelPrior) -> None:
 def _checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
     """η as a vector; *raises* ValueError for what has no optimum to look for."""
     if not isinstance(scheme, Scheme):
-        raise ValueError(f"the scheme must be a Scheme(sampler, weighting, m=..., hits=...), got {scheme!r:.60}")
+        raise ValueError(
+            f"the scheme must be a Scheme(sampler, weighting, m=..., hits=...), got {type(scheme).__name__}"
+        )
     _check_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {loss!r:.60}")
@@ -179,10 +181,11 @@ def _checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: 
     if eta.min() <= 0:
         raise ValueError(f"eta must be positive, but label {np.argmin(eta)} has 0: its best score is -infinity")
     if not isinstance(of, str) or of not in ("implicit", "sampled"):
-        raise ValueError(f"of must be 'implicit' or 'sampled', got {of!r:.60}")
+        got = repr(of) if isinstance(of, str) else type(of).__name__
+        raise ValueError(f"of must be 'implicit' or 'sampled', got {got:.60}")
     if scheme.sampler.needs_scores:
         raise ValueError(
-            f"the law of {scheme.sampler} moves with the scores, so there is no fixed loss to minimise; "
+            f"the law of {scheme.sampler!s:.60} moves with the scores, so there is no fixed loss to minimise; "
             "use a sampler that does not look at scores"
         )
     return eta
