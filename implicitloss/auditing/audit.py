@@ -40,6 +40,8 @@ LAW = 0.05
 # An answer this many times its rounding off its form is not of it.
 BELOW = 64.0
 LEAST_ERROR = 1e-300
+# Of losses and scores, as exponents: squares of what they stand for must be numbers.
+FAR, LOUD = 300.0, 1e100
 
 
 def audit(
@@ -126,21 +128,21 @@ class _Audit:
         heaviest: float, runs: int | None, error: float, rng: Seed, progress: Callable[[int, int], None] | None,
     ) -> _Audit:  # fmt: skip
         if not callable(loss_fn):
-            raise ValueError(f"the loss must be a function (scores, positive, rng), got {loss_fn!r:.60}")
+            raise ValueError(f"the loss must be a function (scores, positive, rng), got {_got(loss_fn)}")
         if not isinstance(prior, LabelPrior):
-            got = f"an array of shape {prior.shape}" if isinstance(prior, np.ndarray) else f"{prior!r:.60}"
+            got = f"an array of shape {prior.shape}" if isinstance(prior, np.ndarray) else _got(prior)
             raise ValueError(f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {got}")
         _check_signature(loss_fn)
         if prior.n_labels < 2:
             raise ValueError("an audit needs at least two labels, got one")
-        if form not in FORMS:
-            raise ValueError(f"form must be 'softmax' or 'logistic', got {form!r}")
+        if not isinstance(form, str) or form not in FORMS:
+            raise ValueError(f"form must be 'softmax' or 'logistic', got {_got(form)}")
         for name, value in (("temperature", temperature), ("resolution", resolution), ("tolerance", tolerance),
                             ("heaviest", heaviest), ("error", error)):  # fmt: skip
             if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-                raise ValueError(f"the {name} must be a number, got {value!r:.60}")
-        for name, value in (("temperature", temperature), ("resolution", resolution)):
-            if not 0 < value < math.inf:
+                raise ValueError(f"the {name} must be a number, got {_got(value)}")
+        for name, value, limit in (("temperature", temperature, 1e100), ("resolution", resolution, math.inf)):
+            if not 1 / limit < value < limit:
                 raise ValueError(f"the {name} must be a positive number, got {value}")
         if not 0 <= tolerance < math.inf:
             raise ValueError(f"the tolerance must be a number >= 0, got {tolerance}")
@@ -151,7 +153,7 @@ class _Audit:
         is_list = isinstance(positives, np.ndarray) and positives.ndim == 1
         is_list |= isinstance(positives, Sequence) and not isinstance(positives, str)
         if positives is not None and not is_list:
-            raise ValueError(f"the positives must be labels in a list, got {positives!r:.60}")
+            raise ValueError(f"the positives must be labels in a list, got {_got(positives)}")
         rows = (
             _default_positives(prior) if positives is None else [checked_positive(y, prior.n_labels) for y in positives]
         )
@@ -160,11 +162,11 @@ class _Audit:
         if runs is None:
             runs = min(MOST, max(FEWEST, WHOLE // (len(rows) * prior.n_labels)))
         if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2 * PILOT:
-            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {runs!r:.60}")
+            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {_got(runs)}")
         if runs > MOST_RUNS:
             raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {runs:,}")
         if progress is not None and not callable(progress):
-            raise ValueError(f"progress must be a function (done, runs), got {progress!r:.60}")
+            raise ValueError(f"progress must be a function (done, runs), got {_got(progress)}")
         root = root_of(rng)
         scheme = claim if isinstance(claim, Scheme) else None
         if scores is not None:
@@ -172,11 +174,18 @@ class _Audit:
         elif scheme is not None and scheme.sampler.needs_scores:
             generator = np.random.default_rng([0, *np.atleast_1d(root)])
             scores = generator.standard_normal(prior.n_labels)
-        shift = checked_vector(np.atleast_1d(shift), "shift")
+        is_number = not hasattr(shift, "__len__") or getattr(shift, "ndim", 1) == 0
+        shift = checked_vector([shift] if is_number else shift, "shift")  # type: ignore[arg-type]
         shift = shift[0] if shift.size == 1 else shift
         for name, vector in (("scores", scores), ("shift", shift)):
             if vector is not None and vector.ndim and vector.shape != (prior.n_labels,):
                 raise ValueError(f"{name} must cover the prior's {prior.n_labels} labels, got shape {vector.shape}")
+        far = float(np.max(np.abs((0.0 if scores is None else scores - scores.mean()) / temperature + shift)))
+        if not far <= FAR:
+            raise ValueError(
+                f"scores over the temperature, and the shift, must lie within {FAR:g} of 0, got {far:.4g}: of what is "
+                "further out the exponentials cannot be decoded"
+            )
         said = claimed(claim, prior, rows, scores)
         return cls(
             loss_fn, prior, said, scheme, rows, scores, form, float(temperature), shift, tolerance, resolution,
@@ -203,7 +212,14 @@ class _Audit:
     def ask(self, scores: Floats, positive: Labels, of_loss: np.random.Generator) -> Answer:
         """One call, which is counted."""
         self.calls += 1
-        return ask(self.loss_fn, scores, positive, of_loss)
+        answer = ask(self.loss_fn, scores, positive, of_loss)
+        limit = FAR if self.form == "softmax" else LOUD
+        if answer.values.max() > limit:
+            raise ValueError(
+                f"a loss of the {self.form} form must be at most {limit:g}, got {answer.values.max():.4g}: what its "
+                "negatives weigh is too much for a number"
+            )
+        return answer
 
     def some_scores(self, n: int, generator: np.random.Generator) -> Floats:
         """(n, L): the given ones, or normal ones."""
@@ -537,6 +553,8 @@ class _Audit:
             if self.scheme.hits != "keep":
                 row[y] = 0.0  # not seen
             q += row / row.sum() if self.scheme.hits == "exclude" else row
+        if not q.sum() > 0:
+            return  # nothing but masked hits
         apart = float(np.abs(law.q - q / q.sum()).sum()) / 2
         if apart > LAW + math.sqrt(law.q.size / max(n * law.draws[1], 1)):
             self.notes.append(
@@ -552,6 +570,11 @@ class _Audit:
             tolerance=self.tolerance, resolution=self.resolution, error=self.error, seed=self.root,
             calls=self.calls, form=self.form, delta=self.delta,
         )  # fmt: skip
+
+
+def _got(value: object) -> str:
+    """A number or a word as it is, of anything else its type."""
+    return f"{value!r:.60}" if isinstance(value, (int, float, complex, str)) else type(value).__name__
 
 
 def _name(loss_fn: LossFunction) -> str:
