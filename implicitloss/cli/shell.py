@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HOLDS, REFUTED, USAGE, INTERNAL, NOTHING = 0, 1, 2, 3, 5
 # As the shell has it for a command whose reader is gone.
 UNHEARD = 141
+# The files that this process has written, or begun to.
+_written: list[str] = []
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,6 +70,7 @@ def guarded(program: str, command: Callable[[], int]) -> int:
 
 def _outcome(command: Callable[[], int]) -> tuple[int, str]:
     """The exit code, and what was wrong."""
+    before = len(_written)
     try:
         return command(), ""
     except SystemExit as done:  # --help or --version, which argparse has answered
@@ -84,8 +87,9 @@ def _outcome(command: Callable[[], int]) -> tuple[int, str]:
         return USAGE, f"scores, weights or margins are beyond what floating point holds ({error})"
     except MemoryError:
         return USAGE, "this needs more memory than there is; take fewer labels or draws"
-    except KeyboardInterrupt:
-        return 130, "interrupted; nothing was written"
+    except KeyboardInterrupt as interrupt:  # which may say what is left
+        wrote = "what was written before is whole" if len(_written) > before else "nothing was written"
+        return 130, f"interrupted; {str(interrupt) or wrote}"
     except Exception:
         say(traceback.format_exc().rstrip())
         return INTERNAL, "internal error, please report it with the lines above"
@@ -224,6 +228,7 @@ def write_all(contents: Mapping[str, str | bytes]) -> None:
                 os.umask(umask)
                 os.chmod(ready[path], 0o666 & ~umask)
         for path, content in contents.items():
+            _written.append(path)
             if path in ready:
                 os.replace(ready[path], os.path.realpath(path))
                 del ready[path]
