@@ -259,6 +259,7 @@ def test_plain_text(name: str, shown: str) -> None:
         ("_a_ *b* `c` ~d~ $e$", r"\_a\_ \*b\* \`c\` \~d\~ \$e\$"),
         ("snake_case_name", "snake_case_name"),
         ("https://a.org www.b.org", r"https\://a.org www\.b.org"),
+        ("a@b.org @team", "a@<!-- -->b.org @<!-- -->team"),
         ("# head", r"\# head"),
         ("12. item", r"12\. item"),
         ("- item", r"\- item"),
