@@ -67,18 +67,14 @@ def _run(args: argparse.Namespace) -> int:
                 raise ValueError("no rows")
             figure = figure_of.draw(table)
             entry = Entry(name, _title(figure_of), figure_of.caption(table), figure_of.alt(table), figure_of.CLAIMS)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+            files: dict[str, str | bytes] = {
+                str(path.with_suffix(f".{form}")): _bytes(figure, form) for form in FORMATS
+            }
+        except Exception as error:  # a damaged table fails anywhere in pandas and Matplotlib
             raise ValueError(
                 f"cannot draw {name} from {path} ({type(error).__name__}: {error}); is it a table of the study "
                 f"{name}, with enough labels?  python -m analysis {name} makes one"
             ) from None
-        files: dict[str, str | bytes] = {}
-        for form in FORMATS:
-            drawing = io.BytesIO()
-            # Without dates the same table gives the same bytes.
-            dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[form]
-            figure.savefig(drawing, format=form, metadata={dated: None})
-            files[str(path.with_suffix(f".{form}"))] = drawing.getvalue()
         plt.close(figure)
         files[str(path.with_suffix(".txt"))] = as_text(entry)
         write_all(files)
@@ -88,6 +84,14 @@ def _run(args: argparse.Namespace) -> int:
         write_all({str(path): page(entries, path.parent)})
         print(printable(path))
     return HOLDS
+
+
+def _bytes(figure: Any, form: str) -> bytes:
+    """The picture; without dates the same table gives the same bytes."""
+    drawing = io.BytesIO()
+    dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[form]
+    figure.savefig(drawing, format=form, metadata={dated: None})
+    return drawing.getvalue()
 
 
 def _title(figure_of: Any) -> str:

@@ -18,6 +18,9 @@ from implicitloss.labels import Floats, LabelPrior, Labels
 SEEDS = 2**31 - 1
 
 
+DTYPES = ("float32", "float64")
+
+
 def _need(name: str, package: str) -> Any:
     try:
         return importlib.import_module(name)
@@ -30,6 +33,7 @@ def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
 
     Gradients are those of autograd.  `dtype` is that of the scores.
     """
+    _check(loss, dtype)
     lib = _need("torch", "torch")
 
     def ask(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -55,6 +59,7 @@ def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunct
 
     TensorFlow's samplers draw from its global seed, which is set anew for each call.
     """
+    _check(loss, dtype)
     lib = _need("tensorflow", "tensorflow")
 
     def ask(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -73,6 +78,7 @@ def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunct
 
 def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
     """Of a JAX or Optax loss: `loss(scores, positive, key)`, arrays (B, L) and (B,) and a key, -> (B,) losses."""
+    _check(loss, dtype)
     lib = _need("jax", "jax")
 
     def ask(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -87,6 +93,13 @@ def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
         return np.asarray(values), np.asarray(slopes)
 
     return _named(loss, _unpaired(ask))
+
+
+def _check(loss: Callable[..., Any], dtype: str = "float64") -> None:
+    if not callable(loss):
+        raise ValueError(f"an adapter takes a loss, which is a function, got {type(loss).__name__}")
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"the dtype of scores must be 'float32' or 'float64', got {dtype!r:.60}")
 
 
 def _named(loss: Callable[..., Any], adapted: LossFunction) -> LossFunction:
@@ -107,6 +120,8 @@ def _unpaired(ask: Callable[..., tuple[Any, Any]]) -> LossFunction:
 
 def one_by_one(loss_fn: LossFunction) -> LossFunction:
     """Of a loss that averages or adds up its examples: each is asked for alone."""
+
+    _check(loss_fn)
 
     def each(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         values, slopes = [], []
@@ -136,8 +151,13 @@ def in_batch(
     the loss is called with (logits (n, n), labels (n,)).  `framework` is "numpy" (no gradients), "torch", "tensorflow"
     or "jax".
     """
-    if batch < 2:
-        raise ValueError(f"a batch needs at least two examples, got {batch}")
+    _check(loss)
+    if not isinstance(prior, LabelPrior):
+        raise ValueError(
+            f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(prior).__name__}"
+        )
+    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 2:
+        raise ValueError(f"a batch needs at least two examples, got {batch!r:.60}")
     if given not in ("embeddings", "logits"):
         raise ValueError(f"given must be 'embeddings' or 'logits', got {given!r}")
     if framework not in ("numpy", "torch", "tensorflow", "jax"):

@@ -21,6 +21,14 @@ def checked_quantity(quantity: str) -> None:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
 
 
+def checked_finite(value: Value, what: str) -> Value:
+    """`value`; *raises* ValueError where it, or an entry of it, is infinite or not a number."""
+    if not np.all(np.isfinite(value)):
+        bad = np.atleast_1d(value)[~np.isfinite(np.atleast_1d(value))].flat[0]
+        raise ValueError(f"{what} must be finite, got {bad}: scores or weights are too large for floating point")
+    return value
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """`value` with its `error`, both a float or (L,): by which `method`, of which `quantity`.
@@ -40,12 +48,20 @@ class Estimate:
     high: Value | None = None
     seed: Sequence[int] | int | None = None
 
+    def __post_init__(self) -> None:
+        checked_finite(self.value, f"the {self.quantity}")
+        checked_finite(self.error, f"the error of the {self.quantity}")
+
     def __float__(self) -> float:
         return float(self.value)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what does not apply is left out."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        # A range without an end is not a number that JSON has.
+        for end in ("low", "high"):
+            if fields[end] is not None and not np.all(np.isfinite(fields[end])):
+                fields[end] = None
         plain = {k: v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for k, v in fields.items()}
         return {k: v for k, v in plain.items() if v is not None}
 
@@ -65,3 +81,41 @@ class Estimate:
             shown = f"{self.value:.15g} ± {self.error:.2g}"
         n = "" if self.n is None else f", n={self.n}"
         return f"Estimate({self.quantity} = {shown}, {self.method}{n})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SweptEstimate(Estimate):
+    """`value` and `error` of several schemes and positives: (S, P), a gradient (S, P, L).
+
+    Row i is of `schemes[i]`, column j of the label `positives[j]`.
+    """
+
+    schemes: tuple[Any, ...] = ()
+    positives: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; schemes as they print."""
+        return super().to_dict() | {"schemes": [str(scheme) for scheme in self.schemes]}
+
+    def to_frame(self) -> Any:
+        """A tidy pandas DataFrame with the columns scheme, label (the positive), m, quantity, value, error.
+
+        A gradient has a row for each of its entries, and a column `score` for the label whose score it is of.
+        """
+        import pandas as pd
+
+        value, error = np.asarray(self.value), np.asarray(self.error)
+        scheme, label = (axis.ravel() for axis in np.indices(value.shape)[:2])
+        columns: dict[str, Any] = {
+            "scheme": np.array([str(scheme) for scheme in self.schemes])[scheme],
+            "label": np.array(self.positives)[label],
+            "m": np.array([scheme.m for scheme in self.schemes])[scheme],
+            "quantity": self.quantity,
+        }
+        if value.ndim == 3:
+            columns["score"] = np.indices(value.shape)[2].ravel()
+        return pd.DataFrame(columns | {"value": value.ravel(), "error": error.ravel()})
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, np.shape(self.value)))
+        return f"SweptEstimate({self.quantity}, {shape} array, error <= {np.max(self.error):.2g}, {self.method})"

@@ -39,7 +39,7 @@ def sentence(text: object, limit: int = 300) -> str:
     """An error or a note on one line of at most `limit` characters: the middle of a long one is left out."""
     said = plain(text)
     end = limit // 3
-    return said if len(said) <= limit else f"{said[: limit - end - 3].rstrip()} … {said[-end:].lstrip()}"
+    return said if len(said) <= limit else f"{said[: limit - end - 5].rstrip()} ... {said[-end:].lstrip()}"
 
 
 def html(text: object) -> str:

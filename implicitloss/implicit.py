@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implicitloss.estimate import Estimate
+from implicitloss.estimate import Estimate, checked_finite
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss, checked_loss
@@ -14,12 +14,14 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 
 
-def log_expected_weights(scheme: Scheme, problem: Problem) -> Floats:
+def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
     """log(m w_yy' q_y') for each label, (L,); the positive's entry is log c_y, the hits' expected weight.
+
+    Under a `loss`, a label that pays nothing may be left out, as `MinimumVariance` does, and has weight 0.
 
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
     """
-    plan = scheme.plan(problem)
+    plan = scheme.plan(problem, loss=loss)
     return np.log(scheme.m) + plan.log_q + plan.log_w
 
 
@@ -43,8 +45,10 @@ def implicit_margins(
     divide = scheme.hits == "keep" and (loss is None or loss.has_log)
     for y in range(prior.n_labels):
         row = log_expected_weights(scheme, Problem(np.asarray(scores, dtype=np.float64), prior, y))
-        margins[y] = np.exp(row - np.logaddexp(0.0, row[y]) if divide else row)
+        with np.errstate(over="ignore"):
+            margins[y] = np.exp(row - np.logaddexp(0.0, row[y]) if divide else row)
     np.fill_diagonal(margins, 0.0)
+    checked_finite(margins, "the margins")
     return margins
 
 
@@ -56,7 +60,8 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """
     checked_loss(loss)
     log_total = logsumexp(log_terms(scheme, loss, problem))
-    value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
+    with np.errstate(over="ignore"):
+        value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
     value = float(value) + loss.positive_pays(float(problem.scores[problem.positive]))
     size = problem.scores.size
     return Estimate(value, rounding(size, log_total) * abs(value), "implicit loss", "closed form")
@@ -73,14 +78,16 @@ def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
         gradient[y] = 0.0
         gradient[y] = -gradient.sum()
         return gradient
-    gradient = np.exp(log_expected_weights(scheme, problem)) * loss.payment_slope(problem.scores, y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        gradient = np.exp(log_expected_weights(scheme, problem, loss)) * loss.payment_slope(problem.scores, y)
     gradient[y] += loss.positive_slope(float(problem.scores[y]))
+    checked_finite(gradient, "the gradient of the implicit loss")
     return gradient
 
 
 def log_terms(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
     """log(m w_yy' q_y' payment(y')), (L,): what each label adds to the implicit loss, hits included."""
-    return log_expected_weights(scheme, problem) + loss.log_payment(problem.scores, problem.positive)
+    return log_expected_weights(scheme, problem, loss) + loss.log_payment(problem.scores, problem.positive)
 
 
 def rounding(n_terms: int, log_size: float = 0.0) -> float:
@@ -100,11 +107,12 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """
     if loss.has_log:
         raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
-    plan, payment = scheme.plan(problem), loss.log_payment(problem.scores, problem.positive)
-    p = log_expected_weights(scheme, problem)
-    first = float(np.sum(np.exp(plan.log_w + p + 2 * payment)))
-    value = first - float(np.sum(np.exp(p + payment))) ** 2 / scheme.m
-    return Estimate(value, 4 * rounding(p.size) * first, "variance", "closed form")
+    plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
+    p = log_expected_weights(scheme, problem, loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        first = np.sum(np.exp(plan.log_w + p + 2 * payment))
+        value = float(first - np.sum(np.exp(p + payment)) ** 2 / scheme.m)
+    return Estimate(value, 4 * rounding(p.size) * float(first), "variance", "closed form")
 
 
 def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
@@ -116,6 +124,7 @@ def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
     terms = target.log_margin(problem.prior, y) + loss.log_payment(problem.scores, y)
     terms[y] = -np.inf
     log_total = logsumexp(terms)
-    value = float(np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total))
+    with np.errstate(over="ignore"):
+        value = float(np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total))
     value += loss.positive_pays(float(problem.scores[y]))
     return Estimate(value, rounding(terms.size, log_total) * abs(value), "margin loss", "closed form")

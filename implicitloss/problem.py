@@ -18,11 +18,15 @@ def checked_positive(positive: int, n_labels: int) -> int:
     return int(positive)
 
 
+# Squares of scores are still numbers.  A label that is masked needs no more than -1e9.
+LARGEST_SCORE = 1e150
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Scores f (L,), finite; prior π over the same L labels; the positive label y, from 0 to L-1.
+    """Scores f (L,), within ±1e150; prior π over the same L labels; the positive label y, from 0 to L-1.
 
-    *Raises* ValueError for NaN or infinite scores, scores and prior of different lengths, y out of range.
+    *Raises* ValueError for NaN, infinite or larger scores, scores and prior of different lengths, y out of range.
     """
 
     scores: Floats
@@ -39,6 +43,12 @@ class Problem:
             raise ValueError(
                 f"scores and prior must cover the same labels, got {self.scores.size} scores "
                 f"for {self.prior.n_labels} labels"
+            )
+        worst = int(np.argmax(np.abs(self.scores)))
+        if abs(self.scores[worst]) > LARGEST_SCORE:
+            raise ValueError(
+                f"scores must lie within ±{LARGEST_SCORE:g} (to mask a label take -1e9), but label {worst} has "
+                f"{self.scores[worst]:g}"
             )
         object.__setattr__(self, "positive", checked_positive(self.positive, self.prior.n_labels))
 

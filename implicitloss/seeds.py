@@ -21,9 +21,11 @@ def root_of(rng: Seed) -> int | list[int]:
             return rng.entropy if isinstance(rng.entropy, int) else [int(word) for word in rng.entropy]
         return [int(word) for word in rng.generate_state(4)]
     try:
-        found = [int(rng)] if isinstance(rng, (int, np.integer)) else [int(word) for word in rng]
-    except (TypeError, ValueError):
-        found = [-1]
-    if not found or min(found) < 0 or isinstance(rng, str):
-        raise ValueError(f"rng must be a seed (whole numbers >= 0) or one of NumPy's generators, got {rng!r:.60}")
+        words = [rng] if isinstance(rng, (int, np.integer)) else list(rng)
+    except TypeError:
+        words = []
+    found = [int(word) for word in words if isinstance(word, (int, np.integer)) and not isinstance(word, bool)]
+    if not found or len(found) < len(words) or min(found) < 0:
+        got = f"{rng!r:.60}" if isinstance(rng, (int, float, str)) else type(rng).__name__
+        raise ValueError(f"rng must be a seed (whole numbers >= 0) or one of NumPy's generators, got {got}")
     return found[0] if isinstance(rng, (int, np.integer)) else found

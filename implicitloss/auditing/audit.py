@@ -24,9 +24,9 @@ from implicitloss.seeds import Seed, root_of
 
 # Doubles in one call's scores, and in a whole audit's by default; examples of one positive in a call.
 CALL, WHOLE, REPLICAS, A_PILOT_CALL = 1 << 18, 1 << 27, 64, 8
-FEWEST, MOST = 400, 20_000
-# The pilot's share of the evaluations; looks come when these have doubled.
-PILOT = 16
+FEWEST, MOST, MOST_RUNS = 400, 20_000, 1_000_000_000
+# The pilot's share of the evaluations; looks come when these have doubled.  It is kept whole: so many doubles at most.
+PILOT, KEPT = 16, 1 << 26
 # Decisive parts of a positive's labels, at most: more would take more evaluations.
 FINEST = 24
 # Of draws of a label that the pilot never saw, an evaluation has no more than this.
@@ -40,6 +40,8 @@ LAW = 0.05
 # An answer this many times its rounding off its form is not of it.
 BELOW = 64.0
 LEAST_ERROR = 1e-300
+# Of losses and scores, as exponents: squares of what they stand for must be numbers.
+FAR, LOUD = 300.0, 1e100
 
 
 def audit(
@@ -109,7 +111,10 @@ class _Audit:
     error: float
     root: int | list[int]
     progress: Callable[[int, int], None] | None
+    seeds: int = 0
     calls: int = 0
+    # How many routes share the error; what was asked for stays as it is, and is what the whole report keeps to.
+    routes: int = 1
     replicas: int = 1
     alike: bool = False
     delta: float = 1.0
@@ -123,21 +128,21 @@ class _Audit:
         heaviest: float, runs: int | None, error: float, rng: Seed, progress: Callable[[int, int], None] | None,
     ) -> _Audit:  # fmt: skip
         if not callable(loss_fn):
-            raise ValueError(f"the loss must be a function (scores, positive, rng), got {loss_fn!r:.60}")
+            raise ValueError(f"the loss must be a function (scores, positive, rng), got {_got(loss_fn)}")
         if not isinstance(prior, LabelPrior):
-            got = f"an array of shape {prior.shape}" if isinstance(prior, np.ndarray) else f"{prior!r:.60}"
+            got = f"an array of shape {prior.shape}" if isinstance(prior, np.ndarray) else _got(prior)
             raise ValueError(f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {got}")
         _check_signature(loss_fn)
         if prior.n_labels < 2:
             raise ValueError("an audit needs at least two labels, got one")
-        if form not in FORMS:
-            raise ValueError(f"form must be 'softmax' or 'logistic', got {form!r}")
+        if not isinstance(form, str) or form not in FORMS:
+            raise ValueError(f"form must be 'softmax' or 'logistic', got {_got(form)}")
         for name, value in (("temperature", temperature), ("resolution", resolution), ("tolerance", tolerance),
                             ("heaviest", heaviest), ("error", error)):  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-                raise ValueError(f"the {name} must be a number, got {value!r:.60}")
-        for name, value in (("temperature", temperature), ("resolution", resolution)):
-            if not 0 < value < math.inf:
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+                raise ValueError(f"the {name} must be a number, got {_got(value)}")
+        for name, value, limit in (("temperature", temperature, 1e100), ("resolution", resolution, math.inf)):
+            if not 1 / limit < value < limit:
                 raise ValueError(f"the {name} must be a positive number, got {value}")
         if not 0 <= tolerance < math.inf:
             raise ValueError(f"the tolerance must be a number >= 0, got {tolerance}")
@@ -145,17 +150,23 @@ class _Audit:
             raise ValueError(f"heaviest must be at least 1, got {heaviest}")
         if not LEAST_ERROR <= error < 1:
             raise ValueError(f"the error must be a probability between 1e-300 and 1, got {error}")
-        if positives is not None and not isinstance(positives, (Sequence, np.ndarray)):
-            raise ValueError(f"the positives must be labels in a list, got {positives!r:.60}")
+        is_list = isinstance(positives, np.ndarray) and positives.ndim == 1
+        is_list |= isinstance(positives, Sequence) and not isinstance(positives, str)
+        if positives is not None and not is_list:
+            raise ValueError(f"the positives must be labels in a list, got {_got(positives)}")
         rows = (
             _default_positives(prior) if positives is None else [checked_positive(y, prior.n_labels) for y in positives]
         )
         if not rows or len(set(rows)) < len(rows):
-            raise ValueError(f"the positives must be labels, each once, got {rows}")
+            raise ValueError(f"the positives must be labels, each once, got {rows!s:.60}")
         if runs is None:
             runs = min(MOST, max(FEWEST, WHOLE // (len(rows) * prior.n_labels)))
         if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2 * PILOT:
-            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {runs!r}")
+            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {_got(runs)}")
+        if runs > MOST_RUNS:
+            raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {runs:,}")
+        if progress is not None and not callable(progress):
+            raise ValueError(f"progress must be a function (done, runs), got {_got(progress)}")
         root = root_of(rng)
         scheme = claim if isinstance(claim, Scheme) else None
         if scores is not None:
@@ -163,23 +174,52 @@ class _Audit:
         elif scheme is not None and scheme.sampler.needs_scores:
             generator = np.random.default_rng([0, *np.atleast_1d(root)])
             scores = generator.standard_normal(prior.n_labels)
-        shift = checked_vector(np.atleast_1d(shift), "shift")
+        is_number = not hasattr(shift, "__len__") or getattr(shift, "ndim", 1) == 0
+        shift = checked_vector([shift] if is_number else shift, "shift")  # type: ignore[arg-type]
         shift = shift[0] if shift.size == 1 else shift
         for name, vector in (("scores", scores), ("shift", shift)):
             if vector is not None and vector.ndim and vector.shape != (prior.n_labels,):
                 raise ValueError(f"{name} must cover the prior's {prior.n_labels} labels, got shape {vector.shape}")
+        far = float(np.max(np.abs((0.0 if scores is None else scores - scores.mean()) / temperature + shift)))
+        if not far <= FAR:
+            raise ValueError(
+                f"scores over the temperature, and the shift, must lie within {FAR:g} of 0, got {far:.4g}: of what is "
+                "further out the exponentials cannot be decoded"
+            )
         said = claimed(claim, prior, rows, scores)
         return cls(
             loss_fn, prior, said, scheme, rows, scores, form, float(temperature), shift, tolerance, resolution,
             heaviest, int(runs), error, root, progress,
         )  # fmt: skip
 
+    @property
+    def share(self) -> float:
+        """The error that one route may have."""
+        return self.error / self.routes
+
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def generators(self, call: int) -> tuple[np.random.Generator, np.random.Generator]:
+    def generators(self, seed: int) -> tuple[np.random.Generator, np.random.Generator]:
         """Of the scores of a call, and of the loss."""
-        of_scores, of_loss = np.random.SeedSequence(self.root, spawn_key=(call,)).spawn(2)
+        of_scores, of_loss = np.random.SeedSequence(self.root, spawn_key=(seed,)).spawn(2)
         return np.random.default_rng(of_scores), np.random.default_rng(of_loss)
+
+    def fresh(self) -> tuple[np.random.Generator, np.random.Generator]:
+        """Generators that no call had yet."""
+        self.seeds += 1
+        return self.generators(self.seeds - 1)
+
+    def ask(self, scores: Floats, positive: Labels, of_loss: np.random.Generator) -> Answer:
+        """One call, which is counted."""
+        self.calls += 1
+        answer = ask(self.loss_fn, scores, positive, of_loss)
+        limit = FAR if self.form == "softmax" else LOUD
+        if answer.values.max() > limit:
+            raise ValueError(
+                f"a loss of the {self.form} form must be at most {limit:g}, got {answer.values.max():.4g}: what its "
+                "negatives weigh is too much for a number"
+            )
+        return answer
 
     def some_scores(self, n: int, generator: np.random.Generator) -> Floats:
         """(n, L): the given ones, or normal ones."""
@@ -193,11 +233,10 @@ class _Audit:
 
     def next_call(self, replicas: int) -> tuple[Floats, Labels, Answer]:
         """Scores, positives and answer of a fresh call."""
-        of_scores, of_loss = self.generators(self.calls)
-        self.calls += 1
+        of_scores, of_loss = self.fresh()
         positive = self.rows(replicas)
         scores = self.some_scores(positive.size, of_scores)
-        return scores, positive, ask(self.loss_fn, scores, positive, of_loss)
+        return scores, positive, self.ask(scores, positive, of_loss)
 
     # --- the audit ----------------------------------------------------------------------------------------------------
 
@@ -208,7 +247,9 @@ class _Audit:
         scores, positive, answer = self.next_call(2)
         _check_moves(scores, answer, lambda: self.next_call(2))
         self.look_at(answer)
-        repeats = self.repeats(scores, positive, answer)
+        # The first of all seeds.
+        again = self.ask(scores, positive, self.generators(0)[1])
+        repeats = np.array_equal(answer.values, again.values)
         if repeats and self.ignores_rng(scores, positive, answer):
             self.notes.append(
                 "the answer is the same whatever the rng it is given: a loss that draws labels by a seed of its own "
@@ -224,8 +265,7 @@ class _Audit:
         elif repeats:
             self.check_gradient()
         values_too = not repeats and self.scores is None
-        if values_too:
-            self.error /= 2  # shared by the two routes
+        self.routes = 2 if values_too else 1
         tally, cells, law = self.by_gradients()
         if values_too:
             self.notes.append(
@@ -233,12 +273,6 @@ class _Audit:
             )
             cells = cells + by_values(self)
         return self.report(cells, tally, law)
-
-    def repeats(self, scores: Floats, positive: Labels, answer: Answer) -> bool:
-        """Whether the same seed gives the same answer."""
-        _, of_loss = self.generators(self.calls - 1)
-        again = ask(self.loss_fn, scores, positive, of_loss)
-        return bool(np.array_equal(answer.values, again.values))
 
     def look_at(self, answer: Answer) -> None:
         """A sum of payments that are not negative is not negative."""
@@ -252,9 +286,8 @@ class _Audit:
         """Whether another seed gives the same answer, though some labels have no part in it."""
         if answer.gradients is not None and np.all(answer.gradients != 0):
             return False  # all labels: nothing is drawn
-        _, of_loss = self.generators(self.calls)
-        self.calls += 1
-        return bool(np.array_equal(answer.values, ask(self.loss_fn, scores, positive, of_loss).values))
+        _, of_loss = self.fresh()
+        return bool(np.array_equal(answer.values, self.ask(scores, positive, of_loss).values))
 
     def check_gradient(self) -> None:
         """Compare gradients with differences of values, on the same draws: no chance is involved."""
@@ -268,17 +301,16 @@ class _Audit:
         """What is wrong with the gradient beside differences over `size`, or over more where numbers are single."""
         differences, slopes = [], []
         for _ in range(8):
-            of_scores, of_loss = self.generators(self.calls)
+            of_scores, of_loss = self.fresh()
             positive = self.rows(1)
             scores = self.some_scores(positive.size, of_scores)
             step = np.where(of_scores.random(scores.shape) < 0.5, -0.5, 0.5)
-            answer = ask(self.loss_fn, scores, positive, of_loss)
+            answer = self.ask(scores, positive, of_loss)
             h = self.temperature * (size if answer.eps < 1e-12 else 0.05)
             ends = [
-                ask(self.loss_fn, scores + sign * h * step, positive, self.generators(self.calls)[1]).values
+                self.ask(scores + sign * h * step, positive, self.generators(self.seeds - 1)[1]).values
                 for sign in (1, -1)
             ]
-            self.calls += 1
             assert answer.gradients is not None
             differences += ((ends[0] - ends[1]) / (2 * h)).tolist()
             slopes += np.sum(answer.gradients * step, axis=1).tolist()
@@ -314,7 +346,7 @@ class _Audit:
         seen = pilot.seen > 0
         tally = Tally(len(self.positives), self.prior.n_labels, parts, self.claim.margins, seen.astype(np.float64))
         looks = max(1, math.ceil(math.log2(self.runs / pilot.n)))
-        self.delta = self.error / (looks * (len(cells) + len(self.positives) * (self.prior.n_labels + 3)))
+        self.delta = self.share / (looks * (len(cells) + len(self.positives) * (self.prior.n_labels + 3)))
         for look in range(looks):
             n = max(pilot.n, math.ceil(self.runs / 2 ** (looks - 1 - look)))
             self.fill(tally, n)
@@ -341,7 +373,8 @@ class _Audit:
 
     def pilot(self) -> tuple[Pilot, Pushes]:
         """A few evaluations, kept whole."""
-        rows, n = len(self.positives), max(PILOT, self.runs // PILOT)
+        rows = len(self.positives)
+        n = max(PILOT, min(self.runs // PILOT, KEPT // (rows * self.prior.n_labels)))
         a_call = min(A_PILOT_CALL, n)
         answers, given = [], []
         for _ in range(math.ceil(n / a_call)):
@@ -376,7 +409,7 @@ class _Audit:
         """For each positive the parts of the labels that are looked at together."""
         cells = []
         # The union bound is known up to a few cells; half of the runs should do.
-        delta = self.error / (8 * len(self.positives) * (self.prior.n_labels + 64))
+        delta = self.share / (8 * len(self.positives) * (self.prior.n_labels + 64))
         rank = np.empty(self.prior.n_labels, dtype=np.intp)
         rank[self.prior.by_frequency] = np.arange(self.prior.n_labels)
         for row, y in enumerate(self.positives):
@@ -520,6 +553,8 @@ class _Audit:
             if self.scheme.hits != "keep":
                 row[y] = 0.0  # not seen
             q += row / row.sum() if self.scheme.hits == "exclude" else row
+        if not q.sum() > 0:
+            return  # nothing but masked hits
         apart = float(np.abs(law.q - q / q.sum()).sum()) / 2
         if apart > LAW + math.sqrt(law.q.size / max(n * law.draws[1], 1)):
             self.notes.append(
@@ -535,6 +570,11 @@ class _Audit:
             tolerance=self.tolerance, resolution=self.resolution, error=self.error, seed=self.root,
             calls=self.calls, form=self.form, delta=self.delta,
         )  # fmt: skip
+
+
+def _got(value: object) -> str:
+    """A number or a word as it is, of anything else its type."""
+    return f"{value!r:.60}" if isinstance(value, (int, float, complex, str)) else type(value).__name__
 
 
 def _name(loss_fn: LossFunction) -> str:

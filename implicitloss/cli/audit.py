@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from implicitloss.auditing.claimed import Claim
     from implicitloss.auditing.report import AuditReport
 
+# Evaluations of each positive that take hours.
+MOST_RUNS = 10_000_000
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
 
 
@@ -58,6 +60,8 @@ def audit(args: argparse.Namespace) -> int:
     """The command; returns its exit code: 0 holds (or nothing was claimed), 1 refuted or inconclusive."""
     if args.json and args.markdown == "-":
         raise ValueError("only one report can go to stdout; give --markdown a file")
+    if args.runs is not None and args.runs > MOST_RUNS:
+        raise ValueError(f"--runs must be at most {MOST_RUNS:,}, got {args.runs:,}")
     from implicitloss.auditing.audit import audit as run
     from implicitloss.cli import words
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from implicitloss.scheme import Scheme
 
 SCHEMA = 1
+# More would take hours, and so is meant by nobody who waits for an answer.
+MOST_DRAWS = 10_000_000_000
 NAMES = {"mean": "expected loss", "gap": "bound - expected", "variance": "variance", "mse": "squared error"}
 MARGINS = "softmax, logit-adjusted[:TAU], balanced-softmax, equalised, adaptive[:SCALE]"
 
@@ -309,6 +311,8 @@ def _simulate(args: argparse.Namespace) -> int:
     from implicitloss.witness.integrate import integrate
     from implicitloss.witness.simulate import simulate
 
+    if args.runs * args.m > MOST_DRAWS:
+        raise ValueError(f"--runs times --m must be at most {MOST_DRAWS:,} draws, got {args.runs:,} times {args.m:,}")
     loss = words.loss(args.loss)
     scheme, problem = _scheme(args, loss), _problem(args)
     bound = float(implicit_loss(scheme, loss, problem))

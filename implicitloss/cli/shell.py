@@ -10,6 +10,7 @@ import stat
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -50,7 +51,10 @@ def guarded(program: str, command: Callable[[], int]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # π on a terminal that has only ASCII
             stream.reconfigure(errors="backslashreplace")
-    code, wrong = _outcome(command)
+    with warnings.catch_warnings():
+        # Nobody can act on a warning from within: what overflows is looked for in the numbers that come out.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"(implicitloss|numpy|scipy)\b")
+        code, wrong = _outcome(command)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -79,6 +83,8 @@ def _outcome(command: Callable[[], int]) -> tuple[int, str]:
     except OSError as error:
         where = f" {error.filename}" if error.filename else " the output"
         return USAGE, f"cannot read or write{where}: {error.strerror}"
+    except (OverflowError, FloatingPointError) as error:
+        return USAGE, f"scores, weights or margins are beyond what floating point holds ({error})"
     except MemoryError:
         return USAGE, "this needs more memory than there is; take fewer labels or draws"
     except KeyboardInterrupt as interrupt:  # which may say what is left

@@ -9,15 +9,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from implicitloss import losses, margins, samplers, scorers, weightings
-from implicitloss.labels import LabelPrior
+from implicitloss.labels import MOST_SAMPLES, LabelPrior
+
+# Powers and margins are exponents: beyond this, exact sums over their range take minutes.
+LARGEST = 1e5
 
 
-def _number(kind: str, text: str, cast: Callable[[str], Any] = float) -> Any:
+def _number(kind: str, text: str, cast: Callable[[str], Any] = float, largest: float = LARGEST) -> Any:
+    what = "a whole number" if cast is int else "a number"
     try:
-        return cast(text)
+        value = cast(text)
     except ValueError:
-        what = "a whole number" if cast is int else "a number"
         raise ValueError(f"{kind} needs {what} there, got {text!r}") from None
+    if cast is float and not abs(value) <= largest:
+        raise ValueError(f"{kind} needs {what} from {-largest:g} to {largest:g} there, got {text!r}")
+    return value
 
 
 def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> Any:
@@ -94,10 +100,14 @@ SCORERS: dict[str, Callable[..., scorers.Scorer]] = {
 
 PROFILES: dict[str, Callable[..., LabelPrior]] = {
     "exp": lambda n="100", largest="500", ratio="100": LabelPrior.exp(
-        _number("exp:L:LARGEST:RATIO", n, int), _number("exp", largest, int), _number("exp", ratio)
+        _number("exp:L:LARGEST:RATIO", n, int),
+        _number("exp", largest, int),
+        _number("exp", ratio, largest=MOST_SAMPLES),
     ),
     "step": lambda n="100", largest="500", ratio="100": LabelPrior.step(
-        _number("step:L:LARGEST:RATIO", n, int), _number("step", largest, int), _number("step", ratio)
+        _number("step:L:LARGEST:RATIO", n, int),
+        _number("step", largest, int),
+        _number("step", ratio, largest=MOST_SAMPLES),
     ),
     "zipf": lambda n, exponent="1": LabelPrior.zipf(_number("zipf:L:EXPONENT", n, int), _number("zipf", exponent)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ def scheme(settings: dict[str, Any]) -> Scheme:
     return Scheme(sampler, weightings[settings["weighting"]], m=settings["m"], hits=settings["hits"])
 
 
+@cache
 def vectors(n: int = MANY, seed: int = 0) -> list[dict[str, Any]]:
     """Settings, prior, scores, positive and η, with margins, bound, exact loss, gradient and optima."""
     rng = np.random.default_rng(seed)
@@ -67,7 +69,7 @@ def vectors(n: int = MANY, seed: int = 0) -> list[dict[str, Any]]:
             "gradient": np.asarray(integrate(chosen, loss, problem, "gradient").value).tolist(),
         }
         if not chosen.sampler.needs_scores:
-            row["implicit"] = population_optimum(chosen, loss, eta, prior).tolist()
+            row["implicit"] = population_optimum(chosen, loss, eta, prior, "implicit").tolist()
             row["sampled"] = population_optimum(chosen, loss, eta, prior, "sampled").tolist()
         found.append(row)
     return found
