@@ -294,7 +294,7 @@ def test_tables_of_something_else_and_counts_that_say_nothing(
     assert "the same count" in capsys.readouterr().err
     (tmp_path / "tilt.csv").write_text("label,count\na,9\nb,5\nc,5\n")
     assert analyse(["tilt", "--counts", str(tmp_path / "tilt.csv"), "--out", str(tmp_path)]) == 2
-    assert "which is read; give another --out" in capsys.readouterr().err
+    assert "would overwrite" in capsys.readouterr().err
 
 
 def test_the_speed_table_has_every_ratio_and_names_who_is_missing(
