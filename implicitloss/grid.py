@@ -25,14 +25,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss import measure
+from implicitloss.arguments import checked_list
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.kernels.transform import log_transform, log_transform_about_mean
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.measure import EPS, Measure
 from implicitloss.problem import Problem
-from implicitloss.scheme import Plan, Scheme
+from implicitloss.scheme import Plan, Scheme, checked_scheme
 from implicitloss.witness.integrate import COARSE, LEAST, LEFT, NEAR, RIGHT, STEP, integrate
 
 SWEPT: tuple[Quantity, ...] = ("mean", "gap", "mse", "variance")
@@ -61,11 +62,15 @@ def sweep(
     `integrate` does.  *Source:* derived.
     """
     checked_loss(loss)
+    schemes, quantities = checked_list(schemes, "schemes"), checked_list(quantities, "quantities")
+    for scheme in schemes:
+        checked_scheme(scheme, "each of the schemes")
     for quantity in quantities:
         checked_quantity(quantity)
     swept = [quantity for quantity in quantities if quantity in SWEPT]
-    positives = range(prior.n_labels) if positives is None else positives
-    problems = [Problem(np.asarray(scores, dtype=np.float64), prior, int(y)) for y in positives]
+    n_labels = checked_prior(prior).n_labels
+    given = range(n_labels) if positives is None else checked_list(positives, "positives")
+    problems = [Problem(scores, prior, y) for y in given]  # type: ignore[arg-type]
     if not problems or not schemes:
         raise ValueError(f"a sweep needs schemes and positives, got {len(schemes)} and {len(problems)}")
     tails = {quantity: (prior.n_labels,) if quantity == "gradient" else () for quantity in quantities}

@@ -87,8 +87,24 @@ def test_probabilities_cannot_be_written_to() -> None:
 def test_repr_and_dict_are_plain() -> None:
     prior = LabelPrior.from_counts([3, 1])
     assert repr(prior) == "LabelPrior(2 labels, π from 0.75 to 0.25, 4 samples)"
-    assert prior.to_dict() == {"n_labels": 2, "probabilities": [0.75, 0.25], "counts": [3, 1], "names": None}
+    assert prior.to_dict() == {
+        "n_labels": 2,
+        "n_occurring": 2,
+        "probabilities": [0.75, 0.25],
+        "counts": [3, 1],
+        "names": None,
+    }
     assert LabelPrior.zipf(2, 0).to_dict()["counts"] is None
+
+
+def test_labels_that_never_occur_are_said() -> None:
+    prior = LabelPrior.from_counts([3, 0, 1, 0])
+    assert repr(prior) == "LabelPrior(4 labels, 2 of them never occur, π from 0.75 to 0, 4 samples)"
+    assert (prior.n_occurring, prior.to_dict()["n_occurring"]) == (2, 2)
+    assert (
+        repr(LabelPrior.from_counts([0, 7])) == "LabelPrior(2 labels, 1 of them never occurs, π from 1 to 0, 7 samples)"
+    )
+    assert repr(LabelPrior.from_counts([7])) == "LabelPrior(1 label, π from 1 to 1, 7 samples)"
 
 
 # --- what is refused --------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from scipy.special import logsumexp
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.scheme import Scheme, checked_scheme
 
 # How many multisets are enumerated at most, and how many counts are kept for them.
 LIMIT = 200_000
@@ -51,6 +51,8 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
     """
     checked_quantity(quantity)
     checked_loss(loss)
+    checked_scheme(scheme)
+    checked_problem(problem)
     draws = _enumerate(scheme, loss, problem)
     f_y = float(problem.scores[problem.positive])
     values = np.logaddexp(0.0, draws.log_sums) if loss.has_log else np.exp(draws.log_sums)
