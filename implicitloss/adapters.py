@@ -12,10 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from implicitloss.arguments import checked_choice, checked_function, checked_whole
 from implicitloss.auditing.blackbox import LossFunction
-from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
+
+__all__ = [
+    "in_batch",
+    "jax",
+    "one_by_one",
+    "tensorflow",
+    "torch",
+]
 
 SEEDS = 2**31 - 1
+# An in-batch loss is asked about a table of all pairs.
+MOST_EXAMPLES = 20_000
 
 
 def _need(name: str, package: str) -> Any:
@@ -25,11 +36,17 @@ def _need(name: str, package: str) -> Any:
         raise ValueError(f"this adapter needs {package}: pip install {package} ({error})") from None
 
 
+def _check(loss: Callable[..., Any], dtype: str) -> None:
+    checked_function(loss, "the loss", "given as it is and not called")
+    checked_choice(dtype, "dtype", ("float64", "float32", "float16", "bfloat16"))
+
+
 def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
     """Of a PyTorch loss: `loss(scores, positive)`, tensors (B, L) and (B,), -> (B,) losses (`reduction="none"`).
 
     Gradients are those of autograd.  `dtype` is that of the scores.
     """
+    _check(loss, dtype)
     lib = _need("torch", "torch")
 
     def ask(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -55,6 +72,7 @@ def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunct
 
     TensorFlow's samplers draw from its global seed, which is set anew for each call.
     """
+    _check(loss, dtype)
     lib = _need("tensorflow", "tensorflow")
 
     def ask(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -73,6 +91,7 @@ def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunct
 
 def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
     """Of a JAX or Optax loss: `loss(scores, positive, key)`, arrays (B, L) and (B,) and a key, -> (B,) losses."""
+    _check(loss, dtype)
     lib = _need("jax", "jax")
 
     def ask(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -107,6 +126,7 @@ def _unpaired(ask: Callable[..., tuple[Any, Any]]) -> LossFunction:
 
 def one_by_one(loss_fn: LossFunction) -> LossFunction:
     """Of a loss that averages or adds up its examples: each is asked for alone."""
+    checked_function(loss_fn, "the loss", "given as it is and not called")
 
     def each(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         values, slopes = [], []
@@ -136,12 +156,12 @@ def in_batch(
     the loss is called with (logits (n, n), labels (n,)).  `framework` is "numpy" (no gradients), "torch", "tensorflow"
     or "jax".
     """
-    if batch < 2:
+    checked_function(loss, "the loss", "given as it is and not called")
+    checked_prior(prior)
+    if checked_whole(batch, "the batch", 1, MOST_EXAMPLES) < 2:
         raise ValueError(f"a batch needs at least two examples, got {batch}")
-    if given not in ("embeddings", "logits"):
-        raise ValueError(f"given must be 'embeddings' or 'logits', got {given!r}")
-    if framework not in ("numpy", "torch", "tensorflow", "jax"):
-        raise ValueError(f"framework must be 'numpy', 'torch', 'tensorflow' or 'jax', got {framework!r}")
+    checked_choice(given, "given", ("embeddings", "logits"))
+    checked_choice(framework, "framework", ("numpy", "torch", "tensorflow", "jax"))
     edges = np.cumsum(prior.probabilities)
     wrap = _wrap(framework)
 

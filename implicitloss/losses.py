@@ -20,6 +20,18 @@ from implicitloss import symbols as s
 from implicitloss.arguments import checked_function, checked_number, checked_part, shown
 from implicitloss.labels import Floats
 
+__all__ = [
+    "BinaryLoss",
+    "Decoupled",
+    "Loss",
+    "SoftmaxCrossEntropy",
+    "cosine_contrastive",
+    "examples",
+    "hinge",
+    "logistic",
+    "squared_hinge",
+]
+
 
 @dataclass(frozen=True)
 class BinaryLoss:

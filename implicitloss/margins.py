@@ -17,6 +17,17 @@ from implicitloss import symbols as s
 from implicitloss.arguments import checked_choice, checked_function, checked_number, checked_part, shown
 from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
 
+__all__ = [
+    "Adaptive",
+    "BalancedSoftmax",
+    "Equalised",
+    "LogitAdjusted",
+    "Margin",
+    "Softmax",
+    "identity",
+    "targets",
+]
+
 Factors = tuple[Floats | float, Floats | float]
 # Exponents and scales that no logarithm overflows by.
 MOST = 1e6

@@ -16,6 +16,16 @@ from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.logsum import logsumexp
 from implicitloss.seeds import Seed, checked_seed
 
+__all__ = [
+    "Aligned",
+    "ClassConditional",
+    "Gaussian",
+    "HeavyTailed",
+    "Scorer",
+    "against",
+    "examples",
+]
+
 # Far beyond the scores that a `Problem` takes, and far from overflowing.
 MOST = 1e100
 MOST_NUMBERS = 500_000_000

@@ -19,6 +19,18 @@ from implicitloss.arguments import checked_part
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.logsum import log_rest
 
+__all__ = [
+    "Constant",
+    "Draws",
+    "ForMargin",
+    "Importance",
+    "Relative",
+    "Tail",
+    "Unit",
+    "Weighting",
+    "examples",
+]
+
 Law = Callable[[sp.Expr], sp.Expr]
 Factors = tuple[Floats | float, Floats | float] | None
 

@@ -8,8 +8,8 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.labels import Floats
 from implicitloss.logsum import logsumexp
-from implicitloss.losses import Loss, SoftmaxCrossEntropy
-from implicitloss.margins import Margin, Softmax
+from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
+from implicitloss.margins import Margin, Softmax, checked_margin
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, by_tickets, is_positive_label
 
@@ -27,6 +27,10 @@ class MinimumVariance:
     loss: Loss = field(default_factory=SoftmaxCrossEntropy)
     needs_scores = True
     needs_positive = True
+
+    def __post_init__(self) -> None:
+        checked_margin(self.margin)
+        checked_loss(self.loss)
 
     def _log_tickets(self, problem: Problem) -> Floats:
         y = problem.positive
