@@ -39,7 +39,8 @@ def shown(value: object) -> str:
         what = {"ndarray": "an array"}.get(type(value).__name__, f"a {type(value).__name__:.30}")
         return f"{what} of shape {shape}"[:80]
     try:
-        text = str(value) if isinstance(value, np.generic) and not isinstance(value, str) else _short.repr(value)
+        plain = isinstance(value, (np.generic, np.ndarray)) and not isinstance(value, str)
+        text = str(value) if plain else _short.repr(value)
     except Exception:  # a repr of the caller's own, or a number of too many digits
         text = f"a {type(value).__name__:.60}"
     text = " ".join(text.split())
@@ -228,7 +229,7 @@ def checked_instance(value: Any, kind: type[T], what: str, example: str) -> T:
 def checked_list(values: Any, what: str) -> list[Any]:
     """`values` as a list; *raises* ValueError for one thing alone, text included."""
     one = isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Collection)
-    if one or len(getattr(values, "shape", ())) > 1:
+    if one or len(getattr(values, "shape", (1,))) != 1:
         raise ValueError(f"{what} must be a list of them, got {shown(values)}")
     return list(values)
 

@@ -48,6 +48,12 @@ class Estimate:
             array = isinstance(given, np.ndarray) and given.dtype.kind in "iuf" and not np.ma.isMaskedArray(given)
             if not (array or as_number(given) is not None or (given is None and what not in ("value", "error"))):
                 raise ValueError(f"the {what} of an estimate must be a number or an array of them, got {shown(given)}")
+            if given is not None and not np.all(np.isfinite(given)):
+                worst = np.asarray(given)[~np.isfinite(given)].flat[0]
+                raise ValueError(
+                    f"the {what} of an estimate must be finite, got {worst} for this {shown(self.quantity)}: scores, "
+                    "weights or prior go beyond floating point"
+                )
         if np.shape(self.value) != np.shape(self.error):
             raise ValueError(f"value and error must have one shape, got {np.shape(self.value)}, {np.shape(self.error)}")
         for what in ("quantity", "method"):

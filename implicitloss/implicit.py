@@ -91,8 +91,15 @@ def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
         gradient[y] = 0.0
         gradient[y] = -gradient.sum()
         return gradient
-    gradient = np.exp(log_expected_weights(scheme, problem)) * loss.payment_slope(problem.scores, y)
-    gradient[y] += loss.positive_slope(float(problem.scores[y]))
+    log_p, slope = log_expected_weights(scheme, problem), loss.payment_slope(problem.scores, y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        gradient = np.where(slope == 0, 0.0, np.exp(log_p) * slope)
+        gradient[y] += loss.positive_slope(float(problem.scores[y]))
+    bad = np.flatnonzero(~np.isfinite(gradient))
+    if bad.size:
+        raise ValueError(
+            f"the gradient at label {bad[0]} is too large for floating point: its p is e^{log_p[bad[0]]:.6g}"
+        )
     return gradient
 
 

@@ -53,7 +53,8 @@ class Softmax:
     """p_yy' = 1: plain softmax cross-entropy, or the full decoupled loss.  *Source:* Rawat et al. 2021, Eq. 4."""
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
-        return np.zeros(checked_prior(prior).n_labels)
+        checked_label(positive, checked_prior(prior).n_labels, "the positive")
+        return np.zeros(prior.n_labels)
 
     def log_factors(self, prior: LabelPrior) -> Factors:
         return 0.0, 0.0
@@ -122,8 +123,9 @@ class Equalised:
         return f"Equalised({getattr(self.F, '__name__', self.F)})"
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
+        checked_label(positive, checked_prior(prior).n_labels, "the positive")
         with np.errstate(all="ignore"):
-            value = np.asarray(self.F(checked_prior(prior).probabilities))
+            value = np.asarray(self.F(prior.probabilities))
         if value.dtype.kind not in "iuf" or value.shape not in ((), (prior.n_labels,)):
             raise ValueError(f"F must return a number for each of {prior.n_labels} labels, got {shown(value)}")
         value = np.broadcast_to(value.astype(np.float64), (prior.n_labels,))

@@ -14,6 +14,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from scipy.special import logsumexp
 
+from implicitloss.arguments import shown
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
@@ -77,11 +78,13 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
 def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
     plan = scheme.plan(problem)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
-    size = math.comb(support.size + scheme.m - 1, scheme.m)
-    if size > LIMIT or size * support.size > CELLS:
+    # There are more multisets than labels, and each holds m draws.
+    few = max(support.size, scheme.m) <= LIMIT
+    size = math.comb(support.size + scheme.m - 1, scheme.m) if few else 0
+    if not few or size > LIMIT or size * support.size > CELLS:
         raise ValueError(
-            f"{support.size} labels and m = {scheme.m} make {size} draws to enumerate, more than "
-            f"{min(LIMIT, CELLS // support.size)}; use integrate"
+            f"{support.size} labels and m = {scheme.m} make {shown(size) if few else 'many'} draws to enumerate, "
+            f"more than {min(LIMIT, CELLS // support.size)}; use integrate"
         )
     chances, counts = np.zeros(size), np.zeros((size, support.size))
     log_q = plan.log_q[support]
