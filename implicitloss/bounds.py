@@ -64,6 +64,15 @@ def deviation_half_width(n: int, delta: float) -> float:
     return math.sqrt(2 * math.log(2 / delta) / n)
 
 
+def total_variation_seen(n: int, q: NDArray[np.float64], delta: float) -> float:
+    """The total variation from q at which a law's draws have a Σ_j |n_j/n - q_j| that is off its mean under q.
+
+    With probability at least 1 - `delta`: where ½ Σ |q'_j - q_j| = τ, the sum has a mean of at least 2 τ under q'
+    (Jensen), and is off that by at most its half-width.  1 where no law is seen.
+    """
+    return min(deviation_mean(n, q) / 2 + deviation_half_width(n, delta), 1.0)
+
+
 def count_is_unlikely(count: int, n: int, q: float, delta: float) -> bool:
     """Whether a binomial count lies in a tail, on either side, that has probability at most `delta`/2."""
     return bool(min(stats.binom.cdf(count, n, q), stats.binom.sf(count - 1, n, q)) < delta / 2)

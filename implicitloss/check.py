@@ -27,6 +27,7 @@ from implicitloss.bounds import (
     deviation_mean,
     half_width,
     runs_needed,
+    total_variation_seen,
 )
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats, LabelPrior
@@ -357,8 +358,9 @@ class Sampled:
     Refuted where |observed - claimed| exceeds the half-width, which happens to a true claim with probability at most
     δ.  Supported where it does not *and* twice the half-width is at most `resolution(case)`: a truth that far off
     would have been refuted with probability at least 1 - δ.  Otherwise inconclusive.  Runs are planned for that from
-    a pilot with draws of its own; cases that share sampler, m, hits and problem share their draws.  A case whose plan
-    exceeds the budget is left out beforehand, and the evidence says how many were.
+    a pilot with draws of its own; cases that share sampler, m, hits and problem share their draws.  A case that the
+    pilot shows to exceed the budget is left out beforehand, and the evidence says how many were; one that turns out so
+    only later, and is still too wide after the last attempt, is inconclusive.
 
     Gradients are compared entry by entry.  A near miss claims another value of the same simulated number.
     """
@@ -438,7 +440,7 @@ class Sampled:
                 draws += n * m
                 for i, estimate in zip(bucket, found, strict=True):
                     latest[i] = done[i] = estimate
-                    if 2 * np.max(_widths(estimate, delta / ATTEMPTS)) > resolutions[i]:
+                    if 2 * np.max(_widths(estimate, delta)) > resolutions[i]:
                         open_cases.append(i)
             if not open_cases:
                 break
@@ -482,8 +484,9 @@ def _terms(estimate: Estimate) -> list[tuple[float, float]]:
 
 
 def _widths(estimate: Estimate, delta: float) -> Floats:
+    """Half-widths that hold for whichever attempt is the last one."""
     assert estimate.n is not None
-    return np.array([half_width(variance, span, estimate.n, delta) for variance, span in _terms(estimate)])
+    return np.array([half_width(variance, span, estimate.n, delta / ATTEMPTS) for variance, span in _terms(estimate)])
 
 
 @dataclass(frozen=True)
@@ -498,29 +501,29 @@ class _SampledJudge:
     def __call__(self, claimed: Callable[[Case], Number]) -> Evidence:
         worst: tuple[float, Evidence] | None = None
         ranks = {Outcome.SUPPORTED: 0.0, Outcome.INCONCLUSIVE: 1e3, Outcome.REFUTED: 1e6}
-        left_out = self.left_out
+        too_wide = 0
         for case, estimate in self.reached:
             target, target_error = _with_error(claimed(case))
-            widths = _widths(estimate, self.delta / ATTEMPTS)
-            strains = np.abs(np.atleast_1d(estimate.value - target)) / (widths + np.atleast_1d(target_error))
+            widths = _widths(estimate, self.delta)
+            allowed = np.maximum(widths + np.atleast_1d(target_error), 1e-200)
+            with np.errstate(invalid="ignore"):  # a claim of inf
+                strains = np.abs(np.atleast_1d(estimate.value - target)) / allowed
             at = int(np.argmax(strains))
             resolution = self.check.resolution(case)
-            if not np.all(np.isfinite(strains)):
-                outcome = Outcome.INCONCLUSIVE
-            elif strains[at] > 1:
-                outcome = Outcome.REFUTED
-            elif 2 * widths.max() <= resolution:
-                outcome = Outcome.SUPPORTED
-            else:
-                # The pilot missed what makes this case a hungry one: it is out of reach like those known to be.
-                left_out += 1
-                continue
+            outcome = Outcome.INCONCLUSIVE
+            if np.all(np.isfinite(strains)):
+                if strains[at] > 1:
+                    outcome = Outcome.REFUTED
+                elif 2 * widths.max() <= resolution:
+                    outcome = Outcome.SUPPORTED
+                else:
+                    too_wide += 1
             score = ranks[outcome] + float(np.nan_to_num(strains[at]))
             if worst is None or score > worst[0]:
                 evidence = Evidence(
                     self.check.method,
                     outcome,
-                    len(self.reached) + self.left_out - left_out,
+                    len(self.reached),
                     case=str(case),
                     observed=_show(np.asarray(estimate.value), at),
                     expected=_show(target, at),
@@ -530,11 +533,19 @@ class _SampledJudge:
                     runs=estimate.n,
                 )
                 worst = (score, evidence)
-        are = "case is" if left_out == 1 else "cases are"
-        note = f"{left_out} {are} out of reach of {self.budget:,} draws" if left_out else ""
+        notes = []
+        if self.left_out:
+            notes.append(f"{_cases_are(self.left_out)} out of reach of {self.budget:,} draws")
+        if too_wide:
+            notes.append(f"{_cases_are(too_wide)} known too coarsely after {ATTEMPTS} attempts")
+        note = "; ".join(notes)
         if worst is None:
             return Evidence(self.check.method, Outcome.INCONCLUSIVE, 0, note=note or "no case")
-        return replace(worst[1], note=note, n_cases=len(self.reached) + self.left_out - left_out)
+        return replace(worst[1], note=note)
+
+
+def _cases_are(n: int) -> str:
+    return f"{n} {'case is' if n == 1 else 'cases are'}"
 
 
 @dataclass(frozen=True)
@@ -600,7 +611,8 @@ class Frequencies:
     """Labels drawn by each sampler's procedure follow claimed(i), (L,), in three ways that share the error δ.
 
     - sup |F_n - F| along the labels from frequent to rare (Dvoretzky, Kiefer and Wolfowitz; `resolution`);
-    - Σ |n_j/n - q_j| against its exact mean (McDiarmid): labels that are swapped, or never drawn, anywhere;
+    - Σ |n_j/n - q_j| against its exact mean (McDiarmid): labels that are swapped, or never drawn, anywhere; how far
+      off in total variation a law must be to be refuted is said in the evidence's note;
     - exact binomial tests of the 1, 2, 4, ... rarest and most frequent labels: what happens at either end;
     and no label with q = 0 is drawn at all.
     """
@@ -628,9 +640,12 @@ class Frequencies:
 
         def judge(claimed: Callable[[Sampler, Problem], Floats]) -> Evidence:
             worst: tuple[float, Evidence] | None = None
+            seen_from = 0.0
             for (sampler, problem), counts in zip(cases, observed, strict=True):
                 order = problem.prior.by_frequency
-                strain, seen, allowed = _deviation(counts[order], claimed(sampler, problem)[order], n, delta / 3)
+                law = claimed(sampler, problem)[order]
+                seen_from = max(seen_from, total_variation_seen(n, law, delta / 3))
+                strain, seen, allowed = max(deviations(counts[order], law, n, delta / 3).values())
                 evidence = Evidence(
                     self.method,
                     Outcome.REFUTED if strain > 1 else Outcome.SUPPORTED,
@@ -644,28 +659,32 @@ class Frequencies:
                 if worst is None or strain > worst[0]:
                     worst = (strain, evidence)
             assert worst is not None
-            return replace(worst[1], seconds=time.perf_counter() - start)
+            note = f"resolution in total variation {seen_from:.2g}"
+            return replace(worst[1], note=note, seconds=time.perf_counter() - start)
 
         return Result(judge(self.claimed), {miss: judge(claimed) for miss, claimed in self.near_misses.items()})
 
 
-def _deviation(counts: Any, q: Floats, n: int, delta: float) -> tuple[float, str, str]:
-    """How far counts are from n q, relative to what is allowed, what was seen, and what is allowed."""
-    impossible = int(counts[q == 0].sum())
-    if impossible:
-        return math.inf, f"{impossible} draws of labels with q = 0", "none"
-    width = cdf_half_width(n, delta)
-    distance = float(np.abs(np.cumsum(counts) / n - np.cumsum(q)).max())
+def deviations(counts: Any, q: Floats, n: int, delta: float) -> dict[str, tuple[float, str, str]]:
+    """How far counts are from n q, part by part: relative to what is allowed, what was seen, and what is allowed.
+
+    Labels from frequent to rare; each part is wrong with probability at most `delta`.
+    """
+    width, distance = cdf_half_width(n, delta), float(np.abs(np.cumsum(counts) / n - np.cumsum(q)).max())
     mean, reach = deviation_mean(n, q), deviation_half_width(n, delta)
     total = float(np.abs(counts / n - q).sum())
-    found = [
-        ((distance - 1e-9) / width, f"cumulative distance {distance:.5f}", f"at most {width:.5f}"),
-        ((abs(total - mean) - 1e-9) / reach, f"total deviation {total:.5f}", f"{mean:.5f} ± {reach:.5f}"),
-    ]
+    found = {
+        "cumulative": ((distance - 1e-9) / width, f"cumulative distance {distance:.5f}", f"at most {width:.5f}"),
+        "total": ((abs(total - mean) - 1e-9) / reach, f"total deviation {total:.5f}", f"{mean:.5f} ± {reach:.5f}"),
+    }
     sizes = [2**k for k in range(q.size.bit_length()) if 2**k < q.size]
-    for size in sizes:
-        for part, name in ((slice(q.size - size, None), "rarest"), (slice(size), "most frequent")):
+    for name in ("rarest", "most frequent"):
+        for size in sizes:
+            part = slice(q.size - size, None) if name == "rarest" else slice(size)
             drawn, share = int(counts[part].sum()), min(float(q[part].sum()), 1.0)
             if count_is_unlikely(drawn, n, share, delta / (2 * len(sizes))):
-                found.append((1e6, f"{drawn} draws of the {size} {name} labels", f"about {n * share:.4g}"))
-    return max(found)
+                found[name] = (1e6, f"{drawn} draws of the {size} {name} labels", f"about {n * share:.4g}")
+    impossible = int(counts[q == 0].sum())
+    if impossible:
+        found["impossible"] = (math.inf, f"{impossible} draws of labels with q = 0", "none")
+    return found

@@ -19,12 +19,14 @@ MOST_LABELS = 20_000
 LARGEST = 709.0
 
 
-def log_expected_weights(scheme: Scheme, problem: Problem) -> Floats:
+def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
     """log(m w_yy' q_y') for each label, (L,); the positive's entry is log c_y, the hits' expected weight.
+
+    Under a `loss`, a label that pays nothing may be left out, as `MinimumVariance` does, and has weight 0.
 
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
     """
-    plan = checked_scheme(scheme).plan(checked_problem(problem))
+    plan = checked_scheme(scheme).plan(checked_problem(problem), loss=loss)
     return np.log(scheme.m) + plan.log_q + plan.log_w
 
 
@@ -91,7 +93,7 @@ def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
         gradient[y] = 0.0
         gradient[y] = -gradient.sum()
         return gradient
-    log_p, slope = log_expected_weights(scheme, problem), loss.payment_slope(problem.scores, y)
+    log_p, slope = log_expected_weights(scheme, problem, loss), loss.payment_slope(problem.scores, y)
     with np.errstate(over="ignore", invalid="ignore"):
         gradient = np.where(slope == 0, 0.0, np.exp(log_p) * slope)
         gradient[y] += loss.positive_slope(float(problem.scores[y]))
@@ -105,7 +107,7 @@ def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
 
 def log_terms(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
     """log(m w_yy' q_y' payment(y')), (L,): what each label adds to the implicit loss, hits included."""
-    return log_expected_weights(scheme, problem) + loss.log_payment(problem.scores, problem.positive)
+    return log_expected_weights(scheme, problem, loss) + loss.log_payment(problem.scores, problem.positive)
 
 
 def rounding(n_terms: int, log_size: float = 0.0) -> float:
@@ -125,8 +127,8 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """
     if checked_loss(loss).has_log:
         raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
-    plan, payment = scheme.plan(problem), loss.log_payment(problem.scores, problem.positive)
-    p = log_expected_weights(scheme, problem)
+    plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
+    p = log_expected_weights(scheme, problem, loss)
     first = float(np.sum(np.exp(plan.log_w + p + 2 * payment)))
     value = first - float(np.sum(np.exp(p + payment))) ** 2 / scheme.m
     return Estimate(value, 4 * rounding(p.size) * first, "variance", "closed form")

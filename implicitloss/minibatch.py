@@ -144,7 +144,7 @@ class Minibatch:
         while drawn.size < scheme.m:
             more = draw(rng, scheme.m - drawn.size)
             drawn = np.append(drawn, more[more != y] if scheme.hits == "exclude" else more)
-        return drawn, scheme.plan(problem).log_w[drawn]
+        return drawn, scheme.plan(problem, loss=self.loss).log_w[drawn]
 
     @cached_property
     def _rows(self) -> dict[int, Floats]:

@@ -12,6 +12,7 @@ from implicitloss import symbols as s
 from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, shown
 from implicitloss.labels import Floats
 from implicitloss.logsum import logsumexp
+from implicitloss.losses import Loss
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting
@@ -110,12 +111,15 @@ class Scheme:
         unconditional.setflags(write=False)
         return Draws(log_q, unconditional, self.m, problem.prior, y)
 
-    def plan(self, problem: Problem, draws: Draws | None = None) -> Plan:
+    def plan(self, problem: Problem, draws: Draws | None = None, loss: Loss | None = None) -> Plan:
         """log q and log w at `problem`; by the `draws` of a scheme with this sampler and these hits, if there are some.
 
+        Under a `loss` a sampler may leave out the labels that pay nothing, if it is one that does (`MinimumVariance`).
         *Raises* ValueError as `draws` does, and for weights that are not a logarithm a label.
         """
         draws = self.draws(problem) if draws is None else replace(draws, m=self.m)
+        if loss is not None and getattr(self.sampler, "leaves_out_what_pays_nothing", False):
+            draws = replace(draws, free=np.isneginf(loss.log_payment(problem.scores, problem.positive)))
         log_q, y = draws.log_q, problem.positive
         weights = f"the weights of {shown(self.weighting)}"
         log_w = self.weighting.log_weight(draws)

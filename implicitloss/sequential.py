@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme
-from implicitloss.seeds import Seed
+from implicitloss.seeds import Seed, root_of
 from implicitloss.verdict import Outcome
 from implicitloss.witness.simulate import simulate
 
@@ -25,7 +26,7 @@ class Decision:
     """What came of a claim, by which `estimate`, known to within `width` when the looking stopped.
 
     `runs` were made; a test of fixed size that was planned for the resolution, with this variance and range, would have
-    made `saved` more (0 where it would have made fewer, as for most claims that hold).
+    made `saved` more (0 where it would have made fewer, as for most claims that hold).  `rng=seed` makes it again.
     """
 
     outcome: Outcome
@@ -34,6 +35,7 @@ class Decision:
     runs: int
     saved: int
     looks: int
+    seed: int | Sequence[int]
 
 
 def decide(
@@ -52,11 +54,13 @@ def decide(
 ) -> Decision:
     """Whether the simulated `quantity` is `claimed`: refuted, supported, or inconclusive after `budget` draws.
 
-    Looks come at n_j = 1000 · 2^{(j-1)/2} runs, j = 1, 2, ..., some of them skipped, and the empirical-Bernstein bound
-    of each has δ_j = 6 error/(π² j²): together they fail with probability at most `error`, whenever one stops.  Refuted
-    where the claim lies outside the bound; supported where it lies inside and the bound is narrower than half the
-    `resolution`, so that a truth that far off would have been refuted.  *Raises* ValueError for a resolution or an
-    error that is not positive, a claim that is not finite, for gradients, and as `simulate` does.
+    Looks come at n_j = 1000 · 2^{(j-1)/2} runs (the next even number), j = 1, 2, ..., some of them skipped, and the
+    empirical-Bernstein bound of each has δ_j = 6 error/(π² j²): together they fail with probability at most `error`,
+    whenever one stops.  Refuted where the claim lies outside the bound; supported where it lies inside and the bound is
+    narrower than half the `resolution`, so that a truth that far off would have been refuted.  The new runs of each
+    look have a seed of their own, from `rng`, which is anything `numpy.random.default_rng` takes.  *Raises* ValueError
+    for a resolution or an error that is not positive, a claim that is not finite, for gradients, and as `simulate`
+    does.
     """
     resolution = checked_number(resolution, "the resolution", "a positive number", lambda x: x > 0)
     claimed = checked_number(claimed, "the claim")
@@ -65,10 +69,11 @@ def decide(
     checked_quantity(quantity)
     if quantity == "gradient":
         raise ValueError("a decision is about one number; take the mean, variance, mse or gap")
-    seeds = np.random.SeedSequence(_entropy(rng))
+    root = root_of(rng)
+    seeds = np.random.SeedSequence(root)
     look, runs, looks, merged = 1, 0, 0, None
     while True:
-        target = math.ceil(FIRST * GROWTH ** (look - 1))
+        target = _runs(look)
         fresh = simulate(
             scheme, loss, problem, quantity, runs=target - runs, rng=seeds.spawn(1)[0], reference=reference,
             threads=threads,
@@ -96,22 +101,18 @@ def decide(
     elif 2 * width <= resolution:
         outcome = Outcome.SUPPORTED
     planned = runs_needed(variance, span, resolution / 2, error) * runs / merged.n
-    return Decision(outcome, merged, width, runs, max(0, math.ceil(planned) - runs), looks)
+    merged = replace(merged, seed=root)
+    return Decision(outcome, merged, width, runs, max(0, math.ceil(planned) - runs), looks, root)
 
 
 def _runs(look: int) -> int:
-    return math.ceil(FIRST * GROWTH ** (look - 1))
+    """n_j, even: a variance takes runs in pairs, and would round up those of every look that is made."""
+    return 2 * math.ceil(FIRST / 2 * GROWTH ** (look - 1))
 
 
 def _share(look: int, error: float) -> float:
     """δ_j; they add up to `error`."""
     return 6 * error / (math.pi * look) ** 2
-
-
-def _entropy(rng: Seed) -> int | list[int] | None:
-    if rng is None or isinstance(rng, int):
-        return rng
-    return [int(word) for word in np.random.default_rng(rng).integers(1 << 32, size=4)]
 
 
 def _merged(a: Estimate, b: Estimate) -> Estimate:

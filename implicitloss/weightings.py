@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from implicitloss import margins
 from implicitloss import symbols as s
@@ -37,13 +38,18 @@ Factors = tuple[Floats | float, Floats | float] | None
 
 @dataclass(frozen=True)
 class Draws:
-    """What a weighting may look at: the laws (L,), m, the prior and the positive."""
+    """What a weighting may look at: the laws (L,), m, the prior and the positive.
+
+    `free` (L,) are labels that pay nothing as negatives, where a sampler leaves such out: whatever they weigh, nothing
+    is missed.  None where the loss is not known, or the sampler does no such thing.
+    """
 
     log_q: Floats
     log_q_unconditional: Floats
     m: int
     prior: LabelPrior
     positive: int
+    free: NDArray[np.bool_] | None = None
 
 
 class Weighting(Protocol):
@@ -141,7 +147,8 @@ class ForMargin:
     """w_yy' = p_yy' / (m q_y'): the weights whose implicit margin is p.
 
     *Raises* ValueError, naming the label, where p_yy' > 0 and q_y' = 0: no weight can make up for a negative
-    that is never drawn.  *Source:* Rawat et al. 2021, Proposition 4, Eq. 15.
+    that is never drawn, unless it pays nothing and a sampler leaves it out for that (`MinimumVariance`, under a loss
+    that is known).  *Source:* Rawat et al. 2021, Proposition 4, Eq. 15.
     """
 
     target: margins.Margin
@@ -156,6 +163,8 @@ class ForMargin:
         unreachable = never & (log_p > -np.inf)
         # The positive itself is no negative: where it is never drawn there is nothing to weigh.
         unreachable[draws.positive] = False
+        if draws.free is not None:
+            unreachable &= ~draws.free
         if unreachable.any():
             label = int(np.argmax(unreachable))
             raise ValueError(

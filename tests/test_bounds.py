@@ -17,6 +17,7 @@ from implicitloss.bounds import (
     deviation_mean,
     half_width,
     runs_needed,
+    total_variation_seen,
 )
 
 
@@ -113,6 +114,35 @@ def test_the_deviation_is_off_its_mean_as_rarely_as_stated(rng: np.random.Genera
     q, n = rng.dirichlet(np.ones(50)), 200
     total = np.abs(rng.multinomial(n, q, size=20_000) / n - q).sum(axis=1)
     assert np.mean(np.abs(total - deviation_mean(n, q)) > deviation_half_width(n, 0.01)) < 0.01
+
+
+def test_deviation_half_width_by_hand() -> None:
+    """McDiarmid 1989, two sides: one draw of n moves the sum by 2/n at most, and so 2 e^{-2 t²/(n (2/n)²)} = δ."""
+    t = deviation_half_width(200, 0.1)
+    assert 2 * math.exp(-2 * t**2 / (200 * (2 / 200) ** 2)) == pytest.approx(0.1, rel=1e-13)
+
+
+def test_what_is_seen_in_total_variation_is_refuted(rng: np.random.Generator) -> None:
+    """2,000 experiments with laws just so far off, of three shapes: each missed with probability at most 1 %.
+
+    More than 61 misses of 2,000 have probability below e^{-2000 KL(61/2000, 1/100)} < 2e-12 (Chernoff).  Laws a third
+    as far off are missed.
+    """
+    n, delta, q = 4_000, 0.01, np.full(50, 0.02)
+    far = total_variation_seen(n, q, delta)
+    assert far == pytest.approx(deviation_mean(n, q) / 2 + deviation_half_width(n, delta), rel=1e-13)
+    assert total_variation_seen(10, q, delta) == 1
+    reach = deviation_half_width(n, delta)
+
+    def missed(law: np.ndarray) -> int:
+        total = np.abs(rng.multinomial(n, law, size=2_000) / n - q).sum(axis=1)
+        return int(np.count_nonzero(np.abs(total - deviation_mean(n, q)) <= reach))
+
+    signs = np.where(np.arange(50) % 2 == 0, 1.0, -1.0)
+    shapes = [signs / 25, np.sort(signs) / 25, np.append(1.0, np.full(49, -1 / 49))]
+    for shape in shapes:
+        assert missed(q + far * shape) <= 61
+        assert missed(q + far / 3 * shape) > 61
 
 
 def test_unlikely_counts() -> None:

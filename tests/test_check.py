@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy as sp
 
+from implicitloss import check as check_module
 from implicitloss import symbols as s
-from implicitloss.bounds import cdf_half_width, half_width
+from implicitloss.bounds import cdf_half_width, deviation_half_width, deviation_mean, half_width
 from implicitloss.check import (
+    ATTEMPTS,
     Average,
     Averages,
     Case,
@@ -18,6 +23,7 @@ from implicitloss.check import (
     Sampled,
     Setting,
     counterexample,
+    deviations,
 )
 from implicitloss.claim import FAMILY_ERROR, Claim, settle
 from implicitloss.estimate import Estimate
@@ -26,6 +32,7 @@ from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, logistic
 from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform, WithinBatch
+from implicitloss.samplers.sampler import Draw, by_tickets
 from implicitloss.scheme import Scheme
 from implicitloss.verdict import Outcome, together
 from implicitloss.weightings import Constant, Importance
@@ -164,10 +171,127 @@ def test_sampled_says_what_is_out_of_reach() -> None:
     assert "out of reach" in evidence.note
 
 
+class Simulation:
+    """Simulations as checks ask for them: their seeds and what came of them; `ever_wider` ones never settle."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seeds: list[tuple[int, ...]] = []
+        self.found: list[Estimate] = []
+        self.ever_wider = False
+        self.honest = check_module.simulate_together
+        monkeypatch.setattr(check_module, "simulate_together", self)
+
+    def __call__(self, stream: Scheme, cases: Any, problem: Problem, quantity: Any, **options: Any) -> list[Estimate]:
+        self.seeds.append(tuple(options["rng"].generate_state(8).tolist()))
+        if self.ever_wider:
+            n = options["runs"]
+            found = [Estimate(1.0, 1.0, quantity, "simulate", n, 0.01 * n, 0.0, 2.0) for _ in cases]
+        else:
+            found = self.honest(stream, cases, problem, quantity, **options)
+        self.found += found
+        return found
+
+
+@pytest.fixture
+def simulation(monkeypatch: pytest.MonkeyPatch) -> Simulation:
+    return Simulation(monkeypatch)
+
+
+def test_sampled_supports_nothing_by_bounds_wider_than_it_said(simulation: Simulation) -> None:
+    """Each attempt finds more variance than the one before had shown: too wide after the last, and so inconclusive."""
+    simulation.ever_wider = True
+    misses = {"near": lambda _: 1.1, "far": lambda _: 1e9}
+    for cases in ([case()], [case(), case(4)]):
+        result = Sampled(lambda _, cases=cases: cases, lambda _: 1.0, lambda _: 0.1, misses, budget=10**30).run(
+            SETTING, DELTA
+        )
+        assert result.evidence.outcome is Outcome.INCONCLUSIVE
+        assert result.evidence.n_cases == len(cases)
+        assert f"known too coarsely after {ATTEMPTS} attempts" in result.evidence.note
+        assert result.near_misses["near"].outcome is Outcome.INCONCLUSIVE
+        assert result.near_misses["far"].outcome is Outcome.REFUTED
+    # A pilot and every attempt, for each of three streams, with draws of its own.
+    assert len(simulation.seeds) == len(set(simulation.seeds)) + 4 == 3 * (1 + ATTEMPTS)
+
+
+def test_one_case_that_stays_too_wide_leaves_the_others_open_too(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = simulation.honest
+
+    def some(stream: Scheme, *args: Any, **options: Any) -> list[Estimate]:
+        simulation.ever_wider = stream.m == 4
+        return simulation(stream, *args, **options)
+
+    simulation.honest = honest
+    monkeypatch.setattr(check_module, "simulate_together", some)
+    evidence = Sampled(lambda _: [case(), case(4)], mean, lambda _: 0.1, {}, budget=10**30).run(SETTING, DELTA).evidence
+    assert (evidence.outcome, evidence.n_cases) == (Outcome.INCONCLUSIVE, 2)
+    assert "m=4" in evidence.case
+
+
+def test_attempts_share_the_error_of_a_comparison(simulation: Simulation) -> None:
+    """The bound that is judged by has a third of δ, whichever attempt it is from."""
+    evidence = Sampled(lambda _: [case()], mean, lambda _: 0.05, {}).run(SETTING, DELTA).evidence
+    last = simulation.found[-1]
+    wide, narrow = (
+        half_width(last.variance, last.high - last.low, last.n, share)  # type: ignore[arg-type, operator]
+        for share in (DELTA / ATTEMPTS, DELTA)
+    )
+    assert ATTEMPTS == 3
+    assert evidence.tolerance == pytest.approx(wide, rel=1e-12)
+    assert narrow < wide * (1 - 1e-3)
+
+
+def test_every_simulation_of_a_run_has_draws_of_its_own(simulation: Simulation) -> None:
+    """Claims, their checks, the streams of a check, its pilot and what follows, runs by need, and other seeds."""
+
+    def sampled() -> Sampled:
+        coarse, fine = case(loss=Decoupled(logistic)), case()
+        return Sampled(lambda _: [coarse, fine, case(4)], mean, lambda c: 0.5 if c is coarse else 0.02, {})
+
+    claims = [Claim(id, "s", "src", (sampled(), sampled())) for id in ("a", "b")]
+    for seed in (0, 1):
+        settle(claims, Setting(PRIOR, "test", seed))
+    # Both problems are one's own, and so there are three streams a check, each with a pilot and one run.
+    assert len(simulation.seeds) == len(set(simulation.seeds)) == 2 * 2 * 2 * 3 * 2
+    settle(claims, Setting(PRIOR, "test", 1))
+    assert len(set(simulation.seeds)) == 2 * 2 * 2 * 3 * 2
+
+
+def test_runs_that_are_bundled_by_need_have_draws_of_their_own(simulation: Simulation) -> None:
+    at = case()
+    few, many = at, Case(at.scheme, SoftmaxCrossEntropy(), at.problem)
+    check = Sampled(lambda _: [few, many], mean, lambda c: 0.5 if c is few else 0.01, {})
+    check.run(SETTING, DELTA)
+    assert len(simulation.seeds) == len(set(simulation.seeds)) == 3
+
+
+def test_draws_and_averages_have_random_numbers_of_their_own() -> None:
+    first: list[float] = []
+
+    class Spy(Uniform):
+        def procedure(self, problem: Problem) -> Draw:
+            def draw(rng: np.random.Generator, size: int) -> Any:
+                first.append(rng.random())
+                return rng.integers(problem.prior.n_labels, size=size)
+
+            return draw
+
+    def terms(rng: np.random.Generator, n: int) -> Any:
+        first.append(rng.random())
+        return (rng.random(n) < 0.5).astype(float)
+
+    at = Problem(np.zeros(10), PRIOR, 0)
+    law = Frequencies(lambda _: [(Spy(), at)] * 2, lambda sampler, problem: np.full(10, 0.1), {})
+    coins = Averages(lambda _: [(Average("coin", terms), 0.5)] * 2, {})
+    verdicts = settle([Claim(id, "s", "src", (law, coins, law, coins)) for id in ("a", "b")], SETTING)
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.SUPPORTED}
+    assert len(first) == len(set(first)) == 16
+
+
 def test_sampled_refutes_a_procedure_that_draws_by_another_law(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mutant draws ∝ √π and states π: everything that only looks at the stated law would pass it."""
-    from implicitloss.samplers.sampler import by_tickets
-
     monkeypatch.setattr(
         WithinBatch, "procedure", lambda self, problem: by_tickets(problem.prior.probabilities**0.5), raising=True
     )
@@ -220,6 +344,94 @@ def test_frequencies() -> None:
     result = check.run(SETTING, DELTA)
     assert result.evidence.outcome is Outcome.SUPPORTED
     assert result.near_misses["the law is π"].outcome is Outcome.REFUTED
+
+
+LABELS, NEVER = 4096, 2
+
+
+def claimed_law() -> np.ndarray:
+    """Uniform, but for a label that is never drawn; labels are in the order of the prior."""
+    q = np.ones(LABELS)
+    q[NEVER] = 0
+    return q / q.sum()
+
+
+def lifted(*changes: tuple[int | slice, float]) -> np.ndarray:
+    """The claimed law, some labels drawn more or less often, in units of 1/L; what that adds up to is 0."""
+    q = claimed_law()
+    for labels, change in changes:
+        q[labels] += change / LABELS
+    assert q.sum() == pytest.approx(1, abs=1e-12)
+    return q
+
+
+# A sampler for each part of `Frequencies`, which no other part refutes.  Groups of the 2^k rarest and most frequent
+# labels end at 2^k and L - 2^k: between 2048 and 3072 only the cumulative law sees that labels are moved about, and of
+# neighbours that share unevenly it sees nothing.
+ONLY = {
+    "cumulative": lifted((slice(2048, 2560), 0.068), (slice(2560, 3072), -0.068)),
+    "total": lifted((slice(4, LABELS - 4, 2), 0.1), (slice(5, LABELS - 4, 2), -0.1)),
+    "rarest": lifted((LABELS - 1, -claimed_law()[0] * LABELS), (600, claimed_law()[0] * LABELS)),
+    "most frequent": lifted((0, 1.8), (600, -0.9), (601, -0.9)),
+}
+
+
+def drawing(law: np.ndarray, also: int | None = None) -> Frequencies:
+    """Draws by `law`, and one of the label `also`; uniform is claimed."""
+
+    class Wrong(Uniform):
+        def procedure(self, problem: Problem) -> Draw:
+            honest = by_tickets(law)
+
+            def draw(rng: np.random.Generator, size: int) -> Any:
+                labels = honest(rng, size)
+                labels[0] = labels[0] if also is None else also
+                return labels
+
+            return draw
+
+    at = Problem(np.zeros(law.size), LabelPrior.exp(law.size, 10_000, 2), 0)
+    assert at.prior.by_frequency.tolist() == list(range(law.size))
+    return Frequencies(lambda _: [(Wrong(), at)], lambda sampler, problem: claimed_law(), {})
+
+
+@pytest.mark.parametrize("part", ["cumulative", "total", "rarest", "most frequent", "impossible"])
+def test_each_part_of_frequencies_refutes_what_no_other_sees(
+    part: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn as claimed no part is off: false alarms at most 1e-8.  Wrong ones are refuted by one part alone.
+
+    For each the part itself is missed, or another one raises the alarm, with probability below 1e-4: the wrong laws lie
+    at least 4 standard deviations on both sides.
+    """
+    setting = Setting(PRIOR, "test", seed)
+    assert drawing(claimed_law()).run(setting, DELTA).evidence.outcome is Outcome.SUPPORTED
+    wrong = drawing(claimed_law(), also=NEVER) if part == "impossible" else drawing(ONLY[part])
+    result = wrong.run(setting, DELTA)
+    assert result.evidence.outcome is Outcome.REFUTED
+
+    def without(*args: Any) -> dict[str, tuple[float, str, str]]:
+        return {name: found for name, found in deviations(*args).items() if name != part}
+
+    monkeypatch.setattr(check_module, "deviations", without)
+    assert wrong.run(setting, DELTA).evidence.outcome is Outcome.SUPPORTED
+
+
+def test_frequencies_say_what_they_would_have_seen_in_total_variation(seed: int) -> None:
+    """A law that is off by as much is refuted, wherever it is off: missed with probability at most 1e-8.
+
+    ½ E Σ |n_j/n - q_j| is added to McDiarmid's width, by hand, at δ/3.
+    """
+    setting = Setting(PRIOR, "test", seed)
+    evidence = drawing(claimed_law()).run(setting, DELTA).evidence
+    n = evidence.draws
+    assert n is not None
+    by_hand = deviation_mean(n, claimed_law()) / 2 + math.sqrt(2 * math.log(6 / DELTA) / n)
+    assert deviation_half_width(n, DELTA / 3) == pytest.approx(math.sqrt(2 * math.log(6 / DELTA) / n), rel=1e-12)
+    assert evidence.note == f"resolution in total variation {by_hand:.2g}"
+    law = lifted((slice(4, None, 2), 2 * by_hand), (slice(5, None, 2), -2 * by_hand))
+    assert np.abs(law - claimed_law()).sum() / 2 == pytest.approx(by_hand, rel=2e-3)
+    assert drawing(law).run(setting, DELTA).evidence.outcome is Outcome.REFUTED
 
 
 # --- settle -----------------------------------------------------------------------------------------------------------

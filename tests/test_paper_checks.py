@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from implicitloss.check import Check, Frequencies, Sampled, Setting
+from implicitloss import expansion, losses
+from implicitloss.check import Check, Exact, Frequencies, Sampled, Setting
 from implicitloss.claim import Claim, settle
 from implicitloss.labels import LabelPrior
+from implicitloss.losses import Decoupled
 from implicitloss.measure import Measure
 from implicitloss.samplers import WithinBatch
 from implicitloss.verdict import Outcome, Verdict
@@ -52,6 +54,88 @@ def test_every_part_of_the_paper_is_there() -> None:
         assert {f"rawat2021.{table}.{row}" for row in rows} <= ids
     for needed in ("section2", "lemma1", "lemma2", "theorem3", "table2", "proposition4", "proposition5", "section4"):
         assert any(id.startswith(f"rawat2021.{needed}") for id in ids)
+
+
+# Which witnesses a claim must have, by what kind of check and how; none may be lost and none replaced by a lesser one.
+SYMBOLS, SIMULATED = "Identity: SymPy, for every L and m", "Sampled: simulation, empirical-Bernstein bounds"
+LISTED, MOMENTS = "Exact: enumeration of every draw", "Exact: moments of one draw"
+OPTIMA, ORDER = (
+    "Exact: {} of the optimum, Newton's method on one-dimensional integrals",
+    "Exact: {}, one-dimensional integrals",
+)
+COUNTED = "Sampled: labels drawn, weighed and counted; empirical-Bernstein bounds"
+ROW = (SYMBOLS, "Exact: m w q in numbers", COUNTED)
+THE_OPTIMUM, SEARCH = OPTIMA.replace("{} of the", "the"), "Exact: Newton's method against a search in one number"
+LIMITS = (f"{ORDER.format('order in 1/m')}, extrapolated", f"{ORDER.format('constant')}, extrapolated")
+EVERY = "all 243 classifiers"
+WITNESSES: dict[str, tuple[str, ...]] = {
+    "rawat2021.section2.eq3-eq4": (SYMBOLS, "Exact: closed forms on scores of six kinds"),
+    "rawat2021.section2.eq6": (SYMBOLS,),
+    "rawat2021.section2.table1-laws": (SYMBOLS, "Frequencies: drawn labels; cumulative, total and tail deviations"),
+    "rawat2021.section2.batch": ("Averages: simulation, empirical-Bernstein bounds",),
+    "rawat2021.conventions": ("Exact: SymPy at 20 digits against NumPy",),
+    "rawat2021.payments": ("Exact: SymPy at 200 digits against NumPy, payments and their derivatives",),
+    "rawat2021.lemma1.derivation": (SYMBOLS,),
+    "rawat2021.lemma1.mean": (SYMBOLS, LISTED, MOMENTS, SIMULATED),
+    "rawat2021.lemma1.variance": (SYMBOLS, LISTED, MOMENTS, SIMULATED),
+    "rawat2021.lemma1.unbiased": (SYMBOLS, MOMENTS),
+    "rawat2021.lemma2.bound": (
+        "Identity: SymPy: log(1 + S) is concave", LISTED, "Exact: one-dimensional integrals",
+    ),
+    "rawat2021.lemma2.gap": (
+        "Exact: one-dimensional integrals against enumeration of every draw", "Exact: one-dimensional integrals",
+        SIMULATED,
+    ),
+    "rawat2021.lemma2.equality": (SYMBOLS, "Exact: the gap, by integrals"),
+    "rawat2021.lemma2.kept-hits": (LISTED, "Exact: closed forms"),
+    "rawat2021.lemma2.gradient": (
+        "Exact: all entries, one-dimensional integrals against enumeration of every draw", SIMULATED, *LIMITS,
+    ),
+    "rawat2021.theorem3.leading": (*LIMITS, SIMULATED),
+    "rawat2021.theorem3.remainder": (*LIMITS, LIMITS[1].replace("Exact: ", "Exact: bias: ")),
+    "rawat2021.theorem3.partition": (SYMBOLS,),
+    "rawat2021.theorem3.outside": LIMITS,
+    **{
+        f"rawat2021.table{table}.{sampler}-{weighting}": ROW
+        for table in (2, 3)
+        for sampler in ("uniform", "within-batch")
+        for weighting in ("constant", "importance", "relative", "tail")
+    },
+    "rawat2021.table2.hits-excluded": (SYMBOLS,),
+    "rawat2021.table2.hits-kept": (SYMBOLS,),
+    "rawat2021.proposition4": (SYMBOLS, "Exact: closed forms", SIMULATED),
+    "rawat2021.proposition5.decoupled": (
+        SYMBOLS, "Exact: variance at q* against competitors",
+        "Exact: mean at q*", "Exact: χ² against moments of one draw",
+        "Sampled: simulation at q*", "Sampled: simulation of competitors, empirical-Bernstein bounds",
+    ),
+    "rawat2021.proposition5.softmax": ("Exact: variance at q*", "Exact: gap at q*", "Exact: v against χ²"),
+    "rawat2021.section4.constant": (OPTIMA.format("tilt"),),
+    "rawat2021.section4.relative": (OPTIMA.format("tilt"),),
+    "rawat2021.section4.relative-one-draw": (THE_OPTIMUM,),
+    "rawat2021.section4.uniform": (THE_OPTIMUM, OPTIMA.format("tilt"), SEARCH),
+    "rawat2021.section4.equalised-optimum": (SEARCH,),
+    "rawat2021.section4.in-batch-unit": (THE_OPTIMUM,),
+    "rawat2021.section4.in-batch-relative": (THE_OPTIMUM,),
+    "rawat2021.section4.power-unit": (THE_OPTIMUM,),
+    "rawat2021.section4.small-m-importance": (OPTIMA.format("tilt"),),
+    "rawat2021.section4.small-m-tail": (OPTIMA.format("tilt"),),
+    "menon2021.balanced-bayes": (f"Exact: {EVERY} on each of 20 laws",),
+    "menon2021.post-hoc": tuple(f"Exact: Newton's method, τ = {tau}" for tau in (0.5, 1, 2)),
+    "menon2021.consistent": (f"Exact: {EVERY} on each of 20 laws",),
+    "menon2021.adaptive": (f"Exact: largest excess balanced error over 20 laws, {EVERY} tried on each",),
+    "menon2021.equalised": (f"Exact: largest excess balanced error over 20 laws, {EVERY} tried on each",),
+    "menon2021.profiles": ("Exact: counting",),
+}  # fmt: skip
+
+
+def witnesses(claim: Claim) -> tuple[str, ...]:
+    return tuple(f"{type(check).__name__}: {check.method}" for check in claim.checks)
+
+
+def test_every_claim_has_the_witnesses_that_it_must_have() -> None:
+    """What it loses here is lost in `implicitloss verify` too: the statements are the same."""
+    assert {claim.id: witnesses(claim) for claim in CLAIMS} == WITNESSES
 
 
 # --- the default run --------------------------------------------------------------------------------------------------
@@ -175,6 +259,57 @@ def test_a_gap_from_the_wrong_integral_is_caught(monkeypatch: pytest.MonkeyPatch
     numbers._integrated.cache_clear()
     assert outcome_of("rawat2021.lemma2.gap").outcome is Outcome.REFUTED
     numbers._integrated.cache_clear()
+
+
+PAID_WRONGLY = {
+    "a logistic negative with its sign turned": dataclasses.replace(
+        losses.logistic, negative=lambda f: np.logaddexp(0, -f), log_negative=lambda f: np.log(np.logaddexp(0, -f))
+    ),
+    "a hinge that lags": dataclasses.replace(losses.hinge, negative=lambda f: np.maximum(0.0, 1 + 0.97 * f)),
+    "a slope without its 2": dataclasses.replace(
+        losses.squared_hinge, slope=lambda f: np.maximum(0.0, 1 + np.asarray(f))
+    ),
+    "a positive that pays ϕ(f)": dataclasses.replace(losses.logistic, positive=lambda f: np.logaddexp(0, f)),
+    "a positive's slope with its sign turned": dataclasses.replace(
+        losses.hinge, positive_slope=lambda f: 1.0 * (f < 1)
+    ),
+    "a margin on the wrong side": dataclasses.replace(
+        losses.cosine_contrastive(0.0), negative=lambda f: np.maximum(0.0, -f) ** 2
+    ),
+}
+
+
+@pytest.mark.parametrize("slip", PAID_WRONGLY)
+def test_payments_that_are_wrong_in_every_numeric_witness_are_caught(slip: str) -> None:
+    (claim,) = [claim for claim in CLAIMS if claim.id == "rawat2021.payments"]
+    (check,) = claim.checks
+    assert isinstance(check, Exact)
+    wrong = Decoupled(PAID_WRONGLY[slip])
+    cases = [dataclasses.replace(case, loss=wrong) for case in check.cases(Setting(CIFAR, ""))[:8]]
+    mutant = dataclasses.replace(check, cases=lambda setting: cases)
+    assert mutant.run(Setting(CIFAR, ""), 0.0).evidence.outcome is Outcome.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("series", "change"),
+    [
+        ("mse", lambda e: e.mse.second + 0.02 * e.v**2 / 256**2),
+        ("mse", lambda e: -e.mse.second),
+        ("bias", lambda e: e.bias.second * 1.05),
+        ("bias", lambda e: 0.0),
+    ],
+)
+def test_second_terms_that_expand_has_wrong_are_caught(
+    series: str, change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = expansion.relative_moments
+
+    def wrong(*args: Any) -> expansion.Expansion:
+        e = honest(*args)
+        return dataclasses.replace(e, **{series: expansion.Series(getattr(e, series).first, change(e))})
+
+    monkeypatch.setattr(expansion, "relative_moments", wrong)
+    assert outcome_of("rawat2021.theorem3.remainder").outcome is Outcome.REFUTED
 
 
 def test_checks_that_draw_count_their_comparisons() -> None:

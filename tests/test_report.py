@@ -321,6 +321,11 @@ def test_text_does_not_hold_it_against_a_claim_that_a_witness_cannot_reach_it(de
     assert "\x1b[1;33m" not in text
 
 
+def test_the_line_of_a_witness_says_what_it_leaves_out() -> None:
+    text = to_text(report(verdict("a.b", Outcome.SUPPORTED, note=OUT_OF_REACH)))
+    assert f"32.0 M draws, {OUT_OF_REACH}" in " ".join(text.replace("\xa0", " ").split())
+
+
 def test_text_has_no_ansi_unless_asked() -> None:
     hostile = report(verdict("a.b", Outcome.REFUTED, statement=HOSTILE, observed=HOSTILE, note=HOSTILE))
     assert "\x1b" not in to_text(mixed()) + to_text(hostile)

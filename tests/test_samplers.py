@@ -5,22 +5,44 @@ Labels are drawn 400,000 times a sampler; the Dvoretzky-Kiefer-Wolfowitz bound a
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import math
 import pkgutil
+import textwrap
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, get_type_hints
 
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from implicitloss import LabelPrior, Problem, samplers
+from implicitloss import (
+    LabelPrior,
+    Minibatch,
+    Problem,
+    Scheme,
+    exhaust,
+    implicit_loss,
+    implicit_margins,
+    integrate,
+    samplers,
+    simulate,
+)
 from implicitloss import symbols as s
 from implicitloss.bounds import cdf_half_width
-from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, cosine_contrastive, hinge, logistic
-from implicitloss.margins import LogitAdjusted, Softmax
+from implicitloss.implicit import implicit_gradient, lemma1_variance
+from implicitloss.losses import (
+    BinaryLoss,
+    Decoupled,
+    SoftmaxCrossEntropy,
+    cosine_contrastive,
+    hinge,
+    logistic,
+    squared_hinge,
+)
+from implicitloss.margins import LogitAdjusted, Margin, Softmax
 from implicitloss.samplers import (
     Explicit,
     LogUniform,
@@ -32,6 +54,7 @@ from implicitloss.samplers import (
     Uniform,
     WithinBatch,
 )
+from implicitloss.weightings import ForMargin, Importance
 
 Q = np.array([0.1, 0.2, 0.3, 0.4])
 
@@ -268,12 +291,117 @@ def test_minimum_variance_makes_every_draw_pay_the_same(problem: Problem) -> Non
             assert ratio == pytest.approx(ratio[0], rel=1e-13)
 
 
-def test_minimum_variance_needs_a_negative_that_pays(prior: LabelPrior) -> None:
+# Losses under which a negative can pay nothing, with scores at which some or all do: by hand, which ones pay.
+FREE: list[tuple[BinaryLoss, list[float], list[int]]] = [
+    (hinge, [0.3, 5.0, -1.2, -3.0], [0]),
+    (hinge, [0.3, 5.0, -1.0, 0.2], [0, 3]),
+    (squared_hinge, [-1.5, -4.0, -0.2, -1.0], [2]),
+    (cosine_contrastive(0.0), [0.3, -0.5, 0.0, -0.7], [0]),
+    (cosine_contrastive(0.0), [0.3, -0.5, 0.8, -0.7], [0, 2]),
+    (hinge, [-3.0, 5.0, -3.0, -3.0], []),
+    (squared_hinge, [-3.0, -1.0, -1.0, -2.0], []),
+    (cosine_contrastive(0.0), [0.0, -0.5, -0.1, -0.7], []),
+]
+
+
+@pytest.mark.parametrize(("binary", "scores", "paying"), FREE)
+@pytest.mark.parametrize("hits", ["exclude", "mask", "keep"])
+@pytest.mark.parametrize("margin", [Softmax(), LogitAdjusted()])
+def test_minimum_variance_where_negatives_pay_nothing(
+    binary: BinaryLoss, scores: list[float], paying: list[int], hits: Any, margin: Margin, prior: LabelPrior, seed: int
+) -> None:
+    """They are never drawn; the mean is the full loss with the margins, by every witness, and there is no variance."""
+    loss, at = Decoupled(binary), Problem(np.array(scores), prior, 1)
+    sampler = MinimumVariance(margin, loss)
+    scheme = Scheme(sampler, ForMargin(margin), m=3, hits=hits)
+    p = {j: 1.0 if isinstance(margin, Softmax) else (8, 4, 3, 1)[j] / 4 for j in (0, 2, 3)}
+    pays = {j: float(binary.negative(scores[j])) for j in paying}
+    by_hand = float(binary.positive(scores[1])) + math.fsum(p[j] * paid for j, paid in pays.items())
+    labels = sampler.procedure(at)(np.random.default_rng(seed), 2_000)
+    assert set(labels.tolist()) == set(paying or p)
+    means = [implicit_loss(scheme, loss, at), integrate(scheme, loss, at), exhaust(scheme, loss, at)]
+    means.append(simulate(scheme, loss, at, runs=1_000, rng=seed))
+    assert [float(mean) for mean in means] == pytest.approx([by_hand] * 4, rel=1e-13)
+    batch = Minibatch(scheme, loss, prior)(np.array([scores]), [1], np.random.default_rng(seed))[0]
+    assert batch == pytest.approx([by_hand], rel=1e-13)
+    variances = [witness(scheme, loss, at, "variance") for witness in (integrate, exhaust)]
+    variances += [simulate(scheme, loss, at, "variance", runs=1_000, rng=seed), lemma1_variance(scheme, loss, at)]
+    assert [float(variance) for variance in variances] == pytest.approx([0] * 4, abs=1e-13 * by_hand**2)
+    # Uniform negatives have a variance, unless none pays.
+    uniform = Scheme(Uniform(), ForMargin(margin), m=3, hits="mask")
+    assert (float(integrate(uniform, loss, at, "variance")) > 1e-4) == bool(paying)
+
+
+def test_minimum_variance_by_what_counts_where_no_negative_pays(prior: LabelPrior) -> None:
     nobody = Problem(np.array([-3.0, 5.0, -3.0, -3.0]), prior, 1)
-    with pytest.raises(ValueError, match="no negative of label 1 pays"):
-        MinimumVariance(loss=Decoupled(hinge)).log_law(nobody)
-    with pytest.raises(ValueError, match="no negative of label 1 pays"):
-        MinimumVariance(loss=Decoupled(hinge)).procedure(nobody)
+    sampler = MinimumVariance(LogitAdjusted(), Decoupled(hinge))
+    assert np.exp(sampler.log_law(nobody)) == pytest.approx([8 / 12, 0, 3 / 12, 1 / 12], rel=1e-14)
+    alone = LabelPrior.from_counts([0, 4, 0, 0])
+    for ask in (sampler.log_law, sampler.procedure):
+        with pytest.raises(ValueError, match="undefined: no negative of label 1 has p > 0"):
+            ask(Problem(nobody.scores, alone, 1))
+
+
+def test_proposition_4_still_refuses_what_pays_and_what_another_sampler_leaves_out(prior: LabelPrior) -> None:
+    """Under another loss the label pays; nothing says which loss; or the sampler knows of no loss."""
+    at, loss = Problem(np.array([0.3, 5.0, -1.2, -3.0]), prior, 1), Decoupled(hinge)
+    best = Scheme(MinimumVariance(loss=loss), Importance(), m=3, hits="mask")
+    explicit = Scheme(Explicit([1.0, 0.0, 0.0, 0.0]), Importance(), m=3, hits="mask")
+    for scheme, other in (
+        (best, SoftmaxCrossEntropy()),
+        (best, Decoupled(logistic)),
+        (best, Decoupled(cosine_contrastive(-2.0))),
+        (explicit, loss),
+    ):
+        for ask in (implicit_loss, integrate, exhaust, lambda *asked: simulate(*asked, runs=10, rng=0)):
+            with pytest.raises(ValueError, match="no weight gives label 2 its margin p = 1"):
+                ask(scheme, other, at)
+    for refuse in (lambda: best.plan(at), lambda: implicit_margins(best, prior, scores=at.scores)):
+        with pytest.raises(ValueError, match="no weight gives label"):
+            refuse()
+    # Under the squared hinge the same labels pay nothing.
+    assert float(integrate(best, Decoupled(squared_hinge), at)) == pytest.approx(1.3**2, rel=1e-13)
+
+
+def test_the_slope_of_what_minimum_variance_leaves_out(prior: LabelPrior) -> None:
+    """It is 0, as that of the full loss, but where a hinge has two: at the kink the one on the right is 1."""
+    loss = Decoupled(hinge)
+    for score, slope in ((-1.5, 0.0), (-1.0, 1.0)):
+        at = Problem(np.array([0.3, 5.0, score, 0.2]), prior, 1)
+        best, uniform = (
+            Scheme(sampler, Importance(), m=3, hits="exclude") for sampler in (MinimumVariance(loss=loss), Uniform())
+        )
+        assert np.asarray(integrate(uniform, loss, at, "gradient").value)[2] == pytest.approx(slope, rel=1e-13)
+        for witness in (integrate, exhaust):
+            gradient = np.asarray(witness(best, loss, at, "gradient").value)
+            assert gradient == pytest.approx([1, 0, 0, 1], rel=1e-13)
+        assert implicit_gradient(best, loss, at) == pytest.approx([1, 0, 0, 1], rel=1e-13)
+
+
+def methods_used(function: Any) -> set[str]:
+    """Attributes of `self` that a method calls."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return {
+        call.func.attr
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "self"
+    }
+
+
+def test_law_and_procedure_share_no_number() -> None:
+    """A method of the sampler's own that both call may check the problem, but returns nothing; neither calls the other.
+
+    Were they one function, what is wrong in it would be wrong in both, and frequencies would agree with the law.
+    """
+    for sampler in discovered():
+        law, procedure = methods_used(sampler.log_law), methods_used(sampler.procedure)  # type: ignore[attr-defined]
+        assert not {"log_law", "law"} & procedure, sampler
+        assert "procedure" not in law, sampler
+        for shared in law & procedure:
+            assert get_type_hints(getattr(sampler, shared))["return"] is type(None), (sampler, shared)
 
 
 def test_minimum_variance_where_the_logistic_payments_underflow(prior: LabelPrior) -> None:

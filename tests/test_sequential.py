@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import implicitloss as il
+from implicitloss import sequential
 from implicitloss.estimate import Estimate
-from implicitloss.sequential import _merged, _share, decide
+from implicitloss.seeds import root_of
+from implicitloss.sequential import _merged, _runs, _share, decide
 from implicitloss.verdict import Outcome
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
@@ -68,6 +70,71 @@ def test_a_budget_ends_it(problem: il.Problem, exact: float, seed: int) -> None:
 def test_the_same_seed_is_the_same_decision(problem: il.Problem, exact: float) -> None:
     first, again, other = (decide(SCHEME, SOFTMAX, problem, exact, resolution=0.01, rng=r) for r in (3, 3, 4))
     assert float(first.estimate) == float(again.estimate) != float(other.estimate)
+
+
+def test_supported_is_within_half_the_resolution(problem: il.Problem, exact: float, seed: int) -> None:
+    """The mutant supports where the width itself is within the resolution, and so has seen nothing half that far off.
+
+    A budget that ends at some width leaves a resolution of 1.5 times that open: half of it would take 1.7 times the
+    runs.
+    """
+    asks: dict[str, Any] = {"rng": seed, "budget": 1_000_000}
+    ended = decide(SCHEME, SOFTMAX, problem, exact, resolution=1e-5, **asks)
+    assert decide(SCHEME, SOFTMAX, problem, exact, resolution=1.5 * ended.width, **asks).outcome is Outcome.INCONCLUSIVE
+    wide = decide(SCHEME, SOFTMAX, problem, exact, resolution=3 * ended.width, **asks)
+    assert wide.outcome is Outcome.SUPPORTED
+    assert wide.looks > 1
+    assert 2 * wide.width <= 3 * ended.width
+
+
+@pytest.fixture
+def seeds_used(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The seed of every simulation that a decision asks for."""
+    used, honest = [], sequential.simulate
+
+    def spy(*args: Any, **options: Any) -> Estimate:
+        used.append(tuple(np.atleast_1d(root_of(options["rng"])).tolist()))
+        return honest(*args, **options)
+
+    monkeypatch.setattr(sequential, "simulate", spy)
+    return used
+
+
+def test_every_look_has_runs_of_its_own(problem: il.Problem, exact: float, seed: int, seeds_used: list[Any]) -> None:
+    """Runs that were seen before are no new evidence; other decisions have other runs."""
+    decisions = [decide(SCHEME, SOFTMAX, problem, exact, resolution=0.004, rng=[seed, i]) for i in range(2)]
+    assert min(decision.looks for decision in decisions) > 2
+    assert len(seeds_used) == len(set(seeds_used)) == sum(decision.looks for decision in decisions)
+
+
+@pytest.mark.parametrize(
+    "rng", [None, 5, [5, 6], np.random.SeedSequence(5).spawn(2)[1], np.random.PCG64(5), np.int64(5)]
+)
+def test_every_decision_says_by_which_seed_it_can_be_had_again(rng: Any, problem: il.Problem, exact: float) -> None:
+    decision = decide(SCHEME, SOFTMAX, problem, exact, resolution=0.02, rng=rng)
+    again = decide(SCHEME, SOFTMAX, problem, exact, resolution=0.02, rng=decision.seed)
+    assert decision.seed == decision.estimate.seed == again.seed
+    assert float(decision.estimate) == float(again.estimate)
+    assert (decision.outcome, decision.width, decision.runs) == (again.outcome, again.width, again.runs)
+
+
+@pytest.mark.parametrize("rng", ["5", -1, 1.5])
+def test_bad_seeds_of_decisions(rng: Any, problem: il.Problem, exact: float) -> None:
+    with pytest.raises(ValueError, match="rng must be a seed"):
+        decide(SCHEME, SOFTMAX, problem, exact, resolution=0.1, rng=rng)
+
+
+def test_a_variance_has_the_same_runs_at_a_look_whichever_looks_were_skipped(
+    problem: il.Problem, seed: int, seeds_used: list[Any]
+) -> None:
+    """Runs come in pairs; were the n_j odd, every look that is made would add one."""
+    exact = float(il.integrate(SCHEME, SOFTMAX, problem, "variance"))
+    for resolution in (0.5, 0.1, 0.03):
+        decision = decide(SCHEME, SOFTMAX, problem, exact, resolution=resolution * exact, rng=seed, quantity="variance")
+        assert 2 * decision.estimate.n == decision.runs  # type: ignore[operator]
+        assert decision.runs in {_runs(look) for look in range(1, 60)}
+    assert len(seeds_used) > 6
+    assert all(_runs(look) % 2 == 0 for look in range(1, 60))
 
 
 def test_looks_share_the_error() -> None:

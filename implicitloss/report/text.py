@@ -102,7 +102,8 @@ def _witness(evidence: Evidence) -> str:
         work = f"{millions:.1f} M draws" if millions >= 1 else phrases.number(evidence.draws, "draw")
     closest = f"{evidence.observed} {evidence.expected}" if evidence.expected[:1] in ("<", ">") else ""
     closest = re.sub(r"\d+\.\d+(e-\d+)?", lambda shown: f"{float(shown[0]):.3g}", clean(closest))
-    return ", ".join(part for part in (name, work, closest) if part)
+    # What it leaves out, or how coarsely it sees.
+    return ", ".join(part for part in (name, work, closest, clean(evidence.note)) if part)
 
 
 def _in_full(page: _Page, verdict: Verdict) -> list[str]:

@@ -20,33 +20,50 @@ class MinimumVariance:
 
     Decoupled: q* ∝ p ϕ(-f), zero loss variance where ϕ >= 0 (Rawat et al. 2021, Proposition 5).  Softmax:
     q* ∝ p e^{f}, zero variance and zero Jensen gap (derived here).  It needs every score.
-    *Raises* ValueError where no negative pays anything.
+
+    A negative that pays nothing (a hinge below its kink) has q* = 0 and is never drawn; its p/(m q*) means nothing, and
+    the mean misses nothing, as long as the loss is one under which it pays nothing.  Its own score's slope is 0 there:
+    so is the full loss's, but exactly at the kink of a hinge, where the full loss has slopes 0 and 1 on the two sides.
+    Where no negative pays anything every sampler has variance 0, and q* ∝ p is taken.
+    *Raises* ValueError where p is 0 on every negative.
     """
 
     margin: Margin = field(default_factory=Softmax)
     loss: Loss = field(default_factory=SoftmaxCrossEntropy)
     needs_scores = True
     needs_positive = True
+    # q = 0 says that a negative pays nothing, and not that it is out of reach.
+    leaves_out_what_pays_nothing = True
 
     def __post_init__(self) -> None:
         checked_margin(self.margin)
         checked_loss(self.loss)
 
-    def _log_tickets(self, problem: Problem) -> Floats:
-        y = problem.positive
-        tickets = self.margin.log_margin(problem.prior, y) + self.loss.log_payment(problem.scores, y)
-        tickets[y] = -np.inf
-        if np.isneginf(tickets).all():
-            raise ValueError(f"the minimum-variance sampler is undefined: no negative of label {y} pays anything")
-        return tickets
-
     def log_law(self, problem: Problem) -> Floats:
-        tickets = self._log_tickets(problem)
-        return tickets - logsumexp(tickets)
+        y = problem.positive
+        log_p = self.margin.log_margin(problem.prior, y)
+        log_a = log_p + self.loss.log_payment(problem.scores, y)
+        log_a[y] = -np.inf
+        log_total = logsumexp(log_a)
+        if log_total > -np.inf:
+            return log_a - log_total
+        log_a = np.where(np.arange(log_p.size) == y, -np.inf, log_p)
+        if np.isneginf(log_a).all():
+            raise ValueError(f"the minimum-variance sampler is undefined: no negative of label {y} has p > 0")
+        return log_a - logsumexp(log_a)
 
     def procedure(self, problem: Problem) -> Draw:
-        tickets = self._log_tickets(problem)
-        return by_tickets(np.exp(tickets - tickets.max()))
+        # The negatives alone, each with as many tickets as it pays; if none pays, by what it counts.
+        n_labels, y = problem.prior.n_labels, problem.positive
+        others = np.delete(np.arange(n_labels), y)
+        level = self.margin.log_margin(problem.prior, y)[others]
+        paid = level + self.loss.log_payment(problem.scores, y)[others]
+        for tickets in (paid, level):
+            if tickets.size and tickets.max() > -np.inf:
+                share = np.zeros(n_labels)
+                share[others] = np.exp(tickets - tickets.max())
+                return by_tickets(share)
+        raise ValueError(f"the minimum-variance sampler is undefined: no negative of label {y} has p > 0")
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         if is_positive_label(yp):

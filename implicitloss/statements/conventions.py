@@ -1,10 +1,13 @@
-"""Symbols and numbers mean the same: `derive` weighs by the symbols, the other witnesses by the numbers."""
+"""Symbols and numbers mean the same: `derive` goes by the symbols, the other witnesses by the numbers.
+
+So a payment or a weight that is wrong in numbers is the same in all numeric witnesses, and only here does it show.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import sympy as sp
@@ -87,7 +90,7 @@ def _labels(case: Case) -> list[int]:
 def _row(case: Case) -> Floats:
     """By the symbols: the unconditional q and m w q of each label, the positive's last."""
     symbolic, y = Symbolic(case.scheme), case.problem.positive
-    law, can_be_drawn = case.scheme.sampler.law, ~np.isneginf(case.scheme.plan(case.problem).log_q)
+    law, can_be_drawn = case.scheme.sampler.law, ~np.isneginf(case.scheme.draws(case.problem).log_q)
     labels = _labels(case)
     q = [number(law(s.yp), case, j) for j in labels] + [number(law(s.y), case, y)]
     # What is never drawn weighs nothing, whatever its weight would be.
@@ -138,6 +141,86 @@ def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
             ),
         ),
         (f"at most {MOST_COMPARED} labels of a problem",),
+    )
+
+
+def _exactly(expression: sp.Expr, case: Case, label: int) -> float:
+    """An expression in f_y and f_y' at a case, y' = `label`, with its scores as exact fractions.
+
+    The digits are many because log(1 + e^f) at f = -300 begins at the 131st.
+    """
+    scores, y = case.problem.scores, case.problem.positive
+    at = {s.f[s.y]: sp.Rational(float(scores[y])), s.f[s.yp]: sp.Rational(float(scores[label]))}
+    return float(sp.N(sp.sympify(expression).xreplace(at), 200))
+
+
+def _slope(term: sp.Expr, at: sp.Expr) -> sp.Expr:
+    """The derivative in the score `at`."""
+    score = sp.Symbol("score", real=True)
+    return sp.diff(sp.sympify(term).xreplace({at: score}), score).xreplace({score: at})
+
+
+# Where the outer functions are compared.
+TOTAL = 0.75
+
+
+@cache
+def _paid_by_symbols(case: Case) -> Floats:
+    """By the symbols: what each negative pays, its slope, φ(f_y), its slope, and the outer function at `TOTAL`."""
+    loss, y = case.loss, case.problem.positive
+    labels = [j for j in range(case.problem.scores.size) if j != y]
+    pays, positive = loss.payment(s.yp), loss.positive_term()
+    slope = _slope(pays, s.f[s.yp])
+    return np.array(
+        [_exactly(pays, case, j) for j in labels]
+        + [_exactly(slope, case, j) for j in labels]
+        + [_exactly(loss.payment(s.y), case, y), _exactly(positive, case, y)]
+        + [_exactly(_slope(positive, s.f[s.y]), case, y), _exactly(loss.outer(sp.Rational(TOTAL)), case, y)]
+    )
+
+
+def _paid_by_numbers(
+    case: Case, *, sign: float = 1.0, size: float = 1.0, steep: float = 1.0, like_a_negative: bool = False
+) -> Estimate:
+    """The same by the numbers, or with a slip: at scores with another sign, other sizes and slopes, φ for ϕ."""
+    loss, scores, y = case.loss, sign * case.problem.scores, case.problem.positive
+    others, f_y = np.arange(scores.size) != y, float(case.problem.scores[y])
+    pays = size * np.exp(loss.log_payment(scores, y))
+    positive = float(pays[y]) if like_a_negative else loss.positive_pays(f_y)
+    outer = np.log1p(TOTAL) if loss.has_log else TOTAL
+    rest = [pays[y], positive, loss.positive_slope(f_y), outer]
+    row = np.concatenate([pays[others], steep * loss.payment_slope(case.problem.scores, y)[others], rest])
+    return Estimate(row, 1e-12 * np.abs(row), "payments and slopes", "NumPy")
+
+
+def payments(id: str, statement: str, source: str, cases: CaseList) -> Claim:
+    """What positives and negatives pay, and the slopes, by SymPy and by NumPy.  No score may lie at a kink."""
+
+    def by_symbols(case: Case) -> Estimate:
+        row = _paid_by_symbols(case)
+        return Estimate(row, 1e-12 * np.abs(row), "payments and slopes", "SymPy")
+
+    return Claim(
+        id,
+        statement,
+        source,
+        (
+            Exact(
+                "SymPy at 200 digits against NumPy, payments and their derivatives",
+                cases,
+                by_symbols,
+                _paid_by_numbers,
+                {
+                    "a negative pays ϕ(f), the sign turned": partial(_paid_by_numbers, sign=-1.0),
+                    "a negative pays 3 % less": partial(_paid_by_numbers, size=0.97),
+                    "the slopes are half as steep": partial(_paid_by_numbers, steep=0.5),
+                    "the positive pays as a negative does": partial(_paid_by_numbers, like_a_negative=True),
+                },
+                resolution=1e-10,
+                uses_prior=False,
+            ),
+        ),
+        ("scores off the kinks of the losses, where a slope is one number",),
     )
 
 

@@ -10,17 +10,20 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.check import Case, Exact, Identity, Sampled
+from implicitloss.check import Case, Exact, Identity, Sampled, Setting
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate, Quantity
+from implicitloss.implicit import margin_loss
 from implicitloss.labels import Floats
-from implicitloss.samplers import Explicit, MinimumVariance
+from implicitloss.samplers import MinimumVariance
 from implicitloss.scheme import Scheme
 from implicitloss.statements.numbers import (
     MOMENT_ERROR,
+    WEIGHT_ERROR,
     CaseList,
     integrated,
     target,
+    weights_off,
 )
 from implicitloss.statements.theorem3 import leading_constant
 from implicitloss.witness.integrate import integrate
@@ -35,11 +38,19 @@ def _summands(case: Case) -> Floats:
     return a
 
 
-def _under(case: Case, q: Floats) -> Case:
-    """The case with the sampler `q`, put to 0 at y and normalised."""
-    q = np.array(q)
-    q[case.problem.positive] = 0.0
-    return replace(case, scheme=Scheme(Explicit(q / q.sum()), case.scheme.weighting, m=case.scheme.m, hits="exclude"))
+def _price(case: Case, law: Floats, reverse: bool = False) -> Estimate:
+    """((Σ a)²/m) χ²(q*‖q), q* ∝ a, at q = `law`: the variance with weights p/(m q), by its formula."""
+    a = _summands(case)
+    total = float(a.sum())
+    if total == 0:  # no negative pays anything, whichever is drawn
+        return Estimate(0.0, 0.0, "variance", "closed form")
+    top, bottom = (law, a / total) if reverse else (a / total, law)
+    support = (top > 0) | (bottom > 0)  # neither has the positive, nor labels that are never seen or drawn
+    # From q to q* the distance is infinite where a label pays nothing and is drawn.
+    with np.errstate(divide="ignore"):
+        distance = float(np.sum((top[support] - bottom[support]) ** 2 / bottom[support]))
+    value = total**2 / case.scheme.m * distance
+    return Estimate(value, 1e-10 * value + 1e-24 * total**2, "variance", "closed form")
 
 
 def best_sampler(case: Case) -> Case:
@@ -62,6 +73,9 @@ def proposition5(id: str, cases: CaseList) -> Claim:
         )
         return lambda: [("m V = Σ a²/q - (Σ a)² = Σ (a - q A)²/q >= 0, a = pϕ", left, right)]
 
+    def bests(setting: Setting) -> list[Case]:
+        return list({str(best): best for best in map(best_sampler, cases(setting))}.values())
+
     def at_best(case: Case) -> Estimate:
         return integrate(best_sampler(case).scheme, case.loss, case.problem, "variance")
 
@@ -69,19 +83,15 @@ def proposition5(id: str, cases: CaseList) -> Claim:
         return integrated(case, "variance")
 
     def chi_square(case: Case, reverse: bool = False) -> Estimate:
-        a = _summands(case)
-        star = a / a.sum()
-        law = np.exp(case.scheme.plan(case.problem).log_q)
-        top, bottom = (law, star) if reverse else (star, law)
-        support = (top > 0) | (bottom > 0)  # neither has the positive, nor labels that are never seen or drawn
-        distance = float(np.sum((top[support] - bottom[support]) ** 2 / bottom[support]))
-        value = float(a.sum()) ** 2 / case.scheme.m * distance
-        return Estimate(value, 1e-10 * value + 1e-24 * float(a.sum()) ** 2, "variance", "closed form")
+        return _price(case, np.exp(case.scheme.draws(case.problem).log_q), reverse)
 
     def variance_of(tickets: Callable[[Case], Floats]) -> Callable[[Case], Estimate]:
+        """What a sampler would cost, put to 0 at y and normalised; tickets of 0 for what pays nothing cost nothing."""
+
         def variance(case: Case) -> Estimate:
-            other = _under(case, tickets(case))
-            return integrate(other.scheme, other.loss, other.problem, "variance")
+            q = np.array(tickets(case))
+            q[case.problem.positive] = 0.0
+            return _price(case, q / q.sum()) if q.any() else _price(case, q)
 
         return variance
 
@@ -120,6 +130,13 @@ def proposition5(id: str, cases: CaseList) -> Claim:
                 relation="<=",
             ),
             Exact(
+                "mean at q*",
+                bests,
+                integrated,
+                lambda case: margin_loss(target(case), case.loss, case.problem),
+                {f"the mean at q* is that of weights {WEIGHT_ERROR:.0%} larger": weights_off},
+            ),
+            Exact(
                 "χ² against moments of one draw",
                 cases,
                 own,
@@ -129,7 +146,7 @@ def proposition5(id: str, cases: CaseList) -> Claim:
                 floor=1e-18,
             ),
             Sampled(
-                lambda setting: list({str(best): best for best in map(best_sampler, cases(setting))}.values()),
+                bests,
                 nothing,
                 lambda case: 1e-12 * float(_summands(case).sum()) ** 2 + 1e-18,
                 {
@@ -149,7 +166,10 @@ def proposition5(id: str, cases: CaseList) -> Claim:
                 method="simulation of competitors, empirical-Bernstein bounds",
             ),
         ),
-        ("the positive is never drawn; ϕ > 0 on every negative",),
+        (
+            "the positive is never drawn; ϕ >= 0: what pays nothing has q* = 0 and adds nothing to the loss; "
+            "where no negative pays, every q has variance 0",
+        ),
     )
 
 
@@ -170,7 +190,7 @@ def proposition5_softmax(id: str, cases: CaseList) -> Claim:
 
     def price(case: Case, power: int = 2) -> Estimate:
         a = _summands(case)
-        star, law = a / a.sum(), np.exp(case.scheme.plan(case.problem).log_q)
+        star, law = a / a.sum(), np.exp(case.scheme.draws(case.problem).log_q)
         support = (star > 0) | (law > 0)
         distance = float(np.sum((star[support] - law[support]) ** 2 / law[support]))
         value = (float(a.sum()) / (1 + float(a.sum()))) ** power * distance

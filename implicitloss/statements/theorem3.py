@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from implicitloss.check import Case, Exact, Sampled
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
-from implicitloss.expansion import expand
+from implicitloss.expansion import Expansion, Series, expand
 from implicitloss.statements.limits import along, exponent, ladder, limit, order
 from implicitloss.statements.numbers import (
     INTEGRATE,
@@ -21,6 +20,16 @@ from implicitloss.statements.numbers import (
     integrated,
 )
 from implicitloss.witness.integrate import integrate
+
+
+def _series(case: Case) -> Expansion:
+    return expand(case.scheme, case.loss, case.problem)
+
+
+def _rounding(case: Case) -> float:
+    """What a constant of v² and k3 may be off."""
+    e = _series(case)
+    return 1e-9 * (3 * e.v**2 + abs(e.k3))
 
 
 def leading_constant(case: Case) -> Estimate:
@@ -85,21 +94,31 @@ def theorem3_leading(id: str, cases: CaseList, sampled: CaseList) -> Claim:
 
 
 def theorem3_remainder(id: str, cases: CaseList) -> Claim:
-    """m² (E (ℓ - b)² - v/m) → 11 v²/4 - k3, and the bias's two terms."""
+    """m² (E (ℓ - b)² - v/m) → 11 v²/4 - k3, and the bias's two terms, both as `expand` returns them."""
 
     def rest(case: Case) -> Estimate:
-        exact = integrate(case.scheme, case.loss, case.problem, "mse")
-        leading = float(leading_constant(case)) / case.scheme.m
-        return Estimate(float(exact) - leading, float(exact.error) + 1e-12 * leading, "remainder", "integrate")
+        exact, first = integrate(case.scheme, case.loss, case.problem, "mse"), _series(case).mse.first
+        return Estimate(float(exact) - first, float(exact.error) + 1e-12 * abs(first), "remainder", "integrate")
 
-    def gap_rest(case: Case) -> Estimate:
-        exact = integrate(case.scheme, case.loss, case.problem, "gap")
-        leading = float(leading_constant(case)) / (2 * case.scheme.m)
-        return Estimate(float(exact) - leading, float(exact.error) + 1e-12 * leading, "remainder", "integrate")
+    def bias_rest(case: Case) -> Estimate:
+        exact, first = integrate(case.scheme, case.loss, case.problem, "gap"), _series(case).bias.first
+        return Estimate(-float(exact) - first, float(exact.error) + 1e-12 * abs(first), "remainder", "integrate")
 
-    def second(case: Case, a: float = 11 / 4, b: float = -1.0) -> Estimate:
-        e = expand(case.scheme, case.loss, case.problem)
-        return Estimate(a * e.v**2 + b * e.k3, 1e-9 * (abs(a) * e.v**2 + abs(e.k3)), "constant", "closed form")
+    def second(series: Callable[[Case], Series]) -> Callable[[Case], Estimate]:
+        def constant(case: Case) -> Estimate:
+            value = series(case).second * case.scheme.m**2
+            return Estimate(value, _rounding(case), "constant", "expand")
+
+        return constant
+
+    def other(a: float, b: float) -> Callable[[Case], Estimate]:
+        """a v² + b k3."""
+
+        def constant(case: Case) -> Estimate:
+            e = _series(case)
+            return Estimate(a * e.v**2 + b * e.k3, _rounding(case), "constant", "claimed")
+
+        return constant
 
     ordered = f"order in 1/m, {INTEGRATE}, extrapolated"
     constant = f"constant, {INTEGRATE}, extrapolated"
@@ -121,21 +140,21 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
                 constant,
                 cases,
                 lambda case: limit(along(case, rest), ladder(case), 2),
-                second,
+                second(lambda case: _series(case).mse),
                 {
-                    "the constant is 5v²/2 - k3": partial(second, a=2.5),
-                    "the constant is 11v²/4, without the skewness": partial(second, b=0.0),
+                    "the constant is 5v²/2 - k3": other(2.5, -1.0),
+                    "the constant is 11v²/4, without the skewness": other(11 / 4, 0.0),
                 },
                 resolution=1e-2,
             ),
             Exact(
                 f"bias: {constant}",
                 cases,
-                lambda case: limit(along(case, gap_rest), ladder(case), 2),
-                partial(second, a=3 / 4, b=-1 / 3),
+                lambda case: limit(along(case, bias_rest), ladder(case), 2),
+                second(lambda case: _series(case).bias),
                 {
-                    "the bias's constant is k3/2 - 3v²/4": partial(second, a=3 / 4, b=-1 / 2),
-                    "the bias's constant is k3/3 - v²/2": partial(second, a=1 / 2, b=-1 / 3),
+                    "the bias's constant is k3/2 - 3v²/4": other(-3 / 4, 1 / 2),
+                    "the bias's constant is k3/3 - v²/2": other(-1 / 2, 1 / 3),
                 },
                 resolution=1e-2,
             ),

@@ -76,7 +76,7 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
 
 
 def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
-    plan = scheme.plan(problem)
+    plan = scheme.plan(problem, loss=loss)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
     # There are more multisets than labels, and each holds m draws.
     few = max(support.size, scheme.m) <= LIMIT

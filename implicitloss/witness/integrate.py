@@ -93,7 +93,7 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
 
 def _drawn(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Plan, Floats]:
     """log q and log w of each label, and the log of what it pays."""
-    plan, payment = scheme.plan(problem), loss.log_payment(problem.scores, problem.positive)
+    plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
     if bool(((plan.log_q <= TINY) & (plan.log_q > -np.inf)).any()):
         _check_underflow(plan, payment)
     return plan, payment

@@ -218,7 +218,7 @@ def _tables(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: Thread
     draws = cases[0][0].draws(problem)
     pays = {name: _pays(loss, problem) for name, loss in {id(loss): loss for _, loss in first.values()}.items()}
     worths = {
-        key: pool.submit(_Worth.of, scheme.plan(problem, draws), *pays[id(loss)])
+        key: pool.submit(_Worth.of, scheme.plan(problem, draws, loss), *pays[id(loss)])
         for key, (scheme, loss) in first.items()
     }
     tables, y = [], problem.positive

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from implicitloss.check import Case, Setting
+from implicitloss.labels import LabelPrior
+from implicitloss.losses import Decoupled, Loss, cosine_contrastive
 from implicitloss.margins import Adaptive, Margin, targets
+from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
-from implicitloss.statements.conventions import conventions
-from implicitloss.weightings import ForMargin
+from implicitloss.statements.conventions import conventions, payments
+from implicitloss.weightings import Constant, ForMargin
 from paper_checks import cases
 
 
@@ -22,11 +27,31 @@ def _grid(setting: Setting) -> list[Case]:
     return schemes
 
 
+def _payments(setting: Setting) -> list[Case]:
+    """Every loss at scores near and far on both sides of every kink, for positives there too."""
+    scores = np.array([-300.0, -45.0, -3.1, -1.3, -0.6, -0.05, 0.05, 0.4, 0.9, 1.7, 45.0, 300.0])
+    prior = LabelPrior.from_counts(np.arange(scores.size, 0, -1))
+    losses: list[Loss] = [cases.SOFTMAX, *cases.DECOUPLED, Decoupled(cosine_contrastive(0.0))]
+    scheme = Scheme(Uniform(), Constant(), m=1, hits="mask")
+    return [
+        Case(scheme, loss, Problem(scores, prior, y))
+        for loss in losses
+        for y in range(scores.size)
+        if abs(scores[y]) < 4
+    ]
+
+
 CLAIMS = (
     conventions(
         "rawat2021.conventions",
         "Every sampler, weighting, target margin and mode for hits means the same in symbols and in numbers.",
         "Rawat et al. 2021, Table 1, Eqs. (15) and (16); modes for hits: derived",
         _grid,
+    ),
+    payments(
+        "rawat2021.payments",
+        "Every loss makes positives and negatives pay the same in symbols and in numbers, with the same slopes.",
+        "Rawat et al. 2021, Eqs. (4), (5) and section 5.1",
+        _payments,
     ),
 )
