@@ -70,7 +70,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         return [
             row
             | {"kind": "ground", "b": point["b"], "c": c}
-            | {"tilt": tilt(Scheme(Uniform(), ForMargin(Powers(point["b"], c)), m=1, hits="mask"), few)}
+            | {"tilt": tilt(Scheme(Uniform(), ForMargin(Powers(point["b"], c)), m=1, hits="mask"), few, "implicit")}
             for c in np.linspace(-0.5, 1.5, point["steps"]).tolist()
         ]
     if point["kind"] == "full loss":
@@ -81,7 +81,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         chosen = scheme(point["sampler"], point["weighting"], M, hits)
     margins = implicit_margins(chosen, prior)
     const, b, c, misfit = fit(margins, prior)
-    place = {"b": b, "c": c, "log_const": const, "misfit": misfit, "tilt": tilt(chosen, few)}
+    place = {"b": b, "c": c, "log_const": const, "misfit": misfit, "tilt": tilt(chosen, few, "implicit")}
     found = [row | {"kind": point["kind"], "name": name, "hits": hits} | place]
     shown = np.linspace(0, prior.n_labels - 1, min(SHOWN, prior.n_labels)).round().astype(int)
     p = margins[np.ix_(prior.by_frequency[shown], prior.by_frequency[shown])]

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from implicitloss.kernels.push import push_decoupled, push_softmax
 from implicitloss.labels import Floats, LabelPrior, Labels
-from implicitloss.losses import Decoupled, Loss, checked_loss
-from implicitloss.margins import Margin, checked_margin
+from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
+from implicitloss.margins import Margin
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, checked_draws
+from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws
 from implicitloss.scheme import Scheme
+from implicitloss.seeds import Seed, root_of
 
-# Where a positive has all but this of the law, drawing until something else comes would take forever.
-RARE = np.log1p(-1e-5)
+# Labels and weights of all examples are in memory at once, 16 bytes a draw.
+MOST_DRAWS = 1 << 28
+# All labels beside a few examples at a time: so many numbers.
+A_PART = 1 << 22
+# Hits are drawn again so often for all examples together; what is left belongs to labels that are most of the law.
+ROUNDS = 64
+# Drawing again is given up where after a few million draws fewer than one in this many is a negative.
+PATIENCE, SPARE = 1 << 14, 1 << 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +34,16 @@ class Minibatch:
     """ℓ(N) and ∂ℓ(N)/∂f of examples (f, y): negatives N drawn anew for each by `objective`, a scheme.
 
     Or all labels counted with the margins of `objective`, a margin: `Minibatch(margins.Softmax(), loss, prior)` is the
-    full loss.  q and w are held fixed in the gradient.  A call costs O(examples · m), for margins O(examples · L).
+    full loss.  q and w are held fixed in the gradient.  A call costs O(examples · m), for margins and for samplers that
+    look at the scores O(examples · L), beside the gradient, which is as large as the scores.
 
-    *Source:* Rawat et al. 2021, Eqs. 6 to 8.
+    Where hits are excluded they are drawn again; of a positive that is most of the law they would come for ever.  A
+    training loop should go on when its model has learned, and so such a positive's tickets are taken out and the rest
+    drawn from, which has the same distribution.  A sampler of one's own that is sure of the positive, and does not draw
+    by tickets (`samplers.by_tickets`, `samplers.by_log_tickets`), is given up with a ValueError.
+
+    *Raises* ValueError for an objective that is neither a scheme nor a margin, and for other losses than those of
+    `implicitloss.losses`.  *Source:* Rawat et al. 2021, Eqs. 6 to 8.
     """
 
     objective: Scheme | Margin
@@ -36,138 +52,299 @@ class Minibatch:
 
     def __post_init__(self) -> None:
         checked_loss(self.loss)
-        if not isinstance(self.objective, Scheme):
-            checked_margin(self.objective)
+        if not isinstance(self.loss, (SoftmaxCrossEntropy, Decoupled)):
+            raise ValueError(f"a minibatch has SoftmaxCrossEntropy() or a Decoupled(...) loss, got {self.loss!r:.60}")
+        if not isinstance(self.prior, LabelPrior):
+            raise ValueError(
+                f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(self.prior).__name__}"
+            )
+        objective = self.objective
+        if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
+            raise ValueError(
+                f"the objective must be a Scheme, or a margin to count all labels by, got {objective!r:.60}"
+            )
 
     def __call__(
-        self, scores: ArrayLike, positives: ArrayLike, rng: np.random.Generator, rows: ArrayLike | None = None
+        self, scores: ArrayLike, positives: ArrayLike, rng: Seed = None, rows: ArrayLike | None = None
     ) -> tuple[Floats, Floats]:
         """(losses (P,), gradient (B, L) of their sum) for scores (B, L) and positives (P,).
 
         Example i has the scores of row `rows[i]` (default i): an x with several positives needs its scores once.
-        *Raises* ValueError for scores that are not finite or not (B, L), and for labels or rows out of range.
+        `rng` is a generator, which moves on from call to call, or a seed, by which the same negatives are drawn each
+        time; None draws others each time.  Without examples the answer is empty, (0,) and zeros (B, L).
+
+        *Raises* ValueError for scores that are not finite or not (B, L), for labels or rows out of range, for positives
+        that the scheme or the margin cannot have (of prior 0, or never drawn), and where a loss or its gradient is too
+        large for a number.
         """
-        f = np.ascontiguousarray(scores, dtype=np.float64)
-        if f.ndim != 2 or f.shape[1] != self.prior.n_labels:
-            raise ValueError(f"scores must be (B, {self.prior.n_labels}), a column a label, got shape {f.shape}")
+        f, y = self._scores(scores), _indices(positives, self.prior.n_labels, "positives")
+        at = np.arange(y.size) if rows is None else _indices(rows, len(f), "rows")
+        n_rows = at.size if rows is not None or not y.size else len(f)
+        if y.size != n_rows:
+            raise ValueError(
+                f"every positive needs a row of scores, got {y.size} positives, {n_rows} rows; where not each row has "
+                "just one, say which row each positive has: rows="
+            )
+        generator = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(root_of(rng))
+        gradient = np.zeros_like(f)
+        if not y.size:
+            return np.zeros(0), gradient
+        # What overflows is named below.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            losses = self._pushed(f, at, y, generator, gradient)
+        if not np.isfinite(losses).all():
+            i = int(np.argmin(np.isfinite(losses)))
+            raise ValueError(
+                f"losses must be finite, but example {i}, positive {y[i]}, has {losses[i]}: its scores lie too far "
+                "apart, or its weights are too large"
+            )
+        if not np.isfinite(gradient).all():
+            row = int(np.argmin(np.isfinite(gradient).all(axis=1)))
+            raise ValueError(
+                f"gradients must be finite, but that of row {row} is not: its scores lie too far apart, or its weights "
+                "are too large"
+            )
+        return losses, gradient
+
+    def _scores(self, given: ArrayLike) -> Floats:
+        n = self.prior.n_labels
+        found = _array(given, "scores")
+        if found.shape == (0,):
+            found = found.reshape(0, n)
+        if found.ndim != 2 or found.shape[1] != n:
+            raise ValueError(f"scores must be (B, {n}), a column a label, got shape {found.shape}")
+        if found.dtype.kind not in "iuf" and found.size:
+            raise ValueError(f"scores must be real numbers, got {found.dtype}")
+        with np.errstate(over="ignore"):
+            f = np.ascontiguousarray(found, dtype=np.float64)
         if not np.all(np.isfinite(f)):
             raise ValueError(f"scores must be finite, but row {int(np.argmin(np.isfinite(f).all(axis=1)))} is not")
-        y = _indices(positives, self.prior.n_labels, "positives")
-        at = np.arange(y.size) if rows is None else _indices(rows, f.shape[0], "rows")
-        if y.size != at.size or (at.size and at.max() >= f.shape[0]):
-            raise ValueError(f"every positive needs a row of scores, got {y.size} positives, {f.shape[0]} rows")
-        factors = None if isinstance(self.objective, Scheme) else getattr(self.objective, "log_factors", None)
-        if factors is not None:
-            log_a, log_b = (np.broadcast_to(x, (self.prior.n_labels,)) for x in factors(self.prior))
-            return self._all_labels(f, at, y, log_a, log_b)
-        drawn, log_w = self._negatives(f, at, y, rng)
-        gradient = np.zeros_like(f)
-        if not isinstance(self.loss, Decoupled):
-            return push_softmax(f, at, y, drawn, log_w, gradient), gradient
-        binary, f_y = self.loss.binary, f[at, y]
-        losses = push_decoupled(_wide(binary.negative(f)), _wide(binary.slope(f)), at, drawn, log_w, gradient)
-        np.add.at(gradient, (at, y), binary.positive_slope(f_y))
-        return losses + binary.positive(f_y), gradient
+        return f
 
-    def _all_labels(self, f: Floats, at: Labels, y: Labels, log_a: Floats, log_b: Floats) -> tuple[Floats, Floats]:
-        """For margins a_y b_y': what a row's labels pay is added up once for all of its positives."""
+    def _pushed(self, f: Floats, at: Labels, y: Labels, rng: np.random.Generator, gradient: Floats) -> Floats:
+        """Losses (P,); their gradient is added to `gradient`."""
+        tables: tuple[Floats, ...] = (f,)
         if isinstance(self.loss, Decoupled):
-            binary, b = self.loss.binary, np.exp(log_b)
-            paid, slope, a, f_y = b * binary.negative(f), b * binary.slope(f), np.exp(log_a[y]), f[at, y]
-            gradient = slope * np.bincount(at, weights=a, minlength=len(f))[:, None]
-            np.add.at(gradient, (at, y), binary.positive_slope(f_y) - a * slope[at, y])
-            return binary.positive(f_y) + a * (paid.sum(axis=1)[at] - paid[at, y]), gradient
-        top = (f + log_b).max(axis=1)
-        paid = np.exp(f + log_b - top[:, None])
-        own = paid[at, y]
-        rest = np.maximum(paid.sum(axis=1)[at] - own, 0.0)
-        log_scale = log_a[y] - f[at, y] + top[at]
-        with np.errstate(divide="ignore"):
-            losses = np.logaddexp(0.0, log_scale + np.log(rest))
-        each = np.exp(log_scale - losses)
-        gradient = paid * np.bincount(at, weights=each, minlength=len(f))[:, None]
-        np.add.at(gradient, (at, y), -each * (own + rest))
-        return losses, gradient
+            tables = tuple(_wide(of(f)) for of in (self.loss.binary.negative, self.loss.binary.slope))
+        if isinstance(self.objective, Scheme):
+            losses = self._push(tables, at, y, *self._negatives(self.objective, f, at, y, rng), gradient)
+        else:
+            losses = self._all_labels(self.objective, tables, at, y, gradient)
+        if isinstance(self.loss, Decoupled):
+            np.add.at(gradient, (at, y), self.loss.binary.positive_slope(f[at, y]))
+            losses += self.loss.binary.positive(f[at, y])
+        return losses
+
+    def _push(
+        self, tables: tuple[Floats, ...], at: Labels, y: Labels, drawn: Labels, log_w: Floats, gradient: Floats
+    ) -> Floats:
+        """What negatives with these labels and weights, (P, k), add; of scores, or of payments and their slopes."""
+        if isinstance(self.loss, Decoupled):
+            return np.asarray(push_decoupled(*tables, at, drawn, log_w, gradient))
+        return np.asarray(push_softmax(*tables, at, y, drawn, log_w, gradient))
+
+    # --- all labels ---------------------------------------------------------------------------------------------------
+
+    def _all_labels(
+        self, margin: Margin, tables: tuple[Floats, ...], at: Labels, y: Labels, gradient: Floats
+    ) -> Floats:
+        """For margins a_y b_y' what a row's labels pay is added up once for all of its positives."""
+        n, factors = self.prior.n_labels, getattr(margin, "log_factors", None)
+        losses, alone = np.zeros(y.size), np.arange(y.size)
+        if factors is not None:
+            log_a, log_b = (np.broadcast_to(x, (n,)) for x in factors(self.prior))
+            for label in y[~np.isfinite(log_a[y])].tolist():
+                margin.log_margin(self.prior, label)  # which says what is wrong
+                raise ValueError(f"the margins of positive {label} must be finite, got log a = {log_a[label]}")
+            losses, alone = self._by_sums(tables, at, y, log_a, log_b, gradient)
+        for part in np.array_split(alone, max(1, math.ceil(alone.size * n / A_PART))):
+            labels = y[part]
+            if factors is None:
+                log_p = np.array([margin.log_margin(self.prior, label) for label in labels.tolist()], dtype=np.float64)
+            else:
+                log_p = log_a[labels][:, None] + log_b
+            log_p = log_p.reshape(part.size, n)
+            log_p[np.arange(part.size), labels] = -np.inf
+            every = np.tile(np.arange(n), (part.size, 1))
+            losses[part] = self._push(tables, at[part], labels, every, log_p, gradient)
+        return losses
+
+    def _by_sums(
+        self, tables: tuple[Floats, ...], at: Labels, y: Labels, log_a: Floats, log_b: Floats, gradient: Floats
+    ) -> tuple[Floats, Labels]:
+        """Losses by the sums of rows less the positive's own entry; and the examples of which that is more than half.
+
+        These would be what rounding left: nothing is added for them here.
+        """
+        if isinstance(self.loss, Decoupled):
+            b = np.exp(log_b)
+            paid, slopes = (np.where(b > 0, b * table, 0.0) for table in tables)
+            own, rest = _split(paid, at, y)
+            alone = ~(own <= rest)
+            each = np.where(alone, 0.0, np.exp(log_a[y]))
+            losses, of_own = each * rest, slopes[at, y]
+        else:
+            u = tables[0] + log_b
+            top = u.max(axis=1)
+            paid = slopes = np.exp(u - top[:, None])
+            own, rest = _split(paid, at, y)
+            alone = ~(own <= rest)
+            log_scale = log_a[y] - tables[0][at, y] + top[at]
+            losses, of_own = np.logaddexp(0.0, log_scale + np.log(rest)), own + rest
+            each = np.where(alone, 0.0, np.exp(log_scale - losses))
+        gradient += slopes * np.bincount(at, weights=each, minlength=len(paid))[:, None]
+        np.add.at(gradient, (at, y), -each * of_own)
+        return losses, np.flatnonzero(alone)
+
+    # --- negatives ----------------------------------------------------------------------------------------------------
+
+    def _negatives(
+        self, scheme: Scheme, f: Floats, at: Labels, y: Labels, rng: np.random.Generator
+    ) -> tuple[Labels, Floats]:
+        """Labels and log weights, (P, m)."""
+        if y.size * scheme.m > MOST_DRAWS:
+            raise ValueError(
+                f"a minibatch draws at most {MOST_DRAWS:,} negatives, got {y.size:,} examples with {scheme.m:,} each"
+            )
+        if self._shared is not None:
+            return self._together(scheme, y, rng, *self._shared)
+        drawn, log_w = np.empty((y.size, scheme.m), np.intp), np.empty((y.size, scheme.m))
+        for i, (row, label) in enumerate(zip(at, y.tolist(), strict=True)):
+            problem = Problem(f[row], self.prior, label)
+            plan, draw = scheme.plan(problem, loss=self.loss), checked_draws(scheme.sampler, problem)
+            drawn[i] = (_beside(draw, label) if scheme.hits == "exclude" else draw)(rng, scheme.m)
+            _check_possible(scheme, plan.log_q, drawn[i])
+            log_w[i] = plan.log_w[drawn[i]]
+        return drawn, log_w
 
     @cached_property
     def _shared(self) -> tuple[Draw, Floats, Floats, Floats] | None:
         """What all examples have in common: how to draw, the factors of log w_yy' = log a_y + log b_y', and log q."""
-        if not isinstance(self.objective, Scheme):
-            return None
         scheme, n = self.objective, self.prior.n_labels
+        assert isinstance(scheme, Scheme)
         if scheme.sampler.needs_scores or getattr(scheme.sampler, "needs_positive", False):
             return None
-        problem = Problem(np.zeros(n), self.prior, int(np.argmax(self.prior.probabilities)))
-        law = scheme.sampler.log_law(problem)
+        common, rare = (Problem(np.zeros(n), self.prior, int(y)) for y in self.prior.by_frequency[[0, -1]])
+        law = scheme.sampler.log_law(common)
         factors = getattr(scheme.weighting, "log_factors", None)
         found = factors and factors(law, self.prior, scheme.m, scheme.hits == "exclude")
-        scheme.plan(problem)
-        if found is None:
+        if found is None or not np.array_equal(law, scheme.sampler.log_law(rare)):
             return None
         log_a, log_b = (np.broadcast_to(factor, (n,)) for factor in found)
-        return checked_draws(scheme.sampler, problem), log_a, log_b, law
+        return checked_draws(scheme.sampler, common), log_a, log_b, law
 
-    def _negatives(self, f: Floats, at: Labels, y: Labels, rng: np.random.Generator) -> tuple[Labels, Floats]:
-        """Labels and log weights, (P, m)."""
-        if not isinstance(self.objective, Scheme):
-            log_w = np.array([self._margins(int(label)) for label in y]).reshape(y.size, self.prior.n_labels)
-            return np.tile(np.arange(self.prior.n_labels), (y.size, 1)), log_w
-        if self._shared is None:
-            found = [self._one(f[row], int(label), rng) for row, label in zip(at, y, strict=True)]
-            shape = (y.size, self.objective.m)
-            return np.array([a for a, _ in found], np.intp).reshape(shape), np.array([b for _, b in found]).reshape(
-                shape
-            )
-        draw, log_a, log_b, law = self._shared
-        if self.objective.hits == "exclude" and y.size and law[y].max() > RARE:
-            label = int(y[law[y].argmax()])
-            raise ValueError(
-                f"hits='exclude' leaves nothing to draw, or hardly anything: label {label} has q = {np.exp(law[label])}"
-            )
-        drawn = draw(rng, y.size * self.objective.m).reshape(y.size, -1)
+    @cached_property
+    def _planned(self) -> set[int]:
+        """Positives that the scheme can have."""
+        return set()
+
+    @cached_property
+    def _apart(self) -> dict[int, Draw]:
+        """How to draw beside a label that is most of the law; few are."""
+        return {}
+
+    def _check_positives(self, scheme: Scheme, y: Labels, log_a: Floats, law: Floats) -> None:
+        """*Raises* ValueError for a positive that the scheme cannot have, as `Scheme.plan` does, which is O(L).
+
+        Where its factor is finite and there is something to draw, a plan refuses labels that are never drawn and would
+        have to be, other than the positive itself: two positives that pass vouch for all.
+        """
+        labels = np.unique(y)
+        others = np.count_nonzero(law > -np.inf) - (law[labels] > -np.inf)
+        doubtful = ~np.isfinite(log_a[labels]) | ((others == 0) & (scheme.hits == "exclude"))
+        for label, doubt in zip(labels.tolist(), doubtful.tolist(), strict=True):
+            if label in self._planned or (len(self._planned) > 1 and not doubt):
+                continue
+            scheme.plan(Problem(np.zeros(law.size), self.prior, label), loss=self.loss)
+            if doubt:
+                raise ValueError(f"the weights of positive {label} must be finite, got {scheme.weighting} of {scheme}")
+            self._planned.add(label)
+
+    def _together(
+        self, scheme: Scheme, y: Labels, rng: np.random.Generator, draw: Draw, log_a: Floats, log_b: Floats, law: Floats
+    ) -> tuple[Labels, Floats]:
+        """The negatives of examples that share law and weights."""
+        self._check_positives(scheme, y, log_a, law)
         own = y[:, None]
-        if self.objective.hits == "exclude":
+        drawn = draw(rng, y.size * scheme.m).reshape(y.size, -1)
+        if scheme.hits == "exclude":
             drawn = drawn.copy()
-            while (hit := drawn == own).any():
-                drawn[hit] = draw(rng, int(hit.sum()))
+            example, place = np.nonzero(drawn == own)
+            for _ in range(ROUNDS):
+                if not example.size:
+                    break
+                drawn[example, place] = draw(rng, example.size)
+                left = drawn[example, place] == y[example]
+                example, place = example[left], place[left]
+            for label in np.unique(y[example]).tolist():
+                if label not in self._apart:
+                    self._apart[label] = _beside(draw, label)
+                here = y[example] == label
+                drawn[example[here], place[here]] = self._apart[label](rng, int(np.count_nonzero(here)))
+        _check_possible(scheme, law, drawn)
         log_w = log_a[own] + log_b[drawn]
-        if self.objective.hits == "mask":
+        if scheme.hits == "mask":
             log_w[drawn == own] = -np.inf
         return drawn, log_w
 
-    def _one(self, f: Floats, y: int, rng: np.random.Generator) -> tuple[Labels, Floats]:
-        """The negatives of one example whose law or weights are its own."""
-        scheme = self.objective
-        assert isinstance(scheme, Scheme)
-        problem = Problem(f, self.prior, y)
-        draw, drawn = checked_draws(scheme.sampler, problem), np.empty(0, np.intp)
-        while drawn.size < scheme.m:
-            more = draw(rng, scheme.m - drawn.size)
-            drawn = np.append(drawn, more[more != y] if scheme.hits == "exclude" else more)
-        return drawn, scheme.plan(problem, loss=self.loss).log_w[drawn]
 
-    @cached_property
-    def _rows(self) -> dict[int, Floats]:
-        return {}
+def _beside(draw: Draw, y: int) -> Draw:
+    """Labels other than `y`: without its tickets, or else by drawing again.
 
-    def _margins(self, y: int) -> Floats:
-        """log p_yy' (L,), the positive itself at -inf."""
-        if y not in self._rows:
-            assert not isinstance(self.objective, Scheme)
-            self._rows[y] = np.array(self.objective.log_margin(self.prior, y), dtype=np.float64)
-            self._rows[y][y] = -np.inf
-        return self._rows[y]
+    *Raises* ValueError where next to nothing but `y` is drawn.
+    """
+    if isinstance(draw, TicketDraw):
+        return draw.without(y)
+
+    def others(rng: np.random.Generator, size: int) -> Labels:
+        found, kept, drawn = [np.empty(0, np.intp)], 0, 0
+        while kept < size:
+            if drawn > PATIENCE * (kept + SPARE):
+                raise ValueError(
+                    f"hits='exclude' leaves hardly anything to draw: {drawn:,} draws gave {kept} negatives, the rest "
+                    f"were label {y}, the positive; take hits='mask', or a sampler that draws by tickets"
+                )
+            labels = draw(rng, min(max(size - kept, 2 * drawn), A_PART))
+            found.append(labels[labels != y])
+            kept, drawn = kept + found[-1].size, drawn + labels.size
+        return np.concatenate(found)[:size]
+
+    return others
+
+
+def _check_possible(scheme: Scheme, log_q: Floats, drawn: Labels) -> None:
+    """*Raises* ImpossibleDraw for a label of q = 0."""
+    never = log_q == -np.inf
+    if never.any() and never[drawn].any():
+        label = int(drawn[never[drawn]][0])
+        raise ImpossibleDraw(f"{scheme.sampler} drew label {label}, to which it gives q = 0")
+
+
+def _split(paid: Floats, at: Labels, y: Labels) -> tuple[Floats, Floats]:
+    """What each positive's own entry has, and the rest of its row, (P,)."""
+    own = paid[at, y]
+    return own, paid.sum(axis=1)[at] - own
 
 
 def _wide(values: object) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float64)
 
 
+def _array(values: ArrayLike, what: str) -> NDArray[Any]:
+    """`values` as an array of one kind; *raises* ValueError for entries that are masked, and where there is none."""
+    try:
+        found = np.asanyarray(values)
+    except Exception as error:  # a framework's own refusal, such as a tensor that wants its gradient
+        raise ValueError(f"{what} must be an array of numbers, got {type(values).__name__}: {error!s:.120}") from None
+    if np.ma.is_masked(found):
+        raise ValueError(f"{what} must be numbers, but some of them are masked")
+    return np.asarray(found)
+
+
 def _indices(values: ArrayLike, size: int, what: str) -> NDArray[np.intp]:
-    found = np.asarray(values)
+    found = _array(values, what)
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise ValueError(f"{what} must be whole numbers in one vector, got {found.dtype} {found.shape}")
-    found = found.astype(np.intp)
     if found.size and not (found.min() >= 0 and found.max() < size):
         raise ValueError(f"{what} must lie from 0 to {size - 1}, got {found.min()} to {found.max()}")
-    return found
+    return found.astype(np.intp)

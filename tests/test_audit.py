@@ -672,11 +672,121 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
         ({"rng": 1.5}, "rng must be a seed"),
         ({"rng": "abc"}, "rng must be a seed"),
         ({"rng": -1}, "rng must be a seed"),
+        ({"claim": np.ones((L, L)) + 0j}, "claimed margins must be real numbers, got complex128"),
+        ({"claim": np.ones((L, L), dtype=bool)}, "claimed margins must be real numbers, got bool"),
+        ({"claim": np.ones((L, L)).astype(str)}, "claimed margins must be real numbers, got <U"),
+        ({"claim": np.ones((L, L)).astype("M8[s]")}, "claimed margins must be real numbers, got datetime64"),
+        ({"claim": np.ma.array(np.ones((L, L)), mask=np.eye(L))}, "claimed margins must be real numbers, got masked"),
+        ({"claim": [[1.0, 2.0], [3.0]]}, "a claim is 'full', a Scheme, .* got list"),
+        ({"claim": il.samplers.Uniform()}, "a claim is 'full', a Scheme, .* got Uniform"),
+        ({"claim": il.losses.SoftmaxCrossEntropy()}, "a claim is 'full', a Scheme, .* got SoftmaxCrossEntropy"),
+        ({"claim": il.margins.LogitAdjusted(900.0)}, "claimed margins must be finite and not negative, but p of"),
+        ({"claim": scheme(il.weightings.ForMargin(il.margins.Adaptive(900.0)))}, "claimed margins must be finite"),
+        ({"prior": None}, "the prior must be a LabelPrior"),
+        ({"positives": "0"}, "the positives must be labels in a list, got '0'"),
+        ({"positives": np.zeros((2, 50), int)}, "the positives must be labels in a list, got array"),
+        ({"positives": [[0], [1, 2]]}, r"the positive must be a whole number, got \[0\]"),
+        ({"positives": [True]}, "the positive must be a whole number, got True"),
+        ({"positives": [1.0]}, "the positive must be a whole number, got 1.0"),
+        ({"positives": list(range(100)) * 2}, r"the positives must be labels, each once, got \[0, 1, 2"),
+        ({"positives": []}, r"the positives must be labels, each once, got \[\]"),
+        ({"temperature": 1 + 1j}, r"the temperature must be a number, got \(1\+1j\)"),
+        ({"temperature": np.complex128(1)}, "the temperature must be a number, got"),
+        ({"temperature": math.nan}, "the temperature must be a positive number, got nan"),
+        ({"tolerance": math.nan}, "the tolerance must be a number >= 0, got nan"),
+        ({"resolution": math.nan}, "the resolution must be a positive number, got nan"),
+        ({"resolution": True}, "the resolution must be a number, got True"),
+        ({"heaviest": math.nan}, "heaviest must be at least 1, got nan"),
+        ({"heaviest": math.inf}, "heaviest must be at least 1, got inf"),
+        ({"error": math.nan}, "the error must be a probability between 1e-300 and 1, got nan"),
+        ({"error": 1.0}, "the error must be a probability between 1e-300 and 1, got 1"),
+        ({"error": np.array([1e-6] * 99)}, "the error must be a number, got array"),
+        ({"runs": 1e3}, "runs must be a whole number >= 32, got 1000.0"),
+        ({"runs": True}, "runs must be a whole number >= 32, got True"),
+        ({"runs": math.nan}, "runs must be a whole number >= 32, got nan"),
+        ({"runs": 10**10}, "runs must be at most 1,000,000,000, got 10,000,000,000"),
+        ({"progress": 3}, r"progress must be a function \(done, runs\), got 3"),
     ],
-)
+)  # fmt: skip
 def test_arguments_that_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         il.audit(Sampled(), **{"claim": "full", "prior": PRIOR, "rng": 0, **options})
+    assert len(str(caught.value)) <= 300
+
+
+def test_answers_that_are_masked_are_no_numbers() -> None:
+    def masked(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return np.ma.array(scores[:, 0], mask=scores[:, 0] > 0)
+
+    with pytest.raises(ValueError, match="the loss must be numbers, got masked_array"):
+        il.audit(masked, claim="full", prior=PRIOR, rng=0)
+
+
+# --- what the report says of itself -------------------------------------------------------------------------------
+
+
+def _wobbly(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+    """Softmax over all labels, and a rounding more or less that no seed repeats."""
+    values, slopes = over_all(scores, positive)
+    return values * (1 + 1e-15 * np.random.default_rng().integers(-2, 3, size=values.size)), slopes
+
+
+def _widths(loss: Any, error: float, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, set[float]], Any]:
+    """What each route's limits may be wrong by, and the report."""
+    used: dict[str, set[float]] = {}
+    honest = Cell.with_sums
+
+    def spied(
+        cell: Cell, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
+    ) -> Cell:
+        used.setdefault(cell.route, set()).add(delta)
+        return honest(cell, total, variance, most, n, delta, unseen)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Cell, "with_sums", spied)
+        report = il.audit(loss, claim="full", prior=PRIOR, rng=0, runs=400, error=error)
+    return used, report
+
+
+def test_two_routes_share_the_error_that_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has half, as if it had been asked for alone; what is reported is what was asked for and holds for both."""
+    both, report = _widths(_wobbly, 1e-6, monkeypatch)
+    assert any("its values were audited by themselves too" in note for note in report.notes)
+    assert report.error == report.to_dict()["error"] == 1e-6
+    assert "refuted with probability at most 1e-06" in str(report)
+    alone, report = _widths(lambda f, y, rng: over_all(f, y), 5e-7, monkeypatch)
+    assert report.error == 5e-7
+    values, _ = _widths(lambda f, y, rng: over_all(f, y)[0], 5e-7, monkeypatch)
+    assert both == alone | values
+    assert set(both) == {"gradient", "value"}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [Sampled(), Sampled(gradient=False), Sampled(slope=1.05), _wobbly, lambda f, y, rng: over_all(f, y)],
+    ids=["gradients", "values", "wrong gradient", "both routes", "all labels"],
+)
+def test_every_call_is_counted(loss: Any, seed: int) -> None:
+    asked = []
+
+    def counted_loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        asked.append(positive.size)
+        return loss(scores, positive, rng)
+
+    report = il.audit(counted_loss, claim="full", prior=PRIOR, rng=seed, runs=400)
+    assert report.calls == len(asked)
+    assert f"asked    {len(asked):,} times" in str(report)
+
+
+def test_many_runs_do_not_fill_memory_with_a_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pilot is kept whole: it is no larger than it may be, however many runs are asked for."""
+    from implicitloss.auditing import audit as module
+
+    monkeypatch.setattr(module, "KEPT", 3 * L * 40)
+    looked: list[int] = []
+    options: dict[str, Any] = {"runs": 100_000, "progress": lambda n, _: looked.append(n)}
+    il.audit(Sampled(hits="keep"), claim=scheme(), prior=PRIOR, rng=0, **options)
+    assert looked[0] < 100
 
 
 # --- tests of one's own -------------------------------------------------------------------------------------------

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,7 +59,7 @@ def expected_loss(scheme: Scheme, loss: Loss, f: np.ndarray, prior: LabelPrior, 
 @pytest.mark.parametrize("sampler", [Uniform(), WithinBatch(), Power()], ids=str)
 @pytest.mark.parametrize("hits", ["exclude", "mask"])
 def test_importance_teaches_bayes_by_the_bound(m: int, sampler: Sampler, hits: str, prior: LabelPrior) -> None:
-    optimum = population_optimum(Scheme(sampler, Importance(), m=m, hits=hits), SOFTMAX, ETA, prior)
+    optimum = population_optimum(Scheme(sampler, Importance(), m=m, hits=hits), SOFTMAX, ETA, prior, "implicit")
     assert optimum == pytest.approx(centred(np.log(ETA)), abs=1e-10)
     assert optimum.mean() == pytest.approx(0, abs=1e-14)
 
@@ -64,7 +67,7 @@ def test_importance_teaches_bayes_by_the_bound(m: int, sampler: Sampler, hits: s
 def test_tail_teaches_balanced_bayes_by_the_bound(prior: LabelPrior) -> None:
     """f* = log η - log π; with Prop. 4's weights for τ = 1/2, log η - log(π)/2."""
     for weighting, tau in ((Tail(), 1.0), (ForMargin(LogitAdjusted(0.5)), 0.5)):
-        optimum = population_optimum(Scheme(Uniform(), weighting, m=3, hits="mask"), SOFTMAX, ETA, prior)
+        optimum = population_optimum(Scheme(Uniform(), weighting, m=3, hits="mask"), SOFTMAX, ETA, prior, "implicit")
         assert optimum == pytest.approx(centred(np.log(ETA) - tau * prior.log), abs=1e-10)
         assert np.abs(optimum - centred(np.log(ETA))).max() > 0.1
 
@@ -152,7 +155,7 @@ def test_separable_margins_by_a_search_in_one_number(
     scheme = Scheme(WithinBatch(), weighting, m=3, hits="mask")
     p = implicit_margins(scheme, prior)
     assert p[~np.eye(4, dtype=bool)] == pytest.approx(np.outer(a(pi), b(pi))[~np.eye(4, dtype=bool)], rel=1e-13)
-    by_newton = population_optimum(scheme, SOFTMAX, ETA, prior)
+    by_newton = population_optimum(scheme, SOFTMAX, ETA, prior, "implicit")
     assert separable_optimum(ETA, a(pi), b(pi)) == pytest.approx(by_newton, abs=1e-9)
     # A margin 5 % off at one label is another optimum.
     off = separable_optimum(ETA, a(pi), b(pi) * np.array([1, 1, 0.95, 1]))
@@ -163,7 +166,7 @@ def test_separable_optimum_on_a_long_tail(rng: np.random.Generator) -> None:
     prior = LabelPrior.exp(40, 500, 100)
     eta = rng.dirichlet(np.ones(40)) * 0.9 + 0.1 / 40
     scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
-    by_newton = population_optimum(scheme, SOFTMAX, eta, prior)
+    by_newton = population_optimum(scheme, SOFTMAX, eta, prior, "implicit")
     assert separable_optimum(eta, np.ones(40), prior.probabilities) == pytest.approx(by_newton, abs=1e-8)
 
 
@@ -373,8 +376,10 @@ def test_labels_that_hardly_ever_occur_at_x_do_not_stall_newton(of: Any) -> None
 def test_the_tilt_of_known_schemes(prior: LabelPrior) -> None:
     """0 for softmax, -τ for logit adjustment; in-batch softmax with kept hits is truly balanced."""
     within = WithinBatch()
-    assert tilt(Scheme(within, Importance(), m=3, hits="mask"), prior) == pytest.approx(0, abs=1e-10)
-    assert tilt(Scheme(within, ForMargin(LogitAdjusted(0.4)), m=3, hits="mask"), prior) == pytest.approx(-0.4)
+    assert tilt(Scheme(within, Importance(), m=3, hits="mask"), prior, "implicit") == pytest.approx(0, abs=1e-10)
+    assert tilt(Scheme(within, ForMargin(LogitAdjusted(0.4)), m=3, hits="mask"), prior, "implicit") == pytest.approx(
+        -0.4
+    )
     assert tilt(Scheme(within, Unit(), m=3, hits="keep"), prior, "sampled") == pytest.approx(-1)
     # With a few draws importance weights truly help rare labels; masked hits take the balance away.
     assert tilt(Scheme(within, Importance(), m=1, hits="mask"), prior, "sampled") < -0.1
@@ -388,7 +393,7 @@ def test_a_label_that_is_all_of_the_law_but_its_rounding(counts: list[int]) -> N
     """q is 1 to the last digit, and the others are drawn all the same where it is the positive."""
     prior = LabelPrior.from_counts(counts)
     scheme, n = Scheme(Power(2.0), Importance(), m=8, hits="exclude"), prior.n_labels
-    implicit = population_optimum(scheme, SOFTMAX, np.full(n, 1 / n), prior)
+    implicit = population_optimum(scheme, SOFTMAX, np.full(n, 1 / n), prior, "implicit")
     np.testing.assert_allclose(implicit, 0.0, atol=1e-12)
     f = population_optimum(scheme, SOFTMAX, np.full(n, 1 / n), prior, "sampled")
     # The rare are alike, and each pushes the frequent one down, as its bound does not.
@@ -397,3 +402,162 @@ def test_a_label_that_is_all_of_the_law_but_its_rounding(counts: list[int]) -> N
     swept = sweep([scheme], SOFTMAX, np.zeros(n), prior)["mean"]
     alone = [float(integrate(scheme, SOFTMAX, Problem(np.zeros(n), prior, y))) for y in range(n)]
     np.testing.assert_allclose(swept.value[0], alone, rtol=1e-12)
+
+
+# --- which loss is meant ----------------------------------------------------------------------------------------------
+
+
+def test_the_true_loss_is_meant_unless_the_bound_is_asked_for() -> None:
+    """Within-batch, one negative, hits masked: relative weights lean to frequent labels by the bound and not in truth,
+    importance weights to rare labels in truth and not by the bound."""
+    prior = LabelPrior.exp(100, 500, 100).few(20)
+    eta = np.full(20, 1 / 20)
+    for weighting, truly, by_the_bound in ((Relative(), 0.0, 0.402), (Importance(), -2.356, 0.0)):
+        scheme = Scheme(WithinBatch(), weighting, m=1, hits="mask")
+        assert tilt(scheme, prior) == pytest.approx(truly, abs=1e-3)
+        assert tilt(scheme, prior, of="implicit") == pytest.approx(by_the_bound, abs=1e-3)
+        f, bound = (population_optimum(scheme, SOFTMAX, eta, prior, *of) for of in ((), ("implicit",)))
+        assert expected(scheme, f, prior) < expected(scheme, bound, prior) - 1e-3
+        assert certify_optimum(scheme, SOFTMAX, eta, prior, f).distance < 1e-9
+        assert certify_optimum(scheme, SOFTMAX, eta, prior, bound).distance > 0.1
+        assert certify_optimum(scheme, SOFTMAX, eta, prior, bound, of="implicit").distance < 1e-9
+
+
+def expected(scheme: Scheme, f: np.ndarray, prior: LabelPrior) -> float:
+    """E ℓ by `integrate`, labels equally likely."""
+    return float(np.mean([float(integrate(scheme, SOFTMAX, Problem(f, prior, y))) for y in range(prior.n_labels)]))
+
+
+def unsaid(tree: ast.AST) -> list[str]:
+    """Calls of optima that leave open which loss is meant."""
+    places = {"population_optimum": 4, "tilt": 2, "certify_optimum": 5}
+    return [
+        ast.unparse(call)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and (name := ast.unparse(call.func).removeprefix("il.")) in places
+        and len(call.args) <= places[name]
+        and not any(word.arg == "of" for word in call.keywords)
+    ]
+
+
+def test_whoever_shows_an_optimum_says_of_which_loss() -> None:
+    root = Path(__file__).parents[1]
+    folders = ("implicitloss", "paper_checks", "analysis", "figures", "docs")
+    files = [path for folder in folders for path in (root / folder).rglob("*.py")]
+    assert len(files) > 100
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
+    # A lesson of section 4 has its own tilt, of the loss that it names.
+    found = [call for path, tree in trees.items() if path.name != "section4.py" for call in unsaid(tree)]
+    assert found == []
+    assert unsaid(ast.parse("il.tilt(a, b); tilt(a, b, c); population_optimum(a, b, c, d)")) == [
+        "il.tilt(a, b)",
+        "population_optimum(a, b, c, d)",
+    ]
+
+
+# --- what there is no optimum of --------------------------------------------------------------------------------------
+
+MASKED = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
+FEW = LabelPrior.exp(5, 40, 10)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A loss of one's own: a softmax of twice the scores."""
+
+    name = "own"
+    has_log = True
+
+    def log_payment(self, scores: np.ndarray, positive: int) -> np.ndarray:
+        return 2 * (scores - scores[positive])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"scheme": WithinBatch()}, r"the scheme must be a Scheme\(sampler, .* got WithinBatch\(\)"),
+        ({"scheme": None}, "the scheme must be a Scheme.* got None"),
+        ({"scheme": Scheme}, "the scheme must be a Scheme"),
+        ({"loss": lambda f, y: f}, "a loss must be one of implicitloss.losses"),
+        ({"loss": Own()}, "an optimum is that of SoftmaxCrossEntropy"),
+        ({"prior": np.full(5, 0.2)}, "the prior must be a LabelPrior, .* got ndarray"),
+        ({"prior": None}, "the prior must be a LabelPrior, .* got NoneType"),
+        ({"of": np.array(["sampled"] * 9)}, "of must be 'implicit' or 'sampled', got array"),
+        ({"of": None}, "of must be 'implicit' or 'sampled', got None"),
+        ({"of": ["sampled"]}, r"of must be 'implicit' or 'sampled', got \['sampled'\]"),
+        ({"prior": LabelPrior.zipf(5_001, 1.0)}, r"among at most 5,000 labels, got 5,001; prior\.few\(20\)"),
+    ],
+)
+def test_other_kinds_of_things_are_one_sentence(change: dict[str, Any], sentence: str) -> None:
+    given = {"scheme": MASKED, "loss": SOFTMAX, "eta": np.full(5, 0.2), "prior": FEW, "of": "sampled", **change}
+    with pytest.raises(ValueError, match=sentence) as caught:
+        population_optimum(**given)
+    assert len(str(caught.value)) <= 300
+    with pytest.raises(ValueError, match=sentence):
+        certify_optimum(**given, f=np.zeros(5))
+    if "loss" not in change:
+        with pytest.raises(ValueError, match=sentence):
+            tilt(given["scheme"], given["prior"], given["of"])
+
+
+def test_labels_that_never_occur_have_no_tilt() -> None:
+    named = LabelPrior.from_counts([5, 0, 3], ["cat", "dog", "eel"])
+    with pytest.raises(ValueError, match="a tilt needs labels that occur, but label dog has prior 0"):
+        tilt(MASKED, named)
+    assert np.isfinite(tilt(MASKED, named.few(20)))
+
+
+@pytest.mark.parametrize("of", ["implicit", "sampled"])
+@pytest.mark.parametrize("hits", ["mask", "keep"])
+def test_one_label_has_the_score_0(hits: Any, of: Any) -> None:
+    one = LabelPrior.from_counts([3])
+    scheme = Scheme(WithinBatch(), Constant(), m=3, hits=hits)
+    assert population_optimum(scheme, SOFTMAX, [1.0], one, of).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("of", ["implicit", "sampled"])
+@pytest.mark.parametrize("hits", ["mask", "keep", "exclude"])
+@pytest.mark.parametrize("spread", [100.0, 1e3, 1e6, 1e16, 1e300, 1.7e308])
+def test_scores_far_apart_have_a_certificate_or_a_sentence(spread: float, hits: Any, of: Any) -> None:
+    """Grids as long as the spread, and Hessians of numbers squared: inf, or refused; never nan, nor all of memory."""
+    scheme = Scheme(WithinBatch(), Importance(), m=4, hits=hits)
+    f = spread * np.array([0.0, 1.0, -1.0, 0.5, -0.5])
+    try:
+        found = certify_optimum(scheme, SOFTMAX, np.full(5, 0.2), FEW, f, of=of)
+    except ValueError as refusal:
+        assert spread > 100
+        assert re.match("scores must lie nearer to each other for a certificate", str(refusal))  # noqa: PT017
+    else:
+        assert found.distance == np.inf
+        assert found.gradient > 0.1
+
+
+@pytest.mark.parametrize("of", ["implicit", "sampled"])
+@pytest.mark.parametrize("rare", [1e-30, 1e-100, 1e-200, 1e-300])
+def test_eta_far_apart_has_an_optimum_or_none(rare: float, of: Any) -> None:
+    """Without warnings, and right where it is found: logit adjustment teaches log η - log π by the bound."""
+    eta = np.array([1 - rare, rare])
+    prior = LabelPrior.from_counts([3, 1])
+    scheme = Scheme(Uniform(), Tail(), m=4, hits="mask")
+    try:
+        f = population_optimum(scheme, SOFTMAX, eta, prior, of)
+    except NoOptimum as none:
+        assert rare < 1e-30
+        assert "did not converge" in str(none)  # noqa: PT017
+    else:
+        if of == "implicit":
+            assert f == pytest.approx(centred(np.log(eta) - prior.log), rel=1e-6)
+
+
+def test_weights_that_overflow_have_no_optimum() -> None:
+    @dataclass(frozen=True)
+    class Heavy:
+        is_eta_over_m = True
+
+        def log_weight(self, draws: Any) -> Any:
+            return np.full(draws.prior.n_labels, 800.0)
+
+    scheme = Scheme(Uniform(), Heavy(), m=3, hits="mask")  # type: ignore[arg-type]
+    with pytest.raises(NoOptimum, match="label 0 has no optimum within numbers: the weights on it are too large"):
+        population_optimum(scheme, LOGISTIC, np.full(5, 0.2), FEW)

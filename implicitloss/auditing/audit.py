@@ -24,9 +24,9 @@ from implicitloss.seeds import Seed, root_of
 
 # Doubles in one call's scores, and in a whole audit's by default; examples of one positive in a call.
 CALL, WHOLE, REPLICAS, A_PILOT_CALL = 1 << 18, 1 << 27, 64, 8
-FEWEST, MOST = 400, 20_000
-# The pilot's share of the evaluations; looks come when these have doubled.
-PILOT = 16
+FEWEST, MOST, MOST_RUNS = 400, 20_000, 1_000_000_000
+# The pilot's share of the evaluations; looks come when these have doubled.  It is kept whole: so many doubles at most.
+PILOT, KEPT = 16, 1 << 26
 # Decisive parts of a positive's labels, at most: more would take more evaluations.
 FINEST = 24
 # Of draws of a label that the pilot never saw, an evaluation has no more than this.
@@ -109,7 +109,10 @@ class _Audit:
     error: float
     root: int | list[int]
     progress: Callable[[int, int], None] | None
+    seeds: int = 0
     calls: int = 0
+    # How many routes share the error; what was asked for stays as it is, and is what the whole report keeps to.
+    routes: int = 1
     replicas: int = 1
     alike: bool = False
     delta: float = 1.0
@@ -134,7 +137,7 @@ class _Audit:
             raise ValueError(f"form must be 'softmax' or 'logistic', got {form!r}")
         for name, value in (("temperature", temperature), ("resolution", resolution), ("tolerance", tolerance),
                             ("heaviest", heaviest), ("error", error)):  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
                 raise ValueError(f"the {name} must be a number, got {value!r:.60}")
         for name, value in (("temperature", temperature), ("resolution", resolution)):
             if not 0 < value < math.inf:
@@ -145,17 +148,23 @@ class _Audit:
             raise ValueError(f"heaviest must be at least 1, got {heaviest}")
         if not LEAST_ERROR <= error < 1:
             raise ValueError(f"the error must be a probability between 1e-300 and 1, got {error}")
-        if positives is not None and not isinstance(positives, (Sequence, np.ndarray)):
+        is_list = isinstance(positives, np.ndarray) and positives.ndim == 1
+        is_list |= isinstance(positives, Sequence) and not isinstance(positives, str)
+        if positives is not None and not is_list:
             raise ValueError(f"the positives must be labels in a list, got {positives!r:.60}")
         rows = (
             _default_positives(prior) if positives is None else [checked_positive(y, prior.n_labels) for y in positives]
         )
         if not rows or len(set(rows)) < len(rows):
-            raise ValueError(f"the positives must be labels, each once, got {rows}")
+            raise ValueError(f"the positives must be labels, each once, got {rows!s:.60}")
         if runs is None:
             runs = min(MOST, max(FEWEST, WHOLE // (len(rows) * prior.n_labels)))
         if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2 * PILOT:
-            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {runs!r}")
+            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {runs!r:.60}")
+        if runs > MOST_RUNS:
+            raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {runs:,}")
+        if progress is not None and not callable(progress):
+            raise ValueError(f"progress must be a function (done, runs), got {progress!r:.60}")
         root = root_of(rng)
         scheme = claim if isinstance(claim, Scheme) else None
         if scores is not None:
@@ -174,12 +183,27 @@ class _Audit:
             heaviest, int(runs), error, root, progress,
         )  # fmt: skip
 
+    @property
+    def share(self) -> float:
+        """The error that one route may have."""
+        return self.error / self.routes
+
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def generators(self, call: int) -> tuple[np.random.Generator, np.random.Generator]:
+    def generators(self, seed: int) -> tuple[np.random.Generator, np.random.Generator]:
         """Of the scores of a call, and of the loss."""
-        of_scores, of_loss = np.random.SeedSequence(self.root, spawn_key=(call,)).spawn(2)
+        of_scores, of_loss = np.random.SeedSequence(self.root, spawn_key=(seed,)).spawn(2)
         return np.random.default_rng(of_scores), np.random.default_rng(of_loss)
+
+    def fresh(self) -> tuple[np.random.Generator, np.random.Generator]:
+        """Generators that no call had yet."""
+        self.seeds += 1
+        return self.generators(self.seeds - 1)
+
+    def ask(self, scores: Floats, positive: Labels, of_loss: np.random.Generator) -> Answer:
+        """One call, which is counted."""
+        self.calls += 1
+        return ask(self.loss_fn, scores, positive, of_loss)
 
     def some_scores(self, n: int, generator: np.random.Generator) -> Floats:
         """(n, L): the given ones, or normal ones."""
@@ -193,11 +217,10 @@ class _Audit:
 
     def next_call(self, replicas: int) -> tuple[Floats, Labels, Answer]:
         """Scores, positives and answer of a fresh call."""
-        of_scores, of_loss = self.generators(self.calls)
-        self.calls += 1
+        of_scores, of_loss = self.fresh()
         positive = self.rows(replicas)
         scores = self.some_scores(positive.size, of_scores)
-        return scores, positive, ask(self.loss_fn, scores, positive, of_loss)
+        return scores, positive, self.ask(scores, positive, of_loss)
 
     # --- the audit ----------------------------------------------------------------------------------------------------
 
@@ -208,7 +231,9 @@ class _Audit:
         scores, positive, answer = self.next_call(2)
         _check_moves(scores, answer, lambda: self.next_call(2))
         self.look_at(answer)
-        repeats = self.repeats(scores, positive, answer)
+        # The first of all seeds.
+        again = self.ask(scores, positive, self.generators(0)[1])
+        repeats = np.array_equal(answer.values, again.values)
         if repeats and self.ignores_rng(scores, positive, answer):
             self.notes.append(
                 "the answer is the same whatever the rng it is given: a loss that draws labels by a seed of its own "
@@ -224,8 +249,7 @@ class _Audit:
         elif repeats:
             self.check_gradient()
         values_too = not repeats and self.scores is None
-        if values_too:
-            self.error /= 2  # shared by the two routes
+        self.routes = 2 if values_too else 1
         tally, cells, law = self.by_gradients()
         if values_too:
             self.notes.append(
@@ -233,12 +257,6 @@ class _Audit:
             )
             cells = cells + by_values(self)
         return self.report(cells, tally, law)
-
-    def repeats(self, scores: Floats, positive: Labels, answer: Answer) -> bool:
-        """Whether the same seed gives the same answer."""
-        _, of_loss = self.generators(self.calls - 1)
-        again = ask(self.loss_fn, scores, positive, of_loss)
-        return bool(np.array_equal(answer.values, again.values))
 
     def look_at(self, answer: Answer) -> None:
         """A sum of payments that are not negative is not negative."""
@@ -252,9 +270,8 @@ class _Audit:
         """Whether another seed gives the same answer, though some labels have no part in it."""
         if answer.gradients is not None and np.all(answer.gradients != 0):
             return False  # all labels: nothing is drawn
-        _, of_loss = self.generators(self.calls)
-        self.calls += 1
-        return bool(np.array_equal(answer.values, ask(self.loss_fn, scores, positive, of_loss).values))
+        _, of_loss = self.fresh()
+        return bool(np.array_equal(answer.values, self.ask(scores, positive, of_loss).values))
 
     def check_gradient(self) -> None:
         """Compare gradients with differences of values, on the same draws: no chance is involved."""
@@ -268,17 +285,16 @@ class _Audit:
         """What is wrong with the gradient beside differences over `size`, or over more where numbers are single."""
         differences, slopes = [], []
         for _ in range(8):
-            of_scores, of_loss = self.generators(self.calls)
+            of_scores, of_loss = self.fresh()
             positive = self.rows(1)
             scores = self.some_scores(positive.size, of_scores)
             step = np.where(of_scores.random(scores.shape) < 0.5, -0.5, 0.5)
-            answer = ask(self.loss_fn, scores, positive, of_loss)
+            answer = self.ask(scores, positive, of_loss)
             h = self.temperature * (size if answer.eps < 1e-12 else 0.05)
             ends = [
-                ask(self.loss_fn, scores + sign * h * step, positive, self.generators(self.calls)[1]).values
+                self.ask(scores + sign * h * step, positive, self.generators(self.seeds - 1)[1]).values
                 for sign in (1, -1)
             ]
-            self.calls += 1
             assert answer.gradients is not None
             differences += ((ends[0] - ends[1]) / (2 * h)).tolist()
             slopes += np.sum(answer.gradients * step, axis=1).tolist()
@@ -314,7 +330,7 @@ class _Audit:
         seen = pilot.seen > 0
         tally = Tally(len(self.positives), self.prior.n_labels, parts, self.claim.margins, seen.astype(np.float64))
         looks = max(1, math.ceil(math.log2(self.runs / pilot.n)))
-        self.delta = self.error / (looks * (len(cells) + len(self.positives) * (self.prior.n_labels + 3)))
+        self.delta = self.share / (looks * (len(cells) + len(self.positives) * (self.prior.n_labels + 3)))
         for look in range(looks):
             n = max(pilot.n, math.ceil(self.runs / 2 ** (looks - 1 - look)))
             self.fill(tally, n)
@@ -341,7 +357,8 @@ class _Audit:
 
     def pilot(self) -> tuple[Pilot, Pushes]:
         """A few evaluations, kept whole."""
-        rows, n = len(self.positives), max(PILOT, self.runs // PILOT)
+        rows = len(self.positives)
+        n = max(PILOT, min(self.runs // PILOT, KEPT // (rows * self.prior.n_labels)))
         a_call = min(A_PILOT_CALL, n)
         answers, given = [], []
         for _ in range(math.ceil(n / a_call)):
@@ -376,7 +393,7 @@ class _Audit:
         """For each positive the parts of the labels that are looked at together."""
         cells = []
         # The union bound is known up to a few cells; half of the runs should do.
-        delta = self.error / (8 * len(self.positives) * (self.prior.n_labels + 64))
+        delta = self.share / (8 * len(self.positives) * (self.prior.n_labels + 64))
         rank = np.empty(self.prior.n_labels, dtype=np.intp)
         rank[self.prior.by_frequency] = np.arange(self.prior.n_labels)
         for row, y in enumerate(self.positives):

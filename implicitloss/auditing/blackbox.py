@@ -65,8 +65,8 @@ def _array(given: Any, what: str) -> Any:
     try:
         found = np.asarray(given)
     except Exception as error:  # a framework's own refusal, such as a tensor that still wants its gradient
-        raise ValueError(f"{what} must be an array, got {type(given).__name__}: {error}") from None
-    if found.dtype.kind not in "fiu":
+        raise ValueError(f"{what} must be an array, got {type(given).__name__}: {error!s:.120}") from None
+    if found.dtype.kind not in "fiu" or np.ma.is_masked(given):
         raise ValueError(f"{what} must be numbers, got {given!r:.60}")
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 

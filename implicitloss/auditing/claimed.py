@@ -51,16 +51,20 @@ def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Float
 
 
 def _of_margin(name: str, margin: Margin, prior: LabelPrior, positives: list[int]) -> Claimed:
-    p = np.exp([margin.log_margin(prior, y) for y in positives])
+    with np.errstate(over="ignore"):
+        p = np.exp([margin.log_margin(prior, y) for y in positives])
     p[np.arange(len(positives)), positives] = 0.0
+    _check_finite(p, positives)
     return Claimed(name, p, np.zeros(len(positives)))
 
 
 def _of_scheme(scheme: Scheme, prior: LabelPrior, positives: list[int], scores: Floats | None) -> Claimed:
     f = np.zeros(prior.n_labels) if scores is None else scores
     problems = [Problem(f, prior, y) for y in positives]
-    p = np.exp([log_expected_weights(scheme, problem) for problem in problems])
-    w = np.exp([scheme.plan(problem).log_w for problem in problems])
+    with np.errstate(over="ignore"):
+        p = np.exp([log_expected_weights(scheme, problem) for problem in problems])
+        w = np.exp([scheme.plan(problem).log_w for problem in problems])
+    _check_finite(np.maximum(p, w), positives)
     rows = np.arange(len(positives))
     hits, hit_weights = p[rows, positives], w[rows, positives]
     p[rows, positives] = 0.0
@@ -69,20 +73,33 @@ def _of_scheme(scheme: Scheme, prior: LabelPrior, positives: list[int], scores: 
 
 def _of_array(claim: Any, prior: LabelPrior, positives: list[int]) -> Claimed:
     try:
-        given = np.array(claim, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"a claim is 'full', a Scheme, a margin, an array of margins or None, got {type(claim).__name__}"
-        ) from None
+        given = np.asanyarray(claim)
+    except Exception:  # lists of different lengths, or a framework's own refusal
+        given = np.empty(())
     n = prior.n_labels
     if given.ndim == 0:
-        raise ValueError(f"a claim is 'full', a Scheme, a margin, an array of margins or None, got {claim!r:.60}")
+        raise ValueError(
+            f"a claim is 'full', a Scheme, a margin, an array of margins or None, got {type(claim).__name__}"
+        )
+    if np.ma.is_masked(given) or given.dtype.kind not in "iuf":
+        raise ValueError(
+            f"claimed margins must be real numbers, got {'masked ones' if np.ma.is_masked(given) else given.dtype}"
+        )
+    given = np.asarray(given, dtype=np.float64)
     if given.shape not in ((n, n), (len(positives), n)):
         raise ValueError(
             f"claimed margins must be (L, L) or (rows, L) for the prior's {n} labels and {len(positives)} audited "
             f"positives, got shape {given.shape}"
         )
     p = np.array(given[positives] if given.shape == (n, n) else given)
+    _check_finite(p, positives)
+    rows = np.arange(len(positives))
+    hits = p[rows, positives]
+    p[rows, positives] = 0.0
+    return Claimed("margins as given", p, hits)
+
+
+def _check_finite(p: Floats, positives: list[int]) -> None:
     bad = np.argwhere(~(np.isfinite(p) & (p >= 0)))
     if bad.size:
         row, label = bad[0]
@@ -90,7 +107,3 @@ def _of_array(claim: Any, prior: LabelPrior, positives: list[int]) -> Claimed:
             f"claimed margins must be finite and not negative, but p of positive {positives[row]} and label {label} is "
             f"{p[row, label]}"
         )
-    rows = np.arange(len(positives))
-    hits = p[rows, positives]
-    p[rows, positives] = 0.0
-    return Claimed("margins as given", p, hits)

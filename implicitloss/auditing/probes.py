@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from implicitloss.auditing.blackbox import ask
 from implicitloss.auditing.cells import HITS, ORDER, SLICES, Cell, in_reach
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.pilot import LEAK, SPARE
@@ -78,9 +77,8 @@ class _Probes:
     def evaluate(self, asked: tuple[Floats, Labels]) -> Floats:
         """h + gain Σ_part a of one call, of each part asked; h log 2 in place of h for a logistic loss."""
         audit = self.audit
-        _, of_loss = audit.generators(audit.calls)
-        audit.calls += 1
-        answer = ask(audit.loss_fn, *asked, of_loss)
+        _, of_loss = audit.fresh()
+        answer = audit.ask(*asked, of_loss)
         heard = np.expm1(answer.values) if audit.form == "softmax" else answer.values - np.log(2.0)
         return np.where(heard > ROUNDINGS * answer.eps, heard, 0.0)
 
@@ -159,7 +157,7 @@ class _Probes:
         """
         audit = self.audit
         looks = max(1, math.ceil(math.log2(max(audit.runs / self.first, 2))))
-        delta = audit.error / (looks * len(self.parts))
+        delta = audit.share / (looks * len(self.parts))
         sums, n = np.zeros((3, len(self.parts))), 0
         left = np.arange(len(self.parts))
         cells: dict[int, Cell] = {}

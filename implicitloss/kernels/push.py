@@ -27,13 +27,18 @@ def push_softmax(
         row, y = rows[i], positives[i]
         top = 0.0
         for k in range(m):
-            terms[k] = log_w[i, k] + (scores[row, drawn[i, k]] - scores[row, y])
+            # What weighs nothing adds nothing, however far apart the scores.
+            terms[k] = -np.inf
+            if log_w[i, k] != -np.inf:
+                terms[k] = log_w[i, k] + (scores[row, drawn[i, k]] - scores[row, y])
             top = max(top, terms[k])
-        total = math.exp(-top)
+        rest = 0.0
         for k in range(m):
             terms[k] = math.exp(terms[k] - top)
-            total += terms[k]
-        losses[i] = top + math.log(total)
+            rest += terms[k]
+        total = math.exp(-top) + rest
+        # Where all negatives are small, their digits would be lost beside the 1.
+        losses[i] = top + math.log(total) if top > 0.0 else math.log1p(rest)
         for k in range(m):
             share = terms[k] / total
             gradient[row, drawn[i, k]] += share
@@ -52,7 +57,9 @@ def push_decoupled(
         row, total = rows[i], 0.0
         for k in range(m):
             w = math.exp(log_w[i, k])
-            total += w * payment[row, drawn[i, k]]
-            gradient[row, drawn[i, k]] += w * slope[row, drawn[i, k]]
+            # What weighs nothing adds nothing, however much it would pay.
+            if w > 0.0:
+                total += w * payment[row, drawn[i, k]]
+                gradient[row, drawn[i, k]] += w * slope[row, drawn[i, k]]
         losses[i] = total
     return losses

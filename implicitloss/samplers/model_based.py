@@ -9,7 +9,7 @@ from implicitloss import symbols as s
 from implicitloss.labels import Floats
 from implicitloss.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.samplers.sampler import Draw, by_log_tickets
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,13 @@ class ModelBased:
     needs_scores = True
 
     def log_law(self, problem: Problem) -> Floats:
-        return problem.scores - logsumexp(problem.scores)
+        # Relative to the largest: a common offset must not cost digits.
+        with np.errstate(over="ignore"):
+            below = problem.scores - problem.scores.max()
+        return below - logsumexp(below)
 
     def procedure(self, problem: Problem) -> Draw:
-        return by_tickets(np.exp(problem.scores - problem.scores.max()))
+        return by_log_tickets(problem.scores)
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return sp.exp(s.f[yp]) / s.over_labels(sp.exp(s.f[s.k]))

@@ -6,7 +6,7 @@ The procedure never reads the law: that the two agree is a claim, and it is test
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -50,11 +50,11 @@ def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
     return checked
 
 
-# More would overflow where they are shared out.
-MANY_TICKETS = 1e300
+# More would overflow where they are shared out, and fewer have lost digits.
+MANY_TICKETS, FEW_TICKETS = 1e300, 1e-290
 
 
-def by_tickets(tickets: Floats) -> Draw:
+def by_tickets(tickets: Floats) -> TicketDraw:
     """Draw in proportion to `tickets` (L,) >= 0: pick one of them, find whose it is; O(1) a draw, 16 bytes a label.
 
     Chances are exact for whole numbers of tickets with L Σ tickets below 2^53; else rounding adds up along the table
@@ -68,16 +68,43 @@ def by_tickets(tickets: Floats) -> Draw:
     return TicketDraw(tickets)
 
 
+def by_log_tickets(logs: Floats) -> TicketDraw:
+    """Draw in proportion to e^logs, (L,), -inf for no ticket: `by_tickets`, but whatever label is left out later, the
+    tickets of the others are not lost beside it."""
+    with np.errstate(over="ignore"):
+        return replace(by_tickets(np.exp(logs - logs.max())), logs=logs)
+
+
 @dataclass(frozen=True, eq=False)
 class TicketDraw:
-    """Draws in proportion to `tickets` (L,), one random double each."""
+    """Draws in proportion to `tickets` (L,), one random double each; `logs` are theirs, where they came first."""
 
     tickets: Floats
+    logs: Floats | None = None
 
     @cached_property
     def cells(self) -> Floats:
         """The alias table, (L, 2)."""
         return alias_table(self.tickets)
+
+    def without(self, label: int) -> TicketDraw:
+        """Draws from the other labels: as if those of `label` were drawn again, however many of all tickets it has.
+
+        *Raises* ValueError where the others have no tickets, or so few that their digits are lost.
+        """
+        if self.logs is not None:
+            logs = self.logs.copy()
+            logs[label] = -np.inf
+            if logs.max() > -np.inf:
+                return by_log_tickets(logs)
+        tickets = self.tickets.copy()
+        tickets[label] = 0.0
+        if not tickets.max() > FEW_TICKETS:
+            raise ValueError(
+                f"there must be other labels to draw than {label}, but beside its tickets those of all others are 0 or "
+                "lost in rounding; use hits='mask'"
+            )
+        return by_tickets(tickets)
 
     def prepare(self) -> None:
         """Make the table now, perhaps in another thread."""

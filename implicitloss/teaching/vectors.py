@@ -67,7 +67,7 @@ def vectors(n: int = MANY, seed: int = 0) -> list[dict[str, Any]]:
             "gradient": np.asarray(integrate(chosen, loss, problem, "gradient").value).tolist(),
         }
         if not chosen.sampler.needs_scores:
-            row["implicit"] = population_optimum(chosen, loss, eta, prior).tolist()
+            row["implicit"] = population_optimum(chosen, loss, eta, prior, "implicit").tolist()
             row["sampled"] = population_optimum(chosen, loss, eta, prior, "sampled").tolist()
         found.append(row)
     return found

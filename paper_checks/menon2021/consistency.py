@@ -100,7 +100,7 @@ def taught(margin: Margin) -> Callable[[World], Floats]:
 
     def scores(world: World) -> Floats:
         scheme = Scheme(Uniform(), ForMargin(margin), m=1, hits="mask")
-        return np.array([population_optimum(scheme, cases.SOFTMAX, row, world.prior) for row in world.eta])
+        return np.array([population_optimum(scheme, cases.SOFTMAX, row, world.prior, "implicit") for row in world.eta])
 
     return scores
 
