@@ -116,7 +116,7 @@ class LabelPrior:
                         # float() reads 1_000; a CSV file of another program means something else by it.
                         count = float(text.replace("_", "?"))
                     except ValueError:
-                        raise ValueError(f"{where}: the count must be a number, got {text!r:.60}") from None
+                        raise ValueError(f"{where}: the count must be a number, got {shown(text)}") from None
                     if not (np.isfinite(count) and count >= 0 and count == int(count)):
                         raise ValueError(f"{where}: the count must be a whole number >= 0, got {text:.60}")
                     counts.append(count)

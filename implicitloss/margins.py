@@ -74,7 +74,8 @@ class LogitAdjusted:
         object.__setattr__(self, "tau", tau)
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
-        return self.tau * (prior.log - _log_of_positive(prior, positive, "logit-adjusted"))
+        own = _log_of_positive(prior, positive, "logit-adjusted")
+        return self.tau * (prior.log - own)
 
     def log_factors(self, prior: LabelPrior) -> Factors:
         return -self.tau * prior.log, self.tau * prior.log

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from implicitloss.arguments import shown
 from implicitloss.kernels.push import push_decoupled, push_softmax
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
@@ -53,7 +54,7 @@ class Minibatch:
     def __post_init__(self) -> None:
         checked_loss(self.loss)
         if not isinstance(self.loss, (SoftmaxCrossEntropy, Decoupled)):
-            raise ValueError(f"a minibatch has SoftmaxCrossEntropy() or a Decoupled(...) loss, got {self.loss!r:.60}")
+            raise ValueError(f"a minibatch has SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(self.loss)}")
         if not isinstance(self.prior, LabelPrior):
             raise ValueError(
                 f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(self.prior).__name__}"
@@ -61,7 +62,7 @@ class Minibatch:
         objective = self.objective
         if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
             raise ValueError(
-                f"the objective must be a Scheme, or a margin to count all labels by, got {objective!r:.60}"
+                f"the objective must be a Scheme, or a margin to count all labels by, got {shown(objective)}"
             )
 
     def __call__(

@@ -26,7 +26,7 @@ def checked_scores(scores: ArrayLike, n_labels: int) -> Floats:
         raise ValueError(f"scores and prior must cover the same labels, got {found.size} scores for {n_labels} labels")
     label = int(np.abs(found).argmax())
     if abs(found[label]) > LARGEST_SCORE:
-        raise ValueError(f"scores must lie within ±{LARGEST_SCORE:g}, but label {label} has {found[label]}")
+        raise ValueError(f"scores must lie within ±{LARGEST_SCORE:g}, but label {label} has {found[label]:g}")
     if np.ptp(found) > WIDEST:
         raise ValueError(f"scores must lie within {WIDEST:g} of each other, got {np.ptp(found):.6g} between two")
     return found

@@ -93,11 +93,13 @@ def law(sampler: Any, prior: Any, f: list[Any], y: int) -> list[Any]:
     assert kind == "MinimumVariance"
     tickets = [p * x for p, x in zip(margin(sampler.margin, prior, y), pays(sampler.loss, f, y)[0], strict=True)]
     tickets[y] = mp.mpf(0)
+    if not any(tickets):  # nothing pays: by what counts
+        tickets = [p if k != y else mp.mpf(0) for k, p in enumerate(margin(sampler.margin, prior, y))]
     return _normalised(tickets)
 
 
-def plan(scheme: Any, problem: Any) -> tuple[list[Any], list[Any]]:
-    """q and w of a draw under the hits mode, (L,) each."""
+def plan(scheme: Any, problem: Any, loss: Any) -> tuple[list[Any], list[Any]]:
+    """q and w of a draw under the hits mode, (L,) each; what pays nothing may be left out by q*."""
     y, prior = problem.positive, problem.prior
     unconditional = law(scheme.sampler, prior, [mp.mpf(v) for v in problem.scores.tolist()], y)
     q = list(unconditional)
@@ -115,7 +117,10 @@ def plan(scheme: Any, problem: Any) -> tuple[list[Any], list[Any]]:
         w = [unconditional[y] / u if u else mp.mpf(0) for u in unconditional]
     else:
         p = margin(scheme.weighting.target, prior, y)
-        if any(p[k] > 0 and q[k] == 0 and k != y for k in range(len(q))):
+        free = [False] * len(q)
+        if type(scheme.sampler).__name__ == "MinimumVariance":
+            free = [x == 0 for x in pays(loss, [mp.mpf(v) for v in problem.scores.tolist()], y)[0]]
+        if any(p[k] > 0 and q[k] == 0 and k != y and not free[k] for k in range(len(q))):
             raise Undefined
         w = [p[k] / (m * q[k]) if q[k] else mp.mpf(0) for k in range(len(q))]
     if scheme.hits == "mask":
@@ -134,7 +139,7 @@ def numbers(scheme: Any, loss: Any, problem: Any) -> dict[str, Any]:
     with mp.workdps(DIGITS):
         y, m = problem.positive, scheme.m
         f = [mp.mpf(v) for v in problem.scores.tolist()]
-        q, w = plan(scheme, problem)
+        q, w = plan(scheme, problem, loss)
         x, slope, own, own_slope = pays(loss, f, y)
         labels = [k for k in range(len(q)) if q[k] > 0]
         p = [m * a * b for a, b in zip(q, w, strict=True)]

@@ -358,9 +358,15 @@ def exact(quantity: str, scheme: Any, loss: Any, problem: Any) -> Callable[[Any]
                 raise Wrong(f"mean above the bound: {found!r}, {bound!r}")
         expected = by_hand(scheme, loss, problem)
         if expected is not None:
-            close(quantity, found.value, found.error, floats(expected[quantity]))
+            close(quantity, found.value, found.error + coarse(quantity, expected), floats(expected[quantity]))
 
     return check
+
+
+def coarse(quantity: str, expected: dict[str, Any]) -> float:
+    """What 60 digits leave of a difference of huge numbers."""
+    size = abs(expected["implicit"])
+    return 0.0 if quantity in ("mean", "gradient") else float(mp.mpf("1e-50") * size ** (1 if quantity == "gap" else 2))
 
 
 def sound(found: Any) -> None:
@@ -504,7 +510,8 @@ def _sweep(v: Values) -> Call:
                     alone = il.integrate(scheme, loss, problem, quantity)
                     close(f"sweep's {quantity}", value, error + np.asarray(alone.error), alone.value)
                     if expected is not None:
-                        close(f"sweep's {quantity} by hand", value, error, floats(expected[quantity]))
+                        coarsely = error + coarse(quantity, expected)
+                        close(f"sweep's {quantity} by hand", value, coarsely, floats(expected[quantity]))
 
     return Call(il.sweep, arguments, check)
 
@@ -701,7 +708,8 @@ def _minibatch(v: Values) -> Call:
         finite(gradient, (size, n))
         if loss.has_log and size:
             off = np.abs(gradient.sum(axis=1)) - 1e-13 * np.abs(gradient).sum(axis=1)
-            if off.max() > 1e-300 or losses.min() < 0:
+            # Of a kept hit's share of 1 the last digit is 1e-16.
+            if off.max() > 1e-15 or losses.min() < 0:
                 raise Wrong("the gradient does not sum to 0, or a loss is negative")
 
     arguments = {
@@ -723,7 +731,7 @@ def _audit(v: Values) -> Call:
     prior = v.one(il.LabelPrior.zipf(4, 1.0), il.LabelPrior.from_counts([5, 3, 0, 1]), v.prior(v.whole(1, 5)))
     arguments = {
         "loss_fn": ("function", _full), "claim": ("", v.one("full", "full", None, il.margins.Softmax())),
-        "prior": ("prior", prior), "runs": ("count", v.one(32, 40)), "rng": ("seed?", v.seed()),
+        "prior": ("prior", prior), "runs": ("count?", v.one(32, 40)), "rng": ("seed?", v.seed()),
         "temperature": ("positive", 1.0), "tolerance": ("number", 0.0), "resolution": ("positive", v.one(0.25, 1.0)),
         "heaviest": ("positive", 10.0), "error": ("positive", v.one(1e-6, 1e-3)), "shift": ("", 0.0),
         "form": ("choice", "softmax"), "positives": ("labels?", v.one(None, [0])),
@@ -745,7 +753,7 @@ def _assert_implicit_loss(v: Values) -> Call:
     prior = il.LabelPrior.zipf(v.whole(2, 5), 1.0)
     arguments = {
         "loss_fn": ("function", _full), "claim": ("", "full"), "prior": ("prior", prior), "rng": ("seed?", v.seed()),
-        "runs": ("count", 64),
+        "runs": ("count?", 64),
     }  # fmt: skip
     return Call(il.assert_implicit_loss, arguments, lambda found: json.dumps(found.to_dict(), allow_nan=False))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from implicitloss.arguments import shown
 from implicitloss.auditing.blackbox import Answer, LossFunction, ask
 from implicitloss.auditing.cells import BY_SCORE, HITS, NEVER, ORDER, Cell
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
@@ -126,19 +127,19 @@ class _Audit:
         heaviest: float, runs: int | None, error: float, rng: Seed, progress: Callable[[int, int], None] | None,
     ) -> _Audit:  # fmt: skip
         if not callable(loss_fn):
-            raise ValueError(f"the loss must be a function (scores, positive, rng), got {loss_fn!r:.60}")
+            raise ValueError(f"the loss must be a function (scores, positive, rng), got {shown(loss_fn)}")
         if not isinstance(prior, LabelPrior):
-            got = f"an array of shape {prior.shape}" if isinstance(prior, np.ndarray) else f"{prior!r:.60}"
+            got = shown(prior)
             raise ValueError(f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {got}")
         _check_signature(loss_fn)
         if prior.n_labels < 2:
             raise ValueError("an audit needs at least two labels, got one")
         if form not in FORMS:
-            raise ValueError(f"form must be 'softmax' or 'logistic', got {form!r}")
+            raise ValueError(f"form must be 'softmax' or 'logistic', got {shown(form)}")
         for name, value in (("temperature", temperature), ("resolution", resolution), ("tolerance", tolerance),
                             ("heaviest", heaviest), ("error", error)):  # fmt: skip
             if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-                raise ValueError(f"the {name} must be a number, got {value!r:.60}")
+                raise ValueError(f"the {name} must be a number, got {shown(value)}")
         for name, value in (("temperature", temperature), ("resolution", resolution)):
             if not 0 < value < math.inf:
                 raise ValueError(f"the {name} must be a positive number, got {value}")
@@ -151,20 +152,20 @@ class _Audit:
         is_list = isinstance(positives, np.ndarray) and positives.ndim == 1
         is_list |= isinstance(positives, Sequence) and not isinstance(positives, str)
         if positives is not None and not is_list:
-            raise ValueError(f"the positives must be labels in a list, got {positives!r:.60}")
+            raise ValueError(f"the positives must be labels in a list, got {shown(positives)}")
         rows = (
             _default_positives(prior) if positives is None else [checked_positive(y, prior.n_labels) for y in positives]
         )
         if not rows or len(set(rows)) < len(rows):
-            raise ValueError(f"the positives must be labels, each once, got {rows!s:.60}")
+            raise ValueError(f"the positives must be labels, each once, got {shown(rows)}")
         if runs is None:
             runs = min(MOST, max(FEWEST, WHOLE // (len(rows) * prior.n_labels)))
         if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2 * PILOT:
-            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {runs!r:.60}")
+            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {shown(runs)}")
         if runs > MOST_RUNS:
             raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {runs:,}")
         if progress is not None and not callable(progress):
-            raise ValueError(f"progress must be a function (done, runs), got {progress!r:.60}")
+            raise ValueError(f"progress must be a function (done, runs), got {shown(progress)}")
         root = root_of(rng)
         scheme = claim if isinstance(claim, Scheme) else None
         if scores is not None:
