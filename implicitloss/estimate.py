@@ -23,6 +23,14 @@ def checked_quantity(quantity: str) -> None:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {shown(quantity)}")
 
 
+def checked_finite(value: Value, what: str) -> Value:
+    """`value`; *raises* ValueError where it, or an entry of it, is infinite or not a number."""
+    if not np.all(np.isfinite(value)):
+        bad = np.atleast_1d(value)[~np.isfinite(np.atleast_1d(value))].flat[0]
+        raise ValueError(f"{what} must be finite, got {bad}: scores or weights are too large for floating point")
+    return value
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """`value` with its `error`, both a float or (L,): by which `method`, of which `quantity`.
@@ -43,22 +51,18 @@ class Estimate:
     seed: Sequence[int] | int | None = None
 
     def __post_init__(self) -> None:
+        for what in ("quantity", "method"):
+            if not isinstance(getattr(self, what), str):
+                raise ValueError(f"the {what} of an estimate must be text, got {shown(getattr(self, what))}")
         for what in ("value", "error", "variance", "low", "high"):
             given = getattr(self, what)
             array = isinstance(given, np.ndarray) and given.dtype.kind in "iuf" and not np.ma.isMaskedArray(given)
             if not (array or as_number(given) is not None or (given is None and what not in ("value", "error"))):
                 raise ValueError(f"the {what} of an estimate must be a number or an array of them, got {shown(given)}")
-            if given is not None and not np.all(np.isfinite(given)):
-                worst = np.asarray(given)[~np.isfinite(given)].flat[0]
-                raise ValueError(
-                    f"the {what} of an estimate must be finite, got {worst} for this {shown(self.quantity)}: scores, "
-                    "weights or prior go beyond floating point"
-                )
+        checked_finite(self.value, f"the {self.quantity:.60}")
+        checked_finite(self.error, f"the error of the {self.quantity:.60}")
         if np.shape(self.value) != np.shape(self.error):
             raise ValueError(f"value and error must have one shape, got {np.shape(self.value)}, {np.shape(self.error)}")
-        for what in ("quantity", "method"):
-            if not isinstance(getattr(self, what), str):
-                raise ValueError(f"the {what} of an estimate must be text, got {shown(getattr(self, what))}")
         if self.n is not None:
             checked_whole(self.n, "n, the number of terms,", 1)
 
@@ -68,6 +72,10 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what does not apply is left out."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        # A range without an end is not a number that JSON has.
+        for end in ("low", "high"):
+            if fields[end] is not None and not np.all(np.isfinite(fields[end])):
+                fields[end] = None
         plain = {k: v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for k, v in fields.items()}
         return {k: v for k, v in plain.items() if v is not None}
 

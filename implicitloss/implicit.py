@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implicitloss.estimate import Estimate
+from implicitloss.estimate import Estimate, checked_finite
 from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss, checked_loss
@@ -15,8 +15,6 @@ from implicitloss.scheme import Scheme, checked_scheme
 
 # A table of all pairs holds this many labels at most: 3 GB of numbers.
 MOST_LABELS = 20_000
-# e to this power is a float.
-LARGEST = 709.0
 
 
 def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
@@ -56,14 +54,10 @@ def implicit_margins(
     divide = scheme.hits == "keep" and (loss is None or loss.has_log)
     for y in range(prior.n_labels):
         row = log_expected_weights(scheme, Problem(scores, prior, y))  # type: ignore[arg-type]
-        row = row - np.logaddexp(0.0, row[y]) if divide else np.array(row)
-        row[y] = -np.inf
-        label = int(row.argmax())
-        if row[label] > LARGEST:
-            raise ValueError(
-                f"the margin of positive {y} and label {label} is e^{row[label]:.6g}, too large for floating point"
-            )
-        margins[y] = np.exp(row)
+        with np.errstate(over="ignore"):
+            margins[y] = np.exp(row - np.logaddexp(0.0, row[y]) if divide else row)
+    np.fill_diagonal(margins, 0.0)
+    checked_finite(margins, "the margins")
     return margins
 
 
@@ -93,15 +87,10 @@ def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
         gradient[y] = 0.0
         gradient[y] = -gradient.sum()
         return gradient
-    log_p, slope = log_expected_weights(scheme, problem, loss), loss.payment_slope(problem.scores, y)
     with np.errstate(over="ignore", invalid="ignore"):
-        gradient = np.where(slope == 0, 0.0, np.exp(log_p) * slope)
-        gradient[y] += loss.positive_slope(float(problem.scores[y]))
-    bad = np.flatnonzero(~np.isfinite(gradient))
-    if bad.size:
-        raise ValueError(
-            f"the gradient at label {bad[0]} is too large for floating point: its p is e^{log_p[bad[0]]:.6g}"
-        )
+        gradient = np.exp(log_expected_weights(scheme, problem, loss)) * loss.payment_slope(problem.scores, y)
+    gradient[y] += loss.positive_slope(float(problem.scores[y]))
+    checked_finite(gradient, "the gradient of the implicit loss")
     return gradient
 
 

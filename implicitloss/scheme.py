@@ -19,7 +19,6 @@ from implicitloss.weightings import Draws, Weighting, checked_weighting
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
-LARGEST_LOG_WEIGHT = 1e5
 HITS: tuple[Hits, ...] = get_args(Hits)
 
 
@@ -130,13 +129,7 @@ class Scheme:
         log_w[log_q == -np.inf] = -np.inf
         if self.hits == "mask":
             log_w[y] = -np.inf
-        _checked_logs(log_w, problem.prior.n_labels, weights)
-        far = np.flatnonzero(np.abs(log_w, where=log_w > -np.inf, out=np.zeros_like(log_w)) > LARGEST_LOG_WEIGHT)
-        if far.size:
-            raise ValueError(
-                f"{weights} must lie within e^±{LARGEST_LOG_WEIGHT:,.0f}, but label {far[0]} has e^{log_w[far[0]]:.6g}"
-            )
-        return Plan(log_q, log_w)
+        return Plan(log_q, _checked_logs(log_w, problem.prior.n_labels, weights))
 
     def __str__(self) -> str:
         return f"{self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}"

@@ -344,26 +344,21 @@ def test_a_prior_of_one_label(hits: Any) -> None:
 
 
 def test_scores_that_no_model_has() -> None:
-    with pytest.raises(ValueError, match=r"scores must lie within ±1e\+08, but label 1 has -1e\+09"):
-        il.Problem([0.0, -1e9], PRIOR, 0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"scores must lie within 100000 of each other, got 200000 between two"):
-        il.Problem([1e5, -1e5], PRIOR, 0)  # type: ignore[arg-type]
-    assert il.Problem([1e6, 1e6 + 1], PRIOR, 0).scores.tolist() == [1e6, 1e6 + 1]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"scores must lie within ±1e\+150 .*, but label 1 has -1e\+200"):
+        il.Problem([0.0, -1e200], PRIOR, 0)  # type: ignore[arg-type]
+    assert il.Problem([1e6, -1e9], PRIOR, 0).scores.tolist() == [1e6, -1e9]  # type: ignore[arg-type]
 
 
-def test_weights_that_no_float_holds() -> None:
+def test_margins_that_no_float_holds() -> None:
     prior = il.LabelPrior.from_counts([10**9, 1])
-    scheme = il.Scheme(il.samplers.Uniform(), il.weightings.ForMargin(il.margins.LogitAdjusted(1e6)), m=1, hits="mask")
-    with pytest.raises(ValueError, match=r"weights of .* must lie within e\^±100,000, but label 0 has e\^2"):
-        il.implicit_loss(scheme, LOSS, il.Problem([0.0, 1.0], prior, 1))  # type: ignore[arg-type]
     steep = il.Scheme(il.samplers.Uniform(), il.weightings.ForMargin(il.margins.LogitAdjusted(50.0)), m=1, hits="mask")
-    with pytest.raises(ValueError, match=r"margin of positive 1 and label 0 is e\^\d+\.?\d*, too large"):
+    with pytest.raises(ValueError, match="the margins must be finite, got inf: scores or weights are too large"):
         il.implicit_margins(steep, prior)
 
 
 def test_an_estimate_is_finite() -> None:
     for value, error in ((math.nan, 0.0), (1.0, math.inf), (np.array([1.0, math.inf]), np.zeros(2))):
-        with pytest.raises(ValueError, match=r"of an estimate must be finite, got (nan|inf) for this 'mean'"):
+        with pytest.raises(ValueError, match=r"the (error of the )?mean must be finite, got (nan|inf)"):
             il.Estimate(value, error, "mean", "by hand")
     with pytest.raises(ValueError, match="value and error must have one shape"):
         il.Estimate(1.0, np.zeros(2), "mean", "by hand")
