@@ -243,7 +243,7 @@ def checked_part(value: Any, what: str, needs: Sequence[str], example: str) -> A
         )
     lacks = [name for name in needs if not hasattr(value, name)]
     if len(lacks) == len(needs):
-        raise ValueError(f"the {what} must be one of implicitloss.{home}, e.g. {example}, got {shown(value)}")
+        raise ValueError(f"a {what} must be one of implicitloss.{home}, e.g. {example}, got {shown(value)}")
     if lacks:
         raise ValueError(
             f"the {what} must have {', '.join(needs)}, as those of implicitloss.{home} do, "

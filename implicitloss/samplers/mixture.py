@@ -30,8 +30,8 @@ class Mixture:
             self.share, "the share of the first sampler", "strictly between 0 and 1", lambda x: 0 < x < 1
         )
         object.__setattr__(self, "share", share)
-        checked_sampler(self.first, "first sampler of a mixture")
-        checked_sampler(self.second, "second sampler of a mixture")
+        checked_sampler(self.first, "sampler of a mixture")
+        checked_sampler(self.second, "sampler of a mixture")
 
     @property
     def needs_scores(self) -> bool:
