@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.arguments import checked_choice, checked_function, checked_whole
+from implicitloss.arguments import as_whole, checked_choice, shown
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 
@@ -25,8 +25,9 @@ __all__ = [
 ]
 
 SEEDS = 2**31 - 1
-# An in-batch loss is asked about a table of all pairs.
-MOST_EXAMPLES = 20_000
+
+
+DTYPES = ("float32", "float64")
 
 
 def _need(name: str, package: str) -> Any:
@@ -34,11 +35,6 @@ def _need(name: str, package: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ValueError(f"this adapter needs {package}: pip install {package} ({error})") from None
-
-
-def _check(loss: Callable[..., Any], dtype: str) -> None:
-    checked_function(loss, "the loss", "given as it is and not called")
-    checked_choice(dtype, "dtype", ("float64", "float32", "float16", "bfloat16"))
 
 
 def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
@@ -108,6 +104,13 @@ def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
     return _named(loss, _unpaired(ask))
 
 
+def _check(loss: Callable[..., Any], dtype: str = "float64") -> None:
+    if not callable(loss):
+        raise ValueError(f"an adapter takes a loss, which is a function, got {type(loss).__name__}")
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"the dtype of scores must be 'float32' or 'float64', got {shown(dtype)}")
+
+
 def _named(loss: Callable[..., Any], adapted: LossFunction) -> LossFunction:
     """With the name of the loss that is asked; not its signature, which is another."""
     adapted.__qualname__ = getattr(loss, "__qualname__", type(loss).__name__)
@@ -126,7 +129,8 @@ def _unpaired(ask: Callable[..., tuple[Any, Any]]) -> LossFunction:
 
 def one_by_one(loss_fn: LossFunction) -> LossFunction:
     """Of a loss that averages or adds up its examples: each is asked for alone."""
-    checked_function(loss_fn, "the loss", "given as it is and not called")
+
+    _check(loss_fn)
 
     def each(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         values, slopes = [], []
@@ -156,10 +160,12 @@ def in_batch(
     the loss is called with (logits (n, n), labels (n,)).  `framework` is "numpy" (no gradients), "torch", "tensorflow"
     or "jax".
     """
-    checked_function(loss, "the loss", "given as it is and not called")
+    _check(loss)
     checked_prior(prior)
-    if checked_whole(batch, "the batch", 1, MOST_EXAMPLES) < 2:
-        raise ValueError(f"a batch needs at least two examples, got {batch}")
+    examples = as_whole(batch)
+    if examples is None or examples < 2:
+        raise ValueError(f"a batch needs at least two examples, got {shown(batch)}")
+    batch = examples
     checked_choice(given, "given", ("embeddings", "logits"))
     checked_choice(framework, "framework", ("numpy", "torch", "tensorflow", "jax"))
     edges = np.cumsum(prior.probabilities)

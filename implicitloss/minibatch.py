@@ -38,10 +38,10 @@ class Minibatch:
     full loss.  q and w are held fixed in the gradient.  A call costs O(examples · m), for margins and for samplers that
     look at the scores O(examples · L), beside the gradient, which is as large as the scores.
 
-    Where hits are excluded they are drawn again; of a positive that is most of the law they would come for ever.  A
-    training loop should go on when its model has learned, and so such a positive's tickets are taken out and the rest
-    drawn from, which has the same distribution.  A sampler of one's own that is sure of the positive, and does not draw
-    by tickets (`samplers.by_tickets`, `samplers.by_log_tickets`), is given up with a ValueError.
+    Where hits are excluded, a hit is drawn again.  Where the positive is nearly all of the law, as when a model has
+    learned, that would take forever, and training should go on: then only the other labels' tickets are drawn from,
+    which has the same distribution.  A sampler that is sure of the positive and does not draw by tickets
+    (`samplers.sampler.by_tickets`, `by_log_tickets`) is given up with a ValueError after a few million draws.
 
     *Raises* ValueError for an objective that is neither a scheme nor a margin, and for other losses than those of
     `implicitloss.losses`.  *Source:* Rawat et al. 2021, Eqs. 6 to 8.
@@ -61,9 +61,8 @@ class Minibatch:
             )
         objective = self.objective
         if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
-            raise ValueError(
-                f"the objective must be a Scheme, or a margin to count all labels by, got {shown(objective)}"
-            )
+            got = objective.__name__ if isinstance(objective, type) else type(objective).__name__
+            raise ValueError(f"the objective must be a Scheme, or a margin to count all labels by, got {got}")
 
     def __call__(
         self, scores: ArrayLike, positives: ArrayLike, rng: Seed = None, rows: ArrayLike | None = None

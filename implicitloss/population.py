@@ -24,10 +24,10 @@ from scipy.special import logsumexp
 
 from implicitloss.arguments import shown
 from implicitloss.implicit import log_expected_weights
-from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities, checked_vector
+from implicitloss.labels import Floats, LabelPrior, checked_probabilities, checked_vector
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.scheme import Scheme
 from implicitloss.witness.integrate import LEFT, RIGHT, STEP, gradient_and_hessian, integrate
 
 Of = Literal["implicit", "sampled"]
@@ -83,7 +83,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled") -> float:
     without frequent and rare labels, or with labels that never occur, else as `population_optimum`, which is called at
     all L labels: `prior.few(20)` is enough to see which way a scheme leans.  *Source:* derived.
     """
-    checked_prior(prior)
+    _check_prior(prior)
     if not prior.probabilities.min() > 0:
         raise ValueError(
             f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
@@ -155,10 +155,20 @@ def certify_optimum(
     return Certificate(steepest, curvature, -math.log1p(-tau) if tau < 1 else math.inf)
 
 
+def _check_prior(prior: LabelPrior) -> None:
+    if not isinstance(prior, LabelPrior):
+        raise ValueError(
+            f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(prior).__name__}"
+        )
+
+
 def _checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
     """η as a vector; *raises* ValueError for what has no optimum to look for."""
-    checked_scheme(scheme)
-    checked_prior(prior)
+    if not isinstance(scheme, Scheme):
+        raise ValueError(
+            f"the scheme must be a Scheme(sampler, weighting, m=..., hits=...), got {type(scheme).__name__}"
+        )
+    _check_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
     if prior.n_labels > MOST_LABELS:
@@ -172,10 +182,11 @@ def _checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: 
     if eta.min() <= 0:
         raise ValueError(f"eta must be positive, but label {np.argmin(eta)} has 0: its best score is -infinity")
     if not isinstance(of, str) or of not in ("implicit", "sampled"):
-        raise ValueError(f"of must be 'implicit' or 'sampled', got {shown(of)}")
+        got = repr(of) if isinstance(of, str) else type(of).__name__
+        raise ValueError(f"of must be 'implicit' or 'sampled', got {got:.60}")
     if scheme.sampler.needs_scores:
         raise ValueError(
-            f"the law of {scheme.sampler} moves with the scores, so there is no fixed loss to minimise; "
+            f"the law of {scheme.sampler!s:.60} moves with the scores, so there is no fixed loss to minimise; "
             "use a sampler that does not look at scores"
         )
     return eta
@@ -215,11 +226,9 @@ def _implicit(eta: Floats, log_p: Floats) -> Objective:
 def _sampled(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
     """Value, gradient and Hessian of Σ_y η_y E ℓ_y: from one grid where weights have factors, else label by label."""
     factors = getattr(scheme.weighting, "log_factors", None)
-    law = scheme.sampler.log_law(Problem(np.zeros(eta.size), prior, 0))
+    law, other = (scheme.sampler.log_law(Problem(np.zeros(eta.size), prior, y)) for y in (0, eta.size - 1))
     found = factors and factors(law, prior, scheme.m, scheme.hits == "exclude")
-    if found is None or not np.array_equal(
-        law, scheme.sampler.log_law(Problem(np.zeros(eta.size), prior, eta.size - 1))
-    ):
+    if found is None or not np.array_equal(law, other):
         return _one_by_one(scheme, loss, eta, prior)
     log_a, log_b = (np.broadcast_to(factor, eta.shape) for factor in found)
     q = np.exp(law)

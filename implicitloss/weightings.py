@@ -182,8 +182,9 @@ class ForMargin:
         if factors is None:
             return None
         log_a, log_b = factors(prior)
-        # The conditional q is q/(1 - q_y).
-        return log_a - np.log(m) + (log_rest(log_q) if excluded else 0.0), log_b - log_q
+        # The conditional q is q/(1 - q_y).  A label that is never drawn and has p = 0 has no factor, and needs none.
+        with np.errstate(invalid="ignore"):
+            return log_a - np.log(m) + (log_rest(log_q) if excluded else 0.0), log_b - log_q
 
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         law = q(yp)

@@ -96,3 +96,37 @@ def test_tensorflow(seed: int) -> None:
 
     assert il.audit(il.adapters.tensorflow(loss), claim=CLAIM, prior=PRIOR, rng=seed, runs=4_000).verdict == "holds"
     assert il.audit(il.adapters.tensorflow(loss), claim=WRONG, prior=PRIOR, rng=seed).verdict == "refuted"
+
+
+@pytest.mark.parametrize("adapter", [il.adapters.torch, il.adapters.tensorflow, il.adapters.jax])
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"loss": 3}, "an adapter takes a loss, which is a function, got int"),
+        ({"loss": np.zeros(3)}, "an adapter takes a loss, which is a function, got ndarray"),
+        ({"loss": print, "dtype": "float99"}, "the dtype of scores must be 'float32' or 'float64', got 'float99'"),
+        ({"loss": print, "dtype": np.float64}, "the dtype of scores must be 'float32' or 'float64', got <class"),
+    ],
+)
+def test_what_adapters_refuse(adapter: Any, given: dict[str, Any], sentence: str) -> None:
+    """Before any framework is asked for."""
+    with pytest.raises(ValueError, match=sentence):
+        adapter(given["loss"], **{name: value for name, value in given.items() if name != "loss"})
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ((3, PRIOR, 16), "an adapter takes a loss, which is a function, got int"),
+        ((print, PRIOR.probabilities, 16), "the prior must be a LabelPrior, .* got ndarray"),
+        ((print, PRIOR, 16.0), "a batch needs at least two examples, got 16.0"),
+        ((print, PRIOR, True), "a batch needs at least two examples, got True"),
+        ((print, PRIOR, float("nan")), "a batch needs at least two examples, got nan"),
+    ],
+)
+def test_what_batches_refuse(given: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        il.adapters.in_batch(*given)
+    if given[0] == 3:
+        with pytest.raises(ValueError, match=sentence):
+            il.adapters.one_by_one(given[0])

@@ -18,7 +18,7 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
-from implicitloss.auditing.probes import HALF
+from implicitloss.auditing.probes import HALF, _softplus_is
 from implicitloss.auditing.tally import Moments
 from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, Labels
@@ -667,7 +667,7 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
         ({"shift": np.nan}, "shift must be finite"),
         ({"positives": 3}, "the positives must be labels in a list, got 3"),
         ({"temperature": "1"}, "the temperature must be a number, got '1'"),
-        ({"tolerance": None}, "the tolerance must be a number, got None"),
+        ({"tolerance": None}, "the tolerance must be a number, got NoneType"),
         ({"error": 1e-320}, "the error must be a probability between 1e-300 and 1"),
         ({"rng": 1.5}, "rng must be a seed"),
         ({"rng": "abc"}, "rng must be a seed"),
@@ -684,7 +684,7 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
         ({"claim": scheme(il.weightings.ForMargin(il.margins.Adaptive(900.0)))}, "claimed margins must be finite"),
         ({"prior": None}, "the prior must be a LabelPrior"),
         ({"positives": "0"}, "the positives must be labels in a list, got '0'"),
-        ({"positives": np.zeros((2, 50), int)}, "the positives must be labels in a list, got array"),
+        ({"positives": np.zeros((2, 50), int)}, "the positives must be labels in a list, got ndarray"),
         ({"positives": [[0], [1, 2]]}, r"the positive must be a whole number, got \[0\]"),
         ({"positives": [True]}, "the positive must be a whole number, got True"),
         ({"positives": [1.0]}, "the positive must be a whole number, got 1.0"),
@@ -700,11 +700,18 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
         ({"heaviest": math.inf}, "heaviest must be at least 1, got inf"),
         ({"error": math.nan}, "the error must be a probability between 1e-300 and 1, got nan"),
         ({"error": 1.0}, "the error must be a probability between 1e-300 and 1, got 1"),
-        ({"error": np.array([1e-6] * 99)}, "the error must be a number, got array"),
+        ({"error": np.array([1e-6] * 99)}, "the error must be a number, got ndarray"),
         ({"runs": 1e3}, "runs must be a whole number >= 32, got 1000.0"),
         ({"runs": True}, "runs must be a whole number >= 32, got True"),
         ({"runs": math.nan}, "runs must be a whole number >= 32, got nan"),
         ({"runs": 10**10}, "runs must be at most 1,000,000,000, got 10,000,000,000"),
+        ({"temperature": 1e308}, "the temperature must be a positive number, got 1e\\+308"),
+        ({"shift": [[1.0], [2.0, 3.0]]}, "shift must be numbers, got"),
+        ({"shift": "a"}, "shift must be"),
+        ({"shift": 1e308}, r"the shift, must lie within 300 of 0, got 1e\+308"),
+        ({"scores": np.linspace(0, 900, L)}, "scores over the temperature, .* must lie within 300 of 0, got 450"),
+        ({"scores": np.zeros(L), "temperature": 1e-99, "shift": np.full(L, -400.0)}, "within 300 of 0, got 400"),
+        ({"form": ["softmax"]}, "form must be 'softmax' or 'logistic', got list"),
         ({"progress": 3}, r"progress must be a function \(done, runs\), got 3"),
     ],
 )  # fmt: skip
@@ -718,8 +725,55 @@ def test_answers_that_are_masked_are_no_numbers() -> None:
     def masked(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         return np.ma.array(scores[:, 0], mask=scores[:, 0] > 0)
 
-    with pytest.raises(ValueError, match="the loss must be numbers, got masked_array"):
+    with pytest.raises(ValueError, match="the loss must be numbers, got masked ones"):
         il.audit(masked, claim="full", prior=PRIOR, rng=0)
+
+
+def test_a_loss_whose_weights_are_no_numbers_has_a_sentence() -> None:
+    """log(1 + e^800), as margins of e^800 make it, by gradients and by values."""
+
+    def heavy(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        values, slopes = over_all(scores, positive)
+        return values + 800.0, slopes
+
+    for loss in (heavy, lambda f, y, rng: heavy(f, y, rng)[0]):
+        with pytest.raises(ValueError, match="a loss of the softmax form must be at most 300, got 80"):
+            il.audit(loss, claim="full", prior=PRIOR, rng=0)
+    with pytest.raises(ValueError, match=r"a loss of the logistic form must be at most 1e\+100, got"):
+        il.audit(lambda f, y, rng: 1e200 * f[:, 0] ** 2, claim="full", prior=PRIOR, rng=0, form="logistic")
+
+
+def test_a_scheme_that_draws_hits_only_can_be_audited(seed: int) -> None:
+    """All draws are masked hits of the one positive: the loss is 0 there, and no law is compared with another."""
+    only = il.Scheme(il.samplers.Explicit(np.eye(L)[0]), il.weightings.Unit(), m=2, hits="mask")
+    batch = il.Minibatch(only, il.losses.SoftmaxCrossEntropy(), PRIOR)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return batch(scores, positive, rng)
+
+    with np.errstate(all="raise"):
+        report = il.audit(loss, claim=only, prior=PRIOR, positives=[0], rng=seed, runs=64, scores=np.zeros(L))
+    assert report.verdict != "refuted"
+
+
+def test_labels_that_never_occur_can_be_audited(seed: int) -> None:
+    """Two labels of count 0, which no draw ever gives: nothing is refuted, no number is nan."""
+    few = il.LabelPrior.from_counts([50, 20, 10, 5, 5, 0, 0])
+    for gradient in (True, False):
+        for hits in ("mask", "keep"):
+            loss = Sampled(m=3, q=few.probabilities, counted=np.ones(7), sign=0.0, hits=hits, gradient=gradient)
+            for claim in (scheme(il.weightings.Unit(), hits=hits, m=3), np.tile(3 * few.probabilities, (7, 1)), None):
+                if hits == "mask" and isinstance(claim, np.ndarray):
+                    np.fill_diagonal(claim, 0.0)
+                report = il.audit(loss, claim=claim, prior=few, rng=seed, runs=400)
+                assert report.verdict != "refuted", str(report)
+                assert not any(math.isnan(x) for cell in report.cells for x in (cell.low, cell.high, cell.heaviest))
+
+
+def test_a_part_is_as_loud_as_it_should_be() -> None:
+    """log(1 + e^g) = v, for parts so loud that e^v is no number, and so faint that 1 + v is 1."""
+    for value in (1e-300, 1e-12, 0.5, 1.0, 30.0, 800.0):
+        assert np.logaddexp(0.0, _softplus_is(value)) == pytest.approx(value, rel=1e-13)
 
 
 # --- what the report says of itself -------------------------------------------------------------------------------

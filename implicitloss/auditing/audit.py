@@ -41,6 +41,8 @@ LAW = 0.05
 # An answer this many times its rounding off its form is not of it.
 BELOW = 64.0
 LEAST_ERROR = 1e-300
+# Of losses and scores, as exponents: squares of what they stand for must be numbers.
+FAR, LOUD = 300.0, 1e100
 
 
 def audit(
@@ -134,14 +136,14 @@ class _Audit:
         _check_signature(loss_fn)
         if prior.n_labels < 2:
             raise ValueError("an audit needs at least two labels, got one")
-        if form not in FORMS:
+        if not isinstance(form, str) or form not in FORMS:
             raise ValueError(f"form must be 'softmax' or 'logistic', got {shown(form)}")
         for name, value in (("temperature", temperature), ("resolution", resolution), ("tolerance", tolerance),
                             ("heaviest", heaviest), ("error", error)):  # fmt: skip
             if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
                 raise ValueError(f"the {name} must be a number, got {shown(value)}")
-        for name, value in (("temperature", temperature), ("resolution", resolution)):
-            if not 0 < value < math.inf:
+        for name, value, limit in (("temperature", temperature, 1e100), ("resolution", resolution, math.inf)):
+            if not 1 / limit < value < limit:
                 raise ValueError(f"the {name} must be a positive number, got {value}")
         if not 0 <= tolerance < math.inf:
             raise ValueError(f"the tolerance must be a number >= 0, got {tolerance}")
@@ -157,7 +159,7 @@ class _Audit:
             _default_positives(prior) if positives is None else [checked_positive(y, prior.n_labels) for y in positives]
         )
         if not rows or len(set(rows)) < len(rows):
-            raise ValueError(f"the positives must be labels, each once, got {shown(rows)}")
+            raise ValueError(f"the positives must be labels, each once, got {rows!s:.60}")
         if runs is None:
             runs = min(MOST, max(FEWEST, WHOLE // (len(rows) * prior.n_labels)))
         if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2 * PILOT:
@@ -173,11 +175,18 @@ class _Audit:
         elif scheme is not None and scheme.sampler.needs_scores:
             generator = np.random.default_rng([0, *np.atleast_1d(root)])
             scores = generator.standard_normal(prior.n_labels)
-        shift = checked_vector(np.atleast_1d(shift), "shift")
+        is_number = not hasattr(shift, "__len__") or getattr(shift, "ndim", 1) == 0
+        shift = checked_vector([shift] if is_number else shift, "shift")  # type: ignore[arg-type]
         shift = shift[0] if shift.size == 1 else shift
         for name, vector in (("scores", scores), ("shift", shift)):
             if vector is not None and vector.ndim and vector.shape != (prior.n_labels,):
                 raise ValueError(f"{name} must cover the prior's {prior.n_labels} labels, got shape {vector.shape}")
+        far = float(np.max(np.abs((0.0 if scores is None else scores - scores.mean()) / temperature + shift)))
+        if not far <= FAR:
+            raise ValueError(
+                f"scores over the temperature, and the shift, must lie within {FAR:g} of 0, got {far:.4g}: of what is "
+                "further out the exponentials cannot be decoded"
+            )
         said = claimed(claim, prior, rows, scores)
         return cls(
             loss_fn, prior, said, scheme, rows, scores, form, float(temperature), shift, tolerance, resolution,
@@ -204,7 +213,14 @@ class _Audit:
     def ask(self, scores: Floats, positive: Labels, of_loss: np.random.Generator) -> Answer:
         """One call, which is counted."""
         self.calls += 1
-        return ask(self.loss_fn, scores, positive, of_loss)
+        answer = ask(self.loss_fn, scores, positive, of_loss)
+        limit = FAR if self.form == "softmax" else LOUD
+        if answer.values.max() > limit:
+            raise ValueError(
+                f"a loss of the {self.form} form must be at most {limit:g}, got {answer.values.max():.4g}: what its "
+                "negatives weigh is too much for a number"
+            )
+        return answer
 
     def some_scores(self, n: int, generator: np.random.Generator) -> Floats:
         """(n, L): the given ones, or normal ones."""
@@ -538,6 +554,8 @@ class _Audit:
             if self.scheme.hits != "keep":
                 row[y] = 0.0  # not seen
             q += row / row.sum() if self.scheme.hits == "exclude" else row
+        if not q.sum() > 0:
+            return  # nothing but masked hits
         apart = float(np.abs(law.q - q / q.sum()).sum()) / 2
         if apart > LAW + math.sqrt(law.q.size / max(n * law.draws[1], 1)):
             self.notes.append(

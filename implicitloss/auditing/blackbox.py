@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.arguments import shown
 from implicitloss.labels import Floats, Labels
 
 LossFunction = Callable[[Floats, Labels, np.random.Generator], Any]
@@ -68,7 +67,7 @@ def _array(given: Any, what: str) -> Any:
     except Exception as error:  # a framework's own refusal, such as a tensor that still wants its gradient
         raise ValueError(f"{what} must be an array, got {type(given).__name__}: {error!s:.120}") from None
     if found.dtype.kind not in "fiu" or np.ma.is_masked(given):
-        raise ValueError(f"{what} must be numbers, got {shown(given)}")
+        raise ValueError(f"{what} must be numbers, got {'masked ones' if np.ma.is_masked(given) else found.dtype}")
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 

@@ -145,8 +145,9 @@ class _Probes:
                 draws = -math.log1p(-min(share, 1 - 0.5 / len(heard))) * len(heard)
                 law = np.minimum(prior[part] / max(float(prior[part].sum()), 1e-300), 1.0 / part.size)
                 missed = part[draws * law < HEARD]
-                with np.errstate(divide="ignore"):
-                    found[row, missed] = audit.heaviest * draw * np.maximum(1.0, level / prior[missed])
+                rarer = np.full(missed.size, math.inf)  # of labels that never occur nothing is known
+                np.divide(level, prior[missed], out=rarer, where=prior[missed] > 0)
+                found[row, missed] = audit.heaviest * draw * np.maximum(1.0, rarer)
             found[row, y] = audit.heaviest * draw * max(1.0, level / prior[y]) if prior[y] > 0 else math.inf
         return found
 
@@ -204,7 +205,7 @@ class _Probes:
 
 def _softplus_is(value: float) -> float:
     """g with log(1 + e^g) = value."""
-    return float(np.log(np.expm1(value)))
+    return float(value + np.log(-np.expm1(-value)))
 
 
 def _doubling(order: Labels) -> list[tuple[str, Labels]]:
