@@ -14,6 +14,7 @@ import inspect
 import io
 import json
 import math
+import os
 import signal
 import sys
 import tempfile
@@ -833,7 +834,7 @@ def _from_probabilities(v: Values) -> Call:
 def _label_prior(v: Values) -> Call:
     counts = v.counts(v.n_labels()).astype(float)
     shares = counts / counts.sum()
-    arguments = {"probabilities": ("shares", shares), "counts": ("counts", v.as_array(counts)), "names": ("", None)}
+    arguments = {"probabilities": ("shares", shares), "counts": ("counts?", v.as_array(counts)), "names": ("", None)}
     return Call(il.LabelPrior, arguments, _a_prior)
 
 
@@ -1265,7 +1266,9 @@ def run(calls: int, seed: int) -> Tally:
 
 
 if __name__ == "__main__":
-    found = run(int(sys.argv[1]), int(sys.argv[2]))
-    print(*found.faults, sep="\n")
-    print(*found.slowest, sep="\n")
-    print(found)
+    # A duplicate, as a library that takes 1 for a path closes standard output.
+    with os.fdopen(os.dup(1), "w") as out:
+        found = run(int(sys.argv[1]), int(sys.argv[2]))
+        print(*found.faults, sep="\n", file=out)
+        print(*found.slowest, sep="\n", file=out)
+        print(found, file=out)
