@@ -6,7 +6,6 @@ import argparse
 import csv
 import importlib
 import io
-import json
 import os
 import pkgutil
 import sys
@@ -14,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from implicitloss.cli.shell import HOLDS, check_writable, guarded, seen_labels, whole_number, write_whole
+from implicitloss.cli.shell import HOLDS, Parser, check_files, guarded, say, seen_labels, whole_number, write_all
+from implicitloss.formats import as_json, printable
 
 BAR = 24
 
@@ -29,7 +29,11 @@ def names() -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
+    return guarded("analysis", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
         prog="python -m analysis",
         description="Run studies and write their tables; an interrupted study goes on where it stopped.",
     )
@@ -44,8 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--backend", metavar="NAME", help="run points through joblib: loky, threading, dask, ray")
     parser.add_argument("--jobs", type=whole_number, metavar="N", help="how many at a time (default all)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing dask cluster, e.g. tcp://127.0.0.1:8786")
-    args = parser.parse_args(argv)
-    return guarded("analysis", lambda: _run(args))
+    return parser
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -77,12 +80,14 @@ def _run(args: argparse.Namespace) -> int:
         for name in chosen:
             if getattr(importlib.import_module(f"analysis.{name}"), "OWN_LABELS", False):
                 raise ValueError(f"the study {name} has labels of its own; leave --counts out")
-    os.makedirs(args.out, exist_ok=True)
+    reads = [args.counts, *args.data]
     for name in chosen:
-        path = os.path.join(args.out, f"{name}.csv")
-        if any(os.path.realpath(path) == os.path.realpath(read) for read in (args.counts, *args.data) if read):
-            raise ValueError(f"the table would overwrite {path}, which is read; give another --out")
-        check_writable(path)
+        parts = os.path.realpath(os.path.join(args.out, f".{name}"))
+        for path in filter(None, reads):
+            if os.path.realpath(path).startswith(os.path.join(parts, "")):
+                raise ValueError(f"{path} is read, and lies in the folder {parts} of unfinished work; move it")
+    os.makedirs(args.out, exist_ok=True)
+    check_files(reads, [os.path.join(args.out, f"{name}.{end}") for name in chosen for end in ("csv", "json")])
     for name in chosen:
         alone = args.all and getattr(importlib.import_module(f"analysis.{name}"), "ALONE", False)
         rows = runner.run(
@@ -116,27 +121,21 @@ def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) 
     for option, values in (("--counts", counts), ("--data", args.data)):
         command += [option, *map(os.path.basename, values)] if values else []
     document = {"schema": 1, "study": name, "provenance": provenance(command=" ".join(command)), "rows": rows}
-    write_whole(str(Path(path).with_suffix(".json")), json.dumps(document, indent=1) + "\n")
-    write_whole(path, text.getvalue())
+    write_all({str(Path(path).with_suffix(".json")): as_json(document, indent=1) + "\n", path: text.getvalue()})
     runner.forget(name, Path(args.out))
     summary = getattr(study, "summary", None)
     if summary is not None:
         print(summary(rows))
-    print(path)
+    print(printable(path))
 
 
 def _show(name: str, done: int, total: int) -> None:
     line = f"{name}: {done} of {total} points"
     if sys.stderr.isatty():
         full = BAR * done // total
-        print(
-            f"\r\x1b[2K[{'#' * full}{'.' * (BAR - full)}] {line}",
-            end="\n" if done == total else "",
-            file=sys.stderr,
-            flush=True,
-        )
+        say(f"\r\x1b[2K[{'#' * full}{'.' * (BAR - full)}] {line}", end="\n" if done == total else "")
     elif done in (0, total) or done % max(total // 10, 1) == 0:
-        print(line, file=sys.stderr, flush=True)
+        say(line)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ is installed, and the claim that is audited in its place.  L = 1000 labels by Zi
   nearly exact for m = 100; their claims have a relative tolerance of 0.05.
 
 Columns: the verdict on the claim, the scheme that fits best, who gains (from the report's explanation; only softmax has
-one, where that scheme fits), losses of single examples asked for, and seconds.
+one, where that scheme fits), losses of single examples asked for, seconds; the date, L and m.
+
+A full run with all packages is recorded: docs/libraries.csv is its table, which docs/libraries.md shows and
+`python -m figures libraries` draws for those who lack the packages.
 """
 
 from __future__ import annotations
@@ -681,13 +684,13 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     try:
         version = importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return [_row(package, "", verdict="skipped", notes=f"not installed: pip install {package}")]
+        return [_row(package, "", size, verdict="skipped", notes=f"not installed: pip install {package}")]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other people's packages
         try:
             cases = PACKAGES[package](size)
         except Exception as error:  # whatever it is, the other packages go on
-            return [_row(package, version, verdict="skipped", notes=_said(error))]
+            return [_row(package, version, size, verdict="skipped", notes=_said(error))]
         return [_audited(package, version, case, size) for case in cases]
 
 
@@ -706,7 +709,7 @@ def _audited(package: str, version: str, case: Case, size: Size) -> Row:
         options = {"runs": size.runs, "rng": SEED, **case.options}
         report = il.audit(counting, claim=case.claim, prior=case.prior, **options)
     except Exception as error:  # as above
-        return _row(package, version, **about, verdict="skipped", notes=_said(error))
+        return _row(package, version, size, **about, verdict="skipped", notes=_said(error))
     # Explanations are of softmax, and of the scheme that fits best, which says nothing where it does not fit.
     fits = case.leans and report.closest is not None and report.closest.agrees
     softmax = case.options.get("form", "softmax") == "softmax"
@@ -718,7 +721,7 @@ def _audited(package: str, version: str, case: Case, size: Size) -> Row:
         for cell in worst
     ]
     return _row(
-        package, version, **about, closest=str(report.closest), verdict=report.verdict, gains=gains, tilt=tilt,
+        package, version, size, **about, closest=str(report.closest), verdict=report.verdict, gains=gains, tilt=tilt,
         notes="; ".join([*off, *report.flaws, *report.notes]), evaluations=asked,
         seconds=round(time.perf_counter() - start, 1),
     )  # fmt: skip
@@ -726,12 +729,13 @@ def _audited(package: str, version: str, case: Case, size: Size) -> Row:
 
 COLUMNS = (
     "package", "version", "function", "documented", "audited", "closest", "verdict", "gains", "tilt", "notes",
-    "evaluations", "seconds",
+    "evaluations", "seconds", "date", "labels", "m",
 )  # fmt: skip
 
 
-def _row(package: str, version: str, **more: Any) -> Row:
-    given = {"package": package, "version": version, **more}
+def _row(package: str, version: str, size: Size, **more: Any) -> Row:
+    of = {"package": package, "version": version, "date": time.strftime("%Y-%m-%d"), "labels": size.n_labels}
+    given = {**of, "m": size.m, **more}
     return {name: given.get(name, "") for name in COLUMNS}
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
+import io
 import pkgutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from figures._gallery import Entry, as_text, page
-from implicitloss.cli.shell import HOLDS, guarded, write_whole
+from implicitloss.cli.shell import HOLDS, Parser, check_files, guarded, write_all
+from implicitloss.formats import printable
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -25,11 +26,14 @@ def names() -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m figures", description="Draw figures from the studies' tables.")
+    return guarded("figures", lambda: _run(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m figures", description="Draw figures from the studies' tables.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())} (default all with a table)")
     parser.add_argument("--tables", default="results", metavar="FOLDER", help="where the tables are (default results)")
-    args = parser.parse_args(argv)
-    return guarded("figures", lambda: _run(args))
+    return parser
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -40,6 +44,11 @@ def _run(args: argparse.Namespace) -> int:
     missing = [name for name, path in tables.items() if not path.exists()]
     if (args.names and missing) or len(missing) == len(tables):
         raise ValueError(f"there is no table {tables[missing[0]]}; make it with: python -m analysis {missing[0]}")
+    drawn = [path for name, path in tables.items() if name not in missing]
+    gallery = [] if args.names else [Path(args.tables) / "index.html"]  # of all there is
+    reads = [str(path.with_suffix(end)) for path in drawn for end in (".csv", ".json")]
+    made = [path.with_suffix(f".{end}") for path in drawn for end in (*FORMATS, "txt")]
+    check_files(reads, map(str, [*made, *gallery]))
     import matplotlib
 
     matplotlib.use("Agg")
@@ -58,28 +67,31 @@ def _run(args: argparse.Namespace) -> int:
                 raise ValueError("no rows")
             figure = figure_of.draw(table)
             entry = Entry(name, _title(figure_of), figure_of.caption(table), figure_of.alt(table), figure_of.CLAIMS)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+            files: dict[str, str | bytes] = {
+                str(path.with_suffix(f".{form}")): _bytes(figure, form) for form in FORMATS
+            }
+        except Exception as error:  # a damaged table fails anywhere in pandas and Matplotlib
             raise ValueError(
                 f"cannot draw {name} from {path} ({type(error).__name__}: {error}); is it a table of the study "
                 f"{name}, with enough labels?  python -m analysis {name} makes one"
             ) from None
-        for form in FORMATS:
-            target = path.with_suffix(f".{form}")
-            partial = target.with_name(f".{target.name}.part")
-            # Without dates the same table gives the same bytes.
-            dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[form]
-            figure.savefig(partial, format=form, metadata={dated: None})
-            os.replace(partial, target)
-            print(target)
         plt.close(figure)
-        write_whole(str(path.with_suffix(".txt")), as_text(entry))
-        print(path.with_suffix(".txt"))
+        files[str(path.with_suffix(".txt"))] = as_text(entry)
+        write_all(files)
+        print(*map(printable, files), sep="\n")
         entries.append(entry)
-    if not args.names:  # a gallery of all there is
-        gallery = Path(args.tables) / "index.html"
-        write_whole(str(gallery), page(entries, gallery.parent))
-        print(gallery)
+    for path in gallery:
+        write_all({str(path): page(entries, path.parent)})
+        print(printable(path))
     return HOLDS
+
+
+def _bytes(figure: Any, form: str) -> bytes:
+    """The picture; without dates the same table gives the same bytes."""
+    drawing = io.BytesIO()
+    dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[form]
+    figure.savefig(drawing, format=form, metadata={dated: None})
+    return drawing.getvalue()
 
 
 def _title(figure_of: Any) -> str:

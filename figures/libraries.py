@@ -3,55 +3,102 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
+from figures._marks import below
+
 CLAIMS: tuple[str, ...] = ()
-MARKERS = {"holds": ("o", "C0"), "refuted": ("x", "C3"), "inconclusive": ("o", "none")}
+# A full run with all packages, for those who lack some; docs/libraries.md shows it.
+RECORD = Path(__file__).parent.parent / "docs" / "libraries.csv"
+VERDICTS = ("holds", "refuted", "inconclusive")
+COLORS = dict(zip(VERDICTS, ("C0", "C1", "0.5"), strict=True))
+MARKERS = dict(zip(VERDICTS, ("o", "X", "s"), strict=True))
 
 
-def _shown(table: Any) -> Any:
-    return table[table["tilt"].notna() & table["verdict"].isin(MARKERS)]
+def _runs(table: Any) -> dict[str, Any]:
+    """The audits of this run; and the recorded ones of packages that it left out; by what they are."""
+    made, record = table[table["verdict"].isin(VERDICTS)], pd.read_csv(RECORD)
+    runs = {"audited": made, "recorded": record[~record["package"].isin(made["package"])]}
+    return {f"{how} {_when(rows)}": rows for how, rows in runs.items() if len(rows)}
+
+
+def _when(rows: Any) -> str:
+    """The date or dates, L and m of a run."""
+    days = " to ".join(sorted({rows["date"].min(), rows["date"].max()}))
+    return f"on {days}, L = {rows['labels'].iloc[0]}, m = {rows['m'].iloc[0]}"
+
+
+def _tilted(rows: Any) -> Any:
+    return rows[rows["tilt"].notna()]
 
 
 def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
-    count = table["verdict"].value_counts()
-    found = ", ".join(f"{count.get(verdict, 0)} {verdict}" for verdict in MARKERS)
-    gain = int((_shown(table).query("verdict == 'holds'")["tilt"] < -0.02).sum())
+    said = []
+    for when, rows in _runs(table).items():
+        count = rows["verdict"].value_counts()
+        found = ", ".join(f"{count.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+        gain = int((_tilted(rows).query("verdict == 'holds'")["tilt"] < -0.02).sum())
+        packages = rows["package"].nunique()
+        said.append(
+            f"Of {len(rows)} audits of {packages} package{'s' if packages > 1 else ''}, {when}: {found}; by {gain} of the losses "
+            "whose claim holds rare labels gain."
+        )
     return (
         "Losses and samplers of installed packages under audit: tilt of the population optimum (slope of f* on log π, "
         "labels equally likely) of the scheme that has the measured margins.  At 0 neither frequent nor rare labels "
-        "gain, below it rare ones do.  Filled: the audited claim holds; crosses: it is refuted; open: inconclusive.  "
-        f"Of {int(count.drop('skipped', errors='ignore').sum())} audits: {found}; by {gain} of the losses whose claim "
-        "holds rare labels gain.  Losses without a tilt (logistic ones, those that no scheme fits, packages that were "
-        "left out) are not shown."
+        "gain, below it rare ones do; -1 is the balanced rule.  The second line of a label is the claim that was "
+        f"audited.  {'  '.join(said)}  Losses without a tilt (logistic ones, those that no scheme fits) are not "
+        "shown.  Recorded audits are those of docs/libraries.md, for packages that are not installed here."
     )
 
 
 def alt(table: Any) -> str:
     """What the picture shows, in words, from the table."""
-    said = [
-        f"{row.package}, {row.function}, audited for {row.audited}: tilt {row.tilt:.3g}, {row.verdict}"
-        for row in _shown(table).itertuples()
-    ]
-    left_out = sorted(set(table.loc[table["verdict"] == "skipped", "package"]))
-    ending = f" Left out: {', '.join(left_out)}." if left_out else ""
-    return f"A point for each audit, by tilt. {'; '.join(said) or 'None of the packages is installed'}.{ending}"
+    said = []
+    for when, rows in _runs(table).items():
+        points = [f"{r.package}, {r.function}, as {r.audited}: {r.tilt + 0.0:.3g}, {r.verdict}" for r in _named(rows)]
+        said.append(f"{when[0].upper()}{when[1:]}: {'; '.join(points)}.")
+    return f"A point for each audit, by tilt. {' '.join(said)}"
+
+
+def _named(rows: Any) -> Any:
+    return _tilted(rows).itertuples()
 
 
 def draw(table: Any) -> Figure:
-    """A row for each audit."""
-    shown = _shown(table).iloc[::-1].reset_index(drop=True)
-    figure = Figure(figsize=(7.2, max(1.5, 0.24 * len(shown) + 0.8)), layout="constrained")
-    ax = figure.subplots()
-    ax.axvline(0, color="0.6", lw=0.8)
-    for i, row in shown.iterrows():
-        marker, face = MARKERS[row["verdict"]]
-        ax.plot(float(row["tilt"]), i, marker, color="C3" if marker == "x" else "C0", mfc=face, ms=5)
-    names = [textwrap.fill(f"{row.package}: {row.function}", 70) for row in shown.itertuples()]
-    ax.set_yticks(range(len(shown)), names, fontsize=5)
-    ax.set_xlabel("← rare    tilt of f*    frequent →")
-    ax.set_ylim(-0.7, max(len(shown), 1) - 0.3)
+    """A panel for this run and one for the record; a row for each audit, a band for each package."""
+    runs = {when: rows for when, rows in _runs(table).items() if len(_tilted(rows))}
+    sizes = [len(_tilted(rows)) for rows in runs.values()]
+    figure = Figure(figsize=(7.2, 1.0 + sum(0.5 + 0.3 * size for size in sizes)), layout="constrained")
+    axes = figure.subplots(len(runs), 1, squeeze=False, sharex=True, height_ratios=sizes)[:, 0]
+    for ax, (when, rows) in zip(axes, runs.items(), strict=True):
+        shown = _tilted(rows).reset_index(drop=True)
+        shown["row"] = shown.index
+        for at in (-1, 0):
+            ax.axvline(at, color="0.6", lw=0.8)
+        sns.scatterplot(
+            shown, x="tilt", y="row", hue="verdict", style="verdict", hue_order=VERDICTS, style_order=VERDICTS,
+            palette=COLORS, markers=MARKERS, s=40, ax=ax, legend=ax is axes[0], zorder=3,
+        )  # fmt: skip
+        names = [f"{textwrap.fill(r.function, 72)}\n{textwrap.fill(f'as {r.audited}', 72)}" for r in _named(shown)]
+        ax.set_yticks(range(len(shown)), names, fontsize=5.5)
+        for i, (package, of) in enumerate(shown.groupby("package", sort=False)["row"]):
+            if i % 2:
+                ax.axhspan(of.min() - 0.5, of.max() + 0.5, color="0.95", zorder=0)
+            ax.annotate(
+                f"{package}\n{shown['version'][of.min()]}", (1.01, of.mean()), xycoords=("axes fraction", "data"),
+                fontsize=6.5, va="center",
+            )  # fmt: skip
+        ax.set(title=when, ylabel="", ylim=(len(shown) - 0.5, -0.5), xlim=(min(-1.1, shown["tilt"].min() - 0.1), None))
+        ax.grid(axis="y", visible=False)
+    axes[-1].set_xlabel("← rare gain    tilt of f*    frequent gain →")
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[0].get_legend().remove()
+    below(figure, handles, labels, len(VERDICTS))
     return figure

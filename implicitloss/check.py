@@ -499,8 +499,8 @@ class _SampledJudge:
     draws: int
 
     def __call__(self, claimed: Callable[[Case], Number]) -> Evidence:
-        worst: tuple[float, Evidence] | None = None
-        ranks = {Outcome.SUPPORTED: 0.0, Outcome.INCONCLUSIVE: 1e3, Outcome.REFUTED: 1e6}
+        worst: tuple[tuple[int, float], Evidence] | None = None
+        ranks = (Outcome.SUPPORTED, Outcome.INCONCLUSIVE, Outcome.REFUTED)
         too_wide = 0
         for case, estimate in self.reached:
             target, target_error = _with_error(claimed(case))
@@ -518,7 +518,7 @@ class _SampledJudge:
                     outcome = Outcome.SUPPORTED
                 else:
                     too_wide += 1
-            score = ranks[outcome] + float(np.nan_to_num(strains[at]))
+            score = (ranks.index(outcome), float(np.nan_to_num(strains[at])))
             if worst is None or score > worst[0]:
                 evidence = Evidence(
                     self.check.method,

@@ -95,3 +95,41 @@ class Estimate:
             shown = f"{self.value:.15g} ± {self.error:.2g}"
         n = "" if self.n is None else f", n={self.n}"
         return f"Estimate({self.quantity} = {shown}, {self.method}{n})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SweptEstimate(Estimate):
+    """`value` and `error` of several schemes and positives: (S, P), a gradient (S, P, L).
+
+    Row i is of `schemes[i]`, column j of the label `positives[j]`.
+    """
+
+    schemes: tuple[Any, ...] = ()
+    positives: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; schemes as they print."""
+        return super().to_dict() | {"schemes": [str(scheme) for scheme in self.schemes]}
+
+    def to_frame(self) -> Any:
+        """A tidy pandas DataFrame with the columns scheme, label (the positive), m, quantity, value, error.
+
+        A gradient has a row for each of its entries, and a column `score` for the label whose score it is of.
+        """
+        import pandas as pd
+
+        value, error = np.asarray(self.value), np.asarray(self.error)
+        scheme, label = (axis.ravel() for axis in np.indices(value.shape)[:2])
+        columns: dict[str, Any] = {
+            "scheme": np.array([str(scheme) for scheme in self.schemes])[scheme],
+            "label": np.array(self.positives)[label],
+            "m": np.array([scheme.m for scheme in self.schemes])[scheme],
+            "quantity": self.quantity,
+        }
+        if value.ndim == 3:
+            columns["score"] = np.indices(value.shape)[2].ravel()
+        return pd.DataFrame(columns | {"value": value.ravel(), "error": error.ravel()})
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, np.shape(self.value)))
+        return f"SweptEstimate({self.quantity}, {shape} array, error <= {np.max(self.error):.2g}, {self.method})"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from implicitloss.arguments import shown
+from implicitloss.estimate import checked_finite
 from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
@@ -92,9 +93,12 @@ def relative_moments(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
     log_x = np.where(q > 0, plan.log_w + np.log(m) + loss.log_payment(problem.scores, problem.positive), -np.inf)
     log_mean = float(logsumexp(log_x, b=q)) if np.any(log_x > -np.inf) else -np.inf
     log_mu = float(np.logaddexp(0.0, log_mean))
-    spread = np.exp(log_mean - log_mu) * np.expm1(log_x - log_mean) if log_mean > -np.inf else np.zeros_like(q)
-    spread = np.where(q > 0, spread, 0.0)
-    v, k3 = float(np.sum(q * spread**2)), float(np.sum(q * spread**3))
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = np.exp(log_mean - log_mu) * np.expm1(log_x - log_mean) if log_mean > -np.inf else np.zeros_like(q)
+        spread = np.where(q > 0, spread, 0.0)
+        v, k3 = np.sum(q * spread**2), np.sum(q * spread**3)
+        checked_finite(np.array([k3, v**2]), "the expansion's terms")
+    v, k3 = float(v), float(k3)
     return Expansion(
         bias=Series(-v / (2 * m), (k3 / 3 - 3 * v**2 / 4) / m**2),
         mse=Series(v / m, (11 * v**2 / 4 - k3) / m**2),

@@ -69,7 +69,8 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """
     checked_loss(loss)
     log_total = logsumexp(log_terms(scheme, loss, problem))
-    value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
+    with np.errstate(over="ignore"):
+        value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
     value = float(value) + loss.positive_pays(float(problem.scores[problem.positive]))
     size = problem.scores.size
     return Estimate(value, rounding(size, log_total) * abs(value), "implicit loss", "closed form")
@@ -118,9 +119,10 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
         raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
     p = log_expected_weights(scheme, problem, loss)
-    first = float(np.sum(np.exp(plan.log_w + p + 2 * payment)))
-    value = first - float(np.sum(np.exp(p + payment))) ** 2 / scheme.m
-    return Estimate(value, 4 * rounding(p.size) * first, "variance", "closed form")
+    with np.errstate(over="ignore", invalid="ignore"):
+        first = np.sum(np.exp(plan.log_w + p + 2 * payment))
+        value = float(first - np.sum(np.exp(p + payment)) ** 2 / scheme.m)
+    return Estimate(value, 4 * rounding(p.size) * float(first), "variance", "closed form")
 
 
 def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
@@ -133,6 +135,7 @@ def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
     terms = checked_margin(target).log_margin(problem.prior, y) + loss.log_payment(problem.scores, y)
     terms[y] = -np.inf
     log_total = logsumexp(terms)
-    value = float(np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total))
+    with np.errstate(over="ignore"):
+        value = float(np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total))
     value += loss.positive_pays(float(problem.scores[y]))
     return Estimate(value, rounding(terms.size, log_total) * abs(value), "margin loss", "closed form")

@@ -184,7 +184,8 @@ class SoftmaxCrossEntropy:
         return scores - scores[positive]
 
     def payment_slope(self, scores: Floats, positive: int) -> Floats:
-        return np.exp(scores - scores[positive])
+        with np.errstate(over="ignore"):
+            return np.exp(scores - scores[positive])
 
     def positive_slope(self, score: float) -> float:
         return 0.0

@@ -118,12 +118,16 @@ class Bins:
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """q (J,) on log x (J,), which lies between `low` and `high`; with `bins`, q are signed masses at their points."""
+    """q (J,) on log x (J,), which lies between `low` and `high`; with `bins`, q are signed masses at their points.
+
+    `size` is the largest sum of the magnitudes of the logarithms that a term is made of: what rounds in it.
+    """
 
     q: Floats
     log_x: Floats
     low: float
     high: float
+    size: float = 0.0
     # Roundings of one term's sum, beside those of the (128 + J/128) in the integrals' own sums.
     summed: float = 0.0
     bins: Bins | None = None
@@ -135,9 +139,8 @@ class Measure:
 
     @property
     def log_rounding(self) -> float:
-        """Rounding error of each log x."""
-        logs = min(max((abs(u) for u in (self.low, self.high) if np.isfinite(u)), default=0.0), 1e4)
-        return EPS * (4 + 2 * logs)
+        """Rounding error of each log q and log x together."""
+        return EPS * (4 + 2 * self.size)
 
     @property
     def rounding(self) -> float:
@@ -161,13 +164,19 @@ class Measure:
 def whole(plan: Plan, payment: Floats) -> Measure:
     """Label by label; what is never drawn left out."""
     support = np.flatnonzero(plan.log_q > TINY)
-    log_x = plan.log_w[support] + payment[support]
-    return Measure(np.exp(plan.log_q[support]), log_x, float(log_x.min()), float(log_x.max()))
+    log_q, log_w, payment = plan.log_q[support], plan.log_w[support], payment[support]
+    log_x = log_w + payment
+    # A label j matters at some t <= 50 only if q_j x_j >= e^{-40} q_k min(x_k, 1/50) for every k: masks of -1e9 do not.
+    share = log_q + log_x
+    counts = share > float(np.max(log_q + np.minimum(log_x, -4.0))) - 40
+    logs = np.abs(log_q) + np.abs(log_w) + np.abs(payment)
+    size = float(np.max(logs, where=counts & np.isfinite(log_x), initial=0.0))
+    return Measure(np.exp(log_q), log_x, float(log_x.min()), float(log_x.max()), size)
 
 
 def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
     """In bins of at most `width`, eight at least; None where these would be too many, and their points too rounded."""
-    low, high, nothing, n_nothing, _ = scan(plan.log_q, plan.log_w, payment, TINY)
+    low, high, nothing, n_nothing, size = scan(plan.log_q, plan.log_w, payment, TINY)
     if high == -np.inf:
         return Measure(np.array([nothing]), np.array([-np.inf]), -np.inf, -np.inf)
     # Never narrower than the rounding of u: labels that are all worth the same are one bin.
@@ -193,7 +202,7 @@ def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
     q, log_x = (total[number] @ _TO_MASSES).ravel(), bins.points.ravel()
     if n_nothing:
         q, log_x = np.append(q, nothing), np.append(log_x, -np.inf)
-    return Measure(q, log_x, -np.inf if n_nothing else low, high, summed, bins)
+    return Measure(q, log_x, -np.inf if n_nothing else low, high, size, summed, bins)
 
 
 def measures(plan: Plan, payment: Floats) -> Iterator[Measure]:

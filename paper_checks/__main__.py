@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
 from implicitloss.cli.claims import add_report_arguments, check_arguments, run_claims
-from implicitloss.cli.shell import HOLDS, NOTHING, guarded, seen_labels
+from implicitloss.cli.shell import HOLDS, NOTHING, Parser, guarded, say, seen_labels
+from implicitloss.formats import sentence
 
 if TYPE_CHECKING:
     from implicitloss.claim import Claim
@@ -33,7 +35,7 @@ def all_claims() -> list[Claim]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m paper_checks",
         description="Settle every claim of the papers by independent witnesses, and refute a near miss of each.",
         epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 an id that selects nothing",
@@ -61,8 +63,7 @@ def _explain(claim: Claim) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    args = _parser().parse_args(argv)
-    return guarded("paper_checks", lambda: _run(args))
+    return guarded("paper_checks", lambda: _run(_parser().parse_args(argv)))
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -82,13 +83,13 @@ def _run(args: argparse.Namespace) -> int:
 
         nearest = difflib.get_close_matches(unmatched[0], [claim.id for claim in every], n=1, cutoff=0.3)
         hint = f"; did you mean {nearest[0]}?" if nearest else "; --list shows them"
-        print(f"paper_checks: no claim is called or starts with {' or '.join(unmatched)}{hint}", file=sys.stderr)
+        say(sentence(f"paper_checks: no claim is called or starts with {' or '.join(unmatched)}{hint}"))
         return NOTHING
     claims = _select(every, ids)
     if args.counts is not None:
         claims = [claim for claim in (claim.on_prior() for claim in claims) if claim is not None]
         if not claims:
-            print(f"paper_checks: {' and '.join(ids)}: symbolic, nothing in it depends on counts", file=sys.stderr)
+            say(sentence(f"paper_checks: {' and '.join(ids)}: symbolic, nothing in it depends on counts"))
             return NOTHING
     if args.list:
         width = max(len(claim.id) for claim in claims)
@@ -102,7 +103,7 @@ def _run(args: argparse.Namespace) -> int:
 
     origin = DEFAULT if args.counts is None else args.counts
     setting = Setting(prior, origin, args.seed, args.full, args.threads, strict=args.counts is None)
-    counts = "" if args.counts is None else f" --counts {args.counts}"
+    counts = "" if args.counts is None else f" --counts {shlex.quote(args.counts)}"
     return run_claims(
         claims,
         setting,

@@ -214,6 +214,25 @@ def test_sampled_supports_nothing_by_bounds_wider_than_it_said(simulation: Simul
     assert len(simulation.seeds) == len(set(simulation.seeds)) + 4 == 3 * (1 + ATTEMPTS)
 
 
+def test_one_entry_of_a_gradient_that_is_known_too_coarsely_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def coarse(stream: Scheme, cases: Any, problem: Problem, quantity: Any, **options: Any) -> list[Estimate]:
+        n, zero = options["runs"], np.zeros(2)
+        return [Estimate(zero, zero, quantity, "simulate", n, np.array([0.0, 0.01 * n]), zero, zero + 1)]
+
+    monkeypatch.setattr(check_module, "simulate_together", coarse)
+    check = Sampled(lambda _: [case()], lambda _: np.zeros(2), lambda _: 0.1, {}, quantity="gradient", budget=10**30)
+    assert check.run(SETTING, DELTA).evidence.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_case_that_says_nothing_hides_none_that_is_refuted() -> None:
+    """Whichever comes first, and however far off what says nothing seems to be."""
+    far, nothing = case(), case(4)
+    for cases in ([far, nothing], [nothing, far]):
+        for boundless in (math.inf, math.nan):
+            check = Sampled(lambda _, cases=cases: cases, lambda c: 9.0 if c is far else boundless, lambda _: 0.1, {})  # noqa: B023
+            assert check.run(SETTING, DELTA).evidence.outcome is Outcome.REFUTED
+
+
 def test_one_case_that_stays_too_wide_leaves_the_others_open_too(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +339,14 @@ def test_sampled_settles_every_quantity(quantity: str) -> None:
 # --- Averages and Frequencies -----------------------------------------------------------------------------------------
 
 
+def test_gradients_are_as_many_comparisons_as_labels() -> None:
+    def sampled(quantity: Any) -> Sampled:
+        return Sampled(lambda _: [case(), case(4)], mean, lambda _: 0.1, {}, quantity=quantity)
+
+    assert sampled("mean").comparisons(SETTING) == 2
+    assert sampled("gradient").comparisons(SETTING) == 2 * 10
+
+
 def test_averages() -> None:
     coin = Average("coin", lambda rng, n: (rng.random(n) < 0.3).astype(float))
     check = Averages(lambda _: [(coin, 0.3)], {"fair": lambda _: [0.5], "near": lambda _: [0.32]})
@@ -415,6 +442,31 @@ def test_each_part_of_frequencies_refutes_what_no_other_sees(
 
     monkeypatch.setattr(check_module, "deviations", without)
     assert wrong.run(setting, DELTA).evidence.outcome is Outcome.SUPPORTED
+
+
+def test_the_parts_of_frequencies_share_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third for the cumulative law, a third for the total, and a third for the groups at both ends together."""
+    groups: list[float] = []
+
+    def spy(count: int, n: int, q: float, delta: float) -> bool:
+        groups.append(delta)
+        return False
+
+    monkeypatch.setattr(check_module, "count_is_unlikely", spy)
+    asked: list[float] = []
+
+    def parts(counts: Any, q: Any, n: int, delta: float) -> dict[str, tuple[float, str, str]]:
+        asked.append(delta)
+        found = deviations(counts, q, n, delta)
+        assert found["cumulative"][2] == f"at most {cdf_half_width(n, delta):.5f}"
+        assert found["total"][2].endswith(f"± {deviation_half_width(n, delta):.5f}")
+        return found
+
+    monkeypatch.setattr(check_module, "deviations", parts)
+    drawing(claimed_law()).run(SETTING, DELTA)
+    assert asked == [pytest.approx(DELTA / 3, rel=1e-12)]
+    assert sum(groups) == pytest.approx(DELTA / 3, rel=1e-12)
+    assert len(groups) == 2 * 12
 
 
 def test_frequencies_say_what_they_would_have_seen_in_total_variation(seed: int) -> None:

@@ -265,7 +265,10 @@ def test_version_and_usage() -> None:
         (["expect", *SCHEME, "--positive", "one"], "the positive must be a label from 0 to 99, got 'one'"),
         (["verify", *SCHEME, "--json", ""], "cannot write a file without a name"),
         (["verify", *SCHEME, "--json", "."], "cannot write .: it is a folder"),
-        (["verify", *SCHEME, "--json", "a.txt", "--html", "./a.txt"], "two reports cannot go to the same file"),
+        (
+            ["verify", *SCHEME, "--json", "a", "--html", "./a"],
+            "./a would overwrite a, which is written to",
+        ),
         (["verify", *SCHEME, "--target", "equalized"], "did you mean 'equalised'?"),
     ],
 )
@@ -275,9 +278,7 @@ def test_slips(arguments: list[str], sentence: str, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("option", ["--m", "--seed"])
 def test_whole_numbers(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["expect", *SCHEME, option, "3.5"])
-    assert stop.value.code == 2
+    assert main(["expect", *SCHEME, option, "3.5"]) == 2
     assert f"argument {option}: must be a whole number, got '3.5'" in capsys.readouterr().err
 
 
@@ -388,5 +389,5 @@ def test_a_report_does_not_overwrite_the_counts(
         lambda: paper_checks(["--counts", path, option, str(tmp_path / "." / "counts.csv")]),
     ):
         assert command() == 2
-        assert "would overwrite the counts" in capsys.readouterr().err
+        assert "would overwrite" in capsys.readouterr().err
     assert Path(path).read_text().startswith("label,count")

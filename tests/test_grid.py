@@ -83,13 +83,14 @@ def test_an_atom_that_stays_would_be_seen(rng: np.random.Generator, monkeypatch:
     right = sweep([scheme], SOFTMAX, scores, prior)["mean"]
     honest = grid._Grid._without_own
 
-    def kept(self: Any, at: Any, sigma: Any) -> Any:
+    def kept(self: Any, *arguments: Any) -> Any:
         self.scheme = il.Scheme(scheme.sampler, scheme.weighting, m=4, hits="keep")
-        return honest(self, at, sigma)
+        return honest(self, *arguments)
 
     monkeypatch.setattr(grid._Grid, "_without_own", kept)
     wrong = sweep([scheme], SOFTMAX, scores, prior)["mean"]
-    assert np.all(np.abs(wrong.value - right.value) > 1e3 * np.asarray(right.error))
+    # But for a few heavy positives, which are integrated alone.
+    assert np.mean(np.abs(wrong.value - right.value) > 1e3 * np.asarray(right.error)) > 0.8
 
 
 def test_what_has_no_factors_is_integrated_one_by_one(rng: np.random.Generator) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import implicitloss as il
 from analysis import libraries
+from figures import libraries as figure
 
 PRIOR = il.LabelPrior.zipf(10, 1.0)
 SIZE = libraries.Size(200, 20, 2_000)
@@ -99,3 +102,56 @@ def test_the_torch_control(seed: int) -> None:
     assert [row["verdict"] for row in rows] == ["holds", "holds", "refuted"], rows
     assert [row["gains"] for row in rows] == ["neither", "rare", "rare"]
     assert "logit-adjusted" in rows[2]["closest"]
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "libraries.md"
+
+
+def test_the_document_shows_the_record_and_its_date() -> None:
+    """docs/libraries.md holds the summary of docs/libraries.csv, line for line."""
+    record = pd.read_csv(figure.RECORD)
+    assert tuple(record) == libraries.COLUMNS
+    assert set(record["package"]) == set(libraries.PACKAGES)
+    rows = record.astype(object).where(record.notna(), "").to_dict("records")
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert f"\n\n{libraries.summary(rows)}\n\n" in text
+    (day,) = set(record["date"])
+    assert f"Measured on {day} " in text
+    assert f"L = {record['labels'].iloc[0]} labels" in text
+    assert f"m = {record['m'].iloc[0]} negatives" in text
+
+
+def _points(drawn: Any) -> list[tuple[str, int]]:
+    """Each panel's title and how many points it has."""
+    return [
+        (ax.get_title(), sum(len(c.get_offsets()) for c in ax.collections if len(c.get_offsets()))) for ax in drawn.axes
+    ]
+
+
+def test_without_packages_the_record_is_drawn_and_its_date_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries.importlib.metadata, "version", _missing)
+    table = pd.DataFrame([row for point in libraries.points(PRIOR, True) for row in libraries.rows(PRIOR, point)])
+    table = table.replace({"tilt": {"": np.nan}})
+    tilts = pd.read_csv(figure.RECORD)["tilt"]
+    assert _points(figure.draw(table)) == [("recorded on 2026-11-21, L = 1000, m = 100", tilts.notna().sum())]
+    assert "37 audits of 10 packages, recorded on 2026-11-21" in figure.caption(table)
+    assert "Recorded on 2026-11-21" in figure.alt(table)
+
+
+def test_packages_that_are_here_take_the_place_of_their_record() -> None:
+    record = pd.read_csv(figure.RECORD)
+    of_torch = record["package"] == "torch"
+    made = record[of_torch].assign(date="2030-01-02", labels=200, m=20)
+    left_out = record[~of_torch].drop_duplicates("package").assign(verdict="skipped", tilt=np.nan)
+    table = pd.concat([made, left_out])
+    tilts = record["tilt"].notna()
+    assert _points(figure.draw(table)) == [
+        ("audited on 2030-01-02, L = 200, m = 20", (tilts & of_torch).sum()),
+        ("recorded on 2026-11-21, L = 1000, m = 100", (tilts & ~of_torch).sum()),
+    ]
+    assert "3 audits of 1 package, audited on 2030-01-02" in figure.caption(table)
+    assert "34 audits of 9 packages, recorded on 2026-11-21" in figure.caption(table)
+    everything = record.assign(date="2030-01-02")
+    assert [title for title, _ in _points(figure.draw(everything))] == ["audited on 2030-01-02, L = 1000, m = 100"]

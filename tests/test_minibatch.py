@@ -183,13 +183,13 @@ def _leads(lead: float) -> Floats:
     return f
 
 
-@pytest.mark.parametrize("lead", [20.0, 740.0, 1e4, 1e150])
+@pytest.mark.parametrize("lead", [20.0, 740.0, 1e4, 1e300])
 @pytest.mark.parametrize("loss", examples(), ids=lambda loss: loss.name)
 def test_a_model_that_is_sure_of_its_positive_goes_on(loss: Any, lead: float, seed: int) -> None:
     """Hits excluded, negatives by the scores: at a lead of 20 two draws of 1e9 are negatives, at 1e4 none ever."""
     scheme = il.Scheme(ModelBased(), il.weightings.Constant(), m=4, hits="exclude")
     batch, f = Minibatch(scheme, loss, PRIOR), _leads(lead)
-    if lead == 1e150 and "contrastive" in loss.name:  # its positive pays a square
+    if lead == 1e300 and "contrastive" in loss.name:  # its positive pays a square
         with pytest.raises(ValueError, match="losses must be finite, but example 0, positive 3, has inf"):
             batch([f], [3], seed)
         return
@@ -214,7 +214,7 @@ def test_negatives_beside_a_sure_positive_have_the_conditional_law(seed: int) ->
     assert abs(losses.mean() - other) > 8 * error
 
 
-@pytest.mark.parametrize("lead", [0.0, 20.0, 720.0, 744.0, 5e3, 1e150])
+@pytest.mark.parametrize("lead", [0.0, 20.0, 720.0, 744.0, 5e3, 1e300])
 def test_tickets_beside_a_label_keep_their_digits(lead: float) -> None:
     """e^-720 has lost half of its digits, e^-744 nearly all, e^-800 is 0: the others' own tickets have not."""
     f = _leads(lead)

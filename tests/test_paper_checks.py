@@ -19,6 +19,7 @@ from implicitloss.measure import Measure
 from implicitloss.samplers import WithinBatch
 from implicitloss.verdict import Outcome, Verdict
 from paper_checks.__main__ import all_claims
+from paper_checks.rawat2021 import conventions
 
 CIFAR = LabelPrior.exp(100, 500, 100)
 CLAIMS = all_claims()
@@ -74,7 +75,10 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.table1-laws": (SYMBOLS, "Frequencies: drawn labels; cumulative, total and tail deviations"),
     "rawat2021.section2.batch": ("Averages: simulation, empirical-Bernstein bounds",),
     "rawat2021.conventions": ("Exact: SymPy at 20 digits against NumPy",),
-    "rawat2021.payments": ("Exact: SymPy at 200 digits against NumPy, payments and their derivatives",),
+    "rawat2021.payments": (
+        "Identity: SymPy: as written out",
+        "Exact: SymPy at 200 digits against NumPy, payments and their derivatives",
+    ),
     "rawat2021.lemma1.derivation": (SYMBOLS,),
     "rawat2021.lemma1.mean": (SYMBOLS, LISTED, MOMENTS, SIMULATED),
     "rawat2021.lemma1.variance": (SYMBOLS, LISTED, MOMENTS, SIMULATED),
@@ -279,10 +283,16 @@ PAID_WRONGLY = {
 }
 
 
+def test_every_loss_is_written_out() -> None:
+    written = {loss.name for loss, _, _ in conventions.PUBLISHED}
+    assert {loss.name for loss in losses.examples()} < written
+    assert losses.cosine_contrastive(0.0).name in " ".join(written)
+
+
 @pytest.mark.parametrize("slip", PAID_WRONGLY)
 def test_payments_that_are_wrong_in_every_numeric_witness_are_caught(slip: str) -> None:
     (claim,) = [claim for claim in CLAIMS if claim.id == "rawat2021.payments"]
-    (check,) = claim.checks
+    _, check = claim.checks
     assert isinstance(check, Exact)
     wrong = Decoupled(PAID_WRONGLY[slip])
     cases = [dataclasses.replace(case, loss=wrong) for case in check.cases(Setting(CIFAR, ""))[:8]]

@@ -527,7 +527,7 @@ def test_scores_far_apart_have_a_certificate_or_a_sentence(spread: float, hits: 
         found = certify_optimum(scheme, SOFTMAX, np.full(5, 0.2), FEW, f, of=of)
     except ValueError as refusal:
         assert spread > 100
-        assert re.match("scores must lie (nearer to each other for a certificate|within ±1e)", str(refusal))  # noqa: PT017
+        assert re.match("scores must lie nearer to each other for a certificate", str(refusal))  # noqa: PT017
     else:
         assert found.distance == np.inf
         assert found.gradient > 0.1

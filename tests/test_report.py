@@ -219,9 +219,9 @@ def test_json_is_strict() -> None:
     )
     document = json.loads(to_json(one), parse_constant=refuse)
     assert to_json(report(verdict("a.b", statement=HOSTILE), command=HOSTILE)).encode()
-    assert document["provenance"] == {"seed": 0, "scalar": 0.5, "full": False, "low": "-Infinity"}
+    assert document["provenance"] == {"seed": 0, "scalar": 0.5, "full": False, "low": None}
     (found,) = document["claims"][0]["evidence"]
-    assert (found["tolerance"], found["resolution"]) == (None, "Infinity")
+    assert (found["tolerance"], found["resolution"]) == (None, None)
 
 
 # --- text -------------------------------------------------------------------------------------------------------

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import pytest
 
 from analysis import convergence, runner, tilt
 from analysis.__main__ import main as analyse
+from figures import tilt as tilt_figure
+from figures.__main__ import main as draw
 from implicitloss.labels import LabelPrior
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +57,9 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
 
     monkeypatch.setattr(tilt, "rows", counted)
     arguments = ["tilt", "--quick", "--out", str(tmp_path)]
+    total = len(tilt.points(PRIOR, True))
     assert analyse(arguments) == 130
+    assert capsys.readouterr().err.endswith(f"analysis: interrupted; 5 of {total} points are kept, run again\n")
     assert not (tmp_path / "tilt.csv").exists()
     parts = list((tmp_path / ".tilt").iterdir())
     assert len(parts) == 5
@@ -62,12 +68,131 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
     first = len(computed)
     monkeypatch.setattr(tilt, "rows", lambda prior, point: computed.append(dict(point)) or honest(prior, point))
     assert analyse(arguments) == 0
-    total = len(tilt.points(PRIOR, True))
     assert len(computed) - first == total - 5
     assert len({json.dumps(point) for point in computed}) == total
     assert (tmp_path / "tilt.csv").read_bytes() == serial
     assert not (tmp_path / ".tilt").exists()
     assert f"tilt: {total} of {total} points" in capsys.readouterr().err
+
+
+def _point_files(folder: Path) -> list[Path]:
+    """Of the quick study of `tilt`, in the grid's order."""
+    return [folder / ".tilt" / f"{runner._key(tilt, PRIOR, point)}.json" for point in tilt.points(PRIOR, True)]
+
+
+def _resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Run the quick study of `tilt` to its end; the numbers of the points that it computed."""
+    honest, computed, grid = tilt.rows, [], tilt.points(PRIOR, True)
+
+    def counted(prior: LabelPrior, point: runner.Point) -> list[runner.Row]:
+        computed.append(grid.index(dict(point)))
+        return honest(prior, point)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tilt, "rows", counted)
+        assert analyse(["tilt", "--quick", "--out", str(folder)]) == 0
+    return computed
+
+
+KILLED = """
+import sys, time
+from analysis import __main__, tilt
+
+honest, left = tilt.rows, iter(range(5))
+
+def rows(prior, point):
+    if next(left, None) is None:
+        print("in the middle", flush=True)
+        time.sleep(600)
+    return honest(prior, point)
+
+tilt.rows = rows
+__main__.main(sys.argv[1:])
+"""
+
+
+def test_a_killed_study_goes_on_where_it_stopped(
+    serial: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL within the sixth point: the five before are kept and not computed again, and the table is the same."""
+    command = [sys.executable, "-c", KILLED, "tilt", "--quick", "--out", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as study:
+        assert study.stdout is not None
+        assert study.stdout.readline() == "in the middle\n"
+        study.send_signal(signal.SIGKILL)
+    assert study.returncode == -signal.SIGKILL
+    assert [file.exists() for file in _point_files(tmp_path)] == [i < 5 for i in range(len(tilt.points(PRIOR, True)))]
+    assert not (tmp_path / "tilt.csv").exists()
+    assert _resumed(tmp_path, monkeypatch) == list(range(5, len(tilt.points(PRIOR, True))))
+    assert (tmp_path / "tilt.csv").read_bytes() == serial
+    assert not (tmp_path / ".tilt").exists()
+
+
+DAMAGES: dict[str, Callable[[str], str | bytes]] = {
+    "empty": lambda text: "",
+    "cut short": lambda text: text[: len(text) // 2],
+    "something appended": lambda text: f"{text}[]",
+    "no text": lambda text: b"\xff\x00" * 40,
+    "nothing in JSON": lambda text: "null",
+    "an empty list": lambda text: "[]",
+    "a list of numbers": lambda text: "[1, 2]",
+    "rows without a checksum": lambda text: json.dumps(json.loads(text)["rows"]),
+    "rows of other columns": lambda text: json.dumps(json.loads(text) | {"rows": [{"label": 1}]}),
+    "no rows": lambda text: json.dumps(json.loads(text) | {"rows": []}),
+    "rows that are a number": lambda text: json.dumps(json.loads(text) | {"rows": 5}),
+    "one digit": lambda text: re.sub(r"\d(?=[^0-9]*$)", lambda digit: str((int(digit[0]) + 1) % 10), text),
+    "a number as text": lambda text: re.sub(r'("sampled": )([^,}]*)', r'\1"\2"', text),
+    "not a number": lambda text: re.sub(r'("sampled": )([^,}]*)', r"\1NaN", text),
+    "the sum of another point": lambda text: json.dumps(json.loads(text) | {"checksum": 64 * "0"}),
+    "a sum that is a number": lambda text: json.dumps(json.loads(text) | {"checksum": 0}),
+    "folded too deep": lambda text: "[" * 100_000 + "]" * 100_000,
+    "a number of 10,000 digits": lambda text: "9" * 10_000,
+}
+
+
+def test_a_damaged_point_is_computed_again(serial: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is damaged: it, and it alone, is computed again, and the table is that of an undisturbed run."""
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "forget", lambda name, folder: None)
+        assert analyse(["tilt", "--quick", "--out", str(tmp_path)]) == 0
+        files = _point_files(tmp_path)
+        texts = [file.read_text() for file in files]
+        for i, (name, damaged) in enumerate(DAMAGES.items()):
+            content = damaged(texts[i])
+            assert content != texts[i], name
+            files[i].write_bytes(content if isinstance(content, bytes) else content.encode())
+        files[-1].write_text(texts[-2])  # whole, and of another point
+        assert _resumed(tmp_path, monkeypatch) == [*range(len(DAMAGES)), len(files) - 1]
+        assert (tmp_path / "tilt.csv").read_bytes() == serial
+        assert [file.read_text() for file in files] == texts
+
+
+def test_nothing_was_written_is_said_only_where_it_is_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a study, of one after another that is finished, and of figures."""
+
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tilt, "rows", interrupted)
+    assert analyse(["tilt", "--quick", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.endswith("analysis: interrupted; nothing was written\n")
+    assert not list(tmp_path.iterdir())
+    assert analyse(["jensen_gap", "tilt", "--quick", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.endswith("analysis: interrupted; what was written before is whole\n")
+    (tmp_path / "tilt.csv").write_text("weighting,hits,m,implicit,sampled\nconstant,mask,1,0,0\n")
+    monkeypatch.setattr(tilt_figure, "draw", interrupted)
+    for names, said in (["tilt"], "nothing was written"), (["jensen_gap", "tilt"], "what was written before is whole"):
+        assert draw([*names, "--tables", str(tmp_path)]) == 130
+        assert capsys.readouterr().err.endswith(f"figures: interrupted; {said}\n")
+
+
+def test_a_worker_with_other_code_computes_nothing() -> None:
+    point = tilt.points(PRIOR, True)[0]
+    assert runner._elsewhere("tilt", PRIOR, 3, point, runner._code()) == (3, tilt.rows(PRIOR, point))
+    _, error = runner._elsewhere("tilt", PRIOR, 3, point, "of another version")
+    assert "a worker has other code" in str(error)
 
 
 def test_a_point_is_known_by_all_it_depends_on() -> None:
@@ -86,16 +211,28 @@ def test_a_point_is_known_by_all_it_depends_on() -> None:
 # --- dask -------------------------------------------------------------------------------------------------------------
 
 
+Cluster = tuple[str, list[subprocess.Popen[bytes]]]
+
+
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """A scheduler and two workers, processes of their own, on the loopback address."""
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A scheduler and two workers, processes of their own, on the loopback address; where it answers, and they."""
     pytest.importorskip("distributed", reason="needs the extra dask: pip install 'implicitloss[dask]'")
     file = tmp_path / "scheduler.json"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     here: dict[str, Any] = {"cwd": ROOT, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     common = ["--scheduler-file", str(file), "--no-dashboard"]
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--host", "127.0.0.1"]
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--host",
+        "127.0.0.1",
+    ]
     processes = [subprocess.Popen([*scheduler, *common], **here)]
     try:
         for _ in range(300):
@@ -105,7 +242,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         processes += [
             subprocess.Popen([*worker, *common, "--local-directory", str(tmp_path)], **here) for _ in range(2)
         ]
-        yield json.loads(file.read_text())["address"]
+        yield json.loads(file.read_text())["address"], processes
     finally:
         for process in reversed(processes):
             process.terminate()
@@ -113,13 +250,66 @@ def cluster(tmp_path: Path) -> Iterator[str]:
             process.wait(timeout=30)
 
 
-def test_a_dask_cluster_gives_the_same_bytes(cluster: str, serial: bytes, tmp_path: Path) -> None:
-    options = ["--quick", "--backend", "dask", "--scheduler", cluster, "--out", str(tmp_path / "out")]
+def test_a_dask_cluster_gives_the_same_bytes(cluster: Cluster, serial: bytes, tmp_path: Path) -> None:
+    options = ["--quick", "--backend", "dask", "--scheduler", cluster[0], "--out", str(tmp_path / "out")]
     done = subprocess.run(
         [sys.executable, "-m", "analysis", "tilt", *options], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "tilt.csv").read_bytes() == serial
+
+
+@pytest.mark.parametrize("lost", ["scheduler", "workers"])
+def test_a_lost_dask_cluster_is_one_sentence(lost: str, cluster: Cluster, tmp_path: Path) -> None:
+    """Killed after the first points of a study of minutes: they are kept, and their number is said."""
+    address, processes = cluster
+    options = ["--backend", "dask", "--scheduler", address, "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "analysis", "convergence", *options],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as study:  # fmt: skip
+        kept = tmp_path / "out" / ".convergence"
+        while study.poll() is None and len(list(kept.glob("*.json"))) < 2:
+            time.sleep(0.05)
+        for process in processes[:1] if lost == "scheduler" else processes[1:]:
+            process.kill()
+        _, said = study.communicate(timeout=100)
+    assert study.returncode == 2, said
+    number = len(list(kept.glob("*.json")))
+    *progress, last = said.splitlines()
+    assert all(re.fullmatch(r"convergence: \d+ of 48 points", line) for line in progress), said
+    lost_at = f"analysis: the dask scheduler at {address}, or its workers, were lost ("
+    assert last.startswith(lost_at), last
+    assert last.endswith(f"); {number} of 48 points are kept, run again"), last
+    assert len(last) <= 300
+
+
+DYING = """
+import os, sys, time
+from analysis import __main__, runner
+
+def dies(name, prior, i, point, code):
+    if i == 3:
+        time.sleep(1)
+        os._exit(1)
+    return i, [dict(point)]
+
+runner._elsewhere = dies
+sys.exit(__main__.main(sys.argv[1:]))
+"""
+
+
+def test_a_worker_that_dies_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("joblib")
+    options = ["--quick", "--backend", "loky", "--jobs", "2", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, "tilt", *options], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2, done.stderr
+    number, last = len(list((tmp_path / ".tilt").iterdir())), done.stderr.splitlines()[-1]
+    assert last.startswith("analysis: workers of loky were lost (TerminatedWorkerError"), done.stderr
+    assert last.endswith(f"; {number} of 24 points are kept, run again")
+    assert len(last) <= 300
 
 
 # --- slips ------------------------------------------------------------------------------------------------------------
@@ -154,14 +344,7 @@ def test_a_missing_extra_is_named(
     assert "pip install 'implicitloss[" in capsys.readouterr().err
 
 
-def test_a_broken_part_is_computed_again_and_other_code_is_another_key(
-    serial: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prior, grid = PRIOR, tilt.points(PRIOR, True)
-    (tmp_path / ".tilt").mkdir()
-    (tmp_path / ".tilt" / f"{runner._key(tilt, prior, grid[0])}.json").write_text('[{"weighti')
-    assert analyse(["tilt", "--quick", "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "tilt.csv").read_bytes() == serial
-    before = runner._key(tilt, prior, grid[0])
+def test_another_line_of_code_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = runner._key(tilt, PRIOR, {"m": 1})
     monkeypatch.setattr(runner, "_code", lambda: "another line of the library")
-    assert runner._key(tilt, prior, grid[0]) != before
+    assert runner._key(tilt, PRIOR, {"m": 1}) != before

@@ -11,9 +11,10 @@ import sympy as sp
 
 import implicitloss as il
 from implicitloss import symbols as s
-from implicitloss.check import Setting
+from implicitloss.check import Case, Setting
+from implicitloss.claim import settle
 from implicitloss.samplers.sampler import Draw, by_tickets
-from implicitloss.statements import conventions
+from implicitloss.statements import conventions, lemma1
 from implicitloss.statements.scheme import about_scheme
 from implicitloss.verdict import Outcome
 
@@ -387,6 +388,24 @@ def test_procedures_and_laws_are_checked_before_kernels_trust_them(change: dict[
     sampler = type("Wrong", (Squares,), change)()
     with pytest.raises(ValueError, match=sentence):
         il.simulate(of(sampler), il.losses.SoftmaxCrossEntropy(), PROBLEM, runs=1000, rng=0)
+
+
+@pytest.mark.parametrize("hits", ["exclude", "mask", "keep"])
+def test_statements_about_a_sampler_that_leaves_out_what_pays_nothing(hits: Any) -> None:
+    """Symbols, Lemma 1 and the draws where a hinge has two negatives below its kink: a run is wrong with 1e-6."""
+    loss = il.losses.Decoupled(il.losses.hinge)
+    prior = il.LabelPrior.from_counts([50, 20, 7, 3, 1])
+    sampler = il.samplers.MinimumVariance(loss=loss)
+    scheme = il.Scheme(sampler, il.weightings.Importance(), m=3, hits=hits)
+    case = Case(scheme, loss, il.Problem(np.array([0.3, -0.4, -1.9, 0.2, -1.0]), prior, 1))
+    claims = [
+        conventions.conventions("symbols", "s.", "src", lambda _: [case]),
+        conventions.drawn("sampler", sampler, case.problem),
+        lemma1.lemma1_mean("mean", lambda _: [case], lambda _: [case]),
+        lemma1.lemma1_variance_claim("variance", lambda _: [case], lambda _: [case]),
+    ]
+    verdicts = settle(claims, Setting(prior, "", strict=False))
+    assert all(verdict.ok for verdict in verdicts)
 
 
 def test_what_is_never_drawn_weighs_nothing() -> None:

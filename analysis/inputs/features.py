@@ -18,8 +18,8 @@ def read(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], Labels]:
             arrays = {name: np.asarray(file[name]) for name in ("X", "y") if name in file}
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from None
-    except (zipfile.BadZipFile, ValueError) as error:
-        raise ValueError(f"{path} is not an .npz file of numbers: {error}") from None
+    except Exception as error:  # a damaged file fails anywhere in zipfile, zlib and NumPy
+        raise ValueError(f"{path} is not an .npz file of numbers: {type(error).__name__}: {error!s:.120}") from None
     missing = [name for name in ("X", "y") if name not in arrays]
     if missing:
         raise ValueError(f"{path} must hold arrays X and y, but {' and '.join(missing)} is missing")

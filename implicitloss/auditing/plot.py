@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from implicitloss.auditing.cells import HITS
+from implicitloss.formats import figure
 
 if TYPE_CHECKING:
     from implicitloss.auditing.report import AuditReport
@@ -32,7 +33,7 @@ def plotted(report: AuditReport, ax: Any = None) -> Any:
         at = np.array([np.exp(np.log(rank[c.labels]).mean()) for c in cells])
         ax.errorbar(
             at, value, yerr=[value - low, high - value], fmt=MARKERS[i % len(MARKERS)], color=colors[i], capsize=2,
-            label=f"positive {report.prior.name(y)}",
+            label=figure(f"positive {report.prior.name(y)}"),
         )  # fmt: skip
     claimed = report.verdict != "measured"
     if claimed:
@@ -40,7 +41,7 @@ def plotted(report: AuditReport, ax: Any = None) -> Any:
     ax.set(
         xscale="log", yscale="log", xlabel="rank of the negatives, from frequent to rare",
         ylabel="margin, measured / claimed" if claimed else "margin p, mean of a part",
-        title=f"{report.verdict}: {report.claim}",
+        title=figure(f"{report.verdict}: {report.claim}"),
     )  # fmt: skip
     if claimed:
         low, high = ax.get_ylim()

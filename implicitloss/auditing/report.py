@@ -12,6 +12,7 @@ from implicitloss.auditing.claimed import Claimed
 from implicitloss.auditing.closest import Fit, closest
 from implicitloss.auditing.pilot import SPARE, Pilot, Pushes
 from implicitloss.auditing.tally import Tally
+from implicitloss.formats import plain
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.scheme import Scheme
 
@@ -156,10 +157,10 @@ class AuditReport:
 
     def properties(self) -> dict[str, str]:
         """For a test's JUnit properties: verdict, nearest scheme, seed, and Σp measured over claimed by slice."""
-        found = {"verdict": str(self.verdict), "closest": str(self.closest), "seed": str(self.seed)}
+        found = {"verdict": str(self.verdict), "closest": plain(self.closest), "seed": str(self.seed)}
         for cell in self.cells:
             if cell.part in (*SLICES, HITS) and cell.claimed:
-                where = f"{cell.part.replace(' ', '_')}.{self.prior.name(cell.positive)}"
+                where = f"{cell.part.replace(' ', '_')}.{plain(self.prior.name(cell.positive))}"
                 found[f"measured_over_claimed.{where}"] = f"{cell.measured / cell.claimed:.6g}"
         return found
 
@@ -169,7 +170,7 @@ class AuditReport:
         return sorted(found, key=lambda cell: -cell.off_by)
 
     def __repr__(self) -> str:
-        return f"AuditReport({self.verdict}: {self.claim}; closest {self.closest})"
+        return f"AuditReport({self.verdict}: {plain(self.claim)}; closest {plain(self.closest)})"
 
     def __str__(self) -> str:
         from implicitloss.auditing.words import as_text

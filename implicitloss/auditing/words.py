@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from implicitloss.auditing.cells import HITS, NEVER, SLICES, Cell
 from implicitloss.auditing.pilot import SPARE
+from implicitloss.formats import markdown, plain
 from implicitloss.population import Of, tilt
 
 if TYPE_CHECKING:
@@ -17,26 +18,33 @@ MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"
 FEW = 20
 
 
-def _lines(report: AuditReport) -> list[str]:
-    """What is said first, a sentence each."""
-    found = {
+def _title(report: AuditReport) -> str:
+    """The verdict, in a sentence."""
+    return {
         "holds": f"holds: in every decisive part, at the positives audited, more than {report.known_to:.0%} off is "
         "ruled out",
         "refuted": "REFUTED: the loss does not optimise what is claimed",
         "inconclusive": "inconclusive: nothing speaks against the claim, but a deviation that matters could be hidden",
         "measured": "measured; nothing was claimed",
     }[report.verdict]
-    lines = [f"{MARKS[report.verdict]} {found}", f"loss     {report.loss}", f"claim    {report.claim}"]
-    if report.closest is not None:
-        lines.append(f"closest  {report.closest}")
-    lines += [f"flaw     {flaw}" for flaw in report.flaws]
-    lines += [f"note     {note}" for note in report.notes]
-    lines.append(
-        f"asked    {report.calls:,} times, seed {report.seed}; a true claim is refuted with probability at most "
-        f"{report.error:g}, if calls are independent and none weighs a part more than {SPARE:g} times what the pilot "
-        "saw"
-    )
-    return lines
+
+
+def _facts(report: AuditReport) -> list[tuple[str, str]]:
+    """What is said first, by name, each on a line."""
+    closest = [] if report.closest is None else [("closest", plain(report.closest))]
+    return [
+        ("loss", plain(report.loss)),
+        ("claim", plain(report.claim)),
+        *closest,
+        *(("flaw", plain(flaw)) for flaw in report.flaws),
+        *(("note", plain(note)) for note in report.notes),
+        (
+            "asked",
+            f"{report.calls:,} times, seed {report.seed}; a true claim is refuted with probability at most "
+            f"{report.error:g}, if calls are independent and none weighs a part more than {SPARE:g} times what the "
+            "pilot saw",
+        ),
+    ]
 
 
 def _shown(report: AuditReport) -> list[Cell]:
@@ -53,8 +61,8 @@ def _row(report: AuditReport, cell: Cell) -> list[str]:
         ratio = f"×{cell.measured / cell.claimed:.3g}"
     return [
         MARKS[cell.result(report.tolerance)],
-        report.prior.name(cell.positive),
-        cell.part + (", by value" if cell.route == "value" else ""),
+        plain(report.prior.name(cell.positive)),
+        plain(cell.part) + (", by value" if cell.route == "value" else ""),
         "" if cell.claimed is None else f"{cell.claimed:.4g}",
         f"{cell.measured:.4g}",
         f"{cell.low:.4g} to {cell.high:.4g}",
@@ -76,8 +84,9 @@ def as_text(report: AuditReport) -> str:
         )
         for row in rows
     ]
-    head = [line for text in _lines(report) for line in textwrap.wrap(text, 118, subsequent_indent=" " * 9)]
-    return "\n".join([*head, "", *(line.rstrip() for line in table), LEGEND + _hidden(report)])
+    said = [f"{MARKS[report.verdict]} {_title(report)}", *(f"{name:<9}{text}" for name, text in _facts(report))]
+    head = [part for text in said for part in textwrap.wrap(text, 118, subsequent_indent=" " * 9)]
+    return "\n".join([*head, "", *(row.rstrip() for row in table), LEGEND + _hidden(report)])
 
 
 def _hidden(report: AuditReport) -> str:
@@ -88,17 +97,15 @@ def _hidden(report: AuditReport) -> str:
 
 def as_markdown(report: AuditReport) -> str:
     """For a CI step's summary."""
-    title, *rest = _lines(report)
-    said = [line.split(maxsplit=1) for line in rest]
-    rows = [[cell.replace("|", "\\|") for cell in _row(report, cell)] for cell in _shown(report)]
+    rows = [[markdown(part) for part in _row(report, cell)] for cell in _shown(report)]
     lines = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * 3 + ["---:"] * 4, *rows]]
     first = 2 + sum(cell.part in (*SLICES, HITS, NEVER) for cell in _shown(report))
     more = ["", "<details><summary>Parts of the labels</summary>", "", *lines[:2], *lines[first:], "", "</details>"]
     return "\n".join(
         [
-            f"### {report.loss}: {title[2:] if title[1] == ' ' else title}", "",
-            *(f"- **{name}:** {text}" for name, text in said), "",
-            *report.explain().splitlines()[1:], "",
+            f"### {markdown(report.loss)}: {markdown(_title(report))}", "",
+            *(f"- **{name}:** {markdown(text)}" for name, text in _facts(report)), "",
+            *map(markdown, report.explain().splitlines()[1:]), "",
             *lines[:first], *(more if lines[first:] else []), "",
             LEGEND + _hidden(report), "",
         ]
@@ -107,7 +114,7 @@ def as_markdown(report: AuditReport) -> str:
 
 def explained(report: AuditReport) -> str:
     """What it optimises, what that teaches, who gains."""
-    parts = [_lines(report)[0][2:] + "."]
+    parts = [_title(report) + "."]
     if report.closest is None:
         return "\n".join([*parts, "Too little was seen of its margins to say what it optimises."])
     fit = report.closest
@@ -153,7 +160,7 @@ def explained(report: AuditReport) -> str:
                 f"seen), one of them up to {law.multiplicity} times; {law.never_drawn} of {report.prior.n_labels} "
                 "labels were never drawn."
             )
-    return "\n".join(textwrap.fill(part, 118) for part in parts)
+    return "\n".join(textwrap.fill(plain(part), 118) for part in parts)
 
 
 def _leaning(report: AuditReport, of: Of) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -11,14 +12,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from implicitloss.cli.claims import add_seed
-from implicitloss.cli.shell import HOLDS, REFUTED, Progress, check_writable, seen_labels, whole_number, write_whole
+from implicitloss.cli.shell import HOLDS, REFUTED, Progress, check_files, say, seen_labels, whole_number, write_whole
+from implicitloss.formats import as_json, sentence
 
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
     from implicitloss.auditing.report import AuditReport
-    from implicitloss.labels import LabelPrior
 
+# Evaluations of each positive that take hours.
+MOST_RUNS = 10_000_000
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
 
 
@@ -45,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser, margins: str) -> None:
     parser.add_argument("--runs", type=whole_number, help="evaluations of each positive at most")
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     parser.add_argument(
-        "--markdown", metavar="FILE", help="add the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY"
+        "--markdown",
+        metavar="FILE",
+        help="add the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; - for stdout, alone",
     )
     parser.add_argument("--explain", action="store_true", help="say what it means, too")
     add_seed(parser)
@@ -53,46 +58,50 @@ def add_arguments(parser: argparse.ArgumentParser, margins: str) -> None:
 
 def audit(args: argparse.Namespace) -> int:
     """The command; returns its exit code: 0 holds (or nothing was claimed), 1 refuted or inconclusive."""
-    if args.markdown is not None:
-        check_writable(args.markdown)
-    if args.seed < 0:
-        raise ValueError(f"the seed must be a whole number >= 0, got {args.seed}")
+    if args.json and args.markdown == "-":
+        raise ValueError("only one report can go to stdout; give --markdown a file")
+    if args.runs is not None and args.runs > MOST_RUNS:
+        raise ValueError(f"--runs must be at most {MOST_RUNS:,}, got {args.runs:,}")
     from implicitloss.auditing.audit import audit as run
     from implicitloss.cli import words
 
+    reads = [args.counts, words.file_of(args.sampler)]
+    check_files(reads, [args.markdown])
     loss = _adapted(_loaded(args.loss), args)
+    check_files([*reads, *_sources()], [args.markdown])
     prior = words.profile(args.profile) if args.counts is None else seen_labels(args.counts, "implicitloss audit")
     if args.counts is None:
-        print(f"implicitloss audit: labels of the profile {args.profile}; --counts FILE gives yours", file=sys.stderr)
+        say(sentence(f"implicitloss audit: labels of the profile {args.profile}; --counts FILE gives yours"))
     claim = _claim(args)
     progress = Progress(0)
-    report = run(
-        loss,
-        claim=claim,
-        prior=prior,
-        form=args.form,
-        temperature=args.temperature,
-        tolerance=args.tolerance,
-        resolution=args.resolution,
-        runs=args.runs,
-        rng=args.seed,
-        progress=lambda n, total: _show(progress, n, total),
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # what the loss prints is no part of the report
+        report = run(
+            loss,
+            claim=claim,
+            prior=prior,
+            form=args.form,
+            temperature=args.temperature,
+            tolerance=args.tolerance,
+            resolution=args.resolution,
+            runs=args.runs,
+            rng=args.seed,
+            progress=lambda n, total: _show(progress, n, total),
+        )
     progress.done()
-    if args.markdown is not None:
+    if args.markdown not in (None, "-"):
         _append(args.markdown, report.to_markdown())
-    _print(report, args, prior)
+    _print(report, args)
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED
 
 
 def _append(path: str, text: str) -> None:
     """Add to a file, as a CI step's summary is added to by every audit of the step."""
-    before = ""
+    before = b""
     if os.path.isfile(path):
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:
             before = file.read()
-        before += "" if before.endswith("\n") or not before else "\n"
-    write_whole(path, before + text)
+        before += b"" if before.endswith(b"\n") or not before else b"\n"
+    write_whole(path, before + text.encode())
 
 
 def _show(progress: Progress, n: int, total: int) -> None:
@@ -100,11 +109,12 @@ def _show(progress: Progress, n: int, total: int) -> None:
     progress(n - 1, "evaluations of each positive")
 
 
-def _print(report: AuditReport, args: argparse.Namespace, prior: LabelPrior) -> None:
+def _print(report: AuditReport, args: argparse.Namespace) -> None:
     if args.json:
-        import json
-
-        print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        print(as_json(report.to_dict()))
+        return
+    if args.markdown == "-":
+        print(report.to_markdown())
         return
     print(report)
     if args.explain:
@@ -144,9 +154,10 @@ def _loaded(text: str) -> LossFunction:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:
-        raise ValueError(f"cannot import {module}: {type(error).__name__}: {error}") from None
+        with contextlib.redirect_stdout(sys.stderr):
+            found: Any = importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"cannot import {module}: {type(error).__name__}: {error}{_where(error)}") from None
     for part in name.split("."):
         if not hasattr(found, part):
             raise ValueError(f"module {module} has no {name}")
@@ -154,6 +165,22 @@ def _loaded(text: str) -> LossFunction:
     if not callable(found):
         raise ValueError(f"{text} must be a function (scores, positive, rng), got {type(found).__name__}")
     return found
+
+
+def _where(error: BaseException) -> str:
+    """File and line of the user's own code where it happened: the last in the working folder."""
+    here = os.path.join(os.getcwd(), "")
+    lines = [
+        f" ({frame.filename.removeprefix(here)}, line {frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(here) and frame.filename != __file__ and "site-packages" not in frame.filename
+    ]
+    return lines[-1] if lines else ""
+
+
+def _sources() -> list[str]:
+    """The files of all that is imported: the loss and what it needs."""
+    return [file for module in list(sys.modules.values()) if isinstance(file := getattr(module, "__file__", None), str)]
 
 
 def _adapted(function: LossFunction, args: argparse.Namespace) -> LossFunction:
@@ -168,7 +195,7 @@ def _adapted(function: LossFunction, args: argparse.Namespace) -> LossFunction:
 
 
 def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An error inside the loss is the caller's, and its traceback is what the caller needs."""
+    """An error inside the loss is the caller's, who needs to know where."""
 
     import functools
 
@@ -177,12 +204,11 @@ def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
     def watched(*given: Any) -> Any:
         try:
             return function(*given)
-        except Exception as error:
-            traceback.print_exc()
+        except (Exception, SystemExit) as error:
             shapes = ", ".join(str(np.shape(x)) for x in given[:2])
             raise ValueError(
                 f"the loss itself failed, called with scores and positives of shapes {shapes}: {type(error).__name__}: "
-                f"{error}"
+                f"{error}{_where(error)}"
             ) from None
 
     return functools.wraps(function)(watched) if hasattr(function, "__name__") else watched

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from implicitloss.cli.shell import Progress, check_writable, wants_color, whole_number, write_whole
+from implicitloss.cli.shell import Progress, check_files, say, wants_color, whole_number, write_all
 
 if TYPE_CHECKING:
     from implicitloss.check import Setting
@@ -30,27 +29,24 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """--seed."""
-    parser.add_argument("--seed", type=whole_number, default=0, help="seed of all random draws (default 0)")
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of all random draws (default 0)")
 
 
-def check_arguments(args: argparse.Namespace) -> None:
-    """*Raises* ValueError before any work is done."""
-    if args.seed < 0:
-        raise ValueError(f"the seed must be a whole number >= 0, got {args.seed}")
+def _seed(text: str) -> int:
+    seed = whole_number(text)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"the seed must be a whole number >= 0, got {seed}")
+    return seed
+
+
+def check_arguments(args: argparse.Namespace, *reads: str | None) -> None:
+    """*Raises* ValueError before any work is done; `reads` are files that are read beside the counts."""
     if args.threads is not None and args.threads < 1:
         raise ValueError(f"--threads must be at least 1, got {args.threads}")
     paths = [getattr(args, name) for name in FORMATS if getattr(args, name) is not None]
     if paths.count("-") > 1:
         raise ValueError("only one report can go to stdout; give the others a file")
-    files = [os.path.realpath(path) for path in paths if path not in ("-", "")]
-    if len(set(files)) < len(files):
-        raise ValueError("two reports cannot go to the same file; give each its own")
-    counts = getattr(args, "counts", None)
-    if counts and os.path.realpath(counts) in files:
-        raise ValueError(f"the report would overwrite the counts {counts}; give it another file")
-    for path in paths:
-        if path != "-":
-            check_writable(path)
+    check_files([args.counts, *reads], paths)
 
 
 def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespace, *, title: str, rerun: str) -> int:
@@ -67,16 +63,14 @@ def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespa
         "html": reports.to_html,
         "markdown": reports.to_markdown,
     }
-    for name in FORMATS:
-        path = getattr(args, name)
-        if path not in (None, "-"):
-            write_whole(path, render[name](report))
-    on_stdout = [name for name in FORMATS if getattr(args, name) == "-"]
+    paths = {name: getattr(args, name) for name in FORMATS}
+    write_all({path: render[name](report) for name, path in paths.items() if path not in (None, "-")})
+    on_stdout = [name for name, path in paths.items() if path == "-"]
     if on_stdout:
         sys.stdout.write(render[on_stdout[0]](report))
     else:
         width = min(shutil.get_terminal_size((100, 24)).columns, 100)
         sys.stdout.write(reports.to_text(report, wants_color(sys.stdout), width, args.details))
         if not args.details:
-            print("--details shows every witness's numbers and every near miss", file=sys.stderr)
+            say("--details shows every witness's numbers and every near miss")
     return report.exit_code

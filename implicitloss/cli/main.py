@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from implicitloss import __version__
 from implicitloss.cli import audit as audit_command
 from implicitloss.cli.claims import add_report_arguments, add_seed, check_arguments, run_claims
-from implicitloss.cli.shell import HOLDS, guarded, whole_number
+from implicitloss.cli.shell import HOLDS, Parser, check_files, guarded, seen_labels, whole_number, write_whole
+from implicitloss.formats import as_json, code, plain, printable
 
 if TYPE_CHECKING:
     from implicitloss.losses import Loss
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
     from implicitloss.scheme import Scheme
 
 SCHEMA = 1
+# More would take hours, and so is meant by nobody who waits for an answer.
+MOST_DRAWS = 10_000_000_000
+NAMES = {"mean": "expected loss", "gap": "bound - expected", "variance": "variance", "mse": "squared error"}
 MARGINS = "softmax, logit-adjusted[:TAU], balanced-softmax, equalised, adaptive[:SCALE]"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="implicitloss",
         description="What does a negative-sampling scheme really optimise?",
         epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 nothing selected",
@@ -60,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_prior(audit)
 
     teach = commands.add_parser("teach", help="write a page to teach with: one HTML file that computes in the browser")
-    teach.add_argument("--out", default="implicitloss.html", metavar="FILE", help="default implicitloss.html")
+    teach.add_argument(
+        "--out", default="implicitloss.html", metavar="FILE", help="default implicitloss.html, - for stdout"
+    )
     teach.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count' (default Zipf's law)")
 
     table = commands.add_parser("table", help="Table 2 and its decoupled counterpart, every entry derived on the spot")
@@ -113,7 +120,6 @@ def _add_problem(parser: argparse.ArgumentParser, seed: bool = True) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    args = _parser().parse_args(argv)
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "derive": _derive,
         "expect": _expect,
@@ -123,7 +129,12 @@ def main(argv: list[str] | None = None) -> int:
         "teach": _teach,
         "table": _table,
     }
-    return guarded("implicitloss", lambda: commands[args.command](args))
+
+    def run() -> int:
+        args = _parser().parse_args(argv)
+        return commands[args.command](args)
+
+    return guarded("implicitloss", run)
 
 
 def _scheme(args: argparse.Namespace, loss: Loss) -> Scheme:
@@ -139,8 +150,6 @@ def _problem(args: argparse.Namespace) -> Problem:
     from implicitloss.labels import LabelPrior
     from implicitloss.problem import Problem
 
-    if args.seed < 0:
-        raise ValueError(f"the seed must be a whole number >= 0, got {args.seed}")
     prior = words.profile(args.profile) if args.counts is None else LabelPrior.from_csv(args.counts)
     scores = words.scorer(args.scorer).scores(prior, args.seed)
     positive = int(prior.by_frequency[prior.n_labels // 2]) if args.positive is None else prior.label(args.positive)
@@ -152,9 +161,18 @@ def _origin(args: argparse.Namespace) -> str:
 
 
 def _print_json(payload: dict[str, Any]) -> None:
-    import json
+    print(as_json({"schema": SCHEMA, **payload}))
 
-    print(json.dumps({"schema": SCHEMA, **payload}, ensure_ascii=False, indent=2))
+
+def _check_finite(*numbers: tuple[str, Any]) -> None:
+    """*Raises* ValueError for a number by name that is not finite: it is no answer, in no format."""
+    for name, number in numbers:
+        for what, value in ((name, float(number)), (f"the error of the {name}", getattr(number, "error", 0.0))):
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"{what} must be a finite number to be shown, got {value}: the scores, weights or margins here are "
+                    "beyond what floating point holds"
+                )
 
 
 # --- teach ------------------------------------------------------------------------------------------------------
@@ -163,15 +181,18 @@ def _print_json(payload: dict[str, Any]) -> None:
 def _teach(args: argparse.Namespace) -> int:
     import os
 
-    from implicitloss.cli.shell import check_writable, seen_labels, write_whole
     from implicitloss.teaching.document import page
 
-    check_writable(args.out)
+    check_files([args.counts], [args.out])
     prior = None if args.counts is None else seen_labels(args.counts, "implicitloss teach")
     if prior is not None and (prior.n_labels < 3 or prior.probabilities.max() == prior.probabilities.min()):
         raise ValueError(f"a page needs at least three labels, frequent and rare ones; {args.counts} has none such")
-    write_whole(args.out, page(prior, "" if args.counts is None else os.path.basename(args.counts)))
-    print(args.out)
+    text = page(prior, "" if args.counts is None else os.path.basename(args.counts))
+    if args.out == "-":
+        print(text)
+        return HOLDS
+    write_whole(args.out, text)
+    print(printable(args.out))
     return HOLDS
 
 
@@ -224,9 +245,10 @@ def _derive(args: argparse.Namespace) -> int:
 
 def _header(scheme: Scheme, loss: Loss, problem: Problem, args: argparse.Namespace) -> str:
     return (
-        f"{scheme}; {loss.name}\n"
-        f"{problem.prior.n_labels} labels ({_origin(args)}), {args.scorer} scores (seed {args.seed}), "
-        f"positive {problem.prior.name(problem.positive)}, π = {problem.prior.probabilities[problem.positive]:.3g}\n"
+        f"{plain(scheme)}; {loss.name}\n"
+        f"{problem.prior.n_labels} labels ({plain(_origin(args))}), {args.scorer} scores (seed {args.seed}), "
+        f"positive {plain(problem.prior.name(problem.positive))}, "
+        f"π = {problem.prior.probabilities[problem.positive]:.3g}\n"
     )
 
 
@@ -254,6 +276,8 @@ def _expect(args: argparse.Namespace) -> int:
         }
     except OutsideTheorem3 as reason:
         outside = str(reason)
+    _check_finite(("implicit loss", bound), *((NAMES[name], estimate) for name, estimate in exact.items()))
+    _check_finite(*((f"{NAMES[name]} by its expansion", term) for name, terms in series.items() for term in terms))
     if args.json:
         _print_json(
             {
@@ -272,10 +296,9 @@ def _expect(args: argparse.Namespace) -> int:
     print(f"{'':24}{'exact':>20}  {'error':>8}  {'1st order in 1/m':>18}  {'2nd order':>18}")
     title = "implicit loss (bound)" if loss.has_log else "implicit loss (mean)"
     print(f"{title:24}{float(bound):>20.12g}  {bound.error:>8.1g}")
-    names = {"mean": "expected loss", "gap": "bound - expected", "variance": "variance", "mse": "squared error"}
     for name, estimate in exact.items():
         terms = "".join(f"  {term:>18.10g}" for term in series.get(name, ()))
-        print(f"{names[name]:24}{float(estimate):>20.12g}  {estimate.error:>8.1g}{terms}")
+        print(f"{NAMES[name]:24}{float(estimate):>20.12g}  {estimate.error:>8.1g}{terms}")
     if outside:
         print(f"\nno expansion: {outside}")
     return HOLDS
@@ -288,6 +311,8 @@ def _simulate(args: argparse.Namespace) -> int:
     from implicitloss.witness.integrate import integrate
     from implicitloss.witness.simulate import simulate
 
+    if args.runs * args.m > MOST_DRAWS:
+        raise ValueError(f"--runs times --m must be at most {MOST_DRAWS:,} draws, got {args.runs:,} times {args.m:,}")
     loss = words.loss(args.loss)
     scheme, problem = _scheme(args, loss), _problem(args)
     bound = float(implicit_loss(scheme, loss, problem))
@@ -295,6 +320,7 @@ def _simulate(args: argparse.Namespace) -> int:
     for name in ("mean", "gap", "variance", "mse"):
         estimate = simulate(scheme, loss, problem, name, runs=args.runs, rng=args.seed, reference=bound)
         rows[name] = (estimate, integrate(scheme, loss, problem, name))
+        _check_finite((f"simulated {NAMES[name]}", estimate), (f"exact {NAMES[name]}", rows[name][1]))
     if args.json:
         _print_json(
             {
@@ -310,11 +336,10 @@ def _simulate(args: argparse.Namespace) -> int:
         return HOLDS
     print(_header(scheme, loss, problem, args))
     print(f"{'':24}{'simulated':>16}  {'std. error':>10}  {'certain to':>10}  {'exact':>20}")
-    names = {"mean": "expected loss", "gap": "bound - expected", "variance": "variance", "mse": "squared error"}
     for name, (estimate, exact) in rows.items():
         width = half_width(estimate.variance, estimate.high - estimate.low, estimate.n, 1e-6)  # type: ignore[arg-type, operator]
         print(
-            f"{names[name]:24}{float(estimate):>16.8g}  {estimate.error:>10.2g}  {width:>10.2g}  {float(exact):>20.12g}"
+            f"{NAMES[name]:24}{float(estimate):>16.8g}  {estimate.error:>10.2g}  {width:>10.2g}  {float(exact):>20.12g}"
         )
     print(f"\n{args.runs:,} runs; 'certain to' is an empirical-Bernstein half-width, exceeded once in a million.")
     return HOLDS
@@ -324,12 +349,12 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    check_arguments(args)
     from implicitloss.check import Setting
     from implicitloss.cli import words
     from implicitloss.losses import SoftmaxCrossEntropy
     from implicitloss.statements.scheme import about_scheme
 
+    check_arguments(args, words.file_of(args.sampler))
     problem = _problem(args)
     scheme = _scheme(args, SoftmaxCrossEntropy())
     claims = about_scheme(scheme, problem, None if args.target is None else words.margin(args.target))
@@ -395,20 +420,13 @@ def _rendered(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]], fo
             f"{body} \\\\\n\\hline\n\\end{{tabular}}\n"
         )
     if form == "markdown":
-        lines = [f"**{title}**", "", _markdown(head), _markdown(tuple("---" for _ in head))]
-        formulas = {2, 3}
-        for row in rows:
-            lines.append(_markdown(tuple(f"`{cell}`" if i in formulas else cell for i, cell in enumerate(row))))
-        return "\n".join([*lines, ""])
+        cells = [head, ("---",) * len(head), *((q, w, code(p), code(loss), known) for q, w, p, loss, known in rows)]
+        return "\n".join([f"**{title}**", "", *(f"| {' | '.join(row)} |" for row in cells), ""])
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [title, ""]
     for row in (head, tuple("-" * width for width in widths), *rows):
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return "\n".join([*lines, ""])
-
-
-def _markdown(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 if __name__ == "__main__":

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from implicitloss import losses, margins, samplers, scorers, weightings
-from implicitloss.labels import LabelPrior
+from implicitloss.labels import MOST_SAMPLES, LabelPrior
+
+# Powers and margins are exponents: beyond this, exact sums over their range take minutes.
+LARGEST = 1e5
 
 
-def _number(kind: str, text: str, cast: Callable[[str], Any] = float) -> Any:
+def _number(kind: str, text: str, cast: Callable[[str], Any] = float, largest: float = LARGEST) -> Any:
+    what = "a whole number" if cast is int else "a number"
     try:
-        return cast(text)
+        value = cast(text)
     except ValueError:
-        what = "a whole number" if cast is int else "a number"
         raise ValueError(f"{kind} needs {what} there, got {text!r}") from None
+    if cast is float and not abs(value) <= largest:
+        raise ValueError(f"{kind} needs {what} from {-largest:g} to {largest:g} there, got {text!r}")
+    return value
 
 
 def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> Any:
@@ -87,12 +94,20 @@ LOSSES: dict[str, Callable[..., losses.Loss]] = {
     "cosine": lambda margin="0": losses.Decoupled(losses.cosine_contrastive(_number("cosine:MARGIN", margin))),
 }
 
+SCORERS: dict[str, Callable[..., scorers.Scorer]] = {
+    name: functools.partial(lambda scorer: scorer, scorer) for name, scorer in scorers.examples().items()
+}
+
 PROFILES: dict[str, Callable[..., LabelPrior]] = {
     "exp": lambda n="100", largest="500", ratio="100": LabelPrior.exp(
-        _number("exp:L:LARGEST:RATIO", n, int), _number("exp", largest, int), _number("exp", ratio)
+        _number("exp:L:LARGEST:RATIO", n, int),
+        _number("exp", largest, int),
+        _number("exp", ratio, largest=MOST_SAMPLES),
     ),
     "step": lambda n="100", largest="500", ratio="100": LabelPrior.step(
-        _number("step:L:LARGEST:RATIO", n, int), _number("step", largest, int), _number("step", ratio)
+        _number("step:L:LARGEST:RATIO", n, int),
+        _number("step", largest, int),
+        _number("step", ratio, largest=MOST_SAMPLES),
     ),
     "zipf": lambda n, exponent="1": LabelPrior.zipf(_number("zipf:L:EXPONENT", n, int), _number("zipf", exponent)),
 }
@@ -103,6 +118,12 @@ def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> sa
     target = weighting.target if isinstance(weighting, weightings.ForMargin) else margins.Softmax()
     table = {**SAMPLERS, "minimum-variance": lambda: samplers.MinimumVariance(target, loss)}
     return _chosen("sampler", text, table)
+
+
+def file_of(sampler: str | None) -> str | None:
+    """The file that `explicit:FILE` is read from; None for other samplers."""
+    name, _, path = (sampler or "").partition(":")
+    return path if name == "explicit" else None
 
 
 def weighting(text: str) -> weightings.Weighting:
@@ -127,4 +148,4 @@ def profile(text: str) -> LabelPrior:
 
 def scorer(text: str) -> scorers.Scorer:
     """`gaussian`, `aligned`, `against`, `heavy-tailed`, `class-conditional`."""
-    return _chosen("scorer", text, {name: (lambda one=one: one) for name, one in scorers.examples().items()})
+    return _chosen("scorer", text, SCORERS)

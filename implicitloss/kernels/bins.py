@@ -21,15 +21,14 @@ SUB_BLOCK = 1024
 
 
 @kernel
-def scan(log_q: Floats, log_w: Floats, payment: Floats, tiny: float) -> tuple[float, float, float, int, bool]:
+def scan(log_q: Floats, log_w: Floats, payment: Floats, tiny: float) -> tuple[float, float, float, int, float]:
     """Least and largest log x = log w + payment where q > e^tiny, the mass where x = 0, how many labels these are.
 
-    Last, whether there are labels with 0 < q <= e^tiny.
+    Last, the largest |log q| + |log w| + |payment|.
     """
-    low, high, nothing, part, count, small = np.inf, -np.inf, 0.0, 0.0, 0, False
+    low, high, nothing, part, count, size = np.inf, -np.inf, 0.0, 0.0, 0, 0.0
     for j in range(log_q.size):
         if log_q[j] <= tiny:
-            small = small or log_q[j] > -np.inf
             continue
         u = log_w[j] + payment[j]
         if u == -np.inf:
@@ -40,7 +39,8 @@ def scan(log_q: Floats, log_w: Floats, payment: Floats, tiny: float) -> tuple[fl
         else:
             low = min(low, u)
             high = max(high, u)
-    return low, high, nothing + part, count, small
+            size = max(size, abs(log_q[j]) + abs(log_w[j]) + abs(payment[j]))
+    return low, high, nothing + part, count, size
 
 
 @kernel

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from implicitloss.formats import as_json
 from implicitloss.report.phrases import standing
 from implicitloss.report.report import Report
 from implicitloss.verdict import Verdict
@@ -13,7 +13,7 @@ SCHEMA = 1
 
 
 def to_json(report: Report) -> str:
-    """Strict JSON of schema `SCHEMA`: NaN becomes null, an infinity a string."""
+    """Strict JSON of schema `SCHEMA`; a number that is not finite becomes null."""
     refuted, total = report.near_misses
     document = {
         "schema": SCHEMA,
@@ -30,10 +30,7 @@ def to_json(report: Report) -> str:
         "provenance": dict(report.provenance),
         "claims": [{**_claim(v), "ok": v.ok, "rerun": report.command(v)} for v in report.verdicts],
     }
-    strict = json.loads(json.dumps(document), parse_constant=lambda name: None if name == "NaN" else name)
-    text = json.dumps(strict, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # A command line with undecodable bytes holds lone surrogates, which no file in UTF-8 can.
-    return text.encode(errors="replace").decode()
+    return as_json(document) + "\n"
 
 
 def _claim(verdict: Verdict) -> dict[str, Any]:

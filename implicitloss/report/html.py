@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
+from implicitloss.formats import html
 from implicitloss.report import phrases
-from implicitloss.report.phrases import clean
 from implicitloss.report.report import Report
 from implicitloss.verdict import Evidence, Outcome, Verdict
 
@@ -60,7 +59,7 @@ def to_html(report: Report) -> str:
     for paper, verdicts in report.papers.items():
         sections.append((paper, phrases.holding(verdicts), tuple(v for v in verdicts if v.ok)))
     main = "\n".join(
-        f"<section><h2>{_text(name)} <small>{size}</small></h2>\n{''.join(_claim(report, v) for v in claims)}</section>"
+        f"<section><h2>{html(name)} <small>{size}</small></h2>\n{''.join(_claim(report, v) for v in claims)}</section>"
         for name, size, claims in sections
         if claims
     )
@@ -69,28 +68,24 @@ def to_html(report: Report) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(report.title)}</title>
+<title>{html(report.title)}</title>
 <style>{_STYLE}</style>
 </head>
 <body>
 <header>
-<h1>{_text(report.title)}</h1>
-<p class="conclusion {"bad" if report.exit_code else "good"}">{_text(phrases.conclusion(report))}</p>
+<h1>{html(report.title)}</h1>
+<p class="conclusion {"bad" if report.exit_code else "good"}">{html(phrases.conclusion(report))}</p>
 <ul class="tally">{tally}</ul>
-<p class="dim">{_text(phrases.guarantee(report))}
+<p class="dim">{html(phrases.guarantee(report))}
 A near miss is a false neighbour of a claim, which the same checks have to refute.</p>
 </header>
 <main>
 {main}
 </main>
-<footer><h2>Provenance</h2>{_terms({name: _text(value) for name, value in phrases.known(report).items()})}</footer>
+<footer><h2>Provenance</h2>{_terms({name: html(value) for name, value in phrases.known(report).items()})}</footer>
 </body>
 </html>
 """
-
-
-def _text(text: str) -> str:
-    return escape(clean(text))
 
 
 def _badge(words: str, shade: str) -> str:
@@ -98,8 +93,8 @@ def _badge(words: str, shade: str) -> str:
 
 
 def _claim(report: Report, verdict: Verdict) -> str:
-    name, standing = _text(verdict.id), phrases.standing(verdict)
-    facts = {"Source": _text(verdict.source), "Assuming": "<br>".join(map(_text, verdict.assumptions))}
+    name, standing = html(verdict.id), phrases.standing(verdict)
+    facts = {"Source": html(verdict.source), "Assuming": "<br>".join(map(html, verdict.assumptions))}
     evidence = []
     for e in verdict.evidence:
         evidence.append([_badge(phrases.label(phrases.standing(e)), phrases.tone(verdict, e) or "plain"), *_row(e)])
@@ -108,32 +103,32 @@ def _claim(report: Report, verdict: Verdict) -> str:
         for e in miss.evidence:
             # For a near miss to be refuted is the good result, so it does not wear the colour of a refuted claim.
             shade = "supported" if e.outcome is Outcome.REFUTED else phrases.NO_POWER
-            statement = _text(miss.statement) if e is miss.evidence[0] else ""
+            statement = html(miss.statement) if e is miss.evidence[0] else ""
             misses.append([statement, _badge(phrases.miss_label(e.outcome), shade), *_row(e)])
     head = ("outcome", "witness", "numbers", "work")
     return f"""<details id="{name}"{"" if verdict.ok else ' class="failed" open'}>
 <summary><span>{_badge(phrases.label(standing), standing)}</span> <code class="id">{name}</code>
 <span class="aside dim">{phrases.duration(verdict.seconds)}</span>
-<span class="statement">{_text(verdict.statement)}</span></summary>
+<span class="statement">{html(verdict.statement)}</span></summary>
 <div class="body">{_terms(facts)}
 <h3>Evidence</h3>{_table(head, evidence)}
 <h3>{phrases.misses_refuted(verdict.near_misses)}</h3>{_table(("near miss", *head), misses)}
-<h3>Run it again</h3><code class="command">{_text(report.command(verdict))}</code>
+<h3>Run it again</h3><code class="command">{html(report.command(verdict))}</code>
 </div></details>
 """
 
 
 def _row(evidence: Evidence) -> list[str]:
-    numbers = {name: _text(text) for name, text in phrases.numbers(evidence).items()}
+    numbers = {name: html(text) for name, text in phrases.numbers(evidence).items()}
     note = numbers.pop("note", "")
-    witness = _text(evidence.method) + (f'<p class="dim">{note}</p>' if note else "")
+    witness = html(evidence.method) + (f'<p class="dim">{note}</p>' if note else "")
     shown = _terms({name: f"<code>{text}</code>" for name, text in numbers.items()})
     return [witness, shown, "<br>".join(phrases.work(evidence))]
 
 
 def _terms(terms: dict[str, str]) -> str:
     """Of texts that are HTML already; what is empty is left out."""
-    shown = "".join(f"<dt>{_text(name)}</dt><dd>{text}</dd>" for name, text in terms.items() if text)
+    shown = "".join(f"<dt>{html(name)}</dt><dd>{text}</dd>" for name, text in terms.items() if text)
     return f"<dl>{shown}</dl>" if shown else ""
 
 

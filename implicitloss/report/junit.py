@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from implicitloss.formats import plain
 from implicitloss.report import phrases
-from implicitloss.report.phrases import clean
 from implicitloss.report.report import Report
 from implicitloss.verdict import Outcome
 
@@ -13,17 +13,17 @@ from implicitloss.verdict import Outcome
 def to_junit(report: Report) -> str:
     """One test suite: a test case a claim, and one a near miss, which passes where that was refuted."""
     root = ElementTree.Element("testsuites")
-    suite = ElementTree.SubElement(root, "testsuite", name=clean(report.title), time=f"{report.seconds:.3f}")
+    suite = ElementTree.SubElement(root, "testsuite", name=plain(report.title), time=f"{report.seconds:.3f}")
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in (phrases.known(report) | {"family_error": phrases.small(report.family_error)}).items():
         ElementTree.SubElement(properties, "property", name=name, value=value)
     kinds = {Outcome.REFUTED: "failure", Outcome.INCONCLUSIVE: "error"}
     for verdict in report.verdicts:
-        module, _, name = clean(verdict.id).rpartition(".")
-        said = f"{phrases.label(verdict.outcome.value)}: {clean(verdict.statement)}"
+        module, _, name = plain(verdict.id).rpartition(".")
+        said = f"{phrases.label(verdict.outcome.value)}: {plain(verdict.statement)}"
         cases = [(name, verdict.seconds, kinds.get(verdict.outcome), said, verdict.evidence)]
         for k, miss in enumerate(verdict.near_misses, 1):
-            statement = clean(miss.statement)
+            statement = plain(miss.statement)
             kind = None if miss.outcome is Outcome.REFUTED else "failure"
             said = f"{phrases.miss_label(miss.outcome)}: {statement}"
             # The claim's time includes that of its near misses.
@@ -32,7 +32,7 @@ def to_junit(report: Report) -> str:
             about = {"classname": module or name, "name": title, "time": f"{seconds:.3f}"}
             test = ElementTree.SubElement(suite, "testcase", about)
             shown = ElementTree.SubElement(test, kind or "system-out", {"message": said} if kind else {})
-            rerun = f"rerun: {clean(report.command(verdict))}"
+            rerun = f"rerun: {plain(report.command(verdict))}"
             shown.text = "\n".join([said, *map(phrases.sentence, evidence), rerun])
     for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(name, str(len(suite.findall(f".//{tag}"))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from implicitloss.formats import cut, plain
 from implicitloss.verdict import Evidence, NearMissVerdict, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -16,17 +17,6 @@ NO_POWER = "no power"
 NOT_TRIED = "not tried"
 MARKS = {"proved": "∎", "exact": "=", "supported": "≈", "refuted": "✗", "inconclusive": "?"}
 MARKS |= {NO_POWER: "!", NOT_TRIED: "–"}
-
-
-def clean(text: object) -> str:
-    """On one line, and without the control characters that would steer a terminal or break XML."""
-    shown = "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-    return " ".join(shown.split())
-
-
-def cut(text: str, limit: int) -> str:
-    """At most `limit` characters."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def number(n: int, noun: str) -> str:
@@ -110,7 +100,7 @@ def guarantee(report: Report) -> str:
 
 def known(report: Report) -> dict[str, str]:
     """The provenance, as text."""
-    return {clean(name): clean(value) for name, value in report.provenance.items()}
+    return {plain(name): plain(value) for name, value in report.provenance.items()}
 
 
 def numbers(evidence: Evidence) -> dict[str, str]:
@@ -118,7 +108,7 @@ def numbers(evidence: Evidence) -> dict[str, str]:
     shown = evidence.to_dict()
     shown |= {name: small(shown[name]) for name in ("tolerance", "resolution") if name in shown}
     names = ("case", "observed", "expected", "tolerance", "resolution", "note")
-    return {name: clean(shown[name]) for name in names if name in shown}
+    return {name: plain(shown[name]) for name in names if name in shown}
 
 
 def work(evidence: Evidence) -> list[str]:
@@ -132,4 +122,4 @@ def sentence(evidence: Evidence) -> str:
     """A witness, its outcome, its work and its numbers."""
     done = ", ".join([standing(evidence), *work(evidence)])
     shown = ", ".join(f"{name} {cut(text, 80)}" for name, text in numbers(evidence).items())
-    return f"{clean(evidence.method)}: {done}" + (f"; {shown}" if shown else "")
+    return f"{plain(evidence.method)}: {done}" + (f"; {shown}" if shown else "")

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from implicitloss.formats import cut, plain
 from implicitloss.report import phrases
-from implicitloss.report.phrases import MARKS, NO_POWER, NOT_TRIED, clean, cut
+from implicitloss.report.phrases import MARKS, NO_POWER, NOT_TRIED
 from implicitloss.verdict import Evidence, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -51,18 +52,18 @@ def to_text(report: Report, color: bool = False, width: int = 100, details: bool
     """
     page = _Page(color, max(width, 40))
     known = phrases.known(report)
-    lines = page.wrap(clean(report.title), tone="bold")
+    lines = page.wrap(plain(report.title), tone="bold")
     lines += [*page.list(f"{name} {known[name]}" for name in ("prior", "seed") if name in known), ""]
     if report.failures:
         lines += [page.rule(f"FAILURES ({len(report.failures)})", "refuted"), ""]
         for verdict in report.failures:
             lines += [
                 *_in_full(page, verdict),
-                f"    {page.paint('rerun:', 'dim')} {clean(report.command(verdict))}",
+                f"    {page.paint('rerun:', 'dim')} {plain(report.command(verdict))}",
                 "",
             ]
     for paper, verdicts in report.papers.items():
-        lines += [page.rule(f"{clean(paper)} ({phrases.holding(verdicts)})", "bold"), ""]
+        lines += [page.rule(f"{plain(paper)} ({phrases.holding(verdicts)})", "bold"), ""]
         for verdict in verdicts:
             if verdict.ok:
                 lines += [*_in_full(page, verdict), ""] if details else _in_brief(page, verdict)
@@ -80,7 +81,7 @@ def _headline(page: _Page, verdict: Verdict) -> str:
     standing = phrases.standing(verdict)
     badge, time = f"{phrases.label(standing):<14} ", phrases.duration(verdict.seconds)
     room = page.width - len(badge) - len(time) - 2
-    name = cut(clean(verdict.id), room)
+    name = cut(plain(verdict.id), room)
     gap = " " * (room - len(name) + 2)
     return page.paint(badge, standing) + page.paint(name, "bold") + gap + page.paint(time, "dim")
 
@@ -88,34 +89,34 @@ def _headline(page: _Page, verdict: Verdict) -> str:
 def _in_brief(page: _Page, verdict: Verdict) -> list[str]:
     witnesses = dict.fromkeys(map(_witness, verdict.evidence))
     said = [*witnesses, phrases.misses_refuted(verdict.near_misses)]
-    return [_headline(page, verdict), *page.wrap(clean(verdict.statement), 4), *page.list(said, 4)]
+    return [_headline(page, verdict), *page.wrap(plain(verdict.statement), 4), *page.list(said, 4)]
 
 
 def _witness(evidence: Evidence) -> str:
     """Its mark, the first words of its method, its work, and its closest call if the claim is an order."""
-    name = f"{MARKS[phrases.standing(evidence)]} {re.split('[,;:] ', clean(evidence.method))[0]}"
+    name = f"{MARKS[phrases.standing(evidence)]} {re.split('[,;:] ', plain(evidence.method))[0]}"
     if not evidence.n_cases:
-        return f"{name}: {NOT_TRIED}, {clean(evidence.note)}"
+        return f"{name}: {NOT_TRIED}, {plain(evidence.note)}"
     work = phrases.number(evidence.n_cases, "case") if evidence.n_cases > 1 else ""
     if evidence.draws:
         millions = evidence.draws / 1e6
         work = f"{millions:.1f} M draws" if millions >= 1 else phrases.number(evidence.draws, "draw")
     closest = f"{evidence.observed} {evidence.expected}" if evidence.expected[:1] in ("<", ">") else ""
-    closest = re.sub(r"\d+\.\d+(e-\d+)?", lambda shown: f"{float(shown[0]):.3g}", clean(closest))
+    closest = re.sub(r"\d+\.\d+(e-\d+)?", lambda shown: f"{float(shown[0]):.3g}", plain(closest))
     # What it leaves out, or how coarsely it sees.
-    return ", ".join(part for part in (name, work, closest, clean(evidence.note)) if part)
+    return ", ".join(part for part in (name, work, closest, plain(evidence.note)) if part)
 
 
 def _in_full(page: _Page, verdict: Verdict) -> list[str]:
-    lines = [_headline(page, verdict), *page.wrap(clean(verdict.statement), 4)]
+    lines = [_headline(page, verdict), *page.wrap(plain(verdict.statement), 4)]
     for name, sentences in (("source: ", (verdict.source,)), ("assuming: ", verdict.assumptions)):
-        lines += [line for sentence in sentences for line in page.wrap(clean(sentence), 4, label=name)]
+        lines += [line for sentence in sentences for line in page.wrap(plain(sentence), 4, label=name)]
     for evidence in verdict.evidence:
         lines += _evidence(page, evidence, 4, phrases.tone(verdict, evidence))
     lines += page.wrap(phrases.misses_refuted(verdict.near_misses), 4, "" if verdict.near_misses else "inconclusive")
     for miss in verdict.near_misses:
         refuted = miss.outcome is Outcome.REFUTED
-        said = f"{phrases.miss_label(miss.outcome)}: {clean(miss.statement)}"
+        said = f"{phrases.miss_label(miss.outcome)}: {plain(miss.statement)}"
         lines += page.wrap(said, 8, "dim" if refuted else NO_POWER)
         if not refuted:
             lines += [line for evidence in miss.evidence for line in _evidence(page, evidence, 10, "")]
@@ -123,7 +124,7 @@ def _in_full(page: _Page, verdict: Verdict) -> list[str]:
 
 
 def _evidence(page: _Page, evidence: Evidence, indent: int, tone: str) -> list[str]:
-    said = " · ".join([clean(evidence.method), *phrases.work(evidence)])
+    said = " · ".join([plain(evidence.method), *phrases.work(evidence)])
     lines = page.wrap(said, indent, label=f"{phrases.label(phrases.standing(evidence))}: ", label_tone=tone)
     for name, text in phrases.numbers(evidence).items():
         # Some four lines tell formulas apart; more of them would bury the failure.

@@ -21,10 +21,11 @@ class MinimumVariance:
     Decoupled: q* ∝ p ϕ(-f), zero loss variance where ϕ >= 0 (Rawat et al. 2021, Proposition 5).  Softmax:
     q* ∝ p e^{f}, zero variance and zero Jensen gap (derived here).  It needs every score.
 
-    A negative that pays nothing (a hinge below its kink) has q* = 0 and is never drawn; its p/(m q*) means nothing, and
-    the mean misses nothing, as long as the loss is one under which it pays nothing.  Its own score's slope is 0 there:
-    so is the full loss's, but exactly at the kink of a hinge, where the full loss has slopes 0 and 1 on the two sides.
-    Where no negative pays anything every sampler has variance 0, and q* ∝ p is taken.
+    A negative that pays nothing (a hinge below its kink) has q* = 0 and is never drawn.  Its p/(m q*) is undefined and
+    not needed: the mean misses nothing under any loss under which it pays nothing, and other losses are refused as for
+    any sampler that leaves labels out.  The gradient in its score is 0.  So is the full loss's, except exactly at the
+    kink of the hinge (f = -1), where the full loss has slope 0 on the left and p on the right.  Where no negative pays
+    anything every sampler has variance 0, and q* ∝ p is taken.
     *Raises* ValueError where p is 0 on every negative.
     """
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
@@ -20,8 +19,7 @@ class ModelBased:
 
     def log_law(self, problem: Problem) -> Floats:
         # Relative to the largest: a common offset must not cost digits.
-        with np.errstate(over="ignore"):
-            below = problem.scores - problem.scores.max()
+        below = problem.scores - problem.scores.max()
         return below - logsumexp(below)
 
     def procedure(self, problem: Problem) -> Draw:

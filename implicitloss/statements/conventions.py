@@ -5,7 +5,7 @@ So a payment or a weight that is wrong in numbers is the same in all numeric wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -13,11 +13,12 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.check import Case, Exact, Frequencies
+from implicitloss.check import Case, Exact, Frequencies, Identity
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import Floats
+from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.samplers import Sampler
 from implicitloss.scheme import Scheme
@@ -106,7 +107,7 @@ def _by_symbols(case: Case) -> Estimate:
 def _by_numbers(case: Case) -> Estimate:
     labels = [*_labels(case), case.problem.positive]
     q = np.exp(case.scheme.sampler.log_law(case.problem))[labels]
-    p = np.exp(log_expected_weights(case.scheme, case.problem))[labels]
+    p = np.exp(log_expected_weights(case.scheme, case.problem, case.loss))[labels]
     row = np.concatenate([q, p])
     return Estimate(row, 1e-12 * row, "q and m w q", "NumPy")
 
@@ -193,8 +194,23 @@ def _paid_by_numbers(
     return Estimate(row, 1e-12 * np.abs(row), "payments and slopes", "NumPy")
 
 
-def payments(id: str, statement: str, source: str, cases: CaseList) -> Claim:
-    """What positives and negatives pay, and the slopes, by SymPy and by NumPy.  No score may lie at a kink."""
+def payments(
+    id: str, statement: str, source: str, cases: CaseList, published: Sequence[tuple[Loss, sp.Expr, sp.Expr]]
+) -> Claim:
+    """What positives and negatives pay, and the slopes, as published, by SymPy and by NumPy.
+
+    `published` has φ(f_y) and ϕ(-f_y') of each loss, written out.  No score of `cases` may lie at a kink.
+    """
+
+    def written(sign: int = 1) -> list[tuple[str, sp.Expr, sp.Expr]]:
+        rows = []
+        for loss, positive, negative in published:
+            turned = negative.subs(s.f[s.yp], sign * s.f[s.yp])
+            rows += [(f"{loss.name}: φ(f_y)", loss.positive_term(), positive)]
+            rows += [(f"{loss.name}: ϕ(-f_y')", loss.payment(s.yp), turned)]
+        return rows
+
+    turned = "a negative pays ϕ(f), the sign turned"
 
     def by_symbols(case: Case) -> Estimate:
         row = _paid_by_symbols(case)
@@ -205,13 +221,14 @@ def payments(id: str, statement: str, source: str, cases: CaseList) -> Claim:
         statement,
         source,
         (
+            Identity(written, {turned: partial(written, -1)}, method="SymPy: as written out", whole=False),
             Exact(
                 "SymPy at 200 digits against NumPy, payments and their derivatives",
                 cases,
                 by_symbols,
                 _paid_by_numbers,
                 {
-                    "a negative pays ϕ(f), the sign turned": partial(_paid_by_numbers, sign=-1.0),
+                    turned: partial(_paid_by_numbers, sign=-1.0),
                     "a negative pays 3 % less": partial(_paid_by_numbers, size=0.97),
                     "the slopes are half as steep": partial(_paid_by_numbers, steep=0.5),
                     "the positive pays as a negative does": partial(_paid_by_numbers, like_a_negative=True),

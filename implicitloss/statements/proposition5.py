@@ -10,7 +10,7 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.check import Case, Exact, Identity, Sampled, Setting
+from implicitloss.check import Case, Exact, Identity, Number, Sampled, Setting
 from implicitloss.claim import Claim
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.implicit import margin_loss
@@ -38,17 +38,17 @@ def _summands(case: Case) -> Floats:
     return a
 
 
-def _price(case: Case, law: Floats, reverse: bool = False) -> Estimate:
+def _price(case: Case, law: Floats, reverse: bool = False) -> Number:
     """((Σ a)²/m) χ²(q*‖q), q* ∝ a, at q = `law`: the variance with weights p/(m q), by its formula."""
     a = _summands(case)
     total = float(a.sum())
     if total == 0:  # no negative pays anything, whichever is drawn
-        return Estimate(0.0, 0.0, "variance", "closed form")
+        return 0.0
     top, bottom = (law, a / total) if reverse else (a / total, law)
     support = (top > 0) | (bottom > 0)  # neither has the positive, nor labels that are never seen or drawn
-    # From q to q* the distance is infinite where a label pays nothing and is drawn.
-    with np.errstate(divide="ignore"):
-        distance = float(np.sum((top[support] - bottom[support]) ** 2 / bottom[support]))
+    if not bottom[support].all():  # the other way round, from a label that is drawn and pays nothing
+        return np.inf
+    distance = float(np.sum((top[support] - bottom[support]) ** 2 / bottom[support]))
     value = total**2 / case.scheme.m * distance
     return Estimate(value, 1e-10 * value + 1e-24 * total**2, "variance", "closed form")
 
@@ -82,13 +82,13 @@ def proposition5(id: str, cases: CaseList) -> Claim:
     def own(case: Case) -> Estimate:
         return integrated(case, "variance")
 
-    def chi_square(case: Case, reverse: bool = False) -> Estimate:
+    def chi_square(case: Case, reverse: bool = False) -> Number:
         return _price(case, np.exp(case.scheme.draws(case.problem).log_q), reverse)
 
-    def variance_of(tickets: Callable[[Case], Floats]) -> Callable[[Case], Estimate]:
+    def variance_of(tickets: Callable[[Case], Floats]) -> Callable[[Case], Number]:
         """What a sampler would cost, put to 0 at y and normalised; tickets of 0 for what pays nothing cost nothing."""
 
-        def variance(case: Case) -> Estimate:
+        def variance(case: Case) -> Number:
             q = np.array(tickets(case))
             q[case.problem.positive] = 0.0
             return _price(case, q / q.sum()) if q.any() else _price(case, q)

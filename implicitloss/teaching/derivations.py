@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sympy as sp
@@ -52,8 +53,12 @@ WEIGHTINGS: dict[str, Weighting] = {
 }
 
 
+@cache
 def derivations() -> dict[str, Any]:
-    """`lines` [left, relation, right, reason], each once, and `of` "sampler weighting hits": its margin and lines."""
+    """`lines` [left, relation, right, reason], each once, and `of` "sampler weighting hits": its margin and lines.
+
+    Seventy-five derivations take seconds, so they are made once a process.
+    """
     lines: dict[tuple[str, ...], int] = {}
     found = {}
     for q, sampler in SAMPLERS.items():

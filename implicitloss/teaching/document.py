@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
+import re
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from implicitloss import __version__
+from implicitloss.formats import as_json, plain
 from implicitloss.labels import LabelPrior
 from implicitloss.teaching.derivations import derivations
 from implicitloss.teaching.vectors import vectors
@@ -30,13 +31,13 @@ def page(prior: LabelPrior | None = None, name: str = "") -> str:
             "name": name,
             "of": int(np.count_nonzero(prior.probabilities)),
             "prior": few.probabilities.tolist(),
-            "labels": few.names,
+            "labels": None if few.names is None else list(map(plain, few.names)),
         }
     script = "\n".join(_asset(part) for part in SCRIPTS)
     # The look of the charts goes with them when they are saved.
     style, look = _asset("style.css"), _asset("look.css")
     # No < may end the script that holds it.
-    values = json.dumps(data).replace("<", "\\u003c")
+    values = as_json(data, indent=None).replace("<", "\\u003c")
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -47,15 +48,16 @@ def page(prior: LabelPrior | None = None, name: str = "") -> str:
             "form-action 'none'",
         )
     )
-    return (
-        _asset("body.html")
-        .replace("{{policy}}", escape(policy))
-        .replace("{{style}}", style)
-        .replace("{{look}}", look)
-        .replace("{{version}}", escape(__version__))
-        .replace("{{data}}", values)
-        .replace("{{script}}", script)
-    )
+    parts = {
+        "policy": escape(policy),
+        "style": style,
+        "look": look,
+        "version": escape(__version__),
+        "data": values,
+        "script": script,
+    }
+    # In one pass: what is filled in may hold braces of its own.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("body.html"))
 
 
 def _asset(name: str) -> str:

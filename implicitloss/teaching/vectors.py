@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ def scheme(settings: dict[str, Any]) -> Scheme:
     return Scheme(sampler, weightings[settings["weighting"]], m=settings["m"], hits=settings["hits"])
 
 
+@cache
 def vectors(n: int = MANY, seed: int = 0) -> list[dict[str, Any]]:
     """Settings, prior, scores, positive and η, with margins, bound, exact loss, gradient and optima."""
     rng = np.random.default_rng(seed)

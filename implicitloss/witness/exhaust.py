@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations_with_replacement
 
 import numpy as np
 from scipy.special import logsumexp
 
 from implicitloss.arguments import shown
-from implicitloss.estimate import Estimate, Quantity, checked_quantity
+from implicitloss.estimate import Estimate, Quantity, Value, checked_quantity
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
@@ -29,54 +30,77 @@ EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class _Draws:
-    """All multisets of m labels: chances (n,), how often each holds each label, counts (n, J), and what labels add."""
+    """All multisets of m labels: chances (n,), how often each holds each label, counts (n, J), and what labels add.
+
+    `chance_slip` (n,) and `slip` (J,) bound the relative rounding of the chances and of w payment.
+    """
 
     chances: Floats
     counts: Floats
     labels: Labels
     log_w: Floats
     log_payment: Floats
+    chance_slip: Floats
+    slip: Floats
 
-    @property
+    @cached_property
     def log_sums(self) -> Floats:
         """log Σ_{y' in N} w_yy' payment(y') of each multiset, (n,)."""
         with np.errstate(divide="ignore"):
             return logsumexp(np.log(self.counts) + self.log_w + self.log_payment, axis=1)
 
+    @cached_property
+    def sum_slips(self) -> Floats:
+        """Relative rounding of these sums, (n,): that of each label by its share."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = np.exp(np.log(self.counts) + self.log_w + self.log_payment - self.log_sums[:, None])
+        return np.nan_to_num(shares) @ self.slip
+
 
 def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "mean") -> Estimate:
     """The exact `quantity` of the sampled loss by enumerating all draws; quantities as `integrate` has them.
 
-    The error is the rounding of plain sums: relative to the mean for a gap, to its square for a variance.
+    The error bounds the rounding of plain sums, of every log q and every log x: relative to the mean for a gap, to its
+    square for a variance.
     *Raises* ValueError for more than 200,000 multisets, C(J + m - 1, m) of them over the J labels that are drawn.
     """
     checked_quantity(quantity)
     checked_loss(loss)
     checked_scheme(scheme)
     checked_problem(problem)
-    draws = _enumerate(scheme, loss, problem)
-    f_y = float(problem.scores[problem.positive])
-    values = np.logaddexp(0.0, draws.log_sums) if loss.has_log else np.exp(draws.log_sums)
-    values = values + loss.positive_pays(f_y)
-    # Chances are exps of logarithms that grow with m.
-    rounding = EPS * (64 + 8 * scheme.m * (1 + math.log(scheme.m)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        draws = _enumerate(scheme, loss, problem)
+        value, error = _of(quantity, loss, problem, draws)
+    return Estimate(value, error, quantity, "exhaust")
+
+
+def _of(quantity: Quantity, loss: Loss, problem: Problem, draws: _Draws) -> tuple[Value, Value]:
+    """The quantity, and a bound on its rounding."""
+    pays = loss.positive_pays(float(problem.scores[problem.positive]))
+    values = (np.logaddexp(0.0, draws.log_sums) if loss.has_log else np.exp(draws.log_sums)) + pays
     if quantity == "gradient":
-        value, size = _gradient(loss, problem, draws, values)
-        return Estimate(value, rounding * size, quantity, "exhaust")
+        return _gradient(loss, problem, draws, values)
+    # A relative error of S makes as much of S, and at most S/(1 + S) times as much of log(1 + S).
+    moved = -np.expm1(-values) if loss.has_log else values - pays
+    slips = draws.sum_slips * moved + 4 * EPS * np.abs(values)
     mean = math.fsum(draws.chances * values)
-    scale = float(np.max(np.abs(values)))
+    mean_error = float(draws.chances @ (draws.chance_slip * np.abs(values) + slips))
     if quantity == "mean":
-        return Estimate(mean, rounding * scale, quantity, "exhaust")
-    centre = mean if quantity == "variance" else _implicit(loss, f_y, draws)
+        return mean, mean_error
+    centre, centre_error = mean, mean_error
+    if quantity in ("mse", "gap"):
+        centre, centre_error = _implicit(loss, draws, pays)
     if quantity == "gap":
-        return Estimate(centre - mean, rounding * scale, quantity, "exhaust")
-    square = math.fsum(draws.chances * (values - centre) ** 2)
-    error = rounding * (square + scale * math.sqrt(square)) + (rounding * scale) ** 2
-    return Estimate(square, error, quantity, "exhaust")
+        return centre - mean, centre_error + mean_error
+    off, slips = np.abs(values - centre), slips + centre_error
+    square = math.fsum(draws.chances * off**2)
+    return square, float(draws.chances @ (draws.chance_slip * off**2 + 2 * off * slips + slips**2))
 
 
 def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
     plan = scheme.plan(problem, loss=loss)
+    log_payment = loss.log_payment(problem.scores, problem.positive)
+    _check_underflow(plan.log_q, plan.log_w + log_payment)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
     # There are more multisets than labels, and each holds m draws.
     few = max(support.size, scheme.m) <= LIMIT
@@ -87,7 +111,7 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
             f"more than {min(LIMIT, CELLS // support.size)}; use integrate"
         )
     chances, counts = np.zeros(size), np.zeros((size, support.size))
-    log_q = plan.log_q[support]
+    log_q, log_w, log_payment = plan.log_q[support], plan.log_w[support], log_payment[support]
     for row, drawn in enumerate(combinations_with_replacement(range(support.size), scheme.m)):
         log_chance, left = 0.0, scheme.m
         for j, times in Counter(drawn).items():
@@ -95,32 +119,58 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
             log_chance += math.log(math.comb(left, times)) + times * log_q[j]
             left -= times
         chances[row] = math.exp(log_chance)
-    log_payment = loss.log_payment(problem.scores, problem.positive)
-    return _Draws(chances, counts, support, plan.log_w[support], log_payment[support])
+    # Chances are exps of logarithms that grow with m.
+    chance_slip = EPS * (16 + 8 * scheme.m * (1 + math.log(scheme.m)) + 2 * counts @ np.abs(log_q))
+    logs = np.abs(log_w) + np.abs(log_payment)
+    slip = EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0))
+    return _Draws(chances, counts, support, log_w, log_payment, chance_slip, slip)
+
+
+def _check_underflow(log_q: Floats, log_x: Floats) -> None:
+    """*Raises* ValueError for a label whose q underflows to 0, but not what it adds to E Σ."""
+    lost = (log_q > -np.inf) & (np.exp(log_q) == 0)
+    share = np.where(log_x > -np.inf, log_q + log_x, -np.inf)
+    missed = lost & (share > share.max() + math.log(EPS))
+    if missed.any():
+        label = int(np.argmax(missed))
+        raise ValueError(
+            f"label {label} is drawn with q = e^{log_q[label]:.0f}, too small for floating point, and weighed so "
+            "heavily that it counts; use a sampler with q >= 1e-300"
+        )
 
 
 def _gradient(loss: Loss, problem: Problem, draws: _Draws, values: Floats) -> tuple[Floats, Floats]:
-    """E ∂ℓ/∂f, (L,), and the expected size of the terms that it is a sum of, (L,)."""
+    """E ∂ℓ/∂f, (L,), and a bound on its rounding, (L,)."""
     y, at_y = problem.positive, draws.labels == problem.positive
-    gradient, size = np.zeros(problem.scores.size), np.zeros(problem.scores.size)
+    gradient, error = np.zeros(problem.scores.size), np.zeros(problem.scores.size)
+    slips = draws.chance_slip[:, None] + draws.slip + 16 * EPS
     if loss.has_log:
         with np.errstate(divide="ignore"):
             terms = np.exp(np.log(draws.counts) + draws.log_w + draws.log_payment - values[:, None])
         # A kept hit adds w_yy e^0, whatever the scores.
         terms[:, at_y] = 0.0
+        slips = slips + (draws.sum_slips + 4 * EPS * values)[:, None]
     else:
         terms = draws.counts * np.exp(draws.log_w) * loss.payment_slope(problem.scores, y)[draws.labels]
     gradient[draws.labels] = [math.fsum(draws.chances * column) for column in terms.T]
-    size[draws.labels] = draws.chances @ np.abs(terms)
-    own = -gradient.sum() if loss.has_log else loss.positive_slope(float(problem.scores[y]))
+    error[draws.labels] = draws.chances @ (slips * np.abs(terms))
+    if loss.has_log:
+        gradient[y], error[y] = -gradient.sum(), error.sum() + EPS * gradient.sum()
+        return gradient, error
+    own = loss.positive_slope(float(problem.scores[y]))
     gradient[y] += own
-    size[y] += abs(own)
-    return gradient, size
+    error[y] += 16 * EPS * abs(own)
+    return gradient, error
 
 
-def _implicit(loss: Loss, f_y: float, draws: _Draws) -> float:
-    """outer(E Σ): the same draws, averaged inside the outer function."""
+def _implicit(loss: Loss, draws: _Draws, pays: float) -> tuple[float, float]:
+    """outer(E Σ): the same draws, averaged inside the outer function; and a bound on its rounding."""
     with np.errstate(divide="ignore"):
-        log_mean = float(logsumexp(draws.log_sums + np.log(draws.chances)))
-    value = float(np.logaddexp(0.0, log_mean)) if loss.has_log else float(np.exp(log_mean))
-    return value + loss.positive_pays(f_y)
+        terms = draws.log_sums + np.log(draws.chances)
+    log_mean = float(logsumexp(terms))
+    if log_mean == -math.inf:
+        return pays, 4 * EPS * abs(pays)
+    slip = float(np.exp(terms - log_mean) @ (draws.chance_slip + draws.sum_slips)) + EPS * (16 + terms.size)
+    value = float(np.logaddexp(0.0, log_mean) if loss.has_log else np.exp(log_mean))
+    moved = -math.expm1(-value) if loss.has_log else value
+    return value + pays, slip * moved + 4 * EPS * (abs(value) + abs(pays))

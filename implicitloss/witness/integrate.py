@@ -47,6 +47,8 @@ RIGHT = np.log(50.0)
 NEAR = np.log(700.0)
 # Interpolation may make this much of a value, and of 1e-14 of the (squared) mean for what is told to 1e-8 of that.
 FINE, COARSE, LEAST = 2e-13, 1e-9, 1e-23
+# A draw may be worth e^FAR times the positive; the nodes reach as far down in log t.
+FAR = 1e5
 
 
 def _check_underflow(plan: Plan, log_payment: Floats) -> None:
@@ -79,7 +81,8 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     checked_scheme(scheme)
     checked_problem(problem)
     if not loss.has_log:
-        value, error = _decoupled(scheme, loss, problem, quantity)
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, error = _decoupled(scheme, loss, problem, quantity)
     elif quantity == "gradient":
         value, error = _gradient(scheme, loss, problem)
     else:
@@ -96,6 +99,13 @@ def _drawn(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Plan, Floats]:
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
     if bool(((plan.log_q <= TINY) & (plan.log_q > -np.inf)).any()):
         _check_underflow(plan, payment)
+    log_x = np.where(plan.log_q > TINY, plan.log_w, -np.inf) + payment
+    if loss.has_log and log_x.max() > FAR:
+        label = int(np.argmax(log_x))
+        raise ValueError(
+            f"an integral needs draws worth at most e^{FAR:.0e} times the positive, but label {label} with its weight "
+            f"is worth e^{log_x[label]:.3g}; bring the scores nearer together"
+        )
     return plan, payment
 
 
@@ -251,14 +261,19 @@ def _gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Flo
         log_scale = np.log(m) + plan.log_q[support] + draw.log_x
         gradient = np.zeros(problem.scores.size)
         gradient[support] = tilted_integrals(v, log_weights, draw.log_x, log_scale)
+        # An entry rounds as its own logarithms do, also where it is next to nothing of the whole.
+        own = np.abs(plan.log_q[support]) + np.abs(plan.log_w[support]) + np.abs(payment[support])
+        slip = np.zeros(problem.scores.size)
+        slip[support] = 2 * EPS * np.where(np.isfinite(own), own, 0.0)
     else:
         gradient = measure.spread_over_labels(draw.bins, values.reshape(draw.bins.points.shape), plan, payment, m)
+        slip = np.zeros(1)
     del plan, payment  # vectors of L, like those to come
     # A kept hit adds w_yy e^0, whatever the scores.
     gradient[problem.positive] = 0.0
-    gradient[problem.positive] = -gradient.sum()
     error = np.abs(gradient)
-    error *= draw.rounding + lost
+    error *= slip + draw.rounding + lost
+    gradient[problem.positive], error[problem.positive] = -gradient.sum(), error.sum()
     return gradient, error
 
 
@@ -282,13 +297,13 @@ def _decoupled(
     if quantity == "gap":
         return 0.0, 0.0
     x = np.exp(draw.log_x)
-    mean = float(np.sum(draw.q * x))
+    mean = np.sum(draw.q * x)
     if quantity == "mean":
-        value = loss.positive_pays(float(problem.scores[y])) + m * mean
+        value = float(loss.positive_pays(float(problem.scores[y])) + m * mean)
         return value, value * draw.rounding
-    variance = float(m * np.sum(draw.q * (x - mean) ** 2))
+    variance = m * np.sum(draw.q * (x - mean) ** 2)
     own = 2 * m * np.sqrt(variance / m) * mean * draw.rounding
-    return variance, variance * draw.rounding + float(own) + m * (mean * draw.rounding) ** 2
+    return float(variance), float(variance * draw.rounding + own + m * (mean * draw.rounding) ** 2)
 
 
 def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:

@@ -49,6 +49,8 @@ GRADIENT_BLOCK_DRAWS = 1 << 16
 WIDE = 600.0
 MOST_RUNS = 10_000_000_000
 MOST_DRAWS_A_RUN = 10_000_000
+# Squares of larger terms, added up, would not fit doubles.
+LARGEST = 1e140
 # Tables of this many labels are filled by several threads.
 MANY = 50_000
 # Drawing again is given up when fewer than one draw in this many is a negative.
@@ -175,6 +177,8 @@ def _simulate(
     if isinstance(draw, TicketDraw):
         pool.submit(draw.prepare)
     tables = _tables(cases, problem, pool)
+    for table in tables:
+        table.check_size(quantity)
     runs += runs % 2 if quantity == "variance" else 0
     in_pieces = quantity != "gradient" and all(table.worth.is_narrow for table in tables)
     block_draws = BLOCK_DRAWS if in_pieces else GRADIENT_BLOCK_DRAWS
@@ -235,7 +239,7 @@ def _pays(loss: Loss, problem: Problem) -> tuple[Floats, Floats | None]:
     payment = loss.log_payment(problem.scores, problem.positive)
     if loss.has_log:
         return payment, None
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(divide="ignore"):
         return payment, np.log(loss.payment_slope(problem.scores, problem.positive))
 
 
@@ -467,8 +471,22 @@ class _Table:
         if self.loss.has_log:
             low, high = (float(np.logaddexp(0.0, end)) for end in ends)
         else:
-            low, high = (self.positive_pays + float(np.exp(end)) for end in ends)
+            with np.errstate(over="ignore"):
+                low, high = (self.positive_pays + float(np.exp(end)) for end in ends)
         return low, high
+
+    def check_size(self, quantity: Quantity) -> None:
+        """*Raises* ValueError where sums of squares of the terms would overflow."""
+        size = self.range()[1]
+        if quantity == "gradient" and not self.loss.has_log:
+            with np.errstate(over="ignore"):
+                size = self.m * float(np.exp(self.worth.slopes.max()))
+        most = LARGEST**0.5 if quantity in ("variance", "mse") else LARGEST
+        if not size < most:
+            raise ValueError(
+                f"the {quantity} of a simulation needs terms below {most:.0e}, but a run's can reach {size:.3g}: "
+                "scores or weights are too large for floating point"
+            )
 
     def gradient_moments(self, labels: Labels) -> _Moments:
         """Moments of ∂ℓ/∂f of the runs with these labels."""
