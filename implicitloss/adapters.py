@@ -105,7 +105,7 @@ def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
 
 
 def _check(loss: Callable[..., Any], dtype: str = "float64") -> None:
-    if not callable(loss):
+    if isinstance(loss, type) or not callable(loss):
         raise ValueError(f"an adapter takes a loss, which is a function, got {type(loss).__name__}")
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise ValueError(f"the dtype of scores must be 'float32' or 'float64', got {shown(dtype)}")

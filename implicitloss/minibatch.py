@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from implicitloss.arguments import shown
 from implicitloss.kernels.push import push_decoupled, push_softmax
-from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin
 from implicitloss.problem import Problem
@@ -55,10 +55,7 @@ class Minibatch:
         checked_loss(self.loss)
         if not isinstance(self.loss, (SoftmaxCrossEntropy, Decoupled)):
             raise ValueError(f"a minibatch has SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(self.loss)}")
-        if not isinstance(self.prior, LabelPrior):
-            raise ValueError(
-                f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(self.prior).__name__}"
-            )
+        checked_prior(self.prior)
         objective = self.objective
         if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
             got = objective.__name__ if isinstance(objective, type) else type(objective).__name__

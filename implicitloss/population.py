@@ -24,10 +24,10 @@ from scipy.special import logsumexp
 
 from implicitloss.arguments import shown
 from implicitloss.implicit import log_expected_weights
-from implicitloss.labels import Floats, LabelPrior, checked_probabilities, checked_vector
+from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities, checked_vector
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.integrate import LEFT, RIGHT, STEP, gradient_and_hessian, integrate
 
 Of = Literal["implicit", "sampled"]
@@ -83,7 +83,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled") -> float:
     without frequent and rare labels, or with labels that never occur, else as `population_optimum`, which is called at
     all L labels: `prior.few(20)` is enough to see which way a scheme leans.  *Source:* derived.
     """
-    _check_prior(prior)
+    checked_prior(prior)
     if not prior.probabilities.min() > 0:
         raise ValueError(
             f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
@@ -155,20 +155,10 @@ def certify_optimum(
     return Certificate(steepest, curvature, -math.log1p(-tau) if tau < 1 else math.inf)
 
 
-def _check_prior(prior: LabelPrior) -> None:
-    if not isinstance(prior, LabelPrior):
-        raise ValueError(
-            f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(prior).__name__}"
-        )
-
-
 def _checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
     """η as a vector; *raises* ValueError for what has no optimum to look for."""
-    if not isinstance(scheme, Scheme):
-        raise ValueError(
-            f"the scheme must be a Scheme(sampler, weighting, m=..., hits=...), got {type(scheme).__name__}"
-        )
-    _check_prior(prior)
+    checked_scheme(scheme)
+    checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
     if prior.n_labels > MOST_LABELS:
