@@ -129,12 +129,9 @@ def certify_optimum(
     eta, scores = _checked(scheme, loss, eta, prior, of), checked_vector(f, "scores")
     if scores.size != eta.size:
         raise ValueError(f"scores must cover the prior's {eta.size} labels, got {scores.size}")
-    if of == "sampled":
-        objective = _sampled(scheme, loss, eta, prior)
-    else:
-        objective = _implicit(
-            eta, np.array([log_expected_weights(scheme, Problem(scores, prior, y)) for y in range(prior.n_labels)])
-        )
+    # Weights that are undefined for some positive are named here, whichever loss is meant.
+    log_p = np.array([log_expected_weights(scheme, Problem(scores, prior, y)) for y in range(prior.n_labels)])
+    objective = _sampled(scheme, loss, eta, prior) if of == "sampled" else _implicit(eta, log_p)
     with np.errstate(over="ignore", invalid="ignore"):
         scores = scores - scores.min()
         if scores.max() <= FARTHEST:

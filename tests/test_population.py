@@ -476,7 +476,7 @@ class Own:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"scheme": WithinBatch()}, r"the scheme must be a Scheme\(sampler, .* got WithinBatch"),
+        ({"scheme": WithinBatch()}, r"the scheme must be a Scheme, .* got WithinBatch"),
         ({"scheme": None}, "the scheme must be a Scheme.* got None"),
         ({"scheme": Scheme}, "the scheme must be a Scheme"),
         ({"loss": lambda f, y: f}, "a loss must be one of implicitloss.losses"),
