@@ -12,8 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from implicitloss.arguments import as_whole, checked_choice, shown
 from implicitloss.auditing.blackbox import LossFunction
-from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
+
+__all__ = [
+    "in_batch",
+    "jax",
+    "one_by_one",
+    "tensorflow",
+    "torch",
+]
 
 SEEDS = 2**31 - 1
 
@@ -96,10 +105,10 @@ def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
 
 
 def _check(loss: Callable[..., Any], dtype: str = "float64") -> None:
-    if not callable(loss):
+    if isinstance(loss, type) or not callable(loss):
         raise ValueError(f"an adapter takes a loss, which is a function, got {type(loss).__name__}")
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise ValueError(f"the dtype of scores must be 'float32' or 'float64', got {dtype!r:.60}")
+        raise ValueError(f"the dtype of scores must be 'float32' or 'float64', got {shown(dtype)}")
 
 
 def _named(loss: Callable[..., Any], adapted: LossFunction) -> LossFunction:
@@ -152,16 +161,13 @@ def in_batch(
     or "jax".
     """
     _check(loss)
-    if not isinstance(prior, LabelPrior):
-        raise ValueError(
-            f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(prior).__name__}"
-        )
-    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 2:
-        raise ValueError(f"a batch needs at least two examples, got {batch!r:.60}")
-    if given not in ("embeddings", "logits"):
-        raise ValueError(f"given must be 'embeddings' or 'logits', got {given!r}")
-    if framework not in ("numpy", "torch", "tensorflow", "jax"):
-        raise ValueError(f"framework must be 'numpy', 'torch', 'tensorflow' or 'jax', got {framework!r}")
+    checked_prior(prior)
+    examples = as_whole(batch)
+    if examples is None or examples < 2:
+        raise ValueError(f"a batch needs at least two examples, got {shown(batch)}")
+    batch = examples
+    checked_choice(given, "given", ("embeddings", "logits"))
+    checked_choice(framework, "framework", ("numpy", "torch", "tensorflow", "jax"))
     edges = np.cumsum(prior.probabilities)
     wrap = _wrap(framework)
 

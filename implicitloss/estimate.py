@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitloss.arguments import as_number, checked_whole, shown
+
 Quantity = Literal["mean", "variance", "mse", "gap", "gradient"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
@@ -17,8 +19,8 @@ Value = float | NDArray[np.float64]
 
 def checked_quantity(quantity: str) -> None:
     """*Raises* ValueError unless `quantity` is one of `QUANTITIES`."""
-    if quantity not in QUANTITIES:
-        raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
+    if not isinstance(quantity, str) or quantity not in QUANTITIES:
+        raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {shown(quantity)}")
 
 
 def checked_finite(value: Value, what: str) -> Value:
@@ -49,8 +51,20 @@ class Estimate:
     seed: Sequence[int] | int | None = None
 
     def __post_init__(self) -> None:
-        checked_finite(self.value, f"the {self.quantity}")
-        checked_finite(self.error, f"the error of the {self.quantity}")
+        for what in ("quantity", "method"):
+            if not isinstance(getattr(self, what), str):
+                raise ValueError(f"the {what} of an estimate must be text, got {shown(getattr(self, what))}")
+        for what in ("value", "error", "variance", "low", "high"):
+            given = getattr(self, what)
+            array = isinstance(given, np.ndarray) and given.dtype.kind in "iuf" and not np.ma.isMaskedArray(given)
+            if not (array or as_number(given) is not None or (given is None and what not in ("value", "error"))):
+                raise ValueError(f"the {what} of an estimate must be a number or an array of them, got {shown(given)}")
+        checked_finite(self.value, f"the {self.quantity:.60}")
+        checked_finite(self.error, f"the error of the {self.quantity:.60}")
+        if np.shape(self.value) != np.shape(self.error):
+            raise ValueError(f"value and error must have one shape, got {np.shape(self.value)}, {np.shape(self.error)}")
+        if self.n is not None:
+            checked_whole(self.n, "n, the number of terms,", 1)
 
     def __float__(self) -> float:
         return float(self.value)

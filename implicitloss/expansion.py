@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from implicitloss.arguments import shown
 from implicitloss.estimate import checked_finite
 from implicitloss.logsum import logsumexp
-from implicitloss.losses import Loss
-from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.losses import Loss, checked_loss
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.scheme import Scheme, checked_scheme
 
 
 class OutsideTheorem3(ValueError):
@@ -67,12 +68,17 @@ def expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
     *Raises* OutsideTheorem3 for weights not of the form η/m (relative, unit) and for decoupled losses, whose
     mean has no bias and whose variance is Lemma 1's.  *Source:* Rawat et al. 2021, Theorem 3; derived.
     """
-    if not loss.has_log:
+    checked_scheme(scheme)
+    checked_problem(problem)
+    if not checked_loss(loss).has_log:
         raise OutsideTheorem3(
-            f"Theorem 3 is about softmax cross-entropy, not {loss.name}; Lemma 1 gives its mean and variance exactly"
+            f"Theorem 3 is about softmax cross-entropy, not {loss.name:.60}; "
+            "Lemma 1 gives its mean and variance exactly"
         )
     if not scheme.weighting.is_eta_over_m:
-        raise OutsideTheorem3(f"Theorem 3 needs weights η/m with η free of m; {scheme.weighting} is not of that form")
+        raise OutsideTheorem3(
+            f"Theorem 3 needs weights η/m with η free of m; {shown(scheme.weighting)} is not of that form"
+        )
     return relative_moments(scheme, loss, problem)
 
 

@@ -27,13 +27,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss import measure
+from implicitloss.arguments import checked_list
 from implicitloss.estimate import Quantity, SweptEstimate, checked_quantity
 from implicitloss.kernels.transform import log_transform, log_transform_about_mean
-from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.measure import EPS, Measure
 from implicitloss.problem import Problem, checked_positive
-from implicitloss.scheme import Plan, Scheme
+from implicitloss.scheme import Plan, Scheme, checked_scheme
 from implicitloss.witness.integrate import COARSE, FAR, LEAST, LEFT, NEAR, RIGHT, STEP, integrate
 
 SWEPT: tuple[Quantity, ...] = ("mean", "gap", "mse", "variance")
@@ -66,13 +67,18 @@ def sweep(
     if isinstance(schemes, Scheme):
         schemes = [schemes]
     checked_loss(loss)
+    schemes, quantities = checked_list(schemes, "schemes"), checked_list(quantities, "quantities")
+    for scheme in schemes:
+        checked_scheme(scheme, "each of the schemes")
     for quantity in quantities:
         checked_quantity(quantity)
     swept = [quantity for quantity in quantities if quantity in SWEPT]
-    labels = [checked_positive(y, prior.n_labels) for y in (range(prior.n_labels) if positives is None else positives)]
+    n_labels = checked_prior(prior).n_labels
+    given = range(n_labels) if positives is None else checked_list(positives, "positives")
+    labels = [checked_positive(y, n_labels) for y in given]
     if not labels or not schemes:
         raise ValueError(f"a sweep needs schemes and positives, got {len(schemes)} and {len(labels)}")
-    first = Problem(np.asarray(scores, dtype=np.float64), prior, labels[0])
+    first = Problem(scores, prior, labels[0])  # type: ignore[arg-type]
     tails = {quantity: (prior.n_labels,) if quantity == "gradient" else () for quantity in quantities}
     values = {quantity: np.full((len(schemes), len(labels), *tail), np.nan) for quantity, tail in tails.items()}
     errors = {quantity: np.full_like(value, np.inf) for quantity, value in values.items()}

@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.estimate import Estimate, checked_finite
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.margins import Margin
-from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.margins import Margin, checked_margin
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.scheme import Scheme, checked_scheme
+
+# A table of all pairs holds this many labels at most: 3 GB of numbers.
+MOST_LABELS = 20_000
 
 
 def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
@@ -21,7 +24,7 @@ def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = N
 
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
     """
-    plan = scheme.plan(problem, loss=loss)
+    plan = checked_scheme(scheme).plan(checked_problem(problem), loss=loss)
     return np.log(scheme.m) + plan.log_q + plan.log_w
 
 
@@ -34,9 +37,15 @@ def implicit_margins(
     e^{f_y' - f_y}) with c_y = m w_yy q_y, and its effective margin p_yy'/(1 + c_y) is what is returned; give a
     decoupled `loss` for the plain p, which is what it has.  `scores` (L,) are needed where q depends on them.
 
-    *Raises* ValueError for a sampler that needs scores and has none, and where Proposition 4 cannot hold.
+    *Raises* ValueError for a sampler that needs scores and has none, where Proposition 4 cannot hold, for margins too
+    large for floating point, and for more than 20,000 labels.
     *Source:* Rawat et al. 2021, Lemmas 1 and 2, Table 2; kept hits: derived.
     """
+    checked_scheme(scheme)
+    if checked_prior(prior).n_labels > MOST_LABELS:
+        raise ValueError(f"margins of all pairs are for at most {MOST_LABELS:,} labels, got {prior.n_labels:,}")
+    if loss is not None:
+        checked_loss(loss)
     if scores is None:
         if scheme.sampler.needs_scores:
             raise ValueError(f"the law of {scheme.sampler} depends on the scores: pass scores=f")
@@ -44,7 +53,7 @@ def implicit_margins(
     margins = np.empty((prior.n_labels, prior.n_labels))
     divide = scheme.hits == "keep" and (loss is None or loss.has_log)
     for y in range(prior.n_labels):
-        row = log_expected_weights(scheme, Problem(np.asarray(scores, dtype=np.float64), prior, y))
+        row = log_expected_weights(scheme, Problem(scores, prior, y))  # type: ignore[arg-type]
         with np.errstate(over="ignore"):
             margins[y] = np.exp(row - np.logaddexp(0.0, row[y]) if divide else row)
     np.fill_diagonal(margins, 0.0)
@@ -69,7 +78,8 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
 
 def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
     """∂/∂f of the implicit loss, (L,), with q and w held fixed (as training does)."""
-    y = problem.positive
+    y = checked_problem(problem).positive
+    checked_loss(loss)
     terms = log_terms(scheme, loss, problem)
     if loss.has_log:
         # The softmax over these terms and 0, without a rounded logarithm in between.
@@ -105,7 +115,7 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     A difference, so its error is relative to its first term; `integrate` has the variance without cancellation.
     *Raises* ValueError for softmax, which has no such formula.  *Source:* Rawat et al. 2021, Eq. 10.
     """
-    if loss.has_log:
+    if checked_loss(loss).has_log:
         raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
     p = log_expected_weights(scheme, problem, loss)
@@ -120,8 +130,9 @@ def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
 
     *Source:* Rawat et al. 2021, Eq. 6 (softmax), Eq. 5 with weights (decoupled).
     """
-    y = problem.positive
-    terms = target.log_margin(problem.prior, y) + loss.log_payment(problem.scores, y)
+    y = checked_problem(problem).positive
+    checked_loss(loss)
+    terms = checked_margin(target).log_margin(problem.prior, y) + loss.log_payment(problem.scores, y)
     terms[y] = -np.inf
     log_total = logsumexp(terms)
     with np.errstate(over="ignore"):

@@ -9,53 +9,34 @@ from __future__ import annotations
 import csv
 import difflib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from implicitloss.arguments import (
+    as_whole,
+    checked_instance,
+    checked_number,
+    checked_whole,
+    shown,
+)
+from implicitloss.arguments import checked_probabilities as checked_probabilities
+from implicitloss.arguments import checked_vector as checked_vector
+
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
 
-# How far from 1 a prior or a sampler's q may sum before it is refused: the rounding of a sum of a few million
-# terms, far below any difference that matters.
-MASS_TOLERANCE = 1e-9
 MOST_SAMPLES = 2.0**53
+# How far probabilities may lie from those of the counts that they are given with.
+ROUNDING = 1e-9
 # Profiles are made in memory, at several vectors of eight bytes a label.
 MOST_LABELS = 100_000_000
-
-
-def checked_vector(values: ArrayLike, name: str) -> Floats:
-    """`values` as a read-only float vector (L,), finite and not empty; `name` is how errors call it."""
-    try:
-        vector = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} must be numbers, got {values!r:.60}") from None
-    if vector.ndim != 1:
-        raise ValueError(f"{name} must be a vector (L,), got shape {vector.shape}")
-    if vector.size == 0:
-        raise ValueError(f"{name} must hold at least one label, got none")
-    bad = np.flatnonzero(~np.isfinite(vector))
-    if bad.size:
-        raise ValueError(f"{name} must be finite, but label {bad[0]} has {vector[bad[0]]}")
-    vector.setflags(write=False)
-    return vector
-
-
-def checked_probabilities(values: ArrayLike, name: str) -> Floats:
-    """`values` as probabilities (L,): not negative, summing to 1 within `MASS_TOLERANCE`."""
-    vector = checked_vector(values, name)
-    worst = int(np.argmin(vector))
-    if vector[worst] < 0:
-        raise ValueError(f"{name} must not be negative, but label {worst} has {vector[worst]}")
-    with np.errstate(over="ignore"):
-        total = float(vector.sum())
-    if abs(total - 1.0) > MASS_TOLERANCE:
-        raise ValueError(f"{name} must sum to 1, got {total:.12g}")
-    return vector
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +44,9 @@ class LabelPrior:
     """The label distribution π (L,), π_y = P(y) summing to 1; its counts n (L,) and names if it came from data.
 
     Build one with `from_counts`, `from_probabilities`, `from_csv`, `exp`, `step` or `zipf`.  A label with
-    count 0 keeps its place with π = 0.  *Raises* ValueError for anything that is not a distribution.
+    count 0 keeps its place with π = 0: it never occurs, `n_occurring` leaves it out, and the repr says so.  One label
+    alone is a prior too.  Names are text or whole numbers, each once.  *Raises* ValueError for anything that is not a
+    distribution, for counts that are not in proportion to it, and for names that repeat.
     """
 
     probabilities: Floats
@@ -72,12 +55,18 @@ class LabelPrior:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probabilities", checked_probabilities(self.probabilities, "the prior"))
-        if self.counts is not None and self.counts.shape != self.probabilities.shape:
-            raise ValueError(
-                f"counts must cover the prior's {self.probabilities.size} labels, got {self.counts.size} counts"
-            )
-        if self.names is not None and len(self.names) != self.probabilities.size:
-            raise ValueError(f"the prior's {self.probabilities.size} labels need a name each, got {len(self.names)}")
+        if self.counts is not None:
+            counts = _checked_counts(self.counts, self.n_labels)
+            off = np.abs(counts / counts.sum() - self.probabilities)
+            if off.max() > ROUNDING:
+                label = int(off.argmax())
+                raise ValueError(
+                    f"counts must be in proportion to the probabilities, but label {label} has {counts[label]:g} of "
+                    f"{counts.sum():g} samples and probability {self.probabilities[label]:.6g}"
+                )
+            object.__setattr__(self, "counts", counts)
+        if self.names is not None:
+            object.__setattr__(self, "names", _checked_names(self.names, self.n_labels))
 
     @classmethod
     def from_probabilities(cls, probabilities: ArrayLike) -> LabelPrior:
@@ -87,22 +76,8 @@ class LabelPrior:
     @classmethod
     def from_counts(cls, counts: ArrayLike, names: Sequence[str] | None = None) -> LabelPrior:
         """π_y = n_y / Σ n from the number of samples n_y of each label, whole numbers, (L,); `names` for reports."""
-        n = checked_vector(counts, "counts")
-        worst = int(np.argmin(n))
-        if n[worst] < 0:
-            raise ValueError(f"counts must not be negative, but label {worst} has {n[worst]:g}")
-        broken = np.flatnonzero(n != np.floor(n))
-        if broken.size:
-            raise ValueError(
-                f"counts must be whole numbers, but label {broken[0]} has {n[broken[0]]:g}; "
-                "use from_probabilities for anything else"
-            )
-        if n.max() > MOST_SAMPLES or n.sum() > MOST_SAMPLES:
-            raise ValueError(f"counts must sum to at most 2^53, where floats stop counting, got {n.max():g} and more")
-        total = n.sum()
-        if total == 0:
-            raise ValueError(f"counts must not all be zero, and all {n.size} are")
-        return cls(n / total, n, None if names is None else tuple(map(str, names)))
+        n = _checked_counts(counts)
+        return cls(n / n.sum(), n, names)  # type: ignore[arg-type]
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
@@ -110,10 +85,19 @@ class LabelPrior:
 
         *Raises* ValueError, naming file and line, for anything else.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            raise ValueError(f"the path must be text or a pathlib.Path, got {shown(path)}")
         counts: list[float] = []
         seen: dict[str, int] = {}
         try:
-            with open(path, newline="", encoding="utf-8-sig") as file:
+            opened = open(path, newline="", encoding="utf-8-sig")  # noqa: SIM115
+        except OSError as error:
+            raise ValueError(f"cannot read {_shown_path(path)}: {error.strerror}") from None
+        except ValueError:  # a NUL or half a character in it
+            raise ValueError(f"cannot read {_shown_path(path)}: no file can have this name") from None
+        path = _shown_path(path)
+        try:
+            with opened as file:
                 reader = csv.reader(file)
                 header = [cell.strip().lower() for cell in next(reader, [])]
                 if header != ["label", "count"]:
@@ -126,15 +110,15 @@ class LabelPrior:
                         raise ValueError(f"{where}: expected 'label,count', got {len(row)} fields")
                     label, text = row[0].strip(), row[1].strip()
                     if label in seen:
-                        raise ValueError(f"{where}: label {label!r} was on line {seen[label]} already")
+                        raise ValueError(f"{where}: label {shown(label)} was on line {seen[label]} already")
                     seen[label] = reader.line_num
                     try:
                         # float() reads 1_000; a CSV file of another program means something else by it.
                         count = float(text.replace("_", "?"))
                     except ValueError:
-                        raise ValueError(f"{where}: the count must be a number, got {text!r:.60}") from None
+                        raise ValueError(f"{where}: the count must be a number, got {shown(text)}") from None
                     if not (np.isfinite(count) and count >= 0 and count == int(count)):
-                        raise ValueError(f"{where}: the count must be a whole number >= 0, got {text}")
+                        raise ValueError(f"{where}: the count must be a whole number >= 0, got {text:.60}")
                     counts.append(count)
         except OSError as error:
             raise ValueError(f"cannot read {path}: {error.strerror}") from None
@@ -150,9 +134,9 @@ class LabelPrior:
 
         CIFAR-100-LT is `exp(100, 500, 100)`.  *Source:* Cui et al. 2019; Cao et al. 2019.
         """
-        _check_profile(n_labels, largest, ratio)
+        n_labels, most, rho = _checked_profile(n_labels, largest, ratio)
         share = np.arange(n_labels) / max(n_labels - 1, 1)
-        return cls.from_counts(_whole(largest * ratio**-share))
+        return cls.from_counts(_whole(most * rho**-share))
 
     @classmethod
     def step(cls, n_labels: int, largest: int, ratio: float) -> LabelPrior:
@@ -160,17 +144,17 @@ class LabelPrior:
 
         *Source:* Buda et al. 2017; Cao et al. 2019.
         """
-        _check_profile(n_labels, largest, ratio)
+        n_labels, most, rho = _checked_profile(n_labels, largest, ratio)
         rare = np.arange(n_labels) >= n_labels // 2
-        return cls.from_counts(_whole(np.where(rare, largest / ratio, float(largest))))
+        return cls.from_counts(_whole(np.where(rare, most / rho, most)))
 
     @classmethod
     def zipf(cls, n_labels: int, exponent: float) -> LabelPrior:
         """Zipf's law: π_i ∝ i^{-s}, i = 1..L, s = `exponent` >= 0."""
-        _check_size(n_labels)
-        if not 0 <= exponent < np.inf:
-            raise ValueError(f"the exponent must be a finite number >= 0, got {exponent}")
-        weight = np.exp(-exponent * np.log(np.arange(1, n_labels + 1, dtype=np.float64)))
+        n_labels = _checked_size(n_labels)
+        exponent = checked_number(exponent, "the exponent", "a finite number >= 0", lambda s: s >= 0)
+        with np.errstate(over="ignore"):
+            weight = np.exp(-exponent * np.log(np.arange(1, n_labels + 1, dtype=np.float64)))
         return cls(weight / weight.sum())
 
     @property
@@ -178,8 +162,14 @@ class LabelPrior:
         """L."""
         return int(self.probabilities.size)
 
+    @property
+    def n_occurring(self) -> int:
+        """How many labels have π > 0."""
+        return int(np.count_nonzero(self.probabilities))
+
     def name(self, label: int) -> str:
         """What reports call a label: its name, or its number."""
+        label = checked_label(label, self.n_labels, "the label")
         return str(label) if self.names is None else self.names[label]
 
     def label(self, name: str) -> int:
@@ -187,16 +177,18 @@ class LabelPrior:
 
         *Raises* ValueError, with the nearest name, where there is none.
         """
+        if not isinstance(name, str):
+            raise ValueError(f"a label's name must be text, got {shown(name)}")
         if self.names is None:
-            if not name.strip().lstrip("-").isdecimal():
-                raise ValueError(f"the positive must be a label from 0 to {self.n_labels - 1}, got {name!r}")
+            if not re.fullmatch(r"\s*\d{1,18}\s*", name) or int(name) >= self.n_labels:
+                raise ValueError(f"the positive must be a label from 0 to {self.n_labels - 1}, got {shown(name)}")
             return int(name)
         try:
             return self.names.index(name)
         except ValueError:
-            nearest = difflib.get_close_matches(name, self.names, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; the first is {self.names[0]!r}"
-            raise ValueError(f"none of the {self.n_labels} labels is called {name!r}{hint}") from None
+            nearest = difflib.get_close_matches(name[:200], self.names, n=1)
+            hint = f"; did you mean {shown(nearest[0])}?" if nearest else f"; the first is {shown(self.names[0])}"
+            raise ValueError(f"none of the {self.n_labels} labels is called {shown(name)}{hint}") from None
 
     @cached_property
     def log(self) -> Floats:
@@ -214,7 +206,7 @@ class LabelPrior:
 
         Their probabilities are scaled to sum to 1; their names stay.
         """
-        _check_size(size)
+        size = _checked_size(size, "size")
         seen = self.by_frequency[self.probabilities[self.by_frequency] > 0]
         picked = seen[np.linspace(0, seen.size - 1, min(size, seen.size)).round().astype(np.intp)]
         level = self.probabilities[picked]
@@ -245,6 +237,7 @@ class LabelPrior:
         counts: Sequence[float] | None = None if self.counts is None else self.counts.tolist()
         return {
             "n_labels": self.n_labels,
+            "n_occurring": self.n_occurring,
             "probabilities": self.probabilities.tolist(),
             "counts": counts,
             "names": None if self.names is None else list(self.names),
@@ -253,22 +246,81 @@ class LabelPrior:
     def __repr__(self) -> str:
         total = "" if self.counts is None else f", {self.counts.sum():.0f} samples"
         low, high = self.probabilities.min(), self.probabilities.max()
-        return f"LabelPrior({self.n_labels} labels, π from {high:.3g} to {low:.3g}{total})"
+        span = f"π from {high:.3g} to {low:.3g}"
+        absent = self.n_labels - self.n_occurring
+        never = f", {absent} of them never occur{'s' * (absent == 1)}" if absent else ""
+        return f"LabelPrior({self.n_labels} label{'s' * (self.n_labels > 1)}{never}, {span}{total})"
 
 
-def _check_size(n_labels: int) -> None:
-    if isinstance(n_labels, bool) or not isinstance(n_labels, (int, np.integer)) or n_labels < 1:
-        raise ValueError(f"n_labels must be a whole number >= 1, got {n_labels}")
-    if n_labels > MOST_LABELS:
-        raise ValueError(f"n_labels must be at most {MOST_LABELS:,}, got {n_labels:,}")
+def checked_prior(prior: LabelPrior) -> LabelPrior:
+    """`prior`; *raises* ValueError for an array, counts, or anything else that is no LabelPrior."""
+    return checked_instance(prior, LabelPrior, "the prior", "LabelPrior.from_counts(...)")
 
 
-def _check_profile(n_labels: int, largest: int, ratio: float) -> None:
-    _check_size(n_labels)
-    if not 1 <= largest <= MOST_SAMPLES / n_labels:
-        raise ValueError(f"the largest count must lie between 1 and 2^53/n_labels, got {largest}")
-    if not 1 <= ratio <= largest:
-        raise ValueError(f"the ratio n_max/n_min must lie between 1 and n_max = {largest}, got {ratio}")
+def checked_label(label: int, n_labels: int, what: str) -> int:
+    """`label` as an int from 0 to `n_labels` - 1."""
+    whole = as_whole(label)
+    if whole is None:
+        raise ValueError(f"{what} must be a whole number, got {shown(label)}")
+    if not 0 <= whole < n_labels:
+        raise ValueError(f"{what} must be a label from 0 to {n_labels - 1}, got {shown(whole)}")
+    return whole
+
+
+def _checked_counts(counts: ArrayLike, n_labels: int | None = None) -> Floats:
+    n = checked_vector(counts, "counts", n_labels)
+    worst = int(np.argmin(n))
+    if n[worst] < 0:
+        raise ValueError(f"counts must not be negative, but label {worst} has {n[worst]:g}")
+    broken = np.flatnonzero(n != np.floor(n))
+    if broken.size:
+        raise ValueError(
+            f"counts must be whole numbers, but label {broken[0]} has {n[broken[0]]:g}; "
+            "use from_probabilities for anything else"
+        )
+    if n.max() > MOST_SAMPLES or n.sum() > MOST_SAMPLES:
+        raise ValueError(f"counts must sum to at most 2^53, where floats stop counting, got {n.max():g} and more")
+    if n.sum() == 0:
+        raise ValueError(f"counts must not all be zero, and all {n.size} are")
+    return n
+
+
+def _checked_names(names: Iterable[object], n_labels: int) -> tuple[str, ...]:
+    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Iterable):
+        raise ValueError(f"names must be a list of text, one a label, got {shown(names)}")
+    given = tuple(islice(names, n_labels + 1))
+    if len(given) != n_labels:
+        more = " or more" * (len(given) > n_labels)
+        raise ValueError(f"the prior's {n_labels} labels need a name each, got {len(given)}{more}")
+    first: dict[str, int] = {}
+    for label, name in enumerate(given):
+        if not isinstance(name, str) and as_whole(name) is None:
+            raise ValueError(f"names must be text or whole numbers, but label {label} has {shown(name)}")
+        if first.setdefault(str(name), label) != label:
+            raise ValueError(
+                f"names must differ, but labels {first[str(name)]} and {label} are both called {shown(str(name))}"
+            )
+    return tuple(first)
+
+
+def _shown_path(path: object) -> str:
+    text = " ".join(str(path).split())
+    return text if text.isprintable() and len(text) <= 160 else shown(f"...{text[-50:]}")
+
+
+def _checked_size(n_labels: int, what: str = "n_labels") -> int:
+    return checked_whole(n_labels, what, 1, MOST_LABELS)
+
+
+def _checked_profile(n_labels: int, largest: float, ratio: float) -> tuple[int, float, float]:
+    n_labels = _checked_size(n_labels)
+    largest = checked_number(
+        largest, "the largest count", "between 1 and 2^53/n_labels", lambda x: 1 <= x <= MOST_SAMPLES / n_labels
+    )
+    ratio = checked_number(
+        ratio, "the ratio n_max/n_min", f"between 1 and n_max = {largest:g}", lambda x: 1 <= x <= largest
+    )
+    return n_labels, largest, ratio
 
 
 def _whole(x: Floats) -> Floats:

@@ -17,7 +17,20 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
+from implicitloss.arguments import checked_function, checked_number, checked_part, shown
 from implicitloss.labels import Floats
+
+__all__ = [
+    "BinaryLoss",
+    "Decoupled",
+    "Loss",
+    "SoftmaxCrossEntropy",
+    "cosine_contrastive",
+    "examples",
+    "hinge",
+    "logistic",
+    "squared_hinge",
+]
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,13 @@ class BinaryLoss:
     slope: Callable[[Any], Any]
     positive_slope: Callable[[Any], Any]
     log_negative: Callable[[Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError(f"the name of a binary loss must be text, got {shown(self.name)}")
+        for what in ("phi", "varphi", "positive", "negative", "slope", "positive_slope", "log_negative"):
+            if what != "log_negative" or self.log_negative is not None:
+                checked_function(getattr(self, what), f"{what} of a binary loss", "e.g. a lambda")
 
     def __repr__(self) -> str:
         return self.name
@@ -86,15 +106,17 @@ squared_hinge = BinaryLoss(
 """φ(z) = ϕ(z) = [1 - z]_+²."""
 
 
-@lru_cache
 def cosine_contrastive(margin: float = 0.0) -> BinaryLoss:
-    """φ(f_y) = (1 - f_y)², and a negative pays [f_y' - ρ]_+², that is ϕ(z) = [-z - ρ]_+²; ρ = `margin`.
+    """φ(f_y) = (1 - f_y)², and a negative pays [f_y' - ρ]_+², that is ϕ(z) = [-z - ρ]_+²; ρ = `margin`, within ±1e8.
 
     *Source:* Hadsell et al. 2006, as used by Rawat et al. 2021, section 5.1 (whose scan has the sign off).
     """
-    if not np.isfinite(margin):
-        raise ValueError(f"the margin must be finite, got {margin}")
-    rho = sp.nsimplify(margin)
+    return _cosine_contrastive(checked_number(margin, "the margin", "finite", lambda x: abs(x) <= 1e8))
+
+
+@lru_cache
+def _cosine_contrastive(margin: float) -> BinaryLoss:
+    rho = s.exact(margin)
     return BinaryLoss(
         f"cosine contrastive (ρ = {margin:g})",
         phi=lambda z: (1 - z) ** 2,
@@ -188,7 +210,8 @@ class Decoupled:
     def __post_init__(self) -> None:
         if not isinstance(self.binary, BinaryLoss):
             raise ValueError(
-                f"Decoupled takes logistic, hinge, squared_hinge or cosine_contrastive(margin), got {self.binary!r}"
+                "Decoupled takes logistic, hinge, squared_hinge or cosine_contrastive(margin), "
+                f"got {shown(self.binary)}"
             )
 
     @property
@@ -220,13 +243,15 @@ class Decoupled:
         return total
 
 
+_NEEDS = ("name", "has_log", "positive_pays", "log_payment", "payment_slope", "positive_slope")
+
+
 def checked_loss(loss: Loss) -> Loss:
     """`loss`; *raises* ValueError for a class, a name, a binary loss without `Decoupled`, or anything else."""
     if isinstance(loss, BinaryLoss):
-        raise ValueError(f"a binary loss is no loss on scores yet: write losses.Decoupled({loss.name})")
-    if isinstance(loss, type) or not hasattr(loss, "log_payment"):
-        raise ValueError(f"a loss must be one of implicitloss.losses, e.g. SoftmaxCrossEntropy(), got {loss!r:.60}")
-    return loss
+        raise ValueError(f"a binary loss is no loss on scores yet: write losses.Decoupled({loss.name:.60})")
+    checked: Loss = checked_part(loss, "loss", _NEEDS, "losses.SoftmaxCrossEntropy()")
+    return checked
 
 
 def examples() -> tuple[Loss, ...]:

@@ -14,9 +14,23 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.arguments import checked_choice, checked_function, checked_number, checked_part, shown
+from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
+
+__all__ = [
+    "Adaptive",
+    "BalancedSoftmax",
+    "Equalised",
+    "LogitAdjusted",
+    "Margin",
+    "Softmax",
+    "identity",
+    "targets",
+]
 
 Factors = tuple[Floats | float, Floats | float]
+# Exponents and scales that no logarithm overflows by.
+MOST = 1e6
 
 
 class Margin(Protocol):
@@ -39,6 +53,7 @@ class Softmax:
     """p_yy' = 1: plain softmax cross-entropy, or the full decoupled loss.  *Source:* Rawat et al. 2021, Eq. 4."""
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
+        checked_label(positive, checked_prior(prior).n_labels, "the positive")
         return np.zeros(prior.n_labels)
 
     def log_factors(self, prior: LabelPrior) -> Factors:
@@ -50,22 +65,23 @@ class Softmax:
 
 @dataclass(frozen=True)
 class LogitAdjusted:
-    """p_yy' = (π_y'/π_y)^τ, τ > 0.  *Source:* Menon et al. 2021, Eq. 10."""
+    """p_yy' = (π_y'/π_y)^τ, 0 < τ <= 1e6.  *Source:* Menon et al. 2021, Eq. 10."""
 
     tau: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.tau < np.inf:
-            raise ValueError(f"tau must be positive and finite, got {self.tau}")
+        tau = checked_number(self.tau, "tau", "positive and at most 1e6", lambda x: 0 < x <= MOST)
+        object.__setattr__(self, "tau", tau)
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
-        return self.tau * (prior.log - _log_of_positive(prior, positive, "logit-adjusted"))
+        own = _log_of_positive(prior, positive, "logit-adjusted")
+        return self.tau * (prior.log - own)
 
     def log_factors(self, prior: LabelPrior) -> Factors:
         return -self.tau * prior.log, self.tau * prior.log
 
     def margin(self, yp: sp.Expr) -> sp.Expr:
-        return (s.pi[yp] / s.pi[s.y]) ** sp.nsimplify(self.tau)
+        return (s.pi[yp] / s.pi[s.y]) ** s.exact(self.tau)
 
 
 @dataclass(frozen=True)
@@ -73,8 +89,8 @@ class BalancedSoftmax:
     """p_yy' = n_y'/n_y, the ratio of label counts (or of π, which is the same).  *Source:* Ren et al. 2020."""
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
-        level = prior.probabilities if prior.counts is None else prior.counts
         _log_of_positive(prior, positive, "balanced-softmax")
+        level = prior.probabilities if prior.counts is None else prior.counts
         with np.errstate(divide="ignore"):
             return np.log(level) - np.log(level[positive])
 
@@ -101,11 +117,19 @@ class Equalised:
 
     F: Callable[[Any], Any] = identity
 
+    def __post_init__(self) -> None:
+        checked_function(self.F, "F", "e.g. lambda x: x**0.5")
+
     def __repr__(self) -> str:
         return f"Equalised({getattr(self.F, '__name__', self.F)})"
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
-        value = np.broadcast_to(np.asarray(self.F(prior.probabilities), dtype=np.float64), (prior.n_labels,))
+        checked_label(positive, checked_prior(prior).n_labels, "the positive")
+        with np.errstate(all="ignore"):
+            value = np.asarray(self.F(prior.probabilities))
+        if value.dtype.kind not in "iuf" or value.shape not in ((), (prior.n_labels,)):
+            raise ValueError(f"F must return a number for each of {prior.n_labels} labels, got {shown(value)}")
+        value = np.broadcast_to(value.astype(np.float64), (prior.n_labels,))
         order = np.argsort(prior.probabilities, kind="stable")
         if not np.all(np.isfinite(value)) or value[prior.probabilities > 0].min() <= 0:
             raise ValueError("F must be positive and finite on the prior, and here it is not")
@@ -128,7 +152,7 @@ class Equalised:
 
 @dataclass(frozen=True)
 class Adaptive:
-    """log p_yy' = C π_y^{-1/4}, C = `scale` > 0: the label-distribution-aware margin (LDAM).
+    """log p_yy' = C π_y^{-1/4}, 0 < C = `scale` <= 1e6: the label-distribution-aware margin (LDAM).
 
     `form="printed"` is p_yy' = C π_y^{-1/4}, which Rawat et al. 2021 (section 2.1) print: a different loss.
     *Source:* Cao et al. 2019; Menon et al. 2021, who state it for log p.
@@ -138,10 +162,9 @@ class Adaptive:
     form: Literal["log", "printed"] = "log"
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale < np.inf:
-            raise ValueError(f"the scale must be positive and finite, got {self.scale}")
-        if self.form not in ("log", "printed"):
-            raise ValueError(f"form must be 'log' or 'printed', got {self.form!r}")
+        scale = checked_number(self.scale, "the scale", "positive and at most 1e6", lambda x: 0 < x <= MOST)
+        object.__setattr__(self, "scale", scale)
+        checked_choice(self.form, "form", ("log", "printed"))
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         log_prior = _log_of_positive(prior, positive, "adaptive")
@@ -155,12 +178,12 @@ class Adaptive:
         return (log_form if self.form == "log" else np.log(self.scale) - prior.log / 4), 0.0
 
     def margin(self, yp: sp.Expr) -> sp.Expr:
-        term = sp.nsimplify(self.scale) * s.pi[s.y] ** sp.Rational(-1, 4)
+        term = s.exact(self.scale) * s.pi[s.y] ** sp.Rational(-1, 4)
         return sp.exp(term) if self.form == "log" else term
 
 
 def _log_of_positive(prior: LabelPrior, positive: int, name: str) -> float:
-    value = float(prior.log[positive])
+    value = float(checked_prior(prior).log[checked_label(positive, prior.n_labels, "the positive")])
     if value == -np.inf:
         raise ValueError(f"the {name} margin needs a positive with prior > 0, but label {positive} has 0")
     return value
@@ -168,9 +191,8 @@ def _log_of_positive(prior: LabelPrior, positive: int, name: str) -> float:
 
 def checked_margin(margin: Margin) -> Margin:
     """`margin`; *raises* ValueError for a class, a name, or anything else that is none."""
-    if isinstance(margin, type) or not (hasattr(margin, "log_margin") and hasattr(margin, "margin")):
-        raise ValueError(f"a margin must be one of implicitloss.margins, e.g. margins.Softmax(), got {margin!r:.60}")
-    return margin
+    checked: Margin = checked_part(margin, "margin", ("log_margin", "margin"), "margins.Softmax()")
+    return checked
 
 
 def targets() -> tuple[Margin, ...]:

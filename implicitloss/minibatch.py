@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from implicitloss.arguments import shown
 from implicitloss.kernels.push import push_decoupled, push_softmax
-from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin
 from implicitloss.problem import Problem
@@ -53,11 +54,8 @@ class Minibatch:
     def __post_init__(self) -> None:
         checked_loss(self.loss)
         if not isinstance(self.loss, (SoftmaxCrossEntropy, Decoupled)):
-            raise ValueError(f"a minibatch has SoftmaxCrossEntropy() or a Decoupled(...) loss, got {self.loss!r:.60}")
-        if not isinstance(self.prior, LabelPrior):
-            raise ValueError(
-                f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(self.prior).__name__}"
-            )
+            raise ValueError(f"a minibatch has SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(self.loss)}")
+        checked_prior(self.prior)
         objective = self.objective
         if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
             got = objective.__name__ if isinstance(objective, type) else type(objective).__name__
@@ -254,7 +252,7 @@ class Minibatch:
         for label, doubt in zip(labels.tolist(), doubtful.tolist(), strict=True):
             if label in self._planned or (len(self._planned) > 1 and not doubt):
                 continue
-            scheme.plan(Problem(np.zeros(law.size), self.prior, label))
+            scheme.plan(Problem(np.zeros(law.size), self.prior, label), loss=self.loss)
             if doubt:
                 raise ValueError(f"the weights of positive {label} must be finite, got {scheme.weighting} of {scheme}")
             self._planned.add(label)

@@ -22,11 +22,12 @@ from scipy.optimize import brentq
 from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
+from implicitloss.arguments import shown
 from implicitloss.implicit import log_expected_weights
-from implicitloss.labels import Floats, LabelPrior, checked_probabilities, checked_vector
+from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities, checked_vector
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.integrate import LEFT, RIGHT, STEP, gradient_and_hessian, integrate
 
 Of = Literal["implicit", "sampled"]
@@ -82,7 +83,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled") -> float:
     without frequent and rare labels, or with labels that never occur, else as `population_optimum`, which is called at
     all L labels: `prior.few(20)` is enough to see which way a scheme leans.  *Source:* derived.
     """
-    _check_prior(prior)
+    checked_prior(prior)
     if not prior.probabilities.min() > 0:
         raise ValueError(
             f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
@@ -128,12 +129,9 @@ def certify_optimum(
     eta, scores = _checked(scheme, loss, eta, prior, of), checked_vector(f, "scores")
     if scores.size != eta.size:
         raise ValueError(f"scores must cover the prior's {eta.size} labels, got {scores.size}")
-    if of == "sampled":
-        objective = _sampled(scheme, loss, eta, prior)
-    else:
-        objective = _implicit(
-            eta, np.array([log_expected_weights(scheme, Problem(scores, prior, y)) for y in range(prior.n_labels)])
-        )
+    # Weights that are undefined for some positive are named here, whichever loss is meant.
+    log_p = np.array([log_expected_weights(scheme, Problem(scores, prior, y)) for y in range(prior.n_labels)])
+    objective = _sampled(scheme, loss, eta, prior) if of == "sampled" else _implicit(eta, log_p)
     with np.errstate(over="ignore", invalid="ignore"):
         scores = scores - scores.min()
         if scores.max() <= FARTHEST:
@@ -154,22 +152,12 @@ def certify_optimum(
     return Certificate(steepest, curvature, -math.log1p(-tau) if tau < 1 else math.inf)
 
 
-def _check_prior(prior: LabelPrior) -> None:
-    if not isinstance(prior, LabelPrior):
-        raise ValueError(
-            f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {type(prior).__name__}"
-        )
-
-
 def _checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
     """η as a vector; *raises* ValueError for what has no optimum to look for."""
-    if not isinstance(scheme, Scheme):
-        raise ValueError(
-            f"the scheme must be a Scheme(sampler, weighting, m=..., hits=...), got {type(scheme).__name__}"
-        )
-    _check_prior(prior)
+    checked_scheme(scheme)
+    checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
-        raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {loss!r:.60}")
+        raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
     if prior.n_labels > MOST_LABELS:
         raise ValueError(
             f"an optimum is looked for among at most {MOST_LABELS:,} labels, got {prior.n_labels:,}; prior.few(20) are "

@@ -5,26 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from implicitloss.labels import Floats, LabelPrior, checked_vector
-
-
-def checked_positive(positive: int, n_labels: int) -> int:
-    """`positive` as a label of L = `n_labels`; *raises* ValueError when it is out of range or not whole."""
-    if isinstance(positive, bool) or not isinstance(positive, (int, np.integer)):
-        raise ValueError(f"the positive must be a whole number, got {positive!r}")
-    if not 0 <= positive < n_labels:
-        raise ValueError(f"the positive must be a label from 0 to {n_labels - 1}, got {positive}")
-    return int(positive)
-
+from implicitloss.arguments import checked_instance, checked_vector
+from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
 
 # Squares of scores are still numbers.  A label that is masked needs no more than -1e9.
 LARGEST_SCORE = 1e150
 
 
+def checked_positive(positive: int, n_labels: int) -> int:
+    """`positive` as a label of L = `n_labels`; *raises* ValueError when it is out of range or not whole."""
+    return checked_label(positive, n_labels, "the positive")
+
+
+def checked_scores(scores: ArrayLike, n_labels: int) -> Floats:
+    """`scores` as a vector (L,); *raises* ValueError for NaN, infinite and larger ones, and for another L."""
+    found = checked_vector(scores, "scores")
+    if found.size != n_labels:
+        raise ValueError(f"scores and prior must cover the same labels, got {found.size} scores for {n_labels} labels")
+    worst = int(np.argmax(np.abs(found)))
+    if abs(found[worst]) > LARGEST_SCORE:
+        raise ValueError(
+            f"scores must lie within ±{LARGEST_SCORE:g} (to mask a label take -1e9), but label {worst} has "
+            f"{found[worst]:g}"
+        )
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Scores f (L,), within ±1e150; prior π over the same L labels; the positive label y, from 0 to L-1.
+    """Scores f (L,), within ±1e150; prior π over the same L >= 1 labels; the positive y < L.
 
     *Raises* ValueError for NaN, infinite or larger scores, scores and prior of different lengths, y out of range.
     """
@@ -34,23 +45,14 @@ class Problem:
     positive: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.prior, LabelPrior):
-            raise ValueError(
-                f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {self.prior!r:.60}"
-            )
-        object.__setattr__(self, "scores", checked_vector(self.scores, "scores"))
-        if self.scores.size != self.prior.n_labels:
-            raise ValueError(
-                f"scores and prior must cover the same labels, got {self.scores.size} scores "
-                f"for {self.prior.n_labels} labels"
-            )
-        worst = int(np.argmax(np.abs(self.scores)))
-        if abs(self.scores[worst]) > LARGEST_SCORE:
-            raise ValueError(
-                f"scores must lie within ±{LARGEST_SCORE:g} (to mask a label take -1e9), but label {worst} has "
-                f"{self.scores[worst]:g}"
-            )
+        checked_prior(self.prior)
+        object.__setattr__(self, "scores", checked_scores(self.scores, self.prior.n_labels))
         object.__setattr__(self, "positive", checked_positive(self.positive, self.prior.n_labels))
 
     def __repr__(self) -> str:
         return f"Problem({self.prior.n_labels} labels, positive {self.positive})"
+
+
+def checked_problem(problem: Problem) -> Problem:
+    """`problem`; *raises* ValueError for anything that is none."""
+    return checked_instance(problem, Problem, "the problem", "Problem(scores, prior, positive=0)")

@@ -9,20 +9,20 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.labels import MASS_TOLERANCE, Floats
+from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, shown
+from implicitloss.labels import Floats
 from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss
-from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Sampler
-from implicitloss.weightings import Draws, Weighting
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.samplers.sampler import Sampler, checked_sampler
+from implicitloss.weightings import Draws, Weighting, checked_weighting
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
 HITS: tuple[Hits, ...] = get_args(Hits)
 
 
-# What numbers need of the parts of a scheme; symbols need `law` and `weight` too.
-_HAS = {"sampler": ("needs_scores", "log_law", "procedure"), "weighting": ("is_eta_over_m", "log_weight")}
+# What symbols need of the parts of a scheme, beside what numbers need.
 _IN_SYMBOLS = {"sampler": "law", "weighting": "weight"}
 
 
@@ -34,12 +34,13 @@ class Plan:
     log_w: Floats
 
 
-def _check_logs(logs: Floats, n_labels: int, what: str) -> None:
-    if np.shape(logs) != (n_labels,):
-        raise ValueError(f"{what} must be logarithms for all {n_labels} labels, got shape {np.shape(logs)}")
+def _checked_logs(logs: Floats, n_labels: int, what: str) -> Floats:
+    if not isinstance(logs, np.ndarray) or logs.dtype.kind not in "iuf" or logs.shape != (n_labels,):
+        raise ValueError(f"{what} must be logarithms for all {n_labels} labels, got {shown(logs)}")
     if not np.all(logs < np.inf):
         bad = np.flatnonzero(np.isnan(logs) | np.isposinf(logs))
         raise ValueError(f"{what} must be finite, or -inf for 0, in logarithms, but label {bad[0]} has {logs[bad[0]]}")
+    return logs
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Scheme:
     - "mask": draw from q and give a hit weight 0;
     - "keep": a hit counts with its own weight w_yy.
 
-    *Raises* ValueError for m < 1 or an unknown mode.
+    *Raises* ValueError for m < 1 or more than 1e12, an unknown mode, and what is no sampler or no weighting.
     """
 
     sampler: Sampler
@@ -59,26 +60,12 @@ class Scheme:
     hits: Hits
 
     def __init__(self, sampler: Sampler, weighting: Weighting, *, m: int, hits: Hits) -> None:
-        for what, part in (("sampler", sampler), ("weighting", weighting)):
-            if isinstance(part, type):
-                raise ValueError(
-                    f"the {what} must be an instance, got the class {part.__name__}: write {part.__name__}()"
-                )
-            lacks = [name for name in _HAS[what] if not hasattr(part, name)]
-            if lacks:
-                raise ValueError(
-                    f"the {what} must have {', '.join(_HAS[what])}, as those of implicitloss.{what}s do, "
-                    f"but {part!r:.60} lacks {', '.join(lacks)}"
-                )
-            if type(part).__hash__ is None:
-                raise ValueError(f"the {what} must be hashable: give {type(part).__name__} @dataclass(frozen=True)")
-        if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
-            raise ValueError(f"m, the number of negatives, must be a whole number >= 1, got {m!r}")
-        if m > MOST_NEGATIVES:
-            raise ValueError(f"m, the number of negatives, must be at most {MOST_NEGATIVES:,}, got {m}")
-        if hits not in HITS:
-            raise ValueError(f"hits must be 'exclude', 'mask' or 'keep', got {hits!r}")
-        for name, value in (("sampler", sampler), ("weighting", weighting), ("m", int(m)), ("hits", hits)):
+        for name, value in (
+            ("sampler", checked_sampler(sampler)),
+            ("weighting", checked_weighting(weighting)),
+            ("m", checked_whole(m, "m, the number of negatives,", 1, MOST_NEGATIVES)),
+            ("hits", checked_choice(hits, "hits", HITS)),
+        ):
             object.__setattr__(self, name, value)
 
     def check_symbols(self) -> None:
@@ -86,8 +73,8 @@ class Scheme:
         for what, name in _IN_SYMBOLS.items():
             if not hasattr(getattr(self, what), name):
                 raise ValueError(
-                    f"a derivation needs the {what} in symbols too: give {type(getattr(self, what)).__name__} a method "
-                    f"{name}, as those of implicitloss.{what}s have"
+                    f"a derivation needs the {what} in symbols too: give {type(getattr(self, what)).__name__:.60} "
+                    f"a method {name}, as those of implicitloss.{what}s have"
                 )
         law = self.sampler.law
         for what, part in (("law", self.sampler), ("weight", self.weighting)):
@@ -95,18 +82,18 @@ class Scheme:
                 found = law(s.yp) if what == "law" else self.weighting.weight(law, law, s.yp)
             except (TypeError, AttributeError) as error:
                 raise ValueError(
-                    f"{what} of {part} must work on SymPy's symbols (sympy.sqrt, not numpy's): {error}"
+                    f"{what} of {shown(part)} must work on SymPy's symbols (sympy.sqrt, not numpy's): {shown(error)}"
                 ) from None
             if not isinstance(found, sp.Expr):
-                raise ValueError(f"{what} of {part} must return a SymPy expression, got {found!r:.60}")
+                raise ValueError(f"{what} of {shown(part)} must return a SymPy expression, got {shown(found)}")
 
     def draws(self, problem: Problem) -> Draws:
         """The laws of a draw at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""
-        y = problem.positive
-        unconditional = self.sampler.log_law(problem)
-        _check_logs(unconditional, problem.prior.n_labels, f"the law of {self.sampler}")
+        y = checked_problem(problem).positive
+        law = f"the law of {shown(self.sampler)}"
+        unconditional = _checked_logs(self.sampler.log_law(problem), problem.prior.n_labels, law)
         if abs(logsumexp(unconditional)) > MASS_TOLERANCE:
-            raise ValueError(f"the law of {self.sampler} must sum to 1, got {np.exp(logsumexp(unconditional)):.12g}")
+            raise ValueError(f"{law} must sum to 1, got {np.exp(min(logsumexp(unconditional), 700.0)):.12g}")
         log_q = unconditional
         if self.hits == "exclude":
             log_q = np.array(unconditional)
@@ -133,16 +120,21 @@ class Scheme:
         if loss is not None and getattr(self.sampler, "leaves_out_what_pays_nothing", False):
             draws = replace(draws, free=np.isneginf(loss.log_payment(problem.scores, problem.positive)))
         log_q, y = draws.log_q, problem.positive
+        weights = f"the weights of {shown(self.weighting)}"
         log_w = self.weighting.log_weight(draws)
-        if np.shape(log_w) != log_q.shape:
-            _check_logs(log_w, problem.prior.n_labels, f"the weights of {self.weighting}")
+        if not isinstance(log_w, np.ndarray) or log_w.dtype.kind not in "iuf" or log_w.shape != log_q.shape:
+            _checked_logs(log_w, problem.prior.n_labels, weights)
         # What is never drawn weighs nothing, whatever a rule that divides by q makes of it.
         log_w = np.array(log_w, dtype=np.float64)
         log_w[log_q == -np.inf] = -np.inf
         if self.hits == "mask":
             log_w[y] = -np.inf
-        _check_logs(log_w, problem.prior.n_labels, f"the weights of {self.weighting}")
-        return Plan(log_q, log_w)
+        return Plan(log_q, _checked_logs(log_w, problem.prior.n_labels, weights))
 
     def __str__(self) -> str:
         return f"{self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}"
+
+
+def checked_scheme(scheme: Scheme, what: str = "the scheme") -> Scheme:
+    """`scheme`; *raises* ValueError for a sampler, a list, or anything else that is none."""
+    return checked_instance(scheme, Scheme, what, "Scheme(samplers.Uniform(), weightings.Constant(), m=5, hits='mask')")

@@ -7,18 +7,42 @@ Each is a frozen value with `scores(prior, rng) -> (L,)`; the same seed gives th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.arguments import checked_number, checked_whole
+from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.logsum import logsumexp
+from implicitloss.seeds import Seed, checked_seed
+
+__all__ = [
+    "Aligned",
+    "ClassConditional",
+    "Gaussian",
+    "HeavyTailed",
+    "Scorer",
+    "against",
+    "examples",
+]
+
+# Far beyond the scores that a `Problem` takes, and far from overflowing.
+MOST = 1e100
+MOST_NUMBERS = 500_000_000
+
+
+def _checked_scale(value: float, what: str) -> float:
+    return checked_number(value, what, "a number between -1e100 and 1e100", lambda x: abs(x) <= MOST)
+
+
+def _generator(rng: Seed) -> np.random.Generator:
+    return np.random.default_rng(checked_seed(rng))
 
 
 class Scorer(Protocol):
     """A source of scores."""
 
-    def scores(self, prior: LabelPrior, rng: Any = None) -> Floats:
+    def scores(self, prior: LabelPrior, rng: Seed = None) -> Floats:
         """f(x), (L,), for one random x."""
         ...
 
@@ -29,8 +53,11 @@ class Gaussian:
 
     scale: float = 1.0
 
-    def scores(self, prior: LabelPrior, rng: Any = None) -> Floats:
-        return self.scale * np.random.default_rng(rng).standard_normal(prior.n_labels)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", _checked_scale(self.scale, "the scale"))
+
+    def scores(self, prior: LabelPrior, rng: Seed = None) -> Floats:
+        return self.scale * _generator(rng).standard_normal(checked_prior(prior).n_labels)
 
 
 @dataclass(frozen=True)
@@ -43,31 +70,38 @@ class Aligned:
     strength: float = 1.0
     scale: float = 1.0
 
-    def scores(self, prior: LabelPrior, rng: Any = None) -> Floats:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strength", _checked_scale(self.strength, "the strength"))
+        object.__setattr__(self, "scale", _checked_scale(self.scale, "the scale"))
+
+    def scores(self, prior: LabelPrior, rng: Seed = None) -> Floats:
+        checked_prior(prior)
         seen = prior.probabilities > 0
         level = np.log(np.where(seen, prior.probabilities, prior.probabilities[seen].min() / 2))
-        noise = np.random.default_rng(rng).standard_normal(prior.n_labels)
+        noise = _generator(rng).standard_normal(prior.n_labels)
         return self.strength * (level - level.mean()) + self.scale * noise
 
 
 def against(strength: float = 1.0, scale: float = 1.0) -> Aligned:
     """Scores against the prior: `Aligned(-strength, scale)`."""
-    return Aligned(-strength, scale)
+    return Aligned(-_checked_scale(strength, "the strength"), scale)
 
 
 @dataclass(frozen=True)
 class HeavyTailed:
-    """f_y = scale · t_ν, Student's t with ν = `freedom` degrees of freedom: a few scores stand out."""
+    """f_y = scale · t_ν, Student's t with ν = `freedom` >= 0.1 degrees of freedom: a few scores stand out."""
 
     freedom: float = 3.0
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.freedom > 0:
-            raise ValueError(f"the degrees of freedom must be positive, got {self.freedom}")
+        # With fewer, scores leave the range of floats.
+        freedom = checked_number(self.freedom, "the degrees of freedom", "a number >= 0.1", lambda x: x >= 0.1)
+        object.__setattr__(self, "freedom", freedom)
+        object.__setattr__(self, "scale", _checked_scale(self.scale, "the scale"))
 
-    def scores(self, prior: LabelPrior, rng: Any = None) -> Floats:
-        return self.scale * np.random.default_rng(rng).standard_t(self.freedom, prior.n_labels)
+    def scores(self, prior: LabelPrior, rng: Seed = None) -> Floats:
+        return self.scale * _generator(rng).standard_t(self.freedom, checked_prior(prior).n_labels)
 
 
 @dataclass(frozen=True)
@@ -81,15 +115,20 @@ class ClassConditional:
     separation: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.dimensions < 1:
-            raise ValueError(f"dimensions must be at least 1, got {self.dimensions}")
+        object.__setattr__(self, "dimensions", checked_whole(self.dimensions, "dimensions", 1, MOST_NUMBERS))
+        object.__setattr__(self, "separation", _checked_scale(self.separation, "the separation"))
 
-    def scores(self, prior: LabelPrior, rng: Any = None) -> Floats:
+    def scores(self, prior: LabelPrior, rng: Seed = None) -> Floats:
         return self.draw(prior, rng)[0]
 
-    def draw(self, prior: LabelPrior, rng: Any = None) -> tuple[Floats, Floats, int]:
+    def draw(self, prior: LabelPrior, rng: Seed = None) -> tuple[Floats, Floats, int]:
         """(f, η(x), y): scores (L,), class probabilities (L,), and the label that x was drawn from."""
-        generator = np.random.default_rng(rng)
+        if checked_prior(prior).n_labels * self.dimensions > MOST_NUMBERS:
+            raise ValueError(
+                f"dimensions times labels must be at most {MOST_NUMBERS:,}, got {self.dimensions:,} times "
+                f"{prior.n_labels:,}"
+            )
+        generator = _generator(rng)
         centres = self.separation * generator.standard_normal((prior.n_labels, self.dimensions))
         y = int(generator.choice(prior.n_labels, p=prior.probabilities))
         x = centres[y] + generator.standard_normal(self.dimensions)

@@ -6,13 +6,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from implicitloss.arguments import as_whole, shown
+
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+
+
+def checked_seed(rng: Seed) -> Seed:
+    """`rng`, None, a generator, or whole numbers >= 0 as `numpy.random.default_rng` takes them."""
+    if rng is None or isinstance(rng, (np.random.SeedSequence, np.random.BitGenerator, np.random.Generator)):
+        return rng
+    whole = as_whole(rng)
+    if whole is not None:
+        found: list[int | None] = [whole]
+    elif isinstance(rng, (list, tuple)) or (isinstance(rng, np.ndarray) and rng.ndim == 1):
+        found = [as_whole(word) for word in rng]
+    else:
+        found = []
+    words = [word for word in found if word is not None and word >= 0]
+    if not words or len(words) < len(found):
+        raise ValueError(f"rng must be a seed (whole numbers >= 0) or one of NumPy's generators, got {shown(rng)}")
+    return words[0] if whole is not None else words
 
 
 def root_of(rng: Seed) -> int | list[int]:
     """What `rng` stands for, of all that `numpy.random.default_rng` takes; a generator moves on, as generators do."""
-    if rng is None:
-        rng = np.random.SeedSequence()
+    rng = checked_seed(np.random.SeedSequence() if rng is None else rng)
     if isinstance(rng, (np.random.BitGenerator, np.random.Generator)):
         words: list[int] = np.random.default_rng(rng).integers(1 << 32, size=4).tolist()
         return words
@@ -20,12 +38,5 @@ def root_of(rng: Seed) -> int | list[int]:
         if rng.spawn_key == () and rng.entropy is not None:
             return rng.entropy if isinstance(rng.entropy, int) else [int(word) for word in rng.entropy]
         return [int(word) for word in rng.generate_state(4)]
-    try:
-        words = [rng] if isinstance(rng, (int, np.integer)) else list(rng)
-    except TypeError:
-        words = []
-    found = [int(word) for word in words if isinstance(word, (int, np.integer)) and not isinstance(word, bool)]
-    if not found or len(found) < len(words) or min(found) < 0:
-        got = f"{rng!r:.60}" if isinstance(rng, (int, float, str)) else type(rng).__name__
-        raise ValueError(f"rng must be a seed (whole numbers >= 0) or one of NumPy's generators, got {got}")
-    return found[0] if isinstance(rng, (int, np.integer)) else found
+    assert rng is not None
+    return rng if isinstance(rng, int) else list(rng)

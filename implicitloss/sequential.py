@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from implicitloss.arguments import checked_number, checked_whole
 from implicitloss.bounds import half_width, runs_needed
-from implicitloss.estimate import Estimate, Quantity
+from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.seeds import Seed, root_of
 from implicitloss.verdict import Outcome
 from implicitloss.witness.simulate import simulate
@@ -61,12 +62,11 @@ def decide(
     for a resolution or an error that is not positive, a claim that is not finite, for gradients, and as `simulate`
     does.
     """
-    if not (resolution > 0 and math.isfinite(resolution)):
-        raise ValueError(f"the resolution must be a positive number, got {resolution}")
-    if not math.isfinite(claimed):
-        raise ValueError(f"the claim must be a finite number, got {claimed}")
-    if not 0 < error < 1:
-        raise ValueError(f"the error must be a probability between 0 and 1, got {error}")
+    resolution = checked_number(resolution, "the resolution", "a positive number", lambda x: x > 0)
+    claimed = checked_number(claimed, "the claim")
+    error = checked_number(error, "the error", "a probability between 0 and 1", lambda x: 0 < x < 1)
+    budget = checked_whole(budget, "the budget", FIRST * checked_scheme(scheme).m)
+    checked_quantity(quantity)
     if quantity == "gradient":
         raise ValueError("a decision is about one number; take the mean, variance, mse or gap")
     root = root_of(rng)

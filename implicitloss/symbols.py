@@ -7,6 +7,7 @@ does.  `vanishes` is the one place where SymPy is asked whether two expressions 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 import sympy as sp
@@ -32,6 +33,13 @@ rho = sp.Symbol("rho", real=True)
 scale = sp.Symbol("C", positive=True)
 sampled_loss = sp.Symbol("loss(N)", real=True)
 E = sp.Function("E")
+
+
+def exact(x: float) -> sp.Rational:
+    """`x` as a rational: the simple one that rounds to it, such as 1/3, or else its own decimals, however small."""
+    simple = Fraction(x).limit_denominator(1_000_000)
+    found = simple if float(simple) == x else Fraction(repr(x))
+    return sp.Rational(found.numerator, found.denominator)
 
 
 def over_labels(summand: sp.Expr, index: sp.Symbol = k) -> sp.Expr:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from implicitloss.arguments import checked_flag, checked_threads, checked_whole
 from implicitloss.check import Setting
 from implicitloss.claim import FAMILY_ERROR, Claim, settle
-from implicitloss.problem import Problem
+from implicitloss.problem import Problem, checked_problem
 from implicitloss.report import Report, provenance
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.statements.scheme import about_scheme
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def verify(
     In a test: `report = il.verify(scheme, problem, target=il.margins.Equalised())`, `assert report.ok, str(report)`.
     *Raises* ValueError for a scheme that is undefined at the problem.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"the seed must be a whole number >= 0, got {seed!r}")
+    threads, full = checked_threads(threads), checked_flag(full, "full")
+    seed = checked_whole(seed, "the seed", 0)
+    checked_scheme(scheme)
+    checked_problem(problem)
     claims = about_scheme(scheme, problem, target)
     return settled(
         claims,

@@ -16,8 +16,21 @@ from numpy.typing import NDArray
 
 from implicitloss import margins
 from implicitloss import symbols as s
+from implicitloss.arguments import checked_part
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.logsum import log_rest
+
+__all__ = [
+    "Constant",
+    "Draws",
+    "ForMargin",
+    "Importance",
+    "Relative",
+    "Tail",
+    "Unit",
+    "Weighting",
+    "examples",
+]
 
 Law = Callable[[sp.Expr], sp.Expr]
 Factors = tuple[Floats | float, Floats | float] | None
@@ -59,6 +72,14 @@ class Weighting(Protocol):
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         """w_yy' in symbols, at the label `yp`."""
         ...
+
+
+def checked_weighting(weighting: Weighting) -> Weighting:
+    """`weighting`; *raises* ValueError for a class, a name, or what lacks weights in numbers."""
+    checked: Weighting = checked_part(
+        weighting, "weighting", ("is_eta_over_m", "log_weight"), "weightings.Importance()"
+    )
+    return checked
 
 
 @dataclass(frozen=True)
@@ -133,6 +154,9 @@ class ForMargin:
     target: margins.Margin
     is_eta_over_m = True
 
+    def __post_init__(self) -> None:
+        margins.checked_margin(self.target)
+
     def log_weight(self, draws: Draws) -> Floats:
         log_p = self.target.log_margin(draws.prior, draws.positive)
         never = draws.log_q == -np.inf
@@ -144,8 +168,8 @@ class ForMargin:
         if unreachable.any():
             label = int(np.argmax(unreachable))
             raise ValueError(
-                f"no weight gives label {label} its margin p = {np.exp(log_p[label]):.3g}, because the sampler "
-                f"draws it with q = 0; use a sampler that covers every label with p > 0"
+                f"no weight gives label {label} its margin p = {np.exp(min(log_p[label], 700.0)):.3g}, because the "
+                f"sampler draws it with q = 0; use a sampler that covers every label with p > 0"
             )
         with np.errstate(invalid="ignore"):
             log_w = log_p - draws.log_q

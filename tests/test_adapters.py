@@ -105,7 +105,7 @@ def test_tensorflow(seed: int) -> None:
         ({"loss": 3}, "an adapter takes a loss, which is a function, got int"),
         ({"loss": np.zeros(3)}, "an adapter takes a loss, which is a function, got ndarray"),
         ({"loss": print, "dtype": "float99"}, "the dtype of scores must be 'float32' or 'float64', got 'float99'"),
-        ({"loss": print, "dtype": np.float64}, "the dtype of scores must be 'float32' or 'float64', got <class"),
+        ({"loss": print, "dtype": np.float64}, "the dtype of scores must be 'float32' or 'float64', got the class"),
     ],
 )
 def test_what_adapters_refuse(adapter: Any, given: dict[str, Any], sentence: str) -> None:
@@ -118,7 +118,7 @@ def test_what_adapters_refuse(adapter: Any, given: dict[str, Any], sentence: str
     ("given", "sentence"),
     [
         ((3, PRIOR, 16), "an adapter takes a loss, which is a function, got int"),
-        ((print, PRIOR.probabilities, 16), "the prior must be a LabelPrior, .* got ndarray"),
+        ((print, PRIOR.probabilities, 16), "the prior must be a LabelPrior, .* got an array"),
         ((print, PRIOR, 16.0), "a batch needs at least two examples, got 16.0"),
         ((print, PRIOR, True), "a batch needs at least two examples, got True"),
         ((print, PRIOR, float("nan")), "a batch needs at least two examples, got nan"),

@@ -96,7 +96,7 @@ def test_a_cycle_would_be_seen() -> None:
 # From the ground up: who may be imported by whom, as far as the names are settled.
 FLOORS = [
     {"kernels.jit", "kernels.prefetch"},
-    {"kernels.draws", "kernels.tickets", "kernels.transform"},
+    {"kernels.draws", "kernels.tickets", "kernels.transform", "arguments"},
     {"labels", "bounds", "symbols"},
     {"problem", "estimate", "scorers"},
     {"losses", "margins"},

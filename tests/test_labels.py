@@ -87,8 +87,24 @@ def test_probabilities_cannot_be_written_to() -> None:
 def test_repr_and_dict_are_plain() -> None:
     prior = LabelPrior.from_counts([3, 1])
     assert repr(prior) == "LabelPrior(2 labels, π from 0.75 to 0.25, 4 samples)"
-    assert prior.to_dict() == {"n_labels": 2, "probabilities": [0.75, 0.25], "counts": [3, 1], "names": None}
+    assert prior.to_dict() == {
+        "n_labels": 2,
+        "n_occurring": 2,
+        "probabilities": [0.75, 0.25],
+        "counts": [3, 1],
+        "names": None,
+    }
     assert LabelPrior.zipf(2, 0).to_dict()["counts"] is None
+
+
+def test_labels_that_never_occur_are_said() -> None:
+    prior = LabelPrior.from_counts([3, 0, 1, 0])
+    assert repr(prior) == "LabelPrior(4 labels, 2 of them never occur, π from 0.75 to 0, 4 samples)"
+    assert (prior.n_occurring, prior.to_dict()["n_occurring"]) == (2, 2)
+    assert (
+        repr(LabelPrior.from_counts([0, 7])) == "LabelPrior(2 labels, 1 of them never occurs, π from 1 to 0, 7 samples)"
+    )
+    assert repr(LabelPrior.from_counts([7])) == "LabelPrior(1 label, π from 1 to 1, 7 samples)"
 
 
 # --- what is refused --------------------------------------------------------------------------------------------
@@ -166,6 +182,58 @@ def test_counts_must_cover_the_labels() -> None:
         LabelPrior(np.array([0.5, 0.5]), np.array([1.0, 1.0, 1.0]))
 
 
+def test_counts_must_be_those_of_the_probabilities() -> None:
+    with pytest.raises(ValueError, match=r"in proportion .*, but label 0 has 1 of 4 samples and probability 0.5"):
+        LabelPrior([0.5, 0.5], [1, 3])
+    assert LabelPrior([0.25, 0.75], [1, 3]).counts.tolist() == [1, 3]
+    for counts, sentence in (([1.5, 1.5], "whole numbers"), ([-1, 3], "negative"), ([0, 0], "zero"), ("ab", "numbers")):
+        with pytest.raises(ValueError, match=f"^counts must .*{sentence}"):
+            LabelPrior([0.5, 0.5], counts)
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["cat", "cat"], "names must differ, but labels 0 and 1 are both called 'cat'"),
+        (["1", 1], "names must differ, but labels 0 and 1 are both called '1'"),
+        ("ab", "names must be a list of text, one a label, got 'ab'"),
+        (5, "names must be a list of text, one a label, got 5"),
+        ({"a": 1, "b": 2}, "names must be a list of text"),
+        (["a"], "2 labels need a name each, got 1"),
+        (["a", "b", "c"], "2 labels need a name each, got 3"),
+        (["a", None], "names must be text or whole numbers, but label 1 has None"),
+        ([1.5, 2.5], "names must be text or whole numbers, but label 0 has 1.5"),
+        (["x" * 9999, "x" * 9999], "names must differ"),
+    ],
+)
+def test_bad_names(names: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence) as caught:
+        LabelPrior.from_counts([1, 2], names)
+    assert len(str(caught.value)) <= 300
+    with pytest.raises(ValueError, match=sentence):
+        LabelPrior([0.5, 0.5], None, names)
+
+
+def test_labels_by_name_and_names_by_label() -> None:
+    named, plain = LabelPrior.from_counts([1, 2], ["cat", 7]), LabelPrior.from_counts([1, 2])
+    assert (named.label("7"), named.name(1), plain.label(" 1 "), plain.name(np.int64(1))) == (1, "7", 1, "1")
+    for name in ("2", "-1", "1.0", "one", "", "1" * 5000, "\u0663\u0663"):
+        with pytest.raises(ValueError, match="the positive must be a label from 0 to 1, got ") as caught:
+            plain.label(name)
+        assert len(str(caught.value)) <= 300
+    for name in ("ca", "x" * 5000):
+        with pytest.raises(ValueError, match="none of the 2 labels is called ") as caught:
+            named.label(name)
+        assert len(str(caught.value)) <= 300
+    for prior in (named, plain):
+        for label in (2, -1, 1.0, True, None, "1"):
+            with pytest.raises(ValueError, match="the label must be "):
+                prior.name(label)
+        for name in (1, None, b"1", ["1"]):
+            with pytest.raises(ValueError, match="a label's name must be text, got"):
+                prior.label(name)
+
+
 # --- files ------------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +284,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         LabelPrior.from_csv(tmp_path / "none.csv")
     with pytest.raises(ValueError, match=r"cannot read .*: Is a directory"):
         LabelPrior.from_csv(tmp_path)
+    for odd in ("nul\0", "half\udcff\0", "x" * 9999):
+        with pytest.raises(ValueError, match="cannot read ") as caught:
+            LabelPrior.from_csv(odd)
+        assert len(str(caught.value)) <= 300
+        assert str(caught.value).isprintable()
     binary = tmp_path / "counts.csv"
     binary.write_bytes(b"label,count\n\xff\xfe,1\n")
     with pytest.raises(ValueError, match="not a CSV text file"):

@@ -183,16 +183,12 @@ def _leads(lead: float) -> Floats:
     return f
 
 
-@pytest.mark.parametrize("lead", [20.0, 740.0, 1e4, 1e300])
+@pytest.mark.parametrize("lead", [20.0, 740.0, 1e4, 1e140])
 @pytest.mark.parametrize("loss", examples(), ids=lambda loss: loss.name)
 def test_a_model_that_is_sure_of_its_positive_goes_on(loss: Any, lead: float, seed: int) -> None:
     """Hits excluded, negatives by the scores: at a lead of 20 two draws of 1e9 are negatives, at 1e4 none ever."""
     scheme = il.Scheme(ModelBased(), il.weightings.Constant(), m=4, hits="exclude")
     batch, f = Minibatch(scheme, loss, PRIOR), _leads(lead)
-    if lead == 1e300 and "contrastive" in loss.name:  # its positive pays a square
-        with pytest.raises(ValueError, match="losses must be finite, but example 0, positive 3, has inf"):
-            batch([f], [3], seed)
-        return
     losses, gradient = batch([f], [3], Counted(seed))
     assert np.isfinite(losses).all()
     # Whatever was drawn is no hit: of a hit weights 1/4 would make log(1 + 1/4) at least.
@@ -214,7 +210,7 @@ def test_negatives_beside_a_sure_positive_have_the_conditional_law(seed: int) ->
     assert abs(losses.mean() - other) > 8 * error
 
 
-@pytest.mark.parametrize("lead", [0.0, 20.0, 720.0, 744.0, 5e3, 1e300])
+@pytest.mark.parametrize("lead", [0.0, 20.0, 720.0, 744.0, 5e3, 1e140])
 def test_tickets_beside_a_label_keep_their_digits(lead: float) -> None:
     """e^-720 has lost half of its digits, e^-744 nearly all, e^-800 is 0: the others' own tickets have not."""
     f = _leads(lead)
@@ -492,7 +488,7 @@ DATES = np.array([["2020-01-01"] * 12] * 3, dtype="datetime64[D]")
         (F, [1, 2, 3], 1.5, None, "rng must be a seed"),
         (F, [1, 2, 3], -1, None, "rng must be a seed"),
         (F[:0], [1], 0, [0], "rows must lie from 0 to -1"),
-        (FAR, [0], 0, None, "losses must be finite, but example 0, positive 0, has (inf|nan): its scores lie too far"),
+        (FAR, [0], 0, None, r"losses must be finite, but example 0, positive 0, has (inf|nan): its scores|within ±1e"),
     ],
 )  # fmt: skip
 def test_garbage_is_one_sentence(
@@ -509,11 +505,11 @@ def test_garbage_is_one_sentence(
         (ModelBased(), SoftmaxCrossEntropy(), PRIOR, "the objective must be a Scheme, .* got ModelBased"),
         (il.margins.Softmax, SoftmaxCrossEntropy(), PRIOR, "the objective must be a Scheme"),
         (None, SoftmaxCrossEntropy(), PRIOR, "the objective must be a Scheme, .* got NoneType"),
-        (MODEL, SoftmaxCrossEntropy, PRIOR, "a loss must be one of"),
+        (MODEL, SoftmaxCrossEntropy, PRIOR, r"got the class SoftmaxCrossEntropy: write SoftmaxCrossEntropy\(\)"),
         (MODEL, logistic, PRIOR, r"write losses\.Decoupled\(logistic\)"),
         (MODEL, lambda f, y: f, PRIOR, "a loss must be one of"),
-        (MODEL, Own(), PRIOR, r"a minibatch has SoftmaxCrossEntropy\(\) or a Decoupled"),
-        (MODEL, SoftmaxCrossEntropy(), PRIOR.probabilities, "the prior must be a LabelPrior, .* got ndarray"),
+        (MODEL, Own(), PRIOR, r"the loss must have name, .* but Own\(\) lacks"),
+        (MODEL, SoftmaxCrossEntropy(), PRIOR.probabilities, "the prior must be a LabelPrior, .* got an array"),
     ],
 )
 def test_parts_of_another_kind_are_one_sentence(objective: Any, loss: Any, prior: Any, sentence: str) -> None:
@@ -526,10 +522,13 @@ def test_parts_of_another_kind_are_one_sentence(objective: Any, loss: Any, prior
 def test_what_is_no_number_is_named(objective: Any) -> None:
     """Payments that are squares overflow; a label that weighs nothing, or the positive itself, does not."""
     squares, far = Decoupled(squared_hinge), np.array([np.full(12, 1e200)])
-    with pytest.raises(ValueError, match="losses must be finite, but example 1, positive 2, has inf: its scores lie"):
+    with pytest.raises(
+        ValueError,
+        match=r"must be finite, but example 1, positive 2, has inf: its scores|within ±1e",
+    ):
         Minibatch(objective, squares, PRIOR)(np.concatenate([F[:1], far]), [1, 2], 0)
     own = np.zeros((1, 12))
-    own[0, 2] = 1e200
+    own[0, 2] = 1e150
     losses, gradient = Minibatch(objective, squares, PRIOR)(own, [2], 0)
     assert np.isfinite(losses).all()
     assert np.isfinite(gradient).all()

@@ -476,13 +476,13 @@ class Own:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"scheme": WithinBatch()}, r"the scheme must be a Scheme\(sampler, .* got WithinBatch"),
-        ({"scheme": None}, "the scheme must be a Scheme.* got NoneType"),
+        ({"scheme": WithinBatch()}, r"the scheme must be a Scheme, .* got WithinBatch"),
+        ({"scheme": None}, "the scheme must be a Scheme.* got None"),
         ({"scheme": Scheme}, "the scheme must be a Scheme"),
         ({"loss": lambda f, y: f}, "a loss must be one of implicitloss.losses"),
-        ({"loss": Own()}, "an optimum is that of SoftmaxCrossEntropy"),
-        ({"prior": np.full(5, 0.2)}, "the prior must be a LabelPrior, .* got ndarray"),
-        ({"prior": None}, "the prior must be a LabelPrior, .* got NoneType"),
+        ({"loss": Own()}, r"the loss must have name, .* but Own\(\) lacks"),
+        ({"prior": np.full(5, 0.2)}, "the prior must be a LabelPrior, .* got an array"),
+        ({"prior": None}, "the prior must be a LabelPrior, .* got None"),
         ({"of": np.array(["sampled"] * 9)}, "of must be 'implicit' or 'sampled', got ndarray"),
         ({"of": None}, "of must be 'implicit' or 'sampled', got NoneType"),
         ({"of": ["sampled"]}, "of must be 'implicit' or 'sampled', got list"),
@@ -527,7 +527,7 @@ def test_scores_far_apart_have_a_certificate_or_a_sentence(spread: float, hits: 
         found = certify_optimum(scheme, SOFTMAX, np.full(5, 0.2), FEW, f, of=of)
     except ValueError as refusal:
         assert spread > 100
-        assert re.match("scores must lie nearer to each other for a certificate", str(refusal))  # noqa: PT017
+        assert re.match("scores must lie (nearer to each other for a certificate|within ±1e)", str(refusal))  # noqa: PT017
     else:
         assert found.distance == np.inf
         assert found.gradient > 0.1

@@ -218,7 +218,8 @@ def test_procedures_on_many_labels(rng: np.random.Generator) -> None:
 def test_within_batch_takes_the_labels_of_examples(rng: np.random.Generator) -> None:
     """Counts and not probabilities are what it reads.  False alarm: 2e-7."""
     prior = LabelPrior.from_counts([0, 5, 0, 1, 2])
-    wrong = LabelPrior(np.array([0.2, 0.2, 0.2, 0.2, 0.2]), prior.counts)
+    wrong = LabelPrior.from_counts([0, 5, 0, 1, 2])
+    object.__setattr__(wrong, "probabilities", np.full(5, 0.2))  # no prior would be made of these
     width = cdf_half_width(DRAWS, DELTA)
     for given in (prior, wrong):
         labels = WithinBatch().procedure(Problem(np.zeros(5), given, 1))(rng, DRAWS)

@@ -128,9 +128,9 @@ def test_class_conditional_never_draws_a_label_without_prior(rng: np.random.Gene
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: HeavyTailed(0), "degrees of freedom must be positive, got 0"),
+        (lambda: HeavyTailed(0), "degrees of freedom must be a number >= 0.1, got 0"),
         (lambda: HeavyTailed(math.nan), "degrees of freedom .* got nan"),
-        (lambda: ClassConditional(0), "dimensions must be at least 1, got 0"),
+        (lambda: ClassConditional(0), "dimensions must be a whole number >= 1, got 0"),
     ],
 )
 def test_bad_settings(build: object, message: str) -> None:

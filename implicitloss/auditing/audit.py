@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from implicitloss.arguments import shown
 from implicitloss.auditing.blackbox import Answer, LossFunction, ask
 from implicitloss.auditing.cells import BY_SCORE, HITS, NEVER, ORDER, Cell
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
@@ -128,19 +129,19 @@ class _Audit:
         heaviest: float, runs: int | None, error: float, rng: Seed, progress: Callable[[int, int], None] | None,
     ) -> _Audit:  # fmt: skip
         if not callable(loss_fn):
-            raise ValueError(f"the loss must be a function (scores, positive, rng), got {_got(loss_fn)}")
+            raise ValueError(f"the loss must be a function (scores, positive, rng), got {shown(loss_fn)}")
         if not isinstance(prior, LabelPrior):
-            got = f"an array of shape {prior.shape}" if isinstance(prior, np.ndarray) else _got(prior)
+            got = shown(prior)
             raise ValueError(f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {got}")
         _check_signature(loss_fn)
         if prior.n_labels < 2:
             raise ValueError("an audit needs at least two labels, got one")
         if not isinstance(form, str) or form not in FORMS:
-            raise ValueError(f"form must be 'softmax' or 'logistic', got {_got(form)}")
+            raise ValueError(f"form must be 'softmax' or 'logistic', got {shown(form)}")
         for name, value in (("temperature", temperature), ("resolution", resolution), ("tolerance", tolerance),
                             ("heaviest", heaviest), ("error", error)):  # fmt: skip
             if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-                raise ValueError(f"the {name} must be a number, got {_got(value)}")
+                raise ValueError(f"the {name} must be a number, got {shown(value)}")
         for name, value, limit in (("temperature", temperature, 1e100), ("resolution", resolution, math.inf)):
             if not 1 / limit < value < limit:
                 raise ValueError(f"the {name} must be a positive number, got {value}")
@@ -153,7 +154,7 @@ class _Audit:
         is_list = isinstance(positives, np.ndarray) and positives.ndim == 1
         is_list |= isinstance(positives, Sequence) and not isinstance(positives, str)
         if positives is not None and not is_list:
-            raise ValueError(f"the positives must be labels in a list, got {_got(positives)}")
+            raise ValueError(f"the positives must be labels in a list, got {shown(positives)}")
         rows = (
             _default_positives(prior) if positives is None else [checked_positive(y, prior.n_labels) for y in positives]
         )
@@ -162,11 +163,11 @@ class _Audit:
         if runs is None:
             runs = min(MOST, max(FEWEST, WHOLE // (len(rows) * prior.n_labels)))
         if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2 * PILOT:
-            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {_got(runs)}")
+            raise ValueError(f"runs must be a whole number >= {2 * PILOT}, got {shown(runs)}")
         if runs > MOST_RUNS:
             raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {runs:,}")
         if progress is not None and not callable(progress):
-            raise ValueError(f"progress must be a function (done, runs), got {_got(progress)}")
+            raise ValueError(f"progress must be a function (done, runs), got {shown(progress)}")
         root = root_of(rng)
         scheme = claim if isinstance(claim, Scheme) else None
         if scores is not None:
@@ -570,11 +571,6 @@ class _Audit:
             tolerance=self.tolerance, resolution=self.resolution, error=self.error, seed=self.root,
             calls=self.calls, form=self.form, delta=self.delta,
         )  # fmt: skip
-
-
-def _got(value: object) -> str:
-    """A number or a word as it is, of anything else its type."""
-    return f"{value!r:.60}" if isinstance(value, (int, float, complex, str)) else type(value).__name__
 
 
 def _name(loss_fn: LossFunction) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from implicitloss.arguments import shown
 from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Margin, Softmax, checked_margin
@@ -42,7 +43,7 @@ def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Float
     if isinstance(claim, str) and claim == "full":
         return _of_margin("full: softmax over all labels", Softmax(), prior, positives)
     if isinstance(claim, str):
-        raise ValueError(f"a claim in words is 'full', got {claim!r}; else give a Scheme, a margin or an array")
+        raise ValueError(f"a claim in words is 'full', got {shown(claim)}; else give a Scheme, a margin or an array")
     if isinstance(claim, Scheme):
         return _of_scheme(claim, prior, positives, scores)
     if hasattr(claim, "log_margin") or isinstance(claim, type):

@@ -8,8 +8,8 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.labels import Floats
 from implicitloss.logsum import logsumexp
-from implicitloss.losses import Loss, SoftmaxCrossEntropy
-from implicitloss.margins import Margin, Softmax
+from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
+from implicitloss.margins import Margin, Softmax, checked_margin
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, by_tickets, is_positive_label
 
@@ -35,6 +35,10 @@ class MinimumVariance:
     needs_positive = True
     # q = 0 says that a negative pays nothing, and not that it is out of reach.
     leaves_out_what_pays_nothing = True
+
+    def __post_init__(self) -> None:
+        checked_margin(self.margin)
+        checked_loss(self.loss)
 
     def log_law(self, problem: Problem) -> Floats:
         y = problem.positive

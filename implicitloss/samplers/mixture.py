@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import sympy as sp
 
+from implicitloss import symbols as s
+from implicitloss.arguments import checked_number
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, Sampler
+from implicitloss.samplers.sampler import Draw, Sampler, checked_sampler
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.samplers.within_batch import WithinBatch
 
@@ -24,8 +26,12 @@ class Mixture:
     second: Sampler = field(default_factory=Uniform)
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise ValueError(f"the share of the first sampler must lie strictly between 0 and 1, got {self.share}")
+        share = checked_number(
+            self.share, "the share of the first sampler", "strictly between 0 and 1", lambda x: 0 < x < 1
+        )
+        object.__setattr__(self, "share", share)
+        checked_sampler(self.first, "sampler of a mixture")
+        checked_sampler(self.second, "sampler of a mixture")
 
     @property
     def needs_scores(self) -> bool:
@@ -49,5 +55,5 @@ class Mixture:
         return draw
 
     def law(self, yp: sp.Expr) -> sp.Expr:
-        share = sp.nsimplify(self.share)
+        share = s.exact(self.share)
         return share * self.first.law(yp) + (1 - share) * self.second.law(yp)

@@ -6,22 +6,26 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
+from implicitloss.arguments import checked_number
 from implicitloss.labels import Floats
 from implicitloss.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, by_tickets
 
+# Beyond it nothing but the most frequent labels is ever drawn.
+MOST = 1e6
+
 
 @dataclass(frozen=True)
 class Power:
-    """q_y' = π_y'^α / Σ_k π_k^α, α >= 0; word2vec has α = 3/4 (Mikolov et al. 2013)."""
+    """q_y' = π_y'^α / Σ_k π_k^α, 0 <= α <= 1e6; word2vec has α = 3/4 (Mikolov et al. 2013)."""
 
     alpha: float = 0.75
     needs_scores = False
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.alpha) and self.alpha >= 0):
-            raise ValueError(f"alpha must be a finite number >= 0, got {self.alpha}")
+        alpha = checked_number(self.alpha, "alpha", "a number from 0 to 1e6", lambda x: 0 <= x <= MOST)
+        object.__setattr__(self, "alpha", alpha)
 
     def log_law(self, problem: Problem) -> Floats:
         # A label with π = 0 is never drawn, not even at α = 0.
@@ -38,5 +42,5 @@ class Power:
         return by_tickets(np.where(level > 0, share**self.alpha, 0.0))
 
     def law(self, yp: sp.Expr) -> sp.Expr:
-        alpha = sp.nsimplify(self.alpha)
+        alpha = s.exact(self.alpha)
         return s.pi[yp] ** alpha / s.over_labels(s.pi[s.k] ** alpha)

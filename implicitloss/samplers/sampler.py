@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
+from implicitloss.arguments import checked_part, shown
 from implicitloss.kernels.tickets import alias_table, find_tickets, out_of_range
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
@@ -41,6 +42,12 @@ class Sampler(Protocol):
     def law(self, yp: sp.Expr) -> sp.Expr:
         """The stated q in symbols, at the label `yp` (a negative, or y itself)."""
         ...
+
+
+def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
+    """`sampler`; *raises* ValueError for a class, a name, or what lacks a law in numbers or a procedure."""
+    checked: Sampler = checked_part(sampler, what, ("needs_scores", "log_law", "procedure"), "samplers.Uniform()")
+    return checked
 
 
 # More would overflow where they are shared out, and fewer have lost digits.
@@ -118,22 +125,26 @@ def checked_draws(sampler: Sampler, problem: Problem) -> Draw:
     procedure, n_labels = sampler.procedure(problem), problem.prior.n_labels
     if not callable(procedure):
         raise ValueError(
-            f"the procedure of {sampler} must return a function (rng, size) -> labels, got {procedure!r:.60}"
+            f"the procedure of {shown(sampler)} must return a function (rng, size) -> labels, got {shown(procedure)}"
         )
 
     if isinstance(procedure, TicketDraw) and procedure.tickets.size == n_labels:
         return procedure
 
     def draw(rng: np.random.Generator, size: int) -> Labels:
-        labels = np.asarray(procedure(rng, size))
+        labels = procedure(rng, size)
+        if not isinstance(labels, np.ndarray):
+            raise ValueError(
+                f"the procedure of {shown(sampler)} must draw {size} whole numbers in an array, got {shown(labels)}"
+            )
         if labels.shape != (size,) or labels.dtype.kind not in "iu":
             raise ValueError(
-                f"the procedure of {sampler} must draw {size} whole numbers, got {labels.dtype} {labels.shape}"
+                f"the procedure of {shown(sampler)} must draw {size} whole numbers, got {labels.dtype} {labels.shape}"
             )
         labels = labels.astype(np.intp, copy=False)
         if out_of_range(labels, n_labels):
             raise ImpossibleDraw(
-                f"the procedure of {sampler} must draw labels from 0 to {n_labels - 1}, "
+                f"the procedure of {shown(sampler)} must draw labels from 0 to {n_labels - 1}, "
                 f"got {labels.min()} to {labels.max()}"
             )
         return labels

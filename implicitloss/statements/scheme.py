@@ -7,6 +7,7 @@ import sympy as sp
 
 from implicitloss import margins, weightings
 from implicitloss import symbols as s
+from implicitloss.arguments import shown
 from implicitloss.check import Case, Setting
 from implicitloss.claim import Claim
 from implicitloss.expansion import relative_moments
@@ -43,7 +44,7 @@ def about_scheme(scheme: Scheme, problem: Problem, target: margins.Margin | None
     """
     # What is wrong with the scheme is said before any work.
     if not isinstance(scheme, Scheme) or not isinstance(problem, Problem):
-        raise ValueError(f"verify needs a Scheme and a Problem, got {scheme!r:.60} and {problem!r:.60}")
+        raise ValueError(f"verify needs a Scheme and a Problem, got {shown(scheme)} and {shown(problem)}")
     if target is not None:
         margins.checked_margin(target)
         target.log_margin(problem.prior, problem.positive)

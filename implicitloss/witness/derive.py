@@ -14,8 +14,9 @@ from sympy import stats
 
 from implicitloss import margins
 from implicitloss import symbols as s
+from implicitloss.arguments import shown as short
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, checked_scheme
 
 Relation = Literal["=", "<="]
 
@@ -83,8 +84,10 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     sampler or a weighting of one's own that has no symbols.
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; kept hits: derived.
     """
-    scheme.check_symbols()
-    checked_loss(loss)
+    checked_scheme(scheme).check_symbols()
+    lacks = [name for name in ("positive_term", "payment", "outer") if not hasattr(checked_loss(loss), name)]
+    if lacks:
+        raise ValueError(f"a derivation needs the loss in symbols too: {short(loss)} lacks {', '.join(lacks)}")
     law, at_positive = _laws(scheme)
     weight = _weight(scheme, law)
     pay = loss.payment
@@ -189,7 +192,8 @@ def _weight(scheme: Scheme, law: Callable[[sp.Expr], sp.Expr]) -> Callable[[sp.E
     unconditional = scheme.sampler.law
     if scheme.weighting.weight(law, unconditional, s.yp) == 0:
         raise ValueError(
-            f"{scheme.weighting} are undefined for {scheme.sampler}: it never draws the positive, so q_y = 0"
+            f"{short(scheme.weighting)} are undefined for {short(scheme.sampler)}: "
+            "it never draws the positive, so q_y = 0"
         )
     return lambda yp: scheme.weighting.weight(law, unconditional, yp)
 

@@ -15,11 +15,12 @@ from itertools import combinations_with_replacement
 import numpy as np
 from scipy.special import logsumexp
 
+from implicitloss.arguments import shown
 from implicitloss.estimate import Estimate, Quantity, Value, checked_quantity
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.scheme import Scheme, checked_scheme
 
 # How many multisets are enumerated at most, and how many counts are kept for them.
 LIMIT = 200_000
@@ -65,6 +66,8 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
     """
     checked_quantity(quantity)
     checked_loss(loss)
+    checked_scheme(scheme)
+    checked_problem(problem)
     with np.errstate(over="ignore", invalid="ignore"):
         draws = _enumerate(scheme, loss, problem)
         value, error = _of(quantity, loss, problem, draws)
@@ -99,11 +102,13 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
     log_payment = loss.log_payment(problem.scores, problem.positive)
     _check_underflow(plan.log_q, plan.log_w + log_payment)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
-    size = math.comb(support.size + scheme.m - 1, scheme.m)
-    if size > LIMIT or size * support.size > CELLS:
+    # There are more multisets than labels, and each holds m draws.
+    few = max(support.size, scheme.m) <= LIMIT
+    size = math.comb(support.size + scheme.m - 1, scheme.m) if few else 0
+    if not few or size > LIMIT or size * support.size > CELLS:
         raise ValueError(
-            f"{support.size} labels and m = {scheme.m} make {size} draws to enumerate, more than "
-            f"{min(LIMIT, CELLS // support.size)}; use integrate"
+            f"{support.size} labels and m = {scheme.m} make {shown(size) if few else 'many'} draws to enumerate, "
+            f"more than {min(LIMIT, CELLS // support.size)}; use integrate"
         )
     chances, counts = np.zeros(size), np.zeros((size, support.size))
     log_q, log_w, log_payment = plan.log_q[support], plan.log_w[support], log_payment[support]

@@ -37,8 +37,8 @@ from implicitloss.kernels.transform import (
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.measure import EPS, TINY, Measure
-from implicitloss.problem import Problem
-from implicitloss.scheme import Plan, Scheme
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.scheme import Plan, Scheme, checked_scheme
 
 STEP = 3 / 16  # a binary fraction: the nodes k h are exact
 LEFT = 40.0
@@ -78,6 +78,8 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     """
     checked_quantity(quantity)
     checked_loss(loss)
+    checked_scheme(scheme)
+    checked_problem(problem)
     if not loss.has_log:
         with np.errstate(over="ignore", invalid="ignore"):
             value, error = _decoupled(scheme, loss, problem, quantity)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitloss.arguments import checked_flag, checked_number, checked_threads, checked_whole, shown
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.kernels.draws import (
     add_up,
@@ -34,9 +35,9 @@ from implicitloss.kernels.draws import (
 )
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.problem import Problem
+from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws
-from implicitloss.scheme import Plan, Scheme
+from implicitloss.scheme import Plan, Scheme, checked_scheme
 from implicitloss.seeds import Seed, root_of
 
 BLOCK_DRAWS = 1 << 20
@@ -130,18 +131,21 @@ def simulate_together(
     gradients).  The estimates are dependent.
     """
     checked_quantity(quantity)
-    for _, loss in cases:
+    checked_problem(problem)
+    for scheme, loss in [(stream, cases[0][1]), *cases]:
+        checked_scheme(scheme)
         checked_loss(loss)
-    if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 2:
-        raise ValueError(f"runs must be a whole number >= 2, got {runs!r}")
+    control, threads = checked_flag(control, "control"), checked_threads(threads)
+    runs = checked_whole(runs, "runs", 2)
     if runs > MOST_RUNS or stream.m > MOST_DRAWS_A_RUN:
         raise ValueError(
             f"a simulation takes at most {MOST_RUNS:,} runs of at most {MOST_DRAWS_A_RUN:,} draws, "
             f"got {runs:,} runs of {stream.m:,}"
         )
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
-    references = list(references) if references is not None else [None] * len(cases)
+    references = [
+        None if b is None else checked_number(b, "the reference")
+        for b in (references if references is not None else [None] * len(cases))
+    ]
     if quantity in ("mse", "gap") and any(b is None for b in references):
         raise ValueError(f"simulating the {quantity} needs reference=b, the value it is about; see implicit_loss")
     if control and (
@@ -378,7 +382,7 @@ def _name_impossible(
     ruled_out = ruled_out[ruled_out != problem.positive] if stream.hits == "exclude" else ruled_out
     seen = np.intersect1d(draw(generator, max(size, 1 << 16)), ruled_out)
     label = seen[0] if seen.size else ruled_out[0]
-    raise ImpossibleDraw(f"{stream.sampler} drew label {label}, to which it gives q = 0")
+    raise ImpossibleDraw(f"{shown(stream.sampler)} drew label {label}, to which it gives q = 0")
 
 
 def _terms(losses: Floats, quantity: Quantity, about: Floats, control: bool) -> Floats:

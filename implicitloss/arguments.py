@@ -1,0 +1,254 @@
+"""What callers give, kind by kind: each check returns its argument as the library keeps it, or raises ValueError.
+
+The sentence says what was wrong, what it was and what would be right, in one line of at most 300 characters: long
+values are cut short, arrays and tables are named by their shape.  Numbers may be Python's or NumPy's (0-d arrays too),
+vectors lists, arrays or columns of tables; text, booleans, dates, complex and masked values are no numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+T = TypeVar("T")
+
+# How far from 1 a prior or a sampler's q may sum before it is refused: the rounding of a sum of a few million
+# terms, far below any difference that matters.
+MASS_TOLERANCE = 1e-9
+MOST_THREADS = 1024
+_NO_NUMBERS = (bool, np.bool_, np.timedelta64)
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = 60
+_short.maxlist = _short.maxtuple = _short.maxdict = _short.maxset = 3
+
+
+def shown(value: object) -> str:
+    """`value` as errors show it: one line of at most 80 characters."""
+    if isinstance(value, type):
+        return f"the class {value.__name__:.60}"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        what = {"ndarray": "an array"}.get(type(value).__name__, f"a {type(value).__name__:.30}")
+        return f"{what} of shape {shape}"[:80]
+    try:
+        plain = isinstance(value, (np.generic, np.ndarray)) and not isinstance(value, str)
+        text = str(value) if plain else _short.repr(value)
+    except Exception:  # a repr of the caller's own, or a number of too many digits
+        text = f"a {type(value).__name__:.60}"
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+
+def _scalar(value: Any) -> Any:
+    """What a 0-d array holds; None for a masked one."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        return None
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def as_number(value: Any) -> float | None:
+    """`value` as a float, perhaps not a finite one; None for what is no number, or none that a float can be."""
+    value = _scalar(value)
+    if isinstance(value, _NO_NUMBERS) or not isinstance(value, (Real, Decimal)):
+        return None
+    try:
+        return float(value)
+    except (OverflowError, ValueError):
+        return None
+
+
+def as_whole(value: Any) -> int | None:
+    """`value` as an int; None for what is no whole number."""
+    value = _scalar(value)
+    return int(value) if isinstance(value, Integral) and not isinstance(value, _NO_NUMBERS) else None
+
+
+def checked_number(
+    value: Any, what: str, wanted: str = "a finite number", within: Callable[[float], bool] = math.isfinite
+) -> float:
+    """`value` as a finite float that lies `within` what is `wanted`."""
+    number = as_number(value)
+    if number is None or not math.isfinite(number) or not within(number):
+        raise ValueError(f"{what} must be {wanted}, got {shown(value)}")
+    return number
+
+
+def checked_whole(value: Any, what: str, low: int, high: int | None = None) -> int:
+    """`value` as an int from `low` to `high`."""
+    whole = as_whole(value)
+    if whole is None or whole < low:
+        raise ValueError(f"{what} must be a whole number >= {low}, got {shown(value)}")
+    if high is not None and whole > high:
+        raise ValueError(f"{what} must be at most {high:,}, got {shown(value)}")
+    return whole
+
+
+def checked_threads(threads: Any) -> int | None:
+    """How many threads, or None for as many as there are processors."""
+    return None if threads is None else checked_whole(threads, "threads", 1, MOST_THREADS)
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def checked_flag(value: Any, what: str) -> bool:
+    """`value`, True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{what} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def checked_choice(value: Any, what: str, choices: Sequence[str]) -> str:
+    """`value`, one of the `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        names = [repr(choice) for choice in choices]
+        raise ValueError(f"{what} must be {', '.join(names[:-1])} or {names[-1]}, got {shown(value)}")
+    return str(value)
+
+
+def checked_function(value: Any, what: str, example: str) -> Any:
+    """`value`, something to call, and no class."""
+    if isinstance(value, type) or not callable(value):
+        raise ValueError(f"{what} must be a function, {example}, got {shown(value)}")
+    return value
+
+
+# --- vectors ------------------------------------------------------------------------------------------------------
+
+
+def _unmasked(values: Any, name: str) -> Any:
+    if isinstance(values, np.ma.MaskedArray):
+        hidden = int(np.ma.getmaskarray(values).sum())
+        if hidden:
+            raise ValueError(f"{name} must all be there, but {hidden} of {values.size} are masked")
+        return values.data
+    return values
+
+
+def _mixed(values: Any) -> bool:
+    """Whether a list holds what NumPy would turn into numbers although it is none."""
+    kinds = set(map(type, values)) if isinstance(values, (list, tuple)) else set()
+    return bool(kinds & {bool, np.bool_, np.ma.core.MaskedConstant})
+
+
+def _numbers(values: Any, name: str) -> NDArray[np.float64]:
+    """A copy of `values` as floats of their own shape."""
+    refusal = ValueError(f"{name} must be numbers, got {shown(values)}")
+    values = _unmasked(values, name)
+    try:
+        found = np.asarray(values)
+    except Exception:  # ragged lists, and arrays of other libraries that refuse
+        raise refusal from None
+    if found.dtype.kind == "O":
+        each = [as_number(value) for value in found.ravel()]
+        if any(number is None for number in each):
+            raise refusal
+        found = np.array(each, dtype=np.float64).reshape(found.shape)
+    if found.dtype.kind not in "iuf" or _mixed(values):
+        raise refusal
+    with np.errstate(over="ignore"):
+        return np.array(found, dtype=np.float64)
+
+
+def checked_vector(values: ArrayLike, name: str, n_labels: int | None = None) -> NDArray[np.float64]:
+    """`values` as a read-only float vector (L,), finite and not empty; `name` is how errors call it."""
+    vector = _numbers(values, name)
+    if vector.ndim != 1:
+        raise ValueError(f"{name} must be a vector (L,), got shape {vector.shape}")
+    if vector.size == 0:
+        raise ValueError(f"{name} must hold at least one label, got none")
+    bad = np.flatnonzero(~np.isfinite(vector))
+    if bad.size:
+        raise ValueError(f"{name} must be finite, but label {bad[0]} has {vector[bad[0]]}")
+    if n_labels is not None and vector.size != n_labels:
+        raise ValueError(f"{name} must cover the prior's {n_labels} labels, got {vector.size}")
+    vector.setflags(write=False)
+    return vector
+
+
+def checked_probabilities(values: ArrayLike, name: str, n_labels: int | None = None) -> NDArray[np.float64]:
+    """`values` as probabilities (L,): not negative, summing to 1 within `MASS_TOLERANCE`."""
+    vector = checked_vector(values, name, n_labels)
+    worst = int(np.argmin(vector))
+    if vector[worst] < 0:
+        raise ValueError(f"{name} must not be negative, but label {worst} has {vector[worst]}")
+    with np.errstate(over="ignore"):
+        total = float(vector.sum())
+    if abs(total - 1.0) > MASS_TOLERANCE:
+        raise ValueError(f"{name} must sum to 1, got {total:.12g}")
+    return vector
+
+
+def checked_wholes(values: Any, what: str, size: int) -> NDArray[np.intp]:
+    """`values` as a vector of whole numbers from 0 to `size` - 1: labels, or rows; it may be empty."""
+    refusal = ValueError(f"{what} must be whole numbers in one vector, got {shown(values)}")
+    values = _unmasked(values, what)
+    if isinstance(values, range) and len(values) > size:
+        raise ValueError(f"{what} must lie from 0 to {size - 1}, got {shown(values)}")
+    if isinstance(values, Collection) and not isinstance(values, (str, bytes, Mapping)):
+        values = values if hasattr(values, "__array__") else list(values)
+    try:
+        found = np.asarray(values)
+    except Exception:
+        raise refusal from None
+    if found.dtype.kind == "O":
+        each = [as_whole(value) for value in found.ravel()]
+        if any(whole is None for whole in each):
+            raise refusal
+        found = np.array(each, dtype=object).reshape(found.shape)
+    elif found.size and (found.dtype.kind not in "iu" or _mixed(values)):
+        raise refusal
+    if found.ndim != 1:
+        raise refusal
+    if found.size and not (found.min() >= 0 and found.max() < size):
+        raise ValueError(f"{what} must lie from 0 to {size - 1}, got {shown(found.min())} to {shown(found.max())}")
+    return found.astype(np.intp)
+
+
+# --- parts --------------------------------------------------------------------------------------------------------
+
+
+def checked_instance(value: Any, kind: type[T], what: str, example: str) -> T:
+    """`value`, an instance of `kind`."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{what} must be a {kind.__name__}, e.g. {example}, got {shown(value)}")
+    return value
+
+
+def checked_list(values: Any, what: str) -> list[Any]:
+    """`values` as a list; *raises* ValueError for one thing alone, text included."""
+    one = isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Collection)
+    if one or len(getattr(values, "shape", (1,))) != 1:
+        raise ValueError(f"{what} must be a list of them, got {shown(values)}")
+    return list(values)
+
+
+def checked_part(value: Any, what: str, needs: Sequence[str], example: str) -> Any:
+    """`value`, a sampler, weighting, margin or loss that has all it `needs`, of the library or of one's own."""
+    home = example.split(".")[0]
+    if isinstance(value, type):
+        raise ValueError(
+            f"the {what} must be an instance, got the class {value.__name__:.60}: write {value.__name__:.60}()"
+        )
+    lacks = [name for name in needs if not hasattr(value, name)]
+    if len(lacks) == len(needs):
+        raise ValueError(f"a {what} must be one of implicitloss.{home}, e.g. {example}, got {shown(value)}")
+    if lacks:
+        raise ValueError(
+            f"the {what} must have {', '.join(needs)}, as those of implicitloss.{home} do, "
+            f"but {shown(value)} lacks {', '.join(lacks)}"
+        )
+    if type(value).__hash__ is None:
+        raise ValueError(f"the {what} must be hashable: give {type(value).__name__:.60} @dataclass(frozen=True)")
+    return value
