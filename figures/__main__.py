@@ -67,16 +67,14 @@ def _run(args: argparse.Namespace) -> int:
                 raise ValueError("no rows")
             figure = figure_of.draw(table)
             entry = Entry(name, _title(figure_of), figure_of.caption(table), figure_of.alt(table), figure_of.CLAIMS)
-            files: dict[str, str | bytes] = {
-                str(path.with_suffix(f".{form}")): _bytes(figure, form) for form in FORMATS
-            }
+            pictures = {str(path.with_suffix(f".{form}")): _bytes(figure, form) for form in FORMATS}
         except Exception as error:  # a damaged table fails anywhere in pandas and Matplotlib
             raise ValueError(
                 f"cannot draw {name} from {path} ({type(error).__name__}: {error}); is it a table of the study "
                 f"{name}, with enough labels?  python -m analysis {name} makes one"
             ) from None
         plt.close(figure)
-        files[str(path.with_suffix(".txt"))] = as_text(entry)
+        files: dict[str, str | bytes] = {**pictures, str(path.with_suffix(".txt")): as_text(entry)}
         write_all(files)
         print(*map(printable, files), sep="\n")
         entries.append(entry)

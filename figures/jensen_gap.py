@@ -15,6 +15,7 @@ CLAIMS = (
     "rawat2021.section4.relative-one-draw",
 )
 HITS = {"exclude": ("C0", "o", 7), "mask": ("C1", "s", 4), "keep": ("C2", "^", 2.5)}  # colour, marker, its size
+SAID = {"exclude": "excluded", "mask": "masked", "keep": "kept"}
 
 
 def caption(table: Any) -> str:
@@ -58,20 +59,13 @@ def draw(table: Any) -> Figure:
         above, under = axes[:, column]
         for hits, (color, marker, size) in HITS.items():
             rows = one_of(shown, weighting=weighting, hits=hits)
-            above.plot(rows["m"], rows["bound"], color=color, ls="--", lw=1, label=f"bound, hits {hits}")
-            above.plot(
-                rows["m"],
-                rows["exact"],
-                color=color,
-                marker=marker,
-                ms=size,
-                mfc="none" if size > 4 else color,
-                lw=1,
-                label=f"exact, hits {hits}",
-            )
-            under.plot(
-                rows["m"], rows["gap"], color=color, marker=marker, ms=size, mfc="none" if size > 4 else color, lw=1
-            )
+            style = {
+                "color": color, "marker": marker, "ms": size, "mfc": "none" if size > 4 else color, "lw": 1,
+                "markevery": max(len(rows) // 4, 1),
+            }  # fmt: skip
+            above.plot(rows["m"], rows["bound"], color=color, ls="--", lw=1, label=f"bound, hits {SAID[hits]}")
+            above.plot(rows["m"], rows["exact"], **style, label=f"exact, hits {SAID[hits]}")
+            under.plot(rows["m"], rows["gap"], **style)
         above.set(title=weighting, xscale="log")
         under.set(xlabel="negatives m", yscale="log")
     axes[0, 0].set_ylabel("loss")

@@ -44,9 +44,9 @@ def caption(table: Any) -> str:
         count = rows["verdict"].value_counts()
         found = ", ".join(f"{count.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
         gain = int((_tilted(rows).query("verdict == 'holds'")["tilt"] < -0.02).sum())
-        packages = rows["package"].nunique()
+        n = rows["package"].nunique()
         said.append(
-            f"Of {len(rows)} audits of {packages} package{'s' if packages > 1 else ''}, {when}: {found}; by {gain} of the losses "
+            f"Of {len(rows)} audits of {n} package{'s' if n > 1 else ''}, {when}: {found}; by {gain} of the losses "
             "whose claim holds rare labels gain."
         )
     return (

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from figures._marks import COLOR
+from figures._marks import below
 
 CLAIMS = ("menon2021.balanced-bayes", "menon2021.consistent", "menon2021.adaptive", "menon2021.equalised")
+# In words, colour and marker.
+HITS = {"mask": ("hits masked", "C0", "o"), "none": ("all labels", "0.5", "D"), "keep": ("hits kept", "C1", "s")}
 
 
 def _label(name: str, hits: str) -> str:
@@ -47,22 +51,29 @@ def alt(table: Any) -> str:
 
 
 def draw(table: Any) -> Figure:
-    """A row for each loss."""
-    best = table[table["trial"] < 0].iloc[::-1]
-    trials = table[table["trial"] >= 0].groupby(["name", "hits"])["balanced"]
-    mean, spread = trials.mean(), trials.std(ddof=1)
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    """A row for each loss; schemes by sampling with hits masked and kept beside each other."""
+    table = table.assign(loss=table["name"].replace({"softmax": "ERM (softmax)"}))
+    losses = list(dict.fromkeys(table["loss"]))
+    figure = Figure(figsize=(7.2, 1.2 + 0.26 * len(losses)), layout="constrained")
     ax = figure.subplots()
-    ax.axvline(table["least"].iloc[0], color="0.5", lw=0.8, label="least possible, Φ(-√2)")
-    for i, (_, row) in enumerate(best.iterrows()):
-        color, at = COLOR[row["name"].split(", ")[-1]], (row["name"], row["hits"])
-        ax.errorbar(
-            mean[at], i, xerr=spread[at], color=color, fmt="o", ms=4, lw=1,
-            mfc="white" if row["hits"] == "keep" else color,
-            label="trained" if i == 0 else None,
-        )  # fmt: skip
-        ax.plot(row["balanced"], i, "x", color="black", ms=5, label="best affine rule" if i == 0 else None)
-    ax.set_yticks(range(len(best)), [_label(r["name"], r["hits"]) for _, r in best.iterrows()], fontsize=7)
-    ax.set(xlabel="balanced error", xlim=(0.05, None))
-    ax.legend(fontsize=7, loc=(0.4, 0.45))
+    least = ax.axvline(table["least"].iloc[0], color="0.5", lw=0.8)
+    alike: dict[str, Any] = {
+        "x": "balanced", "y": "loss", "hue": "hits", "order": losses, "hue_order": list(HITS), "dodge": 0.4,
+        "linestyle": "none", "legend": False, "ax": ax,
+    }  # fmt: skip
+    colors, markers = ([style[i] for style in HITS.values()] for i in (1, 2))
+    sns.pointplot(
+        table[table["trial"] >= 0], errorbar="sd", palette=colors, markers=markers, markersize=5,
+        err_kws={"linewidth": 1.2}, **alike,
+    )  # fmt: skip
+    best = table[table["trial"] < 0]
+    sns.pointplot(
+        best, errorbar=None, palette=3 * ["black"], markers=3 * ["x"], markersize=5, markeredgewidth=1.2, **alike
+    )
+    ax.set(xlabel="balanced error", ylabel="", xlim=(0.05, None), ylim=(len(losses) - 0.5, -0.5))
+    ax.tick_params(axis="y", labelsize=8)
+    handles = [Line2D([], [], marker=m, color=c, ms=5) for _, c, m in HITS.values()]
+    handles += [Line2D([], [], marker="x", color="black", ls="", ms=5), least]
+    names = [f"trained, {words}" for words, _, _ in HITS.values()]
+    below(figure, handles, [*names, "best affine rule", "least possible, Φ(-√2)"], 3)
     return figure

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from figures._marks import below
 
@@ -54,35 +56,39 @@ def alt(table: Any) -> str:
     return f"A row for each loss, its errors by slice as markers from 0 to 100 per cent. {'; '.join(said)}."
 
 
+def _long(table: Any, kind: str) -> Any:
+    """A row for each slice."""
+    rows = table[table["kind"] == kind]
+    return rows.melt(["profile", "name"], list(SLICES), "slice", "error").dropna()
+
+
 def draw(table: Any) -> Figure:
     """A panel for each profile."""
-    profiles = list(dict.fromkeys(table["profile"]))
-    names = list(dict.fromkeys(table["name"]))[::-1]
-    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, len(profiles), sharey=True))
-    mean, error = _summary(table)
-    predicted = table[table["kind"] == "predicted"].set_index(["profile", "name"])
+    profiles, names = (list(dict.fromkeys(table[of])) for of in ("profile", "name"))
+    figure = Figure(figsize=(7.2, 1.2 + 0.34 * len(names)), layout="constrained")
+    axes = figure.subplots(1, len(profiles), sharey=True, squeeze=False)[0]
     for ax, profile in zip(axes, profiles, strict=True):
+        for kind, fill in (("predicted", "white"), ("trained", None)):
+            rows = _long(table, kind)
+            sns.pointplot(
+                rows[rows["profile"] == profile], x="error", y="name", hue="slice", order=names, hue_order=list(SLICES),
+                palette=[color for color, _ in SLICES.values()], markers=[marker for _, marker in SLICES.values()],
+                errorbar="se", dodge=0.5, linestyle="none", markersize=4, err_kws={"linewidth": 0.8},
+                markeredgewidth=0.8, legend=False, ax=ax, **({"markerfacecolor": fill} if fill else {}),
+            )  # fmt: skip
         for i, name in enumerate(names):
             if "," not in name:  # all labels are used, as the paper shades them
                 ax.axhspan(i - 0.5, i + 0.5, color="0.92", zorder=0)
-            for k, (of, (color, marker)) in enumerate(SLICES.items()):
-                at = i + 0.24 - 0.16 * k
-                if np.isnan(mean.loc[(profile, name), of]):
-                    continue
-                ax.errorbar(
-                    mean.loc[(profile, name), of], at, xerr=np.nan_to_num(error.loc[(profile, name), of]), color=color,
-                    fmt=marker, ms=4, lw=0.8, label=of if i == 0 else None,
-                )  # fmt: skip
-                if (profile, name) in predicted.index and not np.isnan(predicted.loc[(profile, name), of]):
-                    ax.plot(predicted.loc[(profile, name), of], at, marker, color=color, mfc="white", ms=4, mew=0.8)
         ax.set(
             title=f"{profile} profile" if profile != "given" else "given features",
             xlabel="test error",
+            ylabel="",
             xlim=(-0.02, 1.03),
+            ylim=(len(names) - 0.5, -0.5),
         )
-        ax.set_ylim(-0.6, len(names) - 0.4)
-    axes[0].set_yticks(range(len(names)), names, fontsize=7)
-    axes[0].plot([], [], "o", color="0.4", mfc="white", ms=4, label="open: by the optimum")
-    below(figure, *axes[0].get_legend_handles_labels(), 5)
+        ax.tick_params(axis="y", labelsize=7)
+        ax.grid(axis="y", visible=False)
+    handles = [Line2D([], [], marker=m, color=c, ls="", ms=4) for c, m in SLICES.values()]
+    handles.append(Line2D([], [], marker="o", color="0.4", mfc="white", ls="", ms=4))
+    below(figure, handles, [*SLICES, "open: by the optimum"], 5)
     return figure

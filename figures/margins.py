@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -36,8 +37,8 @@ def caption(table: Any) -> str:
         "masked).  Right: the implicit-loss map, a scheme where log p = const + b log π_y + c log π_y' puts it; "
         "contours: tilt of the population optimum of the implicit loss where const = 0 (labels equally likely; below "
         "0 rare labels gain, -1 is the balanced rule); a const moves it: within-batch relative weights have e^const "
-        f"= m and a tilt of {relative['tilt']:+.2f}.  Masked, (b, c): {where}.  Markers of both samplers are set a "
-        "little apart; adaptive margins are fitted.  Exclude and keep bend the margins: at most "
+        f"= m and a tilt of {relative['tilt']:+.2f}.  Masked, (b, c): {where}.  Markers of one place are side by "
+        "side; adaptive margins are fitted.  Exclude and keep bend the margins: at most "
         f"{np.expm1(worst['misfit']):.0%} off any point of the map ({worst['name']}, hits {worst['hits']})."
     )
 
@@ -70,16 +71,24 @@ def draw(table: Any) -> Figure:
             rows = cells[cells["name"] == f"{sampler}, {weighting}"]
             ax = axes[row, column]
             grid = rows.pivot(index="rank", columns="other_rank", values="p")
-            image = ax.imshow(grid, norm=norm, cmap="viridis", aspect="auto", interpolation="nearest")
-            ax.grid(visible=False)
-            ax.set(xticks=[], yticks=[])
+            sns.heatmap(
+                grid,
+                norm=norm,
+                cmap="viridis",
+                cbar=False,
+                xticklabels=False,
+                yticklabels=False,
+                rasterized=True,
+                ax=ax,
+            )
+            ax.set(xlabel="", ylabel="")
             if row == 0:
                 ax.set_title(sampler, fontsize=8)
             if column == 0:
                 ax.set_ylabel(weighting, fontsize=8)
     left.supxlabel("negative y', frequent to rare", fontsize=8)
     left.supylabel("positive y, rare to frequent", fontsize=8)
-    left.colorbar(image, ax=axes, label="p_yy'", shrink=0.9, pad=0.02)
+    left.colorbar(axes[0, 0].collections[0], ax=axes, label="p_yy'", shrink=0.9, pad=0.02)
     _map(right.subplots(), table)
     return figure
 
@@ -94,9 +103,12 @@ def _map(ax: Any, table: Any) -> None:
         shown, ax=ax, location="top", label="← rare gain    tilt    frequent gain →", ticks=[-2, -1, 0, 1, 2]
     )
     places = _places(table)
-    for _, row in places[places["hits"] == "mask"].iterrows():
+    masked = places[places["hits"] == "mask"]
+    alike = masked.groupby([masked["b"].round(2) + 0.0, masked["c"].round(2) + 0.0])["name"]
+    # At one place, side by side.
+    shifts = 0.11 * (alike.cumcount() - (alike.transform("size") - 1) / 2)
+    for shift, (_, row) in zip(shifts, masked.iterrows(), strict=True):
         sampler, weighting = row["name"].split(", ")
-        shift = -0.05 if sampler == "uniform" else 0.05
         color = COLOR[weighting]
         ax.plot(
             row["b"] + shift, row["c"], MARKER[weighting], color=color, mfc=face(sampler, color), ms=6,
@@ -105,11 +117,14 @@ def _map(ax: Any, table: Any) -> None:
     full = places[places["kind"] == "full loss"].set_index("name")
     adaptive = full.loc["adaptive"]
     ax.plot(adaptive["b"], adaptive["c"], MARKER["adaptive"], color=COLOR["adaptive"], ms=6, label="adaptive (fitted)")
-    for text, start, end in (("rare gain", (-0.6, 0.25), (-1.3, 0.7)), ("frequent gain", (0.4, -0.1), (1.2, -0.42))):
+    for text, start, end in (("rare gain", (-0.6, 0.25), (-1.3, 0.7)), ("frequent gain", (0.4, -0.2), (1.2, -0.42))):
         ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.35"})
-        ax.annotate(text, start, (0, -8), textcoords="offset points", fontsize=7, color="0.35", ha="center")
+        ax.annotate(text, start, (0, -9), textcoords="offset points", fontsize=7, color="0.35", ha="right")
     for name, (b, c) in NAMED.items():
-        ax.annotate(name, (b, c), (0, 8), textcoords="offset points", ha="center", fontsize=7)
+        ax.annotate(
+            name, (b, c), (0, 8), textcoords="offset points", ha="center", fontsize=7,
+            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.6},
+        )  # fmt: skip
     ax.grid(visible=False)
     ax.set(
         xlabel="b: power of π of the positive",

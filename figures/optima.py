@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import seaborn as sns
 from matplotlib.figure import Figure
 
 from figures._marks import COLOR, MARKER, WEIGHTINGS, below, face, one_of
@@ -15,7 +16,8 @@ CLAIMS = (
     "rawat2021.section4.small-m-importance",
     "rawat2021.section4.small-m-tail",
 )
-FULL = ("softmax", "equalised", "adaptive", "logit-adjusted")
+# The losses with all labels, and where their names go, in points.
+FULL = {"softmax": (-4, -26), "equalised": (-56, 8), "adaptive": (-14, 34), "logit-adjusted": (-61, 10)}
 
 
 def _end(table: Any, name: str, hits: str, of: str, last: bool) -> Any:
@@ -65,8 +67,8 @@ def _bars(table: Any) -> str:
 
 def draw(table: Any) -> Figure:
     """The map with hits masked, with hits kept; and errors of head and tail."""
-    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
-    axes = figure.subplots(1, 3, width_ratios=[1, 1, 0.8])
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.subplots(1, 3, width_ratios=[1, 1, 0.6])
     for ax, hits in zip(axes, ("mask", "keep"), strict=False):
         for sampler in ("uniform", "within-batch"):
             for weighting in WEIGHTINGS:
@@ -80,28 +82,28 @@ def draw(table: Any) -> Figure:
                 )  # fmt: skip
                 bound = one_of(table, name=name, hits=hits, of="implicit")
                 ax.plot(bound["from_softmax"], bound["from_balanced"], "x", color=color, ms=3, mew=0.7)
-        for name in FULL:
+        for name, (dx, dy) in FULL.items():
             row = one_of(table, name=name, hits="none").iloc[0]
             ax.annotate(
-                name, (row["from_softmax"], row["from_balanced"]), (4, -9 if name == "softmax" else 4),
-                textcoords="offset points", fontsize=6, color="0.3",
+                name, (row["from_softmax"], row["from_balanced"]), (dx, dy), textcoords="offset points", fontsize=7,
+                color="0.2", va="center", zorder=4, arrowprops={"arrowstyle": "-", "color": "0.5", "lw": 0.5},
             )  # fmt: skip
-            ax.plot(row["from_softmax"], row["from_balanced"], "+", color="0.3", ms=7)
+            ax.plot(row["from_softmax"], row["from_balanced"], "+", color="0.2", ms=7, zorder=4)
         ax.set(title=f"hits {'masked' if hits == 'mask' else 'kept'}", xlabel="distance from softmax")
     axes[0].set_ylabel("distance from the balanced rule")
     axes[1].sharey(axes[0])
     rows = table[(table["of"] == "sampled") & (table["hits"] == "mask") & (table["m"] == table["m"].max())]
-    for i, (_, row) in enumerate(rows.iterrows()):
-        sampler, weighting = row["name"].split(", ")
-        color = COLOR[weighting]
-        style = {"color": color, "mfc": face(sampler, color), "marker": MARKER[weighting], "ms": 5}
-        axes[2].plot([row["head"], row["tail"]], [i, i], color=color, lw=1)
-        axes[2].plot(row["head"], i, **style)
-        axes[2].plot(row["tail"], i, **style)
-        for letter, of in (("h", "head"), ("t", "tail")):
-            axes[2].annotate(letter, (row[of], i), (0, 5), textcoords="offset points", fontsize=6, ha="center")
-    axes[2].set(title=f"error, m = {rows['m'].iloc[0]}", xlabel="head (h) and tail (t)")
-    axes[2].set_yticks(range(len(rows)), [name.replace("within-batch", "batch") for name in rows["name"]], fontsize=5.5)
+    names = list(rows["name"])
+    axes[2].hlines(names, rows["head"], rows["tail"], color="0.6", lw=1, zorder=1)
+    sns.pointplot(
+        rows.melt("name", ["head", "tail"], "slice", "error"), x="error", y="name", hue="slice", order=names,
+        palette=["C0", "C1"], markers=["o", "D"], linestyle="none", errorbar=None, markersize=4.5, ax=axes[2],
+    )  # fmt: skip
+    axes[2].set(title=f"hits masked, m = {rows['m'].iloc[0]}", xlabel="error of argmax f*", ylabel="")
+    axes[2].tick_params(axis="y", labelsize=7)
+    axes[2].legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+    axes[2].grid(axis="y", visible=False)
+    axes[2].set_ylim(len(names) - 0.5, -0.5)
     axes[2].yaxis.tick_right()
     below(figure, *axes[0].get_legend_handles_labels(), 4)
     return figure

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from figures._marks import COLOR, MARKER, WEIGHTINGS, below, face, one_of
+from figures._marks import COLOR, MARKER, WEIGHTINGS, below, one_of
 
 CLAIMS = (
     "rawat2021.section4.constant",
@@ -42,32 +44,41 @@ def alt(table: Any) -> str:
         values = ", ".join(f"{r['weighting']} {r['tilt_sampled']:+.2f}" for _, r in rows.iterrows())
         said.append(f"{prior} ({rows['labels'].iloc[0]:,} labels, imbalance {rows['imbalance'].iloc[0]:.3g}): {values}")
     return (
-        f"Two panels, hits masked and kept, a row for each prior, tilt across. Within-batch, masked: {'; '.join(said)}."
+        "Four panels, samplers across and hits masked above kept, a row for each prior, tilt across. Within-batch, "
+        f"masked: {'; '.join(said)}."
     )
 
 
 def draw(table: Any) -> Figure:
-    """Hits masked, hits kept; a row for each prior."""
-    priors = list(dict.fromkeys(table["prior"]))[::-1]
-    figure = Figure(figsize=(7.2, 1.4 + 0.5 * len(priors)), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for ax, hits in zip(axes, ("mask", "keep"), strict=True):
+    """Samplers across, hits down; a row for each prior."""
+    first = table.drop_duplicates("prior")
+    names = [f"{r['prior']}\n{r['labels']:,} labels, {r['imbalance']:,.0f} : 1" for _, r in first.iterrows()]
+    table = table.assign(row=table["prior"].map(dict(zip(first["prior"], names, strict=True))))
+    figure = Figure(figsize=(7.2, 1.4 + 0.9 * len(names)), layout="constrained")
+    axes = figure.subplots(2, 2, sharex=True, sharey=True)
+    for (down, across), ax in np.ndenumerate(axes):
+        hits, sampler = ("mask", "keep")[down], ("uniform", "within-batch")[across]
+        rows = one_of(table, sampler=sampler, hits=hits)
         for at in (-1, 0):
             ax.axvline(at, color="0.6", lw=0.8)
-        for sampler, shift in (("uniform", 0.14), ("within-batch", -0.14)):
-            for weighting in WEIGHTINGS:
-                rows = one_of(table, sampler=sampler, weighting=weighting, hits=hits).set_index("prior").loc[priors]
-                color, y = COLOR[weighting], np.arange(len(priors)) + shift
-                ax.plot(
-                    rows["tilt_sampled"], y, MARKER[weighting], color=color, mfc=face(sampler, color), ms=5, ls="",
-                    label=f"{sampler}, {weighting}",
-                )  # fmt: skip
-                ax.plot(rows["tilt_implicit"], y, "x", color=color, ms=4, mew=0.8)
-        ax.set(title=f"hits {'masked' if hits == 'mask' else 'kept'}", xlabel="← rare    tilt of f*    frequent →")
-    first = table.drop_duplicates("prior").set_index("prior").loc[priors]
-    names = [
-        f"{p}\n{n:,} labels, {r:,.0f} : 1" for p, n, r in zip(priors, first["labels"], first["imbalance"], strict=True)
-    ]
-    axes[0].set_yticks(range(len(priors)), names, fontsize=7)
-    below(figure, *axes[0].get_legend_handles_labels(), 4)
+        for of, markers, options in (
+            ("tilt_sampled", [MARKER[w] for w in WEIGHTINGS], {}),
+            ("tilt_implicit", 4 * ["x"], {"markeredgewidth": 0.9}),
+        ):
+            sns.pointplot(
+                rows, x=of, y="row", hue="weighting", order=names, hue_order=list(WEIGHTINGS), markers=markers,
+                palette=[COLOR[w] for w in WEIGHTINGS], dodge=0.55, linestyle="none", errorbar=None, markersize=4.5,
+                legend=False, ax=ax, **options,
+            )  # fmt: skip
+        ax.set(title=f"{sampler}, hits {'masked' if hits == 'mask' else 'kept'}", ylabel="", xlabel="")
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.tick_params(axis="y", labelsize=7)
+        ax.grid(axis="y", visible=False)
+        for i in range(1, len(names)):
+            ax.axhline(i - 0.5, color="0.85", lw=0.6)
+        if down == 1:
+            ax.set_xlabel("← rare gain    tilt of f*    frequent gain →")
+    handles = [Line2D([], [], marker=MARKER[w], color=COLOR[w], ls="", ms=4.5) for w in WEIGHTINGS]
+    handles.append(Line2D([], [], marker="x", color="0.4", ls="", ms=4.5, mew=0.9))
+    below(figure, handles, [*WEIGHTINGS, "by the bound"], 5)
     return figure

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from figures._marks import COLOR, LINE, MARKER, below, face, one_of
+from figures._marks import below, one_of
 
 CLAIMS = ("rawat2021.section4.constant", "rawat2021.section4.relative", "rawat2021.section4.uniform")
 SLICES = ("head", "torso", "tail", "full")
 ALL = "all labels"
+# By k.
+COLORS, MARKERS = ["C0", "C1", "C2"], ["o", "s", "^"]
 
 
 def _mean(table: Any, **where: Any) -> float:
@@ -54,40 +57,31 @@ def alt(table: Any) -> str:
     for name in dict.fromkeys(recall["name"]):
         values = ", ".join(f"{part} {_mean(recall, name=name, slice=part):.3f}" for part in SLICES)
         said.append(f"{name}: {values}")
-    return f"Recall at 1, 10 and 50, a panel for each slice, a line for each scheme. At 10: {'; '.join(said)}."
+    return f"Recall at 1, 10 and 50, a panel for each slice, a row for each scheme. At 10: {'; '.join(said)}."
 
 
 def draw(table: Any) -> Figure:
-    """A column for each slice; softmax above, contrastive below."""
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    losses = list(dict.fromkeys(table["loss"]))
-    axes = np.atleast_2d(figure.subplots(len(losses), len(SLICES), sharex=True, sharey="row"))
+    """A column for each slice; softmax above, contrastive below; a row for each scheme."""
+    recall = one_of(table, metric="recall")
+    losses, names, ks = (list(dict.fromkeys(recall[of])) for of in ("loss", "name", "k"))
+    figure = Figure(figsize=(7.2, 1.1 + 0.21 * len(names) * len(losses)), layout="constrained")
+    axes = figure.subplots(len(losses), len(SLICES), sharex=True, sharey=True, squeeze=False)
     for line_of_axes, loss in zip(axes, losses, strict=True):
-        rows = one_of(table, loss=loss, metric="recall")
         for ax, part in zip(line_of_axes, SLICES, strict=True):
-            for name in dict.fromkeys(rows["name"]):
-                values = one_of(rows, name=name, slice=part).groupby("k")["value"]
-                middle, least, most = values.mean(), values.min(), values.max()
-                style: dict[str, Any] = {"color": "0.25", "marker": "*", "ls": ":", "ms": 6}
-                if name != ALL:
-                    sampler, weighting = name.split(", ")
-                    color = COLOR[weighting]
-                    style = {
-                        "color": color,
-                        "marker": MARKER[weighting],
-                        "mfc": face(sampler, color),
-                        "ls": LINE[sampler],
-                    }
-                ax.errorbar(
-                    middle.index, middle, [middle - least, most - middle], lw=1, **{"ms": 4} | style, label=name,
-                    elinewidth=0.8,
-                )  # fmt: skip
-            ax.set(xscale="log", xticks=[1, 10, 50], xticklabels=["1", "10", "50"])
-            ax.minorticks_off()
+            sns.pointplot(
+                one_of(recall, loss=loss, slice=part), x="value", y="name", hue="k", order=names, hue_order=ks,
+                palette=COLORS[: len(ks)], markers=MARKERS[: len(ks)], errorbar=("pi", 100), linestyle="none",
+                markersize=4.5, err_kws={"linewidth": 1}, legend=False, ax=ax,
+            )  # fmt: skip
+            for i, name in enumerate(names):
+                if name == ALL:
+                    ax.axhspan(i - 0.5, i + 0.5, color="0.92", zorder=0)
+            ax.set(xlabel="recall@k" if loss == losses[-1] else "", ylabel="", ylim=(len(names) - 0.5, -0.5))
+            ax.grid(axis="y", visible=False)
+            ax.tick_params(axis="y", labelsize=7)
             if loss == losses[0]:
                 ax.set_title(part)
-        line_of_axes[0].set_ylabel(f"{loss}\nrecall@k")
-    for ax in axes[-1]:
-        ax.set_xlabel("k")
-    below(figure, *axes[0, 0].get_legend_handles_labels(), 5)
+        line_of_axes[0].set_ylabel(loss)
+    handles = [Line2D([], [], marker=m, color=c, ls="", ms=4.5) for c, m in zip(COLORS, MARKERS, strict=True)]
+    below(figure, handles[: len(ks)], [f"k = {k}" for k in ks], len(ks))
     return figure

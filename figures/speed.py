@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 CLAIMS: tuple[str, ...] = ()
-MARKERS = "os^Dvp"
+MARKERS = "os^DvpX"
 
 
 def caption(table: Any) -> str:
@@ -21,7 +23,7 @@ def caption(table: Any) -> str:
     return (
         "Left: nanoseconds a draw of the Monte Carlo engine and of what would be used instead, against the number of "
         "labels; the dashed line is what the random doubles alone cost.  Middle: seconds for exact quantities of all "
-        "labels, compressed (filled) and label by label (open).  Right: the exact mean against the number of "
+        "labels, compressed (solid) and label by label (dashed).  Right: the exact mean against the number of "
         "negatives.  Medians of the repeats of one run; bars from least to most.  Time over that of the engine at "
         f"L = {times.index.max():,}: {beside}."
     )
@@ -45,32 +47,32 @@ def alt(table: Any) -> str:
 
 def draw(table: Any) -> Figure:
     """Three panels: Monte Carlo against labels, exact against labels, exact against negatives."""
-    figure = Figure(figsize=(7.2, 3.9), layout="constrained")
-    left, middle_ax, right = figure.subplots(1, 3, width_ratios=[3, 3, 2])
-    for ax, kind, factor in ((left, "monte carlo", 1e9), (middle_ax, "exact", 1.0)):
-        part = table[table["kind"] == kind]
-        for i, who in enumerate(dict.fromkeys(part["who"])):
-            rows = part[part["who"] == who]
-            times = (rows["measured"] * rows["scale"] * factor).groupby(rows["labels"])
-            middle, least, most = times.median(), times.min(), times.max()
-            limit, slow = who == "random doubles", "label by label" in who
-            ax.errorbar(
-                middle.index, middle, [middle - least, most - middle],
-                color="0.4" if limit else f"C{i % 7}", ls="--" if limit or slow else "-", lw=1.2,
-                marker=None if limit else MARKERS[i % 6], mfc="white" if slow else None, label=who, capsize=2,
-            )  # fmt: skip
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=[3, 3, 2])
+    spread: dict[str, Any] = {
+        "estimator": "median", "errorbar": ("pi", 100), "err_style": "bars", "err_kws": {"capsize": 2},
+        "markeredgecolor": "none", "markersize": 5,
+    }  # fmt: skip
+    for ax, kind, factor in ((left, "monte carlo", 1e9), (middle, "exact", 1.0)):
+        rows = table[table["kind"] == kind]
+        names = list(dict.fromkeys(rows["who"]))
+        apart = {"random doubles": "0.4"}  # a limit, no engine
+        sns.lineplot(
+            rows.assign(time=rows["measured"] * rows["scale"] * factor), x="labels", y="time", hue="who", style="who",
+            hue_order=names, style_order=names, markers=dict(zip(names, MARKERS, strict=False)), dashes={
+                name: (4, 2) if name in apart or "label by label" in name else "" for name in names
+            }, palette={name: apart.get(name, f"C{i % 7}") for i, name in enumerate(names)}, ax=ax, **spread,
+        )  # fmt: skip
         ax.set(xscale="log", yscale="log", xlabel="labels L")
-        ax.legend(fontsize=5.5, loc="upper left")
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, high * (high / low) ** 0.5)
+        ax.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
     left.set(ylabel="nanoseconds a draw", title="Monte Carlo")
-    middle_ax.set(ylabel="seconds", title="exact")
-    part = table[table["kind"] == "exact, any m"]
-    m = part["who"].str.removeprefix("m = ").astype(int)
-    times = 1e3 * part["measured"]
-    times = times.groupby(m)
-    middle, least, most = times.median(), times.min(), times.max()
-    right.errorbar(middle.index, middle, [middle - least, most - middle], color="C0", marker="o", capsize=2)
-    right.set(xscale="log", xlabel="negatives m", ylabel="milliseconds", title=f"exact, L = {part['labels'].iloc[0]:,}")
-    right.set_ylim(0, 2 * most.max())
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("")
+    middle.set(ylabel="seconds", title="exact")
+    rows = table[table["kind"] == "exact, any m"]
+    rows = rows.assign(m=rows["who"].str.removeprefix("m = ").astype(int), time=1e3 * rows["measured"])
+    sns.lineplot(rows, x="m", y="time", color="C0", marker="o", ax=right, **spread)
+    title = f"exact, L = {rows['labels'].iloc[0]:,}"
+    right.set(xscale="log", xlabel="negatives m", ylabel="milliseconds", title=title, ylim=(0, None))
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from figures._marks import COLOR, MARKER, WEIGHTINGS, below, one_of
 
@@ -60,7 +61,9 @@ def draw(table: Any) -> Figure:
             ax.plot(rows["m"], rows["implicit"], color=color, ls="--", lw=1)
             ax.plot(rows["m"], rows["sampled"], color=color, marker=MARKER[weighting], label=weighting)
         ax.set(title=title, xlabel="negatives m", xscale="log")
-    axes[0].set_ylabel("← rare    tilt of f*    frequent →")
-    title = {"title": "weights; dashed: implicit loss", "title_fontsize": 7}
-    below(figure, *axes[1].get_legend_handles_labels(), 4, **title)
+    axes[0].set_ylabel("← rare gain    tilt of f*    frequent gain →")
+    handles, labels = axes[1].get_legend_handles_labels()
+    lines = {"the true sampled loss": "-", "its bound, the implicit loss": "--"}
+    handles += [Line2D([], [], color="0.3", ls=line, lw=1.2) for line in lines.values()]
+    below(figure, handles, [*labels, *lines], 3)
     return figure

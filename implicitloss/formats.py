@@ -53,7 +53,7 @@ def markdown(text: object) -> str:
     # An underscore within a word is only that.
     said = re.sub(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", said)
     # Addresses become links by themselves; a block can start with these.
-    said = re.sub(r"(?i)(?<=\w):(?=//)|(?<=www)\.", r"\\\g<0>", said)
+    said = re.sub(r"(?i)(?<=\w):(?=//)|(?<=www)\.", r"\\\g<0>", said).replace("@", "@<!-- -->")
     return re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", said)
 
 

@@ -9,10 +9,13 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import matplotlib
+import numpy as np
 import pytest
 
 from implicitloss.cli.main import main
 
+matplotlib.use("Agg")
 ROOT = Path(__file__).parent.parent
 HOW_TO = (ROOT / "docs" / "check-my-loss.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```python file=(\S+)\n(.*?)```", HOW_TO, re.DOTALL))
@@ -105,3 +108,70 @@ def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_slips(project: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", *arguments]) == 2
     assert sentence in capsys.readouterr().err.splitlines()[-1]
+
+
+WRONG = """
+import sys
+
+import numpy as np
+
+
+def honest(f, y, rng):
+    print("{}")
+    return np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(y)), y]
+
+
+def broken(f, y, rng):
+    raise KeyError("\x1b[31m" + 500 * "long ")
+
+
+def leaving(f, y, rng):
+    sys.exit(0)
+"""
+
+
+def test_a_loss_that_prints_fails_or_leaves(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it prints is no part of the report, and what ends it is no pass: a sentence says where."""
+    (project / "wrong_losses.py").write_text(WRONG)
+    (project / "leaving_module.py").write_text("import sys\n\nsys.exit(0)\n")
+    sys.modules.pop("wrong_losses", None)
+    assert main(["audit", "wrong_losses:honest", "--claim", "none", "--counts", "counts.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "measured"
+    for name, error, line in (("broken", "KeyError", 13), ("leaving", "SystemExit", 17)):
+        assert main(["audit", f"wrong_losses:{name}", "--claim", "full", "--counts", "counts.csv"]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "Traceback" not in err
+        (said,) = [line for line in err.splitlines() if line.startswith("implicitloss: ")]
+        assert len(said) <= 300
+        assert said.isprintable()
+        assert error in said
+        assert said.endswith(f"(wrong_losses.py, line {line})")
+    assert main(["audit", "leaving_module:f", "--claim", "full", "--counts", "counts.csv"]) == 2
+    assert "cannot import leaving_module: SystemExit: 0 (leaving_module.py, line 3)" in capsys.readouterr().err
+
+
+def test_markdown_alone_on_stdout(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["audit", "losses:sampled_softmax", "--claim", "none", "--counts", "counts.csv", "--markdown", "-"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith("### sampled_softmax: measured")
+    assert main([*command, "--json"]) == 2
+    assert not (project / "-").exists()
+
+
+def test_properties_and_pictures_take_any_name(project: Path) -> None:
+    """A control character in a label's name would break the JUnit file, and dollars the picture."""
+    import implicitloss as il
+
+    names = ["\x1b[31m", "a\x00b", "$\\frac$", "d", "e"]
+    prior = il.LabelPrior.from_counts([50, 30, 10, 5, 5], names)
+
+    def full(f, y, rng):  # type: ignore[no-untyped-def]
+        return np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(y)), y]
+
+    report = il.audit(full, claim="full", prior=prior, positives=[0, 1, 2], rng=0)
+    assert all(name.isprintable() and value.isprintable() for name, value in report.properties().items())
+    assert str(report).replace("\n", "").isprintable()
+    axes = report.plot()
+    axes.figure.canvas.draw()
+    assert "positive $\\frac$" in [text.get_text().replace("\\$", "$") for text in axes.get_legend().get_texts()]

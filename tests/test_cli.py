@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+from analysis.__main__ import main as analyse
+from figures.__main__ import main as draw
 from implicitloss.cli.main import main
+from implicitloss.cli.shell import write_all
 from paper_checks.__main__ import main as paper_checks
 
 SCHEME = ["--sampler", "within-batch", "--weighting", "constant", "--m", "8", "--hits", "mask"]
@@ -379,15 +386,309 @@ def test_a_full_disk_a_gone_reader_and_an_ascii_terminal() -> None:
     assert r"\u03c0 = 0.00443" in ascii_only.stdout
 
 
-@pytest.mark.parametrize("option", ["--markdown", "--json"])
-def test_a_report_does_not_overwrite_the_counts(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+COUNTS = "label,count\na,90\nb,50\nc,20\nd,7\ne,5\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with inputs, and names that lead to them."""
+    (tmp_path / "counts.csv").write_text(COUNTS)
+    (tmp_path / "law.txt").write_text("0.5\n0.25\n0.125\n0.0625\n0.0625\n")
+    (tmp_path / "my_losses.py").write_text(
+        "import numpy as np\n\n\ndef full(f, y, rng):\n"
+        "    return np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(y)), y]\n"
+    )
+    for name in ("counts.csv", "law.txt", "my_losses.py"):
+        (tmp_path / f"link-to-{name}").symlink_to(name)
+        (tmp_path / f"hard-{name}").hardlink_to(tmp_path / name)
+    (tmp_path / "here").symlink_to(".")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "my_losses", raising=False)
+    return tmp_path
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+WAYS = ("{}", "./{}", "here/{}", "link-to-{}", "hard-{}")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("program", "command", "read"),
+    [
+        (main, ["teach", "--counts", "counts.csv", "--out"], "counts.csv"),
+        (main, ["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--markdown"], "counts.csv"),
+        (main, ["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--markdown"], "my_losses.py"),
+        (main, ["verify", *SCHEME, "--counts", "counts.csv", "--json"], "counts.csv"),
+        (main, ["verify", *SCHEME, "--counts", "counts.csv", "--html"], "counts.csv"),
+        (main, ["verify", "--sampler", "explicit:law.txt", *SCHEME[2:], "--profile", "zipf:5:1", "--json"], "law.txt"),
+        (paper_checks, ["--counts", "counts.csv", "--junit"], "counts.csv"),
+        (paper_checks, ["--counts", "counts.csv", "--markdown"], "counts.csv"),
+        (paper_checks, [ONE, "--html", "counts.csv", "--json"], "counts.csv"),  # two outputs
+    ],
+)
+def test_no_output_is_an_input_or_another_output(
+    program: Callable[[list[str]], int],
+    command: list[str],
+    read: str,
+    way: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = counts_file(tmp_path, "label,count\na,90\nb,50\nc,20\nd,7\ne,5\n")
+    before = files_of(folder)
+    assert program([*command, way.format(read)]) == 2
+    assert re.search(rf" would overwrite \S*{read}, which is (read|written to);", capsys.readouterr().err)
+    assert files_of(folder) == before
+
+
+def test_no_study_or_figure_overwrites_what_it_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder / "results"
+    (out / ".retrieval").mkdir(parents=True)  # unfinished work, which goes when it is done
+    for name in ("margins.csv", "margins.json", "retrieval.json", ".retrieval/train.txt"):
+        (out / name).write_text(COUNTS)
+    (out / "hard-tilt.csv").hardlink_to(out / "margins.csv")
+    (out / "tilt.json").symlink_to("margins.csv")
+    (out / "margins.txt").symlink_to("margins.csv")
+    before = files_of(folder)
     for command in (
-        lambda: main(["verify", *SCHEME, "--counts", path, option, path]),
-        lambda: paper_checks(["--counts", path, option, str(tmp_path / "." / "counts.csv")]),
+        ["margins", "--counts", "results/margins.csv"],
+        ["margins", "--counts", "results/hard-tilt.csv"],
+        ["margins", "--counts", "here/results/margins.json"],
+        ["tilt", "--counts", "results/margins.csv"],
+        ["retrieval", "--data", "results/retrieval.json", "counts.csv"],
+        ["retrieval", "--data", "results/.retrieval/train.txt", "counts.csv"],
     ):
-        assert command() == 2
-        assert "would overwrite" in capsys.readouterr().err
-    assert Path(path).read_text().startswith("label,count")
+        assert analyse([*command, "--quick"]) == 2
+        assert re.search("would overwrite|unfinished work", capsys.readouterr().err), command
+    assert draw(["margins", "--tables", "results"]) == 2
+    assert "would overwrite" in capsys.readouterr().err
+    assert files_of(folder) == before
+
+
+def test_what_is_redirected_is_an_output_too(folder: Path) -> None:
+    program = f"{sys.executable} -m implicitloss expect {' '.join(SCHEME)} --counts counts.csv >> counts.csv"
+    assert subprocess.run(program, shell=True, capture_output=True, timeout=60).returncode == 2
+    assert (folder / "counts.csv").read_text() == COUNTS
+    program = f"{sys.executable} -m implicitloss teach --out page.html > page.html"
+    assert subprocess.run(program, shell=True, capture_output=True, timeout=60).returncode == 2
+
+
+def test_many_devices_are_no_file_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert paper_checks([ONE, "--json", "/dev/null", "--html", "/dev/null"]) == 0
+
+
+def test_nothing_half_written_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files_of(folder)
+    with pytest.raises(ValueError, match="cannot write no/b: No such file"):
+        write_all({"counts.csv": "new", "no/b": "text"})
+    assert files_of(folder) == before
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_all({"counts.csv": "new", "other": "text"})
+    assert files_of(folder) == before
+    monkeypatch.undo()
+    write_all({str(folder / "counts.csv"): "\udc80"})
+    assert (folder / "counts.csv").read_text() == "?"
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+GOOD = f"implicitloss expect {' '.join(SCHEME)} --profile zipf:5:1"
+BAD = f"{GOOD} --positive 9"
+
+
+@pytest.mark.parametrize(
+    ("command", "redirection", "code"),
+    [
+        (GOOD, "> /dev/full", 2),
+        (GOOD, "2> /dev/full", 0),
+        (GOOD, ">&-", 2),
+        (GOOD, "2>&-", 0),
+        (GOOD, ">&- 2>&-", 2),
+        (GOOD, "<&- 2>&-", 0),
+        (GOOD, "> /dev/full 2> /dev/full", 2),
+        (BAD, "> /dev/full", 2),
+        (BAD, "2> /dev/full", 2),
+        (BAD, "2>&-", 2),
+        ("implicitloss --help", "> /dev/full", 2),
+        ("implicitloss expect", "2> /dev/full", 2),
+        ("paper_checks --list", "2>&-", 0),
+        (f"paper_checks {ONE}", "2> /dev/full", 0),
+        (f"paper_checks {ONE}", "> /dev/full", 2),
+        ("paper_checks bogus", "2> /dev/full", 5),
+        ("analysis bogus", "2> /dev/full", 2),
+        ("figures bogus", "2>&-", 2),
+    ],
+)
+def test_streams_that_are_closed_or_full(command: str, redirection: str, code: int) -> None:
+    check_streams(command, redirection, code, "")
+
+
+def check_streams(command: str, redirection: str, code: int, unbuffered: str) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m {command} {redirection}",
+        shell=True, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr + done.stdout
+    said = [line for line in done.stderr.splitlines() if "[1/1]" not in line and "--details" not in line]
+    assert len(said) == (1 if code and "2>" not in redirection else 0)
+    if "2>&-" in redirection and code == 0:
+        assert "[1/1]" not in done.stdout
+
+
+@pytest.mark.parametrize("command", [GOOD, "implicitloss --help"])
+def test_unbuffered_streams_that_are_full(command: str) -> None:
+    """Every write fails there, and not the last flush."""
+    check_streams(command, "> /dev/full", 2, "1")
+
+
+# --- numbers and names ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scorer", ["gaussian", "aligned", "against", "heavy-tailed", "class-conditional"])
+def test_scorers_take_no_parameters(scorer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for rest in (":2", ":", ":1:2"):
+        arguments = ["expect", *SCHEME, "--scorer", scorer + rest]
+        test_bad_input_is_one_sentence_and_exit_code_2(arguments, f"scorer {scorer} takes 0 parameters", capsys)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--weighting", "margin:logit-adjusted:inf"),
+        ("--weighting", "margin:logit-adjusted:1e300"),
+        ("--weighting", "margin:adaptive:nan"),
+        ("--sampler", "power:1e9"),
+        ("--loss", "cosine:-inf"),
+        ("--profile", "zipf:5:1e9"),
+    ],
+)
+def test_numbers_beyond_reach(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["expect", *SCHEME, option, value]
+    test_bad_input_is_one_sentence_and_exit_code_2(arguments, "needs a number from -100000 to 100000 there", capsys)
+
+
+def test_work_without_an_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["simulate", *SCHEME[:4], "--m", "1000000", *SCHEME[6:], "--runs", "1000000"]
+    test_bad_input_is_one_sentence_and_exit_code_2(arguments, "must be at most 10,000,000,000 draws", capsys)
+    arguments = ["audit", "my_losses:full", "--claim", "full", "--runs", "1000000000000"]
+    test_bad_input_is_one_sentence_and_exit_code_2(arguments, "--runs must be at most 10,000,000", capsys)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("part", ["value", "error"])
+@pytest.mark.parametrize("command", ["expect", "simulate"])
+def test_a_number_that_is_not_finite_is_no_answer(
+    command: str, part: str, value: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from implicitloss.witness import integrate as module
+
+    honest = module.integrate
+    monkeypatch.setattr(
+        module, "integrate", lambda *a: replace(honest(*a), **{part: value}) if a[3] == "variance" else honest(*a)
+    )
+    runs = ["--runs", "50"] if command == "simulate" else []
+    for form in ([], ["--json"]):
+        assert main([command, *SCHEME, *runs, *form]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "variance must be a finite number to be shown, got" in err
+
+
+def test_json_is_valid_in_every_encoding(folder: Path) -> None:
+    (folder / "counts.csv").write_text(COUNTS.replace("c,", "é💥\u202e\x9b,"), encoding="utf-8")
+    command = ("implicitloss", "expect", *SCHEME, "--counts", "counts.csv", "--json")
+    for encoding in ("utf-8", "ascii", "latin-1"):
+        done = run(*command, PYTHONIOENCODING=encoding)
+        assert json.loads(done.stdout)["label"] == "é💥\u202e\x9b"
+        assert done.stdout.isascii()
+
+
+HOSTILE = "\x1b[31m<script>alert(1)</script>|[x](javascript:alert(1))\u202e\x9b2J"
+
+
+def test_names_do_not_steer_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "counts.csv").write_text(COUNTS.replace("c,", f"{HOSTILE},"), encoding="utf-8")
+    os.rename("counts.csv", "c\x1b[2J.csv")
+    for program, command in (
+        (main, ["expect", *SCHEME]),
+        (main, ["expect", *SCHEME, "--positive", "\x1b]0;x\x07"]),
+        (main, ["verify", *SCHEME, "--details"]),
+        (main, ["audit", "my_losses:full", "--claim", "full", "--explain"]),
+        (main, ["audit", "my_losses:full", "--claim", "equalised", "--explain"]),
+        (paper_checks, ["rawat2021.table2.uniform-constant", "--details"]),
+        (paper_checks, ["\x1b[31m"]),
+    ):
+        program([*command, "--counts", "c\x1b[2J.csv"])
+        out, err = capsys.readouterr()
+        assert not [c for c in out + err if not c.isprintable() and c != "\n"]
+
+
+def test_names_are_no_markup_in_an_audit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every row of the tables has as many cells as its head, and nothing of a name is a tag or a link."""
+    (folder / "counts.csv").write_text(COUNTS.replace("a,", f"{HOSTILE},").replace("e,", '"two\nlines",'))
+    assert main(["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--markdown", "out.md"]) == 0
+    text = (folder / "out.md").read_text(encoding="utf-8")
+    assert "alert" in text
+    assert not re.search(r"<script|(?<!\\)\]\(|\x1b|\x9b|\u202e", text)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) > 10
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {8}
+    assert text.count("two lines") == text.count("two")
+
+
+def test_names_stay_names_on_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from implicitloss.teaching import document
+
+    monkeypatch.setattr(document, "vectors", list)
+    monkeypatch.setattr(document, "derivations", dict)
+    names = ["{{script}}", "{{data}}", "</script>", "\x1b[31m", "\\g<0>"]
+    (folder / "counts.csv").write_text("label,count\n" + "".join(f"{n},{9 - i}\n" for i, n in enumerate(names)))
+    assert main(["teach", "--counts", "counts.csv", "--out", "page.html"]) == 0
+    text = (folder / "page.html").read_text(encoding="utf-8")
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert data["counts"]["labels"] == [*names[:3], "\N{REPLACEMENT CHARACTER}[31m", names[4]]
+    assert text.count("</script>") == 2
+
+
+def test_a_damaged_npz_is_a_sentence(folder: Path, rng: np.random.Generator) -> None:
+    from analysis.inputs import features
+
+    np.savez_compressed("good.npz", X=np.ones((20, 3)), y=np.arange(20) % 4)
+    good = Path("good.npz").read_bytes()
+    assert features.read("good.npz")[0].shape == (20, 3)
+    refused = 0
+    for _ in range(400):
+        data = bytearray(good)
+        for at in rng.integers(len(data), size=3):
+            data[at] = int(rng.integers(256))
+        Path("bad.npz").write_bytes(data[: int(rng.integers(1, len(data) + 1))] if rng.random() < 0.3 else data)
+        try:
+            features.read("bad.npz")
+        except ValueError as error:
+            refused += str(error).startswith(("bad.npz", "cannot read bad.npz"))
+    assert refused > 300
+
+
+@pytest.mark.parametrize(
+    "command", [["expect", "--counts"], ["simulate", *SCHEME, "--bogus", "x" * 2000], ["x" * 5000]]
+)
+def test_arguments_are_refused_in_one_sentence(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert len(err) <= 301
+    assert err.endswith("--help\n")

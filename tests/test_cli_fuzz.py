@@ -564,7 +564,7 @@ def stands(tally: Tally, n: int) -> None:
 
 
 def test_whatever_comes_the_command_lines_keep_house(folder: Path, rng: Rng) -> None:
-    stands(fuzz(300, rng, folder), 300)
+    stands(fuzz(200, rng, folder), 200)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from implicitloss import formats
 from implicitloss.report import (
     MARKS,
     NO_POWER,
@@ -222,6 +223,65 @@ def test_json_is_strict() -> None:
     assert document["provenance"] == {"seed": 0, "scalar": 0.5, "full": False, "low": None}
     (found,) = document["claims"][0]["evidence"]
     assert (found["tolerance"], found["resolution"]) == (None, None)
+
+
+def test_json_is_ascii_and_whole() -> None:
+    """An encoding that lacks a character, or a terminal that obeys one, changes nothing."""
+    text = formats.as_json({"\udc80": ["é", "\x9b", math.inf, {"a": (math.nan, -0.0)}], "b": True})
+    assert text.isascii()
+    assert json.loads(text) == {"?": ["é", "\x9b", None, {"a": [None, -0.0]}], "b": True}
+
+
+# --- names from outside -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\x1b[2Jb", "a\N{REPLACEMENT CHARACTER}[2Jb"),
+        ("a\x9b2J\u202eb", "a\N{REPLACEMENT CHARACTER}2J\N{REPLACEMENT CHARACTER}b"),
+        (" two\r\n lines\t", "two lines"),
+        ("\ufffe\ud800", "\N{REPLACEMENT CHARACTER}" * 2),
+        ("می\u200cخواهم 👩\u200d🚒", "می\u200cخواهم 👩\u200d🚒"),
+    ],
+)
+def test_plain_text(name: str, shown: str) -> None:
+    assert formats.plain(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("<b>&", "&lt;b&gt;&amp;"),
+        ("[x](javascript:alert(1))", r"\[x\](javascript:alert(1))"),
+        ("![i](x)", r"!\[i\](x)"),
+        ("a|b\\|c", r"a\|b\\\|c"),
+        ("_a_ *b* `c` ~d~ $e$", r"\_a\_ \*b\* \`c\` \~d\~ \$e\$"),
+        ("snake_case_name", "snake_case_name"),
+        ("https://a.org www.b.org", r"https\://a.org www\.b.org"),
+        ("a@b.org @team", "a@<!-- -->b.org @<!-- -->team"),
+        ("# head", r"\# head"),
+        ("12. item", r"12\. item"),
+        ("- item", r"\- item"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_markdown_of_a_name(name: str, shown: str) -> None:
+    assert formats.markdown(name) == shown
+
+
+def test_code_in_markdown() -> None:
+    assert formats.code("a_b") == "`a_b`"
+    assert formats.code("a`b``c") == "``` a`b``c ```"
+    assert formats.code(r"a\|b") == r"<code>a\\\|b</code>"
+    assert formats.code("") == ""
+
+
+@pytest.mark.parametrize("size", [20, 299, 300, 301, 5000])
+def test_a_sentence_is_cut_in_its_middle(size: int) -> None:
+    said = formats.sentence("start " + "x" * (size - 10) + " end")
+    assert len(said) == min(size, 300)
+    assert (said.startswith("start x"), said.endswith("x end"), " ... " in said) == (True, True, size > 300)
 
 
 # --- text -------------------------------------------------------------------------------------------------------

@@ -244,10 +244,9 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         ]
         yield json.loads(file.read_text())["address"], processes
     finally:
-        for process in reversed(processes):
-            process.terminate()
         for process in processes:
-            process.wait(timeout=30)
+            process.kill()  # a worker that is asked to end may wait for its scheduler
+            process.wait()
 
 
 def test_a_dask_cluster_gives_the_same_bytes(cluster: Cluster, serial: bytes, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from implicitloss import Estimate, LabelPrior, Problem, Scheme, implicit_loss, i
 from implicitloss.bounds import half_width
 from implicitloss.labels import Floats
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, cosine_contrastive, hinge, logistic, squared_hinge
-from implicitloss.margins import Equalised, LogitAdjusted, Softmax
+from implicitloss.margins import Equalised, LogitAdjusted
 from implicitloss.samplers import (
     Explicit,
     LogUniform,
@@ -463,10 +463,10 @@ def test_samplers_and_weights_that_do_not_exist(problem: Problem) -> None:
         simulate(
             Scheme(Explicit([0.5, 0.25, 0.25, 0.0]), Importance(), m=1, hits="mask"), SOFTMAX, problem, runs=10, rng=0
         )
-    idle = Problem(np.array([-3.0, 5.0, -3.0, -3.0]), problem.prior, 1)
-    sampler: Sampler = MinimumVariance(Softmax(), Decoupled(hinge))
-    with pytest.raises(ValueError, match="no negative of label 1 pays"):
-        simulate(Scheme(sampler, Unit(), m=1, hits="mask"), SOFTMAX, idle, runs=10, rng=0)
+    alone = Problem(problem.scores, LabelPrior.from_counts([0, 4, 0, 0]), 1)
+    sampler: Sampler = MinimumVariance(LogitAdjusted(), Decoupled(hinge))
+    with pytest.raises(ValueError, match="no negative of label 1 has p > 0"):
+        simulate(Scheme(sampler, Unit(), m=1, hits="mask"), SOFTMAX, alone, runs=10, rng=0)
 
 
 def test_a_procedure_that_draws_what_it_says_it_never_draws_is_refused(problem: Problem, seed: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -293,7 +294,7 @@ def test_tables_of_something_else_and_counts_that_say_nothing(
     assert "the same count" in capsys.readouterr().err
     (tmp_path / "tilt.csv").write_text("label,count\na,9\nb,5\nc,5\n")
     assert analyse(["tilt", "--counts", str(tmp_path / "tilt.csv"), "--out", str(tmp_path)]) == 2
-    assert "which is read; give another --out" in capsys.readouterr().err
+    assert "would overwrite" in capsys.readouterr().err
 
 
 def test_the_speed_table_has_every_ratio_and_names_who_is_missing(
@@ -336,3 +337,36 @@ def test_summaries_are_tables_of_what_was_measured(results: Path) -> None:
     errors = longtail.summary(pd.read_csv(results / "longtail.csv").to_dict("records"))
     tail = pd.read_csv(results / "longtail.csv").query("name == 'cross-entropy' and kind == 'trained'")["tail"].iloc[0]
     assert f"{100 * tail:.1f}" in errors
+
+
+def _drawn(figure: Any) -> set[float]:
+    """Where a figure's markers lie across, to six digits."""
+    lines = [line for ax in figure.axes for line in ax.lines if line.get_marker() not in ("None", None, "")]
+    across = np.concatenate([np.asarray(line.get_xdata(), float) for line in lines])
+    return set(across[np.isfinite(across)].round(6) + 0.0)
+
+
+def test_pictures_show_the_numbers_of_their_tables(results: Path) -> None:
+    """Means over seeds and trials, and single numbers: each has its marker, and no marker is anything else."""
+    from figures import logit_adjustment, longtail, real_priors, retrieval
+
+    modules = (logit_adjustment, longtail, real_priors, retrieval)
+    tables = {module: pd.read_csv(results / f"{module.__name__.split('.')[-1]}.csv") for module in modules}
+    parts = ["head", "torso", "tail", "balanced"]
+    shown = {
+        longtail: tables[longtail].groupby(["profile", "name", "kind"])[parts].mean().to_numpy(),
+        logit_adjustment: tables[logit_adjustment]
+        .assign(best=lambda table: table["trial"] < 0)
+        .groupby(["name", "hits", "best"])["balanced"]
+        .mean()
+        .to_numpy(),
+        retrieval: tables[retrieval]
+        .query("metric == 'recall'")
+        .groupby(["loss", "name", "slice", "k"])["value"]
+        .mean()
+        .to_numpy(),
+        real_priors: tables[real_priors][["tilt_implicit", "tilt_sampled"]].to_numpy(),
+    }
+    for module, numbers in shown.items():
+        expected = set(numbers[np.isfinite(numbers)].ravel().round(6) + 0.0)
+        assert _drawn(module.draw(tables[module])) == expected, module.__name__

@@ -141,6 +141,7 @@ def _scheme(args: argparse.Namespace, loss: Loss) -> Scheme:
     from implicitloss.cli import words
     from implicitloss.scheme import Scheme
 
+    check_files([words.file_of(args.sampler)], [])
     weighting = words.weighting(args.weighting)
     return Scheme(words.sampler(args.sampler, loss, weighting), weighting, m=args.m, hits=args.hits)
 
@@ -150,6 +151,7 @@ def _problem(args: argparse.Namespace) -> Problem:
     from implicitloss.labels import LabelPrior
     from implicitloss.problem import Problem
 
+    check_files([args.counts], [])
     prior = words.profile(args.profile) if args.counts is None else LabelPrior.from_csv(args.counts)
     scores = words.scorer(args.scorer).scores(prior, args.seed)
     positive = int(prior.by_frequency[prior.n_labels // 2]) if args.positive is None else prior.label(args.positive)

@@ -98,17 +98,18 @@ SCORERS: dict[str, Callable[..., scorers.Scorer]] = {
     name: functools.partial(lambda scorer: scorer, scorer) for name, scorer in scorers.examples().items()
 }
 
+
+def _counted(kind: str, profile: Callable[[int, int, float], LabelPrior]) -> Callable[..., LabelPrior]:
+    def made(n: str = "100", largest: str = "500", ratio: str = "100") -> LabelPrior:
+        whole = _number(f"{kind}:L:LARGEST:RATIO", n, int), _number(kind, largest, int)
+        return profile(*whole, _number(kind, ratio, largest=MOST_SAMPLES))
+
+    return made
+
+
 PROFILES: dict[str, Callable[..., LabelPrior]] = {
-    "exp": lambda n="100", largest="500", ratio="100": LabelPrior.exp(
-        _number("exp:L:LARGEST:RATIO", n, int),
-        _number("exp", largest, int),
-        _number("exp", ratio, largest=MOST_SAMPLES),
-    ),
-    "step": lambda n="100", largest="500", ratio="100": LabelPrior.step(
-        _number("step:L:LARGEST:RATIO", n, int),
-        _number("step", largest, int),
-        _number("step", ratio, largest=MOST_SAMPLES),
-    ),
+    "exp": _counted("exp", LabelPrior.exp),
+    "step": _counted("step", LabelPrior.step),
     "zipf": lambda n, exponent="1": LabelPrior.zipf(_number("zipf:L:EXPONENT", n, int), _number("zipf", exponent)),
 }
 

@@ -167,7 +167,7 @@ TOTAL = 0.75
 
 @cache
 def _paid_by_symbols(case: Case) -> Floats:
-    """By the symbols: what each negative pays, its slope, φ(f_y), its slope, and the outer function at `TOTAL`."""
+    """What each label pays as a negative and its slope, φ(f_y) and its slope, the outer function at `TOTAL`; SymPy."""
     loss, y = case.loss, case.problem.positive
     labels = [j for j in range(case.problem.scores.size) if j != y]
     pays, positive = loss.payment(s.yp), loss.positive_term()
