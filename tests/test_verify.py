@@ -298,7 +298,7 @@ def test_bad_parts_get_one_sentence() -> None:
 
     with pytest.raises(ValueError, match="lacks needs_scores, procedure"):
         of(Bare())
-    with pytest.raises(ValueError, match="lacks is_eta_over_m, log_weight"):
+    with pytest.raises(ValueError, match=r"a weighting must be one of implicitloss\.weightings"):
         of(weighting=object())
 
     @dataclass
@@ -329,7 +329,7 @@ def test_parts_without_symbols_are_numbers_only() -> None:
 
 @pytest.mark.parametrize("target", ["softmax", il.margins.Softmax, 3])
 def test_bad_target(target: Any) -> None:
-    with pytest.raises(ValueError, match="a margin must be one of"):
+    with pytest.raises(ValueError, match=r"a margin must be one of|the margin must be an instance"):
         il.verify(of(), PROBLEM, target=target)
 
 
@@ -349,7 +349,7 @@ def test_bad_symbols_and_flags() -> None:
         il.verify(of(weighting=Flag()), PROBLEM)
     with pytest.raises(ValueError, match="F must take SymPy expressions"):
         il.verify(of(), PROBLEM, target=il.margins.Equalised(np.sqrt))
-    with pytest.raises(ValueError, match="needs a Scheme and a Problem"):
+    with pytest.raises(ValueError, match="the scheme must be a Scheme, "):
         il.verify(PROBLEM, of())  # type: ignore[arg-type]
 
 
@@ -357,9 +357,9 @@ def test_bad_symbols_and_flags() -> None:
 def test_bad_losses(loss: Any) -> None:
     asks: list[Any] = [il.integrate, il.exhaust, il.implicit_loss, lambda *a: il.simulate(*a, runs=10, rng=0)]
     for ask in asks:
-        with pytest.raises(ValueError, match=r"a (binary )?loss"):
+        with pytest.raises(ValueError, match=r"(a binary|a|the) loss"):
             ask(of(), loss, PROBLEM)
-    with pytest.raises(ValueError, match=r"a (binary )?loss"):
+    with pytest.raises(ValueError, match=r"(a binary|a|the) loss"):
         il.derive(of(), loss)
 
 
