@@ -68,12 +68,15 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     φ(f_y) + c_y ϕ(-f_y) + Σ_{y' != y} p_yy' ϕ(-f_y').  *Source:* Rawat et al. 2021, Eqs. 9 and 11.
     """
     checked_loss(loss)
-    log_total = logsumexp(log_terms(scheme, loss, problem))
+    terms = log_terms(scheme, loss, problem)
+    log_total = logsumexp(terms)
     with np.errstate(over="ignore"):
         value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
     value = float(value) + loss.positive_pays(float(problem.scores[problem.positive]))
-    size = problem.scores.size
-    return Estimate(value, rounding(size, log_total) * abs(value), "implicit loss", "closed form")
+    plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
+    # What is e^{-40} of the largest term does not count, and so neither does its rounding.
+    size = float(np.max(plan.magnitudes(payment), where=terms > terms.max() - 40, initial=0.0))
+    return Estimate(value, rounding(terms.size, size) * abs(value), "implicit loss", "closed form")
 
 
 def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
@@ -103,10 +106,9 @@ def log_terms(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
 def rounding(n_terms: int, log_size: float = 0.0) -> float:
     """A bound on the relative rounding error of a sum of `n_terms` terms of one sign, each an exp of a logarithm.
 
-    Pairwise summation in blocks of 128, 32 roundings a term, and the rounding of a logarithm of size `log_size`.
+    Pairwise summation in blocks of 128, 32 roundings a term, and the rounding of logarithms of size `log_size`.
     """
-    relevant = min(abs(log_size), 745.0) if np.isfinite(log_size) else 0.0
-    return float(np.finfo(np.float64).eps * (32 + 128 + n_terms / 128 + relevant))
+    return float(np.finfo(np.float64).eps * (32 + 128 + n_terms / 128 + 2 * abs(log_size)))
 
 
 def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
@@ -122,7 +124,10 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     with np.errstate(over="ignore", invalid="ignore"):
         first = np.sum(np.exp(plan.log_w + p + 2 * payment))
         value = float(first - np.sum(np.exp(p + payment)) ** 2 / scheme.m)
-    return Estimate(value, 4 * rounding(p.size) * float(first), "variance", "closed form")
+    # What is e^{-40} of the largest term does not count, and so neither does its rounding.
+    matters = plan.log_w + p + 2 * payment
+    size = float(np.max(plan.magnitudes(payment), where=matters > matters.max() - 40, initial=0.0))
+    return Estimate(value, 4 * rounding(p.size, size) * float(first), "variance", "closed form")
 
 
 def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
@@ -132,10 +137,12 @@ def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
     """
     y = checked_problem(problem).positive
     checked_loss(loss)
-    terms = checked_margin(target).log_margin(problem.prior, y) + loss.log_payment(problem.scores, y)
+    log_p, payment = checked_margin(target).log_margin(problem.prior, y), loss.log_payment(problem.scores, y)
+    terms = log_p + payment
     terms[y] = -np.inf
     log_total = logsumexp(terms)
     with np.errstate(over="ignore"):
         value = float(np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total))
     value += loss.positive_pays(float(problem.scores[y]))
-    return Estimate(value, rounding(terms.size, log_total) * abs(value), "margin loss", "closed form")
+    size = np.max(np.abs(log_p) + np.abs(payment), where=terms > terms.max() - 40, initial=0.0)
+    return Estimate(value, rounding(terms.size, float(size)) * abs(value), "margin loss", "closed form")

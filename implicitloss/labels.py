@@ -196,6 +196,13 @@ class LabelPrior:
         with np.errstate(divide="ignore"):
             return np.log(self.probabilities)
 
+    def log_over(self, label: int) -> Floats:
+        """log π/π_y for y = `label`, (L,), π_y > 0: of the quotient, for logarithms round by their size."""
+        own = self.probabilities[label]
+        with np.errstate(divide="ignore", over="ignore"):
+            found = np.log(self.probabilities / own)
+        return np.where(np.isposinf(found), self.log - self.log[label], found)
+
     @cached_property
     def by_frequency(self) -> Labels:
         """The labels from the most to the least frequent, (L,); ties keep their order."""

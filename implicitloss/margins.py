@@ -31,6 +31,8 @@ __all__ = [
 Factors = tuple[Floats | float, Floats | float]
 # Exponents and scales that no logarithm overflows by.
 MOST = 1e6
+# A power of the prior makes as much of its rounding.
+MOST_POWER = 100.0
 
 
 class Margin(Protocol):
@@ -65,17 +67,17 @@ class Softmax:
 
 @dataclass(frozen=True)
 class LogitAdjusted:
-    """p_yy' = (π_y'/π_y)^τ, 0 < τ <= 1e6.  *Source:* Menon et al. 2021, Eq. 10."""
+    """p_yy' = (π_y'/π_y)^τ, 0 < τ <= 100.  *Source:* Menon et al. 2021, Eq. 10."""
 
     tau: float = 1.0
 
     def __post_init__(self) -> None:
-        tau = checked_number(self.tau, "tau", "positive and at most 1e6", lambda x: 0 < x <= MOST)
+        tau = checked_number(self.tau, "tau", "positive and at most 100", lambda x: 0 < x <= MOST_POWER)
         object.__setattr__(self, "tau", tau)
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
-        own = _log_of_positive(prior, positive, "logit-adjusted")
-        return self.tau * (prior.log - own)
+        _log_of_positive(prior, positive, "logit-adjusted")
+        return self.tau * prior.log_over(positive)
 
     def log_factors(self, prior: LabelPrior) -> Factors:
         return -self.tau * prior.log, self.tau * prior.log

@@ -164,19 +164,19 @@ class Measure:
 def whole(plan: Plan, payment: Floats) -> Measure:
     """Label by label; what is never drawn left out."""
     support = np.flatnonzero(plan.log_q > TINY)
-    log_q, log_w, payment = plan.log_q[support], plan.log_w[support], payment[support]
-    log_x = log_w + payment
+    logs = plan.magnitudes(payment)[support]
+    log_q, log_x = plan.log_q[support], plan.log_w[support] + payment[support]
     # A label j matters at some t <= 50 only if q_j x_j >= e^{-40} q_k min(x_k, 1/50) for every k: masks of -1e9 do not.
     share = log_q + log_x
     counts = share > float(np.max(log_q + np.minimum(log_x, -4.0))) - 40
-    logs = np.abs(log_q) + np.abs(log_w) + np.abs(payment)
-    size = float(np.max(logs, where=counts & np.isfinite(log_x), initial=0.0))
+    size = float(np.max(logs, where=counts, initial=0.0))
     return Measure(np.exp(log_q), log_x, float(log_x.min()), float(log_x.max()), size)
 
 
 def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
     """In bins of at most `width`, eight at least; None where these would be too many, and their points too rounded."""
     low, high, nothing, n_nothing, size = scan(plan.log_q, plan.log_w, payment, TINY)
+    size += 2 * abs(plan.log_rest)
     if high == -np.inf:
         return Measure(np.array([nothing]), np.array([-np.inf]), -np.inf, -np.inf)
     # Never narrower than the rounding of u: labels that are all worth the same are one bin.

@@ -28,10 +28,19 @@ _IN_SYMBOLS = {"sampler": "law", "weighting": "weight"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What one draw does at a problem: log q (L,) and log w (L,), the positive's entries as its hits mode says."""
+    """What one draw does at a problem: log q (L,) and log w (L,), the positive's entries as its hits mode says.
+
+    `log_rest` is log(1 - q_y) where hits are excluded, which was taken off every log q; else 0.
+    """
 
     log_q: Floats
     log_w: Floats
+    log_rest: float = 0.0
+
+    def magnitudes(self, payment: Floats) -> Floats:
+        """|log q| + |log w| + |payment| of each label, (L,), 0 where one is infinite: a term rounds in proportion."""
+        found = np.abs(self.log_q) + np.abs(self.log_w) + np.abs(payment)
+        return np.where(np.isfinite(found), found + 2 * abs(self.log_rest), 0.0)
 
 
 def _checked_logs(logs: Floats, n_labels: int, what: str) -> Floats:
@@ -129,7 +138,12 @@ class Scheme:
         log_w[log_q == -np.inf] = -np.inf
         if self.hits == "mask":
             log_w[y] = -np.inf
-        return Plan(log_q, _checked_logs(log_w, problem.prior.n_labels, weights))
+        log_w = _checked_logs(log_w, problem.prior.n_labels, weights)
+        if self.hits != "exclude":
+            return Plan(log_q, log_w)
+        # Of a label that can be drawn: what conditioning added to its logarithm.
+        at = int(np.argmax(log_q))
+        return Plan(log_q, log_w, float(draws.log_q_unconditional[at] - log_q[at]))
 
     def __str__(self) -> str:
         return f"{self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}"

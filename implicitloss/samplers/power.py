@@ -13,25 +13,25 @@ from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, by_tickets
 
 # Beyond it nothing but the most frequent labels is ever drawn.
-MOST = 1e6
+MOST = 1000.0
 
 
 @dataclass(frozen=True)
 class Power:
-    """q_y' = π_y'^α / Σ_k π_k^α, 0 <= α <= 1e6; word2vec has α = 3/4 (Mikolov et al. 2013)."""
+    """q_y' = π_y'^α / Σ_k π_k^α, 0 <= α <= 1000; word2vec has α = 3/4 (Mikolov et al. 2013)."""
 
     alpha: float = 0.75
     needs_scores = False
 
     def __post_init__(self) -> None:
-        alpha = checked_number(self.alpha, "alpha", "a number from 0 to 1e6", lambda x: 0 <= x <= MOST)
+        alpha = checked_number(self.alpha, "alpha", "a number from 0 to 1000", lambda x: 0 <= x <= MOST)
         object.__setattr__(self, "alpha", alpha)
 
     def log_law(self, problem: Problem) -> Floats:
         # A label with π = 0 is never drawn, not even at α = 0.
         seen = ~np.isneginf(problem.prior.log)
         scaled = np.full(problem.prior.n_labels, -np.inf)
-        scaled[seen] = self.alpha * problem.prior.log[seen]
+        scaled[seen] = self.alpha * problem.prior.log_over(problem.prior.by_frequency[0])[seen]
         return scaled - logsumexp(scaled)
 
     def procedure(self, problem: Problem) -> Draw:

@@ -26,6 +26,7 @@ from implicitloss.scheme import Scheme, checked_scheme
 LIMIT = 200_000
 CELLS = 20_000_000
 EPS = float(np.finfo(np.float64).eps)
+SQUARES = ("variance", "mse")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
     checked_scheme(scheme)
     checked_problem(problem)
     with np.errstate(over="ignore", invalid="ignore"):
-        draws = _enumerate(scheme, loss, problem)
+        draws = _enumerate(scheme, loss, problem, quantity)
         value, error = _of(quantity, loss, problem, draws)
     return Estimate(value, error, quantity, "exhaust")
 
@@ -97,10 +98,10 @@ def _of(quantity: Quantity, loss: Loss, problem: Problem, draws: _Draws) -> tupl
     return square, float(draws.chances @ (draws.chance_slip * off**2 + 2 * off * slips + slips**2))
 
 
-def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
+def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) -> _Draws:
     plan = scheme.plan(problem, loss=loss)
     log_payment = loss.log_payment(problem.scores, problem.positive)
-    _check_underflow(plan.log_q, plan.log_w + log_payment)
+    _check_underflow(plan.log_q, plan.log_w, _matters(loss, problem, quantity, log_payment), quantity in SQUARES)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
     # There are more multisets than labels, and each holds m draws.
     few = max(support.size, scheme.m) <= LIMIT
@@ -120,16 +121,25 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
             left -= times
         chances[row] = math.exp(log_chance)
     # Chances are exps of logarithms that grow with m.
-    chance_slip = EPS * (16 + 8 * scheme.m * (1 + math.log(scheme.m)) + 2 * counts @ np.abs(log_q))
+    logs = np.abs(log_q) + 2 * abs(plan.log_rest)
+    chance_slip = EPS * (16 + 8 * scheme.m * (1 + math.log(scheme.m)) + 2 * counts @ logs)
     logs = np.abs(log_w) + np.abs(log_payment)
     slip = EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0))
     return _Draws(chances, counts, support, log_w, log_payment, chance_slip, slip)
 
 
-def _check_underflow(log_q: Floats, log_x: Floats) -> None:
-    """*Raises* ValueError for a label whose q underflows to 0, but not what it adds to E Σ."""
+def _matters(loss: Loss, problem: Problem, quantity: Quantity, log_payment: Floats) -> Floats:
+    """The log of what a draw of each label adds, (L,), before it is weighed: to a gradient its slope."""
+    if loss.has_log or quantity != "gradient":
+        return log_payment
+    with np.errstate(divide="ignore"):
+        return np.log(np.abs(loss.payment_slope(problem.scores, problem.positive)))
+
+
+def _check_underflow(log_q: Floats, log_w: Floats, log_adds: Floats, squared: bool) -> None:
+    """*Raises* ValueError for a label whose q underflows to 0, but not what it adds to E Σ, or to a second moment."""
     lost = (log_q > -np.inf) & (np.exp(log_q) == 0)
-    share = np.where(log_x > -np.inf, log_q + log_x, -np.inf)
+    share = np.where(lost | (log_q > -np.inf), log_q + (2 if squared else 1) * (log_w + log_adds), -np.inf)
     missed = lost & (share > share.max() + math.log(EPS))
     if missed.any():
         label = int(np.argmax(missed))

@@ -51,10 +51,10 @@ FINE, COARSE, LEAST = 2e-13, 1e-9, 1e-23
 FAR = 1e5
 
 
-def _check_underflow(plan: Plan, log_payment: Floats) -> None:
-    """*Raises* ValueError where a label that is drawn with a q too small for floats makes a difference to the mean."""
+def _check_underflow(plan: Plan, log_payment: Floats, power: int) -> None:
+    """*Raises* ValueError where a label that is drawn with a q too small for floats makes a difference to E x^power."""
     with np.errstate(invalid="ignore"):
-        share = plan.log_q + plan.log_w + log_payment
+        share = plan.log_q + power * (plan.log_w + log_payment)
     lost = (plan.log_q <= TINY) & (plan.log_q > -np.inf) & (share > share.max() + np.log(EPS))
     # Draws that are all worth the same (model-based negatives, importance weights) miss nothing in the rest.
     x = (plan.log_w + log_payment)[plan.log_q > TINY]
@@ -94,11 +94,11 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     return Estimate(value, error, quantity, "integrate")
 
 
-def _drawn(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Plan, Floats]:
+def _drawn(scheme: Scheme, loss: Loss, problem: Problem, power: int = 1) -> tuple[Plan, Floats]:
     """log q and log w of each label, and the log of what it pays."""
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
     if bool(((plan.log_q <= TINY) & (plan.log_q > -np.inf)).any()):
-        _check_underflow(plan, payment)
+        _check_underflow(plan, payment, power)
     log_x = np.where(plan.log_q > TINY, plan.log_w, -np.inf) + payment
     if loss.has_log and log_x.max() > FAR:
         label = int(np.argmax(log_x))
@@ -262,9 +262,7 @@ def _gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Flo
         gradient = np.zeros(problem.scores.size)
         gradient[support] = tilted_integrals(v, log_weights, draw.log_x, log_scale)
         # An entry rounds as its own logarithms do, also where it is next to nothing of the whole.
-        own = np.abs(plan.log_q[support]) + np.abs(plan.log_w[support]) + np.abs(payment[support])
-        slip = np.zeros(problem.scores.size)
-        slip[support] = 2 * EPS * np.where(np.isfinite(own), own, 0.0)
+        slip = 2 * EPS * plan.magnitudes(payment)
     else:
         gradient = measure.spread_over_labels(draw.bins, values.reshape(draw.bins.points.shape), plan, payment, m)
         slip = np.zeros(1)
@@ -281,19 +279,19 @@ def _decoupled(
     scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity
 ) -> tuple[float, float] | tuple[Floats, Floats]:
     y, m = problem.positive, scheme.m
-    plan, payment = _drawn(scheme, loss, problem)
-    draw = measure.whole(plan, payment)
     if quantity == "gradient":
-        gradient = np.zeros(problem.scores.size)
-        support = plan.log_q > TINY
-        weight = np.exp(plan.log_w[support])
-        gradient[support] = m * draw.q * weight * loss.payment_slope(problem.scores, y)[support]
-        slope = loss.positive_slope(float(problem.scores[y]))
-        error = np.abs(gradient) * draw.rounding
+        # Every label by itself, and so in logarithms as far as they go.
+        plan = scheme.plan(problem, loss=loss)
+        gradient = m * np.exp(plan.log_q + plan.log_w) * loss.payment_slope(problem.scores, y)
+        rounding = EPS * (64 + 2 * plan.magnitudes(np.zeros(1)))
+        own = loss.positive_slope(float(problem.scores[y]))
+        error = np.abs(gradient) * rounding
         # Kept hits and the positive's own slope have opposite signs.
-        error[y] += abs(slope) * draw.rounding
-        gradient[y] += slope
+        error[y] += abs(own) * 64 * EPS
+        gradient[y] += own
         return gradient, error
+    plan, payment = _drawn(scheme, loss, problem, 2 if quantity in ("variance", "mse") else 1)
+    draw = measure.whole(plan, payment)
     if quantity == "gap":
         return 0.0, 0.0
     x = np.exp(draw.log_x)
