@@ -108,7 +108,7 @@ def _run(args: argparse.Namespace) -> int:
 def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) -> None:
     """The table, and the same with where it comes from; then what the study has to say."""
     from analysis import runner
-    from implicitloss.report import provenance
+    from implicitloss.claims.report import provenance
 
     path = os.path.join(args.out, f"{name}.csv")
     text = io.StringIO()

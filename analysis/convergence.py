@@ -14,12 +14,12 @@ import numpy as np
 from analysis.inputs.schemes import SAMPLERS, WEIGHTINGS, scheme
 from analysis.runner import Point, Row
 from implicitloss.estimate import Quantity
-from implicitloss.expansion import relative_moments
-from implicitloss.implicit import implicit_loss
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.problem import Problem
 from implicitloss.scorers import Aligned, Gaussian, HeavyTailed, Scorer
+from implicitloss.theory.expansion import relative_moments
+from implicitloss.theory.implicit import implicit_loss
 from implicitloss.witness.integrate import integrate
 from implicitloss.witness.simulate import simulate
 

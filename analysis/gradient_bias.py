@@ -9,11 +9,11 @@ import numpy as np
 
 from analysis.inputs.schemes import scheme, table2
 from analysis.runner import Point, Row
-from implicitloss.grid import sweep
 from implicitloss.labels import LabelPrior
-from implicitloss.logsum import logsumexp
 from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.numerics.logsum import logsumexp
 from implicitloss.scorers import Gaussian
+from implicitloss.witness.integrate.sweep import sweep
 
 LADDER, SHORT = (1, 8, 64, 512), (1, 64)
 MANY, FEW = 16, 4  # x

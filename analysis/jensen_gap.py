@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from analysis.inputs.schemes import scheme, table2
 from analysis.runner import Point, Row
-from implicitloss.grid import sweep
-from implicitloss.implicit import implicit_loss
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.problem import Problem
 from implicitloss.scheme import HITS
 from implicitloss.scorers import Gaussian
+from implicitloss.theory.implicit import implicit_loss
+from implicitloss.witness.integrate.sweep import sweep
 
 POSITIVES = ("most frequent", "median", "rarest")
 

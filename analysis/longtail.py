@@ -22,7 +22,7 @@ from implicitloss import margins
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, cosine_contrastive
 from implicitloss.minibatch import Minibatch
-from implicitloss.population import population_optimum
+from implicitloss.optima.population import population_optimum
 
 DATA = "train.npz test.npz with X (n, d), y (n,)"
 M, DIMENSIONS, SEPARATION = 32, 48, 4.0

@@ -13,11 +13,11 @@ import sympy as sp
 from analysis.inputs.schemes import FULL, scheme, table2
 from analysis.runner import Point, Row
 from implicitloss import symbols as s
-from implicitloss.implicit import implicit_margins
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.population import tilt
+from implicitloss.optima.population import tilt
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Hits, Scheme
+from implicitloss.theory.implicit import implicit_margins
 from implicitloss.weightings import ForMargin
 
 M = 32

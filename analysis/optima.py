@@ -13,7 +13,8 @@ from analysis.inputs.schemes import FULL, scheme, table2
 from analysis.runner import Point, Row
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
-from implicitloss.population import NoOptimum, Of, population_optimum
+from implicitloss.optima.newton import NoOptimum
+from implicitloss.optima.population import Of, population_optimum
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import ForMargin

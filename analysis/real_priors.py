@@ -15,10 +15,10 @@ import numpy as np
 
 from analysis.inputs.schemes import scheme, table2
 from analysis.runner import Point, Row
-from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import LabelPrior
-from implicitloss.population import tilt
+from implicitloss.optima.population import tilt
 from implicitloss.problem import Problem
+from implicitloss.theory.implicit import log_expected_weights
 
 DATA = "label counts, CSV 'label,count', a prior each"
 WORDS = 50_000

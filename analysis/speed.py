@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 
 from analysis.runner import Point, Row
-from implicitloss import measure
 from implicitloss.estimate import Quantity
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
@@ -32,6 +31,7 @@ from implicitloss.problem import Problem
 from implicitloss.samplers import WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Constant, Importance, Relative, Tail
+from implicitloss.witness.integrate import draw as measure
 from implicitloss.witness.integrate import integrate
 from implicitloss.witness.simulate import simulate, simulate_together
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from analysis.inputs.schemes import WEIGHTINGS, scheme
 from analysis.runner import Point, Row
 from implicitloss.labels import LabelPrior
-from implicitloss.population import Of, tilt
+from implicitloss.optima.population import Of, tilt
 
 LABELS = 20
 KINDS: tuple[Of, ...] = ("implicit", "sampled")

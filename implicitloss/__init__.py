@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from implicitloss.auditing.audit import audit as audit
     from implicitloss.auditing.report import AuditReport as AuditReport
     from implicitloss.auditing.testing import assert_implicit_loss as assert_implicit_loss
+    from implicitloss.claims.decide import decide as decide
+    from implicitloss.claims.verify import verify as verify
     from implicitloss.estimate import Estimate as Estimate
-    from implicitloss.expansion import OutsideTheorem3 as OutsideTheorem3
-    from implicitloss.expansion import expand as expand
-    from implicitloss.grid import sweep as sweep
-    from implicitloss.implicit import implicit_gradient as implicit_gradient
-    from implicitloss.implicit import implicit_loss as implicit_loss
-    from implicitloss.implicit import implicit_margins as implicit_margins
     from implicitloss.labels import LabelPrior as LabelPrior
     from implicitloss.minibatch import Minibatch as Minibatch
-    from implicitloss.population import certify_optimum as certify_optimum
-    from implicitloss.population import population_optimum as population_optimum
-    from implicitloss.population import tilt as tilt
+    from implicitloss.optima.certificate import certify_optimum as certify_optimum
+    from implicitloss.optima.population import population_optimum as population_optimum
+    from implicitloss.optima.population import tilt as tilt
     from implicitloss.problem import Problem as Problem
     from implicitloss.scheme import Scheme as Scheme
-    from implicitloss.sequential import decide as decide
-    from implicitloss.verification import verify as verify
+    from implicitloss.theory.expansion import OutsideTheorem3 as OutsideTheorem3
+    from implicitloss.theory.expansion import expand as expand
+    from implicitloss.theory.implicit import implicit_gradient as implicit_gradient
+    from implicitloss.theory.implicit import implicit_loss as implicit_loss
+    from implicitloss.theory.implicit import implicit_margins as implicit_margins
     from implicitloss.witness.derive import derive as derive
     from implicitloss.witness.exhaust import exhaust as exhaust
     from implicitloss.witness.integrate import integrate as integrate
+    from implicitloss.witness.integrate.sweep import sweep as sweep
     from implicitloss.witness.simulate import simulate as simulate
 
 __version__ = "0.1.0"

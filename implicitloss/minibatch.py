@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from implicitloss.arguments import shown
-from implicitloss.kernels.push import push_decoupled, push_softmax
+from implicitloss.kernels.minibatch import push_decoupled, push_softmax
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin
+from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws
 from implicitloss.scheme import Scheme
-from implicitloss.seeds import Seed, root_of
 
 # Labels and weights of all examples are in memory at once, 16 bytes a draw.
 MOST_DRAWS = 1 << 28

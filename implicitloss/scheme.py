@@ -11,8 +11,8 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, shown
 from implicitloss.labels import Floats
-from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss
+from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting

@@ -13,8 +13,8 @@ import numpy as np
 
 from implicitloss.arguments import checked_number, checked_whole
 from implicitloss.labels import Floats, LabelPrior, checked_prior
-from implicitloss.logsum import logsumexp
-from implicitloss.seeds import Seed, checked_seed
+from implicitloss.numerics.logsum import logsumexp
+from implicitloss.numerics.seeds import Seed, checked_seed
 
 __all__ = [
     "Aligned",

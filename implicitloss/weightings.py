@@ -18,7 +18,7 @@ from implicitloss import margins
 from implicitloss import symbols as s
 from implicitloss.arguments import checked_part
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.logsum import log_rest
+from implicitloss.numerics.logsum import log_rest
 
 __all__ = [
     "Constant",

@@ -12,7 +12,7 @@ from implicitloss.cli.shell import HOLDS, NOTHING, Parser, guarded, say, seen_la
 from implicitloss.formats import sentence
 
 if TYPE_CHECKING:
-    from implicitloss.claim import Claim
+    from implicitloss.claims.claim import Claim
     from implicitloss.labels import LabelPrior
 
 DEFAULT = "CIFAR-100-LT (EXP profile: 100 labels, 500 to 5 samples)"
@@ -99,7 +99,7 @@ def _run(args: argparse.Namespace) -> int:
         print("\n\n".join(_explain(claim) for claim in claims))
         return HOLDS
 
-    from implicitloss.check import Setting
+    from implicitloss.claims.case import Setting
 
     origin = DEFAULT if args.counts is None else args.counts
     setting = Setting(prior, origin, args.seed, args.full, args.threads, strict=args.counts is None)

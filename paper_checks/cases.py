@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from implicitloss import scorers
-from implicitloss.check import Case, Setting
+from implicitloss.claims.case import Case, Setting
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import Loss, SoftmaxCrossEntropy, examples
 from implicitloss.margins import Margin, Softmax, targets

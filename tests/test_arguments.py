@@ -16,7 +16,7 @@ import sympy as sp
 
 import implicitloss as il
 from implicitloss import arguments, implicit_loss, symbols
-from implicitloss.seeds import checked_seed
+from implicitloss.numerics.seeds import checked_seed
 
 LOSS = il.losses.SoftmaxCrossEntropy()
 

@@ -20,8 +20,8 @@ import implicitloss as il
 from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
 from implicitloss.auditing.probes import HALF, _softplus_is
 from implicitloss.auditing.tally import Moments
-from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, Labels
+from implicitloss.numerics.bounds import half_width
 
 L, M = 200, 20
 PRIOR = il.LabelPrior.zipf(L, 1.0)

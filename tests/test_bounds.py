@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from implicitloss.bounds import (
+from implicitloss.numerics.bounds import (
     cdf_half_width,
     count_is_unlikely,
     deviation_half_width,

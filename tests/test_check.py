@@ -9,32 +9,24 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from implicitloss import check as check_module
 from implicitloss import symbols as s
-from implicitloss.bounds import cdf_half_width, deviation_half_width, deviation_mean, half_width
-from implicitloss.check import (
-    ATTEMPTS,
-    Average,
-    Averages,
-    Case,
-    Exact,
-    Frequencies,
-    Identity,
-    Sampled,
-    Setting,
-    counterexample,
-    deviations,
-)
-from implicitloss.claim import FAMILY_ERROR, Claim, settle
+from implicitloss.claims import check as check_module
+from implicitloss.claims.case import Case, Setting
+from implicitloss.claims.checks import Average, Averages, Exact, Frequencies, Identity, Simulated
+from implicitloss.claims.checks.drawn import deviations
+from implicitloss.claims.checks.identity import counterexample
+from implicitloss.claims.checks.simulated import ATTEMPTS
+from implicitloss.claims.claim import FAMILY_ERROR, Claim, settle
+from implicitloss.claims.verdict import Outcome, together
 from implicitloss.estimate import Estimate
-from implicitloss.implicit import implicit_loss
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, logistic
+from implicitloss.numerics.bounds import cdf_half_width, deviation_half_width, deviation_mean, half_width
 from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform, WithinBatch
 from implicitloss.samplers.sampler import Draw, by_tickets
 from implicitloss.scheme import Scheme
-from implicitloss.verdict import Outcome, together
+from implicitloss.theory.implicit import implicit_loss
 from implicitloss.weightings import Constant, Importance
 from implicitloss.witness.integrate import integrate
 
@@ -148,7 +140,7 @@ def test_nan_is_never_a_pass() -> None:
 
 def test_sampled_supports_the_truth_and_refutes_what_is_off_by_its_resolution() -> None:
     resolution = 0.05
-    check = Sampled(
+    check = Simulated(
         lambda _: [case()],
         mean,
         lambda _: resolution,
@@ -165,7 +157,7 @@ def test_sampled_supports_the_truth_and_refutes_what_is_off_by_its_resolution() 
 
 
 def test_sampled_says_what_is_out_of_reach() -> None:
-    check = Sampled(lambda _: [case()], mean, lambda _: 1e-9, {})
+    check = Simulated(lambda _: [case()], mean, lambda _: 1e-9, {})
     evidence = check.run(SETTING, DELTA).evidence
     assert evidence.n_cases == 0
     assert "out of reach" in evidence.note
@@ -202,7 +194,7 @@ def test_sampled_supports_nothing_by_bounds_wider_than_it_said(simulation: Simul
     simulation.ever_wider = True
     misses = {"near": lambda _: 1.1, "far": lambda _: 1e9}
     for cases in ([case()], [case(), case(4)]):
-        result = Sampled(lambda _, cases=cases: cases, lambda _: 1.0, lambda _: 0.1, misses, budget=10**30).run(
+        result = Simulated(lambda _, cases=cases: cases, lambda _: 1.0, lambda _: 0.1, misses, budget=10**30).run(
             SETTING, DELTA
         )
         assert result.evidence.outcome is Outcome.INCONCLUSIVE
@@ -220,7 +212,7 @@ def test_one_entry_of_a_gradient_that_is_known_too_coarsely_is_enough(monkeypatc
         return [Estimate(zero, zero, quantity, "simulate", n, np.array([0.0, 0.01 * n]), zero, zero + 1)]
 
     monkeypatch.setattr(check_module, "simulate_together", coarse)
-    check = Sampled(lambda _: [case()], lambda _: np.zeros(2), lambda _: 0.1, {}, quantity="gradient", budget=10**30)
+    check = Simulated(lambda _: [case()], lambda _: np.zeros(2), lambda _: 0.1, {}, quantity="gradient", budget=10**30)
     assert check.run(SETTING, DELTA).evidence.outcome is Outcome.INCONCLUSIVE
 
 
@@ -229,7 +221,7 @@ def test_a_case_that_says_nothing_hides_none_that_is_refuted() -> None:
     far, nothing = case(), case(4)
     for cases in ([far, nothing], [nothing, far]):
         for boundless in (math.inf, math.nan):
-            check = Sampled(lambda _, cases=cases: cases, lambda c: 9.0 if c is far else boundless, lambda _: 0.1, {})  # noqa: B023
+            check = Simulated(lambda _, cases=cases: cases, lambda c: 9.0 if c is far else boundless, lambda _: 0.1, {})  # noqa: B023
             assert check.run(SETTING, DELTA).evidence.outcome is Outcome.REFUTED
 
 
@@ -244,14 +236,16 @@ def test_one_case_that_stays_too_wide_leaves_the_others_open_too(
 
     simulation.honest = honest
     monkeypatch.setattr(check_module, "simulate_together", some)
-    evidence = Sampled(lambda _: [case(), case(4)], mean, lambda _: 0.1, {}, budget=10**30).run(SETTING, DELTA).evidence
+    evidence = (
+        Simulated(lambda _: [case(), case(4)], mean, lambda _: 0.1, {}, budget=10**30).run(SETTING, DELTA).evidence
+    )
     assert (evidence.outcome, evidence.n_cases) == (Outcome.INCONCLUSIVE, 2)
     assert "m=4" in evidence.case
 
 
 def test_attempts_share_the_error_of_a_comparison(simulation: Simulation) -> None:
     """The bound that is judged by has a third of δ, whichever attempt it is from."""
-    evidence = Sampled(lambda _: [case()], mean, lambda _: 0.05, {}).run(SETTING, DELTA).evidence
+    evidence = Simulated(lambda _: [case()], mean, lambda _: 0.05, {}).run(SETTING, DELTA).evidence
     last = simulation.found[-1]
     wide, narrow = (
         half_width(last.variance, last.high - last.low, last.n, share)  # type: ignore[arg-type, operator]
@@ -267,7 +261,7 @@ def test_every_simulation_of_a_run_has_draws_of_its_own(simulation: Simulation) 
 
     def sampled() -> Sampled:
         coarse, fine = case(loss=Decoupled(logistic)), case()
-        return Sampled(lambda _: [coarse, fine, case(4)], mean, lambda c: 0.5 if c is coarse else 0.02, {})
+        return Simulated(lambda _: [coarse, fine, case(4)], mean, lambda c: 0.5 if c is coarse else 0.02, {})
 
     claims = [Claim(id, "s", "src", (sampled(), sampled())) for id in ("a", "b")]
     for seed in (0, 1):
@@ -281,7 +275,7 @@ def test_every_simulation_of_a_run_has_draws_of_its_own(simulation: Simulation) 
 def test_runs_that_are_bundled_by_need_have_draws_of_their_own(simulation: Simulation) -> None:
     at = case()
     few, many = at, Case(at.scheme, SoftmaxCrossEntropy(), at.problem)
-    check = Sampled(lambda _: [few, many], mean, lambda c: 0.5 if c is few else 0.01, {})
+    check = Simulated(lambda _: [few, many], mean, lambda c: 0.5 if c is few else 0.01, {})
     check.run(SETTING, DELTA)
     assert len(simulation.seeds) == len(set(simulation.seeds)) == 3
 
@@ -314,7 +308,7 @@ def test_sampled_refutes_a_procedure_that_draws_by_another_law(monkeypatch: pyte
     monkeypatch.setattr(
         WithinBatch, "procedure", lambda self, problem: by_tickets(problem.prior.probabilities**0.5), raising=True
     )
-    check = Sampled(lambda _: [case()], mean, lambda c: 0.05 * float(mean(c)), {})
+    check = Simulated(lambda _: [case()], mean, lambda c: 0.05 * float(mean(c)), {})
     assert check.run(SETTING, DELTA).evidence.outcome is Outcome.REFUTED
 
 
@@ -323,7 +317,7 @@ def test_sampled_settles_every_quantity(quantity: str) -> None:
     at = case(m=1 if quantity == "gap" else 8, loss=SoftmaxCrossEntropy())
     exact = integrate(at.scheme, at.loss, at.problem, quantity)  # type: ignore[arg-type]
     size = float(np.max(np.abs(exact.value)))
-    check = Sampled(
+    check = Simulated(
         lambda _: [at],
         lambda _: exact,
         lambda _: 0.2 * size,
@@ -341,7 +335,7 @@ def test_sampled_settles_every_quantity(quantity: str) -> None:
 
 def test_gradients_are_as_many_comparisons_as_labels() -> None:
     def sampled(quantity: Any) -> Sampled:
-        return Sampled(lambda _: [case(), case(4)], mean, lambda _: 0.1, {}, quantity=quantity)
+        return Simulated(lambda _: [case(), case(4)], mean, lambda _: 0.1, {}, quantity=quantity)
 
     assert sampled("mean").comparisons(SETTING) == 2
     assert sampled("gradient").comparisons(SETTING) == 2 * 10
@@ -492,7 +486,7 @@ def test_frequencies_say_what_they_would_have_seen_in_total_variation(seed: int)
 def test_the_family_shares_its_error_and_a_missed_near_miss_fails_the_claim() -> None:
     seen: list[float] = []
 
-    class Spy(Sampled):
+    class Spy(Simulated):
         def run(self, setting, delta):  # type: ignore[no-untyped-def]
             seen.append(delta)
             return super().run(setting, delta)
@@ -548,5 +542,5 @@ def test_cdf_bound_shrinks() -> None:
 
 
 def test_sampled_nan_is_never_a_pass() -> None:
-    check = Sampled(lambda _: [case()], lambda _: float("nan"), lambda _: 0.5, {})
+    check = Simulated(lambda _: [case()], lambda _: float("nan"), lambda _: 0.5, {})
     assert check.run(SETTING, DELTA).evidence.outcome is Outcome.INCONCLUSIVE

@@ -12,7 +12,6 @@ import sympy as sp
 
 from implicitloss import LabelPrior, Problem, Scheme, derive, implicit_loss, implicit_margins
 from implicitloss import symbols as s
-from implicitloss.implicit import log_terms
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, examples, hinge, logistic
 from implicitloss.margins import Adaptive, BalancedSoftmax, Equalised, LogitAdjusted, Softmax
 from implicitloss.samplers import (
@@ -27,6 +26,7 @@ from implicitloss.samplers import (
     WithinBatch,
 )
 from implicitloss.scheme import HITS
+from implicitloss.theory.implicit import log_terms
 from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Tail, Unit, Weighting
 from implicitloss.weightings import examples as weightings
 from implicitloss.witness.derive import Derivation, named

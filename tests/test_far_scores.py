@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss import grid, margins
+from implicitloss import margins
 from implicitloss.estimate import QUANTITIES, Estimate
-from implicitloss.grid import SWEPT
 from implicitloss.losses import Decoupled, hinge, logistic, squared_hinge
 from implicitloss.scheme import HITS
 from implicitloss.weightings import ForMargin
 from implicitloss.weightings import examples as weightings
+from implicitloss.witness.integrate import sweep as grid
+from implicitloss.witness.integrate.sweep import SWEPT
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 SAMPLERS = {

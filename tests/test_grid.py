@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss import grid, margins
-from implicitloss.grid import SWEPT, sweep
+from implicitloss import margins
 from implicitloss.scheme import HITS
 from implicitloss.weightings import Draws, ForMargin
 from implicitloss.weightings import examples as weightings
+from implicitloss.witness.integrate import sweep as grid
+from implicitloss.witness.integrate.sweep import SWEPT, sweep
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 WEIGHTINGS = (*weightings(), *(ForMargin(target) for target in margins.targets()))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from implicitloss import kernels
 from implicitloss.kernels import jit
+from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
 from implicitloss.kernels.draws import (
     add_up,
     add_up_three,
@@ -29,7 +30,6 @@ from implicitloss.kernels.draws import (
     ticket_records,
 )
 from implicitloss.kernels.prefetch import AHEAD, fetch
-from implicitloss.kernels.tickets import alias_table, find_tickets, out_of_range
 from implicitloss.kernels.transform import (
     _second_order,
     log_transform,

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from implicitloss import LabelPrior, Problem, Scheme, margins, weightings
 from implicitloss import symbols as s
-from implicitloss.implicit import log_expected_weights
 from implicitloss.margins import Adaptive, BalancedSoftmax, Equalised, LogitAdjusted, Margin, Softmax
 from implicitloss.samplers import Explicit, Uniform, WithinBatch
+from implicitloss.theory.implicit import log_expected_weights
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
 
 PI = [1 / 2, 1 / 4, 3 / 16, 1 / 16]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss import measure
 from implicitloss.estimate import QUANTITIES, Quantity
-from implicitloss.kernels.bins import add_moments, scan, spread
+from implicitloss.kernels.compression import add_moments, scan, spread
 from implicitloss.kernels.transform import log_transform, log_transform_about, log_transform_about_mean
 from implicitloss.labels import Floats
 from implicitloss.scheme import HITS, Plan
+from implicitloss.witness.integrate import draw as measure
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 

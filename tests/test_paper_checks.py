@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from implicitloss import expansion, losses
-from implicitloss.check import Check, Exact, Frequencies, Sampled, Setting
-from implicitloss.claim import Claim, settle
+from implicitloss import losses
+from implicitloss.claims.case import Setting
+from implicitloss.claims.checks import Check, Exact, Frequencies, Simulated
+from implicitloss.claims.claim import Claim, settle
+from implicitloss.claims.verdict import Outcome, Verdict
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled
-from implicitloss.measure import Measure
 from implicitloss.samplers import WithinBatch
-from implicitloss.verdict import Outcome, Verdict
+from implicitloss.theory import expansion
+from implicitloss.witness.integrate.draw import Measure
 from paper_checks.__main__ import all_claims
 from paper_checks.rawat2021 import conventions
 
@@ -251,7 +253,7 @@ def test_lost_m_in_relative_weights_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_gap_from_the_wrong_integral_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from implicitloss.statements import numbers
+    from implicitloss.claims.statements import numbers
     from implicitloss.witness import integrate as module
 
     honest = module._about_implicit
@@ -325,5 +327,5 @@ def test_second_terms_that_expand_has_wrong_are_caught(
 def test_checks_that_draw_count_their_comparisons() -> None:
     for claim in CLAIMS:
         for check in claim.checks:
-            if isinstance(check, (Sampled, Frequencies)):
+            if isinstance(check, (Simulated, Frequencies)):
                 assert check.comparisons(Setting(CIFAR, "")) > 0, claim.id

@@ -23,7 +23,6 @@ from implicitloss import (
     sweep,
     weightings,
 )
-from implicitloss.implicit import implicit_margins
 from implicitloss.losses import (
     Decoupled,
     Loss,
@@ -34,8 +33,10 @@ from implicitloss.losses import (
     squared_hinge,
 )
 from implicitloss.margins import Equalised, LogitAdjusted
-from implicitloss.population import NoOptimum, separable_optimum, tilt
+from implicitloss.optima.newton import NoOptimum
+from implicitloss.optima.population import separable_optimum, tilt
 from implicitloss.samplers import Explicit, MinimumVariance, ModelBased, Power, Sampler, Uniform, WithinBatch
+from implicitloss.theory.implicit import implicit_margins
 from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Tail, Unit, Weighting
 
 SOFTMAX, LOGISTIC = SoftmaxCrossEntropy(), Decoupled(logistic)

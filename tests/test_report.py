@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from implicitloss import formats
-from implicitloss.report import (
+from implicitloss.claims.report import (
     MARKS,
     NO_POWER,
     SCHEMA,
@@ -27,7 +27,7 @@ from implicitloss.report import (
     to_markdown,
     to_text,
 )
-from implicitloss.verdict import Evidence, NearMissVerdict, Outcome, Verdict
+from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict
 
 PASSES = [outcome for outcome in Outcome if outcome.holds]
 FAILS = [outcome for outcome in Outcome if not outcome.holds]
@@ -177,7 +177,7 @@ def test_provenance_names_files_not_folders() -> None:
 
 def test_importing_and_rendering_needs_no_heavy_package() -> None:
     code = (
-        "import sys; from implicitloss.report import *; to_html(Report('t', (), provenance(), 1e-6, ''));"
+        "import sys; from implicitloss.claims.report import *; to_html(Report('t', (), provenance(), 1e-6, ''));"
         "print(sorted({'numpy', 'scipy', 'sympy', 'numba', 'pandas', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

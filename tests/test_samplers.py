@@ -31,8 +31,6 @@ from implicitloss import (
     simulate,
 )
 from implicitloss import symbols as s
-from implicitloss.bounds import cdf_half_width
-from implicitloss.implicit import implicit_gradient, lemma1_variance
 from implicitloss.losses import (
     BinaryLoss,
     Decoupled,
@@ -43,6 +41,7 @@ from implicitloss.losses import (
     squared_hinge,
 )
 from implicitloss.margins import LogitAdjusted, Margin, Softmax
+from implicitloss.numerics.bounds import cdf_half_width
 from implicitloss.samplers import (
     Explicit,
     LogUniform,
@@ -54,6 +53,7 @@ from implicitloss.samplers import (
     Uniform,
     WithinBatch,
 )
+from implicitloss.theory.implicit import implicit_gradient, lemma1_variance
 from implicitloss.weightings import ForMargin, Importance
 
 Q = np.array([0.1, 0.2, 0.3, 0.4])

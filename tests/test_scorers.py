@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from implicitloss import LabelPrior, Problem, scorers
-from implicitloss.bounds import cdf_half_width
+from implicitloss.numerics.bounds import cdf_half_width
 from implicitloss.scorers import Aligned, ClassConditional, Gaussian, HeavyTailed, Scorer, against, examples
 
 EXAMPLES = examples()

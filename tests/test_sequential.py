@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss import sequential
+from implicitloss.claims import decide as sequential
+from implicitloss.claims.decide import _merged, _runs, _share, decide
+from implicitloss.claims.verdict import Outcome
 from implicitloss.estimate import Estimate
-from implicitloss.seeds import root_of
-from implicitloss.sequential import _merged, _runs, _share, decide
-from implicitloss.verdict import Outcome
+from implicitloss.numerics.seeds import root_of
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 SCHEME = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=8, hits="mask")

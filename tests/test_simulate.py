@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from implicitloss import Estimate, LabelPrior, Problem, Scheme, implicit_loss, integrate, simulate
-from implicitloss.bounds import half_width
 from implicitloss.labels import Floats
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, cosine_contrastive, hinge, logistic, squared_hinge
 from implicitloss.margins import Equalised, LogitAdjusted
+from implicitloss.numerics.bounds import half_width
 from implicitloss.samplers import (
     Explicit,
     LogUniform,
@@ -34,7 +34,9 @@ from implicitloss.samplers import (
     WithinBatch,
 )
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
-from implicitloss.witness.simulate import BLOCK_DRAWS, PIECE, _Pieces, _tables, simulate_together
+from implicitloss.witness.simulate import simulate_together
+from implicitloss.witness.simulate.runs import BLOCK_DRAWS
+from implicitloss.witness.simulate.streams import PIECE
 
 SOFTMAX, LOGISTIC = SoftmaxCrossEntropy(), Decoupled(logistic)
 Q = np.array([0.1, 0.2, 0.3, 0.4])

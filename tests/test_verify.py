@@ -11,12 +11,12 @@ import sympy as sp
 
 import implicitloss as il
 from implicitloss import symbols as s
-from implicitloss.check import Case, Setting
-from implicitloss.claim import settle
+from implicitloss.claims.case import Case, Setting
+from implicitloss.claims.claim import settle
+from implicitloss.claims.statements import conventions, lemma1
+from implicitloss.claims.statements.scheme import about_scheme
+from implicitloss.claims.verdict import Outcome
 from implicitloss.samplers.sampler import Draw, by_tickets
-from implicitloss.statements import conventions, lemma1
-from implicitloss.statements.scheme import about_scheme
-from implicitloss.verdict import Outcome
 
 PRIOR = il.LabelPrior.from_counts([400, 200, 90, 40, 20, 11, 6, 3])
 PROBLEM = il.Problem(np.array([0.3, -0.5, 0.8, 0.1, -0.9, 0.4, 0.0, 0.6]), PRIOR, 3)

@@ -19,9 +19,9 @@ from implicitloss.auditing.pilot import SPARE, Pilot, Pushes, in_blocks
 from implicitloss.auditing.report import AuditReport, Law
 from implicitloss.auditing.tally import Moments, Tally
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_vector
+from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_positive
 from implicitloss.scheme import Scheme
-from implicitloss.seeds import Seed, root_of
 
 # Doubles in one call's scores, and in a whole audit's by default; examples of one positive in a call.
 CALL, WHOLE, REPLICAS, A_PILOT_CALL = 1 << 18, 1 << 27, 64, 8
@@ -86,7 +86,7 @@ def audit(
     again, so that later calls have fewer examples.
 
     *Raises* ValueError for an answer of another shape or that is not finite, a claim about other labels, and for
-    arguments out of range.  *Source:* derived; limits: `implicitloss.bounds.half_width`.
+    arguments out of range.  *Source:* derived; limits: `implicitloss.numerics.bounds.half_width`.
     """
     return _Audit.of(
         loss_fn, prior, claim, positives, scores, form, temperature, shift, tolerance, resolution, heaviest, runs,

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from implicitloss.bounds import half_width
 from implicitloss.labels import Labels
+from implicitloss.numerics.bounds import half_width
 
 # Hits are kept or they are not: of their weight the order of magnitude is enough.
 ORDER = 9.0

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.arguments import shown
-from implicitloss.implicit import log_expected_weights
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Margin, Softmax, checked_margin
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
+from implicitloss.theory.implicit import log_expected_weights
 
 Claim = Scheme | Margin | ArrayLike | str | None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from implicitloss.auditing.cells import HITS, SLICES, Cell, Result
 from implicitloss.auditing.claimed import Claimed
-from implicitloss.auditing.closest import Fit, closest
+from implicitloss.auditing.nearest import Fit, closest
 from implicitloss.auditing.pilot import SPARE, Pilot, Pushes
 from implicitloss.auditing.tally import Tally
 from implicitloss.formats import plain

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from implicitloss.auditing.decode import Decoded
-from implicitloss.bounds import half_width
 from implicitloss.labels import Floats, Labels
+from implicitloss.numerics.bounds import half_width
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from implicitloss.auditing.cells import HITS, NEVER, SLICES, Cell
 from implicitloss.auditing.pilot import SPARE
 from implicitloss.formats import markdown, plain
-from implicitloss.population import Of, tilt
+from implicitloss.optima.population import Of, tilt
 
 if TYPE_CHECKING:
     from implicitloss.auditing.report import AuditReport

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from implicitloss.cli.shell import Progress, check_files, say, wants_color, whole_number, write_all
 
 if TYPE_CHECKING:
-    from implicitloss.check import Setting
-    from implicitloss.claim import Claim
+    from implicitloss.claims.case import Setting
+    from implicitloss.claims.claim import Claim
 
 FORMATS = ("json", "junit", "html", "markdown")
 
@@ -51,8 +51,8 @@ def check_arguments(args: argparse.Namespace, *reads: str | None) -> None:
 
 def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespace, *, title: str, rerun: str) -> int:
     """Settle, print, write; returns the exit code.  `rerun` is the command for one claim, with {id}."""
-    from implicitloss import report as reports
-    from implicitloss.verification import settled
+    from implicitloss.claims import report as reports
+    from implicitloss.claims.verify import settled
 
     progress = Progress(len(claims))
     report = settled(claims, setting, title=title, rerun=rerun, progress=lambda i, claim: progress(i, claim.id))

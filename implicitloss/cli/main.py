@@ -244,8 +244,8 @@ def _header(scheme: Scheme, loss: Loss, problem: Problem, args: argparse.Namespa
 
 def _expect(args: argparse.Namespace) -> int:
     from implicitloss.cli import words
-    from implicitloss.expansion import OutsideTheorem3, expand
-    from implicitloss.implicit import implicit_loss
+    from implicitloss.theory.expansion import OutsideTheorem3, expand
+    from implicitloss.theory.implicit import implicit_loss
     from implicitloss.witness.integrate import integrate
 
     loss = words.loss(args.loss)
@@ -293,9 +293,9 @@ def _expect(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from implicitloss.bounds import half_width
     from implicitloss.cli import words
-    from implicitloss.implicit import implicit_loss
+    from implicitloss.numerics.bounds import half_width
+    from implicitloss.theory.implicit import implicit_loss
     from implicitloss.witness.integrate import integrate
     from implicitloss.witness.simulate import simulate
 
@@ -336,10 +336,10 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from implicitloss.check import Setting
+    from implicitloss.claims.case import Setting
+    from implicitloss.claims.statements.scheme import about_scheme
     from implicitloss.cli import words
     from implicitloss.losses import SoftmaxCrossEntropy
-    from implicitloss.statements.scheme import about_scheme
 
     check_arguments(args, words.file_of(args.sampler))
     problem = _problem(args)

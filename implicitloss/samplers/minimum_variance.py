@@ -7,9 +7,9 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.labels import Floats
-from implicitloss.logsum import logsumexp
 from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin, Softmax, checked_margin
+from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, by_tickets, is_positive_label
 

@@ -8,7 +8,7 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.arguments import checked_number
 from implicitloss.labels import Floats
-from implicitloss.logsum import logsumexp
+from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, by_tickets
 

@@ -15,7 +15,7 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.arguments import checked_part, shown
-from implicitloss.kernels.tickets import alias_table, find_tickets, out_of_range
+from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
 

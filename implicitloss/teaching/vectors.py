@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.implicit import implicit_loss, implicit_margins
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.margins import LogitAdjusted
-from implicitloss.population import population_optimum
+from implicitloss.optima.population import population_optimum
 from implicitloss.problem import Problem
 from implicitloss.samplers import Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import HITS, Scheme
+from implicitloss.theory.implicit import implicit_loss, implicit_margins
 from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting
 from implicitloss.witness.integrate import integrate
 

@@ -12,12 +12,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from implicitloss.check import Exact, Setting
-from implicitloss.claim import Claim
+from implicitloss.claims.case import Setting
+from implicitloss.claims.checks import Exact
+from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Adaptive, Equalised, LogitAdjusted, Margin, Softmax
-from implicitloss.population import population_optimum
+from implicitloss.optima.population import population_optimum
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import ForMargin

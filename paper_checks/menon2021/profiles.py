@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicitloss.check import Exact, Setting
-from implicitloss.claim import Claim
+from implicitloss.claims.case import Setting
+from implicitloss.claims.checks import Exact
+from implicitloss.claims.claim import Claim
 from implicitloss.labels import LabelPrior
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.check import Case, Setting
+from implicitloss.claims.case import Case, Setting
+from implicitloss.claims.statements.conventions import conventions, payments
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled, Loss, cosine_contrastive, hinge, logistic, squared_hinge
 from implicitloss.margins import Adaptive, Margin, targets
 from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
-from implicitloss.statements.conventions import conventions, payments
 from implicitloss.weightings import Constant, ForMargin
 from paper_checks import cases
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from implicitloss.check import Case, Setting
+from implicitloss.claims.case import Case, Setting
+from implicitloss.claims.statements import lemma1
 from implicitloss.losses import Decoupled, Loss, logistic
 from implicitloss.samplers import ModelBased, Power, Uniform, WithinBatch
 from implicitloss.scheme import HITS, Scheme
-from implicitloss.statements import lemma1
 from implicitloss.weightings import Constant, Importance, Relative, examples
 from paper_checks import cases
 

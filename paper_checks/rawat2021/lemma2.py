@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from implicitloss.check import Case, Setting
+from implicitloss.claims.case import Case, Setting
+from implicitloss.claims.statements import gradient, lemma2
+from implicitloss.claims.statements.numbers import integrated
 from implicitloss.samplers import LogUniform, Mixture, Power, Uniform
 from implicitloss.scheme import Scheme
-from implicitloss.statements import gradient, lemma2
-from implicitloss.statements.numbers import integrated
 from implicitloss.weightings import Importance
 from paper_checks import cases
 

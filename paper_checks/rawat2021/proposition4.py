@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from implicitloss.check import Case, Setting
+from implicitloss.claims.case import Case, Setting
+from implicitloss.claims.statements.proposition4 import proposition4
 from implicitloss.losses import Decoupled, logistic
 from implicitloss.margins import Adaptive, Softmax, targets
 from implicitloss.samplers import MinimumVariance
 from implicitloss.scheme import Scheme
-from implicitloss.statements.proposition4 import proposition4
 from implicitloss.weightings import ForMargin
 from paper_checks import cases
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitloss.check import Case, Setting
+from implicitloss.claims.case import Case, Setting
+from implicitloss.claims.statements.proposition5 import proposition5, proposition5_softmax
 from implicitloss.losses import Decoupled, Loss, cosine_contrastive, hinge, squared_hinge
 from implicitloss.margins import LogitAdjusted, Softmax
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit, MinimumVariance
 from implicitloss.scheme import Scheme
-from implicitloss.statements.proposition5 import proposition5, proposition5_softmax
 from implicitloss.weightings import ForMargin
 from paper_checks import cases
 

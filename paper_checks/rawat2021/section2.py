@@ -9,14 +9,15 @@ import sympy as sp
 
 from implicitloss import margins
 from implicitloss import symbols as s
-from implicitloss.check import Average, Averages, Exact, Frequencies, Identity, Setting
-from implicitloss.claim import Claim
+from implicitloss.claims.case import Setting
+from implicitloss.claims.checks import Average, Averages, Exact, Frequencies, Identity
+from implicitloss.claims.claim import Claim
+from implicitloss.claims.statements.conventions import stated_law, tempered
 from implicitloss.estimate import Estimate
-from implicitloss.implicit import margin_loss
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
 from implicitloss.samplers import LogUniform, Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
-from implicitloss.statements.conventions import stated_law, tempered
+from implicitloss.theory.implicit import margin_loss
 from paper_checks import cases
 
 Row = tuple[str, sp.Expr, sp.Expr]

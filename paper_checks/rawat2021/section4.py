@@ -15,14 +15,15 @@ from typing import Literal
 
 import numpy as np
 
-from implicitloss.check import Exact, Setting
-from implicitloss.claim import Claim
+from implicitloss.claims.case import Setting
+from implicitloss.claims.checks import Exact
+from implicitloss.claims.claim import Claim
+from implicitloss.claims.statements.numbers import INTEGRATE
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.population import Of, population_optimum, separable_optimum
+from implicitloss.optima.population import Of, population_optimum, separable_optimum
 from implicitloss.samplers import Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import Hits, Scheme
-from implicitloss.statements.numbers import INTEGRATE
 from implicitloss.weightings import Constant, Importance, Relative, Tail, Unit, Weighting
 from paper_checks import cases
 

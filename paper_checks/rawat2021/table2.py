@@ -13,15 +13,16 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.check import Case, Exact, Identity, Sampled, Setting
-from implicitloss.claim import Claim
+from implicitloss.claims.case import Case, Setting
+from implicitloss.claims.checks import Exact, Identity, Simulated
+from implicitloss.claims.claim import Claim
+from implicitloss.claims.statements.numbers import derivation
 from implicitloss.estimate import Estimate
-from implicitloss.implicit import log_expected_weights
 from implicitloss.losses import BinaryLoss, Decoupled, Loss, logistic
 from implicitloss.problem import Problem
 from implicitloss.samplers import Sampler, Uniform, WithinBatch
 from implicitloss.scheme import Hits, Scheme
-from implicitloss.statements.numbers import derivation
+from implicitloss.theory.implicit import log_expected_weights
 from implicitloss.weightings import Constant, Importance, Relative, Tail, Weighting
 from paper_checks import cases
 
@@ -169,7 +170,7 @@ def _claim(row: Row, loss: Loss, id: str, table: str, source: str) -> Claim:
                 _row_claimed(row.margin),
                 {name: _row_claimed(margin) for name, margin in wrong.items()},
             ),
-            Sampled(
+            Simulated(
                 _counted(row),
                 _on_slice(row.margin),
                 _five_percent(row.margin),

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.check import Identity
-from implicitloss.claim import Claim
-from implicitloss.statements import theorem3
+from implicitloss.claims.checks import Identity
+from implicitloss.claims.claim import Claim
+from implicitloss.claims.statements import theorem3
 from implicitloss.weightings import Constant, Importance, Relative, Unit, Weighting
 from paper_checks import cases
 

@@ -1,0 +1,127 @@
+"""Two numbers with error bounds are equal, or ordered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from implicitloss.claims.case import Setting
+from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.numbers import Cases, Number, Relation, coincide, shown_number, with_error
+from implicitloss.claims.verdict import Evidence, Outcome
+from implicitloss.labels import Floats
+
+
+@dataclass(frozen=True)
+class Exact:
+    """observed(case) `relation` claimed(case), each with its error bound, in every case.
+
+    Equality is exact where the difference is within the two errors *and* these are below `resolution` times the
+    larger value (or below `floor`, for numbers that may be 0); otherwise a difference that matters could hide in
+    them: inconclusive.  A near miss claims another value of the same observed number, or, given as ("<=", claimed),
+    another relation.
+    """
+
+    method: str
+    cases: Cases
+    observed: Callable[[Any], Number]
+    claimed: Callable[[Any], Number]
+    near_misses: Mapping[str, Callable[[Any], Number] | tuple[Relation, Callable[[Any], Number]]]
+    relation: Relation = "="
+    resolution: float = 1e-8
+    floor: Callable[[Any], float] | float = 0.0
+    uses_prior: bool = True
+
+    def comparisons(self, setting: Setting) -> int:
+        return 0
+
+    def run(self, setting: Setting, delta: float) -> Result:
+        start = time.perf_counter()
+        cases = list(self.cases(setting))
+        observed = [with_error(self.observed(case)) for case in cases]
+        evidence = self._judge(cases, observed, self.claimed, self.relation, start)
+        misses = {}
+        for statement, miss in self.near_misses.items():
+            relation, claimed = miss if isinstance(miss, tuple) else (self.relation, miss)
+            if relation == self.relation and coincide(cases, claimed, self.claimed, self._floor):
+                continue
+            misses[statement] = self._judge(cases, observed, claimed, relation, time.perf_counter())
+        return Result(evidence, misses)
+
+    def _floor(self, case: Any) -> float:
+        return self.floor(case) if callable(self.floor) else self.floor
+
+    def _judge(
+        self,
+        cases: Sequence[Any],
+        observed: Sequence[tuple[Floats, Floats]],
+        claimed: Callable[[Any], Number],
+        relation: Relation,
+        start: float,
+    ) -> Evidence:
+        worst: tuple[float, Evidence] | None = None
+        outcome = Outcome.EXACT
+        for case, (value, error) in zip(cases, observed, strict=True):
+            target, target_error = with_error(claimed(case))
+            judged, strain, at = _compare(
+                value, error, target, target_error, relation, self.resolution, self._floor(case)
+            )
+            tolerance = float(np.ravel(error + target_error)[min(at, np.size(error + target_error) - 1)])
+            evidence = Evidence(
+                self.method,
+                judged,
+                len(cases),
+                case=str(case),
+                observed=shown_number(value, at),
+                expected=f"{relation} {shown_number(target, at)}" if relation != "=" else shown_number(target, at),
+                tolerance=tolerance,
+                resolution=self.resolution,
+            )
+            rank = {Outcome.EXACT: 0.0, Outcome.INCONCLUSIVE: 1e300, Outcome.REFUTED: 1e301}[judged]
+            if worst is None or rank + strain > worst[0]:
+                worst = (min(rank + strain, 1e308), evidence)
+            if rank > {Outcome.EXACT: 0.0, Outcome.INCONCLUSIVE: 1e300, Outcome.REFUTED: 1e301}[outcome]:
+                outcome = judged
+        if worst is None:
+            return Evidence(self.method, Outcome.INCONCLUSIVE, 0, note="no case")
+        return replace(worst[1], outcome=outcome, seconds=time.perf_counter() - start)
+
+
+def _compare(
+    value: Floats,
+    error: Floats,
+    target: Floats,
+    target_error: Floats,
+    relation: Relation,
+    resolution: float,
+    floor: float,
+) -> tuple[Outcome, float, int]:
+    """(outcome, how near to failing, which entry decided)."""
+    value, target, tolerance = np.broadcast_arrays(value, target, error + target_error)
+    unknown = np.flatnonzero(~np.isfinite(np.ravel(value + target + tolerance)))
+    if unknown.size:
+        return Outcome.INCONCLUSIVE, 0.0, int(unknown[0])
+    difference = value - target
+    if relation == "=":
+        strain = np.abs(difference) / np.maximum(tolerance, 1e-300)
+        at = int(np.argmax(strain))
+        if strain.flat[at] > 1:
+            return Outcome.REFUTED, float(strain.flat[at]), at
+        seen = np.maximum(np.maximum(np.abs(value), np.abs(target)) * resolution, floor)
+        coarse = np.flatnonzero(np.ravel(tolerance > seen))
+        if coarse.size:
+            return Outcome.INCONCLUSIVE, float(strain.flat[at]), int(coarse[0])
+        return Outcome.EXACT, float(strain.flat[at]), at
+    # Ordered: positive slack is on the right side.
+    slack = {"<=": -difference, "<": -difference, ">": difference}[relation]
+    at = int(np.argmin(slack / np.maximum(tolerance, 1e-300)))
+    lack = -float(slack.flat[at] / max(tolerance.flat[at], 1e-300))
+    if slack.flat[at] < -tolerance.flat[at]:
+        return Outcome.REFUTED, lack, at
+    if relation != "<=" and slack.flat[at] <= tolerance.flat[at]:
+        return Outcome.INCONCLUSIVE, 0.0, at
+    return Outcome.EXACT, max(lack, -1e299), at

@@ -1,0 +1,126 @@
+"""Is this number right?  Simulate until it is decided, with an error that holds however often one looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from implicitloss.arguments import checked_number, checked_whole
+from implicitloss.claims.verdict import Outcome
+from implicitloss.estimate import Estimate, Quantity, checked_quantity
+from implicitloss.losses import Loss
+from implicitloss.numerics.bounds import half_width, runs_needed
+from implicitloss.numerics.seeds import Seed, root_of
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.witness.simulate import simulate
+
+FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What came of a claim, by which `estimate`, known to within `width` when the looking stopped.
+
+    `runs` were made; a test of fixed size that was planned for the resolution, with this variance and range, would have
+    made `saved` more (0 where it would have made fewer, as for most claims that hold).  `rng=seed` makes it again.
+    """
+
+    outcome: Outcome
+    estimate: Estimate
+    width: float
+    runs: int
+    saved: int
+    looks: int
+    seed: int | Sequence[int]
+
+
+def decide(
+    scheme: Scheme,
+    loss: Loss,
+    problem: Problem,
+    claimed: float,
+    *,
+    resolution: float,
+    quantity: Quantity = "mean",
+    reference: float | None = None,
+    error: float = 1e-6,
+    rng: Seed = None,
+    budget: int = 1_000_000_000,
+    threads: int | None = None,
+) -> Decision:
+    """Whether the simulated `quantity` is `claimed`: refuted, supported, or inconclusive after `budget` draws.
+
+    Looks come at n_j = 1000 · 2^{(j-1)/2} runs (the next even number), j = 1, 2, ..., some of them skipped, and the
+    empirical-Bernstein bound of each has δ_j = 6 error/(π² j²): together they fail with probability at most `error`,
+    whenever one stops.  Refuted where the claim lies outside the bound; supported where it lies inside and the bound is
+    narrower than half the `resolution`, so that a truth that far off would have been refuted.  The new runs of each
+    look have a seed of their own, from `rng`, which is anything `numpy.random.default_rng` takes.  *Raises* ValueError
+    for a resolution or an error that is not positive, a claim that is not finite, for gradients, and as `simulate`
+    does.
+    """
+    resolution = checked_number(resolution, "the resolution", "a positive number", lambda x: x > 0)
+    claimed = checked_number(claimed, "the claim")
+    error = checked_number(error, "the error", "a probability between 0 and 1", lambda x: 0 < x < 1)
+    budget = checked_whole(budget, "the budget", FIRST * checked_scheme(scheme).m)
+    checked_quantity(quantity)
+    if quantity == "gradient":
+        raise ValueError("a decision is about one number; take the mean, variance, mse or gap")
+    root = root_of(rng)
+    seeds = np.random.SeedSequence(root)
+    look, runs, looks, merged = 1, 0, 0, None
+    while True:
+        target = _runs(look)
+        fresh = simulate(
+            scheme, loss, problem, quantity, runs=target - runs, rng=seeds.spawn(1)[0], reference=reference,
+            threads=threads,
+        )  # fmt: skip
+        merged, runs, looks = fresh if merged is None else _merged(merged, fresh), target, looks + 1
+        assert merged.n is not None
+        variance, span = float(merged.variance), float(merged.high) - float(merged.low)  # type: ignore[arg-type]
+        width = half_width(variance, span, merged.n, _share(look, error))
+        off = abs(float(merged) - claimed)
+        if off > width or 2 * width <= resolution or _runs(look + 1) * scheme.m > budget:
+            break
+        # The first look that may decide, if variance and difference are what they seem; not far ahead of what is seen.
+        ahead = (
+            j
+            for j in range(look + 1, look + AHEAD)
+            if half_width(variance, span, merged.n * _runs(j) // runs, _share(j, error))
+            <= max(resolution / 2, 0.9 * off)
+        )
+        look = next(ahead, look + AHEAD)
+        while _runs(look) * scheme.m > budget:
+            look -= 1
+    outcome = Outcome.INCONCLUSIVE
+    if off > width:
+        outcome = Outcome.REFUTED
+    elif 2 * width <= resolution:
+        outcome = Outcome.SUPPORTED
+    planned = runs_needed(variance, span, resolution / 2, error) * runs / merged.n
+    merged = replace(merged, seed=root)
+    return Decision(outcome, merged, width, runs, max(0, math.ceil(planned) - runs), looks, root)
+
+
+def _runs(look: int) -> int:
+    """n_j, even: a variance takes runs in pairs, and would round up those of every look that is made."""
+    return 2 * math.ceil(FIRST / 2 * GROWTH ** (look - 1))
+
+
+def _share(look: int, error: float) -> float:
+    """δ_j; they add up to `error`."""
+    return 6 * error / (math.pi * look) ** 2
+
+
+def _merged(a: Estimate, b: Estimate) -> Estimate:
+    """The estimate from the terms of both."""
+    assert a.n is not None
+    assert b.n is not None
+    n, step = a.n + b.n, float(b) - float(a)
+    squares = float(a.variance) * (a.n - 1) + float(b.variance) * (b.n - 1) + step**2 * a.n * b.n / n  # type: ignore[arg-type]
+    variance = squares / (n - 1)
+    value = float(a) + step * b.n / n
+    return Estimate(value, math.sqrt(variance / n), a.quantity, a.method, n, variance, a.low, a.high)

@@ -1,0 +1,26 @@
+"""A run's verdicts as text, JSON, Markdown, JUnit XML or one HTML page: it computes nothing and writes no files.
+
+Every rendering is a pure function of a `Report`.  Failures come first; a claim that does not stand, or whose near
+misses do not all fall, is never shown as a pass.
+"""
+
+from implicitloss.claims.report.as_json import SCHEMA, to_json
+from implicitloss.claims.report.html import to_html
+from implicitloss.claims.report.junit import to_junit
+from implicitloss.claims.report.markdown import to_markdown
+from implicitloss.claims.report.phrases import MARKS, NO_POWER
+from implicitloss.claims.report.report import Report, provenance
+from implicitloss.claims.report.text import to_text
+
+__all__ = [
+    "MARKS",
+    "NO_POWER",
+    "SCHEMA",
+    "Report",
+    "provenance",
+    "to_html",
+    "to_json",
+    "to_junit",
+    "to_markdown",
+    "to_text",
+]

@@ -1,0 +1,39 @@
+"""The report as strict JSON, from which the other renderings could be made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from implicitloss.claims.report.phrases import standing
+from implicitloss.claims.report.report import Report
+from implicitloss.claims.verdict import Verdict
+from implicitloss.formats import as_json
+
+SCHEMA = 1
+
+
+def to_json(report: Report) -> str:
+    """Strict JSON of schema `SCHEMA`; a number that is not finite becomes null."""
+    refuted, total = report.near_misses
+    document = {
+        "schema": SCHEMA,
+        "title": report.title,
+        "summary": {
+            "ok": report.ok,
+            "claims": len(report.verdicts),
+            "failed": len(report.failures),
+            "counts": report.counts,
+            "near_misses": {"refuted": refuted, "total": total},
+            "seconds": round(report.seconds, 3),
+        },
+        "family_error": report.family_error,
+        "provenance": dict(report.provenance),
+        "claims": [{**_claim(v), "ok": v.ok, "rerun": report.command(v)} for v in report.verdicts],
+    }
+    return as_json(document) + "\n"
+
+
+def _claim(verdict: Verdict) -> dict[str, Any]:
+    """Its plain values; a witness that found no case is "not tried", as in every rendering."""
+    evidence = [e.to_dict() | {"outcome": standing(e)} for e in verdict.evidence]
+    return verdict.to_dict() | {"evidence": evidence}

@@ -1,0 +1,125 @@
+"""The marks, words and numbers that the renderings share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict
+from implicitloss.formats import cut, plain
+
+if TYPE_CHECKING:
+    from implicitloss.claims.report.report import Report
+
+# The witnesses agree, but a false neighbour passed them too, and so their agreement says nothing.
+NO_POWER = "no power"
+# A witness that found no case within its reach, and so had no say.
+NOT_TRIED = "not tried"
+MARKS = {"proved": "∎", "exact": "=", "supported": "≈", "refuted": "✗", "inconclusive": "?"}
+MARKS |= {NO_POWER: "!", NOT_TRIED: "–"}
+
+
+def number(n: int, noun: str) -> str:
+    """So many of these."""
+    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith('s') else 's'}"
+
+
+def small(bound: float) -> str:
+    """An error bound, to two digits."""
+    return f"{float(f'{bound:.1e}'):g}".replace("e-0", "e-")
+
+
+def duration(seconds: float) -> str:
+    """A time, to what matters."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def standing(of: Verdict | Evidence) -> str:
+    """A key of MARKS: the outcome, unless a near miss takes its force away or nothing was tried."""
+    if isinstance(of, Evidence):
+        return of.outcome.value if of.n_cases else NOT_TRIED
+    return NO_POWER if of.outcome.holds and not of.ok else of.outcome.value
+
+
+def tone(verdict: Verdict, evidence: Evidence) -> str:
+    """The standing whose colour the evidence has: none in a claim that failed, where one agreement is no pass."""
+    return standing(evidence) if verdict.ok or not evidence.outcome.holds else ""
+
+
+def label(standing: str) -> str:
+    """Mark and word."""
+    return f"{MARKS[standing]} {standing.upper() if standing == 'refuted' else standing}"
+
+
+def miss_label(outcome: Outcome) -> str:
+    """How a near miss fared: to be refuted is the good result."""
+    return "✓ refuted" if outcome is Outcome.REFUTED else f"! not refuted but {outcome.value}"
+
+
+def misses_refuted(misses: Sequence[NearMissVerdict]) -> str:
+    """How many of a claim's near misses fell."""
+    fallen = sum(miss.outcome is Outcome.REFUTED for miss in misses)
+    some = "" if fallen == len(misses) else f"{fallen} of "
+    return f"{some}{number(len(misses), 'near miss')} refuted" if misses else "no near miss: power not shown"
+
+
+def standings(report: Report) -> dict[str, int]:
+    """How many claims stand how, without zeros."""
+    found = [standing(verdict) for verdict in report.verdicts]
+    return {name: found.count(name) for name in MARKS if name in found}
+
+
+def holding(verdicts: Sequence[Verdict]) -> str:
+    """How many claims there are and, if not all hold, how many do."""
+    claims, good = number(len(verdicts), "claim"), sum(verdict.ok for verdict in verdicts)
+    return claims if good == len(verdicts) else f"{good:,} of {claims} hold"
+
+
+def conclusion(report: Report) -> str:
+    """What came of the run, in a sentence."""
+    n, (fallen, misses) = len(report.verdicts), report.near_misses
+    if not n:
+        return "No claim was selected: nothing was checked."
+    if not report.ok:
+        refuted = any(v.outcome is Outcome.REFUTED for v in report.failures)
+        failed = f"{len(report.failures):,} of {number(n, 'claim')} {'failed' if refuted else 'left open'}"
+        return f"{failed}; {fallen:,} of {number(misses, 'near miss')} refuted."
+    hold = "The claim holds" if n == 1 else f"All {n:,} claims hold"
+    return f"{hold}, and {number(misses, 'near miss')} {'was' if misses == 1 else 'were'} refuted."
+
+
+def guarantee(report: Report) -> str:
+    """The run's error rate, in a sentence."""
+    return (
+        f"The chance that the whole run refutes any true claim, or supports one that is off by its resolution, is at "
+        f"most {small(report.family_error)}."
+    )
+
+
+def known(report: Report) -> dict[str, str]:
+    """The provenance, as text."""
+    return {plain(name): plain(value) for name, value in report.provenance.items()}
+
+
+def numbers(evidence: Evidence) -> dict[str, str]:
+    """The case that decided, what was compared there, and the note; what does not apply is left out."""
+    shown = evidence.to_dict()
+    shown |= {name: small(shown[name]) for name in ("tolerance", "resolution") if name in shown}
+    names = ("case", "observed", "expected", "tolerance", "resolution", "note")
+    return {name: plain(shown[name]) for name in names if name in shown}
+
+
+def work(evidence: Evidence) -> list[str]:
+    """How much was done for it."""
+    counts = (("case", evidence.n_cases), ("run", evidence.runs), ("draw", evidence.draws))
+    time = [] if evidence.seconds is None else [duration(evidence.seconds)]
+    return [number(n, noun) for noun, n in counts if n is not None] + time
+
+
+def sentence(evidence: Evidence) -> str:
+    """A witness, its outcome, its work and its numbers."""
+    done = ", ".join([standing(evidence), *work(evidence)])
+    shown = ", ".join(f"{name} {cut(text, 80)}" for name, text in numbers(evidence).items())
+    return f"{plain(evidence.method)}: {done}" + (f"; {shown}" if shown else "")

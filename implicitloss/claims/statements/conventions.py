@@ -1,0 +1,276 @@
+"""Symbols and numbers mean the same: `derive` goes by the symbols, the other witnesses by the numbers.
+
+So a payment or a weight that is wrong in numbers is the same in all numeric witnesses, and only here does it show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+
+import numpy as np
+import sympy as sp
+
+from implicitloss import symbols as s
+from implicitloss.claims.case import Case
+from implicitloss.claims.checks import Exact, Frequencies, Identity
+from implicitloss.claims.claim import Claim
+from implicitloss.claims.statements.numbers import CaseList, at_m, replace_hits
+from implicitloss.estimate import Estimate
+from implicitloss.labels import Floats
+from implicitloss.losses import Loss
+from implicitloss.problem import Problem
+from implicitloss.samplers import Sampler
+from implicitloss.scheme import Scheme
+from implicitloss.theory.implicit import log_expected_weights
+
+# Labels of one problem that are compared: sums over all labels are written out for each.
+MOST_COMPARED = 12
+
+
+@dataclass(frozen=True)
+class Symbolic:
+    """m w_yy' q_y' of a scheme in symbols, for a negative and for the positive itself (0 unless hits are kept)."""
+
+    scheme: Scheme
+
+    @property
+    def margin(self) -> sp.Expr:
+        """For the negative y'."""
+        return self._expected(s.yp)
+
+    @property
+    def kept(self) -> sp.Expr:
+        """c_y, for the positive."""
+        return self._expected(s.y) if self.scheme.hits == "keep" else sp.Integer(0)
+
+    def _expected(self, label: sp.Expr) -> sp.Expr:
+        law = self.scheme.sampler.law
+        rest = 1 - law(s.y) if self.scheme.hits == "exclude" else sp.Integer(1)
+        weight = self.scheme.weighting.weight(lambda yp: law(yp) / rest, law, label)
+        return s.m * weight * law(label) / rest
+
+
+def number(expression: sp.Expr, case: Case, label: int) -> float:
+    """An expression in the symbols at a case, y' = `label`; labels count from 1, sums are written out.
+
+    An indexed symbol has the values of the prior, the scores, the counts (or of the prior, to which they are
+    proportional), or of the sampler's or the weighting's attribute of its name.
+    *Raises* ValueError for a symbol that means nothing there.
+    """
+    problem, scheme = case.problem, case.scheme
+    prior = problem.prior
+    at = {s.L: prior.n_labels, s.y: problem.positive + 1, s.yp: label + 1, s.m: scheme.m}
+    shown = s.text(sp.sympify(expression))
+    written = sp.sympify(expression).subs(at).doit()
+    vectors = {s.pi: prior.probabilities, s.f: problem.scores}
+    vectors[s.n] = prior.probabilities if prior.counts is None else prior.counts
+    values = {}
+    for entry in written.atoms(sp.Indexed):
+        name = str(entry.base.label)
+        vector = vectors.get(entry.base)
+        if vector is None:
+            vector = getattr(scheme.sampler, name, getattr(scheme.weighting, name, None))
+        if vector is None:
+            raise ValueError(f"{name} in {shown} has no value: give the sampler or the weighting an attribute {name}")
+        values[entry] = sp.Float(float(vector[int(entry.indices[0]) - 1]), 30)
+    value = sp.N(written.xreplace(values), 20)
+    if not value.is_number:
+        raise ValueError(f"{shown} is no number at this problem, but {value}")
+    return float(value)
+
+
+def _labels(case: Case) -> list[int]:
+    """The negatives to compare: all, or of many the first, the last and some between."""
+    n_labels, y = case.problem.prior.n_labels, case.problem.positive
+    picked = np.unique(np.linspace(0, n_labels - 1, min(n_labels, MOST_COMPARED)).round().astype(int))
+    return [int(j) for j in picked if j != y]
+
+
+@cache
+def _row(case: Case) -> Floats:
+    """By the symbols: the unconditional q and m w q of each label, the positive's last."""
+    symbolic, y = Symbolic(case.scheme), case.problem.positive
+    law, can_be_drawn = case.scheme.sampler.law, ~np.isneginf(case.scheme.draws(case.problem).log_q)
+    labels = _labels(case)
+    q = [number(law(s.yp), case, j) for j in labels] + [number(law(s.y), case, y)]
+    # What is never drawn weighs nothing, whatever its weight would be.
+    p = [number(symbolic.margin, case, j) if can_be_drawn[j] else 0.0 for j in labels]
+    return np.array([*q, *p, number(symbolic.kept, case, y) if can_be_drawn[y] else 0.0])
+
+
+def _by_symbols(case: Case) -> Estimate:
+    row = _row(case)
+    return Estimate(row, 1e-12 * np.abs(row), "q and m w q", "SymPy")
+
+
+def _by_numbers(case: Case) -> Estimate:
+    labels = [*_labels(case), case.problem.positive]
+    q = np.exp(case.scheme.sampler.log_law(case.problem))[labels]
+    p = np.exp(log_expected_weights(case.scheme, case.problem, case.loss))[labels]
+    row = np.concatenate([q, p])
+    return Estimate(row, 1e-12 * row, "q and m w q", "NumPy")
+
+
+def _times(estimate: Estimate, factor: float) -> Estimate:
+    return replace(estimate, value=factor * np.asarray(estimate.value), error=factor * np.asarray(estimate.error))
+
+
+def _with(change: Callable[[Scheme], Scheme]) -> Callable[[Case], Estimate]:
+    return lambda case: _by_numbers(replace(case, scheme=change(case.scheme)))
+
+
+def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
+    """q and m w q by SymPy and by NumPy.  Where labels are ranks (log-uniform) `cases` must have them sorted."""
+    return Claim(
+        id,
+        statement,
+        source,
+        (
+            Exact(
+                "SymPy at 20 digits against NumPy",
+                cases,
+                _by_symbols,
+                _by_numbers,
+                {
+                    "the weights are 1 % larger in numbers": lambda case: _times(_by_numbers(case), 1.01),
+                    "hits are always masked": _with(lambda scheme: replace_hits(scheme, "mask")),
+                    "a draw more is made": lambda case: _by_numbers(at_m(case, case.scheme.m + 1)),
+                },
+                resolution=1e-10,
+                uses_prior=False,
+            ),
+        ),
+        (f"at most {MOST_COMPARED} labels of a problem",),
+    )
+
+
+def _exactly(expression: sp.Expr, case: Case, label: int) -> float:
+    """An expression in f_y and f_y' at a case, y' = `label`, with its scores as exact fractions.
+
+    The digits are many because log(1 + e^f) at f = -300 begins at the 131st.
+    """
+    scores, y = case.problem.scores, case.problem.positive
+    at = {s.f[s.y]: sp.Rational(float(scores[y])), s.f[s.yp]: sp.Rational(float(scores[label]))}
+    return float(sp.N(sp.sympify(expression).xreplace(at), 200))
+
+
+def _slope(term: sp.Expr, at: sp.Expr) -> sp.Expr:
+    """The derivative in the score `at`."""
+    score = sp.Symbol("score", real=True)
+    return sp.diff(sp.sympify(term).xreplace({at: score}), score).xreplace({score: at})
+
+
+# Where the outer functions are compared.
+TOTAL = 0.75
+
+
+@cache
+def _paid_by_symbols(case: Case) -> Floats:
+    """What each label pays as a negative and its slope, φ(f_y) and its slope, the outer function at `TOTAL`; SymPy."""
+    loss, y = case.loss, case.problem.positive
+    labels = [j for j in range(case.problem.scores.size) if j != y]
+    pays, positive = loss.payment(s.yp), loss.positive_term()
+    slope = _slope(pays, s.f[s.yp])
+    return np.array(
+        [_exactly(pays, case, j) for j in labels]
+        + [_exactly(slope, case, j) for j in labels]
+        + [_exactly(loss.payment(s.y), case, y), _exactly(positive, case, y)]
+        + [_exactly(_slope(positive, s.f[s.y]), case, y), _exactly(loss.outer(sp.Rational(TOTAL)), case, y)]
+    )
+
+
+def _paid_by_numbers(
+    case: Case, *, sign: float = 1.0, size: float = 1.0, steep: float = 1.0, like_a_negative: bool = False
+) -> Estimate:
+    """The same by the numbers, or with a slip: at scores with another sign, other sizes and slopes, φ for ϕ."""
+    loss, scores, y = case.loss, sign * case.problem.scores, case.problem.positive
+    others, f_y = np.arange(scores.size) != y, float(case.problem.scores[y])
+    pays = size * np.exp(loss.log_payment(scores, y))
+    positive = float(pays[y]) if like_a_negative else loss.positive_pays(f_y)
+    outer = np.log1p(TOTAL) if loss.has_log else TOTAL
+    rest = [pays[y], positive, loss.positive_slope(f_y), outer]
+    row = np.concatenate([pays[others], steep * loss.payment_slope(case.problem.scores, y)[others], rest])
+    return Estimate(row, 1e-12 * np.abs(row), "payments and slopes", "NumPy")
+
+
+def payments(
+    id: str, statement: str, source: str, cases: CaseList, published: Sequence[tuple[Loss, sp.Expr, sp.Expr]]
+) -> Claim:
+    """What positives and negatives pay, and the slopes, as published, by SymPy and by NumPy.
+
+    `published` has φ(f_y) and ϕ(-f_y') of each loss, written out.  No score of `cases` may lie at a kink.
+    """
+
+    def written(sign: int = 1) -> list[tuple[str, sp.Expr, sp.Expr]]:
+        rows = []
+        for loss, positive, negative in published:
+            turned = negative.subs(s.f[s.yp], sign * s.f[s.yp])
+            rows += [(f"{loss.name}: φ(f_y)", loss.positive_term(), positive)]
+            rows += [(f"{loss.name}: ϕ(-f_y')", loss.payment(s.yp), turned)]
+        return rows
+
+    turned = "a negative pays ϕ(f), the sign turned"
+
+    def by_symbols(case: Case) -> Estimate:
+        row = _paid_by_symbols(case)
+        return Estimate(row, 1e-12 * np.abs(row), "payments and slopes", "SymPy")
+
+    return Claim(
+        id,
+        statement,
+        source,
+        (
+            Identity(written, {turned: partial(written, -1)}, method="SymPy: as written out", whole=False),
+            Exact(
+                "SymPy at 200 digits against NumPy, payments and their derivatives",
+                cases,
+                by_symbols,
+                _paid_by_numbers,
+                {
+                    turned: partial(_paid_by_numbers, sign=-1.0),
+                    "a negative pays 3 % less": partial(_paid_by_numbers, size=0.97),
+                    "the slopes are half as steep": partial(_paid_by_numbers, steep=0.5),
+                    "the positive pays as a negative does": partial(_paid_by_numbers, like_a_negative=True),
+                },
+                resolution=1e-10,
+                uses_prior=False,
+            ),
+        ),
+        ("scores off the kinks of the losses, where a slope is one number",),
+    )
+
+
+def stated_law(sampler: Sampler, problem: Problem) -> Floats:
+    """q, (L,)."""
+    return np.exp(sampler.log_law(problem))
+
+
+def tempered(sampler: Sampler, problem: Problem) -> Floats:
+    """q^0.95, normalised: a near miss, unless q is uniform."""
+    law = np.exp(0.95 * sampler.log_law(problem))
+    return law / law.sum()
+
+
+def moved(sampler: Sampler, problem: Problem) -> Floats:
+    """A fiftieth of q goes to the label that is drawn least: a near miss of every q."""
+    law = stated_law(sampler, problem)
+    least = int(np.argmin(law))
+    return 0.98 * law + 0.02 * (np.arange(law.size) == least)
+
+
+def drawn(id: str, sampler: Sampler, problem: Problem) -> Claim:
+    """The sampler's procedure draws from its stated law."""
+    return Claim(
+        id,
+        "The sampler's procedure draws labels by its stated law.",
+        "derived: what every other claim takes for granted",
+        (
+            Frequencies(
+                lambda setting: [(sampler, problem)],
+                stated_law,
+                {"a fiftieth of the draws goes to the label that is drawn least": moved},
+            ),
+        ),
+    )

@@ -1,0 +1,130 @@
+"""Numbers that claims ask of a case, and how far off counts as wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from typing import cast
+
+import numpy as np
+
+from implicitloss import margins, weightings
+from implicitloss.claims.case import Case, Setting
+from implicitloss.estimate import Estimate, Quantity
+from implicitloss.losses import Loss
+from implicitloss.scheme import Hits, Scheme
+from implicitloss.theory.implicit import implicit_loss
+from implicitloss.witness.derive import Derivation, derive
+from implicitloss.witness.exhaust import exhaust
+from implicitloss.witness.integrate import integrate
+
+CaseList = Callable[[Setting], Sequence[Case]]
+
+EXHAUST = "enumeration of every draw"
+INTEGRATE = "one-dimensional integrals"
+ONE_DRAW = "moments of one draw"
+
+# A simulation must be able to see weights that are off by this much.
+WEIGHT_ERROR = 0.05
+# ... and second moments that are off by this much.
+MOMENT_ERROR = 0.2
+
+
+# --- numbers that several claims ask of a case --------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _integrated(case: Case, quantity: Quantity) -> Estimate:
+    return integrate(case.scheme, case.loss, case.problem, quantity)
+
+
+def integrated(case: Case, quantity: Quantity = "mean") -> Estimate:
+    """The exact `quantity` of a case; computed once."""
+    return _integrated(case, quantity)
+
+
+def exhausted(case: Case, quantity: Quantity = "mean") -> Estimate:
+    """The same by enumeration."""
+    return exhaust(case.scheme, case.loss, case.problem, quantity)
+
+
+@cache
+def _derived(scheme: Scheme, loss: Hashable) -> Derivation:
+    return derive(scheme, cast(Loss, loss))
+
+
+def derivation(scheme: Scheme, loss: Loss) -> Derivation:
+    """The derivation of a scheme under a loss; made once."""
+    return _derived(scheme, cast(Hashable, loss))
+
+
+def implicit(case: Case) -> Estimate:
+    """The implicit loss of a case."""
+    return implicit_loss(case.scheme, case.loss, case.problem)
+
+
+def on_positive(case: Case) -> float:
+    """φ(f_y)."""
+    return case.loss.positive_pays(float(case.problem.scores[case.problem.positive]))
+
+
+def scaled(case: Case, factor: float) -> Estimate:
+    """The implicit loss with all weights `factor` times as large: a lost m, weights a little off."""
+    exact = implicit(case)
+    inner = float(exact) - on_positive(case)
+    if case.loss.has_log:
+        # log(1 + factor (e^b - 1)), also where e^b overflows
+        log_total = np.log(np.expm1(inner)) if inner < 700 else inner
+        inner = float(np.logaddexp(0.0, np.log(factor) + log_total))
+    else:
+        inner *= factor
+    return Estimate(on_positive(case) + inner, exact.error, "implicit loss", "closed form")
+
+
+def total(case: Case) -> float:
+    """Σ p_yy' payment: the implicit loss without its outer function and the positive's term."""
+    inner = float(implicit(case)) - on_positive(case)
+    return float(np.expm1(inner)) if case.loss.has_log else inner
+
+
+def lost_m(case: Case) -> Estimate:
+    """p = w q, without the factor m."""
+    return scaled(case, 1 / case.scheme.m)
+
+
+def weights_off(case: Case) -> Estimate:
+    """All weights `WEIGHT_ERROR` too large."""
+    return scaled(case, 1 + WEIGHT_ERROR)
+
+
+def sum_resolution(case: Case) -> float:
+    """What weights that are off by `WEIGHT_ERROR` do to a decoupled loss."""
+    return float(abs(float(weights_off(case)) - float(implicit(case))))
+
+
+def hits_kept(case: Case) -> Estimate:
+    """The implicit loss as if hits counted: the sum without its y' != y."""
+    return implicit_loss(replace_hits(case.scheme, "keep"), case.loss, case.problem)
+
+
+def replace_hits(scheme: Scheme, hits: Hits) -> Scheme:
+    """The same scheme with another mode for hits."""
+    return Scheme(scheme.sampler, scheme.weighting, m=scheme.m, hits=hits)
+
+
+def reweighted(scheme: Scheme, weighting: weightings.Weighting) -> Scheme:
+    """The same draws with other weights."""
+    return Scheme(scheme.sampler, weighting, m=scheme.m, hits=scheme.hits)
+
+
+def at_m(case: Case, m: int) -> Case:
+    """The same case with another number of negatives."""
+    return replace(case, scheme=Scheme(case.scheme.sampler, case.scheme.weighting, m=m, hits=case.scheme.hits))
+
+
+def target(case: Case) -> margins.Margin:
+    """The target margin of a case whose weights are made for one."""
+    weighting = case.scheme.weighting
+    assert isinstance(weighting, weightings.ForMargin)
+    return weighting.target

@@ -1,0 +1,74 @@
+"""Settle claims and report: everything the theory says about one scheme, or any list of claims."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from implicitloss.arguments import checked_flag, checked_threads, checked_whole
+from implicitloss.claims.case import Setting
+from implicitloss.claims.claim import FAMILY_ERROR, Claim, settle
+from implicitloss.claims.report import Report, provenance
+from implicitloss.claims.statements.scheme import about_scheme
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.scheme import Scheme, checked_scheme
+
+if TYPE_CHECKING:
+    from implicitloss.margins import Margin
+
+
+def verify(
+    scheme: Scheme,
+    problem: Problem,
+    *,
+    target: Margin | None = None,
+    seed: int = 0,
+    full: bool = False,
+    threads: int | None = None,
+) -> Report:
+    """The lemmas, Theorem 3 and the propositions on `scheme` at `problem`, by all witnesses.
+
+    With a `target` margin, also that the scheme optimises softmax with these margins.  Of the report: `ok` is whether
+    every claim holds and every near miss was refuted, `print(report)` shows it, `failures` has what does not hold.
+    A whole run refutes a true claim with probability at most 1e-6; `full` draws more, `threads` change no result.
+
+    In a test: `report = il.verify(scheme, problem, target=il.margins.Equalised())`, `assert report.ok, str(report)`.
+    *Raises* ValueError for a scheme that is undefined at the problem.
+    """
+    threads, full = checked_threads(threads), checked_flag(full, "full")
+    seed = checked_whole(seed, "the seed", 0)
+    checked_scheme(scheme)
+    checked_problem(problem)
+    claims = about_scheme(scheme, problem, target)
+    return settled(
+        claims,
+        Setting(problem.prior, "as given", seed, full, threads, strict=False),
+        title=f"{scheme}, positive {problem.prior.name(problem.positive)}",
+        rerun=f"implicitloss.verify(scheme, problem, seed={seed})  # claim {{id}}",
+    )
+
+
+def settled(
+    claims: Sequence[Claim],
+    setting: Setting,
+    *,
+    title: str,
+    rerun: str,
+    progress: Callable[[int, Claim], None] | None = None,
+) -> Report:
+    """The report on `claims`.  `rerun` is the command for one claim, with {id}."""
+    start = time.perf_counter()
+    verdicts = settle(claims, setting, progress)
+    return Report(
+        title=title,
+        verdicts=tuple(verdicts),
+        provenance=provenance(
+            prior=f"{setting.prior.n_labels} labels, {setting.origin}",
+            seed=setting.seed,
+            full=setting.full,
+            seconds=round(time.perf_counter() - start, 1),
+        ),
+        family_error=FAMILY_ERROR,
+        rerun=rerun,
+    )

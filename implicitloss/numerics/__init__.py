@@ -1,0 +1,1 @@
+"""Numbers: logarithms of sums, concentration bounds, seeds, moments.  No theory."""

@@ -1,0 +1,67 @@
+"""Newton's method, damped where the function is far from a parabola."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitloss.labels import Floats
+from implicitloss.optima.objective import Objective
+
+# Newton has converged when no label's gradient exceeds this share of its η.
+GRADIENT = 1e-12
+ITERATIONS = 500
+
+
+class NoOptimum(ValueError):
+    """The expected loss has no finite minimiser, or Newton's method did not reach it."""
+
+
+def minimise(objective: Objective, start: Floats, eta: Floats) -> Floats:
+    """Newton's method, damped as Levenberg and Marquardt do where the function is far from a parabola."""
+    f = start - start.mean()
+    # Steps that overflow are not taken.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _newton_from(f, objective, eta)
+
+
+def _newton_from(f: Floats, objective: Objective, eta: Floats) -> Floats:
+    value, gradient, hessian = objective(f)
+    damping = 0.0
+    for _ in range(ITERATIONS):
+        if np.all(np.abs(gradient) <= GRADIENT * eta):
+            return f
+        step = _step(hessian + np.diag(damping * eta), gradient)
+        slope = float(gradient @ step)
+        # Exponentials: a step of many units is no step of a parabola's.
+        accepted = bool(np.all(np.abs(step) < 20)) and slope < 0
+        if accepted:
+            trial = objective(f + step)
+            accepted = trial[0] <= value + 1e-4 * slope + 1e-14 * abs(value) and bool(np.all(np.isfinite(trial[2])))
+        if accepted:
+            f, (value, gradient, hessian) = f + step, trial
+            damping = damping / 10 if damping > 1e-6 else 0.0
+        elif damping > 1e12:
+            break
+        else:
+            damping = max(10 * damping, 1e-6)
+    if np.all(np.abs(gradient) <= 1e3 * GRADIENT * eta):
+        return f
+    worst = float(np.max(np.abs(gradient) / eta))
+    raise NoOptimum(f"Newton's method did not converge: a gradient is still {worst:.2g} of its η after many steps")
+
+
+def _step(hessian: Floats, gradient: Floats) -> Floats:
+    """Newton's step, centred; infinite where there is none.
+
+    A constant added to all scores changes nothing: the heaviest label stays where it is.  Labels of η = 1e-9 and of 0.9
+    are solved for in units of their own, or rounding of the one would drown the other.
+    """
+    scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+    rest = np.delete(np.arange(scale.size), int(np.argmax(scale)))
+    step = np.zeros(scale.size)
+    unit = hessian[np.ix_(rest, rest)] / np.outer(scale[rest], scale[rest])
+    try:
+        step[rest] = -np.linalg.solve(unit, gradient[rest] / scale[rest]) / scale[rest]
+    except np.linalg.LinAlgError:
+        return np.full(scale.size, np.inf)
+    return step - step.mean() if np.all(np.isfinite(step)) else np.full(scale.size, np.inf)

@@ -1,0 +1,133 @@
+"""Value, gradient and Hessian of an expected softmax loss at one x: by its bound, or truly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import logsumexp
+
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.losses import Loss
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme
+from implicitloss.witness.integrate import gradient_and_hessian, integrate
+from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
+
+# Beyond these, one label's share of the law, its share of Σ q x or the spread of scores asks for integrals one by one.
+HEAVY, MOST, FAR = 0.1, 0.9, 40.0
+# Scores further apart than this ask for grids beyond memory.
+FARTHEST = 1e4
+Objective = Callable[[Floats], tuple[float, Floats, Floats]]
+
+
+def implicit_objective(eta: Floats, log_p: Floats) -> Objective:
+    """Value, gradient and Hessian of Σ_y η_y log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}), c_y on the diagonal."""
+    base = np.array(log_p)
+    # The 1 and the kept hits c_y both go with e^0.
+    np.fill_diagonal(base, np.logaddexp(0.0, np.diag(log_p)))
+
+    def objective(f: Floats) -> tuple[float, Floats, Floats]:
+        terms = base + f[None, :] - f[:, None]
+        losses = logsumexp(terms, axis=1)
+        shares = np.exp(terms - losses[:, None])
+        column = eta @ shares
+        return float(eta @ losses), column - eta, np.diag(column) - shares.T @ (eta[:, None] * shares)
+
+    return objective
+
+
+def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
+    """Value, gradient and Hessian of Σ_y η_y E ℓ_y: from one grid where weights have factors, else label by label."""
+    factors = getattr(scheme.weighting, "log_factors", None)
+    law, other = (scheme.sampler.log_law(Problem(np.zeros(eta.size), prior, y)) for y in (0, eta.size - 1))
+    found = factors and factors(law, prior, scheme.m, scheme.hits == "exclude")
+    if found is None or not np.array_equal(law, other):
+        return _one_by_one(scheme, loss, eta, prior)
+    log_a, log_b = (np.broadcast_to(factor, eta.shape) for factor in found)
+    q = np.exp(law)
+    log_b = np.where(np.isneginf(law), -np.inf, log_b)
+
+    def objective(f: Floats) -> tuple[float, Floats, Floats]:
+        # A positive that is much of the law or of its mean: the grid would cancel its digits, and scores far apart all.
+        u = log_b + f
+        x = q * np.exp(u - u.max())
+        heavy = (q > HEAVY) | (x > MOST * x.sum()) if scheme.hits != "keep" else np.zeros(f.size, dtype=bool)
+        if np.ptp(f) > FAR:
+            heavy[:] = True
+        parts = [_one_by_one(scheme, loss, np.where(heavy, eta, 0.0), prior)] if heavy.any() else []
+        if not heavy.all():
+            parts.append(_from_one_grid(scheme, np.where(heavy, 0.0, eta), q, log_a, log_b))
+        value, gradient, hessian = zip(*(part(f) for part in parts), strict=True)
+        return float(sum(value)), np.sum(gradient, axis=0), np.sum(hessian, axis=0)
+
+    return objective
+
+
+def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
+    def objective(f: Floats) -> tuple[float, Floats, Floats]:
+        value, gradient, hessian = 0.0, np.zeros_like(f), np.zeros((f.size, f.size))
+        for y in np.flatnonzero(eta):
+            problem = Problem(f, prior, int(y))
+            value += eta[y] * float(integrate(scheme, loss, problem))
+            g, h = gradient_and_hessian(scheme, loss, problem)
+            gradient += eta[y] * g
+            hessian += eta[y] * h
+        return value, gradient, hessian
+
+    return objective
+
+
+def _from_one_grid(scheme: Scheme, eta: Floats, q: Floats, log_a: Floats, log_b: Floats) -> Objective:
+    """The same as matrix products: x_k = e^{κ_y + u_k}, and e^{-t x_k} = E_Vk = exp(-e^{V + u_k}) at V = log t + κ_y.
+
+    With α = q e^u and one atom of φ_y taken out or moved (see `implicitloss.witness.integrate.sweep`), for k, l != y
+    E s_k = α_k Σ_V G_yV E_Vk and E s_k s_l = α_k α_l Σ_V B_yV E_Vk E_Vl + [k = l] α_k e^{u_k} Σ_V C_yV E_Vk, where
+    G = m h e^{V-t} φ_y^{m-1}, B = m(m-1) h e^{2V-t} φ_y^{m-2} and C = m h e^{2V-t} φ_y^{m-1}.  *Source:* derived.
+    """
+    m, hits = scheme.m, scheme.hits
+    # Positives of η = 0 are integrated alone elsewhere: what they have here is not looked at, but must be a number.
+    counted = eta > 0
+    rest = np.where(counted, 1 - q, 1.0) if hits == "exclude" else np.ones_like(q)
+
+    def objective(f: Floats) -> tuple[float, Floats, Floats]:
+        u, kappa = log_b + f, np.where(counted, log_a - f, np.min((log_a - f)[counted]))
+        top = float(u.max())
+        low = float(np.min(kappa - np.maximum(0.0, np.log(m) + kappa + top))) - LEFT
+        v = STEP * np.arange(np.floor(low / STEP), np.ceil((float(kappa.max()) + RIGHT) / STEP) + 1)
+        with np.errstate(over="ignore"):
+            z = np.exp(v[:, None] + u)
+            decay = np.exp(-z)
+            t = np.exp(v - kappa[:, None])
+            gone = q[:, None] * -np.expm1(-z).T if hits != "keep" else np.zeros_like(t)
+        below = np.clip((q @ -np.expm1(-z).T - gone) / rest[:, None], 0.0, 1.0)
+        with np.errstate(divide="ignore"):
+            log_phi = np.log1p(-below)
+        value = float(eta @ (STEP * np.sum(np.exp(-t) * -np.expm1(m * log_phi), axis=1)))
+        alpha, own = q * np.exp(u), np.arange(f.size)
+
+        def weights(order: int, power: int) -> Floats:
+            exponent = order * v - t + (power * log_phi if power else 0.0)
+            return np.asarray((eta / rest)[:, None] * m * STEP * np.exp(exponent))
+
+        g, c = weights(1, m - 1), weights(2, m - 1)
+        b = (m - 1) * weights(2, m - 2) / rest[:, None] if m > 1 else np.zeros_like(g)
+        rows = decay.T  # (L, V)
+        # Σ_y over all positives but the label itself.
+        s = alpha * (rows @ g.sum(axis=0) - np.sum(rows * g, axis=1))
+        total = decay @ alpha - alpha[:, None] * rows  # Σ_{k != y} α_k E_Vk, (L, V)
+        gradient = s - np.sum(g * total, axis=1)
+        both = (rows * b.sum(axis=0)) @ decay
+        of_own = (rows * b) @ decay
+        outer = np.multiply.outer(alpha, alpha) * (both - of_own - of_own.T)
+        outer[own, own] = alpha**2 * (both - of_own)[own, own]
+        outer[own, own] += alpha * np.exp(u) * (rows @ c.sum(axis=0) - np.sum(rows * c, axis=1))
+        hessian = np.diag(s) - outer
+        # Only score differences matter: row and column y of each positive's part follow.
+        across = alpha * ((g - b * total) @ decay) - alpha * np.exp(u) * (c @ decay)
+        across[own, own] = 0.0
+        hessian -= across + across.T
+        hessian[own, own] += across.sum(axis=1)
+        return value, gradient, hessian
+
+    return objective

@@ -1,0 +1,1 @@
+"""Closed forms, with the equation that each comes from."""

@@ -1,0 +1,108 @@
+"""Theorem 3, made precise: the first two terms of the bias and of the squared error in 1/m.
+
+With w = η/m, η free of m, X = η e^{f_y' - f_y} for y' ~ q, μ = 1 + E X (in units of e^{f_y}), v = V[X]/μ² and
+k3 = κ₃(X)/μ³:
+
+    E ℓ(N) - b       = -v/(2m) + (k3/3 - 3v²/4)/m² + O(1/m³)
+    E (ℓ(N) - b)²    =  v/m    + (11 v²/4 - k3)/m² + O(1/m³).
+
+The leading squared error is Rawat et al. 2021, Eq. 12; the rest is derived.  "m large" means m >> v.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from implicitloss.arguments import shown
+from implicitloss.estimate import checked_finite
+from implicitloss.losses import Loss, checked_loss
+from implicitloss.numerics.logsum import logsumexp
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.scheme import Scheme, checked_scheme
+
+
+class OutsideTheorem3(ValueError):
+    """The scheme's weights are not η/m with η free of m, or the loss is not softmax cross-entropy."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """first/m + second/m², with the terms already divided: `first` and `second` are the two summands."""
+
+    first: float
+    second: float
+
+    @property
+    def value(self) -> float:
+        """Both terms together."""
+        return self.first + self.second
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """`bias` of E ℓ(N) - b and `mse` of E (ℓ(N) - b)²; `v` and `k3` as above, `log_mu` is log(μ e^{f_y})."""
+
+    bias: Series
+    mse: Series
+    v: float
+    k3: float
+    log_mu: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "bias": [self.bias.first, self.bias.second],
+            "mse": [self.mse.first, self.mse.second],
+            "v": self.v,
+            "k3": self.k3,
+            "log_mu": self.log_mu,
+        }
+
+
+def expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
+    """Theorem 3's two terms at `scheme.m`.
+
+    *Raises* OutsideTheorem3 for weights not of the form η/m (relative, unit) and for decoupled losses, whose
+    mean has no bias and whose variance is Lemma 1's.  *Source:* Rawat et al. 2021, Theorem 3; derived.
+    """
+    checked_scheme(scheme)
+    checked_problem(problem)
+    if not checked_loss(loss).has_log:
+        raise OutsideTheorem3(
+            f"Theorem 3 is about softmax cross-entropy, not {loss.name:.60}; "
+            "Lemma 1 gives its mean and variance exactly"
+        )
+    if not scheme.weighting.is_eta_over_m:
+        raise OutsideTheorem3(
+            f"Theorem 3 needs weights η/m with η free of m; {shown(scheme.weighting)} is not of that form"
+        )
+    return relative_moments(scheme, loss, problem)
+
+
+def relative_moments(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
+    """The expansion's terms for η = m w at this m, whether the theorem covers the scheme or not.
+
+    v and k3 are the variance and third central moment of one draw in units of μ; see `expand` for when the series means
+    something.
+    """
+    plan = scheme.plan(problem)
+    m, q = scheme.m, np.exp(plan.log_q)
+    log_x = np.where(q > 0, plan.log_w + np.log(m) + loss.log_payment(problem.scores, problem.positive), -np.inf)
+    log_mean = float(logsumexp(log_x, b=q)) if np.any(log_x > -np.inf) else -np.inf
+    log_mu = float(np.logaddexp(0.0, log_mean))
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = np.exp(log_mean - log_mu) * np.expm1(log_x - log_mean) if log_mean > -np.inf else np.zeros_like(q)
+        spread = np.where(q > 0, spread, 0.0)
+        v, k3 = np.sum(q * spread**2), np.sum(q * spread**3)
+        checked_finite(np.array([k3, v**2]), "the expansion's terms")
+    v, k3 = float(v), float(k3)
+    return Expansion(
+        bias=Series(-v / (2 * m), (k3 / 3 - 3 * v**2 / 4) / m**2),
+        mse=Series(v / m, (11 * v**2 / 4 - k3) / m**2),
+        v=v,
+        k3=k3,
+        log_mu=log_mu + float(problem.scores[problem.positive]),
+    )

@@ -1,0 +1,148 @@
+"""The implicit loss: p_yy' = m w_yy' q_y' and the loss that has these margins (Lemmas 1 and 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from implicitloss.estimate import Estimate, checked_finite
+from implicitloss.labels import Floats, LabelPrior, checked_prior
+from implicitloss.losses import Loss, checked_loss
+from implicitloss.margins import Margin, checked_margin
+from implicitloss.numerics.logsum import logsumexp
+from implicitloss.problem import Problem, checked_problem
+from implicitloss.scheme import Scheme, checked_scheme
+
+# A table of all pairs holds this many labels at most: 3 GB of numbers.
+MOST_LABELS = 20_000
+
+
+def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
+    """log(m w_yy' q_y') for each label, (L,); the positive's entry is log c_y, the hits' expected weight.
+
+    Under a `loss`, a label that pays nothing may be left out, as `MinimumVariance` does, and has weight 0.
+
+    *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
+    """
+    plan = checked_scheme(scheme).plan(checked_problem(problem), loss=loss)
+    return np.log(scheme.m) + plan.log_q + plan.log_w
+
+
+def implicit_margins(
+    scheme: Scheme, prior: LabelPrior, *, scores: ArrayLike | None = None, loss: Loss | None = None
+) -> Floats:
+    """The implicit margins p_yy', (L, L): the positive y in rows, diagonal 0.
+
+    p_yy' = m w_yy' q_y'.  Where hits are kept, the softmax bound is log(1 + c_y) + log(1 + Σ p_yy'/(1 + c_y)
+    e^{f_y' - f_y}) with c_y = m w_yy q_y, and its effective margin p_yy'/(1 + c_y) is what is returned; give a
+    decoupled `loss` for the plain p, which is what it has.  `scores` (L,) are needed where q depends on them.
+
+    *Raises* ValueError for a sampler that needs scores and has none, where Proposition 4 cannot hold, for margins too
+    large for floating point, and for more than 20,000 labels.
+    *Source:* Rawat et al. 2021, Lemmas 1 and 2, Table 2; kept hits: derived.
+    """
+    checked_scheme(scheme)
+    if checked_prior(prior).n_labels > MOST_LABELS:
+        raise ValueError(f"margins of all pairs are for at most {MOST_LABELS:,} labels, got {prior.n_labels:,}")
+    if loss is not None:
+        checked_loss(loss)
+    if scores is None:
+        if scheme.sampler.needs_scores:
+            raise ValueError(f"the law of {scheme.sampler} depends on the scores: pass scores=f")
+        scores = np.zeros(prior.n_labels)
+    margins = np.empty((prior.n_labels, prior.n_labels))
+    divide = scheme.hits == "keep" and (loss is None or loss.has_log)
+    for y in range(prior.n_labels):
+        row = log_expected_weights(scheme, Problem(scores, prior, y))  # type: ignore[arg-type]
+        with np.errstate(over="ignore"):
+            margins[y] = np.exp(row - np.logaddexp(0.0, row[y]) if divide else row)
+    np.fill_diagonal(margins, 0.0)
+    checked_finite(margins, "the margins")
+    return margins
+
+
+def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
+    """The implicit loss: φ + outer(Σ_{y'} p_yy' payment(y')), kept hits included.
+
+    Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}).  Decoupled: Lemma 1's mean
+    φ(f_y) + c_y ϕ(-f_y) + Σ_{y' != y} p_yy' ϕ(-f_y').  *Source:* Rawat et al. 2021, Eqs. 9 and 11.
+    """
+    checked_loss(loss)
+    terms = log_terms(scheme, loss, problem)
+    log_total = logsumexp(terms)
+    with np.errstate(over="ignore"):
+        value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
+    value = float(value) + loss.positive_pays(float(problem.scores[problem.positive]))
+    plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
+    # What is e^{-40} of the largest term does not count, and so neither does its rounding.
+    size = float(np.max(plan.magnitudes(payment), where=terms > terms.max() - 40, initial=0.0))
+    return Estimate(value, rounding(terms.size, size) * abs(value), "implicit loss", "closed form")
+
+
+def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
+    """∂/∂f of the implicit loss, (L,), with q and w held fixed (as training does)."""
+    y = checked_problem(problem).positive
+    checked_loss(loss)
+    terms = log_terms(scheme, loss, problem)
+    if loss.has_log:
+        # The softmax over these terms and 0, without a rounded logarithm in between.
+        shares = np.exp(terms - max(float(terms.max()), 0.0))
+        gradient = shares / (shares.sum() + np.exp(-max(float(terms.max()), 0.0)))
+        gradient[y] = 0.0
+        gradient[y] = -gradient.sum()
+        return gradient
+    with np.errstate(over="ignore", invalid="ignore"):
+        gradient = np.exp(log_expected_weights(scheme, problem, loss)) * loss.payment_slope(problem.scores, y)
+    gradient[y] += loss.positive_slope(float(problem.scores[y]))
+    checked_finite(gradient, "the gradient of the implicit loss")
+    return gradient
+
+
+def log_terms(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
+    """log(m w_yy' q_y' payment(y')), (L,): what each label adds to the implicit loss, hits included."""
+    return log_expected_weights(scheme, problem, loss) + loss.log_payment(problem.scores, problem.positive)
+
+
+def rounding(n_terms: int, log_size: float = 0.0) -> float:
+    """A bound on the relative rounding error of a sum of `n_terms` terms of one sign, each an exp of a logarithm.
+
+    Pairwise summation in blocks of 128, 32 roundings a term, and the rounding of logarithms of size `log_size`.
+    """
+    return float(np.finfo(np.float64).eps * (32 + 128 + n_terms / 128 + 2 * abs(log_size)))
+
+
+def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
+    """V ℓ(N) of a sampled decoupled loss by Lemma 1's formula: Σ w_yy' p_yy' ϕ² - (Σ p_yy' ϕ)²/m, kept hits included.
+
+    A difference, so its error is relative to its first term; `integrate` has the variance without cancellation.
+    *Raises* ValueError for softmax, which has no such formula.  *Source:* Rawat et al. 2021, Eq. 10.
+    """
+    if checked_loss(loss).has_log:
+        raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
+    plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
+    p = log_expected_weights(scheme, problem, loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        first = np.sum(np.exp(plan.log_w + p + 2 * payment))
+        value = float(first - np.sum(np.exp(p + payment)) ** 2 / scheme.m)
+    # What is e^{-40} of the largest term does not count, and so neither does its rounding.
+    matters = plan.log_w + p + 2 * payment
+    size = float(np.max(plan.magnitudes(payment), where=matters > matters.max() - 40, initial=0.0))
+    return Estimate(value, 4 * rounding(p.size, size) * float(first), "variance", "closed form")
+
+
+def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
+    """The loss with target margins p itself, all labels summed: φ + outer(Σ_{y' != y} p_yy' payment(y')).
+
+    *Source:* Rawat et al. 2021, Eq. 6 (softmax), Eq. 5 with weights (decoupled).
+    """
+    y = checked_problem(problem).positive
+    checked_loss(loss)
+    log_p, payment = checked_margin(target).log_margin(problem.prior, y), loss.log_payment(problem.scores, y)
+    terms = log_p + payment
+    terms[y] = -np.inf
+    log_total = logsumexp(terms)
+    with np.errstate(over="ignore"):
+        value = float(np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total))
+    value += loss.positive_pays(float(problem.scores[y]))
+    size = np.max(np.abs(log_p) + np.abs(payment), where=terms > terms.max() - 40, initial=0.0)
+    return Estimate(value, rounding(terms.size, float(size)) * abs(value), "margin loss", "closed form")

@@ -1,0 +1,43 @@
+"""Moments of decoupled losses, by those of one draw."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitloss.estimate import Quantity
+from implicitloss.labels import Floats
+from implicitloss.losses import Loss
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme
+from implicitloss.witness.integrate.draw import whole
+from implicitloss.witness.integrate.quadrature import EPS
+from implicitloss.witness.integrate.reach import plan_and_payment
+
+
+def decoupled_moments(
+    scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity
+) -> tuple[float, float] | tuple[Floats, Floats]:
+    y, m = problem.positive, scheme.m
+    if quantity == "gradient":
+        # Every label by itself, and so in logarithms as far as they go.
+        plan = scheme.plan(problem, loss=loss)
+        gradient = m * np.exp(plan.log_q + plan.log_w) * loss.payment_slope(problem.scores, y)
+        rounding = EPS * (64 + 2 * plan.magnitudes(np.zeros(1)))
+        own = loss.positive_slope(float(problem.scores[y]))
+        error = np.abs(gradient) * rounding
+        # Kept hits and the positive's own slope have opposite signs.
+        error[y] += abs(own) * 64 * EPS
+        gradient[y] += own
+        return gradient, error
+    plan, payment = plan_and_payment(scheme, loss, problem, 2 if quantity in ("variance", "mse") else 1)
+    draw = whole(plan, payment)
+    if quantity == "gap":
+        return 0.0, 0.0
+    x = np.exp(draw.log_x)
+    mean = np.sum(draw.q * x)
+    if quantity == "mean":
+        value = float(loss.positive_pays(float(problem.scores[y])) + m * mean)
+        return value, value * draw.rounding
+    variance = m * np.sum(draw.q * (x - mean) ** 2)
+    own = 2 * m * np.sqrt(variance / m) * mean * draw.rounding
+    return float(variance), float(variance * draw.rounding + own + m * (mean * draw.rounding) ** 2)

@@ -1,0 +1,99 @@
+"""The expected gradient of sampled softmax, and its Hessian."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitloss.kernels.transform import (
+    log_transform,
+    tilted_integrals,
+)
+from implicitloss.labels import Floats
+from implicitloss.losses import Loss
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme
+from implicitloss.witness.integrate.compression import spread_over_labels
+from implicitloss.witness.integrate.draw import measures, whole
+from implicitloss.witness.integrate.moments import FINE
+from implicitloss.witness.integrate.quadrature import EPS, LEFT, RIGHT, STEP, TINY, nodes, power
+from implicitloss.witness.integrate.reach import plan_and_payment
+
+
+def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
+    """m q_k J(log x_k), J(u) = e^u ∫ e^{-t(1+e^u)} φ^{m-1} dt = E e^u/(1+e^u+S'), and minus their sum for the positive.
+
+    An error δ of φ makes at most (m-1) δ (φ+δ)^{m-2} of φ^{m-1}, and so the same integral over that of J.
+    """
+    plan, payment = plan_and_payment(scheme, loss, problem)
+    m = scheme.m
+    for draw in measures(plan, payment):
+        if draw.high == -np.inf:
+            return np.zeros(problem.scores.size), np.zeros(problem.scores.size)
+        v = nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)
+        log_phi = log_transform(v, draw.q, draw.log_x)
+        log_weights = v - np.exp(v) + power(m - 1, log_phi) + np.log(STEP)
+        lost = 0.0
+        if draw.bins is None:
+            break
+        at = draw.bins.points.ravel()
+        values = tilted_integrals(v, log_weights, at, at)
+        if m > 1:
+            missed = draw.total_error(v, log_phi) + 1e-300
+            log_missed = np.log(m - 1) + np.log(missed) + power(m - 2, np.log(np.exp(log_phi) + missed))
+            off = tilted_integrals(v, v - np.exp(v) + log_missed + np.log(STEP), at, at)
+            lost = float(np.max(off / np.maximum(values, 1e-300)))
+        lost += draw.bins.relative_error
+        if lost <= 2 * FINE:
+            break
+    if draw.bins is None:
+        support = np.flatnonzero(plan.log_q > TINY)
+        log_scale = np.log(m) + plan.log_q[support] + draw.log_x
+        gradient = np.zeros(problem.scores.size)
+        gradient[support] = tilted_integrals(v, log_weights, draw.log_x, log_scale)
+        # An entry rounds as its own logarithms do, also where it is next to nothing of the whole.
+        slip = 2 * EPS * plan.magnitudes(payment)
+    else:
+        gradient = spread_over_labels(draw.bins, values.reshape(draw.bins.points.shape), plan, payment, m)
+        slip = np.zeros(1)
+    del plan, payment  # vectors of L, like those to come
+    # A kept hit adds w_yy e^0, whatever the scores.
+    gradient[problem.positive] = 0.0
+    error = np.abs(gradient)
+    error *= slip + draw.rounding + lost
+    gradient[problem.positive], error[problem.positive] = -gradient.sum(), error.sum()
+    return gradient, error
+
+
+def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
+    """E ∂ℓ/∂f (L,) and E ∂²ℓ/∂f∂f' (L, L) of the sampled softmax, q and w held fixed; for scores within ±300.
+
+    With s_k = n_k x_k/(1+S), n_k the times k was drawn, the Hessian is diag(E s) - E s sᵀ, and for k != l
+    E s_k s_l = m(m-1) q_k q_l x_k x_l ∫ t e^{-t(1+x_k+x_l)} φ^{m-2} dt; on the diagonal the same with l = k plus
+    m q_k x_k² ∫ t e^{-t(1+x_k)} φ^{m-1} dt.  Row and column y follow, as only score differences matter.
+    *Raises* ValueError for a loss without a log.  *Source:* derived.
+    """
+    if not loss.has_log:
+        raise ValueError(f"the Hessian is for softmax cross-entropy; {loss.name} is a sum of one-label terms")
+    plan, y, m = scheme.plan(problem), problem.positive, scheme.m
+    draw = whole(plan, loss.log_payment(problem.scores, y))
+    n_labels = problem.scores.size
+    support = np.flatnonzero(plan.log_q > TINY)
+    others = support != y
+    labels, q, x = support[others], draw.q[others], np.exp(draw.log_x[others])
+    v = nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)
+    t, log_phi = np.exp(v), log_transform(v, draw.q, draw.log_x)
+    decay = np.exp(-np.multiply.outer(t, x))
+    once = STEP * np.exp(v - t + power(m - 1, log_phi))
+    share = m * q * x
+    s = share * (once @ decay)
+    outer = np.diag(share * x * ((once * t) @ decay))
+    if m > 1:
+        twice = STEP * np.exp(2 * v - t + power(m - 2, log_phi))
+        outer += (1 - 1 / m) * np.multiply.outer(share, share) * (decay.T @ (twice[:, None] * decay))
+    gradient, hessian = np.zeros(n_labels), np.zeros((n_labels, n_labels))
+    gradient[labels] = s
+    hessian[np.ix_(labels, labels)] = np.diag(s) - outer
+    gradient[y] = -gradient.sum()
+    hessian[y] = -hessian.sum(axis=0)
+    hessian[:, y] = -hessian.sum(axis=1)
+    return gradient, hessian

@@ -1,0 +1,173 @@
+"""Losses of runs from a stream of drawn labels: added up in pieces that fit a cache, or all at once in logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+
+from implicitloss.arguments import shown
+from implicitloss.kernels.draws import (
+    add_up,
+    add_up_three,
+    add_up_tickets,
+    log_sums,
+    ticket_records,
+)
+from implicitloss.labels import Floats, Labels
+from implicitloss.numerics.moments import Moments
+from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
+from implicitloss.scheme import Scheme
+from implicitloss.witness.simulate.table import MANY, WIDE, Table, Worth
+
+# Labels, and the doubles they are drawn from, in pieces of this many.
+PIECE = 1 << 14
+# Drawing again is given up when fewer than one draw in this many is a negative.
+PATIENCE = 1 << 14
+
+
+class Pieces:
+    """Losses of runs from a stream of labels in pieces: sums of narrow tables, each draw looked up once."""
+
+    def __init__(
+        self, stream: Scheme, problem: Problem, tables: Sequence[Table], draw: Draw, pool: ThreadPoolExecutor
+    ) -> None:
+        self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
+        self.skipped = problem.positive if stream.hits == "exclude" else -1
+        self.ladder = np.unique([table.m for table in tables]).astype(np.intp)
+        # Tables that differ by a factor (1/m, or a loss's) are added up once.
+        columns: list[Worth] = []
+        column_of: dict[int, int] = {}
+        for worth in {id(table.worth): table.worth for table in tables}.values():
+            same = (i for i, other in enumerate(columns) if worth.is_proportional_to(other))
+            column_of[id(worth)] = next(same, len(columns))
+            if column_of[id(worth)] == len(columns):
+                columns.append(worth)
+        self.column = [column_of[id(table.worth)] for table in tables]
+        self.rung = np.searchsorted(self.ladder, [table.m for table in tables])
+        plain = all(table.loss.has_log and table.largest < WIDE for table in tables)
+        self.scale = np.exp([table.largest for table in tables])[:, None] if plain else None
+        # A kernel, what it looks at, and how many columns it adds up.
+        self.parts: list[tuple[Any, Floats, int]] = []
+        if not isinstance(draw, TicketDraw):
+            self.parts = [(add_up, np.ascontiguousarray(self._values(columns, pool).T), len(columns))]
+            return
+        # Labels drawn by tickets need not be written down: their values are in the tickets' records.
+        kernel, width = (add_up_tickets, 1) if len(columns) == 1 else (add_up_three, 3)
+        for first in range(0, len(columns), width):
+            part = columns[first : first + width]
+            records = _aligned(draw.cells.shape[0], 2 * width + 2)
+            values = self._values(part + part[:1] * (width - len(part)), pool)
+            if len(records) < MANY:
+                ticket_records(draw.cells, values, 0, len(records), records)
+            else:
+                ends = np.linspace(0, len(records), 9).astype(int).tolist()
+                list(pool.map(partial(ticket_records, draw.cells, values), ends, ends[1:], repeat(records)))
+            self.parts.append((kernel, records, width))
+
+    def _values(self, columns: Sequence[Worth], pool: ThreadPoolExecutor) -> Floats:
+        """x/max x of each, (k, L), -1 for the label that is skipped.
+
+        A label that the law rules out is not a number, and so is every run with it.
+        """
+        values = np.empty((len(columns), columns[0].log_x.size))
+        each = map if values.shape[1] < MANY else pool.map
+        list(each(lambda row, worth: np.exp(np.subtract(worth.log_x, worth.top, out=row), out=row), values, columns))
+        if not columns[0].reachable.all():
+            values[:, ~columns[0].reachable] = np.nan
+        if self.skipped >= 0:
+            values[:, self.skipped] = -1.0
+        return values
+
+    def losses(self, generator: np.random.Generator, size: int) -> Floats:
+        """ℓ of `size` runs, for each table, (tables, size)."""
+        outs = [np.empty((self.ladder.size, width, size)) for _, _, width in self.parts]
+        states = [(np.zeros(3, dtype=np.intp), np.zeros(width)) for _, _, width in self.parts]
+        length, run = int(self.ladder[-1]), states[0][0]
+        piece = min(PIECE, size * length)
+        points, drawn = np.empty(piece), 0
+        while run[0] < size:
+            if self.skipped >= 0 and drawn > PATIENCE * (run[0] * length + run[1] + piece):
+                _give_up(drawn, run[0] * length + run[1], self.skipped)
+            by_tickets = isinstance(self.draw, TicketDraw)
+            drawn_from = generator.random(out=points) if by_tickets else self.draw(generator, piece)
+            for (kernel, table, _), state, out in zip(self.parts, states, outs, strict=True):
+                kernel(table, drawn_from, self.skipped, self.ladder, *state, out)
+            drawn += piece
+        sums = np.concatenate(outs, axis=1)[self.rung, self.column]
+        if np.isnan(sums).any():
+            _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, piece)
+        if self.scale is not None:
+            sums *= self.scale
+            return np.log1p(sums)
+        return np.array([table.of_sums(row) for table, row in zip(self.tables, sums, strict=True)])
+
+
+def _aligned(rows: int, width: int) -> Floats:
+    """An array of doubles whose rows begin where a line of the cache does, if they are as long as one."""
+    line = 64
+    doubles = np.empty(rows * width + line // 8)
+    first = -doubles.ctypes.data % line // 8
+    return doubles[first : first + rows * width].reshape(rows, width)
+
+
+class Matrix:
+    """Losses and gradients of runs from their labels all at once, (runs, m): for wide tables, added in logs."""
+
+    def __init__(
+        self, stream: Scheme, problem: Problem, tables: Sequence[Table], draw: Draw, pool: ThreadPoolExecutor
+    ) -> None:
+        self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
+        self.skipped = problem.positive if stream.hits == "exclude" else -1
+
+    def labels(self, generator: np.random.Generator, size: int) -> Labels:
+        """The labels of `size` runs, hits drawn again where they are excluded."""
+        needed, found, have, drawn = size * self.stream.m, [], 0, 0
+        while have < needed:
+            if drawn > PATIENCE * (have + PIECE):
+                _give_up(drawn, have, self.skipped)
+            piece = self.draw(generator, needed - have if self.skipped < 0 else max(needed - have, 1024))
+            drawn += piece.size
+            found.append(piece[piece != self.skipped] if self.skipped >= 0 else piece)
+            have += found[-1].size
+        labels = np.concatenate(found)[:needed].reshape(size, self.stream.m)
+        if (~self.tables[0].worth.reachable[labels]).any():
+            _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, 1)
+        return labels
+
+    def losses(self, generator: np.random.Generator, size: int) -> Floats:
+        """ℓ of `size` runs, for each table, (tables, size)."""
+        labels = self.labels(generator, size)
+        each = [
+            table.of_log_sums(log_sums(labels[:, : table.m], table.worth.log_x[None])[0] + table.offset)
+            for table in self.tables
+        ]
+        return np.array(each)
+
+    def gradients(self, generator: np.random.Generator, size: int) -> list[Moments]:
+        """Moments of ∂ℓ/∂f, for each table."""
+        labels = self.labels(generator, size)
+        return [table.gradient_moments(labels) for table in self.tables]
+
+
+def _give_up(drawn: int, kept: int, y: int) -> None:
+    raise ValueError(
+        f"hits='exclude' cannot be simulated here: {drawn} draws gave {kept} negatives, "
+        f"the rest were label {y}, the positive; use integrate, or hits='mask'"
+    )
+
+
+def _name_impossible(
+    stream: Scheme, problem: Problem, table: Table, draw: Draw, generator: np.random.Generator, size: int
+) -> None:
+    """*Raises* ImpossibleDraw, with a label of q = 0 that the sampler draws."""
+    ruled_out = np.flatnonzero(~table.worth.reachable)
+    ruled_out = ruled_out[ruled_out != problem.positive] if stream.hits == "exclude" else ruled_out
+    seen = np.intersect1d(draw(generator, max(size, 1 << 16)), ruled_out)
+    label = seen[0] if seen.size else ruled_out[0]
+    raise ImpossibleDraw(f"{shown(stream.sampler)} drew label {label}, to which it gives q = 0")

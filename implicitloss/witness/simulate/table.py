@@ -1,0 +1,223 @@
+"""What each label adds to a run's sum, and what the loss makes of the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitloss.estimate import Estimate, Quantity
+from implicitloss.kernels.draws import (
+    equal_but_for_a_shift,
+    extent,
+    label_totals,
+    log_sums,
+)
+from implicitloss.labels import Floats, Labels
+from implicitloss.losses import Loss
+from implicitloss.numerics.moments import Moments
+from implicitloss.problem import Problem
+from implicitloss.scheme import Plan, Scheme
+
+# A table of x whose largest and least lie this far apart, in logarithms, fits doubles; a wider one is added in logs.
+WIDE = 600.0
+# Squares of larger terms, added up, would not fit doubles.
+LARGEST = 1e140
+# Tables of this many labels are filled by several threads.
+MANY = 50_000
+
+
+def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: ThreadPoolExecutor) -> list[Table]:
+    """A table a case; schemes that differ in m only share what is as long as the labels, if w is a power of m."""
+    powers = [getattr(w, "m_power", -1 if w.is_eta_over_m else None) for w in (scheme.weighting for scheme, _ in cases)]
+    keys: list[Any] = [
+        (scheme, id(loss)) if power is None else (scheme.weighting, id(loss))
+        for power, (scheme, loss) in zip(powers, cases, strict=True)
+    ]
+    first: dict[Any, tuple[Scheme, Loss]] = {}
+    for key, case in zip(keys, cases, strict=True):
+        first.setdefault(key, case)
+    draws = cases[0][0].draws(problem)
+    pays = {name: _pays(loss, problem) for name, loss in {id(loss): loss for _, loss in first.values()}.items()}
+    worths = {
+        key: pool.submit(Worth.of, scheme.plan(problem, draws, loss), *pays[id(loss)])
+        for key, (scheme, loss) in first.items()
+    }
+    tables, y = [], problem.positive
+    f_y = float(problem.scores[y])
+    for power, key, (scheme, loss) in zip(powers, keys, cases, strict=True):
+        worth, m = worths[key].result(), first[key][0].m
+        offset = 0.0 if scheme.m == m else float(power * (np.log(scheme.m) - np.log(m)))
+        tables.append(Table(worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y)))
+    return tables
+
+
+def _pays(loss: Loss, problem: Problem) -> tuple[Floats, Floats | None]:
+    """The log of what each label pays as a negative, and of its slope where that is another."""
+    payment = loss.log_payment(problem.scores, problem.positive)
+    if loss.has_log:
+        return payment, None
+    with np.errstate(divide="ignore"):
+        return payment, np.log(loss.payment_slope(problem.scores, problem.positive))
+
+
+@dataclass(frozen=True, eq=False)
+class Worth:
+    """What each label adds to the sum when it is drawn, log x (L,), and to the gradient; which can be drawn at all."""
+
+    log_x: Floats
+    slopes: Floats
+    reachable: NDArray[np.bool_]
+    # The largest log x, the least of labels that can be drawn, and whether x spans little enough to be added as it is.
+    largest: float
+    least: float
+    is_narrow: bool
+
+    @classmethod
+    def of(cls, plan: Plan, payment: Floats, log_slope: Floats | None) -> Worth:
+        log_x = payment + plan.log_w
+        slopes = log_x if log_slope is None else plan.log_w + log_slope
+        # Which labels can be drawn at all decides the range; a draw that belies this is refused.
+        largest, least, smallest = extent(log_x, plan.log_q)
+        is_narrow = largest == -np.inf or largest - smallest < WIDE
+        return cls(log_x, slopes, plan.log_q > -np.inf, largest, least, is_narrow)
+
+    def is_proportional_to(self, other: Worth) -> bool:
+        """Whether x is that of `other` but for a factor."""
+        return bool(equal_but_for_a_shift(self.log_x, other.log_x, self.top - other.top, 1e-13))
+
+    @property
+    def top(self) -> float:
+        """What is taken off log x before it is added up."""
+        return self.largest if self.largest > -np.inf else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """x = e^{log x + offset} of the labels under one scheme, and what the loss makes of a run's sum."""
+
+    worth: Worth
+    offset: float
+    loss: Loss
+    m: int
+    positive: int
+    positive_pays: float
+    positive_slope: float
+
+    @property
+    def largest(self) -> float:
+        """The largest log x."""
+        return self.worth.largest + self.offset
+
+    def of_sums(self, sums: Floats) -> Floats:
+        """ℓ of each run from its Σ x/max x."""
+        largest = self.largest
+        if largest == -np.inf:
+            return np.full(sums.size, self.positive_pays)
+        if largest < WIDE:
+            total = sums * np.exp(largest)
+            return np.log1p(total) if self.loss.has_log else self.positive_pays + total
+        with np.errstate(divide="ignore"):
+            return self.of_log_sums(np.log(sums) + largest)
+
+    def of_log_sums(self, log_sums: Floats) -> Floats:
+        """ℓ of each run from its log Σ x."""
+        return np.logaddexp(0.0, log_sums) if self.loss.has_log else self.positive_pays + np.exp(log_sums)
+
+    def range(self) -> tuple[float, float]:
+        """The limits of ℓ."""
+        ends = [end + self.offset + float(np.log(self.m)) for end in (self.worth.least, self.worth.largest)]
+        if self.loss.has_log:
+            low, high = (float(np.logaddexp(0.0, end)) for end in ends)
+        else:
+            with np.errstate(over="ignore"):
+                low, high = (self.positive_pays + float(np.exp(end)) for end in ends)
+        return low, high
+
+    def check_size(self, quantity: Quantity) -> None:
+        """*Raises* ValueError where sums of squares of the terms would overflow."""
+        size = self.range()[1]
+        if quantity == "gradient" and not self.loss.has_log:
+            with np.errstate(over="ignore"):
+                size = self.m * float(np.exp(self.worth.slopes.max()))
+        most = LARGEST**0.5 if quantity in ("variance", "mse") else LARGEST
+        if not size < most:
+            raise ValueError(
+                f"the {quantity} of a simulation needs terms below {most:.0e}, but a run's can reach {size:.3g}: "
+                "scores or weights are too large for floating point"
+            )
+
+    def gradient_moments(self, labels: Labels) -> Moments:
+        """Moments of ∂ℓ/∂f of the runs with these labels."""
+        losses = self.of_log_sums(log_sums(labels, self.worth.log_x[None])[0])
+        n, n_labels = labels.shape[0], self.worth.log_x.size
+        divisor = losses if self.loss.has_log else np.zeros(n)
+        if self.loss.has_log:
+            # ∂ℓ/∂f_y is minus the sum of the others, run by run; a kept hit does not depend on the scores.
+            table = np.array(self.worth.slopes)
+            table[self.positive] = -np.inf
+        else:
+            table = self.worth.slopes
+        total, squares = label_totals(labels, table, divisor, n_labels)
+        if self.loss.has_log:
+            of_positive = -np.exp(
+                (log_sums(labels, table[None])[0] if table.max() > -np.inf else np.full(n, -np.inf)) - divisor
+            )
+        else:
+            of_positive = np.zeros(n)
+        mean = total / n
+        squares = squares - n * mean**2
+        if self.loss.has_log:
+            mean[self.positive] = of_positive.mean()
+            squares[self.positive] = np.sum((of_positive - mean[self.positive]) ** 2)
+        mean[self.positive] += self.positive_slope
+        return Moments(n, mean, np.maximum(squares, 0.0))
+
+    def estimate(
+        self,
+        total: Moments,
+        quantity: Quantity,
+        reference: float | None,
+        seed: int | Sequence[int] | None,
+        control: bool = False,
+    ) -> Estimate:
+        variance = total.squares / max(total.n - 1, 1)
+        low: Floats | float
+        high: Floats | float
+        low, high = self.range()
+        if quantity == "gradient":
+            low, high = np.zeros(self.worth.log_x.size), np.ones(self.worth.log_x.size)
+            if self.loss.has_log:
+                low[self.positive], high[self.positive] = -1.0, 0.0
+            else:
+                high = self.m * np.exp(self.worth.slopes)
+                low[self.positive] += self.positive_slope
+                high[self.positive] += self.positive_slope
+        elif quantity == "variance":
+            low, high = 0.0, (high - low) ** 2 / 2
+        elif quantity == "gap":
+            assert reference is not None
+            low, high = reference - high, reference - low
+        elif quantity == "mse":
+            assert reference is not None
+            low, high = 0.0, max((reference - low) ** 2, (reference - high) ** 2)
+        error = np.sqrt(variance / total.n)
+        if control:
+            return Estimate(float(total.mean), float(error), quantity, "simulate", total.n, seed=seed)
+        if quantity != "gradient":
+            return Estimate(
+                float(total.mean),
+                float(error),
+                quantity,
+                "simulate",
+                total.n,
+                float(variance),
+                low,
+                high,
+                seed,
+            )
+        return Estimate(total.mean, error, quantity, "simulate", total.n, variance, low, high, seed)
