@@ -10,9 +10,8 @@ import pytest
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.claims import check as check_module
 from implicitloss.claims.case import Case, Setting
-from implicitloss.claims.checks import Average, Averages, Exact, Frequencies, Identity, Simulated
+from implicitloss.claims.checks import Average, Averages, Exact, Frequencies, Identity, Simulated, drawn, simulated
 from implicitloss.claims.checks.drawn import deviations
 from implicitloss.claims.checks.identity import counterexample
 from implicitloss.claims.checks.simulated import ATTEMPTS
@@ -170,8 +169,8 @@ class Simulation:
         self.seeds: list[tuple[int, ...]] = []
         self.found: list[Estimate] = []
         self.ever_wider = False
-        self.honest = check_module.simulate_together
-        monkeypatch.setattr(check_module, "simulate_together", self)
+        self.honest = simulated.simulate_together
+        monkeypatch.setattr(simulated, "simulate_together", self)
 
     def __call__(self, stream: Scheme, cases: Any, problem: Problem, quantity: Any, **options: Any) -> list[Estimate]:
         self.seeds.append(tuple(options["rng"].generate_state(8).tolist()))
@@ -211,7 +210,7 @@ def test_one_entry_of_a_gradient_that_is_known_too_coarsely_is_enough(monkeypatc
         n, zero = options["runs"], np.zeros(2)
         return [Estimate(zero, zero, quantity, "simulate", n, np.array([0.0, 0.01 * n]), zero, zero + 1)]
 
-    monkeypatch.setattr(check_module, "simulate_together", coarse)
+    monkeypatch.setattr(simulated, "simulate_together", coarse)
     check = Simulated(lambda _: [case()], lambda _: np.zeros(2), lambda _: 0.1, {}, quantity="gradient", budget=10**30)
     assert check.run(SETTING, DELTA).evidence.outcome is Outcome.INCONCLUSIVE
 
@@ -235,7 +234,7 @@ def test_one_case_that_stays_too_wide_leaves_the_others_open_too(
         return simulation(stream, *args, **options)
 
     simulation.honest = honest
-    monkeypatch.setattr(check_module, "simulate_together", some)
+    monkeypatch.setattr(simulated, "simulate_together", some)
     evidence = (
         Simulated(lambda _: [case(), case(4)], mean, lambda _: 0.1, {}, budget=10**30).run(SETTING, DELTA).evidence
     )
@@ -259,7 +258,7 @@ def test_attempts_share_the_error_of_a_comparison(simulation: Simulation) -> Non
 def test_every_simulation_of_a_run_has_draws_of_its_own(simulation: Simulation) -> None:
     """Claims, their checks, the streams of a check, its pilot and what follows, runs by need, and other seeds."""
 
-    def sampled() -> Sampled:
+    def sampled() -> Simulated:
         coarse, fine = case(loss=Decoupled(logistic)), case()
         return Simulated(lambda _: [coarse, fine, case(4)], mean, lambda c: 0.5 if c is coarse else 0.02, {})
 
@@ -334,7 +333,7 @@ def test_sampled_settles_every_quantity(quantity: str) -> None:
 
 
 def test_gradients_are_as_many_comparisons_as_labels() -> None:
-    def sampled(quantity: Any) -> Sampled:
+    def sampled(quantity: Any) -> Simulated:
         return Simulated(lambda _: [case(), case(4)], mean, lambda _: 0.1, {}, quantity=quantity)
 
     assert sampled("mean").comparisons(SETTING) == 2
@@ -434,7 +433,7 @@ def test_each_part_of_frequencies_refutes_what_no_other_sees(
     def without(*args: Any) -> dict[str, tuple[float, str, str]]:
         return {name: found for name, found in deviations(*args).items() if name != part}
 
-    monkeypatch.setattr(check_module, "deviations", without)
+    monkeypatch.setattr(drawn, "deviations", without)
     assert wrong.run(setting, DELTA).evidence.outcome is Outcome.SUPPORTED
 
 
@@ -446,7 +445,7 @@ def test_the_parts_of_frequencies_share_the_error(monkeypatch: pytest.MonkeyPatc
         groups.append(delta)
         return False
 
-    monkeypatch.setattr(check_module, "count_is_unlikely", spy)
+    monkeypatch.setattr(drawn, "count_is_unlikely", spy)
     asked: list[float] = []
 
     def parts(counts: Any, q: Any, n: int, delta: float) -> dict[str, tuple[float, str, str]]:
@@ -456,7 +455,7 @@ def test_the_parts_of_frequencies_share_the_error(monkeypatch: pytest.MonkeyPatc
         assert found["total"][2].endswith(f"± {deviation_half_width(n, delta):.5f}")
         return found
 
-    monkeypatch.setattr(check_module, "deviations", parts)
+    monkeypatch.setattr(drawn, "deviations", parts)
     drawing(claimed_law()).run(SETTING, DELTA)
     assert asked == [pytest.approx(DELTA / 3, rel=1e-12)]
     assert sum(groups) == pytest.approx(DELTA / 3, rel=1e-12)

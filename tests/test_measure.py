@@ -15,6 +15,8 @@ from implicitloss.kernels.transform import log_transform, log_transform_about, l
 from implicitloss.labels import Floats
 from implicitloss.scheme import HITS, Plan
 from implicitloss.witness.integrate import draw as measure
+from implicitloss.witness.integrate.compression import WIDTH, N
+from implicitloss.witness.integrate.quadrature import TINY
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 
@@ -27,8 +29,8 @@ def problem(rng: np.random.Generator, n_labels: int, spread: float = 1.0) -> il.
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Compress even a few labels; call to switch it off."""
-    monkeypatch.setattr(measure, "MANY", 1)
-    return lambda: monkeypatch.setattr(measure, "MANY", 10**12)
+    monkeypatch.setattr(measure, "COMPRESS_FROM_LABELS", 1)
+    return lambda: monkeypatch.setattr(measure, "COMPRESS_FROM_LABELS", 10**12)
 
 
 # --- integrals ----------------------------------------------------------------------------------------------------
@@ -64,9 +66,9 @@ def test_a_moment_less_would_be_seen(few: Any, rng: np.random.Generator, monkeyp
     here = problem(rng, 2000)
     scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Importance(), m=8, hits="mask")
     right = il.integrate(scheme, SOFTMAX, here)
-    broken = np.array(measure._TO_MASSES)
+    broken = np.array(measure.TO_MASSES)
     broken[2] = 0
-    monkeypatch.setattr(measure, "_TO_MASSES", broken)
+    monkeypatch.setattr(measure, "TO_MASSES", broken)
     wrong = il.integrate(scheme, SOFTMAX, here)
     assert abs(float(wrong) - float(right)) > 1e3 * (float(wrong.error) + float(right.error))
 
@@ -80,7 +82,7 @@ def test_compression_is_refined_where_mass_is_concentrated(few: Any) -> None:
     scheme = il.Scheme(il.samplers.Explicit(q), il.weightings.Constant(), m=4, hits="exclude")
     quick = il.integrate(scheme, SOFTMAX, here, "gap")
     plan, payment = scheme.plan(here), SOFTMAX.log_payment(here.scores, 0)
-    coarse = measure.compressed(plan, payment, measure.WIDTH)
+    coarse = measure.compressed(plan, payment, WIDTH)
     assert coarse is not None
     assert coarse.bins is not None
     few()
@@ -102,7 +104,7 @@ def test_transforms_of_a_compressed_measure(rng: np.random.Generator) -> None:
     """φ, and φ about two centres, at every v: off by no more than `total_error` and `centred_error` say."""
     for _ in range(20):
         plan, payment = _plan(rng, int(rng.integers(10, 5000)))
-        fast, slow = measure.compressed(plan, payment, measure.WIDTH), measure.whole(plan, payment)
+        fast, slow = measure.compressed(plan, payment, WIDTH), measure.whole(plan, payment)
         assert fast is not None
         v = np.linspace(-60, 6, 200)
         below = -np.expm1(log_transform(v, slow.q, slow.log_x))
@@ -142,22 +144,22 @@ def test_kernels_have_their_slow_twins(rng: np.random.Generator) -> None:
     payment[:5] = -np.inf
     log_q = np.array(plan.log_q)
     log_q[5:10], log_q[10] = -np.inf, -800.0
-    found = scan(log_q, plan.log_w, payment, measure.TINY)
-    twin = scan.py_func(log_q, plan.log_w, payment, measure.TINY)
+    found = scan(log_q, plan.log_w, payment, TINY)
+    twin = scan.py_func(log_q, plan.log_w, payment, TINY)
     assert found == pytest.approx(twin, rel=1e-15)
     assert found[3] == 5
     low, high = found[:2]
     width = (high - low) / 37
-    moments = [np.zeros((38, measure.N)) for _ in range(2)]
+    moments = [np.zeros((38, N)) for _ in range(2)]
     for kernel, out in zip((add_moments, add_moments.py_func), moments, strict=True):
-        kernel(log_q, plan.log_w, payment, measure.TINY, low, width, out)
+        kernel(log_q, plan.log_w, payment, TINY, low, width, out)
     assert moments[0] == pytest.approx(moments[1], abs=1e-15)
     u = (plan.log_w + payment)[11:]
     assert moments[0][:, 0].sum() == pytest.approx(np.exp(log_q[11:]).sum(), rel=1e-14)
     assert u.min() == low
-    coefficients = rng.normal(size=(38, measure.N))
+    coefficients = rng.normal(size=(38, N))
     out = np.empty(3000)
-    spread(log_q, plan.log_w, payment, measure.TINY, low, width, coefficients, 3, out)
+    spread(log_q, plan.log_w, payment, TINY, low, width, coefficients, 3, out)
     place = np.clip((u - low) / width, 0, None)
     number = np.minimum(place.astype(int), 37)
     series = np.array(
@@ -181,7 +183,7 @@ def test_rigorous_enclosures() -> None:
     at = il.Problem(scores, il.LabelPrior.zipf(scores.size, 0), 0)
     m = 16
     scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Constant(), m=m, hits="exclude")
-    assert scores.size >= measure.MANY
+    assert scores.size >= measure.COMPRESS_FROM_LABELS
     mean, gradient = il.integrate(scheme, SOFTMAX, at), il.integrate(scheme, SOFTMAX, at, "gradient")
     flint.ctx.prec = 120
     n = scores.size

@@ -254,7 +254,7 @@ def test_lost_m_in_relative_weights_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_gap_from_the_wrong_integral_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     from implicitloss.claims.statements import numbers
-    from implicitloss.witness import integrate as module
+    from implicitloss.witness.integrate import moments as module
 
     honest = module._about_implicit
 

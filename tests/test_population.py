@@ -18,7 +18,6 @@ from implicitloss import (
     certify_optimum,
     implicit_loss,
     integrate,
-    population,
     population_optimum,
     sweep,
     weightings,
@@ -33,6 +32,7 @@ from implicitloss.losses import (
     squared_hinge,
 )
 from implicitloss.margins import Equalised, LogitAdjusted
+from implicitloss.optima import objective
 from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.population import separable_optimum, tilt
 from implicitloss.samplers import Explicit, MinimumVariance, ModelBased, Power, Sampler, Uniform, WithinBatch
@@ -273,9 +273,9 @@ def test_one_grid_equals_one_by_one(weighting: Any, hits: Any, rng: np.random.Ge
     for sampler in (Uniform(), WithinBatch()):
         for m in (1, 2, 33):
             scheme, more = (Scheme(sampler, weighting, m=n, hits=hits) for n in (m, m + 1))
-            fast = population._sampled(scheme, SOFTMAX, eta, prior)(f)
-            slow = population._one_by_one(scheme, SOFTMAX, eta, prior)(f)
-            other = population._one_by_one(more, SOFTMAX, eta, prior)(f)
+            fast = objective.sampled_objective(scheme, SOFTMAX, eta, prior)(f)
+            slow = objective._one_by_one(scheme, SOFTMAX, eta, prior)(f)
+            other = objective._one_by_one(more, SOFTMAX, eta, prior)(f)
             for a, b in zip(fast, slow, strict=True):
                 assert a == pytest.approx(b, rel=1e-12, abs=1e-13)
             assert np.abs(other[2] - slow[2]).max() > 1e-6
@@ -340,8 +340,8 @@ def test_a_label_that_is_nearly_all_the_law(weighting: Any) -> None:
     eta = np.array([0.4, 0.3, 0.2, 0.1])
     scheme = Scheme(WithinBatch(), weighting, m=8, hits="exclude")
     f = population_optimum(scheme, SOFTMAX, eta, prior, of="sampled")
-    objective = population._one_by_one(scheme, SOFTMAX, eta, prior)
-    assert np.all(np.abs(objective(f)[1]) <= 1e-9 * eta)
+    expected = objective._one_by_one(scheme, SOFTMAX, eta, prior)
+    assert np.all(np.abs(expected(f)[1]) <= 1e-9 * eta)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ from implicitloss.samplers import (
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
 from implicitloss.witness.simulate import simulate_together
 from implicitloss.witness.simulate.runs import BLOCK_DRAWS
-from implicitloss.witness.simulate.streams import PIECE
+from implicitloss.witness.simulate.streams import PIECE, Pieces
+from implicitloss.witness.simulate.table import tables_of
 
 SOFTMAX, LOGISTIC = SoftmaxCrossEntropy(), Decoupled(logistic)
 Q = np.array([0.1, 0.2, 0.3, 0.4])
@@ -602,8 +603,8 @@ def test_what_is_proportional_is_added_up_once(problem: Problem) -> None:
     columns = []
     for some in (schemes[:2], schemes[:5], schemes):
         with ThreadPoolExecutor(1) as pool:
-            tables = _tables([(scheme, SOFTMAX) for scheme in some], problem, pool)
-            pieces = _Pieces(schemes[0], problem, tables, WithinBatch().procedure(problem), pool)
+            tables = tables_of([(scheme, SOFTMAX) for scheme in some], problem, pool)
+            pieces = Pieces(schemes[0], problem, tables, WithinBatch().procedure(problem), pool)
         columns.append(len(set(pieces.column)))
     assert columns == [1, 2, 3]
 

@@ -33,6 +33,7 @@ def coincide(
 
 
 def with_error(number: Number) -> tuple[Floats, Floats]:
+    """Value and error of an estimate; of a plain number its rounding."""
     if isinstance(number, Estimate):
         return np.asarray(number.value, dtype=np.float64), np.asarray(number.error, dtype=np.float64)
     value = np.asarray(number, dtype=np.float64)
@@ -40,5 +41,6 @@ def with_error(number: Number) -> tuple[Floats, Floats]:
 
 
 def shown_number(value: Floats, at: int) -> str:
+    """The entry `at`, and where it stands among several."""
     entry = float(np.ravel(value)[min(at, value.size - 1)])
     return f"{entry:.15g}" if value.size == 1 else f"{entry:.15g} (entry {at} of {value.size})"

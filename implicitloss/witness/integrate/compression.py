@@ -40,7 +40,7 @@ T = TypeVar("T")
 N = 14
 WIDTH = 1 / 8
 # Fewer labels than this are summed one by one: compression would not pay.
-MANY = 5_000
+COMPRESS_FROM_LABELS = 5_000
 MOST_BINS = 4_000
 CHUNK = 256 * SUB_BLOCK
 _angles = np.pi * (np.arange(N) + 0.5) / N

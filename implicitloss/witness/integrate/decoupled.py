@@ -17,6 +17,7 @@ from implicitloss.witness.integrate.reach import plan_and_payment
 def decoupled_moments(
     scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity
 ) -> tuple[float, float] | tuple[Floats, Floats]:
+    """Value and error of a quantity of a decoupled loss, by the moments of one draw (Lemma 1)."""
     y, m = problem.positive, scheme.m
     if quantity == "gradient":
         # Every label by itself, and so in logarithms as far as they go.

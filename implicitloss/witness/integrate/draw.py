@@ -1,4 +1,4 @@
-"""One draw as a measure: it adds x to the sum with probability q(x); label by label, or compressed for many labels."""
+"""One draw as a measure: it adds x to the sum with probability q(x); label by label, or for many labels compressed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from implicitloss.kernels.compression import SUB_BLOCK, add_moments, scan
 from implicitloss.labels import Floats
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.scheme import Plan
-from implicitloss.witness.integrate.compression import CHUNK, MANY, MOST_BINS, TO_MASSES, WIDTH, Bins, N, in_order
+from implicitloss.witness.integrate.compression import (
+    CHUNK,
+    COMPRESS_FROM_LABELS,
+    MOST_BINS,
+    TO_MASSES,
+    WIDTH,
+    Bins,
+    N,
+    in_order,
+)
 from implicitloss.witness.integrate.quadrature import EPS, TINY
 
 
@@ -108,7 +117,7 @@ def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
 
 def measures(plan: Plan, payment: Floats) -> Iterator[Measure]:
     """The measure of a draw, compressed ever less: take the first that is exact enough; the last one always is."""
-    if plan.log_q.size >= MANY:
+    if plan.log_q.size >= COMPRESS_FROM_LABELS:
         for width in (WIDTH, WIDTH / 8, WIDTH / 64):
             found = compressed(plan, payment, width)
             if found is not None:

@@ -1,11 +1,11 @@
 """The trapezoid rule on t = e^v: its nodes, its limits, and why it is exact.
 
-Numerics: t = e^v and the trapezoid rule with step h = 3/16.  M is analytic and at most 1 in Re t > 0, the strip
+The step is h = 3/16.  M is analytic and at most 1 in Re t > 0, the strip
 |Im v| < π/2, so the error of the rule is C e^{-2πa/h} for every a < π/2 (Trefethen and Weideman 2014, theorem 5.1).
 For the mean, |1 - M(te^{ia})| <= E min(2, tS) <= 3.2 (1 - M(t)) gives C <= 6.4/cos a relative to the value, and for the
 gradient C = 2/cos a, both below 1e-19 at a = π/2 - 0.04.  Truncation: e^v is cut 40 units below -log max(1, m max x),
 by concavity at most e^{-40}/log 2 = 7e-18 of the value, and at t = 50, at most 1e-20 of it.  What remains is rounding
-and, for many labels, the interpolation of `implicitloss.witness.integrate.draw`; that is what `error` bounds:
+and, for many labels, the interpolation of `compression`; that is what `error` bounds:
 
 - a relative error ε of 1 - φ at every t makes at most ε of the mean, as 1 - φ^m grows by at most 1 % where 1 - φ does;
 - an error δ of φ e^{t x̄} - 1 makes m δ E e^{-t(R-1)}/(φ e^{t x̄}) e^{-t} of D, and so the same integral over it.
@@ -30,6 +30,7 @@ FAR = 1e5
 
 
 def nodes(low: float, high: float) -> Floats:
+    """The nodes v = k h from `low` to `high`."""
     return STEP * np.arange(np.floor(low / STEP), np.ceil(high / STEP) + 1)
 
 

@@ -11,10 +11,10 @@ moved to x = 0 (masked) or left (kept).  With ū = log Σ q e^u, σ = t e^{κ+ū
     masked    A_y = A - p(1-g),         a = pσ(1+ζ),   G = K + p(k(-σ) - k(σζ)),        g = e^{-σ(1+ζ)}
     φ_y e^{t x̄_y} - 1 = e^{-a} (G - k(-a)),   x̄_y the mean of x without, or with the masked, hits
 
-The integrals are those of `implicitloss.witness.integrate.integrate`, whose nodes may start anywhere.  Scores enter relative to
-their maximum, and σ (1+ζ) as the exponential of one logarithm, so that neither an offset nor a positive far below the
-rest costs digits.  The error counts the rounding of every logarithm and what the removal of an atom cancels; an entry
-that is not exact enough, and a positive without a finite κ or with a heavy atom, is integrated by itself.
+The integrals are those of `integrate`, whose nodes may start anywhere.  Scores enter relative to their maximum, and
+σ (1+ζ) as the exponential of one logarithm, so that neither an offset nor a positive far below the rest costs digits.
+The error counts the rounding of every logarithm and what the removal of an atom cancels; an entry that is not exact
+enough, and a positive without a finite κ or with a heavy atom, is integrated by itself.
 """
 
 from __future__ import annotations

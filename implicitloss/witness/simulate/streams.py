@@ -23,7 +23,7 @@ from implicitloss.numerics.moments import Moments
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
 from implicitloss.scheme import Scheme
-from implicitloss.witness.simulate.table import MANY, WIDE, Table, Worth
+from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDE, Table, Worth
 
 # Labels, and the doubles they are drawn from, in pieces of this many.
 PIECE = 1 << 14
@@ -63,7 +63,7 @@ class Pieces:
             part = columns[first : first + width]
             records = _aligned(draw.cells.shape[0], 2 * width + 2)
             values = self._values(part + part[:1] * (width - len(part)), pool)
-            if len(records) < MANY:
+            if len(records) < THREADED_FROM_LABELS:
                 ticket_records(draw.cells, values, 0, len(records), records)
             else:
                 ends = np.linspace(0, len(records), 9).astype(int).tolist()
@@ -76,7 +76,7 @@ class Pieces:
         A label that the law rules out is not a number, and so is every run with it.
         """
         values = np.empty((len(columns), columns[0].log_x.size))
-        each = map if values.shape[1] < MANY else pool.map
+        each = map if values.shape[1] < THREADED_FROM_LABELS else pool.map
         list(each(lambda row, worth: np.exp(np.subtract(worth.log_x, worth.top, out=row), out=row), values, columns))
         if not columns[0].reachable.all():
             values[:, ~columns[0].reachable] = np.nan

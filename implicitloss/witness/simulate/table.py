@@ -28,7 +28,7 @@ WIDE = 600.0
 # Squares of larger terms, added up, would not fit doubles.
 LARGEST = 1e140
 # Tables of this many labels are filled by several threads.
-MANY = 50_000
+THREADED_FROM_LABELS = 50_000
 
 
 def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: ThreadPoolExecutor) -> list[Table]:
