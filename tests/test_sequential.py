@@ -165,3 +165,17 @@ def test_merged_moments_are_those_of_all_terms(rng: np.random.Generator) -> None
 def test_what_is_refused(options: dict[str, Any], sentence: str, problem: il.Problem) -> None:
     with pytest.raises(ValueError, match=sentence):
         decide(SCHEME, SOFTMAX, problem, **{"claimed": 1.0, "rng": 0, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"resolution": 5e-324}, "a number >= 1e-300"),
+        ({"error": 5e-324}, "a probability from 1e-300"),
+        ({"error": 1.0}, ""),
+    ],
+)
+def test_numbers_that_are_no_longer_normal(options: dict[str, float], sentence: str, problem: Problem) -> None:
+    scheme = Scheme(Uniform(), Constant(), m=2, hits="mask")
+    with pytest.raises(ValueError, match=sentence):
+        decide(scheme, SoftmaxCrossEntropy(), problem, 1.0, **{"resolution": 0.1, **options}, rng=0)

@@ -19,6 +19,8 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate import simulate
 
+# Smaller errors and resolutions are no longer normal numbers.
+LEAST = 1e-300
 FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6
 
 
@@ -63,9 +65,9 @@ def decide(
     for a resolution or an error that is not positive, a claim that is not finite, for gradients, and as `simulate`
     does.
     """
-    resolution = checked_number(resolution, "the resolution", "a positive number", lambda x: x > 0)
+    resolution = checked_number(resolution, "the resolution", "a number >= 1e-300", lambda x: x >= LEAST)
     claimed = checked_number(claimed, "the claim")
-    error = checked_number(error, "the error", "a probability between 0 and 1", lambda x: 0 < x < 1)
+    error = checked_number(error, "the error", "a probability from 1e-300 to 1", lambda x: LEAST <= x < 1)
     budget = checked_whole(budget, "the budget", FIRST * checked_scheme(scheme).m)
     checked_quantity(quantity)
     if quantity == "gradient":
