@@ -259,8 +259,8 @@ def test_minimum_variance_far_below_the_rest(hits: Any, below: float, rng: np.ra
                     assert abs(float(found)) <= found.error, (y, loss, quantity, found)
 
 
-def test_thousands_of_labels_far_apart_take_seconds(rng: np.random.Generator) -> None:
-    """Most labels cost no exponential at most nodes; the numbers are those of all exponentials, bit by bit."""
+def test_exponentials_that_are_left_out_change_nothing(rng: np.random.Generator) -> None:
+    """Most labels cost no exponential at most nodes; the numbers are those of all exponentials."""
     from implicitloss.kernels.transform import log_transform
 
     u, q = 9000 * rng.uniform(-1, 1, 400), np.full(400, 1 / 400)
@@ -269,7 +269,8 @@ def test_thousands_of_labels_far_apart_take_seconds(rng: np.random.Generator) ->
         z = np.exp(v[:, None] + u)
         below = np.expm1(-z) @ q
         plain = np.where(below > -0.5, np.log1p(np.maximum(below, -0.9)), np.log(np.maximum(np.exp(-z) @ q, 1e-300)))
-    np.testing.assert_allclose(log_transform(v, q, u), plain, rtol=1e-13)
+    found = np.maximum(log_transform(v, q, u), np.log(1e-300))
+    np.testing.assert_allclose(found, plain, rtol=1e-12, atol=1e-14)
 
 
 # --- too large for floating point ----------------------------------------------------------------------------------
