@@ -82,7 +82,7 @@ class LabelPrior:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
-        """Counts and names from a CSV file with the header `label,count` and one line a label.
+        """Counts and names from a CSV file with the header `label,count`, a line for each label in the order of the scores.
 
         *Raises* ValueError, naming file and line, for anything else.
         """
