@@ -82,7 +82,9 @@ class LabelPrior:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
-        """Counts and names from a CSV file with the header `label,count`, a line for each label in the order of the scores.
+        """Counts and names from a CSV file with the header `label,count` and a line for each label.
+
+        Label j is line j of the file, whatever its name: lines are in the order of the scores.
 
         *Raises* ValueError, naming file and line, for anything else.
         """
