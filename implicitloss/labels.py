@@ -214,7 +214,7 @@ class LabelPrior:
         return np.argsort(-self.probabilities, kind="stable")
 
     def few(self, size: int) -> LabelPrior:
-        """At most `size` of the labels that occur, from the most frequent to the rarest and evenly by rank.
+        """A prior of at most `size` of the labels that occur, from the most frequent to the rarest and evenly by rank.
 
         Their probabilities are scaled to sum to 1; their names stay.
         """
