@@ -28,7 +28,7 @@ from implicitloss.witness.integrate import integrate
 MEAN = np.array([1.0, 1.0])
 RARE = 0.05
 M = 4
-N, TRIALS, FEW_TRIALS = 10_000, 100, 4
+N, TRIALS, FEW_TRIALS = 10_000, 100, 2
 NODES = 48
 EPOCHS, SIZE, STEP = 8, 100, 0.05
 

@@ -44,12 +44,15 @@ class Plan:
         return np.where(np.isfinite(found), found + 2 * abs(self.log_rest), 0.0)
 
 
-def _checked_logs(logs: Floats, n_labels: int, what: str) -> Floats:
+def _checked_logs(logs: Floats, n_labels: int, what: str, part: object) -> Floats:
+    """`logs`, `what` of a sampler or a weighting says; *raises* ValueError for what are no logarithms, (L,)."""
     if not isinstance(logs, np.ndarray) or logs.dtype.kind not in "iuf" or logs.shape != (n_labels,):
-        raise ValueError(f"{what} must be logarithms for all {n_labels} labels, got {shown(logs)}")
+        raise ValueError(f"{what} of {shown(part)} must be logarithms for all {n_labels} labels, got {shown(logs)}")
     if not np.all(logs < np.inf):
-        bad = np.flatnonzero(np.isnan(logs) | np.isposinf(logs))
-        raise ValueError(f"{what} must be finite, or -inf for 0, in logarithms, but label {bad[0]} has {logs[bad[0]]}")
+        bad = int(np.flatnonzero(np.isnan(logs) | np.isposinf(logs))[0])
+        raise ValueError(
+            f"{what} of {shown(part)} must be finite, or -inf for 0, in logarithms, but label {bad} has {logs[bad]}"
+        )
     return logs
 
 
@@ -99,11 +102,12 @@ class Scheme:
 
     def log_law(self, problem: Problem) -> Floats:
         """log q of the sampler, unconditional, (L,), summing to 1.  *Raises* ValueError for what is no law."""
-        law = f"the law of {shown(self.sampler)}"
-        log_q = _checked_logs(self.sampler.log_law(checked_problem(problem)), problem.prior.n_labels, law)
+        found = self.sampler.log_law(checked_problem(problem))
+        log_q = _checked_logs(found, problem.prior.n_labels, "the law", self.sampler)
         log_sum = logsumexp(log_q)
         if abs(log_sum) > MASS_TOLERANCE:
-            raise ValueError(f"{law} must sum to 1, got {np.exp(min(log_sum, 700.0)):.12g}")
+            total = np.exp(min(log_sum, 700.0))
+            raise ValueError(f"the law of {shown(self.sampler)} must sum to 1, got {total:.12g}")
         # Large logarithms round, and their exponentials no longer sum to 1; what is right keeps its bits.
         return log_q - log_sum if abs(log_sum) > 4 * EPS else log_q
 
@@ -137,16 +141,15 @@ class Scheme:
         if loss is not None and getattr(self.sampler, "leaves_out_what_pays_nothing", False):
             draws = replace(draws, free=np.isneginf(loss.log_payment(problem.scores, problem.positive)))
         log_q, y = draws.log_q, problem.positive
-        weights = f"the weights of {shown(self.weighting)}"
         log_w = self.weighting.log_weight(draws)
         if not isinstance(log_w, np.ndarray) or log_w.dtype.kind not in "iuf" or log_w.shape != log_q.shape:
-            _checked_logs(log_w, problem.prior.n_labels, weights)
+            _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
         # What is never drawn weighs nothing, whatever a rule that divides by q makes of it.
         log_w = np.array(log_w, dtype=np.float64)
         log_w[log_q == -np.inf] = -np.inf
         if self.hits == "mask":
             log_w[y] = -np.inf
-        log_w = _checked_logs(log_w, problem.prior.n_labels, weights)
+        log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
         if self.hits != "exclude":
             return Plan(log_q, log_w)
         # Of a label that can be drawn: what conditioning added to its logarithm.

@@ -36,8 +36,8 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     Returns
     -------
     Estimate
-        A number, for a gradient an array (L,), and a bound on its error: relative 1e-12 for means and gradients, 1e-8 for
-        the others down to 1e-14 of the (squared) mean, as far as log x is exact.
+        A number, for a gradient an array (L,), and a bound on its error: relative 1e-12 for means and gradients, 1e-8
+        for the others down to 1e-14 of the (squared) mean, as far as log x is exact.
 
     Raises
     ------
