@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from implicitloss.cli.shell import HOLDS, Parser, check_files, guarded, say, seen_labels, whole_number, write_all
+from implicitloss.cli.arguments import Parser, seen_labels, whole_number
+from implicitloss.cli.exit import HOLDS, guarded
+from implicitloss.cli.files import check_files, write_all
+from implicitloss.cli.progress import say
 from implicitloss.formats import as_json, printable
 
 BAR = 24

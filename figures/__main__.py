@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from figures._gallery import Entry, as_text, page
-from implicitloss.cli.shell import HOLDS, Parser, check_files, guarded, write_all
+from implicitloss.cli.arguments import Parser
+from implicitloss.cli.exit import HOLDS, guarded
+from implicitloss.cli.files import check_files, write_all
 from implicitloss.formats import printable
 
 FORMATS = ("png", "svg", "pdf")

@@ -7,8 +7,11 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from implicitloss.cli.claims import add_report_arguments, check_arguments, run_claims
-from implicitloss.cli.shell import HOLDS, NOTHING, Parser, guarded, say, seen_labels
+from implicitloss.cli.arguments import Parser, check, seen_labels
+from implicitloss.cli.claims import add_report_arguments, run_claims
+from implicitloss.cli.exit import HOLDS, NOTHING, guarded
+from implicitloss.cli.files import Input
+from implicitloss.cli.progress import say
 from implicitloss.formats import sentence
 
 if TYPE_CHECKING:
@@ -41,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 an id that selects nothing",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="claims by id or prefix (default all); 'explain ID ...'")
-    parser.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count': the numeric claims on them")
+    parser.add_argument(
+        "--counts", type=Input, metavar="FILE", help="label counts, CSV 'label,count': the numeric claims on them"
+    )
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
     add_report_arguments(parser)
     return parser
@@ -67,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    check_arguments(args)
+    check(args)
     explain = bool(args.ids) and args.ids[0] == "explain"
     ids = args.ids[1:] if explain else args.ids
     if explain and not ids:

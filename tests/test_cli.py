@@ -17,8 +17,8 @@ import pytest
 
 from analysis.__main__ import main as analyse
 from figures.__main__ import main as draw
+from implicitloss.cli.files import write_all
 from implicitloss.cli.main import main
-from implicitloss.cli.shell import write_all
 from paper_checks.__main__ import main as paper_checks
 
 SCHEME = ["--sampler", "within-batch", "--weighting", "constant", "--m", "8", "--hits", "mask"]
@@ -40,7 +40,7 @@ def test_derive(capsys: pytest.CaptureFixture[str]) -> None:
     assert "NOT CHECKED" not in out
     assert main(["derive", *SCHEME, "--format", "latex"]) == 0
     assert r"\sum_{y' \neq y}" in capsys.readouterr().out
-    assert main(["derive", *SCHEME, "--format", "json"]) == 0
+    assert main(["derive", *SCHEME, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["margin"] == "pi[y']"
 
 
@@ -339,12 +339,12 @@ def test_ids_that_select_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_help_names_every_word() -> None:
-    from implicitloss.cli import words
+    from implicitloss.cli import names
 
     text = run("implicitloss", "verify", "--help").stdout
-    for table in (words.SAMPLERS, words.WEIGHTINGS, words.MARGINS, words.PROFILES, words.scorers.examples()):
+    for table in (names.SAMPLERS, names.WEIGHTINGS, names.MARGINS, names.PROFILES, names.scorers.examples()):
         assert all(word in text for word in table)
-    assert all(word in run("implicitloss", "derive", "--help").stdout for word in words.LOSSES)
+    assert all(word in run("implicitloss", "derive", "--help").stdout for word in names.LOSSES)
 
 
 # --- where output goes ------------------------------------------------------------------------------------------------

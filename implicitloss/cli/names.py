@@ -1,4 +1,4 @@
-"""From the words of a command line to the values of the library; unknown words get the nearest known one."""
+"""The names that a command line uses for the values of the library; an unknown name is told the nearest known one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from implicitloss import losses, margins, samplers, scorers, weightings
 from implicitloss.labels import MOST_SAMPLES, LabelPrior
 
-# Powers and margins are exponents: beyond this, exact sums over their range take minutes.
+# Powers and margins are exponents; if they are larger, exact sums over their range take minutes.
 LARGEST = 1e5
 
 
@@ -115,38 +115,35 @@ PROFILES: dict[str, Callable[..., LabelPrior]] = {
 
 
 def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> samplers.Sampler:
-    """`uniform`, `power:0.75`, ...; `minimum-variance` is the one for this loss and the weighting's target."""
+    """The sampler of a name: `uniform`, `power:0.75`, ...
+
+    `minimum-variance` has the least variance for this loss and the weighting's target.
+    """
     target = weighting.target if isinstance(weighting, weightings.ForMargin) else margins.Softmax()
     table = {**SAMPLERS, "minimum-variance": lambda: samplers.MinimumVariance(target, loss)}
     return _chosen("sampler", text, table)
 
 
-def file_of(sampler: str | None) -> str | None:
-    """The file that `explicit:FILE` is read from; None for other samplers."""
-    name, _, path = (sampler or "").partition(":")
-    return path if name == "explicit" else None
-
-
 def weighting(text: str) -> weightings.Weighting:
-    """`constant`, `tail`, `margin:logit-adjusted:0.5`, ..."""
+    """The weighting of a name: `constant`, `tail`, `margin:logit-adjusted:0.5`, ..."""
     return _chosen("weighting", text, WEIGHTINGS)
 
 
 def margin(text: str) -> margins.Margin:
-    """`softmax`, `logit-adjusted:0.5`, `balanced-softmax`, `equalised`, `adaptive`."""
+    """The margin of a name: `softmax`, `logit-adjusted:0.5`, `balanced-softmax`, `equalised`, `adaptive`."""
     return _chosen("margin", text, MARGINS)
 
 
 def loss(text: str) -> losses.Loss:
-    """`softmax`, `logistic`, `cosine:0.2`, ..."""
+    """The loss of a name: `softmax`, `logistic`, `cosine:0.2`, ..."""
     return _chosen("loss", text, LOSSES)
 
 
 def profile(text: str) -> LabelPrior:
-    """`exp:100:500:100`, `step:100:500:100`, `zipf:1000:1`."""
+    """The profile of a name: `exp:100:500:100`, `step:100:500:100`, `zipf:1000:1`."""
     return _chosen("profile", text, PROFILES)
 
 
 def scorer(text: str) -> scorers.Scorer:
-    """`gaussian`, `aligned`, `against`, `heavy-tailed`, `class-conditional`."""
+    """The scorer of a name: `gaussian`, `aligned`, `against`, `heavy-tailed`, `class-conditional`."""
     return _chosen("scorer", text, SCORERS)
