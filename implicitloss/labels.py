@@ -10,6 +10,7 @@ import csv
 import difflib
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,6 +90,8 @@ class LabelPrior:
             raise ValueError(f"the path must be text or a pathlib.Path, got {shown(path)}")
         counts: list[float] = []
         seen: dict[str, int] = {}
+        if _is_endless(path):
+            raise ValueError(f"{_shown_path(path)} is a device that may never end; give a file")
         try:
             opened = open(path, newline="", encoding="utf-8-sig")  # noqa: SIM115
         except OSError as error:
@@ -292,8 +295,17 @@ def _checked_counts(counts: ArrayLike, n_labels: int | None = None) -> Floats:
     return n
 
 
+def _is_endless(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a device such as /dev/zero; a terminal or a pipe is read until it ends."""
+    try:
+        return stat.S_ISCHR(os.stat(path).st_mode) and os.path.basename(path) in ("zero", "random", "urandom", "full")
+    except (OSError, ValueError):
+        return False
+
+
 def _checked_names(names: Iterable[object], n_labels: int) -> tuple[str, ...]:
-    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Iterable):
+    alone = isinstance(names, (str, bytes, Mapping)) or getattr(names, "ndim", 1) == 0
+    if alone or not isinstance(names, Iterable):
         raise ValueError(f"names must be a list of text, one a label, got {shown(names)}")
     given = tuple(islice(names, n_labels + 1))
     if len(given) != n_labels:

@@ -222,10 +222,10 @@ class Minibatch:
         if scheme.sampler.needs_scores or getattr(scheme.sampler, "needs_positive", False):
             return None
         common, rare = (Problem(np.zeros(n), self.prior, int(y)) for y in self.prior.by_frequency[[0, -1]])
-        law = scheme.sampler.log_law(common)
+        law = scheme.log_law(common)
         factors = getattr(scheme.weighting, "log_factors", None)
         found = factors and factors(law, self.prior, scheme.m, scheme.hits == "exclude")
-        if found is None or not np.array_equal(law, scheme.sampler.log_law(rare)):
+        if found is None or not np.array_equal(law, scheme.log_law(rare)):
             return None
         log_a, log_b = (np.broadcast_to(factor, (n,)) for factor in found)
         return checked_draws(scheme.sampler, common), log_a, log_b, law

@@ -125,8 +125,8 @@ def _factors(scheme: Scheme, loss: Loss, first: Problem, last: int) -> tuple[Flo
     at_last = Problem(first.scores, first.prior, last)
     scheme.plan(first)
     scheme.plan(at_last)
-    log_q = scheme.sampler.log_law(first)
-    if not np.array_equal(log_q, scheme.sampler.log_law(at_last)):
+    log_q = scheme.log_law(first)
+    if not np.array_equal(log_q, scheme.log_law(at_last)):
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
         found = factors(log_q, first.prior, scheme.m, scheme.hits == "exclude")
