@@ -82,6 +82,8 @@ def _run(args: argparse.Namespace) -> int:
 
     prior = LabelPrior.exp(100, 500, 100) if args.counts is None else _counted(args.counts)
     every = all_claims()
+    if args.json is not None and not ids and _select(every, [args.json]):
+        raise ValueError(f"--json {args.json} would write a file of this name; give the ids before --json")
     unmatched = [id for id in ids if not _select(every, [id])]
     if unmatched:
         import difflib

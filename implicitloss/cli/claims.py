@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from implicitloss.claims.report import Report
 from implicitloss.cli.arguments import add_json, add_seed, whole_number
 from implicitloss.cli.files import Output, write_all
 from implicitloss.cli.progress import Progress, say
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
     from implicitloss.claims.case import Setting
     from implicitloss.claims.claim import Claim
 
-# The reports beside JSON, which every command has: `to_NAME` of `implicitloss.claims.report`.
-FORMATS = ("junit", "html", "markdown")
+# A report's formats are its methods `to_NAME`; text is what a terminal gets, and JSON every command has.
+FORMATS = tuple(
+    sorted(
+        name.removeprefix("to_")
+        for name in vars(Report)
+        if name.startswith("to_") and name not in ("to_json", "to_text")
+    )
+)
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
-    """--json, --junit, --html, --markdown, --details, --full, --seed, --threads."""
+    """--json, --html, --junit, --markdown, --details, --full, --seed, --threads."""
     add_json(parser)
     for name in FORMATS:
         parser.add_argument(
@@ -45,20 +52,19 @@ def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespa
 
     `rerun` is the command that settles one claim again, with {id} for its id.
     """
-    from implicitloss.claims import report as reports
     from implicitloss.claims.verify import settled
 
     progress = Progress(len(claims))
     report = settled(claims, setting, title=title, rerun=rerun, progress=lambda i, claim: progress(i, claim.id))
     progress.done()
-    render = {name: getattr(reports, f"to_{name}") for name in ("json", *FORMATS)}
-    paths = {name: getattr(args, name) for name in render}
-    write_all({path: render[name](report) for name, path in paths.items() if path not in (None, "-")})
-    on_stdout = [name for name, path in paths.items() if path == "-"]
-    if on_stdout:
-        sys.stdout.write(render[on_stdout[0]](report))
+    paths = {name: path for name in ("json", *FORMATS) if (path := getattr(args, name)) is not None}
+    written = {path: getattr(report, f"to_{name}")() for name, path in paths.items()}
+    on_stdout = written.pop("-", None)
+    write_all(written)
+    if on_stdout is not None:
+        sys.stdout.write(on_stdout)
     else:
-        sys.stdout.write(reports.to_text(report, wants_color(sys.stdout), columns(), args.details))
+        sys.stdout.write(report.to_text(wants_color(sys.stdout), columns(), args.details))
         if not args.details:
             say("--details shows every witness's numbers and every near miss")
     return report.exit_code
