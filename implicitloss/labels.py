@@ -82,7 +82,9 @@ class LabelPrior:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
-        """Counts and names from a CSV file with the header `label,count` and one line a label.
+        """Counts and names from a CSV file with the header `label,count` and a line for each label.
+
+        Label j is line j of the file, whatever its name: lines are in the order of the scores.
 
         *Raises* ValueError, naming file and line, for anything else.
         """
@@ -212,7 +214,7 @@ class LabelPrior:
         return np.argsort(-self.probabilities, kind="stable")
 
     def few(self, size: int) -> LabelPrior:
-        """At most `size` of the labels that occur, from the most frequent to the rarest and evenly by rank.
+        """A prior of at most `size` of the labels that occur, from the most frequent to the rarest and evenly by rank.
 
         Their probabilities are scaled to sum to 1; their names stay.
         """

@@ -145,7 +145,7 @@ class Minibatch:
     def _all_labels(
         self, margin: Margin, tables: tuple[Floats, ...], at: Labels, y: Labels, gradient: Floats
     ) -> Floats:
-        """For margins a_y b_y' what a row's labels pay is added up once for all of its positives."""
+        """Add up what a row's labels pay once for all of its positives, for margins a_y b_y'."""
         n, factors = self.prior.n_labels, getattr(margin, "log_factors", None)
         losses, alone = np.zeros(y.size), np.arange(y.size)
         if factors is not None:

@@ -79,7 +79,7 @@ def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> O
 
 
 def _from_one_grid(scheme: Scheme, eta: Floats, q: Floats, log_a: Floats, log_b: Floats) -> Objective:
-    """The same as matrix products: x_k = e^{κ_y + u_k}, and e^{-t x_k} = E_Vk = exp(-e^{V + u_k}) at V = log t + κ_y.
+    """Matrix products for all three: x_k = e^{κ_y + u_k}, and e^{-t x_k} = E_Vk = exp(-e^{V + u_k}) at V = log t + κ_y.
 
     With α = q e^u and one atom of φ_y taken out or moved (see `implicitloss.witness.integrate.sweep`), for k, l != y
     E s_k = α_k Σ_V G_yV E_Vk and E s_k s_l = α_k α_l Σ_V B_yV E_Vk E_Vl + [k = l] α_k e^{u_k} Σ_V C_yV E_Vk, where

@@ -127,13 +127,13 @@ def _row(evidence: Evidence) -> list[str]:
 
 
 def _terms(terms: dict[str, str]) -> str:
-    """Of texts that are HTML already; what is empty is left out."""
+    """Join texts that are HTML already; leave out empty ones."""
     shown = "".join(f"<dt>{html(name)}</dt><dd>{text}</dd>" for name, text in terms.items() if text)
     return f"<dl>{shown}</dl>" if shown else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Of cells that are HTML already; it scrolls inside its own box."""
+    """A table of cells that are HTML already; it scrolls inside its own box."""
     if not rows:
         return ""
     top = "".join(f'<th scope="col">{name}</th>' for name in head)

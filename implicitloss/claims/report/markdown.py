@@ -37,5 +37,5 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Of cells that are Markdown already, with the empty line that ends it."""
+    """A table of cells that are Markdown already, with the empty line that ends it."""
     return [*(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)), ""]

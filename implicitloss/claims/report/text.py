@@ -43,7 +43,7 @@ class _Page:
 
 
 def to_text(report: Run, color: bool = False, width: int = 100, details: bool = False) -> str:
-    """For a terminal: failures in full, each claim in brief by paper, the summary last; ANSI colours where `color`.
+    """Text for a terminal: failures in full, each claim in brief by paper, the summary last; ANSI colours if `color`.
 
     With `details` the claims that hold are shown in full too: every witness's numbers and every near miss.
     """

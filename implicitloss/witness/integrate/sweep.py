@@ -154,7 +154,7 @@ class _Atoms:
     slip: Floats
 
     def columns(self) -> _Atoms:
-        """The same as columns, (Y, 1)."""
+        """These atoms as columns, (Y, 1)."""
         return _Atoms(self.p[:, None], self.own[:, None], self.kappa[:, None], self.slip[:, None])
 
     @property
