@@ -22,7 +22,7 @@ DEFAULT = "CIFAR-100-LT (EXP profile: 100 labels, 500 to 5 samples)"
 
 
 def all_claims() -> list[Claim]:
-    """Every claim of every paper: the folders of this package, each with its `SECTIONS` in reading order."""
+    """Every claim of every paper.  A paper is a folder of this package, with its `SECTIONS` in reading order."""
     import importlib
     import pkgutil
 
@@ -67,7 +67,7 @@ def _explain(claim: Claim) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command, and return its exit code."""
     return guarded("paper_checks", lambda: _run(_parser().parse_args(argv)))
 
 
@@ -121,7 +121,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _counted(path: str) -> LabelPrior:
-    """The prior of a file; the claims are about frequent and rare labels, and so need some of each."""
+    """The prior of a file of counts.  *Raises* ValueError if it has not four labels, or none is rarer than another."""
     import numpy as np
 
     prior = seen_labels(path, "paper_checks")

@@ -41,7 +41,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
         const="-",
         type=Output,
         metavar="FILE",
-        help="write the results as JSON too; without a FILE, or with -, to stdout, alone",
+        help="also write the results as JSON to FILE; without FILE, or with -, print JSON instead of text",
     )
 
 

@@ -32,12 +32,15 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     for name in FORMATS:
         parser.add_argument(
-            f"--{name}", type=Output, metavar="FILE", help=f"write the report as {name} too; - for stdout, alone"
+            f"--{name}",
+            type=Output,
+            metavar="FILE",
+            help=f"also write the report as {name} to FILE; with -, print it instead of text",
         )
-    parser.add_argument("--details", action="store_true", help="every witness's numbers and every near miss")
-    parser.add_argument("--full", action="store_true", help="a larger budget of draws; may take minutes")
+    parser.add_argument("--details", action="store_true", help="show every witness's numbers and every near miss")
+    parser.add_argument("--full", action="store_true", help="draw more; it may take minutes")
     add_seed(parser)
-    parser.add_argument("--threads", type=_threads, metavar="N", help="threads; results do not depend on it")
+    parser.add_argument("--threads", type=_threads, metavar="N", help="number of threads; results do not depend on it")
 
 
 def _threads(text: str) -> int:

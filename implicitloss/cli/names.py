@@ -1,4 +1,4 @@
-"""The names that a command line uses for the values of the library; an unknown name is told the nearest known one."""
+"""The names by which the command line knows samplers, weightings, margins, losses, profiles and scorers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ LARGEST = 1e5
 
 
 def _number(kind: str, text: str, cast: Callable[[str], Any] = float, largest: float = LARGEST) -> Any:
+    """A parameter as a number.  *Raises* ValueError, which names the `kind` of value that needs it."""
     what = "a whole number" if cast is int else "a number"
     try:
         value = cast(text)
@@ -27,6 +28,10 @@ def _number(kind: str, text: str, cast: Callable[[str], Any] = float, largest: f
 
 
 def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> Any:
+    """The value that `NAME:PARAMETER:...` has in a table.
+
+    *Raises* ValueError if the name is unknown, with the nearest one, or if it takes other parameters.
+    """
     name, *parameters = text.split(":")
     if name not in table:
         nearest = difflib.get_close_matches(name, table, n=1)
@@ -44,6 +49,7 @@ def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> An
 
 
 def _explicit(file: str, *rest: str) -> samplers.Sampler:
+    """The sampler whose probabilities a file lists, one a line."""
     path = ":".join((file, *rest))  # a path may have colons of its own
     try:
         with open(path, encoding="utf-8") as lines:

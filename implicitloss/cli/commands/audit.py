@@ -1,4 +1,4 @@
-"""`implicitloss audit module:function`: does the loss in this file optimise what it claims?"""
+"""`implicitloss audit module:function`: find out what a loss optimises, and whether it is what is claimed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from implicitloss.auditing.claimed import Claim
     from implicitloss.auditing.report import AuditReport
 
-HELP = "what does a loss of your own really optimise, and is it what you claim?"
+HELP = "find out what a loss of your own optimises, and whether it is what you claim"
 # More evaluations of each positive would take hours.
 MOST_RUNS = 10_000_000
 
@@ -47,19 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CLAIM",
         help=f"full, none, a margin ({MARGINS}), or scheme: the one that --sampler, --weighting, --m and --hits name",
     )
-    parser.add_argument("--sampler", help="of a claimed scheme; see `implicitloss verify --help`")
-    parser.add_argument("--weighting", help="of a claimed scheme")
-    parser.add_argument("--m", type=whole_number, help="of a claimed scheme: number of negatives")
-    parser.add_argument("--hits", help="of a claimed scheme: exclude, mask or keep")
+    parser.add_argument("--sampler", help="the claimed scheme's sampler; see `implicitloss verify --help`")
+    parser.add_argument("--weighting", help="the claimed scheme's weighting")
+    parser.add_argument("--m", type=whole_number, help="the claimed scheme's number of negatives")
+    parser.add_argument("--hits", help="the claimed scheme's rule for drawing the positive: exclude, mask or keep")
     parser.add_argument(
         "--framework", default="numpy", help="numpy (default), or an adapter's: torch, tensorflow, jax, ..."
     )
-    parser.add_argument("--one-by-one", action="store_true", help="the loss averages its examples: ask for each alone")
+    parser.add_argument(
+        "--one-by-one", action="store_true", help="the loss averages its examples: call it with one at a time"
+    )
     parser.add_argument("--form", default="softmax", help="softmax (default) or logistic")
-    parser.add_argument("--temperature", type=float, default=1.0, help="what divides the scores inside the loss")
-    parser.add_argument("--tolerance", type=float, default=0.0, help="relative deviation that is as good as equal")
-    parser.add_argument("--resolution", type=float, default=0.25, help="relative deviation that must be seen to pass")
-    parser.add_argument("--runs", type=whole_number, help="evaluations of each positive at most")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="the number that the loss divides scores by (default 1)"
+    )
+    parser.add_argument("--tolerance", type=float, default=0.0, help="relative deviation that still passes (default 0)")
+    parser.add_argument(
+        "--resolution", type=float, default=0.25, help="relative deviation that a pass rules out (default 0.25)"
+    )
+    parser.add_argument("--runs", type=whole_number, help="the largest number of evaluations of each positive")
     add_prior(parser)
     add_seed(parser)
     add_json(parser)

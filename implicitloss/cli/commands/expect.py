@@ -1,4 +1,4 @@
-"""`implicitloss expect`: exact moments of the sampled loss, its bound, and the expansion in 1/m side by side."""
+"""`implicitloss expect`: compute the exact moments of the sampled loss, its bound and its expansion in 1/m."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from implicitloss.cli.text import QUANTITIES, heading
 if TYPE_CHECKING:
     from implicitloss.estimate import Quantity
 
-HELP = "exact expectations, the bound, and the expansion in 1/m side by side"
+HELP = "compute exact expectations, the bound, and the expansion in 1/m side by side"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

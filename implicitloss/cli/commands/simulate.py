@@ -9,7 +9,7 @@ from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.cli.text import QUANTITIES, heading
 
-HELP = "run the procedure, beside the exact values"
+HELP = "run the sampling procedure, and show its results beside the exact values"
 # More draws would take hours.
 MOST_DRAWS = 10_000_000_000
 

@@ -1,4 +1,4 @@
-"""`implicitloss table`: Table 2 of Rawat et al. (2021) and its decoupled counterpart, every entry derived anew."""
+"""`implicitloss table`: derive Table 2 of Rawat et al. (2021) and its decoupled counterpart, entry by entry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from implicitloss.formats import code
 if TYPE_CHECKING:
     from implicitloss.losses import Loss
 
-HELP = "Table 2 and its decoupled counterpart, every entry derived on the spot"
+HELP = "derive Table 2 of the paper and its decoupled counterpart, entry by entry"
 SAMPLERS = ("uniform", "within-batch")
 WEIGHTINGS = ("constant", "importance", "relative", "tail")
 HEAD = ("sampler", "weighting", "p_yy'", "implicit loss", "known as")

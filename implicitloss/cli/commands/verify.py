@@ -1,4 +1,4 @@
-"""`implicitloss verify`: the lemmas, Theorem 3 and the propositions, settled for one scheme at one problem."""
+"""`implicitloss verify`: check the lemmas, Theorem 3 and the propositions on one scheme at one problem."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shlex
 from implicitloss.cli.arguments import MARGINS, add_problem, add_scheme, origin_of, problem_of, scheme_of
 from implicitloss.cli.claims import add_report_arguments, run_claims
 
-HELP = "the lemmas, Theorem 3 and the propositions on this scheme, all witnesses"
+HELP = "check the lemmas, Theorem 3 and the propositions on a scheme, by all witnesses"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
