@@ -1,4 +1,4 @@
-"""`python -m analysis NAME ...`: run studies; a table each, `results/NAME.csv`, and `.json` with provenance."""
+"""`python -m analysis NAME ...`: run studies; each writes a table, `results/NAME.csv`, and `.json` with provenance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from implicitloss.cli.shell import HOLDS, Parser, check_files, guarded, say, seen_labels, whole_number, write_all
+from implicitloss.cli.arguments import Parser, seen_labels, whole_number
+from implicitloss.cli.exit import HOLDS, guarded
+from implicitloss.cli.files import check_files, write_all
+from implicitloss.cli.progress import say
 from implicitloss.formats import as_json, printable
 
 BAR = 24
@@ -28,7 +31,7 @@ def names() -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command, and return its exit code."""
     return guarded("analysis", lambda: _run(_parser().parse_args(argv)))
 
 
@@ -38,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Run studies and write their tables; an interrupted study goes on where it stopped.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}")
-    parser.add_argument("--all", action="store_true", help="all of them")
+    parser.add_argument("--all", action="store_true", help="run every study")
     parser.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count' (default CIFAR-100-LT)")
     parser.add_argument(
         "--data", nargs="+", default=[], metavar="FILE", help="what retrieval, longtail and real_priors read (see them)"
@@ -106,7 +109,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) -> None:
-    """The table, and the same with where it comes from; then what the study has to say."""
+    """Write the table as CSV, and as JSON with its provenance; then print the study's summary."""
     from analysis import runner
     from implicitloss.claims.report import provenance
 

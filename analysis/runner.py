@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from implicitloss.cli.shell import write_whole
+from implicitloss.cli.files import write_whole
 from implicitloss.labels import LabelPrior
 
 Point = Mapping[str, Any]

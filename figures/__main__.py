@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from figures._gallery import Entry, as_text, page
-from implicitloss.cli.shell import HOLDS, Parser, check_files, guarded, write_all
+from implicitloss.cli.arguments import Parser
+from implicitloss.cli.exit import HOLDS, guarded
+from implicitloss.cli.files import check_files, write_all
 from implicitloss.formats import printable
 
 FORMATS = ("png", "svg", "pdf")
@@ -25,7 +27,7 @@ def names() -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command, and return its exit code."""
     return guarded("figures", lambda: _run(_parser().parse_args(argv)))
 
 
@@ -85,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _bytes(figure: Any, form: str) -> bytes:
-    """The picture; without dates the same table gives the same bytes."""
+    """The picture without dates, so that the same table gives the same bytes."""
     drawing = io.BytesIO()
     dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[form]
     figure.savefig(drawing, format=form, metadata={dated: None})
@@ -93,7 +95,7 @@ def _bytes(figure: Any, form: str) -> bytes:
 
 
 def _title(figure_of: Any) -> str:
-    """The first line of its docstring."""
+    """The title of a figure: the first line of its module's docstring."""
     return str(figure_of.__doc__).strip().splitlines()[0].removesuffix(".")
 
 

@@ -7,8 +7,11 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from implicitloss.cli.claims import add_report_arguments, check_arguments, run_claims
-from implicitloss.cli.shell import HOLDS, NOTHING, Parser, guarded, say, seen_labels
+from implicitloss.cli.arguments import Parser, check, seen_labels
+from implicitloss.cli.claims import add_report_arguments, run_claims
+from implicitloss.cli.exit import HOLDS, NOTHING, guarded
+from implicitloss.cli.files import Input
+from implicitloss.cli.progress import say
 from implicitloss.formats import sentence
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ DEFAULT = "CIFAR-100-LT (EXP profile: 100 labels, 500 to 5 samples)"
 
 
 def all_claims() -> list[Claim]:
-    """Every claim of every paper: the folders of this package, each with its `SECTIONS` in reading order."""
+    """Every claim of every paper.  A paper is a folder of this package, with its `SECTIONS` in reading order."""
     import importlib
     import pkgutil
 
@@ -41,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 an id that selects nothing",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="claims by id or prefix (default all); 'explain ID ...'")
-    parser.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count': the numeric claims on them")
+    parser.add_argument(
+        "--counts", type=Input, metavar="FILE", help="label counts, CSV 'label,count': the numeric claims on them"
+    )
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
     add_report_arguments(parser)
     return parser
@@ -62,12 +67,12 @@ def _explain(claim: Claim) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command, and return its exit code."""
     return guarded("paper_checks", lambda: _run(_parser().parse_args(argv)))
 
 
 def _run(args: argparse.Namespace) -> int:
-    check_arguments(args)
+    check(args)
     explain = bool(args.ids) and args.ids[0] == "explain"
     ids = args.ids[1:] if explain else args.ids
     if explain and not ids:
@@ -77,6 +82,8 @@ def _run(args: argparse.Namespace) -> int:
 
     prior = LabelPrior.exp(100, 500, 100) if args.counts is None else _counted(args.counts)
     every = all_claims()
+    if args.json is not None and not ids and _select(every, [args.json]):
+        raise ValueError(f"--json {args.json} would write a file of this name; give the ids before --json")
     unmatched = [id for id in ids if not _select(every, [id])]
     if unmatched:
         import difflib
@@ -114,7 +121,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _counted(path: str) -> LabelPrior:
-    """The prior of a file; the claims are about frequent and rare labels, and so need some of each."""
+    """The prior of a file of counts.  *Raises* ValueError if it has not four labels, or none is rarer than another."""
     import numpy as np
 
     prior = seen_labels(path, "paper_checks")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import implicitloss as il
+from implicitloss.adapters.discovery import frameworks
+from implicitloss.cli.main import main
 
 L, M = 200, 20
 PRIOR = il.LabelPrior.zipf(L, 1.0)
@@ -96,6 +101,57 @@ def test_tensorflow(seed: int) -> None:
 
     assert il.audit(il.adapters.tensorflow(loss), claim=CLAIM, prior=PRIOR, rng=seed, runs=4_000).verdict == "holds"
     assert il.audit(il.adapters.tensorflow(loss), claim=WRONG, prior=PRIOR, rng=seed).verdict == "refuted"
+
+
+MINE = """
+import numpy as np
+
+from implicitloss.adapters.framework import Framework
+
+
+def _gradients(lib, loss, scores, positive, seed, dtype):
+    step = 1e-30j  # complex: the imaginary part over the step is the derivative, without cancellation
+    moved = [[loss(row + step * e, y) for e in lib.eye(row.size)] for row, y in zip(scores[:, None], positive[:, None])]
+    return loss(lib.asarray(scores, dtype=dtype), positive), np.reshape(moved, scores.shape).imag / step.imag
+
+
+FRAMEWORK = Framework("numpy", lambda lib, array: lib.asarray(array), _gradients, dtype="float64")
+"""
+
+
+def test_an_adapter_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In-batch losses and the command line know a framework from its file alone."""
+    monkeypatch.setattr(il.adapters, "__path__", [*il.adapters.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "implicitloss.adapters.mine", raising=False)
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "losses_of_mine.py").write_text(
+        "import numpy as np\n\n\ndef full(f, y):\n    return np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(y)), y]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    command = ["audit", "losses_of_mine:full", "--claim", "full", "--profile", "zipf:6:1"]
+    assert main([*command, "--framework", "mine"]) == 0
+    assert main([*command, "--framework", "mined"]) == 2
+
+    def loss(queries: Any, items: Any, labels: Any) -> Any:
+        logits = queries @ items.T
+        return np.log(np.exp(logits).sum(axis=1)) - np.diag(logits)
+
+    prior = il.LabelPrior.zipf(5, 1.0)
+    asked = np.linspace(0.0, 1.0, 10).reshape(2, 5), np.array([0, 4])
+    values, slopes = il.adapters.in_batch(loss, prior, 4, framework="mine")(*asked, np.random.default_rng(1))
+    # The slopes of softmax add up to 0, and the positive's is negative.
+    np.testing.assert_allclose(slopes.sum(axis=1), 0.0, atol=1e-14)
+    assert (slopes[[0, 1], [0, 4]] < 0).all()
+    assert values.shape == (2,)
+
+
+def test_every_framework_has_its_adapter_in_the_face() -> None:
+    """So that `il.adapters.NAME` is what `framework="NAME"` and `--framework NAME` mean."""
+    assert set(frameworks()) == set(il.adapters.__all__) - {"in_batch", "one_by_one"}
+    for name, framework in frameworks().items():
+        given = inspect.signature(getattr(il.adapters, name)).parameters["dtype"].default
+        assert given == framework.dtype
 
 
 @pytest.mark.parametrize("adapter", [il.adapters.torch, il.adapters.tensorflow, il.adapters.jax])

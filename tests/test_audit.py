@@ -881,7 +881,7 @@ def test_in_batch(seed: int) -> None:
     for options, message in (
         ({"batch": 1}, "a batch needs at least two examples, got 1"),
         ({"batch": 4, "given": "scores"}, "given must be 'embeddings' or 'logits'"),
-        ({"batch": 4, "framework": "mxnet"}, "framework must be 'numpy', 'torch', 'tensorflow' or 'jax'"),
+        ({"batch": 4, "framework": "mxnet"}, "framework must be 'numpy', 'jax', 'tensorflow' or 'torch'"),
     ):
         with pytest.raises(ValueError, match=message):
             il.adapters.in_batch(softmax, PRIOR, **options)  # type: ignore[arg-type]
@@ -891,7 +891,7 @@ def test_a_framework_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(il.adapters.importlib, "import_module", missing)
+    monkeypatch.setattr(il.adapters.framework.importlib, "import_module", missing)
     for adapter in (il.adapters.torch, il.adapters.tensorflow, il.adapters.jax):
         with pytest.raises(ValueError, match=r"this adapter needs .*: pip install"):
             adapter(lambda f, y: f)

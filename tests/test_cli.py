@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,8 +20,9 @@ import pytest
 
 from analysis.__main__ import main as analyse
 from figures.__main__ import main as draw
+from implicitloss.cli import commands
+from implicitloss.cli.files import write_all
 from implicitloss.cli.main import main
-from implicitloss.cli.shell import write_all
 from paper_checks.__main__ import main as paper_checks
 
 SCHEME = ["--sampler", "within-batch", "--weighting", "constant", "--m", "8", "--hits", "mask"]
@@ -40,7 +44,7 @@ def test_derive(capsys: pytest.CaptureFixture[str]) -> None:
     assert "NOT CHECKED" not in out
     assert main(["derive", *SCHEME, "--format", "latex"]) == 0
     assert r"\sum_{y' \neq y}" in capsys.readouterr().out
-    assert main(["derive", *SCHEME, "--format", "json"]) == 0
+    assert main(["derive", *SCHEME, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["margin"] == "pi[y']"
 
 
@@ -339,12 +343,12 @@ def test_ids_that_select_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_help_names_every_word() -> None:
-    from implicitloss.cli import words
+    from implicitloss.cli import names
 
     text = run("implicitloss", "verify", "--help").stdout
-    for table in (words.SAMPLERS, words.WEIGHTINGS, words.MARGINS, words.PROFILES, words.scorers.examples()):
+    for table in (names.SAMPLERS, names.WEIGHTINGS, names.MARGINS, names.PROFILES, names.scorers.examples()):
         assert all(word in text for word in table)
-    assert all(word in run("implicitloss", "derive", "--help").stdout for word in words.LOSSES)
+    assert all(word in run("implicitloss", "derive", "--help").stdout for word in names.LOSSES)
 
 
 # --- where output goes ------------------------------------------------------------------------------------------------
@@ -426,9 +430,15 @@ WAYS = ("{}", "./{}", "here/{}", "link-to-{}", "hard-{}")
         (main, ["teach", "--counts", "counts.csv", "--out"], "counts.csv"),
         (main, ["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--markdown"], "counts.csv"),
         (main, ["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--markdown"], "my_losses.py"),
+        (main, ["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--json"], "counts.csv"),
+        (main, ["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--json"], "my_losses.py"),
+        (main, ["derive", "--sampler", "explicit:law.txt", *SCHEME[2:], "--json"], "law.txt"),
+        (main, ["expect", *SCHEME, "--counts", "counts.csv", "--json"], "counts.csv"),
+        (main, ["simulate", *SCHEME, "--counts", "counts.csv", "--json"], "counts.csv"),
         (main, ["verify", *SCHEME, "--counts", "counts.csv", "--json"], "counts.csv"),
         (main, ["verify", *SCHEME, "--counts", "counts.csv", "--html"], "counts.csv"),
         (main, ["verify", "--sampler", "explicit:law.txt", *SCHEME[2:], "--profile", "zipf:5:1", "--json"], "law.txt"),
+        (paper_checks, ["--counts", "counts.csv", "--json"], "counts.csv"),
         (paper_checks, ["--counts", "counts.csv", "--junit"], "counts.csv"),
         (paper_checks, ["--counts", "counts.csv", "--markdown"], "counts.csv"),
         (paper_checks, [ONE, "--html", "counts.csv", "--json"], "counts.csv"),  # two outputs
@@ -446,6 +456,81 @@ def test_no_output_is_an_input_or_another_output(
     assert program([*command, way.format(read)]) == 2
     assert re.search(rf" would overwrite \S*{read}, which is (read|written to);", capsys.readouterr().err)
     assert files_of(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        (main, ["audit", "my_losses:full", "--claim", "none", "--profile", "zipf:6:1", "--runs", "100"]),
+        (main, ["derive", *SCHEME]),
+        (main, ["expect", *SCHEME]),
+        (main, ["simulate", *SCHEME, "--runs", "50"]),
+        (main, ["table"]),
+        (main, ["verify", *SCHEME, "--profile", "zipf:6:1"]),
+        (paper_checks, [ONE]),
+    ],
+)
+def test_json_is_spelt_one_way(
+    program: Callable[[list[str]], int], command: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--json` and `--json -`: JSON on stdout, alone.  `--json FILE`: the same in the file, beside the text."""
+
+    def said(*arguments: str) -> str:
+        assert program([*command, *arguments]) == 0
+        return capsys.readouterr().out
+
+    def lasting(document: str) -> dict[str, Any]:
+        """Without the time that it took, and the command."""
+        found: dict[str, Any] = json.loads(document)
+        assert found["schema"] == 1
+        return {name: value for name, value in found.items() if name not in ("summary", "provenance", "claims")}
+
+    text, alone, dash, beside = (said(*form) for form in ([], ["--json"], ["--json", "-"], ["--json", "found.json"]))
+    assert lasting(alone) == lasting(dash) == lasting((folder / "found.json").read_text(encoding="utf-8"))
+    assert text.splitlines()[:2] == beside.splitlines()[:2]
+    assert "schema" not in text
+    assert program([*command, "--json", ""]) == 2
+    assert "cannot write a file without a name" in capsys.readouterr().err
+
+
+def test_every_command_has_what_the_command_line_asks_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for module in pkgutil.iter_modules(commands.__path__):
+        command = importlib.import_module(f"{commands.__name__}.{module.name}")
+        assert f"{module.name} {command.HELP}" in said
+        assert main([module.name, "--help"]) == 0
+        words = capsys.readouterr().out
+        assert module.name == "teach" or "--json [FILE]" in words
+
+
+def test_a_command_is_one_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is found in the folder of commands, and none of its outputs can be one of its inputs."""
+    (folder / "more").mkdir()
+    (folder / "more" / "count.py").write_text(
+        "from pathlib import Path\n\nfrom implicitloss.cli.files import Input, Output, write_whole\n\n"
+        "HELP = 'count lines'\n\n\n"
+        "def add_arguments(parser):\n    parser.add_argument('file', type=Input)\n"
+        "    parser.add_argument('--to', type=Output)\n\n\n"
+        "def run(args):\n    write_whole(args.to, str(len(Path(args.file).read_text().splitlines())))\n    return 0\n"
+    )
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(folder / "more")])
+    monkeypatch.delitem(sys.modules, f"{commands.__name__}.count", raising=False)
+    assert main(["--help"]) == 0
+    assert "count lines" in capsys.readouterr().out
+    assert main(["count", "counts.csv", "--to", "n.txt"]) == 0
+    assert (folder / "n.txt").read_text() == "6"
+    assert main(["count", "counts.csv", "--to", "link-to-counts.csv"]) == 2
+    assert "link-to-counts.csv would overwrite counts.csv, which is read" in capsys.readouterr().err
+    assert (folder / "counts.csv").read_text() == COUNTS
+
+
+def test_ids_come_before_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert paper_checks(["--json", ONE]) == 2
+    assert "give the ids before --json" in capsys.readouterr().err
+    assert not (folder / ONE).exists()
 
 
 def test_no_study_or_figure_overwrites_what_it_reads(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -310,16 +310,25 @@ class Generator:
         return Call(program, argv, outputs)
 
     def _derive(self, program: str, bad: bool) -> Call:
-        form = self.one("text", "latex", "json")
         loss = self.one("softmax", "logistic", "hinge", "cosine:0.2")
-        return Call(program, ["derive", *self.scheme(), "--loss", loss, "--format", form], {}, form == "json")
+        argv = ["derive", *self.scheme(), "--loss", loss, "--format", self.one("text", "latex")]
+        return self.with_json(program, argv, ())
+
+    def with_json(self, program: str, argv: list[str], files: tuple[str, ...]) -> Call:
+        """The same call with JSON on stdout, in a file, over an input (to be refused), or without."""
+        form = self.one("--json", "-", "file", "none")
+        if form == "file":
+            path = self.one(*files) if files and self.happens(0.15) else f"report-{self.n}.json"
+            return Call(program, [*argv, "--json", path], {"json": path})
+        more = {"--json": ["--json"], "-": ["--json", "-"], "none": []}[form]
+        return Call(program, [*argv, *more], {}, bool(more))
 
     def _numbers(self, program: str, command: list[str], bad: bool) -> Call:
-        as_json = self.happens(0.5)
         loss = self.one("softmax", "softmax", "logistic", "hinge", "squared-hinge", "cosine:0.1")
         seed = ["--seed", self.one("0", "1", "12345678901234567890")] if self.happens(0.3) else []
-        argv = [*command, *self.scheme(), *self.problem(bad), "--loss", loss, *seed]
-        return Call(program, [*argv, *(["--json"] if as_json else [])], {}, as_json)
+        problem = self.problem(bad)
+        argv = [*command, *self.scheme(), *problem, "--loss", loss, *seed]
+        return self.with_json(program, argv, tuple(problem[1:2]) if problem[0] == "--counts" else ())
 
     def _expect(self, program: str, bad: bool) -> Call:
         return self._numbers(program, ["expect"], bad)
@@ -367,7 +376,7 @@ class Generator:
         return Call(program, ["teach", "--counts", counts, "--out", out], {"page": out})
 
     def _table(self, program: str, bad: bool) -> Call:
-        return Call(program, ["table", "--hits", self.one("exclude", "mask", "keep")], {})
+        return self.with_json(program, ["table", "--hits", self.one("exclude", "mask", "keep")], ())
 
     def _nothing(self, program: str, bad: bool) -> Call:
         return Call(program, [self.one("--help", "--version", "expect", "", *GARBAGE)], {})

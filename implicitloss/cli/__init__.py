@@ -1,6 +1,6 @@
-"""The command line: `implicitloss derive | expect | simulate | verify | audit | table`.
+"""The command line, `implicitloss COMMAND`: a file a command in `commands/`, and what all commands share beside it.
 
-Heavy imports wait for their command.
+A module that is slow to import (NumPy, SymPy, SciPy, Numba) is imported by the command that needs it, when it runs.
 """
 
 from __future__ import annotations

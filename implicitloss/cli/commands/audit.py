@@ -1,9 +1,10 @@
-"""`implicitloss audit module:function`: does the loss in this file optimise what it claims?"""
+"""`implicitloss audit module:function`: find out what a loss optimises, and whether it is what is claimed."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -11,71 +12,88 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from implicitloss.cli.claims import add_seed
-from implicitloss.cli.shell import HOLDS, REFUTED, Progress, check_files, say, seen_labels, whole_number, write_whole
-from implicitloss.formats import as_json, sentence
+from implicitloss.cli.arguments import (
+    MARGINS,
+    add_json,
+    add_prior,
+    add_seed,
+    check,
+    scheme_of,
+    seen_labels,
+    whole_number,
+)
+from implicitloss.cli.exit import HOLDS, REFUTED
+from implicitloss.cli.files import Output, appended, json_document, write_all
+from implicitloss.cli.progress import Progress, say
+from implicitloss.formats import sentence
 
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
     from implicitloss.auditing.report import AuditReport
 
-# Evaluations of each positive that take hours.
+HELP = "find out what a loss of your own optimises, and whether it is what you claim"
+# More evaluations of each positive would take hours.
 MOST_RUNS = 10_000_000
-FRAMEWORKS = ("numpy", "torch", "tensorflow", "jax")
 
 
-def add_arguments(parser: argparse.ArgumentParser, margins: str) -> None:
-    """All but the counts or profile, which other commands have too."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The loss, what is claimed of it, the labels, the power of the audit and the reports."""
     parser.add_argument(
         "loss", metavar="MODULE:FUNCTION", help="loss(scores (B, L), positive (B,), rng) -> (B,) losses"
     )
     parser.add_argument(
         "--claim",
         metavar="CLAIM",
-        help=f"full, none, a margin ({margins}), or scheme, which --sampler and the like say",
+        help=f"full, none, a margin ({MARGINS}), or scheme: the one that --sampler, --weighting, --m and --hits name",
     )
-    parser.add_argument("--sampler", help="of a claimed scheme; see `implicitloss verify --help`")
-    parser.add_argument("--weighting", help="of a claimed scheme")
-    parser.add_argument("--m", type=whole_number, help="of a claimed scheme: number of negatives")
-    parser.add_argument("--hits", help="of a claimed scheme: exclude, mask or keep")
-    parser.add_argument("--framework", default="numpy", help=f"{', '.join(FRAMEWORKS)} (default numpy)")
-    parser.add_argument("--one-by-one", action="store_true", help="the loss averages its examples: ask for each alone")
+    parser.add_argument("--sampler", help="the claimed scheme's sampler; see `implicitloss verify --help`")
+    parser.add_argument("--weighting", help="the claimed scheme's weighting")
+    parser.add_argument("--m", type=whole_number, help="the claimed scheme's number of negatives")
+    parser.add_argument("--hits", help="the claimed scheme's rule for drawing the positive: exclude, mask or keep")
+    parser.add_argument(
+        "--framework", default="numpy", help="numpy (default), or an adapter's: torch, tensorflow, jax, ..."
+    )
+    parser.add_argument(
+        "--one-by-one", action="store_true", help="the loss averages its examples: call it with one at a time"
+    )
     parser.add_argument("--form", default="softmax", help="softmax (default) or logistic")
-    parser.add_argument("--temperature", type=float, default=1.0, help="what divides the scores inside the loss")
-    parser.add_argument("--tolerance", type=float, default=0.0, help="relative deviation that is as good as equal")
-    parser.add_argument("--resolution", type=float, default=0.25, help="relative deviation that must be seen to pass")
-    parser.add_argument("--runs", type=whole_number, help="evaluations of each positive at most")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="the number that the loss divides scores by (default 1)"
+    )
+    parser.add_argument("--tolerance", type=float, default=0.0, help="relative deviation that still passes (default 0)")
+    parser.add_argument(
+        "--resolution", type=float, default=0.25, help="relative deviation that a pass rules out (default 0.25)"
+    )
+    parser.add_argument("--runs", type=whole_number, help="the largest number of evaluations of each positive")
+    add_prior(parser)
+    add_seed(parser)
+    add_json(parser)
     parser.add_argument(
         "--markdown",
+        type=Output,
         metavar="FILE",
         help="add the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; - for stdout, alone",
     )
-    parser.add_argument("--explain", action="store_true", help="say what it means, too")
-    add_seed(parser)
+    parser.add_argument("--explain", action="store_true", help="explain the result, too")
 
 
-def audit(args: argparse.Namespace) -> int:
-    """The command; returns its exit code: 0 holds (or nothing was claimed), 1 refuted or inconclusive."""
-    if args.json and args.markdown == "-":
-        raise ValueError("only one report can go to stdout; give --markdown a file")
+def run(args: argparse.Namespace) -> int:
+    """Audit the loss, and report; the exit code is 0 if the claim holds or nothing was claimed."""
     if args.runs is not None and args.runs > MOST_RUNS:
         raise ValueError(f"--runs must be at most {MOST_RUNS:,}, got {args.runs:,}")
-    from implicitloss.auditing.audit import audit as run
-    from implicitloss.cli import words
+    from implicitloss.auditing.audit import audit
+    from implicitloss.cli import names
 
-    reads = [args.counts, words.file_of(args.sampler)]
-    check_files(reads, [args.markdown])
     loss = _adapted(_loaded(args.loss), args)
-    check_files([*reads, *_sources()], [args.markdown])
-    prior = words.profile(args.profile) if args.counts is None else seen_labels(args.counts, "implicitloss audit")
+    check(args, *_sources())
+    prior = names.profile(args.profile) if args.counts is None else seen_labels(args.counts, "implicitloss audit")
     if args.counts is None:
         say(sentence(f"implicitloss audit: labels of the profile {args.profile}; --counts FILE gives yours"))
     claim = _claim(args)
     progress = Progress(0)
-    with contextlib.redirect_stdout(sys.stderr):  # what the loss prints is no part of the report
-        report = run(
+    with contextlib.redirect_stdout(sys.stderr):  # what the loss prints is not part of the report
+        report = audit(
             loss,
             claim=claim,
             prior=prior,
@@ -88,20 +106,8 @@ def audit(args: argparse.Namespace) -> int:
             progress=lambda n, total: _show(progress, n, total),
         )
     progress.done()
-    if args.markdown not in (None, "-"):
-        _append(args.markdown, report.to_markdown())
-    _print(report, args)
+    _report(report, args)
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED
-
-
-def _append(path: str, text: str) -> None:
-    """Add to a file, as a CI step's summary is added to by every audit of the step."""
-    before = b""
-    if os.path.isfile(path):
-        with open(path, "rb") as file:
-            before = file.read()
-        before += b"" if before.endswith(b"\n") or not before else b"\n"
-    write_whole(path, before + text.encode())
 
 
 def _show(progress: Progress, n: int, total: int) -> None:
@@ -109,22 +115,27 @@ def _show(progress: Progress, n: int, total: int) -> None:
     progress(n - 1, "evaluations of each positive")
 
 
-def _print(report: AuditReport, args: argparse.Namespace) -> None:
-    if args.json:
-        print(as_json(report.to_dict()))
-        return
-    if args.markdown == "-":
+def _report(report: AuditReport, args: argparse.Namespace) -> None:
+    """Write the reports that have files, and print one."""
+    files: dict[str, str | bytes] = {}
+    if args.json not in (None, "-"):
+        files[args.json] = json_document(report.to_dict())
+    if args.markdown not in (None, "-"):
+        files[args.markdown] = appended(args.markdown, report.to_markdown())
+    write_all(files)
+    if args.json == "-":
+        sys.stdout.write(json_document(report.to_dict()))
+    elif args.markdown == "-":
         print(report.to_markdown())
-        return
-    print(report)
-    if args.explain:
-        print(f"\n{report.explain()}")
+    else:
+        print(report)
+        if args.explain:
+            print(f"\n{report.explain()}")
 
 
 def _claim(args: argparse.Namespace) -> Claim:
-    from implicitloss.cli import words
+    from implicitloss.cli import names
     from implicitloss.losses import SoftmaxCrossEntropy
-    from implicitloss.scheme import Scheme
 
     parts = {"--sampler": args.sampler, "--weighting": args.weighting, "--m": args.m, "--hits": args.hits}
     given = [name for name, value in parts.items() if value is not None]
@@ -134,19 +145,16 @@ def _claim(args: argparse.Namespace) -> Claim:
             raise ValueError(
                 f"a claim is needed: --claim full, none or a margin, or a scheme, which lacks {', '.join(missing)}"
             )
-        weighting = words.weighting(args.weighting)
-        return Scheme(
-            words.sampler(args.sampler, SoftmaxCrossEntropy(), weighting), weighting, m=args.m, hits=args.hits
-        )
+        return scheme_of(args, SoftmaxCrossEntropy())
     if given:
         raise ValueError(f"{', '.join(given)} and --claim {args.claim} are two claims; give one or the other")
     if args.claim in ("full", "none"):
         return "full" if args.claim == "full" else None
-    return words.margin(args.claim)
+    return names.margin(args.claim)
 
 
 def _loaded(text: str) -> LossFunction:
-    """module:function, with the working folder in front of the path."""
+    """The function that module:function names; modules are looked for in the working folder first."""
     module, colon, name = text.partition(":")
     if not (module and colon and name):
         raise ValueError(f"the loss must be given as module:function, got {text!r}")
@@ -168,7 +176,7 @@ def _loaded(text: str) -> LossFunction:
 
 
 def _where(error: BaseException) -> str:
-    """File and line of the user's own code where it happened: the last in the working folder."""
+    """The file and line of the user's own code that raised the error: the last one in the working folder."""
     here = os.path.join(os.getcwd(), "")
     lines = [
         f" ({frame.filename.removeprefix(here)}, line {frame.lineno})"
@@ -179,26 +187,26 @@ def _where(error: BaseException) -> str:
 
 
 def _sources() -> list[str]:
-    """The files of all that is imported: the loss and what it needs."""
+    """The files of all modules that are imported by now: the loss's and those that it needs."""
     return [file for module in list(sys.modules.values()) if isinstance(file := getattr(module, "__file__", None), str)]
 
 
 def _adapted(function: LossFunction, args: argparse.Namespace) -> LossFunction:
+    """The loss as `il.audit` takes it, through the adapters that the arguments name."""
     from implicitloss import adapters
+    from implicitloss.adapters.discovery import frameworks
 
-    if args.framework not in FRAMEWORKS:
-        raise ValueError(f"the framework must be one of {', '.join(FRAMEWORKS)}, got {args.framework!r}")
+    known = frameworks()
+    if args.framework not in ("numpy", *known):
+        raise ValueError(f"the framework must be one of numpy, {', '.join(known)}, got {args.framework!r}")
     given = _watched(function)
     if args.framework != "numpy":
-        given = getattr(adapters, args.framework)(given)
+        given = known[args.framework].adapt(given)
     return adapters.one_by_one(given) if args.one_by_one else given
 
 
 def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An error inside the loss is the caller's, who needs to know where."""
-
-    import functools
-
+    """The loss, with an error inside it as a sentence that says where in the user's code it happened."""
     import numpy as np
 
     def watched(*given: Any) -> Any:

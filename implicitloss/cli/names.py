@@ -1,4 +1,4 @@
-"""From the words of a command line to the values of the library; unknown words get the nearest known one."""
+"""The names by which the command line knows samplers, weightings, margins, losses, profiles and scorers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 from implicitloss import losses, margins, samplers, scorers, weightings
 from implicitloss.labels import MOST_SAMPLES, LabelPrior
 
-# Powers and margins are exponents: beyond this, exact sums over their range take minutes.
+# Powers and margins are exponents; if they are larger, exact sums over their range take minutes.
 LARGEST = 1e5
 
 
 def _number(kind: str, text: str, cast: Callable[[str], Any] = float, largest: float = LARGEST) -> Any:
+    """A parameter as a number.  *Raises* ValueError, which names the `kind` of value that needs it."""
     what = "a whole number" if cast is int else "a number"
     try:
         value = cast(text)
@@ -27,6 +28,10 @@ def _number(kind: str, text: str, cast: Callable[[str], Any] = float, largest: f
 
 
 def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> Any:
+    """The value that `NAME:PARAMETER:...` has in a table.
+
+    *Raises* ValueError if the name is unknown, with the nearest one, or if it takes other parameters.
+    """
     name, *parameters = text.split(":")
     if name not in table:
         nearest = difflib.get_close_matches(name, table, n=1)
@@ -44,6 +49,7 @@ def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> An
 
 
 def _explicit(file: str, *rest: str) -> samplers.Sampler:
+    """The sampler whose probabilities a file lists, one a line."""
     path = ":".join((file, *rest))  # a path may have colons of its own
     try:
         with open(path, encoding="utf-8") as lines:
@@ -115,38 +121,35 @@ PROFILES: dict[str, Callable[..., LabelPrior]] = {
 
 
 def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> samplers.Sampler:
-    """`uniform`, `power:0.75`, ...; `minimum-variance` is the one for this loss and the weighting's target."""
+    """The sampler of a name: `uniform`, `power:0.75`, ...
+
+    `minimum-variance` has the least variance for this loss and the weighting's target.
+    """
     target = weighting.target if isinstance(weighting, weightings.ForMargin) else margins.Softmax()
     table = {**SAMPLERS, "minimum-variance": lambda: samplers.MinimumVariance(target, loss)}
     return _chosen("sampler", text, table)
 
 
-def file_of(sampler: str | None) -> str | None:
-    """The file that `explicit:FILE` is read from; None for other samplers."""
-    name, _, path = (sampler or "").partition(":")
-    return path if name == "explicit" else None
-
-
 def weighting(text: str) -> weightings.Weighting:
-    """`constant`, `tail`, `margin:logit-adjusted:0.5`, ..."""
+    """The weighting of a name: `constant`, `tail`, `margin:logit-adjusted:0.5`, ..."""
     return _chosen("weighting", text, WEIGHTINGS)
 
 
 def margin(text: str) -> margins.Margin:
-    """`softmax`, `logit-adjusted:0.5`, `balanced-softmax`, `equalised`, `adaptive`."""
+    """The margin of a name: `softmax`, `logit-adjusted:0.5`, `balanced-softmax`, `equalised`, `adaptive`."""
     return _chosen("margin", text, MARGINS)
 
 
 def loss(text: str) -> losses.Loss:
-    """`softmax`, `logistic`, `cosine:0.2`, ..."""
+    """The loss of a name: `softmax`, `logistic`, `cosine:0.2`, ..."""
     return _chosen("loss", text, LOSSES)
 
 
 def profile(text: str) -> LabelPrior:
-    """`exp:100:500:100`, `step:100:500:100`, `zipf:1000:1`."""
+    """The profile of a name: `exp:100:500:100`, `step:100:500:100`, `zipf:1000:1`."""
     return _chosen("profile", text, PROFILES)
 
 
 def scorer(text: str) -> scorers.Scorer:
-    """`gaussian`, `aligned`, `against`, `heavy-tailed`, `class-conditional`."""
+    """The scorer of a name: `gaussian`, `aligned`, `against`, `heavy-tailed`, `class-conditional`."""
     return _chosen("scorer", text, SCORERS)

@@ -1,0 +1,78 @@
+"""A framework as a value: its package, how it makes tensors, and how it takes the gradients of a loss."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from implicitloss.arguments import shown
+from implicitloss.auditing.blackbox import LossFunction
+from implicitloss.labels import Floats, Labels
+
+DTYPES = ("float32", "float64")
+# Seeds that every framework takes.
+SEEDS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A framework with automatic differentiation.
+
+    Parameters
+    ----------
+    package
+        Its name for `import` and for `pip install`.
+    tensors
+        `tensors(lib, array)` is the array as a tensor; `lib` is the imported package.
+    gradients
+        `gradients(lib, loss, scores, positive, seed, dtype)` calls the loss once, with the framework's random numbers
+        seeded, and returns its values (B,) and their gradients (B, L) in the scores, or None for the gradients.
+    dtype
+        The default type of the scores, "float32" or "float64".
+    """
+
+    package: str
+    tensors: Callable[[Any, Any], Any]
+    gradients: Callable[[Any, Callable[..., Any], Floats, Labels, int, str], tuple[Any, Any]]
+    dtype: str = "float32"
+
+    def imported(self) -> Any:
+        """The package.  *Raises* ValueError, with the command that installs it, if it cannot be imported."""
+        try:
+            return importlib.import_module(self.package)
+        except ImportError as error:
+            raise ValueError(f"this adapter needs {self.package}: pip install {self.package} ({error})") from None
+
+    def tensor(self, array: Any) -> Any:
+        """The array as a tensor."""
+        return self.tensors(self.imported(), array)
+
+    def adapt(self, loss: Callable[..., Any], *, dtype: str | None = None) -> LossFunction:
+        """Adapt a loss of this framework; *raises* ValueError if it is no function, or the framework is missing."""
+        check_loss(loss)
+        kind = self.dtype if dtype is None else dtype
+        if not isinstance(kind, str) or kind not in DTYPES:
+            raise ValueError(f"the dtype of scores must be 'float32' or 'float64', got {shown(kind)}")
+        lib = self.imported()
+
+        def loss_fn(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+            values, slopes = self.gradients(lib, loss, scores, positive, int(rng.integers(SEEDS)), kind)
+            return values if slopes is None else (values, slopes)
+
+        return named_after(loss, loss_fn)
+
+
+def check_loss(loss: Any) -> None:
+    """*Raises* ValueError if `loss` cannot be called, or is a class."""
+    if isinstance(loss, type) or not callable(loss):
+        raise ValueError(f"an adapter takes a loss, which is a function, got {type(loss).__name__}")
+
+
+def named_after(loss: Callable[..., Any], adapted: LossFunction) -> LossFunction:
+    """Give the adapted loss the name of the loss itself, for reports.  Its signature is another, and stays."""
+    adapted.__qualname__ = getattr(loss, "__qualname__", type(loss).__name__)
+    return adapted

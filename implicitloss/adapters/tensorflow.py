@@ -1,0 +1,57 @@
+"""TensorFlow and Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from implicitloss.adapters.framework import Framework
+from implicitloss.auditing.blackbox import LossFunction
+from implicitloss.labels import Floats, Labels
+
+
+def _tensor(lib: Any, array: Any) -> Any:
+    return lib.constant(array, dtype="float32" if array.dtype.kind == "f" else "int64")
+
+
+def _gradients(
+    lib: Any, loss: Callable[..., Any], scores: Floats, positive: Labels, seed: int, dtype: str
+) -> tuple[Any, Any]:
+    lib.random.set_seed(seed)
+    f = lib.constant(scores, dtype=dtype)
+    with lib.GradientTape() as tape:
+        tape.watch(f)
+        values = loss(f, lib.constant(positive, dtype="int64"))
+        total = lib.reduce_sum(values)
+    slopes = tape.gradient(total, f)
+    return values.numpy(), np.zeros(scores.shape) if slopes is None else lib.convert_to_tensor(slopes).numpy()
+
+
+FRAMEWORK = Framework("tensorflow", _tensor, _gradients)
+
+
+def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
+    """Adapt a TensorFlow or Keras loss for `il.audit`, with the gradients of a gradient tape.
+
+    TensorFlow's samplers draw from its global seed, which the adapter sets anew for each call.
+
+    Parameters
+    ----------
+    loss
+        `loss(scores, positive)` -> the losses (B,); scores and positive are tensors (B, L) and (B,).
+    dtype
+        The type of the scores, "float32" or "float64".
+
+    Returns
+    -------
+    LossFunction
+        `loss_fn(scores, positive, rng)` -> (losses (B,), gradients (B, L)).
+
+    Raises
+    ------
+    ValueError
+        If TensorFlow is not installed, or an argument is none of these.
+    """
+    return FRAMEWORK.adapt(loss, dtype=dtype)

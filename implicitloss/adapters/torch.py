@@ -1,0 +1,60 @@
+"""PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from implicitloss.adapters.framework import Framework
+from implicitloss.auditing.blackbox import LossFunction
+from implicitloss.labels import Floats, Labels
+
+
+def _tensor(lib: Any, array: Any) -> Any:
+    return lib.tensor(array)
+
+
+def _gradients(
+    lib: Any, loss: Callable[..., Any], scores: Floats, positive: Labels, seed: int, dtype: str
+) -> tuple[Any, Any]:
+    with lib.random.fork_rng(devices=[]):
+        lib.manual_seed(seed)
+        f = lib.tensor(scores, dtype=getattr(lib, dtype), requires_grad=True)
+        values = loss(f, lib.tensor(positive))
+        if not isinstance(values, lib.Tensor):
+            raise ValueError(f"the loss must return a torch tensor, got {type(values).__name__}")
+        if values.shape != (len(positive),):
+            return values.detach().numpy(), None  # the audit refuses this shape, and says why
+        if values.grad_fn is None:
+            return values.detach().numpy(), np.zeros(scores.shape)
+        (slopes,) = lib.autograd.grad(values.sum(), f, allow_unused=True)
+        return values.detach().numpy(), np.zeros(scores.shape) if slopes is None else slopes.numpy()
+
+
+FRAMEWORK = Framework("torch", _tensor, _gradients, dtype="float64")
+
+
+def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
+    """Adapt a PyTorch loss for `il.audit`, with the gradients of autograd.
+
+    Parameters
+    ----------
+    loss
+        `loss(scores, positive)` -> the losses (B,), as with `reduction="none"`; scores and positive are tensors (B, L)
+        and (B,).
+    dtype
+        The type of the scores, "float64" or "float32".
+
+    Returns
+    -------
+    LossFunction
+        `loss_fn(scores, positive, rng)` -> (losses (B,), gradients (B, L)).
+
+    Raises
+    ------
+    ValueError
+        If PyTorch is not installed, or an argument is none of these.
+    """
+    return FRAMEWORK.adapt(loss, dtype=dtype)

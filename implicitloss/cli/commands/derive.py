@@ -1,0 +1,74 @@
+"""`implicitloss derive`: the margins p_yy' of a scheme and its implicit loss, step by step."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from implicitloss.cli.arguments import add_json, add_scheme, scheme_of
+from implicitloss.cli.exit import HOLDS
+from implicitloss.cli.files import write_json
+
+if TYPE_CHECKING:
+    from implicitloss.witness.derive import Derivation
+
+HELP = "derive p_yy' and the implicit loss, step by step"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A scheme, its loss, and how to print the derivation."""
+    add_scheme(parser)
+    parser.add_argument("--format", choices=("text", "latex"), default="text")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the derivation."""
+    from implicitloss.cli import names
+    from implicitloss.witness.derive import derive
+
+    loss = names.loss(args.loss)
+    derivation = derive(scheme_of(args, loss), loss)
+    if not write_json(args.json, _values(derivation)):
+        print(derivation.latex() if args.format == "latex" else _text(derivation))
+    return HOLDS
+
+
+def _values(derivation: Derivation) -> dict[str, Any]:
+    from implicitloss import symbols
+
+    return {
+        "margin": symbols.text(derivation.margin),
+        "margin_latex": symbols.latex(derivation.margin),
+        "implicit_loss": symbols.text(derivation.implicit_loss),
+        "implicit_loss_latex": symbols.latex(derivation.implicit_loss),
+        "named": derivation.named,
+        "checked": derivation.checked,
+        "steps": [
+            {
+                "left": symbols.text(step.left),
+                "relation": step.relation,
+                "right": symbols.text(step.right),
+                "reason": step.reason,
+                "checked": step.checked,
+            }
+            for step in derivation.steps
+        ],
+    }
+
+
+def _text(derivation: Derivation) -> str:
+    from implicitloss import symbols
+
+    lines = [
+        f"p_yy'          {symbols.text(derivation.margin)}",
+        f"named          {derivation.named or 'no published loss has exactly these margins'}",
+        f"implicit loss  {symbols.text(derivation.implicit_loss)}\n",
+    ]
+    for i, step in enumerate(derivation.steps, 1):
+        lines += [
+            f"{i:>2}. {symbols.text(step.left)}",
+            f"     {step.relation} {symbols.text(step.right)}",
+            f"     {step.reason}; {'checked by SymPy' if step.checked else 'NOT CHECKED'}",
+        ]
+    return "\n".join(lines)

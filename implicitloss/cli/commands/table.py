@@ -1,0 +1,112 @@
+"""`implicitloss table`: derive Table 2 of Rawat et al. (2021) and its decoupled counterpart, entry by entry."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from implicitloss.cli.arguments import add_json
+from implicitloss.cli.exit import HOLDS
+from implicitloss.cli.files import write_json
+from implicitloss.formats import code
+
+if TYPE_CHECKING:
+    from implicitloss.losses import Loss
+
+HELP = "derive Table 2 of the paper and its decoupled counterpart, entry by entry"
+SAMPLERS = ("uniform", "within-batch")
+WEIGHTINGS = ("constant", "importance", "relative", "tail")
+HEAD = ("sampler", "weighting", "p_yy'", "implicit loss", "known as")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The rule for hits, and how to print the tables."""
+    parser.add_argument("--hits", default="mask", help="exclude, mask (default) or keep")
+    parser.add_argument("--format", choices=("text", "markdown", "latex"), default="text")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print both tables."""
+    tables = _tables(args.hits)
+    if not write_json(args.json, {"hits": args.hits, "tables": tables}):
+        for table in tables:
+            print(_rendered(f"{table['title']}, hits: {args.hits}", table["rows"], args.format))
+    return HOLDS
+
+
+def _tables(hits: Any) -> list[dict[str, Any]]:
+    """The title and the rows of each table."""
+    from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, logistic
+
+    losses: dict[str, Loss] = {
+        "Sampled softmax cross-entropy (Table 2)": SoftmaxCrossEntropy(),
+        "Sampled decoupled loss, logistic (its counterpart)": Decoupled(logistic),
+    }
+    return [
+        {
+            "title": title,
+            "rows": [_row(sampler, weighting, hits, loss) for sampler in SAMPLERS for weighting in WEIGHTINGS],
+        }
+        for title, loss in losses.items()
+    ]
+
+
+def _row(sampler: str, weighting: str, hits: Any, loss: Loss) -> dict[str, Any]:
+    from implicitloss import symbols
+    from implicitloss.cli import names
+    from implicitloss.scheme import Scheme
+    from implicitloss.witness.derive import derive
+
+    weights = names.weighting(weighting)
+    derivation = derive(Scheme(names.sampler(sampler, loss, weights), weights, m=1, hits=hits), loss)
+    assert derivation.checked, "a step of the derivation was not checked"
+    return {
+        "sampler": sampler,
+        "weighting": weighting,
+        "margin": symbols.text(derivation.margin),
+        "margin_latex": symbols.latex(derivation.margin),
+        "implicit_loss": symbols.text(derivation.implicit_loss),
+        "implicit_loss_latex": symbols.latex(derivation.implicit_loss),
+        "named": derivation.named,
+    }
+
+
+def _rendered(title: str, rows: list[dict[str, Any]], form: str) -> str:
+    tex = "_latex" if form == "latex" else ""
+    marks: dict[str, Callable[[str], str]] = {"text": str, "markdown": code, "latex": "${}$".format}
+    mark = marks[form]
+    cells = [
+        (
+            row["sampler"],
+            row["weighting"],
+            mark(row[f"margin{tex}"]),
+            mark(row[f"implicit_loss{tex}"]),
+            row["named"] or "–",
+        )
+        for row in rows
+    ]
+    return {"text": _text, "markdown": _markdown, "latex": _latex}[form](title, cells)
+
+
+def _text(title: str, rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in [HEAD, *rows]) for i in range(len(HEAD))]
+    lines = [title, ""]
+    for row in (HEAD, tuple("-" * width for width in widths), *rows):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "\n".join([*lines, ""])
+
+
+def _markdown(title: str, rows: Sequence[tuple[str, ...]]) -> str:
+    cells = [HEAD, ("---",) * len(HEAD), *rows]
+    return "\n".join([f"**{title}**", "", *(f"| {' | '.join(row)} |" for row in cells), ""])
+
+
+def _latex(title: str, rows: Sequence[tuple[str, ...]]) -> str:
+    head = ["$p_{yy'}$" if cell == "p_yy'" else cell for cell in HEAD]
+    body = " \\\\\n".join(" & ".join(row) for row in rows).replace("–", "--")
+    return (
+        f"% {title}\n\\begin{{tabular}}{{lllll}}\n\\hline\n{' & '.join(head)} \\\\\n\\hline\n"
+        f"{body} \\\\\n\\hline\n\\end{{tabular}}\n"
+    )

@@ -1,0 +1,52 @@
+"""`implicitloss verify`: check the lemmas, Theorem 3 and the propositions on one scheme at one problem."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from implicitloss.cli.arguments import MARGINS, add_problem, add_scheme, origin_of, problem_of, scheme_of
+from implicitloss.cli.claims import add_report_arguments, run_claims
+
+HELP = "check the lemmas, Theorem 3 and the propositions on a scheme, by all witnesses"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A scheme, a problem, a target and the reports."""
+    add_scheme(parser, with_loss=False)
+    add_problem(parser)
+    parser.add_argument(
+        "--target", metavar="NAME", help=f"also claim that the scheme optimises softmax with these margins: {MARGINS}"
+    )
+    add_report_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Settle the claims about the scheme, and report."""
+    from implicitloss.claims.case import Setting
+    from implicitloss.claims.statements.scheme import about_scheme
+    from implicitloss.cli import names
+    from implicitloss.losses import SoftmaxCrossEntropy
+
+    problem = problem_of(args)
+    scheme = scheme_of(args, SoftmaxCrossEntropy())
+    claims = about_scheme(scheme, problem, None if args.target is None else names.margin(args.target))
+    setting = Setting(problem.prior, origin_of(args), args.seed, args.full, args.threads, strict=False)
+    return run_claims(
+        claims,
+        setting,
+        args,
+        title=f"{scheme}, {args.scorer} scores, positive {problem.prior.name(problem.positive)}",
+        rerun=f"{_own_command(args)}  # claim {{id}}",
+    )
+
+
+def _own_command(args: argparse.Namespace) -> str:
+    """The command line that gives the same verdicts again."""
+    source = ["--profile", args.profile] if args.counts is None else ["--counts", args.counts]
+    positive = [] if args.positive is None else ["--positive", args.positive]
+    target = [] if args.target is None else ["--target", args.target]
+    words = ["implicitloss", "verify", "--sampler", args.sampler, "--weighting", args.weighting, "--m", str(args.m)]
+    return shlex.join(
+        [*words, "--hits", args.hits, *source, "--scorer", args.scorer, *positive, *target, "--seed", str(args.seed)]
+    )
