@@ -41,6 +41,7 @@ BINARIES = (il.losses.logistic, il.losses.hinge, il.losses.squared_hinge)
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 QUANTITIES = ("mean", "variance", "mse", "gap", "gradient")
 HITS = ("exclude", "mask", "keep")
+HOMES = ("samplers", "weightings", "margins", "losses", "scorers")
 # What a comparison of a simulation may get wrong by chance: e^-22 each.
 RARE = 22.0
 
@@ -981,16 +982,16 @@ def _use_scorer(scorer: Any, at: Any, v: Values) -> Any:
     return scorer
 
 
-def _examples(home: str, name: str) -> Callable[[Values], Call]:
+def _examples(home: str) -> Callable[[Values], Call]:
     def check(found: Any) -> None:
-        if not found:
-            raise Wrong("empty")
+        if not found or not isinstance(found, tuple):
+            raise Wrong("no tuple of values")
 
-    return lambda v: Call(getattr(getattr(il, home), name), {}, check)
+    return lambda v: Call(getattr(il, home).examples, {}, check)
 
 
 def _scores_of(v: Values) -> Call:
-    scorer = v.one(*il.scorers.examples().values())
+    scorer = v.one(*il.scorers.examples())
     prior = v.prior()
     arguments = {"prior": ("prior", prior), "rng": ("seed?", v.seed())}
     return Call(scorer.scores, arguments, lambda found: finite(found, (prior.n_labels,)))
@@ -1074,8 +1075,7 @@ def _targets() -> list[Target]:
         ),
         Target(("losses.SoftmaxCrossEntropy",), lambda v: Call(il.losses.SoftmaxCrossEntropy, {}, repr), 0.2),
         Target(("margins.identity",), lambda v: Call(il.margins.identity, {"x": ("", 1.0)}), 0.1),
-        Target(("margins.targets",), _examples("margins", "targets"), 0.1),
-        *(Target((f"{h}.examples",), _examples(h, "examples"), 0.1) for h in ("losses", "weightings", "scorers")),
+        *(Target((f"{home}.examples",), _examples(home), 0.1) for home in HOMES),
         Target(("scorers.Gaussian", "scorers.Aligned"), _scores_of, 2),
         Target(("margins.Softmax",), _log_margin, 2),
         Target(("weightings.Draws",), _draws, 2),

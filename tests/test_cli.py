@@ -342,7 +342,7 @@ def test_help_names_every_word() -> None:
     from implicitloss.cli import words
 
     text = run("implicitloss", "verify", "--help").stdout
-    for table in (words.SAMPLERS, words.WEIGHTINGS, words.MARGINS, words.PROFILES, words.scorers.examples()):
+    for table in (words.SAMPLERS, words.WEIGHTINGS, words.MARGINS, words.PROFILES, words.SCORERS):
         assert all(word in text for word in table)
     assert all(word in run("implicitloss", "derive", "--help").stdout for word in words.LOSSES)
 

@@ -17,7 +17,7 @@ from implicitloss.witness.integrate import sweep as grid
 from implicitloss.witness.integrate.sweep import SWEPT, sweep
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
-WEIGHTINGS = (*weightings(), *(ForMargin(target) for target in margins.targets()))
+WEIGHTINGS = (*weightings(), *(ForMargin(target) for target in margins.examples()))
 
 
 def scores_of(n: int, spread: float, rng: np.random.Generator) -> Any:

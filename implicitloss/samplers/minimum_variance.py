@@ -11,11 +11,11 @@ from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin, Softmax, checked_margin
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, by_tickets, is_positive_label
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets, is_positive_label
 
 
 @dataclass(frozen=True)
-class MinimumVariance:
+class MinimumVariance(Sampler):
     """q*_y' ∝ p_yy' · payment(y') on y' != y, 0 at y: with weights p/(m q*) every draw adds the same amount.
 
     Decoupled: q* ∝ p ϕ(-f), zero loss variance where ϕ >= 0 (Rawat et al. 2021, Proposition 5).  Softmax:
@@ -74,3 +74,8 @@ class MinimumVariance:
             return self.margin.margin(label) * self.loss.payment(label)
 
         return ticket(yp) / s.over_negatives(ticket(s.k), s.k)
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """The sampler that is best for the margin and the loss of the given."""
+    return (MinimumVariance(given.margin, given.loss),)

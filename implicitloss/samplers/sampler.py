@@ -14,9 +14,11 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.arguments import checked_part, shown
+from implicitloss.arguments import checked_part, completed, shown
 from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
 from implicitloss.labels import Floats, Labels
+from implicitloss.losses import Loss
+from implicitloss.margins import Margin
 from implicitloss.problem import Problem
 
 Draw = Callable[[np.random.Generator, int], Labels]
@@ -24,12 +26,35 @@ Draw = Callable[[np.random.Generator, int], Labels]
 
 
 class Sampler(Protocol):
-    """q(. given x, y) and how to draw from it."""
+    """q(. given x, y) and how to draw from it.
+
+    A class of one's own needs `needs_scores`, `log_law` and `procedure`, and `law` where something is derived.  The
+    others have defaults, also for a class that does not inherit from this one: `name` is str(sampler),
+    `needs_positive` and `leaves_out_what_pays_nothing` are False.  `implicitloss.testing.check_sampler` checks it all.
+    """
+
+    @property
+    def name(self) -> str:
+        """How reports call the sampler.  Default: str(sampler)."""
+        return str(self)
 
     @property
     def needs_scores(self) -> bool:
         """Whether the law depends on the scores."""
         ...
+
+    @property
+    def needs_positive(self) -> bool:
+        """Whether the law depends on the positive, so that examples with other positives cannot share it.
+
+        Default: False.
+        """
+        return False
+
+    @property
+    def leaves_out_what_pays_nothing(self) -> bool:
+        """Whether q = 0 says that a negative pays nothing, and not that it is out of reach.  Default: False."""
+        return False
 
     def log_law(self, problem: Problem) -> Floats:
         """The stated log q, unconditional, (L,); -inf for labels never drawn."""
@@ -42,6 +67,20 @@ class Sampler(Protocol):
     def law(self, yp: sp.Expr) -> sp.Expr:
         """The stated q in symbols, at the label `yp` (a negative, or y itself)."""
         ...
+
+
+def complete_sampler(sampler: Sampler) -> Sampler:
+    """`sampler` with the defaults of `Sampler` for what its class leaves out."""
+    return completed(sampler, Sampler)
+
+
+@dataclass(frozen=True)
+class MadeFor:
+    """What example samplers are made for: so many labels, and the margin and the loss of a minimum-variance sampler."""
+
+    n_labels: int
+    margin: Margin
+    loss: Loss
 
 
 def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
