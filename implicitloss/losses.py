@@ -171,7 +171,7 @@ class Loss(Protocol):
 
 
 @dataclass(frozen=True)
-class SoftmaxCrossEntropy:
+class SoftmaxCrossEntropy(Loss):
     """ℓ = log(1 + Σ_{y'} w_yy' e^{f_y' - f_y}).  *Source:* Rawat et al. 2021, Eqs. 4, 6, 7."""
 
     name = "softmax cross-entropy"
@@ -201,7 +201,7 @@ class SoftmaxCrossEntropy:
 
 
 @dataclass(frozen=True)
-class Decoupled:
+class Decoupled(Loss):
     """ℓ = φ(f_y) + Σ_{y'} w_yy' ϕ(-f_y'), e.g. `Decoupled(logistic)`.  *Source:* Rawat et al. 2021, Eqs. 5, 8."""
 
     binary: BinaryLoss

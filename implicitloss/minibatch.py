@@ -21,6 +21,8 @@ from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, chec
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import complete_weighting
 
+__all__ = ["Minibatch"]
+
 # Labels and weights of all examples are in memory at once, 16 bytes a draw.
 MOST_DRAWS = 1 << 28
 # All labels beside a few examples at a time: so many numbers.

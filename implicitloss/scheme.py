@@ -17,6 +17,8 @@ from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting
 
+__all__ = ["Scheme"]
+
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
 HITS: tuple[Hits, ...] = get_args(Hits)

@@ -8,6 +8,7 @@ that is taken in silence.  `python tests/fuzz.py CALLS SEED` prints the figures.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import datetime
 import functools
 import inspect
@@ -982,6 +983,16 @@ def _use_scorer(scorer: Any, at: Any, v: Values) -> Any:
     return scorer
 
 
+CHECKS = {"check_sampler": "sampler", "check_weighting": "weighting", "check_loss": "loss"}
+CHECKED = [getattr(il.testing, name) for name in CHECKS]
+
+
+def _check(name: str, part: str) -> Callable[[Values], Call]:
+    """A check of one of the library's examples, which returns nothing."""
+    home = {"sampler": il.samplers, "weighting": il.weightings, "loss": il.losses}[part]
+    return lambda v: Call(getattr(il.testing, name), {part: (part, v.one(*home.examples()))})
+
+
 def _examples(home: str) -> Callable[[Values], Call]:
     def check(found: Any) -> None:
         if not found or not isinstance(found, tuple):
@@ -1030,26 +1041,35 @@ class Target:
     share: float = 1.0
 
 
+# What the fields of samplers, weightings, margins and scorers take: a new name has to be put here, and in `_maker`.
+FIELDS = {
+    "alpha": "positive", "q": "shares", "share": "positive", "first": "sampler", "second": "sampler",
+    "margin": "margin", "loss": "loss", "target": "margin", "tau": "positive", "F": "function", "scale": "positive",
+    "form": "choice", "strength": "number", "freedom": "positive", "dimensions": "count", "separation": "number",
+}  # fmt: skip
+
+
 def _targets() -> list[Target]:
     of = [
         Target(("integrate",), _witness(il.integrate, (6, 4)), 8),
         Target(("integrate",), _integrate_many, 0.5),
         Target(("exhaust",), _witness(il.exhaust, (5, 4)), 8),
-        Target(("simulate",), _simulate, 8),
+        Target(("simulate", "ImpossibleDraw", "samplers.ImpossibleDraw"), _simulate, 8),
         Target(("sweep",), _sweep, 8),
-        Target(("decide",), _decide, 3),
+        Target(("decide", "Decision"), _decide, 3),
         Target(("implicit_loss",), _implicit_loss, 4),
         Target(("implicit_gradient",), _implicit_gradient, 4),
         Target(("implicit_margins",), _implicit_margins, 4),
         Target(("expand", "OutsideTheorem3"), _expand, 4),
-        Target(("derive",), _derive, 0.5),
-        Target(("verify",), _verify, 0.1),
-        Target(("population_optimum",), _optimum, 2),
+        Target(("derive", "Derivation"), _derive, 0.5),
+        Target(("verify", "Report", "Verdict"), _verify, 0.1),
+        Target(("population_optimum", "NoOptimum"), _optimum, 2),
         Target(("tilt",), _tilt, 1),
-        Target(("certify_optimum",), _certify, 2),
+        Target(("certify_optimum", "Certificate"), _certify, 2),
         Target(("Minibatch",), _minibatch, 5),
         Target(("audit", "AuditReport"), _audit, 0.6),
         Target(("assert_implicit_loss",), _assert_implicit_loss, 0.4),
+        *(Target((f"testing.{name}",), _check(name, part), 0.2) for name, part in CHECKS.items()),
         Target(("LabelPrior",), _label_prior, 2),
         Target(("LabelPrior",), _from_counts, 2),
         Target(("LabelPrior",), _from_probabilities, 2),
@@ -1080,27 +1100,14 @@ def _targets() -> list[Target]:
         Target(("margins.Softmax",), _log_margin, 2),
         Target(("weightings.Draws",), _draws, 2),
     ]  # fmt: skip
-    parts: dict[str, dict[str, dict[str, str]]] = {
-        "samplers": {
-            "Uniform": {}, "WithinBatch": {}, "LogUniform": {}, "ModelBased": {}, "Power": {"alpha": "positive"},
-            "Explicit": {"q": "shares"}, "Mixture": {"share": "positive", "first": "sampler", "second": "sampler"},
-            "MinimumVariance": {"margin": "margin", "loss": "loss"},
-        },
-        "weightings": {
-            "Constant": {}, "Unit": {}, "Relative": {}, "Importance": {}, "Tail": {}, "ForMargin": {"target": "margin"}
-        },
-        "margins": {
-            "Softmax": {}, "LogitAdjusted": {"tau": "positive"}, "BalancedSoftmax": {}, "Equalised": {"F": "function"},
-            "Adaptive": {"scale": "positive", "form": "choice"},
-        },
-        "scorers": {
-            "Gaussian": {"scale": "number"}, "Aligned": {"strength": "number", "scale": "number"},
-            "against": {"strength": "number", "scale": "number"}, "HeavyTailed": {"freedom": "positive"},
-            "ClassConditional": {"dimensions": "count", "separation": "number"},
-        },
-    }  # fmt: skip
-    for home, names in parts.items():
-        of += [Target((f"{home}.{name}",), _maker(home, name, kinds)) for name, kinds in names.items()]
+    for home in ("samplers", "weightings", "margins", "scorers"):
+        for name in getattr(il, home).__all__:
+            made = getattr(getattr(il, home), name)
+            if dataclasses.is_dataclass(made) and name not in ("Draws", "MadeFor"):
+                kinds = {field.name: FIELDS[field.name] for field in dataclasses.fields(made) if field.init}
+                of.append(Target((f"{home}.{name}",), _maker(home, name, kinds)))
+    against = {"strength": "number", "scale": "number"}
+    of.append(Target(("scorers.against",), _maker("scorers", "against", against)))
     return of
 
 
@@ -1195,6 +1202,8 @@ def judge(call: Call, seconds: float = SECONDS) -> tuple[str, str]:
         return "wrong", str(error)
     except AssertionError as error:
         documented = call.function is il.assert_implicit_loss and "\n" in str(error)
+        if call.function in CHECKED and call.spoilt is not None and is_sentence(str(error)) is None:
+            return "sentence", str(error)
         return ("value", "") if documented else ("foreign", f"AssertionError: {error}")
     except Exception as error:
         fault = is_own_sentence(error)

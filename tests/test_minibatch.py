@@ -101,7 +101,7 @@ def test_margins_count_all_labels(target: Any, loss: Any) -> None:
     for i, label, value in zip(at, y, losses, strict=True):
         problem = il.Problem(F[i], PRIOR, int(label))
         assert value == pytest.approx(float(il.implicit_loss(scheme, loss, problem)), rel=1e-12)
-        expected[i] += il.implicit.implicit_gradient(scheme, loss, problem)
+        expected[i] += il.implicit_gradient(scheme, loss, problem)
     np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-13)
 
 

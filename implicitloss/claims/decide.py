@@ -18,6 +18,8 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate import simulate
 
+__all__ = ["Decision", "decide"]
+
 FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6
 
 

@@ -21,6 +21,8 @@ from implicitloss.losses import Loss
 from implicitloss.margins import Margin
 from implicitloss.problem import Problem
 
+__all__ = ["Draw", "ImpossibleDraw", "Sampler", "by_log_tickets", "by_tickets"]
+
 Draw = Callable[[np.random.Generator, int], Labels]
 """`draw(rng, size)`: that many labels, i.i.d., (size,)."""
 

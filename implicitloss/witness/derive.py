@@ -18,6 +18,8 @@ from implicitloss.arguments import shown as short
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.scheme import Scheme, checked_scheme
 
+__all__ = ["Derivation", "derive"]
+
 Relation = Literal["=", "<="]
 
 

@@ -41,6 +41,8 @@ from implicitloss.witness.integrate.draw import Measure
 from implicitloss.witness.integrate.moments import COARSE, LEAST
 from implicitloss.witness.integrate.quadrature import EPS, FAR, LEFT, NEAR, RIGHT, STEP
 
+__all__ = ["sweep"]
+
 SWEPT: tuple[Quantity, ...] = ("mean", "gap", "mse", "variance")
 # A mean may be off by this share of itself before its entry is integrated alone.
 PRECISE = 1e-12
