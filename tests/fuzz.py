@@ -130,15 +130,13 @@ class Values:
         m = il.margins
         tau = self.positive_number()
         return self.one(
-            m.Softmax(), m.LogitAdjusted(), m.LogitAdjusted(tau), m.BalancedSoftmax(), m.Equalised(),
-            m.Equalised(_root), m.Adaptive(self.one(0.25, 1.0, tau)), m.Adaptive(0.5, "printed"),
+            *m.examples(), m.LogitAdjusted(tau), m.Equalised(_root), m.Adaptive(self.one(1.0, tau)),
+            m.Adaptive(0.5, "printed"),
         )  # fmt: skip
 
     def weighting(self) -> Any:
         w = il.weightings
-        return self.one(
-            w.Constant(), w.Unit(), w.Importance(), w.Importance(), w.Relative(), w.Tail(), w.ForMargin(self.margin())
-        )
+        return self.one(*w.examples(), w.Importance(), w.ForMargin(self.margin()))
 
     def sampler(self, n: int) -> Any:
         s = il.samplers
@@ -147,9 +145,9 @@ class Values:
             q[self.whole(0, n - 1)] = 0.0
             q /= q.sum()
         return self.one(
-            s.Uniform(), s.WithinBatch(), s.WithinBatch(), s.Power(), s.Power(self.positive_number()), s.LogUniform(),
-            s.ModelBased(), s.Mixture(), s.Mixture(self.one(0.1, 0.9, 1e-9), s.Power(0.5), s.LogUniform()),
-            s.Explicit(q), s.MinimumVariance(), s.MinimumVariance(self.margin(), self.loss()),
+            *s.examples(n), s.WithinBatch(), s.Power(self.positive_number()), s.Explicit(q),
+            s.Mixture(self.one(0.1, 0.9, 1e-9), s.Power(0.5), s.LogUniform()),
+            s.MinimumVariance(self.margin(), self.loss()),
         )  # fmt: skip
 
     def m(self) -> int:
@@ -1105,6 +1103,8 @@ def _targets() -> list[Target]:
             made = getattr(getattr(il, home), name)
             if dataclasses.is_dataclass(made) and name not in ("Draws", "MadeFor"):
                 kinds = {field.name: FIELDS[field.name] for field in dataclasses.fields(made) if field.init}
+                if home == "scorers" and "scale" in kinds:
+                    kinds["scale"] = "number"  # a scorer's may be negative
                 of.append(Target((f"{home}.{name}",), _maker(home, name, kinds)))
     against = {"strength": "number", "scale": "number"}
     of.append(Target(("scorers.against",), _maker("scorers", "against", against)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 import inspect
 import pkgutil
 from typing import Any
@@ -27,6 +28,11 @@ SAMPLERS = tuple(
     )
 )
 WEIGHTINGS = (*weightings.examples(), *map(weightings.ForMargin, margins.examples()))
+
+
+def test_the_examples_of_the_checks_run() -> None:
+    found = doctest.testmod(il.testing)
+    assert (found.failed, found.attempted >= 6) == (0, True)
 
 
 def test_everything_is_found() -> None:

@@ -25,7 +25,7 @@ def scores_of(n: int, spread: float, rng: np.random.Generator) -> Any:
 
 
 @pytest.mark.parametrize("hits", HITS)
-@pytest.mark.parametrize("sampler", [il.samplers.Uniform(), il.samplers.WithinBatch(), il.samplers.Power()], ids=str)
+@pytest.mark.parametrize("sampler", il.samplers.examples(30), ids=str)
 def test_a_sweep_is_every_integral(sampler: Any, hits: Any, rng: np.random.Generator) -> None:
     """All weightings, m = 1 to a million, every positive: within the error bounds, and these small."""
     prior = il.LabelPrior.exp(30, 400, 100)
