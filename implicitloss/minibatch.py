@@ -148,7 +148,7 @@ class Minibatch:
     def _all_labels(
         self, margin: Margin, tables: tuple[Floats, ...], at: Labels, y: Labels, gradient: Floats
     ) -> Floats:
-        """For margins a_y b_y' what a row's labels pay is added up once for all of its positives."""
+        """Add up what a row's labels pay once for all of its positives, for margins a_y b_y'."""
         n, factors = self.prior.n_labels, complete_margin(margin).log_factors(self.prior)
         losses, alone = np.zeros(y.size), np.arange(y.size)
         if factors is not None:
@@ -225,10 +225,10 @@ class Minibatch:
         if scheme.sampler.needs_scores or complete_sampler(scheme.sampler).needs_positive:
             return None
         common, rare = (Problem(np.zeros(n), self.prior, int(y)) for y in self.prior.by_frequency[[0, -1]])
-        law = scheme.sampler.log_law(common)
+        law = scheme.log_law(common)
         weighting = complete_weighting(scheme.weighting)
         found = weighting.log_factors(law, self.prior, scheme.m, scheme.hits == "exclude")
-        if found is None or not np.array_equal(law, scheme.sampler.log_law(rare)):
+        if found is None or not np.array_equal(law, scheme.log_law(rare)):
             return None
         log_a, log_b = (np.broadcast_to(factor, (n,)) for factor in found)
         return checked_draws(scheme.sampler, common), log_a, log_b, law

@@ -232,20 +232,17 @@ def _check_equal(
 
 
 def _checked_law(sampler: Sampler, at: Problem) -> Floats:
-    """The sampler's log q, (L,): logarithms of a law, the same each time."""
-    log_q = Scheme(sampler, Constant(), m=1, hits="keep").draws(at).log_q
-    _must(
-        np.array_equal(log_q, sampler.log_law(at)),
-        f"the law of {shown(sampler)} must be the same each time it is asked",
-    )
-    return log_q
+    """The sampler's log q, (L,); *raises* ValueError where it is no law."""
+    return Scheme(sampler, Constant(), m=1, hits="keep").log_law(at)
 
 
 def _check_needs(sampler: Sampler, places: list[Problem], laws: list[Floats]) -> None:
+    again = all(np.array_equal(_checked_law(sampler, at), log_q) for at, log_q in zip(places, laws, strict=True))
+    _must(again, f"the law of {shown(sampler)} must be the same each time it is asked for")
     if not sampler.needs_scores:
         rising = np.linspace(-1.0, 1.0, places[0].prior.n_labels)
         for at, log_q in zip(places, laws, strict=True):
-            moved = sampler.log_law(Problem(at.scores + rising, at.prior, at.positive))
+            moved = _checked_law(sampler, Problem(at.scores + rising, at.prior, at.positive))
             _must(
                 np.array_equal(moved, log_q),
                 f"the law of {shown(sampler)} moves with the scores: needs_scores must be True, got False",
@@ -327,7 +324,7 @@ def _drawn(log_w: Floats) -> list[int]:
 
 def _check_factors(scheme: Scheme, at: Problem, log_w: Floats) -> None:
     weighting, y = scheme.weighting, at.positive
-    log_q = scheme.sampler.log_law(at)
+    log_q = scheme.log_law(at)
     with np.errstate(divide="ignore", invalid="ignore"):
         factors = complete_weighting(weighting).log_factors(log_q, at.prior, scheme.m, scheme.hits == "exclude")
         if factors is None:

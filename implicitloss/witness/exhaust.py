@@ -35,7 +35,8 @@ SQUARES = ("variance", "mse")
 class _Draws:
     """All multisets of m labels: chances (n,), how often each holds each label, counts (n, J), and what labels add.
 
-    `chance_slip` (n,) and `slip` (J,) bound the relative rounding of the chances and of w payment.
+    `chance_slip` (n,) and `slip` (J,) bound the relative rounding of the chances and of w payment; `missed` (L,) is
+    m q w of labels whose q is too small for a chance.
     """
 
     chances: Floats
@@ -45,6 +46,7 @@ class _Draws:
     log_payment: Floats
     chance_slip: Floats
     slip: Floats
+    missed: Floats
 
     @cached_property
     def log_sums(self) -> Floats:
@@ -127,7 +129,9 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
     chance_slip = EPS * (16 + 8 * scheme.m * (1 + math.log(scheme.m)) + 2 * counts @ logs)
     logs = np.abs(log_w) + np.abs(log_payment)
     slip = EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0))
-    return _Draws(chances, counts, support, log_w, log_payment, chance_slip, slip)
+    missed = scheme.m * np.exp(plan.log_q + plan.log_w)
+    missed[support] = 0.0
+    return _Draws(chances, counts, support, log_w, log_payment, chance_slip, slip, missed)
 
 
 def _matters(loss: Loss, problem: Problem, quantity: Quantity, log_payment: Floats) -> Floats:
@@ -169,6 +173,7 @@ def _gradient(loss: Loss, problem: Problem, draws: _Draws, values: Floats) -> tu
     if loss.has_log:
         gradient[y], error[y] = -gradient.sum(), error.sum() + EPS * gradient.sum()
         return gradient, error
+    error += draws.missed * np.abs(loss.payment_slope(problem.scores, y))
     own = loss.positive_slope(float(problem.scores[y]))
     gradient[y] += own
     error[y] += 16 * EPS * abs(own)

@@ -20,7 +20,7 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
 
     "mean" E ℓ; "variance" V ℓ; "mse" E (ℓ - b)² about the implicit loss b; "gap" b - E ℓ >= 0; "gradient" E ∂ℓ/∂f,
     (L,), with q and w held fixed.  Relative accuracy 1e-12 for means and gradients, 1e-8 for the others down to 1e-14
-    of the (squared) mean, as far as the rounding of log x lets one know them; scores up to 1e4 apart, m up to 1e6.
+    of the (squared) mean, limited by the rounding of log x; scores up to 1e4 apart, m up to 1e6.
     Time O(L) for any m: from 5,000 labels on by a few thousand numbers (`compression`).
 
     *Source:* derived; decoupled losses by Rawat et al. 2021, Lemma 1, from the moments of one draw.
