@@ -30,7 +30,10 @@ def test_a_sweep_is_every_integral(sampler: Any, hits: Any, rng: np.random.Gener
     """All weightings, m = 1 to a million, every positive: within the error bounds, and these small."""
     prior = il.LabelPrior.exp(30, 400, 100)
     scores = scores_of(30, 1.5, rng)
-    schemes = [il.Scheme(sampler, w, m=m, hits=hits) for w in WEIGHTINGS for m in (1, 7, 64, 10**6)]
+    # Relative weights are undefined where the positive is never drawn.
+    never = np.isneginf(sampler.log_law(il.Problem(scores, prior, 0))[0])
+    defined = [w for w in WEIGHTINGS if not (never and isinstance(w, il.weightings.Relative))]
+    schemes = [il.Scheme(sampler, w, m=m, hits=hits) for w in defined for m in (1, 7, 64, 10**6)]
     found = sweep(schemes, SOFTMAX, scores, prior, quantities=SWEPT)
     for i, scheme in enumerate(schemes):
         for y in range(0, 30, 5):
