@@ -39,13 +39,18 @@ class Margin(Protocol):
     """A target p_yy' > 0; the diagonal p_yy weighs an accidental hit when hits are kept.
 
     A class of one's own needs `log_margin` and `margin`.  The others have defaults, also for a class that does not
-    inherit from this one: `name` is str(margin), and `log_factors` gives None.
+    inherit from this one: `name` is str(margin), `published` and `log_factors` are None.
     """
 
     @property
     def name(self) -> str:
         """How reports call the margin.  Default: str(margin)."""
         return str(self)
+
+    @property
+    def published(self) -> str | None:
+        """What the literature calls softmax cross-entropy with these margins, and where.  Default: None."""
+        return None
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         """log p_yy' for y = `positive`, (L,)."""
@@ -73,6 +78,7 @@ class Softmax(Margin):
     """p_yy' = 1: plain softmax cross-entropy, or the full decoupled loss.  *Source:* Rawat et al. 2021, Eq. 4."""
 
     name = "softmax"
+    published = "softmax cross-entropy"
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         checked_label(positive, checked_prior(prior).n_labels, "the positive")
@@ -92,6 +98,11 @@ class LogitAdjusted(Margin):
     tau: float = 1.0
     name = "logit-adjusted softmax"
 
+    @property
+    def published(self) -> str | None:
+        """A name for τ = 1."""
+        return "logit-adjusted loss (Menon et al. 2021)" if self.tau == 1 else None
+
     def __post_init__(self) -> None:
         tau = checked_number(self.tau, "tau", "positive and at most 100", lambda x: 0 < x <= MOST_POWER)
         object.__setattr__(self, "tau", tau)
@@ -110,6 +121,8 @@ class LogitAdjusted(Margin):
 @dataclass(frozen=True)
 class BalancedSoftmax(Margin):
     """p_yy' = n_y'/n_y, the ratio of label counts (or of π, which is the same).  *Source:* Ren et al. 2020."""
+
+    published = "balanced softmax (Ren et al. 2020)"
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         _log_of_positive(prior, positive, "balanced-softmax")
@@ -140,6 +153,11 @@ class Equalised(Margin):
 
     F: Callable[[Any], Any] = identity
     name = "equalised softmax"
+
+    @property
+    def published(self) -> str | None:
+        """A name for F(π) = π."""
+        return "equalised loss (Tan et al. 2020)" if self.F is identity else None
 
     def __post_init__(self) -> None:
         checked_function(self.F, "F", "e.g. lambda x: x**0.5")
