@@ -129,7 +129,12 @@ def _cosine_contrastive(margin: float) -> BinaryLoss:
 
 
 class Loss(Protocol):
-    """What every witness may ask of a loss."""
+    """What `derive`, `integrate`, `exhaust` and `simulate` ask of a loss.
+
+    With a log (`has_log`) the loss is a softmax: a negative pays e^{f_y' - f_y} and the positive nothing.  Without one
+    a negative's payment depends on its own score alone.  The symbols (`positive_term`, `payment`, `outer`) are needed
+    where something is derived.  `implicitloss.testing.check_loss` checks it all.
+    """
 
     @property
     def name(self) -> str:

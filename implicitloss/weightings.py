@@ -40,8 +40,8 @@ Factors = tuple[Floats | float, Floats | float] | None
 class Draws:
     """What a weighting may look at: the laws (L,), m, the prior and the positive.
 
-    `free` (L,) are labels that pay nothing as negatives, where a sampler leaves such out: whatever they weigh, nothing
-    is missed.  None where the loss is not known, or the sampler does no such thing.
+    `free` (L,) marks the labels that pay nothing as negatives, where a sampler leaves such labels out: the mean does
+    not miss them, whatever their weight is.  It is None where the loss is unknown or the sampler leaves none out.
     """
 
     log_q: Floats
@@ -174,9 +174,9 @@ class Relative(Weighting):
 class ForMargin(Weighting):
     """w_yy' = p_yy' / (m q_y'): the weights whose implicit margin is p.
 
-    *Raises* ValueError, naming the label, where p_yy' > 0 and q_y' = 0: no weight can make up for a negative
-    that is never drawn, unless it pays nothing and a sampler leaves it out for that (`MinimumVariance`, under a loss
-    that is known).  *Source:* Rawat et al. 2021, Proposition 4, Eq. 15.
+    *Raises* ValueError, naming the label, where p_yy' > 0 and q_y' = 0: no weight can make up for a negative that is
+    never drawn.  Negatives that `MinimumVariance` leaves out because they pay nothing are excepted.
+    *Source:* Rawat et al. 2021, Proposition 4, Eq. 15.
     """
 
     target: margins.Margin

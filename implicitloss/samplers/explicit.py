@@ -14,7 +14,7 @@ from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
 @dataclass(frozen=True, repr=False)
 class Explicit(Sampler):
-    """Any q you like, (L,), summing to 1 within 1e-9.  *Raises* ValueError if it does not, or if L differs."""
+    """A law q of your own, (L,), that sums to 1 within 1e-9.  *Raises* ValueError for another sum and another L."""
 
     q: Floats
     needs_scores = False

@@ -13,10 +13,10 @@ from implicitloss.samplers.sampler import Draw, MadeFor, Sampler
 
 @dataclass(frozen=True)
 class LogUniform(Sampler):
-    """q = log((r + 1)/r) / log(L + 1) at frequency rank r = 1..L: an approximate Zipf law that needs no table.
+    """q = log((r + 1)/r) / log(L + 1) at frequency rank r = 1..L: an approximate Zipf law, drawn without a table.
 
     Labels are ranked by prior, most frequent first; in symbols labels are taken to be sorted already (y' = r).
-    The procedure is the one in use: rank ⌊(L + 1)^u⌋ for u uniform on [0, 1).
+    The procedure is that of TensorFlow's sampler: rank ⌊(L + 1)^u⌋ for u uniform on [0, 1).
     """
 
     needs_scores = False

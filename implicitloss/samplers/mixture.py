@@ -18,7 +18,7 @@ from implicitloss.samplers.within_batch import WithinBatch
 class Mixture(Sampler):
     """q = λ q⁽¹⁾ + (1 - λ) q⁽²⁾, 0 < λ < 1; by default λπ + (1-λ)/L, mixed negative sampling (Yang et al. 2020).
 
-    The procedure tosses a coin for every draw.
+    Each draw takes the first sampler with probability λ = `share`, else the second.
     """
 
     share: float = 0.5

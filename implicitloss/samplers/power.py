@@ -12,7 +12,7 @@ from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
-# Beyond it nothing but the most frequent labels is ever drawn.
+# With larger powers only the most frequent labels are ever drawn.
 MOST = 1000.0
 
 

@@ -63,7 +63,7 @@ class Sampler(Protocol):
         ...
 
     def procedure(self, problem: Problem) -> Draw:
-        """How labels are drawn in practice, from the ingredients and not from the stated law."""
+        """The function that draws labels as an implementation would; it must not read the stated law."""
         ...
 
     def law(self, yp: sp.Expr) -> sp.Expr:
@@ -91,15 +91,16 @@ def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
     return checked
 
 
-# More would overflow where they are shared out, and fewer have lost digits.
+# Larger sums would overflow while the alias table is made; the digits of smaller ones are lost.
 MANY_TICKETS, FEW_TICKETS = 1e300, 1e-290
 
 
 def by_tickets(tickets: Floats) -> TicketDraw:
-    """Draw in proportion to `tickets` (L,) >= 0: pick one of them, find whose it is; O(1) a draw, 16 bytes a label.
+    """Draw label j with probability tickets_j / Σ tickets, by an alias table: O(1) a draw, 16 bytes a label.
 
-    Chances are exact for whole numbers of tickets with L Σ tickets below 2^53; else rounding adds up along the table
-    (to 5e-11 of the whole at worst, in trials with 3 million labels), and a draw looks at one random double.
+    `tickets` (L,) are >= 0.  Whole numbers with L Σ tickets below 2^53 have exact probabilities.  Otherwise rounding
+    adds up along the table (at most 5e-11 of the whole in trials with 3 million labels).  A draw uses one random
+    double.  *Raises* ValueError for tickets that are negative, not finite, or all 0.
     """
     if not np.all(np.isfinite(tickets)) or np.min(tickets) < 0 or not np.max(tickets) > 0:
         raise ValueError("tickets must be finite and not negative, with a positive sum; here they are not")
@@ -110,15 +111,17 @@ def by_tickets(tickets: Floats) -> TicketDraw:
 
 
 def by_log_tickets(logs: Floats) -> TicketDraw:
-    """Draw in proportion to e^logs, (L,), -inf for no ticket: `by_tickets`, but whatever label is left out later, the
-    tickets of the others are not lost beside it."""
+    """Draw label j with probability e^{logs_j} / Σ e^{logs}; `logs` is (L,), -inf for a label that is never drawn.
+
+    `by_tickets` with one addition: a label can be left out later although it has nearly all of the probability.
+    """
     with np.errstate(over="ignore"):
         return replace(by_tickets(np.exp(logs - logs.max())), logs=logs)
 
 
 @dataclass(frozen=True, eq=False)
 class TicketDraw:
-    """Draws in proportion to `tickets` (L,), one random double each; `logs` are theirs, where they came first."""
+    """What `by_tickets` and `by_log_tickets` return; `logs` are the logarithms that were given, if any."""
 
     tickets: Floats
     logs: Floats | None = None
@@ -129,9 +132,9 @@ class TicketDraw:
         return alias_table(self.tickets)
 
     def without(self, label: int) -> TicketDraw:
-        """Draws from the other labels: as if those of `label` were drawn again, however many of all tickets it has.
+        """The same law on condition that `label` is not drawn, however large its probability is.
 
-        *Raises* ValueError where the others have no tickets, or so few that their digits are lost.
+        *Raises* ValueError where the other labels have no tickets, or so few that their digits are lost.
         """
         if self.logs is not None:
             logs = self.logs.copy()
