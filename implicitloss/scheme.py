@@ -57,7 +57,7 @@ def _checked_logs(logs: Floats, n_labels: int, what: str) -> Floats:
 
 @dataclass(frozen=True)
 class Scheme:
-    """Draw m negatives i.i.d. from `sampler`, weigh them by `weighting`; `hits` sets what happens when y itself is drawn.
+    """Draw m negatives i.i.d. from `sampler`, weigh them by `weighting`; `hits` sets what happens when y is drawn.
 
     - "exclude": draw from q_y'/(1 - q_y), y' != y; weights that divide by q divide by this conditional q;
     - "mask": draw from q and give a hit weight 0;

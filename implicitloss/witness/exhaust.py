@@ -63,11 +63,45 @@ class _Draws:
 
 
 def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "mean") -> Estimate:
-    """The exact `quantity` of the sampled loss by enumerating all draws; quantities as `integrate` has them.
+    """Compute the exact `quantity` of the sampled loss by enumerating every possible draw.
 
-    The error bounds the rounding of plain sums, of every log q and every log x: relative to the mean for a gap, to its
-    square for a variance.
-    *Raises* ValueError for more than 200,000 multisets, C(J + m - 1, m) of them over the J labels that are drawn.
+    E g(N) = Σ_N P(N) g(N) over all multisets N of m labels, P multinomial.  For tiny L and m: C(J + m - 1, m) multisets
+    over the J labels that can be drawn.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The sampler q, the weights w, the number of negatives m and what a hit on the positive does.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+    problem : Problem
+        Scores, label prior and positive label of one example.
+    quantity : {"mean", "variance", "mse", "gap", "gradient"}
+        As `integrate` has them.
+
+    Returns
+    -------
+    Estimate
+        The value, for a gradient (L,), and a bound on its rounding, that of every log q and log x included.
+
+    Raises
+    ------
+    ValueError
+        For more than 200,000 multisets, and for a label with q too small for floating point that counts.
+
+    References
+    ----------
+    The definitions: Rawat et al. 2021, Eqs. 7 and 8.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.SoftmaxCrossEntropy()
+    >>> round(float(il.exhaust(scheme, loss, problem)), 10)
+    1.0246580858
     """
     checked_quantity(quantity)
     checked_loss(loss)

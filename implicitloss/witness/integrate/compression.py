@@ -78,7 +78,7 @@ class Bins:
 
     @property
     def relative_error(self) -> float:
-        """Interpolation error of Σ q (1 - e^{-e^{v+u}}) at any v, and (√2 for 1.6) of J at any label, relative to it."""
+        """Relative interpolation error of Σ q (1 - e^{-e^{v+u}}) at any v, and (√2 for 1.6) of J at any label."""
         r = self.width / 2
         # The ellipse with half axis 1.5 < π/2 across.
         rho = 1.5 / r + np.hypot(1.5 / r, 1)
