@@ -572,6 +572,8 @@ def _implicit_margins(v: Values) -> Call:
             for y in range(n):
                 problem = il.Problem(scores, prior, y)
                 expected = by_hand(il.Scheme(scheme.sampler, scheme.weighting, m=1, hits=scheme.hits), SOFTMAX, problem)
+                if expected is None:  # not written out by hand
+                    continue
                 with mp.workdps(60):
                     p = [x * _power(scheme) for x in expected["p"]]
                     p = [x / (1 + p[y]) for x in p] if loss is None or loss.has_log else p
