@@ -14,25 +14,33 @@ if TYPE_CHECKING:
     from implicitloss import margins as margins
     from implicitloss import samplers as samplers
     from implicitloss import scorers as scorers
+    from implicitloss import testing as testing
     from implicitloss import weightings as weightings
     from implicitloss.auditing.audit import audit as audit
     from implicitloss.auditing.report import AuditReport as AuditReport
     from implicitloss.auditing.testing import assert_implicit_loss as assert_implicit_loss
+    from implicitloss.claims.decide import Decision as Decision
     from implicitloss.claims.decide import decide as decide
+    from implicitloss.claims.report.report import Report as Report
+    from implicitloss.claims.verdict import Verdict as Verdict
     from implicitloss.claims.verify import verify as verify
     from implicitloss.estimate import Estimate as Estimate
     from implicitloss.labels import LabelPrior as LabelPrior
     from implicitloss.minibatch import Minibatch as Minibatch
+    from implicitloss.optima.certificate import Certificate as Certificate
     from implicitloss.optima.certificate import certify_optimum as certify_optimum
+    from implicitloss.optima.newton import NoOptimum as NoOptimum
     from implicitloss.optima.population import population_optimum as population_optimum
     from implicitloss.optima.population import tilt as tilt
     from implicitloss.problem import Problem as Problem
+    from implicitloss.samplers.sampler import ImpossibleDraw as ImpossibleDraw
     from implicitloss.scheme import Scheme as Scheme
     from implicitloss.theory.expansion import OutsideTheorem3 as OutsideTheorem3
     from implicitloss.theory.expansion import expand as expand
     from implicitloss.theory.implicit import implicit_gradient as implicit_gradient
     from implicitloss.theory.implicit import implicit_loss as implicit_loss
     from implicitloss.theory.implicit import implicit_margins as implicit_margins
+    from implicitloss.witness.derive import Derivation as Derivation
     from implicitloss.witness.derive import derive as derive
     from implicitloss.witness.exhaust import exhaust as exhaust
     from implicitloss.witness.integrate import integrate as integrate
@@ -47,29 +55,37 @@ _HOME = {
     "margins": None,
     "samplers": None,
     "scorers": None,
+    "testing": None,
     "weightings": None,
+    "assert_implicit_loss": "auditing.testing",
+    "audit": "auditing.audit",
     "AuditReport": "auditing.report",
+    "Certificate": "optima.certificate",
+    "certify_optimum": "optima.certificate",
+    "decide": "claims.decide",
+    "Decision": "claims.decide",
+    "Derivation": "witness.derive",
+    "derive": "witness.derive",
     "Estimate": "estimate",
-    "OutsideTheorem3": "theory.expansion",
+    "exhaust": "witness.exhaust",
     "expand": "theory.expansion",
     "implicit_gradient": "theory.implicit",
     "implicit_loss": "theory.implicit",
     "implicit_margins": "theory.implicit",
-    "LabelPrior": "labels",
-    "assert_implicit_loss": "auditing.testing",
-    "audit": "auditing.audit",
-    "certify_optimum": "optima.certificate",
-    "population_optimum": "optima.population",
-    "tilt": "optima.population",
-    "Minibatch": "minibatch",
-    "Problem": "problem",
-    "Scheme": "scheme",
-    "derive": "witness.derive",
-    "exhaust": "witness.exhaust",
+    "ImpossibleDraw": "samplers.sampler",
     "integrate": "witness.integrate",
+    "LabelPrior": "labels",
+    "Minibatch": "minibatch",
+    "NoOptimum": "optima.newton",
+    "OutsideTheorem3": "theory.expansion",
+    "population_optimum": "optima.population",
+    "Problem": "problem",
+    "Report": "claims.report.report",
+    "Scheme": "scheme",
     "simulate": "witness.simulate",
-    "decide": "claims.decide",
     "sweep": "witness.integrate.sweep",
+    "tilt": "optima.population",
+    "Verdict": "claims.verdict",
     "verify": "claims.verify",
 }
 __all__ = [*_HOME, "__version__"]

@@ -8,11 +8,12 @@ vectors lists, arrays or columns of tables; text, booleans, dates, complex and m
 from __future__ import annotations
 
 import math
+import re
 import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -118,6 +119,11 @@ def checked_choice(value: Any, what: str, choices: Sequence[str]) -> str:
         names = [repr(choice) for choice in choices]
         raise ValueError(f"{what} must be {', '.join(names[:-1])} or {names[-1]}, got {shown(value)}")
     return str(value)
+
+
+def as_word(kind: type) -> str:
+    """How the command line calls a class of the library: WithinBatch is within-batch."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
 
 
 def checked_function(value: Any, what: str, example: str) -> Any:
@@ -244,6 +250,24 @@ def checked_list(values: Any, what: str) -> list[Any]:
     if len(values) > MOST_IN_A_LIST:
         raise ValueError(f"{what} must be at most {MOST_IN_A_LIST:,}, got {len(values):,}")
     return list(values)
+
+
+class _Completed:
+    """A part, with the defaults of its protocol for the members that it lacks."""
+
+    def __init__(self, part: Any, protocol: type) -> None:
+        self._part, self._protocol = part, protocol
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(self._part, name):
+            return getattr(self._part, name)
+        return vars(self._protocol)[name].__get__(self._part)
+
+
+def completed(part: T, protocol: type) -> T:
+    """`part`; one that lacks members of its `protocol` is seen with the defaults that the protocol gives them."""
+    members = [name for name in vars(protocol) if not name.startswith("_")]
+    return part if all(hasattr(part, name) for name in members) else cast(T, _Completed(part, protocol))
 
 
 def checked_part(value: Any, what: str, needs: Sequence[str], example: str) -> Any:

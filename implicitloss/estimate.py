@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from implicitloss.arguments import as_number, checked_whole, shown
 
+__all__ = ["Estimate"]
+
 Quantity = Literal["mean", "variance", "mse", "gap", "gradient"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 

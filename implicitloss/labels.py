@@ -30,6 +30,8 @@ from implicitloss.arguments import (
 from implicitloss.arguments import checked_probabilities as checked_probabilities
 from implicitloss.arguments import checked_vector as checked_vector
 
+__all__ = ["LabelPrior"]
+
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
 

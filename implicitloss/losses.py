@@ -129,7 +129,12 @@ def _cosine_contrastive(margin: float) -> BinaryLoss:
 
 
 class Loss(Protocol):
-    """What every witness may ask of a loss."""
+    """What `derive`, `integrate`, `exhaust` and `simulate` ask of a loss.
+
+    With a log (`has_log`) the loss is a softmax: a negative pays e^{f_y' - f_y} and the positive nothing.  Without one
+    a negative's payment depends on its own score alone.  The symbols (`positive_term`, `payment`, `outer`) are needed
+    where something is derived.  `implicitloss.testing.check_loss` checks it all.
+    """
 
     @property
     def name(self) -> str:
@@ -171,7 +176,7 @@ class Loss(Protocol):
 
 
 @dataclass(frozen=True)
-class SoftmaxCrossEntropy:
+class SoftmaxCrossEntropy(Loss):
     """ℓ = log(1 + Σ_{y'} w_yy' e^{f_y' - f_y}).  *Source:* Rawat et al. 2021, Eqs. 4, 6, 7."""
 
     name = "softmax cross-entropy"
@@ -201,7 +206,7 @@ class SoftmaxCrossEntropy:
 
 
 @dataclass(frozen=True)
-class Decoupled:
+class Decoupled(Loss):
     """ℓ = φ(f_y) + Σ_{y'} w_yy' ϕ(-f_y'), e.g. `Decoupled(logistic)`.  *Source:* Rawat et al. 2021, Eqs. 5, 8."""
 
     binary: BinaryLoss

@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.arguments import checked_choice, checked_function, checked_number, checked_part, shown
+from implicitloss.arguments import checked_choice, checked_function, checked_number, checked_part, completed, shown
 from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
 
 __all__ = [
@@ -24,8 +24,8 @@ __all__ = [
     "LogitAdjusted",
     "Margin",
     "Softmax",
+    "examples",
     "identity",
-    "targets",
 ]
 
 Factors = tuple[Floats | float, Floats | float]
@@ -38,8 +38,19 @@ MOST_POWER = 100.0
 class Margin(Protocol):
     """A target p_yy' > 0; the diagonal p_yy weighs an accidental hit when hits are kept.
 
-    Where p_yy' = a_y b_y', `log_factors(prior)` = (log a, log b), each (L,) or a number, lets `sweep` share its work.
+    A class of one's own needs `log_margin` and `margin`.  The others have defaults, also for a class that does not
+    inherit from this one: `name` is str(margin), `published` and `log_factors` are None.
     """
+
+    @property
+    def name(self) -> str:
+        """How reports call the margin.  Default: str(margin)."""
+        return str(self)
+
+    @property
+    def published(self) -> str | None:
+        """What the literature calls softmax cross-entropy with these margins, and where.  Default: None."""
+        return None
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         """log p_yy' for y = `positive`, (L,)."""
@@ -49,10 +60,25 @@ class Margin(Protocol):
         """p_yy' in symbols, at the label `yp`."""
         ...
 
+    def log_factors(self, prior: LabelPrior) -> Factors | None:
+        """(log a, log b) where p_yy' = a_y b_y', each (L,) or a number: positives then share their work.
+
+        Default: None, no such factors.
+        """
+        return None
+
+
+def complete_margin(margin: Margin) -> Margin:
+    """`margin` with the defaults of `Margin` for what its class leaves out."""
+    return completed(margin, Margin)
+
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(Margin):
     """p_yy' = 1: plain softmax cross-entropy, or the full decoupled loss.  *Source:* Rawat et al. 2021, Eq. 4."""
+
+    name = "softmax"
+    published = "softmax cross-entropy"
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         checked_label(positive, checked_prior(prior).n_labels, "the positive")
@@ -66,10 +92,16 @@ class Softmax:
 
 
 @dataclass(frozen=True)
-class LogitAdjusted:
+class LogitAdjusted(Margin):
     """p_yy' = (π_y'/π_y)^τ, 0 < τ <= 100.  *Source:* Menon et al. 2021, Eq. 10."""
 
     tau: float = 1.0
+    name = "logit-adjusted softmax"
+
+    @property
+    def published(self) -> str | None:
+        """A name for τ = 1."""
+        return "logit-adjusted loss (Menon et al. 2021)" if self.tau == 1 else None
 
     def __post_init__(self) -> None:
         tau = checked_number(self.tau, "tau", "positive and at most 100", lambda x: 0 < x <= MOST_POWER)
@@ -87,8 +119,10 @@ class LogitAdjusted:
 
 
 @dataclass(frozen=True)
-class BalancedSoftmax:
+class BalancedSoftmax(Margin):
     """p_yy' = n_y'/n_y, the ratio of label counts (or of π, which is the same).  *Source:* Ren et al. 2020."""
+
+    published = "balanced softmax (Ren et al. 2020)"
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
         _log_of_positive(prior, positive, "balanced-softmax")
@@ -111,13 +145,19 @@ def identity(x: Any) -> Any:
 
 
 @dataclass(frozen=True, repr=False)
-class Equalised:
+class Equalised(Margin):
     """p_yy' = F(π_y'), F increasing and positive; `F` takes arrays and SymPy expressions alike.
 
     *Source:* Tan et al. 2020, as read by Rawat et al. 2021, section 2.1.
     """
 
     F: Callable[[Any], Any] = identity
+    name = "equalised softmax"
+
+    @property
+    def published(self) -> str | None:
+        """A name for F(π) = π."""
+        return "equalised loss (Tan et al. 2020)" if self.F is identity else None
 
     def __post_init__(self) -> None:
         checked_function(self.F, "F", "e.g. lambda x: x**0.5")
@@ -153,7 +193,7 @@ class Equalised:
 
 
 @dataclass(frozen=True)
-class Adaptive:
+class Adaptive(Margin):
     """log p_yy' = C π_y^{-1/4}, 0 < C = `scale` <= 1e6: the label-distribution-aware margin (LDAM).
 
     `form="printed"` is p_yy' = C π_y^{-1/4}, which Rawat et al. 2021 (section 2.1) print: a different loss.
@@ -197,6 +237,6 @@ def checked_margin(margin: Margin) -> Margin:
     return checked
 
 
-def targets() -> tuple[Margin, ...]:
+def examples() -> tuple[Margin, ...]:
     """One of each margin, as the contract tests and the checks of Proposition 4 use them."""
     return (Softmax(), LogitAdjusted(), LogitAdjusted(0.5), BalancedSoftmax(), Equalised(), Adaptive(0.25))

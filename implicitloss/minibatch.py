@@ -14,11 +14,14 @@ from implicitloss.arguments import shown
 from implicitloss.kernels.minibatch import push_decoupled, push_softmax
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
-from implicitloss.margins import Margin
+from implicitloss.margins import Margin, complete_margin
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws
+from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws, complete_sampler
 from implicitloss.scheme import Scheme
+from implicitloss.weightings import complete_weighting
+
+__all__ = ["Minibatch"]
 
 # Labels and weights of all examples are in memory at once, 16 bytes a draw.
 MOST_DRAWS = 1 << 28
@@ -146,10 +149,10 @@ class Minibatch:
         self, margin: Margin, tables: tuple[Floats, ...], at: Labels, y: Labels, gradient: Floats
     ) -> Floats:
         """Add up what a row's labels pay once for all of its positives, for margins a_y b_y'."""
-        n, factors = self.prior.n_labels, getattr(margin, "log_factors", None)
+        n, factors = self.prior.n_labels, complete_margin(margin).log_factors(self.prior)
         losses, alone = np.zeros(y.size), np.arange(y.size)
         if factors is not None:
-            log_a, log_b = (np.broadcast_to(x, (n,)) for x in factors(self.prior))
+            log_a, log_b = (np.broadcast_to(x, (n,)) for x in factors)
             for label in y[~np.isfinite(log_a[y])].tolist():
                 margin.log_margin(self.prior, label)  # which says what is wrong
                 raise ValueError(f"the margins of positive {label} must be finite, got log a = {log_a[label]}")
@@ -219,12 +222,12 @@ class Minibatch:
         """What all examples have in common: how to draw, the factors of log w_yy' = log a_y + log b_y', and log q."""
         scheme, n = self.objective, self.prior.n_labels
         assert isinstance(scheme, Scheme)
-        if scheme.sampler.needs_scores or getattr(scheme.sampler, "needs_positive", False):
+        if scheme.sampler.needs_scores or complete_sampler(scheme.sampler).needs_positive:
             return None
         common, rare = (Problem(np.zeros(n), self.prior, int(y)) for y in self.prior.by_frequency[[0, -1]])
         law = scheme.log_law(common)
-        factors = getattr(scheme.weighting, "log_factors", None)
-        found = factors and factors(law, self.prior, scheme.m, scheme.hits == "exclude")
+        weighting = complete_weighting(scheme.weighting)
+        found = weighting.log_factors(law, self.prior, scheme.m, scheme.hits == "exclude")
         if found is None or not np.array_equal(law, scheme.log_law(rare)):
             return None
         log_a, log_b = (np.broadcast_to(factor, (n,)) for factor in found)

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 from implicitloss.arguments import checked_instance, checked_vector
 from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
 
+__all__ = ["Problem"]
+
 # Squares of scores are still numbers.  A label that is masked needs no more than -1e9.
 LARGEST_SCORE = 1e150
 

@@ -14,8 +14,10 @@ from implicitloss.labels import Floats
 from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
-from implicitloss.samplers.sampler import Sampler, checked_sampler
+from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting
+
+__all__ = ["Scheme"]
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
@@ -138,7 +140,7 @@ class Scheme:
         *Raises* ValueError as `draws` does, and for weights that are not a logarithm a label.
         """
         draws = self.draws(problem) if draws is None else replace(draws, m=self.m)
-        if loss is not None and getattr(self.sampler, "leaves_out_what_pays_nothing", False):
+        if loss is not None and complete_sampler(self.sampler).leaves_out_what_pays_nothing:
             draws = replace(draws, free=np.isneginf(loss.log_payment(problem.scores, problem.positive)))
         log_q, y = draws.log_q, problem.positive
         log_w = self.weighting.log_weight(draws)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from implicitloss.arguments import checked_number, checked_whole
+from implicitloss.arguments import as_word, checked_number, checked_whole
 from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.numerics.seeds import Seed, checked_seed
@@ -42,13 +42,18 @@ def _generator(rng: Seed) -> np.random.Generator:
 class Scorer(Protocol):
     """A source of scores."""
 
+    @property
+    def name(self) -> str:
+        """How the command line calls it.  Default: the name of its class, as in heavy-tailed."""
+        return as_word(type(self))
+
     def scores(self, prior: LabelPrior, rng: Seed = None) -> Floats:
         """f(x), (L,), for one random x."""
         ...
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Scorer):
     """f_y = scale · N(0, 1), independent of the prior: an untrained model."""
 
     scale: float = 1.0
@@ -61,7 +66,7 @@ class Gaussian:
 
 
 @dataclass(frozen=True)
-class Aligned:
+class Aligned(Scorer):
     """f_y = strength · (log π_y - mean log π) + scale · N(0, 1): a model that has learned the prior.
 
     A negative strength is a model that goes against it.  Labels with π = 0 are treated as having half the least prior.
@@ -69,6 +74,11 @@ class Aligned:
 
     strength: float = 1.0
     scale: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """aligned, or against where the strength is negative."""
+        return "against" if self.strength < 0 else "aligned"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strength", _checked_scale(self.strength, "the strength"))
@@ -88,7 +98,7 @@ def against(strength: float = 1.0, scale: float = 1.0) -> Aligned:
 
 
 @dataclass(frozen=True)
-class HeavyTailed:
+class HeavyTailed(Scorer):
     """f_y = scale · t_ν, Student's t with ν = `freedom` >= 0.1 degrees of freedom: a few scores stand out."""
 
     freedom: float = 3.0
@@ -105,7 +115,7 @@ class HeavyTailed:
 
 
 @dataclass(frozen=True)
-class ClassConditional:
+class ClassConditional(Scorer):
     """Scores log P(x given y) for x from class-conditional Gaussians N(c_y, I) in `dimensions`, c_y ~ N(0, s² I).
 
     The class probabilities η_y(x) ∝ π_y P(x given y) are known: see `draw`.  s = `separation`.
@@ -137,12 +147,6 @@ class ClassConditional:
         return scores, np.exp(log_eta - logsumexp(log_eta)), y
 
 
-def examples() -> dict[str, Scorer]:
-    """One of each scorer by the name the command line uses."""
-    return {
-        "gaussian": Gaussian(),
-        "aligned": Aligned(),
-        "against": against(),
-        "heavy-tailed": HeavyTailed(),
-        "class-conditional": ClassConditional(),
-    }
+def examples() -> tuple[Scorer, ...]:
+    """One of each scorer; the aligned one with the prior and against it."""
+    return (Gaussian(), Aligned(), against(), HeavyTailed(), ClassConditional())

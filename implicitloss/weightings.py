@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from implicitloss import margins
 from implicitloss import symbols as s
-from implicitloss.arguments import checked_part
+from implicitloss.arguments import checked_part, completed
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.numerics.logsum import log_rest
 
@@ -40,8 +40,8 @@ Factors = tuple[Floats | float, Floats | float] | None
 class Draws:
     """What a weighting may look at: the laws (L,), m, the prior and the positive.
 
-    `free` (L,) are labels that pay nothing as negatives, where a sampler leaves such out: whatever they weigh, nothing
-    is missed.  None where the loss is not known, or the sampler does no such thing.
+    `free` (L,) marks the labels that pay nothing as negatives, where a sampler leaves such labels out: the mean does
+    not miss them, whatever their weight is.  It is None where the loss is unknown or the sampler leaves none out.
     """
 
     log_q: Floats
@@ -55,15 +55,28 @@ class Draws:
 class Weighting(Protocol):
     """A rule for w_yy'.
 
-    Where w goes with another power of m than -1, an attribute `m_power` saves work on ladders of m.  Where it is a
-    factor for the positive times one for the negative, `log_factors(log_q, prior, m, excluded)` = (log a, log b), each
-    (L,) or a number, with the unconditional q, lets `sweep` share one grid between positives; None if it is not.
+    A class of one's own needs `is_eta_over_m` and `log_weight`, and `weight` where something is derived.  The others
+    have defaults, also for a class that does not inherit from this one: `name` is str(weighting), `m_power` is -1 where
+    w = η/m and None elsewhere, `log_factors` gives None.  `implicitloss.testing.check_weighting` checks it all.
     """
+
+    @property
+    def name(self) -> str:
+        """How reports call the weights.  Default: str(weighting)."""
+        return str(self)
 
     @property
     def is_eta_over_m(self) -> bool:
         """Whether w = η/m with η free of m, which Theorem 3 needs."""
         ...
+
+    @property
+    def m_power(self) -> int | None:
+        """The k of w = η m^k with η free of m, which saves work where several m are asked for; None for no such k.
+
+        Default: -1 where `is_eta_over_m`, else None.
+        """
+        return -1 if self.is_eta_over_m else None
 
     def log_weight(self, draws: Draws) -> Floats:
         """log w_yy' for each y', (L,); -inf for a label that is never drawn."""
@@ -72,6 +85,18 @@ class Weighting(Protocol):
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
         """w_yy' in symbols, at the label `yp`."""
         ...
+
+    def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
+        """(log a, log b) where w_yy' = a_y b_y', each (L,) or a number: positives then share their work.
+
+        `log_q` is the unconditional law, (L,); `excluded` is whether hits are.  Default: None, no such factors.
+        """
+        return None
+
+
+def complete_weighting(weighting: Weighting) -> Weighting:
+    """`weighting` with the defaults of `Weighting` for what its class leaves out."""
+    return completed(weighting, Weighting)
 
 
 def checked_weighting(weighting: Weighting) -> Weighting:
@@ -83,9 +108,10 @@ def checked_weighting(weighting: Weighting) -> Weighting:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Weighting):
     """w_yy' = 1/m.  *Source:* Rawat et al. 2021, Table 1."""
 
+    name = "constant weights 1/m"
     is_eta_over_m = True
 
     def log_weight(self, draws: Draws) -> Floats:
@@ -99,9 +125,10 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Unit:
+class Unit(Weighting):
     """w_yy' = 1, as word2vec and in-batch softmax weigh; not of Theorem 3's form η/m."""
 
+    name = "weights of 1"
     is_eta_over_m = False
     m_power = 0
 
@@ -116,13 +143,14 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Relative:
+class Relative(Weighting):
     """w_yy' = q_y / q_y', with the *unconditional* q and no 1/m; not of Theorem 3's form η/m.
 
     *Raises* ValueError where the sampler never draws the positive (q_y = 0 makes every weight 0).
     *Source:* Rawat et al. 2021, Table 1; Yi et al. 2019.
     """
 
+    name = "relative weights"
     is_eta_over_m = False
     m_power = 0
 
@@ -143,12 +171,12 @@ class Relative:
 
 
 @dataclass(frozen=True, repr=False)
-class ForMargin:
+class ForMargin(Weighting):
     """w_yy' = p_yy' / (m q_y'): the weights whose implicit margin is p.
 
-    *Raises* ValueError, naming the label, where p_yy' > 0 and q_y' = 0: no weight can make up for a negative
-    that is never drawn, unless it pays nothing and a sampler leaves it out for that (`MinimumVariance`, under a loss
-    that is known).  *Source:* Rawat et al. 2021, Proposition 4, Eq. 15.
+    *Raises* ValueError, naming the label, where p_yy' > 0 and q_y' = 0: no weight can make up for a negative that is
+    never drawn.  Negatives that `MinimumVariance` leaves out because they pay nothing are excepted.
+    *Source:* Rawat et al. 2021, Proposition 4, Eq. 15.
     """
 
     target: margins.Margin
@@ -178,10 +206,10 @@ class ForMargin:
         return log_w
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
-        factors = getattr(self.target, "log_factors", None)
+        factors = margins.complete_margin(self.target).log_factors(prior)
         if factors is None:
             return None
-        log_a, log_b = factors(prior)
+        log_a, log_b = factors
         # The conditional q is q/(1 - q_y).  A label that is never drawn and has p = 0 has no factor, and needs none.
         with np.errstate(invalid="ignore"):
             return log_a - np.log(m) + (log_rest(log_q) if excluded else 0.0), log_b - log_q
@@ -199,6 +227,7 @@ class Importance(ForMargin):
     """w_yy' = 1/(m q_y'): unbiased for the full sum.  *Source:* Rawat et al. 2021, Table 1."""
 
     target: margins.Margin = field(default=margins.Softmax(), init=False)
+    name = "importance weights 1/(m q)"
 
     def __repr__(self) -> str:
         return "Importance()"
@@ -209,6 +238,7 @@ class Tail(ForMargin):
     """w_yy' = π_y' / (π_y m q_y'): the logit-adjusted loss by sampling.  *Source:* Rawat et al. 2021, Eq. 16."""
 
     target: margins.Margin = field(default=margins.LogitAdjusted(), init=False)
+    name = "tail weights"
 
     def __repr__(self) -> str:
         return "Tail()"

@@ -7,11 +7,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from implicitloss import scorers
+from implicitloss import losses, margins, scorers, weightings
+from implicitloss import samplers as all_samplers
 from implicitloss.claims.case import Case, Setting
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.losses import Loss, SoftmaxCrossEntropy, examples
-from implicitloss.margins import Margin, Softmax, targets
+from implicitloss.losses import Loss, SoftmaxCrossEntropy
+from implicitloss.margins import Margin, Softmax
 from implicitloss.problem import Problem
 from implicitloss.samplers import (
     Explicit,
@@ -33,11 +34,12 @@ from implicitloss.weightings import (
     Tail,
     Weighting,
 )
-from implicitloss.weightings import examples as all_weightings
 
 SOFTMAX = SoftmaxCrossEntropy()
-DECOUPLED: tuple[Loss, ...] = tuple(loss for loss in examples() if not loss.has_log)
-ETA_OVER_M = (Constant(), Importance(), Tail(), ForMargin(targets()[3]))
+DECOUPLED: tuple[Loss, ...] = tuple(loss for loss in losses.examples() if not loss.has_log)
+# Draws depend on the place of a case: these come first, in this order, and new samplers after them.
+FIRST = (Uniform, WithinBatch, ModelBased, Power, LogUniform, Mixture, Explicit, MinimumVariance)
+ETA_OVER_M = (Constant(), Importance(), Tail(), ForMargin(margins.BalancedSoftmax()))
 
 
 @lru_cache
@@ -58,24 +60,17 @@ def problem(prior: LabelPrior, where: str = "bounded", rank: float = 0.5, seed: 
     elif where == "aligned":
         values = scorers.Aligned(strength=0.5).scores(prior, rng)
     else:
-        values = scorers.examples()[where].scores(prior, rng)
+        (scorer,) = [scorer for scorer in scorers.examples() if scorer.name == where]
+        values = scorer.scores(prior, rng)
     at = min(int(rank * prior.n_labels), prior.n_labels - 1)
     return Problem(values, prior, int(prior.by_frequency[at]))
 
 
 def samplers(n_labels: int, loss: Loss, target: Margin | None = None) -> tuple[Sampler, ...]:
     """One of each sampler; the minimum-variance one is that of `loss` (and `target`)."""
-    ramp = np.arange(1.0, n_labels + 1)
-    return (
-        Uniform(),
-        WithinBatch(),
-        ModelBased(),
-        Power(),
-        LogUniform(),
-        Mixture(),
-        Explicit(ramp / ramp.sum()),
-        MinimumVariance(target or Softmax(), loss),
-    )
+    found = all_samplers.examples(n_labels, target or Softmax(), loss)
+    place = {kind: i for i, kind in enumerate(FIRST)}
+    return tuple(sorted(found, key=lambda sampler: place.get(type(sampler), len(FIRST))))
 
 
 def defined(sampler: Sampler, weighting: Weighting) -> bool:
@@ -88,7 +83,7 @@ def grid(
     m: int,
     losses: Sequence[Loss],
     hits: Sequence[Hits] = HITS,
-    weightings: Sequence[Weighting] = all_weightings(),
+    weightings: Sequence[Weighting] = weightings.examples(),
 ) -> Iterator[Case]:
     """Every sampler x weighting x loss x mode for hits."""
     for loss in losses:
@@ -114,7 +109,7 @@ def decoupled(setting: Setting) -> list[Case]:
 def softmax(setting: Setting) -> list[Case]:
     """The grid for bounded scores, and each scorer with a frequent, a middling and a rare positive."""
     cases = list(grid(problem(setting.prior), 16, [SOFTMAX]))
-    for where in scorers.examples():
+    for where in [scorer.name for scorer in scorers.examples()]:
         for rank in (0.02, 0.5, 0.98):
             at = problem(setting.prior, where, rank)
             for weighting in (Constant(), Importance(), Tail()):

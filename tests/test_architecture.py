@@ -101,7 +101,7 @@ FLOORS = [
     {"theory", "witness", "minibatch"},
     {"optima"},
     {"claims", "auditing", "adapters", "teaching"},
-    {"cli", "pytest_plugin"},
+    {"cli", "pytest_plugin", "testing"},
 ]
 
 
@@ -215,6 +215,39 @@ def test_every_promised_name_is_there() -> None:
         assert getattr(implicitloss, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = implicitloss.nothing
+
+
+def unsaid(names: dict[str, str | None], trees: dict[str, ast.Module]) -> list[str]:
+    """Public modules without `__all__`, and names of the face that are not in the `__all__` of their home."""
+    found = []
+    for name, home in names.items():
+        where = f"{PACKAGE}.{home or name}"
+        said = [
+            ast.literal_eval(node.value)
+            for node in trees[where].body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        ]
+        if not said or (home is not None and name not in said[0]):
+            found.append(f"{where}.{name}")
+    return found
+
+
+def test_public_modules_say_what_is_public() -> None:
+    """Those on the face, and those that a name of the face comes from."""
+    assert unsaid(implicitloss._HOME, MODULES) == []
+
+
+def test_a_module_that_does_not_say_would_be_seen() -> None:
+    wrong = {**MODULES, f"{PACKAGE}.scheme": ast.parse("class Scheme: ..."), f"{PACKAGE}.losses": ast.parse("")}
+    wrong[f"{PACKAGE}.labels"] = ast.parse("__all__ = ['Labels']")
+    names = ["losses.losses", "labels.LabelPrior", "scheme.Scheme"]
+    assert sorted(unsaid(implicitloss._HOME, wrong)) == sorted(f"{PACKAGE}.{name}" for name in names)
+
+
+def test_the_face_has_what_its_functions_return_and_raise() -> None:
+    """Results and errors that are documented can be caught and annotated without knowing a module."""
+    names = {"Derivation", "Decision", "Certificate", "Report", "Verdict", "NoOptimum", "ImpossibleDraw", "AuditReport"}
+    assert names | {"Estimate", "OutsideTheorem3"} <= set(implicitloss.__all__)
 
 
 def test_type_checkers_see_the_same_names() -> None:

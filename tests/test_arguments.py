@@ -268,8 +268,8 @@ def test_what_is_no_prior(wrong: Any) -> None:
         lambda: il.Minibatch(SCHEME, LOSS, wrong),
         lambda: il.audit(lambda scores, positive, rng: scores[:, 0], prior=wrong),
         lambda: il.adapters.in_batch(abs, wrong, 2),
-        *(lambda s=s: s.scores(wrong) for s in il.scorers.examples().values()),
-        *(lambda m=m: m.log_margin(wrong, 0) for m in il.margins.targets()),
+        *(lambda s=s: s.scores(wrong) for s in il.scorers.examples()),
+        *(lambda m=m: m.log_margin(wrong, 0) for m in il.margins.examples()),
     ]
     for ask in asked:
         with pytest.raises(ValueError, match=r"the prior must be a LabelPrior, e\.g\..*, got"):

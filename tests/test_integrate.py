@@ -27,42 +27,31 @@ from implicitloss.losses import (
 )
 from implicitloss.samplers import (
     Explicit,
-    LogUniform,
     MinimumVariance,
     Mixture,
-    ModelBased,
     Power,
     Sampler,
     Uniform,
     WithinBatch,
 )
+from implicitloss.samplers import examples as samplers
 from implicitloss.scheme import HITS
 from implicitloss.weightings import Constant, Importance, Relative, Tail, Unit, Weighting
 from implicitloss.weightings import examples as weightings
 from implicitloss.witness.integrate import gradient_and_hessian
 
 SOFTMAX = SoftmaxCrossEntropy()
-SAMPLERS: tuple[Sampler, ...] = (
-    Uniform(),
-    WithinBatch(),
-    ModelBased(),
-    Power(),
-    LogUniform(),
-    Mixture(),
-    Explicit([0.1, 0.2, 0.3, 0.4]),
-    MinimumVariance(),
-)
-
 # --- every scheme, against enumeration in floats ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("weighting", weightings(), ids=str)
-@pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
+@pytest.mark.parametrize("sampler", samplers(), ids=str)
 def test_integrate_equals_exhaust(sampler: Sampler, weighting: Weighting, hits: str, problem: Problem) -> None:
     """Every loss and quantity; the enumeration of m + 1 draws is another number, and is seen to be."""
     scheme, more = (Scheme(sampler, weighting, m=m, hits=hits) for m in (3, 4))
-    if isinstance(sampler, MinimumVariance) and isinstance(weighting, Relative):
+    never = np.isneginf(sampler.log_law(problem)[problem.positive])
+    if never and isinstance(weighting, Relative):
         with pytest.raises(ValueError, match="relative weights"):
             integrate(scheme, SOFTMAX, problem)
         return

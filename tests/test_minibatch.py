@@ -12,7 +12,7 @@ import pytest
 import implicitloss as il
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, examples, hinge, logistic, squared_hinge
-from implicitloss.margins import targets
+from implicitloss.margins import examples as margins
 from implicitloss.minibatch import Minibatch
 from implicitloss.samplers import ModelBased, Uniform, WithinBatch
 from implicitloss.samplers.sampler import by_log_tickets, by_tickets
@@ -89,7 +89,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("loss", examples(), ids=lambda loss: loss.name)
-@pytest.mark.parametrize("target", targets(), ids=str)
+@pytest.mark.parametrize("target", margins(), ids=str)
 def test_margins_count_all_labels(target: Any, loss: Any) -> None:
     """By row totals, pair by pair, and by the formula; and with the gradient of the implicit loss of any sampler."""
     at, y, rng = np.array([0, 0, 2, 1]), np.array([3, 11, 0, 3]), np.random.default_rng(0)
@@ -296,17 +296,8 @@ def test_a_draw_that_the_law_rules_out_is_named(hits: Any, looks: bool, seed: in
 
 
 def _samplers(n_labels: int) -> list[Any]:
-    return [
-        Uniform(),
-        WithinBatch(),
-        il.samplers.Power(0.5),
-        il.samplers.LogUniform(),
-        il.samplers.Explicit(np.eye(n_labels)[0]),
-        il.samplers.Mixture(),
-        il.samplers.Mixture(first=ModelBased()),
-        ModelBased(),
-        il.samplers.MinimumVariance(),
-    ]
+    one_label = il.samplers.Explicit(np.eye(n_labels)[0])
+    return [*il.samplers.examples(n_labels), one_label, il.samplers.Mixture(first=ModelBased())]
 
 
 def outcome(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
@@ -346,7 +337,7 @@ def test_what_can_be_simulated_can_be_trained_with(hits: Any, weighting: Any, pr
 
 
 @pytest.mark.parametrize("loss", examples(), ids=lambda loss: loss.name)
-@pytest.mark.parametrize("target", targets(), ids=str)
+@pytest.mark.parametrize("target", margins(), ids=str)
 def test_positives_that_margins_cannot_have(target: Any, loss: Any) -> None:
     """A positive of prior 0 is refused in the margin's own words, or it has the margin's own loss."""
     labels = PRIORS["counts of 0"]
@@ -364,7 +355,7 @@ def test_positives_that_margins_cannot_have(target: Any, loss: Any) -> None:
 
 
 @pytest.mark.parametrize("loss", examples(), ids=lambda loss: loss.name)
-@pytest.mark.parametrize("target", targets(), ids=str)
+@pytest.mark.parametrize("target", margins(), ids=str)
 @pytest.mark.parametrize("lead", [1.0, 30.0, 300.0])
 def test_what_is_left_beside_a_sure_positive_keeps_its_digits(lead: float, target: Any, loss: Any) -> None:
     """The rest of a sum less the most of it is rounding; large margins would show it."""
@@ -392,7 +383,7 @@ def test_small_sampled_losses_keep_their_digits(seed: int) -> None:
 
 SCHEMES = [
     *(il.Scheme(sampler, il.weightings.Constant(), m=3, hits=hits) for sampler in _samplers(12) for hits in HITS),
-    *targets(),
+    *margins(),
     Plain(il.margins.Softmax()),
 ]
 
@@ -519,7 +510,7 @@ def test_parts_of_another_kind_are_one_sentence(objective: Any, loss: Any, prior
     assert len(str(caught.value)) <= 300
 
 
-@pytest.mark.parametrize("objective", [MODEL, il.Scheme(Uniform(), il.weightings.Unit(), m=3, hits="mask"), *targets()])
+@pytest.mark.parametrize("objective", [MODEL, il.Scheme(Uniform(), il.weightings.Unit(), m=3, hits="mask"), *margins()])
 def test_what_is_no_number_is_named(objective: Any) -> None:
     """Payments that are squares overflow; a label that weighs nothing, or the positive itself, does not."""
     squares, far = Decoupled(squared_hinge), np.array([np.full(12, 1e200)])

@@ -34,7 +34,9 @@ def same(shown: str, printed: str) -> None:
 SCRIPTS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize(("script", "shown"), SCRIPTS, ids=["a problem", "one's own weighting", "a black box"])
+@pytest.mark.parametrize(
+    ("script", "shown"), SCRIPTS, ids=["a problem", "one's own weighting", "one's own sampler", "a black box"]
+)
 def test_the_scripts_print_what_is_shown(script: str, shown: str) -> None:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from implicitloss import LabelPrior, Problem, Scheme, implicit_gradient, implicit_loss, implicit_margins
+from implicitloss import LabelPrior, Problem, Scheme, implicit_gradient, implicit_loss, implicit_margins, margins
 from implicitloss.labels import Floats
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, examples, hinge, logistic
-from implicitloss.margins import Equalised, LogitAdjusted, targets
+from implicitloss.margins import Equalised, LogitAdjusted
 from implicitloss.samplers import Explicit, MinimumVariance, Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
 
@@ -170,7 +170,7 @@ def test_margins_of_samplers_that_look_at_scores(hits: str, problem: Problem, pr
     assert p[OTHERS] == pytest.approx((M * e[None] / rest[:, None])[OTHERS], rel=1e-13)
 
 
-@pytest.mark.parametrize("target", targets(), ids=str)
+@pytest.mark.parametrize("target", margins.examples(), ids=str)
 @pytest.mark.parametrize("sampler", [Uniform(), Power(), Explicit([0.1, 0.2, 0.3, 0.4])], ids=str)
 def test_proposition_4_gives_any_margin_by_any_sampler(target: object, sampler: Sampler, prior: LabelPrior) -> None:
     wanted = np.exp([target.log_margin(prior, y) for y in range(4)])

@@ -13,7 +13,7 @@ from implicitloss.numerics.bounds import cdf_half_width
 from implicitloss.scorers import Aligned, ClassConditional, Gaussian, HeavyTailed, Scorer, against, examples
 
 EXAMPLES = examples()
-each_scorer = pytest.mark.parametrize("scorer", EXAMPLES.values(), ids=EXAMPLES)
+each_scorer = pytest.mark.parametrize("scorer", EXAMPLES, ids=[scorer.name for scorer in EXAMPLES])
 
 N, DELTA = 400_000, 1e-7
 
@@ -24,7 +24,7 @@ def test_every_scorer_has_an_example() -> None:
         for _, member in inspect.getmembers(scorers, inspect.isclass)
         if member.__module__ == scorers.__name__ and hasattr(member, "scores") and member is not Scorer
     }
-    assert {type(scorer) for scorer in EXAMPLES.values()} == classes
+    assert {type(scorer) for scorer in EXAMPLES} == classes
 
 
 @each_scorer

@@ -33,7 +33,9 @@ from implicitloss.samplers import (
     Uniform,
     WithinBatch,
 )
+from implicitloss.samplers import examples as samplers
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
+from implicitloss.weightings import examples as weightings
 from implicitloss.witness.simulate import simulate_together
 from implicitloss.witness.simulate.runs import BLOCK_DRAWS
 from implicitloss.witness.simulate.streams import PIECE, Pieces
@@ -56,6 +58,10 @@ CASES: list[tuple[Scheme, Loss]] = [
     (Scheme(WithinBatch(), Relative(), m=2, hits="exclude"), Decoupled(squared_hinge)),
     (Scheme(Uniform(), Tail(), m=4, hits="mask"), Decoupled(cosine_contrastive(-1.5))),
 ]
+SEEN = {type(part) for scheme, _ in CASES for part in (scheme.sampler, scheme.weighting)}
+# What is not among them, each with a plain partner.
+CASES += [(Scheme(q, Unit(), m=3, hits="keep"), SOFTMAX) for q in samplers() if type(q) not in SEEN]
+CASES += [(Scheme(Uniform(), w, m=3, hits="keep"), SOFTMAX) for w in weightings() if type(w) not in SEEN]
 IDS = [f"{type(scheme.sampler).__name__}-{scheme.weighting}-{scheme.hits}-{loss.name}" for scheme, loss in CASES]
 each_case = pytest.mark.parametrize(("scheme", "loss"), CASES, ids=IDS)
 
@@ -486,11 +492,11 @@ def test_a_procedure_that_draws_what_it_says_it_never_draws_is_refused(problem: 
 
 # --- one stream for many ----------------------------------------------------------------------------------------------
 
-EVERY = (Constant(), Unit(), Importance(), Relative(), Tail(), ForMargin(Equalised()), ForMargin(LogitAdjusted(0.5)))
+EVERY = (*weightings(), ForMargin(LogitAdjusted(0.5)))
 
 
 @pytest.mark.parametrize("hits", ["exclude", "mask", "keep"])
-@pytest.mark.parametrize("weightings", [EVERY[:1], EVERY[1:4], EVERY], ids=["one", "three", "seven"])
+@pytest.mark.parametrize("weightings", [EVERY[:1], EVERY[1:4], EVERY], ids=["one", "three", "all"])
 @pytest.mark.parametrize("sampler", [WithinBatch(), LogUniform()], ids=str)
 def test_a_ladder_is_the_first_draws_of_each_run(
     sampler: Sampler, weightings: tuple[Weighting, ...], hits: Any, problem: Problem, seed: int

@@ -23,6 +23,8 @@ from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_positive
 from implicitloss.scheme import Scheme
 
+__all__ = ["audit"]
+
 # Doubles in one call's scores, and in a whole audit's by default; examples of one positive in a call.
 CALL, WHOLE, REPLICAS, A_PILOT_CALL = 1 << 18, 1 << 27, 64, 8
 FEWEST, MOST, MOST_RUNS = 400, 20_000, 1_000_000_000

@@ -7,29 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from implicitloss import samplers, weightings
 from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.margins import Equalised, LogitAdjusted, Softmax
+from implicitloss.margins import Equalised, LogitAdjusted, Softmax, complete_margin
 from implicitloss.problem import Problem
-from implicitloss.samplers import Power, Sampler, Uniform, WithinBatch
+from implicitloss.samplers import Explicit, Power, Sampler, Uniform, WithinBatch
+from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.theory.implicit import log_expected_weights
-from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
+from implicitloss.weightings import Draws, ForMargin, Importance, Weighting, complete_weighting
 
-NAMES: dict[type, str] = {
-    Constant: "constant weights 1/m",
-    Unit: "weights of 1",
-    Importance: "importance weights 1/(m q)",
-    Relative: "relative weights",
-    Tail: "tail weights",
-}
-
-
-ALL: dict[type, str] = {
-    Softmax: "softmax",
-    LogitAdjusted: "logit-adjusted softmax",
-    Equalised: "equalised softmax",
-}
 # Limits of a claim that is refuted may be too narrow: what a draw weighs was part of the claim.
 NEARLY = 1.05
 # So many draws that the sampled loss is its bound: for losses that do not draw.
@@ -81,11 +69,8 @@ def name_of(scheme: Scheme, m_known: bool = True) -> str:
     """As in: relative weights, within-batch sampling, m = 15, hits kept."""
     weighting = scheme.weighting
     if scheme.m == EVERY and isinstance(weighting, ForMargin):
-        return f"{ALL[type(weighting.target)]} over all labels, none drawn"
-    words = weighting.name if isinstance(weighting, Slip) else NAMES.get(type(weighting), str(weighting))
-    sampler = {Uniform: "uniform sampling", WithinBatch: "within-batch sampling"}.get(
-        type(scheme.sampler), str(scheme.sampler)
-    )
+        return f"{complete_margin(weighting.target).name} over all labels, none drawn"
+    words, sampler = complete_weighting(weighting).name, complete_sampler(scheme.sampler).name
     hits = {"keep": "kept", "mask": "masked", "exclude": "excluded"}[scheme.hits]
     return f"{words}, {sampler}, {f'm = {scheme.m}, ' if m_known else ''}hits {hits}"
 
@@ -136,12 +121,18 @@ def _candidates(
         for margin in (Softmax(), LogitAdjusted(), Equalised()):
             yield Scheme(Uniform(), ForMargin(margin), m=EVERY, hits="mask")
     draws = min(m or 0, MOST_NEGATIVES // 2) or (claimed.m if claimed is not None else 1)
-    samplers: list[Sampler] = [WithinBatch(), Uniform(), Power(0.75)]
-    if claimed is not None and claimed.sampler not in samplers and not claimed.sampler.needs_scores:
-        samplers.insert(0, claimed.sampler)
-    weightings: list[Weighting] = [Importance(), Constant(), Unit(), Relative(), Tail(), *SLIPS]  # type: ignore[list-item]
-    for sampler in samplers:
-        for weighting in weightings:
+    # Among equals the first is named: these three first, then all others that do not look at the scores.
+    laws: list[Sampler] = [WithinBatch(), Uniform(), Power(0.75)]
+    if claimed is not None and claimed.sampler not in laws and not claimed.sampler.needs_scores:
+        laws.insert(0, claimed.sampler)
+    others = [sampler for sampler in samplers.examples() if not isinstance(sampler, Explicit)]
+    laws += [sampler for sampler in others if not sampler.needs_scores and sampler not in laws]
+    # Importance weights first among equals.
+    named = sorted(weightings.examples(), key=lambda weighting: not isinstance(weighting, Importance))
+    named = [weighting for weighting in named if type(weighting) is not ForMargin]
+    candidates: list[Weighting] = [*named, *SLIPS]  # type: ignore[list-item]
+    for sampler in laws:
+        for weighting in candidates:
             for mode in ("keep",) if kept else ("mask", "exclude"):
                 yield Scheme(sampler, weighting, m=max(draws, 1), hits=mode)  # type: ignore[arg-type]
 

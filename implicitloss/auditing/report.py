@@ -16,6 +16,8 @@ from implicitloss.formats import plain
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.scheme import Scheme
 
+__all__ = ["AuditReport"]
+
 SCHEMA = 1
 
 

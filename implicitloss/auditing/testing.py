@@ -9,6 +9,8 @@ from implicitloss.auditing.claimed import Claim
 from implicitloss.auditing.report import AuditReport
 from implicitloss.labels import LabelPrior
 
+__all__ = ["assert_implicit_loss"]
+
 
 def assert_implicit_loss(
     loss_fn: LossFunction, *, claim: Claim, prior: LabelPrior, rng: Any = 0, **options: Any

@@ -19,6 +19,8 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate import simulate
 
+__all__ = ["Decision", "decide"]
+
 # Smaller errors and resolutions are no longer normal numbers.
 LEAST = 1e-300
 FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+__all__ = ["Verdict"]
+
 
 class Outcome(StrEnum):
     """How a claim stands, strongest first.

@@ -17,6 +17,8 @@ from implicitloss.scheme import Scheme, checked_scheme
 if TYPE_CHECKING:
     from implicitloss.margins import Margin
 
+__all__ = ["verify"]
+
 
 def verify(
     scheme: Scheme,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from implicitloss import losses, margins, samplers, scorers, weightings
+from implicitloss.arguments import as_word
 from implicitloss.labels import MOST_SAMPLES, LabelPrior
 
 # Powers and margins are exponents; if they are larger, exact sums over their range take minutes.
@@ -65,32 +67,38 @@ def _for_margin(name: str, *parameters: str) -> weightings.Weighting:
     return weightings.ForMargin(margin(":".join((name, *parameters))))
 
 
-SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = {
-    "uniform": samplers.Uniform,
-    "within-batch": samplers.WithinBatch,
-    "model-based": samplers.ModelBased,
-    "power": lambda alpha="0.75": samplers.Power(_number("power:ALPHA", alpha)),
-    "log-uniform": samplers.LogUniform,
-    "mixture": lambda share="0.5": samplers.Mixture(_number("mixture:SHARE", share)),
-    "explicit": _explicit,
-}
+def _table(examples: Iterable[Any], **special: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """A maker for each class of the examples, by the class's word; the numbers among its fields are its parameters.
 
-MARGINS: dict[str, Callable[..., margins.Margin]] = {
-    "softmax": margins.Softmax,
-    "logit-adjusted": lambda tau="1": margins.LogitAdjusted(_number("logit-adjusted:TAU", tau)),
-    "balanced-softmax": margins.BalancedSoftmax,
-    "equalised": lambda: margins.Equalised(),
-    "adaptive": lambda scale="1": margins.Adaptive(_number("adaptive:SCALE", scale)),
-}
+    `special` has the makers of classes that are made of something else, by the classes' names.
+    """
+    kinds = dict.fromkeys(map(type, examples))
+    return {as_word(kind): special.get(kind.__name__) or _from_numbers(kind) for kind in kinds}
 
-WEIGHTINGS: dict[str, Callable[..., weightings.Weighting]] = {
-    "constant": weightings.Constant,
-    "unit": weightings.Unit,
-    "importance": weightings.Importance,
-    "relative": weightings.Relative,
-    "tail": weightings.Tail,
-    "margin": _for_margin,
-}
+
+def _from_numbers(kind: type) -> Callable[..., Any]:
+    word, fields = as_word(kind), [f for f in dataclasses.fields(kind) if f.init and f.type == "float"]
+
+    def make(*texts: str) -> Any:
+        given = zip(fields, texts, strict=False)
+        return kind(**{field.name: _number(f"{word}:{field.name.upper()}", text) for field, text in given})
+
+    place = inspect.Parameter.POSITIONAL_ONLY
+    parameters = [inspect.Parameter(field.name, place, default=field.default) for field in fields]
+    make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return make
+
+
+# The minimum-variance sampler is made for a loss and a margin, by `sampler`.
+SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = _table(
+    [sampler for sampler in samplers.examples() if not isinstance(sampler, samplers.MinimumVariance)],
+    Explicit=_explicit,
+)
+MARGINS: dict[str, Callable[..., margins.Margin]] = _table(margins.examples())
+WEIGHTINGS: dict[str, Callable[..., weightings.Weighting]] = _table(
+    [weighting for weighting in weightings.examples() if type(weighting) is not weightings.ForMargin]
+)
+WEIGHTINGS["margin"] = _for_margin
 
 LOSSES: dict[str, Callable[..., losses.Loss]] = {
     "softmax": losses.SoftmaxCrossEntropy,
@@ -101,7 +109,7 @@ LOSSES: dict[str, Callable[..., losses.Loss]] = {
 }
 
 SCORERS: dict[str, Callable[..., scorers.Scorer]] = {
-    name: functools.partial(lambda scorer: scorer, scorer) for name, scorer in scorers.examples().items()
+    scorer.name: functools.partial(lambda scorer: scorer, scorer) for scorer in scorers.examples()
 }
 
 

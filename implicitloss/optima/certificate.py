@@ -16,6 +16,8 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
 
+__all__ = ["Certificate", "certify_optimum"]
+
 
 @dataclass(frozen=True)
 class Certificate:

@@ -11,6 +11,7 @@ from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
+from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import gradient_and_hessian, integrate
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
@@ -39,9 +40,8 @@ def implicit_objective(eta: Floats, log_p: Floats) -> Objective:
 
 def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
     """Value, gradient and Hessian of Σ_y η_y E ℓ_y: from one grid where weights have factors, else label by label."""
-    factors = getattr(scheme.weighting, "log_factors", None)
     law, other = (scheme.log_law(Problem(np.zeros(eta.size), prior, y)) for y in (0, eta.size - 1))
-    found = factors and factors(law, prior, scheme.m, scheme.hits == "exclude")
+    found = complete_weighting(scheme.weighting).log_factors(law, prior, scheme.m, scheme.hits == "exclude")
     if found is None or not np.array_equal(law, other):
         return _one_by_one(scheme, loss, eta, prior)
     log_a, log_b = (np.broadcast_to(factor, eta.shape) for factor in found)

@@ -27,6 +27,8 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.theory.implicit import log_expected_weights
 
+__all__ = ["population_optimum", "tilt"]
+
 Of = Literal["implicit", "sampled"]
 # Of log π, squared: below this it is rounding.
 FLAT = 1e-12

@@ -9,12 +9,12 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, checked_probabilities
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
 
 @dataclass(frozen=True, repr=False)
-class Explicit:
-    """Any q you like, (L,), summing to 1 within 1e-9.  *Raises* ValueError if it does not, or if L differs."""
+class Explicit(Sampler):
+    """A law q of your own, (L,), that sums to 1 within 1e-9.  *Raises* ValueError for another sum and another L."""
 
     q: Floats
     needs_scores = False
@@ -48,3 +48,9 @@ class Explicit:
 
     def __repr__(self) -> str:
         return f"Explicit({self.q.size} labels, {hashlib.sha256(self.q.tobytes()).hexdigest()[:8]})"
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """q ∝ 1, 2, ..., L: 0.1, 0.2, 0.3, 0.4 for four labels."""
+    ramp = np.arange(1.0, given.n_labels + 1)
+    return (Explicit(ramp / ramp.sum()),)

@@ -8,15 +8,15 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler
 
 
 @dataclass(frozen=True)
-class LogUniform:
-    """q = log((r + 1)/r) / log(L + 1) at frequency rank r = 1..L: an approximate Zipf law that needs no table.
+class LogUniform(Sampler):
+    """q = log((r + 1)/r) / log(L + 1) at frequency rank r = 1..L: an approximate Zipf law, drawn without a table.
 
     Labels are ranked by prior, most frequent first; in symbols labels are taken to be sorted already (y' = r).
-    The procedure is the one in use: rank ⌊(L + 1)^u⌋ for u uniform on [0, 1).
+    The procedure is that of TensorFlow's sampler: rank ⌊(L + 1)^u⌋ for u uniform on [0, 1).
     """
 
     needs_scores = False
@@ -40,3 +40,8 @@ class LogUniform:
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return sp.log((yp + 1) / yp) / sp.log(s.L + 1)
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """The sampler with its defaults."""
+    return (LogUniform(),)

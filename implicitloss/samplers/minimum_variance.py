@@ -11,21 +11,21 @@ from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin, Softmax, checked_margin
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, by_tickets, is_positive_label
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets, is_positive_label
 
 
 @dataclass(frozen=True)
-class MinimumVariance:
+class MinimumVariance(Sampler):
     """q*_y' ∝ p_yy' · payment(y') on y' != y, 0 at y: with weights p/(m q*) every draw adds the same amount.
 
-    Decoupled: q* ∝ p ϕ(-f), zero loss variance where ϕ >= 0 (Rawat et al. 2021, Proposition 5).  Softmax:
-    q* ∝ p e^{f}, zero variance and zero Jensen gap (derived here).  It needs every score.
+    For a decoupled loss q* ∝ p ϕ(-f), and the loss has variance 0 where ϕ >= 0 (Rawat et al. 2021, Proposition 5).
+    For softmax q* ∝ p e^{f}, and variance and Jensen gap are 0 (derived here).  The sampler needs all scores.
 
-    A negative that pays nothing (a hinge below its kink) has q* = 0 and is never drawn.  Its p/(m q*) is undefined and
-    not needed: the mean misses nothing under any loss under which it pays nothing, and other losses are refused as for
-    any sampler that leaves labels out.  The gradient in its score is 0.  So is the full loss's, except exactly at the
-    kink of the hinge (f = -1), where the full loss has slope 0 on the left and p on the right.  Where no negative pays
-    anything every sampler has variance 0, and q* ∝ p is taken.
+    A negative that pays nothing (a hinge below its kink) has q* = 0 and is never drawn.  Its weight p/(m q*) is
+    undefined and not needed: under a loss by which it pays nothing, the mean misses nothing.  Other losses are refused,
+    as for any sampler that leaves labels out.  The gradient in its score is 0.  So is that of the full loss, except at
+    the kink of the hinge (f = -1), where the full loss has slope 0 on the left and p on the right.  Where no negative
+    pays anything, every sampler has variance 0, and q* ∝ p is taken.
     *Raises* ValueError where p is 0 on every negative.
     """
 
@@ -54,7 +54,7 @@ class MinimumVariance:
         return log_a - logsumexp(log_a)
 
     def procedure(self, problem: Problem) -> Draw:
-        # The negatives alone, each with as many tickets as it pays; if none pays, by what it counts.
+        # Tickets of the negatives: margin times payment; where no negative pays, the margin.
         n_labels, y = problem.prior.n_labels, problem.positive
         others = np.delete(np.arange(n_labels), y)
         level = self.margin.log_margin(problem.prior, y)[others]
@@ -74,3 +74,8 @@ class MinimumVariance:
             return self.margin.margin(label) * self.loss.payment(label)
 
         return ticket(yp) / s.over_negatives(ticket(s.k), s.k)
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """The sampler that is best for the margin and the loss of the given."""
+    return (MinimumVariance(given.margin, given.loss),)

@@ -9,16 +9,16 @@ from implicitloss import symbols as s
 from implicitloss.arguments import checked_number
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, Sampler, checked_sampler
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, checked_sampler
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.samplers.within_batch import WithinBatch
 
 
 @dataclass(frozen=True)
-class Mixture:
+class Mixture(Sampler):
     """q = λ q⁽¹⁾ + (1 - λ) q⁽²⁾, 0 < λ < 1; by default λπ + (1-λ)/L, mixed negative sampling (Yang et al. 2020).
 
-    The procedure tosses a coin for every draw.
+    Each draw takes the first sampler with probability λ = `share`, else the second.
     """
 
     share: float = 0.5
@@ -57,3 +57,8 @@ class Mixture:
     def law(self, yp: sp.Expr) -> sp.Expr:
         share = s.exact(self.share)
         return share * self.first.law(yp) + (1 - share) * self.second.law(yp)
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """The sampler with its defaults."""
+    return (Mixture(),)

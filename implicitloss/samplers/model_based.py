@@ -8,11 +8,11 @@ from implicitloss import symbols as s
 from implicitloss.labels import Floats
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, by_log_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_log_tickets
 
 
 @dataclass(frozen=True)
-class ModelBased:
+class ModelBased(Sampler):
     """q_y' = e^{f_y'} / Σ_k e^{f_k}: the current model's probabilities.  *Source:* Rawat et al. 2021, Table 1."""
 
     needs_scores = True
@@ -27,3 +27,8 @@ class ModelBased:
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return sp.exp(s.f[yp]) / s.over_labels(sp.exp(s.f[s.k]))
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """The sampler with its defaults."""
+    return (ModelBased(),)

@@ -10,14 +10,14 @@ from implicitloss.arguments import checked_number
 from implicitloss.labels import Floats
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
-# Beyond it nothing but the most frequent labels is ever drawn.
+# With larger powers only the most frequent labels are ever drawn.
 MOST = 1000.0
 
 
 @dataclass(frozen=True)
-class Power:
+class Power(Sampler):
     """q_y' = π_y'^α / Σ_k π_k^α, 0 <= α <= 1000; word2vec has α = 3/4 (Mikolov et al. 2013)."""
 
     alpha: float = 0.75
@@ -44,3 +44,8 @@ class Power:
     def law(self, yp: sp.Expr) -> sp.Expr:
         alpha = s.exact(self.alpha)
         return s.pi[yp] ** alpha / s.over_labels(s.pi[s.k] ** alpha)
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """The sampler with its defaults."""
+    return (Power(),)

@@ -14,34 +14,75 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.arguments import checked_part, shown
+from implicitloss.arguments import checked_part, completed, shown
 from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
 from implicitloss.labels import Floats, Labels
+from implicitloss.losses import Loss
+from implicitloss.margins import Margin
 from implicitloss.problem import Problem
+
+__all__ = ["Draw", "ImpossibleDraw", "Sampler", "by_log_tickets", "by_tickets"]
 
 Draw = Callable[[np.random.Generator, int], Labels]
 """`draw(rng, size)`: that many labels, i.i.d., (size,)."""
 
 
 class Sampler(Protocol):
-    """q(. given x, y) and how to draw from it."""
+    """q(. given x, y) and how to draw from it.
+
+    A class of one's own needs `needs_scores`, `log_law` and `procedure`, and `law` where something is derived.  The
+    others have defaults, also for a class that does not inherit from this one: `name` is str(sampler),
+    `needs_positive` and `leaves_out_what_pays_nothing` are False.  `implicitloss.testing.check_sampler` checks it all.
+    """
+
+    @property
+    def name(self) -> str:
+        """How reports call the sampler.  Default: str(sampler)."""
+        return str(self)
 
     @property
     def needs_scores(self) -> bool:
         """Whether the law depends on the scores."""
         ...
 
+    @property
+    def needs_positive(self) -> bool:
+        """Whether the law depends on the positive, so that examples with other positives cannot share it.
+
+        Default: False.
+        """
+        return False
+
+    @property
+    def leaves_out_what_pays_nothing(self) -> bool:
+        """Whether q = 0 says that a negative pays nothing, and not that it is out of reach.  Default: False."""
+        return False
+
     def log_law(self, problem: Problem) -> Floats:
         """The stated log q, unconditional, (L,); -inf for labels never drawn."""
         ...
 
     def procedure(self, problem: Problem) -> Draw:
-        """How labels are drawn in practice, from the ingredients and not from the stated law."""
+        """The function that draws labels as an implementation would; it must not read the stated law."""
         ...
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         """The stated q in symbols, at the label `yp` (a negative, or y itself)."""
         ...
+
+
+def complete_sampler(sampler: Sampler) -> Sampler:
+    """`sampler` with the defaults of `Sampler` for what its class leaves out."""
+    return completed(sampler, Sampler)
+
+
+@dataclass(frozen=True)
+class MadeFor:
+    """What example samplers are made for: so many labels, and the margin and the loss of a minimum-variance sampler."""
+
+    n_labels: int
+    margin: Margin
+    loss: Loss
 
 
 def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
@@ -50,15 +91,16 @@ def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
     return checked
 
 
-# More would overflow where they are shared out, and fewer have lost digits.
+# Larger sums would overflow while the alias table is made; the digits of smaller ones are lost.
 MANY_TICKETS, FEW_TICKETS = 1e300, 1e-290
 
 
 def by_tickets(tickets: Floats) -> TicketDraw:
-    """Draw in proportion to `tickets` (L,) >= 0: pick one of them, find whose it is; O(1) a draw, 16 bytes a label.
+    """Draw label j with probability tickets_j / Σ tickets, by an alias table: O(1) a draw, 16 bytes a label.
 
-    Chances are exact for whole numbers of tickets with L Σ tickets below 2^53; else rounding adds up along the table
-    (to 5e-11 of the whole at worst, in trials with 3 million labels), and a draw looks at one random double.
+    `tickets` (L,) are >= 0.  Whole numbers with L Σ tickets below 2^53 have exact probabilities.  Otherwise rounding
+    adds up along the table (at most 5e-11 of the whole in trials with 3 million labels).  A draw uses one random
+    double.  *Raises* ValueError for tickets that are negative, not finite, or all 0.
     """
     if not np.all(np.isfinite(tickets)) or np.min(tickets) < 0 or not np.max(tickets) > 0:
         raise ValueError("tickets must be finite and not negative, with a positive sum; here they are not")
@@ -69,15 +111,17 @@ def by_tickets(tickets: Floats) -> TicketDraw:
 
 
 def by_log_tickets(logs: Floats) -> TicketDraw:
-    """Draw in proportion to e^logs, (L,), -inf for no ticket: `by_tickets`, but whatever label is left out later, the
-    tickets of the others are not lost beside it."""
+    """Draw label j with probability e^{logs_j} / Σ e^{logs}; `logs` is (L,), -inf for a label that is never drawn.
+
+    `by_tickets` with one addition: a label can be left out later although it has nearly all of the probability.
+    """
     with np.errstate(over="ignore"):
         return replace(by_tickets(np.exp(logs - logs.max())), logs=logs)
 
 
 @dataclass(frozen=True, eq=False)
 class TicketDraw:
-    """Draws in proportion to `tickets` (L,), one random double each; `logs` are theirs, where they came first."""
+    """What `by_tickets` and `by_log_tickets` return; `logs` are the logarithms that were given, if any."""
 
     tickets: Floats
     logs: Floats | None = None
@@ -88,9 +132,9 @@ class TicketDraw:
         return alias_table(self.tickets)
 
     def without(self, label: int) -> TicketDraw:
-        """Draws from the other labels: as if those of `label` were drawn again, however many of all tickets it has.
+        """The same law on condition that `label` is not drawn, however large its probability is.
 
-        *Raises* ValueError where the others have no tickets, or so few that their digits are lost.
+        *Raises* ValueError where the other labels have no tickets, or so few that their digits are lost.
         """
         if self.logs is not None:
             logs = self.logs.copy()

@@ -8,13 +8,14 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Sampler):
     """q_y' = 1/L.  *Source:* Rawat et al. 2021, Table 1."""
 
+    name = "uniform sampling"
     needs_scores = False
 
     def log_law(self, problem: Problem) -> Floats:
@@ -29,3 +30,8 @@ class Uniform:
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return 1 / s.L
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """The sampler with its defaults."""
+    return (Uniform(),)

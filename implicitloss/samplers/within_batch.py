@@ -7,16 +7,17 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.labels import Floats
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
 
 @dataclass(frozen=True)
-class WithinBatch:
+class WithinBatch(Sampler):
     """q = π, in expectation: the labels of other examples.  *Source:* Rawat et al. 2021, Table 1.
 
     The procedure draws *examples* (where the prior has counts) and takes their labels.
     """
 
+    name = "within-batch sampling"
     needs_scores = False
 
     def log_law(self, problem: Problem) -> Floats:
@@ -29,3 +30,8 @@ class WithinBatch:
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return s.pi[yp]
+
+
+def examples(given: MadeFor) -> tuple[Sampler, ...]:
+    """The sampler with its defaults."""
+    return (WithinBatch(),)

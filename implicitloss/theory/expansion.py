@@ -23,6 +23,8 @@ from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.scheme import Scheme, checked_scheme
 
+__all__ = ["OutsideTheorem3", "expand"]
+
 
 class OutsideTheorem3(ValueError):
     """The scheme's weights are not η/m with η free of m, or the loss is not softmax cross-entropy."""

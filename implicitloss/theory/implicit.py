@@ -13,6 +13,8 @@ from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.scheme import Scheme, checked_scheme
 
+__all__ = ["implicit_gradient", "implicit_loss", "implicit_margins"]
+
 # A table of all pairs holds this many labels at most: 3 GB of numbers.
 MOST_LABELS = 20_000
 

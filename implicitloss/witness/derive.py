@@ -18,6 +18,8 @@ from implicitloss.arguments import shown as short
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.scheme import Scheme, checked_scheme
 
+__all__ = ["Derivation", "derive"]
+
 Relation = Literal["=", "<="]
 
 
@@ -214,12 +216,7 @@ def _conditional_reason(scheme: Scheme) -> str:
 
 def published() -> tuple[tuple[sp.Expr, str], ...]:
     """Margins that the literature names: (p_yy', name)."""
-    return (
-        (margins.Softmax().margin(s.yp), "softmax cross-entropy"),
-        (margins.LogitAdjusted().margin(s.yp), "logit-adjusted loss (Menon et al. 2021)"),
-        (margins.BalancedSoftmax().margin(s.yp), "balanced softmax (Ren et al. 2020)"),
-        (margins.Equalised().margin(s.yp), "equalised loss (Tan et al. 2020)"),
-    )
+    return tuple((margin.margin(s.yp), margin.published) for margin in margins.examples() if margin.published)
 
 
 def named(margin: sp.Expr, loss: Loss) -> str | None:

@@ -22,6 +22,8 @@ from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.scheme import Scheme, checked_scheme
 
+__all__ = ["exhaust"]
+
 # How many multisets are enumerated at most, and how many counts are kept for them.
 LIMIT = 200_000
 CELLS = 20_000_000

@@ -10,7 +10,7 @@ from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.statements.conventions import conventions, payments
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled, Loss, cosine_contrastive, hinge, logistic, squared_hinge
-from implicitloss.margins import Adaptive, Margin, targets
+from implicitloss.margins import Adaptive, Margin, examples
 from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
@@ -22,7 +22,7 @@ def _grid(setting: Setting) -> list[Case]:
     """Four labels, the most frequent first (as the log-uniform law has them); every target margin too."""
     at = cases.tiny_problem()
     schemes = list(cases.grid(at, 3, [cases.SOFTMAX]))
-    every: list[Margin] = [*targets(), Adaptive(0.25, "printed")]
+    every: list[Margin] = [*examples(), Adaptive(0.25, "printed")]
     for target in every:
         for hits in ("mask", "keep"):
             schemes.append(Case(Scheme(Uniform(), ForMargin(target), m=3, hits=hits), cases.SOFTMAX, at))  # type: ignore[arg-type]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.statements.proposition4 import proposition4
 from implicitloss.losses import Decoupled, logistic
-from implicitloss.margins import Adaptive, Softmax, targets
+from implicitloss.margins import Adaptive, Softmax, examples
 from implicitloss.samplers import MinimumVariance
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import ForMargin
 from paper_checks import cases
 
-TARGETS = (*targets(), Adaptive(form="printed"))
+TARGETS = (*examples(), Adaptive(form="printed"))
 LOSS = Decoupled(logistic)
 
 

@@ -9,6 +9,8 @@ from implicitloss.claims.report.markdown import to_markdown
 from implicitloss.claims.report.run import Run
 from implicitloss.claims.report.text import to_text
 
+__all__ = ["Report"]
+
 
 class Report(Run):
     """A `Run` that can show itself: `print(report)`, or one of the formats below."""

@@ -146,14 +146,19 @@ def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
     )
 
 
-def _exactly(expression: sp.Expr, case: Case, label: int) -> float:
-    """An expression in f_y and f_y' at a case, y' = `label`, with its scores as exact fractions.
+def exactly(expression: sp.Expr, case: Case, label: int, digits: int = 200) -> sp.Expr:
+    """An expression in f_y and f_y' at a case, y' = `label`, with its scores as exact fractions, to so many digits.
 
     The digits are many because log(1 + e^f) at f = -300 begins at the 131st.
     """
     scores, y = case.problem.scores, case.problem.positive
     at = {s.f[s.y]: sp.Rational(float(scores[y])), s.f[s.yp]: sp.Rational(float(scores[label]))}
-    return float(sp.N(sp.sympify(expression).xreplace(at), 200))
+    return sp.N(sp.sympify(expression).xreplace(at), digits)
+
+
+def exact_number(expression: sp.Expr, case: Case, label: int) -> float:
+    """The same as a float."""
+    return float(exactly(expression, case, label))
 
 
 def _slope(term: sp.Expr, at: sp.Expr) -> sp.Expr:
@@ -174,10 +179,10 @@ def _paid_by_symbols(case: Case) -> Floats:
     pays, positive = loss.payment(s.yp), loss.positive_term()
     slope = _slope(pays, s.f[s.yp])
     return np.array(
-        [_exactly(pays, case, j) for j in labels]
-        + [_exactly(slope, case, j) for j in labels]
-        + [_exactly(loss.payment(s.y), case, y), _exactly(positive, case, y)]
-        + [_exactly(_slope(positive, s.f[s.y]), case, y), _exactly(loss.outer(sp.Rational(TOTAL)), case, y)]
+        [exact_number(pays, case, j) for j in labels]
+        + [exact_number(slope, case, j) for j in labels]
+        + [exact_number(loss.payment(s.y), case, y), exact_number(positive, case, y)]
+        + [exact_number(_slope(positive, s.f[s.y]), case, y), exact_number(loss.outer(sp.Rational(TOTAL)), case, y)]
     )
 
 

@@ -32,12 +32,16 @@ from implicitloss.kernels.transform import log_transform, log_transform_about_me
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_positive
+from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import Plan, Scheme, checked_scheme
+from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import draw as measure
 from implicitloss.witness.integrate import integrate
 from implicitloss.witness.integrate.draw import Measure
 from implicitloss.witness.integrate.moments import COARSE, LEAST
 from implicitloss.witness.integrate.quadrature import EPS, FAR, LEFT, NEAR, RIGHT, STEP
+
+__all__ = ["sweep"]
 
 SWEPT: tuple[Quantity, ...] = ("mean", "gap", "mse", "variance")
 # A mean may be off by this share of itself before its entry is integrated alone.
@@ -118,8 +122,7 @@ def _allowed(quantity: Quantity, value: float, grid: _Grid | None) -> float:
 
 def _factors(scheme: Scheme, loss: Loss, first: Problem, last: int) -> tuple[Floats, Floats, Floats] | None:
     """Unconditional log q, log a and log b, (L,) each; None where there are no such factors."""
-    factors = getattr(scheme.weighting, "log_factors", None)
-    if factors is None or not loss.has_log or getattr(scheme.sampler, "needs_positive", False):
+    if not loss.has_log or complete_sampler(scheme.sampler).needs_positive:
         return None
     # Of two positives one is not the label that a weighting may refuse.
     at_last = Problem(first.scores, first.prior, last)
@@ -129,7 +132,8 @@ def _factors(scheme: Scheme, loss: Loss, first: Problem, last: int) -> tuple[Flo
     if not np.array_equal(log_q, scheme.log_law(at_last)):
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = factors(log_q, first.prior, scheme.m, scheme.hits == "exclude")
+        weighting = complete_weighting(scheme.weighting)
+        found = weighting.log_factors(log_q, first.prior, scheme.m, scheme.hits == "exclude")
     if found is None:
         return None
     log_a, log_b = found

@@ -22,6 +22,7 @@ from implicitloss.losses import Loss
 from implicitloss.numerics.moments import Moments
 from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
+from implicitloss.weightings import complete_weighting
 
 # A table of x whose largest and least lie this far apart, in logarithms, fits doubles; a wider one is added in logs.
 WIDE = 600.0
@@ -33,7 +34,7 @@ THREADED_FROM_LABELS = 50_000
 
 def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: ThreadPoolExecutor) -> list[Table]:
     """A table a case; schemes that differ in m only share what is as long as the labels, if w is a power of m."""
-    powers = [getattr(w, "m_power", -1 if w.is_eta_over_m else None) for w in (scheme.weighting for scheme, _ in cases)]
+    powers = [complete_weighting(scheme.weighting).m_power for scheme, _ in cases]
     keys: list[Any] = [
         (scheme, id(loss)) if power is None else (scheme.weighting, id(loss))
         for power, (scheme, loss) in zip(powers, cases, strict=True)
