@@ -680,7 +680,10 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
         ({"claim": [[1.0, 2.0], [3.0]]}, "a claim is 'full', a Scheme, .* got list"),
         ({"claim": il.samplers.Uniform()}, "a claim is 'full', a Scheme, .* got Uniform"),
         ({"claim": il.losses.SoftmaxCrossEntropy()}, "a claim is 'full', a Scheme, .* got SoftmaxCrossEntropy"),
-        ({"claim": il.margins.LogitAdjusted(900.0)}, "claimed margins must be finite and not negative, but p of"),
+        (
+            {"claim": il.margins.LogitAdjusted(100.0), "prior": il.LabelPrior.zipf(2_000, 1.3)},
+            "claimed margins must be finite and not negative, but p of",
+        ),
         ({"claim": scheme(il.weightings.ForMargin(il.margins.Adaptive(900.0)))}, "claimed margins must be finite"),
         ({"prior": None}, "the prior must be a LabelPrior"),
         ({"positives": "0"}, "the positives must be labels in a list, got '0'"),

@@ -58,7 +58,7 @@ def test_a_failure_says_what_was_measured(project: Path) -> None:
     for part in ("REFUTED", "head", "torso", "tail", "log q taken off without m", "seed "):
         assert part in done.stdout
     properties = {p.get("name"): p.get("value") for p in ET.parse(project / "report.xml").iter("property")}
-    assert properties["implicitloss.claims.verdict"] == "refuted"
+    assert properties["implicitloss.verdict"] == "refuted"
     assert str(properties["implicitloss.closest"]).startswith("log q taken off without m")
     assert float(str(properties["implicitloss.measured_over_claimed.tail.0"])) == pytest.approx(50, rel=0.2)
 
