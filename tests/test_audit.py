@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
-from implicitloss.auditing.probes import HALF, _softplus_is
+from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
 from implicitloss.auditing.tally import Moments
+from implicitloss.auditing.values import HALF, _softplus_is
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import half_width
 
@@ -142,7 +142,7 @@ def test_right_losses_pass(name: str, seed: int) -> None:
     assert report.verdict == "holds", str(report)
     assert report.ok
     assert report.known_to <= 0.25 + options.get("tolerance", 0.0)
-    assert report.failures() == []
+    assert report.failures == []
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -150,7 +150,7 @@ def test_broken_losses_are_refuted(name: str, seed: int) -> None:
     loss, claim = BROKEN[name]
     report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed)
     assert report.verdict == "refuted", str(report)
-    assert report.failures() or report.flaws
+    assert report.failures or report.flaws
 
 
 @pytest.mark.slow
@@ -185,9 +185,9 @@ def test_what_fits_best_without_a_claim(loss: Any, name: str, seed: int) -> None
     report = il.audit(loss, prior=PRIOR, rng=seed)
     assert report.verdict == "measured"
     assert not report.ok
-    assert str(report.closest) == name
-    assert report.closest is not None
-    assert report.closest.agrees
+    assert str(report.nearest) == name
+    assert report.nearest is not None
+    assert report.nearest.agrees
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_slips_are_named_by_values_too(loss: Any, name: str, seed: int) -> None:
     within 30 %, but with probability 1e-6."""
     report = il.audit(loss, claim="full", prior=PRIOR, rng=seed)
     assert report.verdict == "refuted"
-    assert report.closest is not None
-    assert report.closest.name.startswith(f"{name}, within-batch sampling, m = ")
-    assert report.closest.scheme.m == pytest.approx(M, rel=0.3)
+    assert report.nearest is not None
+    assert report.nearest.name.startswith(f"{name}, within-batch sampling, m = ")
+    assert report.nearest.scheme.m == pytest.approx(M, rel=0.3)
 
 
 def test_the_margins_and_their_limits(seed: int) -> None:
@@ -219,9 +219,9 @@ def test_the_margins_and_their_limits(seed: int) -> None:
     assert np.all((report.margins.low <= truth) & (truth <= report.margins.high))
     assert np.asarray(report.margins)[:, :5] == pytest.approx(truth[:, :5], rel=0.2)
     assert np.all((report.hits.low <= 1) & (report.hits.high >= 1))
-    assert report.law is not None
-    assert report.law.q == pytest.approx(Q, abs=0.01)
-    assert report.law.draws == (M, M)
+    assert report.draw_statistics is not None
+    assert report.draw_statistics.q == pytest.approx(Q, abs=0.01)
+    assert report.draw_statistics.draws == (M, M)
     assert report.positives == (0, L // 2, L - 1)
 
 
@@ -229,7 +229,7 @@ def test_what_margins_hide(seed: int) -> None:
     """The expected gradient on each slice is the exact one, within six standard errors; counts spread evenly."""
     f = np.random.default_rng(3).normal(size=L)
     report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, scores=f)
-    law = report.law
+    law = report.draw_statistics
     assert law is not None
     assert law.slices == ("head", "torso", "tail")
     assert law.dispersion == pytest.approx(1.0, abs=0.3)
@@ -239,11 +239,11 @@ def test_what_margins_hide(seed: int) -> None:
         for k, part in enumerate(PRIOR.slices().values()):
             others = part[part != y]
             expected = float(np.sum(np.asarray(exact)[others]) / share[others].sum())
-            assert abs(law.pushes[row, k] - expected) < 6 * law.pushes_error[row, k]
-            assert law.pushes_error[row, k] < 0.2
+            assert abs(law.gradient_ratio[row, k] - expected) < 6 * law.gradient_ratio_error[row, k]
+            assert law.gradient_ratio_error[row, k] < 0.2
     every = il.audit(lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert every.law is not None
-    assert every.law.pushes == pytest.approx(1.0, abs=1e-9)
+    assert every.draw_statistics is not None
+    assert every.draw_statistics.gradient_ratio == pytest.approx(1.0, abs=1e-9)
     for part in ("gradient over that of softmax", "labels an evaluation", "never drawn"):
         assert part in report.explain()
 
@@ -428,17 +428,17 @@ def test_what_hides_in_a_part_is_refuted(loss: Any, options: dict[str, Any], see
 def test_a_cell_by_hand() -> None:
     """Terms 0, 1, 2, 1 of at most 6: mean 1, variance 2/3, empirical-Bernstein limits; then each way it can end."""
     part = np.array([3])
-    cell = Cell(0, "head", part, "gradient", 6.0, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01)
+    cell = Comparison(0, "head", part, "gradient", 6.0, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01)
     width = half_width(2 / 3, 6.0, 4, 0.01)
     assert (cell.measured, cell.low, cell.high) == (1.0, 0.0, pytest.approx(1 + width))
-    assert not cell.bursts
-    assert Cell(0, "head", part, "gradient", 1.5, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01).bursts
-    never = Cell(0, "head", part, "gradient", 6.0, 1.0).with_sums(0.0, 0.0, 0.0, 1_000, 0.01, unseen=0.5)
+    assert not cell.exceeds_bound
+    assert Comparison(0, "head", part, "gradient", 1.5, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01).exceeds_bound
+    never = Comparison(0, "head", part, "gradient", 6.0, 1.0).with_sums(0.0, 0.0, 0.0, 1_000, 0.01, unseen=0.5)
     assert never.high == pytest.approx(6 * math.log(200) / 1_000 + 0.5)
 
     def ends(low: float, high: float, claimed: float | None, tolerance: float = 0.0, **more: Any) -> str:
         measured = (low + high) / 2
-        given = Cell(0, "head", part, "gradient", 6.0, claimed, measured=measured, low=low, high=high, **more)
+        given = Comparison(0, "head", part, "gradient", 6.0, claimed, measured=measured, low=low, high=high, **more)
         return given.result(tolerance)
 
     assert ends(0.9, 1.1, None) == "measured"
@@ -446,23 +446,25 @@ def test_a_cell_by_hand() -> None:
     assert ends(0.7, 1.1, 1.0) == ends(0.9, 1.3, 1.0) == "inconclusive"
     assert ends(0.9, 1.1, 1.2) == ends(0.9, 1.1, 0.8) == "refuted"
     assert ends(0.9, 1.1, 1.2, tolerance=0.1) == "holds"
-    assert ends(0.9, 1.1, 1.2, bursts=True) == "inconclusive"
+    assert ends(0.9, 1.1, 1.2, exceeds_bound=True) == "inconclusive"
     assert ends(0.0, 0.1, 0.0) == "refuted"
     assert ends(0.0, 0.0, 0.0) == "holds"
 
 
 def test_the_error_is_shared_by_all_comparisons(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks times cells, labels, sides and hits of every positive; and by two routes, half each."""
+    """Looks times planned comparisons, labels, sides and hits of every positive; and by two routes, half each."""
     shares: list[float] = []
-    plain = Cell.with_sums
+    plain = Comparison.with_sums
 
-    def watched(self: Cell, total: float, squares: float, most: float, n: int, delta: float, *rest: Any) -> Cell:
+    def watched(
+        self: Comparison, total: float, squares: float, most: float, n: int, delta: float, *rest: Any
+    ) -> Comparison:
         shares.append(delta)
         return plain(self, total, squares, most, n, delta, *rest)
 
-    monkeypatch.setattr(Cell, "with_sums", watched)
+    monkeypatch.setattr(Comparison, "with_sums", watched)
     report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, runs=4_000)
-    planned = [c for c in report.cells if c.part not in (HITS, *BY_SCORE) and not c.part.startswith("label ")]
+    planned = [c for c in report.comparisons if c.part not in (HITS, *BY_SCORE) and not c.part.startswith("label ")]
     assert shares == pytest.approx([1e-6 / (4 * (len(planned) + 3 * (L + 3)))] * len(shares))
 
 
@@ -470,21 +472,21 @@ def test_another_law_with_the_same_margins_is_said(seed: int) -> None:
     """Importance weights give p = 1 by any sampler; that it is another one is a note, and no refutation."""
     report = il.audit(Sampled(q=SWAPPED), claim=scheme(), prior=PRIOR, rng=seed)
     assert report.verdict == "holds"
-    assert any("drawn by another law" in note for note in report.notes)
+    assert any("drawn by another law" in note.sentence for note in report.notes)
     assert il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed).notes == ()
 
 
 def test_draws_without_replacement_are_seen(seed: int) -> None:
     report = il.audit(Sampled(q=UNIFORM, distinct=True), claim="full", prior=PRIOR, rng=seed, runs=8_000)
     assert report.verdict == "holds"
-    assert report.law is not None
-    assert report.law.multiplicity == 1
+    assert report.draw_statistics is not None
+    assert report.draw_statistics.multiplicity == 1
 
 
 def test_what_was_never_drawn(seed: int) -> None:
     report = il.audit(Sampled(q=TRUNCATED), prior=PRIOR, rng=seed)
-    assert report.law is not None
-    assert report.law.never_drawn == L - L // 2
+    assert report.draw_statistics is not None
+    assert report.draw_statistics.never_drawn == L - L // 2
 
 
 def test_a_power_that_is_not_there_is_no_pass(seed: int) -> None:
@@ -507,7 +509,7 @@ def test_the_same_seed_gives_the_same_report(seed: int) -> None:
         il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=s, runs=400).to_dict() for s in (seed, seed, seed + 1)
     )
     assert first == again
-    assert first["cells"] != other["cells"]
+    assert first["comparisons"] != other["comparisons"]
     json.dumps(first)
 
 
@@ -529,7 +531,7 @@ def test_a_loss_that_does_not_repeat_itself_is_asked_for_values_too(seed: int) -
 
     report = il.audit(right, claim=scheme(), prior=PRIOR, rng=seed, runs=12_000)
     assert report.verdict == "holds", str(report)
-    assert {cell.route for cell in report.cells} == {"gradient", "value"}
+    assert {cell.route for cell in report.comparisons} == {"gradient", "value"}
     for loss in (wrong, wrong_value):
         assert il.audit(loss, claim=scheme(), prior=PRIOR, rng=seed, runs=12_000).verdict == "refuted"
 
@@ -584,9 +586,9 @@ def test_a_report_in_words(seed: int) -> None:
     text, explained, markdown = str(report), report.explain(), report.to_markdown()
     assert "REFUTED" in text
     assert repr(report).startswith(
-        "AuditReport(refuted: WithinBatch(), Importance(), m=20, hits=mask; closest relative"
+        "AuditReport(refuted: WithinBatch(), Importance(), m=20, hits=mask; nearest relative"
     )
-    assert "closest  relative weights, within-batch sampling, m = 20, hits masked" in text
+    assert "nearest  relative weights, within-batch sampling, m = 20, hits masked" in text
     assert f"seed {seed}" in text
     for part in ("head", "torso", "tail"):
         assert part in text
@@ -596,7 +598,7 @@ def test_a_report_in_words(seed: int) -> None:
     assert "log π" in explained
     frame = report.to_frame()
     assert set(frame["result"]) >= {"refuted"}
-    assert len(frame) == len(report.cells)
+    assert len(frame) == len(report.comparisons)
 
 
 def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
@@ -770,7 +772,11 @@ def test_labels_that_never_occur_can_be_audited(seed: int) -> None:
                     np.fill_diagonal(claim, 0.0)
                 report = il.audit(loss, claim=claim, prior=few, rng=seed, runs=400)
                 assert report.verdict != "refuted", str(report)
-                assert not any(math.isnan(x) for cell in report.cells for x in (cell.low, cell.high, cell.heaviest))
+                assert not any(
+                    math.isnan(x)
+                    for cell in report.comparisons
+                    for x in (cell.low, cell.high, cell.largest_contribution)
+                )
 
 
 def test_a_part_is_as_loud_as_it_should_be() -> None:
@@ -791,16 +797,16 @@ def _wobbly(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
 def _widths(loss: Any, error: float, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, set[float]], Any]:
     """What each route's limits may be wrong by, and the report."""
     used: dict[str, set[float]] = {}
-    honest = Cell.with_sums
+    honest = Comparison.with_sums
 
     def spied(
-        cell: Cell, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
-    ) -> Cell:
+        cell: Comparison, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
+    ) -> Comparison:
         used.setdefault(cell.route, set()).add(delta)
         return honest(cell, total, variance, most, n, delta, unseen)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Cell, "with_sums", spied)
+        patch.setattr(Comparison, "with_sums", spied)
         report = il.audit(loss, claim="full", prior=PRIOR, rng=0, runs=400, error=error)
     return used, report
 
@@ -808,7 +814,7 @@ def _widths(loss: Any, error: float, monkeypatch: pytest.MonkeyPatch) -> tuple[d
 def test_two_routes_share_the_error_that_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has half, as if it had been asked for alone; what is reported is what was asked for and holds for both."""
     both, report = _widths(_wobbly, 1e-6, monkeypatch)
-    assert any("its values were audited by themselves too" in note for note in report.notes)
+    assert any("its values were audited by themselves too" in note.sentence for note in report.notes)
     assert report.error == report.to_dict()["error"] == 1e-6
     assert "refuted with probability at most 1e-06" in str(report)
     alone, report = _widths(lambda f, y, rng: over_all(f, y), 5e-7, monkeypatch)
@@ -837,7 +843,7 @@ def test_every_call_is_counted(loss: Any, seed: int) -> None:
 
 def test_many_runs_do_not_fill_memory_with_a_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pilot is kept whole: it is no larger than it may be, however many runs are asked for."""
-    from implicitloss.auditing import audit as module
+    from implicitloss.auditing import pilot as module
 
     monkeypatch.setattr(module, "KEPT", 3 * L * 40)
     looked: list[int] = []
@@ -852,7 +858,7 @@ def test_many_runs_do_not_fill_memory_with_a_pilot(monkeypatch: pytest.MonkeyPat
 def test_an_assertion(seed: int) -> None:
     report = il.assert_implicit_loss(Sampled(), claim=scheme(), prior=PRIOR, rng=seed)
     assert report.ok
-    with pytest.raises(AssertionError, match=r"(?s)REFUTED.*closest  log q taken off without m.*seed 5.*head"):
+    with pytest.raises(AssertionError, match=r"(?s)REFUTED.*nearest  log q taken off without m.*seed 5.*head"):
         il.assert_implicit_loss(Sampled(with_m=False), claim=scheme(), prior=PRIOR, rng=5)
     with pytest.raises(ValueError, match="an assertion needs a claim"):
         il.assert_implicit_loss(Sampled(), claim=None, prior=PRIOR)
@@ -947,7 +953,7 @@ def test_examples_that_share_a_factor_depend(seed: int) -> None:
     loss = _counted(prior.probabilities, 100, "mask", True, lambda rng: rng.choice([0.5, 1.5]))
     report = il.audit(loss, claim="full", prior=prior, positives=[0], rng=seed, runs=2_000)
     assert report.verdict != "refuted", str(report)
-    assert any("depend on each other" in note for note in report.notes)
+    assert any("depend on each other" in note.sentence for note in report.notes)
 
 
 def test_calls_that_vary_more_than_their_terms_widen_limits() -> None:
@@ -985,13 +991,13 @@ def test_what_is_settled_is_not_asked_again(seed: int) -> None:
     assert report.verdict == "holds"
     assert min(asked[3:]) < max(asked)
     # What is settled holds with the evaluations it had; nothing of it is lost.
-    assert len(report.cells) == max(asked)
-    assert all(cell.result(0.0) == "holds" for cell in report.cells if cell.decisive)
+    assert len(report.comparisons) == max(asked)
+    assert all(cell.result(0.0) == "holds" for cell in report.comparisons if cell.decisive)
 
 
 def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loss may squeeze what it answers of one example; and what keeps a part company is not counted again."""
-    monkeypatch.setattr(Cell, "result", lambda cell, _: "inconclusive" if cell.part == HALF else "holds")
+    monkeypatch.setattr(Comparison, "result", lambda cell, _: "inconclusive" if cell.part == HALF else "holds")
     asked = []
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
@@ -1000,8 +1006,8 @@ def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyP
 
     report = il.audit(loss, claim=scheme(hits="keep"), prior=PRIOR, positives=[0], runs=2_000, rng=seed)
     assert asked[-1] == 2
-    assert len(report.cells) > 10
-    assert all(cell.low <= cell.claimed <= cell.high for cell in report.cells if cell.claimed is not None)
+    assert len(report.comparisons) > 10
+    assert all(cell.low <= cell.claimed <= cell.high for cell in report.comparisons if cell.claimed is not None)
 
 
 def test_hits_are_listened_for_to_the_end(seed: int) -> None:
@@ -1034,13 +1040,13 @@ def test_common_slips_are_called_by_their_names(seed: int) -> None:
 
     report = il.audit(negative, claim="full", prior=PRIOR, rng=seed, runs=400)
     assert report.verdict == "refuted"
-    assert "the loss is negative" in report.flaws[0]
+    assert "the loss is negative" in report.flaws[0].sentence
     report = il.audit(deaf, claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert any("depend on scores other than the positive's" in note for note in report.notes)
+    assert any("depend on scores other than the positive's" in note.sentence for note in report.notes)
     report = il.audit(frozen, claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert any("the same whatever the rng" in note for note in report.notes)
+    assert any("the same whatever the rng" in note.sentence for note in report.notes)
     plain = il.audit(Sampled(), claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert not any("whatever the rng" in note for note in plain.notes)
+    assert not any("whatever the rng" in note.sentence for note in plain.notes)
     with pytest.raises(ValueError, match=r"the loss must take \(scores, positive, rng\), but <lambda> takes \(a, b\)"):
         il.audit(lambda a, b: a, claim="full", prior=PRIOR)
     with pytest.raises(AttributeError) as caught:

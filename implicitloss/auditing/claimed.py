@@ -1,4 +1,4 @@
-"""What a loss is said to optimise, in numbers: margins, hits and, where a scheme is claimed, the weight of a draw."""
+"""A claim in numbers: margins, hits and, where a scheme is claimed, the weight of a draw."""
 
 from __future__ import annotations
 

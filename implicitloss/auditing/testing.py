@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from implicitloss.auditing.audit import audit
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.auditing.claimed import Claim
 from implicitloss.auditing.report import AuditReport
@@ -18,8 +19,6 @@ def assert_implicit_loss(
     The message shows estimated against claimed margins by head, torso and tail, the nearest named scheme, and the seed.
     """
     __tracebackhide__ = True
-    from implicitloss.auditing.audit import audit
-
     report = audit(loss_fn, claim=claim, prior=prior, rng=rng, **options)
     report.check()
     return report
