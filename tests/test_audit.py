@@ -7,6 +7,7 @@ audit resolves, where either fails with probability below 1e-9.  `pytest -m slow
 
 from __future__ import annotations
 
+import doctest
 import json
 import math
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
+from implicitloss.auditing.finding import Tilt
 from implicitloss.auditing.tally import Moments
 from implicitloss.auditing.values import HALF, _softplus_is
 from implicitloss.labels import Floats, Labels
@@ -607,6 +609,77 @@ def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
     assert "right for balanced error" in " ".join(report.explain().split())
 
 
+@pytest.mark.parametrize(
+    ("loss", "gains", "said"),
+    [
+        (Sampled(sign=0.0, hits="keep"), "rare", "Rare labels gain"),
+        (Sampled(q=UNIFORM, sign=0.0), "neither", "Neither frequent nor rare labels gain"),
+        (Sampled(m=2), "rare", "Rare labels gain"),
+    ],
+    ids=["in the batch", "uniform", "two importance draws"],
+)  # fmt: skip
+def test_the_tilt_is_data_and_the_explanation_says_it(loss: Sampled, gains: str, said: str, seed: int) -> None:
+    """The slopes are those of the scheme that fits, on twenty labels; nobody has to read them out of a sentence."""
+    report = il.audit(loss, prior=PRIOR, rng=seed)
+    assert report.nearest is not None
+    assert report.tilt is not None
+    few = PRIOR.few(20)
+    slopes = {of: il.tilt(report.nearest.scheme, few, of) for of in ("implicit", "sampled")}
+    assert (report.tilt.bound, report.tilt.true) == (slopes["implicit"], slopes["sampled"])
+    assert report.gains == gains
+    text = " ".join(report.explain().split())
+    assert said in text
+    assert f"true sampled loss have {slopes['sampled']:+.3f}" in text
+    assert report.to_dict()["tilt"] == {"bound": slopes["implicit"], "true": slopes["sampled"]}
+    assert report.to_dict()["gains"] == gains
+
+
+@pytest.mark.parametrize(
+    ("slope", "gains", "said"),
+    [
+        (0.3, "frequent", "Frequent labels gain: for the likeliest label take about 0.3 log π off"),
+        (0.019, "neither", "Neither frequent nor rare labels gain"),
+        (-0.019, "neither", "Neither frequent nor rare labels gain"),
+        (-0.3, "rare", "Rare labels gain: for the likeliest label add about 0.3 log π"),
+        (-0.99, "rare", "right for balanced error"),
+    ],
+)  # fmt: skip
+def test_which_labels_gain_by_a_slope(slope: float, gains: str, said: str) -> None:
+    report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=0, runs=400)
+    vars(report)["tilt"] = Tilt(-1.0, slope)
+    assert report.gains == gains
+    assert said in " ".join(report.explain().split())
+
+
+def test_a_tilt_that_is_not_known_is_none(seed: int) -> None:
+    """No scheme fits; the loss is no softmax; or the number of draws, which the true loss depends on, was not seen."""
+    odd = il.audit(Sampled(late=True, temperature=0.5), prior=PRIOR, rng=seed, temperature=0.5)
+    assert odd.nearest is not None
+    assert not odd.nearest.agrees
+    claim = scheme(il.weightings.Unit(), hits="keep")
+    decoupled = il.audit(logistic(), claim=claim, prior=PRIOR, form="logistic", rng=seed)
+    assert decoupled.nearest is not None
+    assert decoupled.nearest.agrees
+    for report in (odd, decoupled):
+        assert (report.tilt, report.gains) == (None, None)
+        assert report.to_dict()["tilt"] is None
+    unseen = il.audit(Sampled(gradient=False), claim="full", prior=PRIOR, rng=seed)
+    assert unseen.nearest is not None
+    assert unseen.nearest.agrees
+    assert not unseen.nearest.m_known
+    assert unseen.tilt is not None
+    assert abs(unseen.tilt.bound) < 1e-6
+    assert (unseen.tilt.true, unseen.gains) == (None, None)
+    assert "number of draws was not seen" in " ".join(unseen.explain().split())
+
+
+def test_the_example_of_the_docstring() -> None:
+    from implicitloss.auditing import audit as module
+
+    failed, tried = doctest.testmod(module)
+    assert (failed, tried) == (0, 5)
+
+
 def test_a_plot(seed: int) -> None:
     import matplotlib
 
@@ -1041,10 +1114,13 @@ def test_common_slips_are_called_by_their_names(seed: int) -> None:
     report = il.audit(negative, claim="full", prior=PRIOR, rng=seed, runs=400)
     assert report.verdict == "refuted"
     assert "the loss is negative" in report.flaws[0].sentence
+    assert report.to_dict()["flaws"] == [{"kind": "negative loss", "sentence": str(report.flaws[0])}]
     report = il.audit(deaf, claim="full", prior=PRIOR, rng=seed, runs=400)
     assert any("depend on scores other than the positive's" in note.sentence for note in report.notes)
+    assert "nothing heard" in {note.kind for note in report.notes}
     report = il.audit(frozen, claim="full", prior=PRIOR, rng=seed, runs=400)
     assert any("the same whatever the rng" in note.sentence for note in report.notes)
+    assert "ignores rng" in {note.kind for note in report.notes}
     plain = il.audit(Sampled(), claim="full", prior=PRIOR, rng=seed, runs=400)
     assert not any("whatever the rng" in note.sentence for note in plain.notes)
     with pytest.raises(ValueError, match=r"the loss must take \(scores, positive, rng\), but <lambda> takes \(a, b\)"):

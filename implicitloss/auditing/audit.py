@@ -38,30 +38,80 @@ def audit(
     rng: Seed = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AuditReport:
-    """What margins p_yy' the sampled loss `loss_fn` really applies, and whether they are those of its `claim`.
+    """Measure the margins p_yy' that a sampled loss applies, and test whether they are those of its claim.
 
-    `loss_fn(scores (B, L), positive (B,), rng)` returns the loss of each of B examples, (B,), better with its gradient
-    in the scores, (B, L); `implicitloss.adapters` makes such functions of PyTorch, TensorFlow and JAX losses.  The
-    `claim` is a Scheme, "full" (softmax over all labels), a margin, an array p (L, L) or (rows, L) with the weights of
-    hits in the positives' entries, or None, to measure only.
+    The verdict is "refuted" if a margin, the hits, the form or the gradient differs from the claim, by more than the
+    relative `tolerance`.  It is "holds" if at every audited positive, every decisive part of the labels is known to lie
+    within `tolerance` plus `resolution` of the claim.  It is "measured" if nothing is claimed, else "inconclusive".
 
-    Three positives are audited (the most frequent label, the median, the rarest) or those given, at scores that are
-    drawn anew for each call, or at `scores` (L,) for samplers that look at them.  `temperature` divides the scores
-    inside the loss; `form="logistic"` audits a decoupled loss, whose claim speaks of the scores plus `shift` (L,), as
-    noise-contrastive losses do.
+    A true claim is refuted with probability at most `error`, however often the audit looks, if two conditions hold.
+    First, calls are independent.  Examples of one call may depend on each other; if their draws or their means show it,
+    each call counts once.  Second, no evaluation contributes more than three times the largest contribution in the
+    pilot, to any part.  For labels that the pilot never drew, the limit is three draws of the claimed weight; without
+    a claimed scheme, it is `heaviest` times the largest contribution in the pilot, and more in proportion to how much
+    rarer the labels are.  A part in which one evaluation exceeds its limit stays inconclusive.
 
-    Verdict: "refuted" where a margin, the hits, the form or the gradient is not as claimed, by more than the relative
-    `tolerance`; "holds" where at every audited positive every decisive part of the labels is known to lie within
-    `resolution` beyond it; else "inconclusive".  A true claim is refuted with probability at most `error`, however
-    often the audit looks, provided that calls are independent (examples of one call are taken to be so if neither their
-    draws nor their means say otherwise), and that no evaluation gives a part more than three times what the pilot saw,
-    or labels that the pilot never drew more than three draws as claimed (where no scheme is claimed, `heaviest` times
-    the pilot's heaviest, and more in proportion to how much rarer they are in the prior).  A part that is seen to burst
-    this says nothing.  `runs` evaluations of each positive are made at most; by values, parts that hold are not asked
-    again, so that later calls have fewer examples.
+    Parameters
+    ----------
+    loss_fn : callable
+        `loss_fn(scores (B, L), positive (B,), rng)` returns B losses (B,), or the losses and their gradients in the
+        scores, (B, L).  With gradients, an audit needs fewer evaluations and sees more.  `implicitloss.adapters` makes
+        such functions from PyTorch, TensorFlow and JAX losses.
+    prior : LabelPrior
+        The label frequencies, of at least two labels.
+    claim : Scheme, margin, "full", array or None
+        What the loss is said to optimise.  "full" is softmax over all labels.  An array is p, (L, L) or (rows, L), with
+        the weights of hits in the positives' entries.  None measures only.
+    positives : sequence of int, optional
+        The audited positives; by default the most frequent label, the median one and the rarest.
+    scores : (L,) array, optional
+        The scores to audit at, for samplers that depend on them; by default each call has new normal scores.
+    form : "softmax" or "logistic"
+        "logistic" audits a decoupled loss.
+    temperature : float
+        The temperature that divides the scores inside the loss.
+    shift : float or (L,) array
+        The claim is about the scores plus `shift`, as in noise-contrastive losses.
+    tolerance : float
+        A relative deviation >= 0 that counts as equal.
+    resolution : float
+        A relative deviation > 0 that must be excluded for "holds".
+    heaviest : float
+        See above; at least 1.
+    runs : int, optional
+        The largest number of evaluations of each positive, at least 32; by default 400 to 20,000, fewer for more
+        labels.  Without gradients, parts that hold are not asked again, and later calls have fewer examples.
+    error : float
+        The probability with which a true claim may be refuted, from 1e-300 to below 1.
+    rng : seed, Generator or None
+        An audit with the same seed gives the same report.
+    progress : callable, optional
+        It is called as `progress(done, runs)` after each look.
 
-    *Raises* ValueError for an answer of another shape or that is not finite, a claim about other labels, and for
-    arguments out of range.  *Source:* derived; limits: `implicitloss.numerics.bounds.half_width`.
+    Returns
+    -------
+    AuditReport
+        The verdict, the comparisons with the claim, the measured margins, and the nearest scheme.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, the claim is about other labels, or an answer has another shape or is not
+        finite.
+
+    Notes
+    -----
+    The method is derived here; the limits are those of `implicitloss.numerics.bounds.half_width`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> def softmax(scores, positive, rng):
+    ...     return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(positive)), positive]
+    >>> report = il.audit(softmax, prior=il.LabelPrior.zipf(50, 1.0), claim="full", rng=0)
+    >>> report.verdict
+    'holds'
     """
     question = Question.of(
         prior=prior, claim=claim, positives=positives, scores=scores, form=form, temperature=temperature, shift=shift,
@@ -80,6 +130,6 @@ def _measured(question: Question, box: Box, contact: Contact) -> Evidence:
         return by_gradients(question, box, contact)
     # The gradient cannot be compared with the value, and so both are audited, each with half of the error.
     half = replace(question, error=question.error / 2)
-    said = "the loss does not repeat itself by the rng it is given; its values were audited by themselves too"
+    said = "the loss does not repeat its answer for the same rng; its values were audited by themselves too"
     note = Evidence(notes=(Note("does not repeat", said),))
     return by_gradients(half, box, contact) + note + by_values(half, box)

@@ -71,8 +71,8 @@ class Box:
         form, limit = self.question.form, MOST_LOSS[self.question.form]
         if answer.values.max() > limit:
             raise ValueError(
-                f"a loss of the {form} form must be at most {limit:g}, got {answer.values.max():.4g}: what its "
-                "negatives weigh is too much for a number"
+                f"a loss of the {form} form must be at most {limit:g}, got {answer.values.max():.4g}: the "
+                "weights of its negatives would overflow"
             )
         return answer
 

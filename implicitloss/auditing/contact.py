@@ -37,8 +37,8 @@ def first_contact(question: Question, box: Box) -> Contact:
         notes.append(
             Note(
                 "ignores rng",
-                "the answer is the same whatever the rng it is given: a loss that draws labels by a seed of its own "
-                "draws the same ones each time",
+                "the answer is the same whatever the rng: a loss that sets its own seed draws the same labels every "
+                "time",
             )
         )
     has_gradients = call.answer.gradients is not None
@@ -46,7 +46,8 @@ def first_contact(question: Question, box: Box) -> Contact:
         notes.append(
             Note(
                 "given scores",
-                "at given scores, draws and weights may move with them: gradients are not compared with differences",
+                "draws and weights may depend on the given scores, so gradients were not compared with differences of "
+                "the values",
             )
         )
     elif has_gradients and repeats:
@@ -74,8 +75,8 @@ def _negative(question: Question, call: Call) -> Flaw | None:
         return None
     return Flaw(
         "negative loss",
-        f"the loss is negative, {least:.4g}, which no loss of the {question.form} form can be: is its sign wrong, or a "
-        "constant taken off?",
+        f"the loss is negative, {least:.4g}, but a loss of the {question.form} form cannot be: is its sign wrong, or a "
+        "constant subtracted?",
     )
 
 
@@ -118,6 +119,6 @@ def _gradient_flaw(question: Question, box: Box, size: float, limit: float) -> F
     return Flaw(
         "wrong gradient",
         f"the gradient is not that of the value: along random directions it is {ratio:.4g} times the difference of "
-        f"the values, and off by {off:.2g} of its size (if draws or corrections follow the scores and the gradient "
+        f"the values, and off by {off:.2g} of its size (if draws or corrections depend on the scores and the gradient "
         "holds them fixed, give the scores to audit at: scores=)",
     )

@@ -127,7 +127,7 @@ class _Look:
         return found
 
     def single_labels(self, row: int) -> list[Comparison]:
-        """Of the labels that the pilot drew often, the few whose limits exclude the claim by most."""
+        """Compare single labels that the pilot drew often, and keep the few whose limits exclude the claim by most."""
         p, pilot, tally = self.question.claim.margins, self.pilot, self.tally
         at = np.flatnonzero(pilot.seen[row] >= SINGLE_FROM_SEEN)
         if p is None or not at.size:

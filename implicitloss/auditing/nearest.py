@@ -32,15 +32,15 @@ ALL: dict[type, str] = {
     LogitAdjusted: "logit-adjusted softmax",
     Equalised: "equalised softmax",
 }
-# Limits of a claim that is refuted may be too narrow: what a draw weighs was part of the claim.
+# A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 NEARLY = 1.05
-# So many draws that the sampled loss is its bound: for losses that do not draw.
+# The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.
 EVERY = 10**9
 
 
 @dataclass(frozen=True)
 class Slip:
-    """Weights as a slip makes them: log w = `log_w`(draws), for comparison only."""
+    """The weights of a common slip, log w = `log_w`(draws).  They serve for comparison only."""
 
     name: str
     log_w: Callable[[Draws], Floats | float]
@@ -66,8 +66,11 @@ SLIPS = (
 
 @dataclass(frozen=True)
 class Fit:
-    """A scheme, how far its margins are from those measured, √mean (log ratio)² over the parts, and whether it `agrees`
-    with their limits; and whether m could be known: by values alone margins that are free of it do not tell."""
+    """How well a scheme fits the measured margins.
+
+    `distance` is √mean (log ratio)² over the parts, and the scheme `agrees` if its margins lie within all limits.
+    `m_known` is False where the number of draws was not seen and the margins do not depend on it.
+    """
 
     name: str
     scheme: Scheme
@@ -80,7 +83,7 @@ class Fit:
 
 
 def name_of(scheme: Scheme, m_known: bool = True) -> str:
-    """As in: relative weights, within-batch sampling, m = 15, hits kept."""
+    """The name of a scheme, for example "relative weights, within-batch sampling, m = 15, hits kept"."""
     weighting = scheme.weighting
     if scheme.m == EVERY and isinstance(weighting, ForMargin):
         return f"{ALL[type(weighting.target)]} over all labels, none drawn"
@@ -95,7 +98,7 @@ def name_of(scheme: Scheme, m_known: bool = True) -> str:
 def nearest(question: Question, comparisons: Sequence[Comparison], statistics: DrawStatistics | None) -> Fit | None:
     """The candidate that fits the decisive parts best, the claimed one first among equals; None if nothing was seen.
 
-    `statistics` tell m, and by the law of draws they tell apart what has equal margins.
+    `statistics` give m; candidates with equal margins are told apart by the law of their draws.
     """
     parts, claimed, prior = _Parts.of(comparisons), question.scheme, question.prior
     if not parts.used:
@@ -189,7 +192,7 @@ def _fit(scheme: Scheme, parts: _Parts, prior: LabelPrior, free: bool) -> Fit | 
 
 
 def _margins(scheme: Scheme, parts: _Parts, prior: LabelPrior, free: bool) -> tuple[Scheme, dict[int, Floats], bool]:
-    """m w q of each positive, (L,), and whether m is known; where it is `free` and matters, by the m that fits best."""
+    """The scheme, its margins m w q (L,) by positive, and whether m is known; a `free` m is set to the best."""
     f = np.zeros(prior.n_labels)
     positives = {c.positive for c in (*parts.used, *parts.empty, *parts.hits)}
 

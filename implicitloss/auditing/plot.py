@@ -1,4 +1,4 @@
-"""The picture of an audit."""
+"""The plot of a finding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARKERS = "osD^v<>P"
 
 
 def plotted(finding: Finding, ax: Any = None) -> Any:
-    """Measured over claimed (or measured, if nothing is), against the rank of a part's labels."""
+    """Plot measured over claimed margins of decisive parts by label rank, or measured ones where nothing is claimed."""
     import matplotlib.pyplot as plt
 
     if ax is None:

@@ -89,7 +89,7 @@ class Question:
         if not far <= MOST_EXPONENT:
             raise ValueError(
                 f"scores over the temperature, and the shift, must lie within {MOST_EXPONENT:g} of 0, got {far:.4g}: "
-                "of what is further out the exponentials cannot be decoded"
+                "exponentials of larger ones cannot be decoded"
             )
         return cls(
             prior, claimed(claim, prior, rows, at), scheme, tuple(rows), at, form, float(temperature), by, tolerance,

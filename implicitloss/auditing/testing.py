@@ -1,4 +1,4 @@
-"""For tests: fail where a sampled loss does not optimise what it claims."""
+"""An assertion for tests: it fails if a sampled loss does not optimise what is claimed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from implicitloss.labels import LabelPrior
 def assert_implicit_loss(
     loss_fn: LossFunction, *, claim: Claim, prior: LabelPrior, rng: Any = 0, **options: Any
 ) -> AuditReport:
-    """`implicitloss.audit`, and AssertionError unless its verdict is "holds"; the report.
+    """Audit a loss (see `implicitloss.audit`) and return the report.
 
-    The message shows estimated against claimed margins by head, torso and tail, the nearest named scheme, and the seed.
+    *Raises* AssertionError unless the verdict is "holds".  The message shows measured and claimed margins by head,
+    torso and tail, the nearest named scheme, and the seed.
     """
     __tracebackhide__ = True
     report = audit(loss_fn, claim=claim, prior=prior, rng=rng, **options)

@@ -16,8 +16,8 @@ BALANCED_WITHIN = 0.02
 def _title(finding: Finding) -> str:
     """The verdict, in a sentence."""
     return {
-        "holds": f"holds: in every decisive part, at the positives audited, more than {finding.known_to:.0%} off is "
-        "ruled out",
+        "holds": "holds: in every decisive part, at the positives audited, a deviation of more than "
+        f"{finding.known_to:.0%} is ruled out",
         "refuted": "REFUTED: the loss does not optimise what is claimed",
         "inconclusive": "inconclusive: nothing speaks against the claim, but a deviation that matters could be hidden",
         "measured": "measured; nothing was claimed",
@@ -36,8 +36,8 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         (
             "asked",
             f"{finding.calls:,} times, seed {finding.seed}; a true claim is refuted with probability at most "
-            f"{finding.error:g}, if calls are independent and none weighs a part more than {SPARE:g} times what the "
-            "pilot saw",
+            f"{finding.error:g}, if calls are independent and no evaluation weighs a part more than {SPARE:g} times "
+            "what the pilot saw",
         ),
     ]
 
@@ -64,7 +64,7 @@ def _row(finding: Finding, c: Comparison) -> list[str]:
 
 
 HEAD = ["", "positive", "negatives", "claimed Σp", "measured", "between", "ratio"]
-LEGEND = "≈ holds, ✗ refuted, ? open; Σp: how often these negatives count in all, beside this positive"
+LEGEND = "≈ holds, ✗ refuted, ? open; Σp: the total margin of these negatives, beside this positive"
 
 
 def as_text(finding: Finding) -> str:
@@ -130,7 +130,7 @@ def _on_tilt(finding: Finding) -> list[str]:
         f"{tilt.bound:+.3f} on log π (0: log η, as softmax over all labels; -1: log η - log π, the balanced rule)."
     )
     if tilt.true is None or finding.gains is None:
-        said = "How many labels it draws was not seen, and so what its true expected loss teaches is not known."
+        said = "The number of draws was not seen, and so the optimum of its true expected loss is not known."
         return [bound, said]
     return [bound, f"Those that minimise the true sampled loss have {tilt.true:+.3f}. {_who(finding.gains, tilt.true)}"]
 
