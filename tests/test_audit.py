@@ -1029,6 +1029,14 @@ def test_examples_that_share_a_factor_depend(seed: int) -> None:
     assert any("depend on each other" in note.sentence for note in report.notes)
 
 
+def test_examples_that_share_their_negatives_are_said_to(seed: int) -> None:
+    shared, apart = (
+        il.audit(Sampled(shared=same), claim="full", prior=PRIOR, rng=seed, runs=400) for same in (True, False)
+    )
+    assert [note.kind for note in shared.notes] == ["shared negatives"]
+    assert apart.notes == ()
+
+
 def test_calls_that_vary_more_than_their_terms_widen_limits() -> None:
     """Two calls of four equal terms each: by the terms 2/7 a term, by the calls' sums, 0 and 4, four times 1/2."""
     moments = Moments.zeros(1, 1)
@@ -1081,6 +1089,19 @@ def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyP
     assert asked[-1] == 2
     assert len(report.comparisons) > 10
     assert all(cell.low <= cell.claimed <= cell.high for cell in report.comparisons if cell.claimed is not None)
+
+
+def test_hits_that_are_not_claimed_are_asked_for_when_they_hold(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the halves hold at once; the last look has them, and the hits of both positives."""
+    monkeypatch.setattr(Comparison, "result", lambda part, _: "inconclusive" if part.part == HALF else "holds")
+    asked = []
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        asked.append(positive.size)
+        return Sampled(gradient=False)(scores, positive, rng)
+
+    il.audit(loss, claim=scheme(), prior=PRIOR, positives=[0, 1], runs=400, rng=seed)
+    assert asked[-1] == 4
 
 
 def test_hits_are_listened_for_to_the_end(seed: int) -> None:
