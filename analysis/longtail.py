@@ -80,7 +80,7 @@ def _profile(name: str) -> LabelPrior:
 
 @lru_cache(maxsize=4)
 def _mixture(name: str) -> Mixture:
-    """The same centres for both profiles and all seeds."""
+    """One mixture of class centres, shared by both profiles and all seeds."""
     return Mixture.random(_profile(name), DIMENSIONS, SEPARATION, np.random.default_rng(0))
 
 

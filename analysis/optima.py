@@ -50,7 +50,7 @@ def _distance(f: Floats, to: Floats) -> float:
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
-    """By the implicit and by the true sampled loss: distances, and error by slice of the rule argmax f*.
+    """Optima of the implicit and of the true sampled loss: distances, and error by slice of the rule argmax f*.
 
     Errors are of x from all labels alike; that x has label y is counted with its probability.
     """

@@ -155,7 +155,7 @@ def _rows(name: str, prior: LabelPrior, i: int, point: Point) -> Computed:
 
 
 def _elsewhere(name: str, prior: LabelPrior, i: int, point: Point, code: str) -> Computed:
-    """In a worker: an error of the study is a result, so that any other is the backend's."""
+    """Compute a point in a worker; an error of the study is returned, so that any other error is the backend's."""
     try:
         if _code() != code:
             raise ValueError("a worker has other code than this process, or other versions of what computes for it")
@@ -221,7 +221,7 @@ def _through_joblib(
 def _on_dask(
     name: str, prior: LabelPrior, points: Sequence[tuple[int, Point]], scheduler: str | None
 ) -> Iterator[Computed]:
-    """On a dask cluster, without joblib: its dask backend waits for ever where workers or the scheduler are lost."""
+    """Run on a dask cluster, without joblib, whose dask backend waits for ever if workers or the scheduler are lost."""
     try:
         from distributed import Client, wait
     except ImportError:

@@ -23,6 +23,9 @@ T = TypeVar("T")
 # terms, far below any difference that matters.
 MASS_TOLERANCE = 1e-9
 MOST_THREADS = 1024
+MOST_IN_A_LIST = 100_000_000
+# How far from 1 rounding alone may take a sum of probabilities, for any number of labels.
+ROUNDING = 1e-13
 _NO_NUMBERS = (bool, np.bool_, np.timedelta64)
 
 _short = reprlib.Repr()
@@ -138,8 +141,11 @@ def _unmasked(values: Any, name: str) -> Any:
 
 def _mixed(values: Any) -> bool:
     """Whether a list holds what NumPy would turn into numbers although it is none."""
+    if isinstance(values, (bytes, bytearray, memoryview)):
+        return True
     kinds = set(map(type, values)) if isinstance(values, (list, tuple)) else set()
-    return bool(kinds & {bool, np.bool_, np.ma.core.MaskedConstant})
+    arrays = np.ndarray in kinds and any(isinstance(x, np.ndarray) and x.dtype.kind == "b" for x in values)
+    return arrays or bool(kinds & {bool, np.bool_, np.ma.core.MaskedConstant})
 
 
 def _numbers(values: Any, name: str) -> NDArray[np.float64]:
@@ -178,7 +184,7 @@ def checked_vector(values: ArrayLike, name: str, n_labels: int | None = None) ->
 
 
 def checked_probabilities(values: ArrayLike, name: str, n_labels: int | None = None) -> NDArray[np.float64]:
-    """`values` as probabilities (L,): not negative, summing to 1 within `MASS_TOLERANCE`."""
+    """`values` as probabilities (L,): not negative, summing to 1 within `MASS_TOLERANCE`; scaled to sum to 1."""
     vector = checked_vector(values, name, n_labels)
     worst = int(np.argmin(vector))
     if vector[worst] < 0:
@@ -187,6 +193,10 @@ def checked_probabilities(values: ArrayLike, name: str, n_labels: int | None = N
         total = float(vector.sum())
     if abs(total - 1.0) > MASS_TOLERANCE:
         raise ValueError(f"{name} must sum to 1, got {total:.12g}")
+    # A sum's own rounding is left alone: probabilities that are right keep their bits.
+    if abs(total - 1.0) > ROUNDING:
+        vector = vector / total
+        vector.setflags(write=False)
     return vector
 
 
@@ -229,8 +239,10 @@ def checked_instance(value: Any, kind: type[T], what: str, example: str) -> T:
 def checked_list(values: Any, what: str) -> list[Any]:
     """`values` as a list; *raises* ValueError for one thing alone, text included."""
     one = isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Collection)
-    if one or len(getattr(values, "shape", (1,))) != 1:
+    if one or isinstance(values, (bytearray, memoryview)) or len(getattr(values, "shape", (1,))) != 1:
         raise ValueError(f"{what} must be a list of them, got {shown(values)}")
+    if len(values) > MOST_IN_A_LIST:
+        raise ValueError(f"{what} must be at most {MOST_IN_A_LIST:,}, got {len(values):,}")
     return list(values)
 
 

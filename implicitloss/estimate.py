@@ -59,6 +59,8 @@ class Estimate:
             array = isinstance(given, np.ndarray) and given.dtype.kind in "iuf" and not np.ma.isMaskedArray(given)
             if not (array or as_number(given) is not None or (given is None and what not in ("value", "error"))):
                 raise ValueError(f"the {what} of an estimate must be a number or an array of them, got {shown(given)}")
+            if not array and given is not None and not isinstance(given, (float, np.floating)):
+                object.__setattr__(self, what, as_number(given))
         checked_finite(self.value, f"the {self.quantity:.60}")
         checked_finite(self.error, f"the error of the {self.quantity:.60}")
         if np.shape(self.value) != np.shape(self.error):

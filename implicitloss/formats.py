@@ -26,12 +26,12 @@ def printable(text: object) -> str:
 
 
 def plain(text: object) -> str:
-    """The same on one line, without blanks at the ends: for terminals and for XML (whose writer escapes markup)."""
+    """Printable text on one line, stripped: for terminals and for XML (whose writer escapes markup)."""
     return " ".join(printable(text).split())
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters."""
+    """The text, cut to at most `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
@@ -43,12 +43,12 @@ def sentence(text: object, limit: int = 300) -> str:
 
 
 def html(text: object) -> str:
-    """For HTML, in text and in attributes."""
+    """Text escaped for HTML, in text and in attributes."""
     return markup.escape(plain(text))
 
 
 def markdown(text: object) -> str:
-    """For GitHub-flavoured Markdown, in a paragraph, a list or a table's cell: no markup, links or HTML."""
+    """Text escaped for GitHub-flavoured Markdown, in a paragraph, list or table cell: no markup, links or HTML."""
     said = markup.escape(plain(text), quote=False)
     # An underscore within a word is only that.
     said = re.sub(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", said)
@@ -68,7 +68,7 @@ def code(text: object) -> str:
 
 
 def figure(text: object) -> str:
-    """For Matplotlib, where dollars enclose formulas."""
+    """Text escaped for Matplotlib, where dollars enclose formulas."""
     return plain(text).replace("$", r"\$")
 
 

@@ -10,6 +10,7 @@ import csv
 import difflib
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,7 +82,9 @@ class LabelPrior:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
-        """Counts and names from a CSV file with the header `label,count` and one line a label.
+        """Counts and names from a CSV file with the header `label,count` and a line for each label.
+
+        Label j is line j of the file, whatever its name: lines are in the order of the scores.
 
         *Raises* ValueError, naming file and line, for anything else.
         """
@@ -89,6 +92,8 @@ class LabelPrior:
             raise ValueError(f"the path must be text or a pathlib.Path, got {shown(path)}")
         counts: list[float] = []
         seen: dict[str, int] = {}
+        if _is_endless(path):
+            raise ValueError(f"{_shown_path(path)} is a device that may never end; give a file")
         try:
             opened = open(path, newline="", encoding="utf-8-sig")  # noqa: SIM115
         except OSError as error:
@@ -209,7 +214,7 @@ class LabelPrior:
         return np.argsort(-self.probabilities, kind="stable")
 
     def few(self, size: int) -> LabelPrior:
-        """At most `size` of the labels that occur, from the most frequent to the rarest and evenly by rank.
+        """A prior of at most `size` of the labels that occur, from the most frequent to the rarest and evenly by rank.
 
         Their probabilities are scaled to sum to 1; their names stay.
         """
@@ -292,8 +297,17 @@ def _checked_counts(counts: ArrayLike, n_labels: int | None = None) -> Floats:
     return n
 
 
+def _is_endless(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a device such as /dev/zero; a terminal or a pipe is read until it ends."""
+    try:
+        return stat.S_ISCHR(os.stat(path).st_mode) and os.path.basename(path) in ("zero", "random", "urandom", "full")
+    except (OSError, ValueError):
+        return False
+
+
 def _checked_names(names: Iterable[object], n_labels: int) -> tuple[str, ...]:
-    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Iterable):
+    alone = isinstance(names, (str, bytes, Mapping)) or getattr(names, "ndim", 1) == 0
+    if alone or not isinstance(names, Iterable):
         raise ValueError(f"names must be a list of text, one a label, got {shown(names)}")
     given = tuple(islice(names, n_labels + 1))
     if len(given) != n_labels:

@@ -145,7 +145,7 @@ class Minibatch:
     def _all_labels(
         self, margin: Margin, tables: tuple[Floats, ...], at: Labels, y: Labels, gradient: Floats
     ) -> Floats:
-        """For margins a_y b_y' what a row's labels pay is added up once for all of its positives."""
+        """Add up what a row's labels pay once for all of its positives, for margins a_y b_y'."""
         n, factors = self.prior.n_labels, getattr(margin, "log_factors", None)
         losses, alone = np.zeros(y.size), np.arange(y.size)
         if factors is not None:
@@ -222,10 +222,10 @@ class Minibatch:
         if scheme.sampler.needs_scores or getattr(scheme.sampler, "needs_positive", False):
             return None
         common, rare = (Problem(np.zeros(n), self.prior, int(y)) for y in self.prior.by_frequency[[0, -1]])
-        law = scheme.sampler.log_law(common)
+        law = scheme.log_law(common)
         factors = getattr(scheme.weighting, "log_factors", None)
         found = factors and factors(law, self.prior, scheme.m, scheme.hits == "exclude")
-        if found is None or not np.array_equal(law, scheme.sampler.log_law(rare)):
+        if found is None or not np.array_equal(law, scheme.log_law(rare)):
             return None
         log_a, log_b = (np.broadcast_to(factor, (n,)) for factor in found)
         return checked_draws(scheme.sampler, common), log_a, log_b, law

@@ -1,4 +1,4 @@
-"""For pytest: the fixture `assert_implicit_loss`.  Every session loads it, and so it imports nothing before its use."""
+"""A pytest plugin: the fixture `assert_implicit_loss`.  Every session loads it, so it imports nothing until used."""
 
 from __future__ import annotations
 

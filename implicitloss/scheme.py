@@ -19,6 +19,7 @@ from implicitloss.weightings import Draws, Weighting, checked_weighting
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
+EPS = float(np.finfo(np.float64).eps)
 HITS: tuple[Hits, ...] = get_args(Hits)
 
 
@@ -54,7 +55,7 @@ def _checked_logs(logs: Floats, n_labels: int, what: str) -> Floats:
 
 @dataclass(frozen=True)
 class Scheme:
-    """Draw m negatives i.i.d. from `sampler`, weigh them by `weighting`; `hits` says what drawing y itself does.
+    """Draw m negatives i.i.d. from `sampler`, weigh them by `weighting`; `hits` sets what happens when y is drawn.
 
     - "exclude": draw from q_y'/(1 - q_y), y' != y; weights that divide by q divide by this conditional q;
     - "mask": draw from q and give a hit weight 0;
@@ -96,13 +97,20 @@ class Scheme:
             if not isinstance(found, sp.Expr):
                 raise ValueError(f"{what} of {shown(part)} must return a SymPy expression, got {shown(found)}")
 
+    def log_law(self, problem: Problem) -> Floats:
+        """log q of the sampler, unconditional, (L,), summing to 1.  *Raises* ValueError for what is no law."""
+        law = f"the law of {shown(self.sampler)}"
+        log_q = _checked_logs(self.sampler.log_law(checked_problem(problem)), problem.prior.n_labels, law)
+        log_sum = logsumexp(log_q)
+        if abs(log_sum) > MASS_TOLERANCE:
+            raise ValueError(f"{law} must sum to 1, got {np.exp(min(log_sum, 700.0)):.12g}")
+        # Large logarithms round, and their exponentials no longer sum to 1; what is right keeps its bits.
+        return log_q - log_sum if abs(log_sum) > 4 * EPS else log_q
+
     def draws(self, problem: Problem) -> Draws:
         """The laws of a draw at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""
         y = checked_problem(problem).positive
-        law = f"the law of {shown(self.sampler)}"
-        unconditional = _checked_logs(self.sampler.log_law(problem), problem.prior.n_labels, law)
-        if abs(logsumexp(unconditional)) > MASS_TOLERANCE:
-            raise ValueError(f"{law} must sum to 1, got {np.exp(min(logsumexp(unconditional), 700.0)):.12g}")
+        unconditional = self.log_law(problem)
         log_q = unconditional
         if self.hits == "exclude":
             log_q = np.array(unconditional)

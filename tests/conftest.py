@@ -32,8 +32,13 @@ def seed_of(item: pytest.Item) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
 
 
+# Files that take longest come first, so that no core waits for the other at the end.
+LONG = ("test_studies", "test_teaching", "test_audit", "test_check_my_loss", "test_cli_fuzz", "test_fuzz", "test_cli")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hypothesis draws from the test's seed too."""
+    """Long files first; and Hypothesis draws from the test's seed too."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     for item in items:
         function = getattr(item, "function", None)
         if getattr(function, "is_hypothesis_test", False):

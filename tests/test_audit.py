@@ -7,7 +7,6 @@ audit resolves, where either fails with probability below 1e-9.  `pytest -m slow
 
 from __future__ import annotations
 
-import doctest
 import json
 import math
 from collections.abc import Callable
@@ -671,13 +670,6 @@ def test_a_tilt_that_is_not_known_is_none(seed: int) -> None:
     assert abs(unseen.tilt.bound) < 1e-6
     assert (unseen.tilt.true, unseen.gains) == (None, None)
     assert "number of draws was not seen" in " ".join(unseen.explain().split())
-
-
-def test_the_example_of_the_docstring() -> None:
-    from implicitloss.auditing import audit as module
-
-    failed, tried = doctest.testmod(module)
-    assert (failed, tried) == (0, 5)
 
 
 def test_a_plot(seed: int) -> None:

@@ -437,6 +437,20 @@ def test_each_part_of_frequencies_refutes_what_no_other_sees(
     assert wrong.run(setting, DELTA).evidence.outcome is Outcome.SUPPORTED
 
 
+def test_draws_that_are_too_regular_are_refuted_too() -> None:
+    """Every label exactly as often as its law says, as shuffled decks are dealt: no such luck in independent draws."""
+
+    class Dealt(Uniform):
+        def procedure(self, problem: Problem) -> Draw:
+            return lambda rng, size: rng.permutation(np.arange(size) % problem.prior.n_labels)
+
+    at = Problem(np.zeros(LABELS), LabelPrior.exp(LABELS, 10_000, 2), 0)
+    dealt = Frequencies(lambda _: [(Dealt(), at)], lambda sampler, problem: np.full(LABELS, 1 / LABELS), {})
+    evidence = dealt.run(SETTING, DELTA).evidence
+    assert evidence.outcome is Outcome.REFUTED
+    assert "total deviation" in evidence.observed
+
+
 def test_the_parts_of_frequencies_share_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third for the cumulative law, a third for the total, and a third for the groups at both ends together."""
     groups: list[float] = []

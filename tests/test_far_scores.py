@@ -220,6 +220,59 @@ def test_an_offset_of_all_scores_changes_nothing(rng: np.random.Generator) -> No
         assert near == pytest.approx(far, rel=1e-13)
 
 
+@pytest.mark.parametrize("hits", HITS)
+def test_a_law_that_sums_to_one_but_for_a_billionth(hits: Any, rng: np.random.Generator) -> None:
+    """Such a law is accepted, and scaled: all witnesses speak of one and the same, and true claims about it hold."""
+    off = np.full(10, 0.1)
+    off[0] += 9e-10
+    for prior, sampler in (
+        (il.LabelPrior.from_probabilities(off), il.samplers.WithinBatch()),
+        (il.LabelPrior.from_probabilities(off), il.samplers.Mixture()),
+        (il.LabelPrior.zipf(10, 1.0), il.samplers.Explicit(off)),
+    ):
+        scheme = il.Scheme(sampler, WEIGHTS["constant"], m=4, hits=hits)
+        problem = il.Problem(rng.normal(size=10), prior, 3)
+        swept = il.sweep([scheme], SOFTMAX, problem.scores, prior, [3], QUANTITIES)
+        for quantity in QUANTITIES:
+            one, other = (witness(scheme, SOFTMAX, problem, quantity) for witness in EXACT)
+            assert np.all(np.abs(one.value - other.value) <= np.asarray(one.error) + other.error), (sampler, quantity)
+            off_by = np.abs(swept[quantity].value[0, 0] - one.value)  # type: ignore[index]
+            assert np.all(off_by <= swept[quantity].error[0, 0] + np.asarray(one.error)), (sampler, quantity)  # type: ignore[index]
+        gap = il.exhaust(scheme, Decoupled(logistic), problem, "gap")
+        assert abs(float(gap)) <= gap.error
+
+
+@pytest.mark.parametrize("hits", HITS)
+@pytest.mark.parametrize("below", [100.0, 3000.0, 1e4])
+def test_minimum_variance_far_below_the_rest(hits: Any, below: float, rng: np.random.Generator) -> None:
+    """No gap and no variance, to within the errors, however large the logarithms are that its law is made of."""
+    prior = il.LabelPrior.exp(10, 500, 100)
+    for y in (3, 8):
+        scores = rng.normal(size=10)
+        scores[y] -= below
+        for loss in (SOFTMAX, Decoupled(logistic)):
+            sampler = il.samplers.MinimumVariance(loss=loss)
+            scheme, problem = il.Scheme(sampler, WEIGHTS["importance"], m=3, hits=hits), il.Problem(scores, prior, y)
+            for quantity in ("gap", "variance"):
+                for witness in EXACT:
+                    found = witness(scheme, loss, problem, quantity)
+                    assert abs(float(found)) <= found.error, (y, loss, quantity, found)
+
+
+def test_exponentials_that_are_left_out_change_nothing(rng: np.random.Generator) -> None:
+    """Most labels cost no exponential at most nodes; the numbers are those of all exponentials."""
+    from implicitloss.kernels.transform import log_transform
+
+    u, q = 9000 * rng.uniform(-1, 1, 400), np.full(400, 1 / 400)
+    v = np.linspace(-9000, 9000, 300)
+    with np.errstate(over="ignore"):
+        z = np.exp(v[:, None] + u)
+        below = np.expm1(-z) @ q
+        plain = np.where(below > -0.5, np.log1p(np.maximum(below, -0.9)), np.log(np.maximum(np.exp(-z) @ q, 1e-300)))
+    found = np.maximum(log_transform(v, q, u), np.log(1e-300))
+    np.testing.assert_allclose(found, plain, rtol=1e-12, atol=1e-14)
+
+
 # --- too large for floating point ----------------------------------------------------------------------------------
 
 

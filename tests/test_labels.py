@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -421,3 +422,27 @@ def test_slices_partition_the_labels(counts: list[int]) -> None:
     levels = [prior.probabilities[slices[name]] for name in ("tail", "torso", "head") if name in slices]
     for lower, higher in pairwise(levels):
         assert lower.max() < higher.min() or np.isclose(lower.max(), higher.min())
+
+
+@pytest.mark.parametrize("names", [np.array("a"), np.ma.masked, "ab", 7])
+def test_names_that_are_no_list(names: Any) -> None:
+    with pytest.raises(ValueError, match="names must be a list of text"):
+        LabelPrior.from_counts([1, 2], names=names)
+
+
+@pytest.mark.parametrize("counts", [b"ab", bytearray(b"ab"), memoryview(b"ab"), (2, np.array(True))])
+def test_bytes_and_booleans_are_no_counts(counts: Any) -> None:
+    with pytest.raises(ValueError, match="counts must be numbers"):
+        LabelPrior.from_counts(counts)
+
+
+def test_a_device_without_an_end_is_no_file() -> None:
+    with pytest.raises(ValueError, match="may never end"):
+        LabelPrior.from_csv("/dev/zero")
+
+
+def test_a_list_without_an_end_is_refused() -> None:
+    from implicitloss.arguments import checked_list
+
+    with pytest.raises(ValueError, match="positives must be at most 100,000,000"):
+        checked_list(range(10**12), "positives")

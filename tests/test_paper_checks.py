@@ -60,13 +60,13 @@ def test_every_part_of_the_paper_is_there() -> None:
 
 
 # Which witnesses a claim must have, by what kind of check and how; none may be lost and none replaced by a lesser one.
-SYMBOLS, SIMULATED = "Identity: SymPy, for every L and m", "Sampled: simulation, empirical-Bernstein bounds"
+SYMBOLS, SIMULATED = "Identity: SymPy, for every L and m", "Simulated: simulation, empirical-Bernstein bounds"
 LISTED, MOMENTS = "Exact: enumeration of every draw", "Exact: moments of one draw"
 OPTIMA, ORDER = (
     "Exact: {} of the optimum, Newton's method on one-dimensional integrals",
     "Exact: {}, one-dimensional integrals",
 )
-COUNTED = "Sampled: labels drawn, weighed and counted; empirical-Bernstein bounds"
+COUNTED = "Simulated: labels drawn, weighed and counted; empirical-Bernstein bounds"
 ROW = (SYMBOLS, "Exact: m w q in numbers", COUNTED)
 THE_OPTIMUM, SEARCH = OPTIMA.replace("{} of the", "the"), "Exact: Newton's method against a search in one number"
 LIMITS = (f"{ORDER.format('order in 1/m')}, extrapolated", f"{ORDER.format('constant')}, extrapolated")
@@ -113,7 +113,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.proposition5.decoupled": (
         SYMBOLS, "Exact: variance at q* against competitors",
         "Exact: mean at q*", "Exact: χ² against moments of one draw",
-        "Sampled: simulation at q*", "Sampled: simulation of competitors, empirical-Bernstein bounds",
+        "Simulated: simulation at q*", "Simulated: simulation of competitors, empirical-Bernstein bounds",
     ),
     "rawat2021.proposition5.softmax": ("Exact: variance at q*", "Exact: gap at q*", "Exact: v against χ²"),
     "rawat2021.section4.constant": (OPTIMA.format("tilt"),),

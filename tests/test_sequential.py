@@ -155,7 +155,7 @@ def test_merged_moments_are_those_of_all_terms(rng: np.random.Generator) -> None
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"resolution": 0}, "the resolution must be a positive number, got 0"),
+        ({"resolution": 0}, "the resolution must be a number >= 1e-300, got 0"),
         ({"resolution": 0.1, "error": 1}, "the error must be a probability"),
         ({"resolution": 0.1, "claimed": float("nan")}, "the claim must be a finite number, got nan"),
         ({"resolution": 0.1, "quantity": "gradient"}, "a decision is about one number"),
@@ -165,3 +165,11 @@ def test_merged_moments_are_those_of_all_terms(rng: np.random.Generator) -> None
 def test_what_is_refused(options: dict[str, Any], sentence: str, problem: il.Problem) -> None:
     with pytest.raises(ValueError, match=sentence):
         decide(SCHEME, SOFTMAX, problem, **{"claimed": 1.0, "rng": 0, **options})
+
+
+@pytest.mark.parametrize("options", [{"resolution": 5e-324}, {"error": 5e-324}])
+def test_numbers_that_are_no_longer_normal(options: dict[str, float]) -> None:
+    scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Constant(), m=2, hits="mask")
+    problem = il.Problem(np.zeros(3), il.LabelPrior.zipf(3, 1.0), 0)
+    with pytest.raises(ValueError, match="1e-300"):
+        decide(scheme, il.losses.SoftmaxCrossEntropy(), problem, 1.0, **{"resolution": 0.1, **options}, rng=0)

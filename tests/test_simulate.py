@@ -633,3 +633,10 @@ def test_a_weighting_cannot_spoil_another(problem: Problem) -> None:
     for hits in ("mask", "exclude"):
         with pytest.raises(ValueError, match="read-only"):
             simulate(Scheme(WithinBatch(), Careless(), m=2, hits=hits), SOFTMAX, problem, runs=10, rng=0)
+
+
+@pytest.mark.parametrize(("quantity", "reference"), [("mse", 1e200), ("mse", 1e154), ("gap", 1e308), ("mse", -1e71)])
+def test_references_beyond_reach(quantity: str, reference: float, problem: Problem) -> None:
+    scheme = Scheme(Uniform(), Constant(), m=2, hits="mask")
+    with pytest.raises(ValueError, match="the reference must be a number within ±1e70"):
+        simulate(scheme, SoftmaxCrossEntropy(), problem, quantity, runs=10, rng=0, reference=reference)  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ import implicitloss as il
 from implicitloss import derive, symbols
 from implicitloss.cli.main import main
 from implicitloss.labels import LabelPrior
+from implicitloss.optima.newton import NoOptimum
 from implicitloss.teaching import document
 from implicitloss.teaching.derivations import SAMPLERS, WEIGHTINGS, derivations
 from implicitloss.teaching.vectors import scheme as vectors_scheme
@@ -947,7 +948,7 @@ def test_uneven_counts_give_numbers_or_say_that_they_do_not(
         try:
             eta = few.probabilities if settings["eta"] == "prior" else np.full(few.n_labels, 1 / few.n_labels)
             known = il.population_optimum(vectors_scheme(settings), SOFTMAX, eta, few, "sampled")
-        except il.population.NoOptimum:
+        except NoOptimum:
             known = None
         found = browser.run("computed.optima && computed.optima.sampled")
         if found is None:

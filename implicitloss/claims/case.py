@@ -27,7 +27,7 @@ class Setting:
     path: str = ""
 
     def child(self, name: str) -> Setting:
-        """The same setting for the check `name`, whose random numbers are its own."""
+        """This setting for the check `name`, with random numbers of its own."""
         return replace(self, path=f"{self.path}/{name}")
 
     def rng(self, *keys: int) -> np.random.SeedSequence:

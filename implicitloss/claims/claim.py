@@ -41,7 +41,7 @@ class Claim:
         return tuple(check.method for check in self.checks)
 
     def on_prior(self) -> Claim | None:
-        """The same claim with the checks that depend on the prior only, or None."""
+        """This claim with only the checks that depend on the prior; None if there are none."""
         checks = tuple(check for check in self.checks if check.uses_prior)
         return Claim(self.id, self.statement, self.source, checks, self.assumptions) if checks else None
 

@@ -13,11 +13,14 @@ from implicitloss.claims.verdict import Outcome
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.losses import Loss
 from implicitloss.numerics.bounds import half_width, runs_needed
+from implicitloss.numerics.moments import Moments
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate import simulate
 
+# Smaller errors and resolutions are no longer normal numbers.
+LEAST = 1e-300
 FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6
 
 
@@ -62,9 +65,9 @@ def decide(
     for a resolution or an error that is not positive, a claim that is not finite, for gradients, and as `simulate`
     does.
     """
-    resolution = checked_number(resolution, "the resolution", "a positive number", lambda x: x > 0)
+    resolution = checked_number(resolution, "the resolution", "a number >= 1e-300", lambda x: x >= LEAST)
     claimed = checked_number(claimed, "the claim")
-    error = checked_number(error, "the error", "a probability between 0 and 1", lambda x: 0 < x < 1)
+    error = checked_number(error, "the error", "a probability from 1e-300 to 1", lambda x: LEAST <= x < 1)
     budget = checked_whole(budget, "the budget", FIRST * checked_scheme(scheme).m)
     checked_quantity(quantity)
     if quantity == "gradient":
@@ -117,10 +120,14 @@ def _share(look: int, error: float) -> float:
 
 def _merged(a: Estimate, b: Estimate) -> Estimate:
     """The estimate from the terms of both."""
-    assert a.n is not None
-    assert b.n is not None
-    n, step = a.n + b.n, float(b) - float(a)
-    squares = float(a.variance) * (a.n - 1) + float(b.variance) * (b.n - 1) + step**2 * a.n * b.n / n  # type: ignore[arg-type]
-    variance = squares / (n - 1)
-    value = float(a) + step * b.n / n
-    return Estimate(value, math.sqrt(variance / n), a.quantity, a.method, n, variance, a.low, a.high)
+    both = _moments(a).merged(_moments(b))
+    variance = float(both.squares) / (both.n - 1)
+    value = float(both.mean)
+    return Estimate(value, math.sqrt(variance / both.n), a.quantity, a.method, both.n, variance, a.low, a.high)
+
+
+def _moments(estimate: Estimate) -> Moments:
+    assert estimate.n is not None
+    assert estimate.variance is not None
+    squares = np.multiply(estimate.variance, estimate.n - 1)
+    return Moments(estimate.n, np.asarray(estimate.value), np.asarray(squares))

@@ -27,14 +27,46 @@ def verify(
     full: bool = False,
     threads: int | None = None,
 ) -> Report:
-    """The lemmas, Theorem 3 and the propositions on `scheme` at `problem`, by all witnesses.
+    """Check the lemmas, Theorem 3 and the propositions for `scheme` on `problem`, with all four witnesses.
 
-    With a `target` margin, also that the scheme optimises softmax with these margins.  Of the report: `ok` is whether
-    every claim holds and every near miss was refuted, `print(report)` shows it, `failures` has what does not hold.
-    A whole run refutes a true claim with probability at most 1e-6; `full` draws more, `threads` change no result.
+    Parameters
+    ----------
+    scheme : Scheme
+        The scheme, which may have a sampler or a weighting of your own.
+    problem : Problem
+        Scores, label prior and positive label.
+    target : Margin, optional
+        Also check that the scheme's implicit loss is softmax with these margins.
+    seed : int
+        The seed of all simulations, >= 0.
+    full : bool
+        Draw ten times as much.
+    threads : int, optional
+        How many threads simulate; the result is the same for any number.
 
-    In a test: `report = il.verify(scheme, problem, target=il.margins.Equalised())`, `assert report.ok, str(report)`.
-    *Raises* ValueError for a scheme that is undefined at the problem.
+    Returns
+    -------
+    Report
+        `ok` says whether every claim holds and every near miss was refuted; `failures` has what does not hold;
+        `print(report)` shows it.  A run refutes a true claim with probability at most 1e-6.
+
+    Raises
+    ------
+    ValueError
+        For a scheme that is undefined at the problem.
+
+    References
+    ----------
+    Rawat et al. 2021, Lemmas 1 and 2, Theorem 3, Propositions 4 and 5.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> report = il.verify(scheme, problem, target=il.margins.Equalised())
+    >>> assert report.ok, str(report)
     """
     threads, full = checked_threads(threads), checked_flag(full, "full")
     seed = checked_whole(seed, "the seed", 0)

@@ -58,7 +58,7 @@ def alias_table(tickets: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @kernel
 def find_tickets(cells: NDArray[np.float64], points: NDArray[np.float64], labels: NDArray[np.intp]) -> None:
-    """For each point in [0, 1) the label whose ticket it is, into `labels`."""
+    """Write into `labels` the label that each point in [0, 1) belongs to."""
     n, far, last = cells.shape[0], cells.size * 8 > NEAR, points.size - 1
     for i in range(points.size):
         if far:

@@ -124,7 +124,7 @@ def add_up_tickets(
 def add_up_three(
     records: Floats, points: Floats, skipped: int, ladder: Labels, state: Labels, totals: Floats, out: Floats
 ) -> None:
-    """The same for three values: `records` is (L, 8), a line of the cache each.
+    """Add up three values at once: `records` is (L, 8), a line of the cache each.
 
     Sums are kept in registers: in memory they would wait for each other.
     """

@@ -15,6 +15,8 @@ from implicitloss.kernels.jit import kernel
 Floats = NDArray[np.float64]
 
 _BLOCK = 128
+# e^u is 0 below the first of these, expm1(-e^u) is -1 to the last bit above the second, exp(-e^u) 0 above the third.
+_NOTHING, _ALL, _GONE = -746.0, 3.7, 6.7
 
 
 @kernel
@@ -27,7 +29,12 @@ def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
         for start in range(0, q.size, _BLOCK):
             part = 0.0
             for j in range(start, min(start + _BLOCK, q.size)):
-                part += q[j] * math.expm1(-math.exp(v + log_x[j]))
+                # Where scores lie far apart most labels are on one side or the other, and cost no exponential.
+                u = v + log_x[j]
+                if u > _ALL:
+                    part -= q[j]
+                elif u > _NOTHING:
+                    part += q[j] * math.expm1(-math.exp(u))
             below_one += part
         if below_one > -0.5:
             out[i] = math.log1p(below_one)
@@ -36,7 +43,9 @@ def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
             for start in range(0, q.size, _BLOCK):
                 part = 0.0
                 for j in range(start, min(start + _BLOCK, q.size)):
-                    part += q[j] * math.exp(-math.exp(v + log_x[j]))
+                    u = v + log_x[j]
+                    if u < _GONE:
+                        part += q[j] * math.exp(-math.exp(u))
                 total += part
             # Signed masses can leave less than nothing of a sum that is nothing to rounding.
             out[i] = math.log(total) if total > 0.0 else -np.inf
@@ -102,7 +111,11 @@ def tilted_integrals(nodes: Floats, log_weights: Floats, log_x: Floats, log_scal
         for start in range(0, nodes.size, _BLOCK):
             part = 0.0
             for i in range(start, min(start + _BLOCK, nodes.size)):
-                part += math.exp(log_weights[i] + log_scale[k] - math.exp(nodes[i] + log_x[k]))
+                exponent = log_weights[i] + log_scale[k]
+                if nodes[i] + log_x[k] > _NOTHING:
+                    exponent -= math.exp(nodes[i] + log_x[k])
+                if exponent > _NOTHING:
+                    part += math.exp(exponent)
             total += part
         out[k] = total
     return out

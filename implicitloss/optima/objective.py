@@ -40,7 +40,7 @@ def implicit_objective(eta: Floats, log_p: Floats) -> Objective:
 def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
     """Value, gradient and Hessian of Σ_y η_y E ℓ_y: from one grid where weights have factors, else label by label."""
     factors = getattr(scheme.weighting, "log_factors", None)
-    law, other = (scheme.sampler.log_law(Problem(np.zeros(eta.size), prior, y)) for y in (0, eta.size - 1))
+    law, other = (scheme.log_law(Problem(np.zeros(eta.size), prior, y)) for y in (0, eta.size - 1))
     found = factors and factors(law, prior, scheme.m, scheme.hits == "exclude")
     if found is None or not np.array_equal(law, other):
         return _one_by_one(scheme, loss, eta, prior)
@@ -79,7 +79,7 @@ def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> O
 
 
 def _from_one_grid(scheme: Scheme, eta: Floats, q: Floats, log_a: Floats, log_b: Floats) -> Objective:
-    """The same as matrix products: x_k = e^{κ_y + u_k}, and e^{-t x_k} = E_Vk = exp(-e^{V + u_k}) at V = log t + κ_y.
+    """Matrix products for all three: x_k = e^{κ_y + u_k}, and e^{-t x_k} = E_Vk = exp(-e^{V + u_k}) at V = log t + κ_y.
 
     With α = q e^u and one atom of φ_y taken out or moved (see `implicitloss.witness.integrate.sweep`), for k, l != y
     E s_k = α_k Σ_V G_yV E_Vk and E s_k s_l = α_k α_l Σ_V B_yV E_Vk E_Vl + [k = l] α_k e^{u_k} Σ_V C_yV E_Vk, where

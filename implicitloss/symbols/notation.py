@@ -83,6 +83,6 @@ def text(expression: sp.Basic) -> str:
 
 
 def spoken(expression: sp.Basic) -> str:
-    """The same as a sentence has it: m π_y'/π_y."""
+    """The expression as a sentence has it: m π_y'/π_y."""
     subscripts = re.sub(r"(\w+)\[([^\]]+)\]", r"\1_\2", text(expression))
     return re.sub(r"\bpi_", "π_", subscripts).replace("**", "^").replace("*", " ")

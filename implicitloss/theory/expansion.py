@@ -63,10 +63,46 @@ class Expansion:
 
 
 def expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
-    """Theorem 3's two terms at `scheme.m`.
+    """Compute Theorem 3's two terms in 1/m of the bias and of the squared error at `scheme.m`.
 
-    *Raises* OutsideTheorem3 for weights not of the form η/m (relative, unit) and for decoupled losses, whose
-    mean has no bias and whose variance is Lemma 1's.  *Source:* Rawat et al. 2021, Theorem 3; derived.
+    E ℓ(N) - b = -v/(2m) + (k3/3 - 3v²/4)/m² + O(1/m³) and E (ℓ(N) - b)² = v/m + (11v²/4 - k3)/m² + O(1/m³), b the
+    implicit loss, v and k3 the variance and third central moment of η e^{f_y'} in units of μ = e^{f_y} + E η e^{f_y'}.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The sampler q, the weights w, the number of negatives m and what a hit on the positive does.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+    problem : Problem
+        Scores, label prior and positive label of one example.
+
+    Returns
+    -------
+    Expansion
+        `bias` and `mse`, each with `first`, `second` and their sum `value`; v, k3 and log μ.
+
+    Raises
+    ------
+    OutsideTheorem3
+        For weights not of the form η/m (relative, unit), and for decoupled losses, which Lemma 1 covers exactly.
+    ValueError
+        For moments too large for floating point.
+
+    References
+    ----------
+    Rawat et al. 2021, Theorem 3 (Eq. 12), for the leading squared error; the rest is derived here.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.SoftmaxCrossEntropy()
+    >>> expansion = il.expand(scheme, loss, problem)
+    >>> round(expansion.mse.first, 4), round(expansion.mse.value, 4)
+    (0.1078, 0.1272)
     """
     checked_scheme(scheme)
     checked_problem(problem)

@@ -31,15 +31,47 @@ def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = N
 def implicit_margins(
     scheme: Scheme, prior: LabelPrior, *, scores: ArrayLike | None = None, loss: Loss | None = None
 ) -> Floats:
-    """The implicit margins p_yy', (L, L): the positive y in rows, diagonal 0.
+    """Compute the implicit margins p_yy' = m w_yy' q_y', (L, L): how often each negative counts beside each positive.
 
-    p_yy' = m w_yy' q_y'.  Where hits are kept, the softmax bound is log(1 + c_y) + log(1 + Σ p_yy'/(1 + c_y)
-    e^{f_y' - f_y}) with c_y = m w_yy q_y, and its effective margin p_yy'/(1 + c_y) is what is returned; give a
-    decoupled `loss` for the plain p, which is what it has.  `scores` (L,) are needed where q depends on them.
+    Where hits are kept, the softmax bound is log(1 + c_y) + log(1 + Σ p_yy'/(1 + c_y) e^{f_y' - f_y}) with c_y =
+    m w_yy q_y, and its effective margin p_yy'/(1 + c_y) is what is returned.
 
-    *Raises* ValueError for a sampler that needs scores and has none, where Proposition 4 cannot hold, for margins too
-    large for floating point, and for more than 20,000 labels.
-    *Source:* Rawat et al. 2021, Lemmas 1 and 2, Table 2; kept hits: derived.
+    Parameters
+    ----------
+    scheme : Scheme
+        The sampler, the weights, m, and what a hit does.
+    prior : LabelPrior
+        The label prior, of at most 20,000 labels.
+    scores : array_like, (L,), optional
+        Needed where the sampler looks at scores.
+    loss : Loss, optional
+        A decoupled loss for its plain p, which kept hits do not divide.
+
+    Returns
+    -------
+    ndarray, (L, L)
+        The positive y in rows; the diagonal is 0.
+
+    Raises
+    ------
+    ValueError
+        For a sampler that needs scores and has none, where Proposition 4 cannot hold, and for margins too large for
+        floating point.
+
+    References
+    ----------
+    Rawat et al. 2021, Lemmas 1 and 2, Table 2; kept hits: derived here.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Relative(), m=2, hits="mask")
+    >>> il.implicit_margins(scheme, prior)  # m π_y: frequent positives push harder
+    array([[0.   , 1.   , 1.   , 1.   ],
+           [0.5  , 0.   , 0.5  , 0.5  ],
+           [0.375, 0.375, 0.   , 0.375],
+           [0.125, 0.125, 0.125, 0.   ]])
     """
     checked_scheme(scheme)
     if checked_prior(prior).n_labels > MOST_LABELS:
@@ -62,10 +94,43 @@ def implicit_margins(
 
 
 def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
-    """The implicit loss: φ + outer(Σ_{y'} p_yy' payment(y')), kept hits included.
+    """Compute the implicit loss: φ + outer(Σ_{y'} p_yy' payment(y')), kept hits included.
 
-    Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}).  Decoupled: Lemma 1's mean
-    φ(f_y) + c_y ϕ(-f_y) + Σ_{y' != y} p_yy' ϕ(-f_y').  *Source:* Rawat et al. 2021, Eqs. 9 and 11.
+    Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}), c_y = m w_yy q_y where hits are kept,
+    else 0.  Decoupled: Lemma 1's mean φ(f_y) + c_y ϕ(-f_y) + Σ_{y' != y} p_yy' ϕ(-f_y').
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The sampler q, the weights w, the number of negatives m and what a hit on the positive does.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+    problem : Problem
+        Scores, label prior and positive label of one example.
+
+    Returns
+    -------
+    Estimate
+        The value and a bound on its rounding.
+
+    Raises
+    ------
+    ValueError
+        Where the weights are undefined at the problem, or the loss is too large for floating point.
+
+    References
+    ----------
+    Rawat et al. 2021, Lemma 1 (Eq. 9) and Lemma 2 (Eq. 11).
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.SoftmaxCrossEntropy()
+    >>> round(float(il.implicit_loss(scheme, loss, problem)), 10)
+    1.0826872119
     """
     checked_loss(loss)
     terms = log_terms(scheme, loss, problem)
@@ -80,7 +145,43 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
 
 
 def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
-    """∂/∂f of the implicit loss, (L,), with q and w held fixed (as training does)."""
+    """Compute ∂/∂f of the implicit loss, (L,), with q and w held fixed, as training does.
+
+    Softmax: p_yy' e^{f_y' - f_y} over 1 + c_y + Σ p_yy'' e^{f_y'' - f_y} for y' != y, and minus their sum for y.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The sampler q, the weights w, the number of negatives m and what a hit on the positive does.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+    problem : Problem
+        Scores, label prior and positive label of one example.
+
+    Returns
+    -------
+    ndarray, (L,)
+        One entry a label; for softmax they sum to 0.
+
+    Raises
+    ------
+    ValueError
+        As `implicit_loss` does.
+
+    References
+    ----------
+    The gradient of Rawat et al. 2021, Eqs. 9 and 11.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.SoftmaxCrossEntropy()
+    >>> il.implicit_gradient(scheme, loss, problem).round(3)
+    array([ 0.341, -0.661,  0.315,  0.006])
+    """
     y = checked_problem(problem).positive
     checked_loss(loss)
     terms = log_terms(scheme, loss, problem)

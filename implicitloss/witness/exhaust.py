@@ -33,7 +33,8 @@ SQUARES = ("variance", "mse")
 class _Draws:
     """All multisets of m labels: chances (n,), how often each holds each label, counts (n, J), and what labels add.
 
-    `chance_slip` (n,) and `slip` (J,) bound the relative rounding of the chances and of w payment.
+    `chance_slip` (n,) and `slip` (J,) bound the relative rounding of the chances and of w payment; `missed` (L,) is
+    m q w of labels whose q is too small for a chance.
     """
 
     chances: Floats
@@ -43,6 +44,7 @@ class _Draws:
     log_payment: Floats
     chance_slip: Floats
     slip: Floats
+    missed: Floats
 
     @cached_property
     def log_sums(self) -> Floats:
@@ -59,11 +61,45 @@ class _Draws:
 
 
 def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "mean") -> Estimate:
-    """The exact `quantity` of the sampled loss by enumerating all draws; quantities as `integrate` has them.
+    """Compute the exact `quantity` of the sampled loss by enumerating every possible draw.
 
-    The error bounds the rounding of plain sums, of every log q and every log x: relative to the mean for a gap, to its
-    square for a variance.
-    *Raises* ValueError for more than 200,000 multisets, C(J + m - 1, m) of them over the J labels that are drawn.
+    E g(N) = Σ_N P(N) g(N) over all multisets N of m labels, P multinomial.  For tiny L and m: C(J + m - 1, m) multisets
+    over the J labels that can be drawn.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The sampler q, the weights w, the number of negatives m and what a hit on the positive does.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+    problem : Problem
+        Scores, label prior and positive label of one example.
+    quantity : {"mean", "variance", "mse", "gap", "gradient"}
+        As `integrate` has them.
+
+    Returns
+    -------
+    Estimate
+        The value, for a gradient (L,), and a bound on its rounding, that of every log q and log x included.
+
+    Raises
+    ------
+    ValueError
+        For more than 200,000 multisets, and for a label with q too small for floating point that counts.
+
+    References
+    ----------
+    The definitions: Rawat et al. 2021, Eqs. 7 and 8.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.SoftmaxCrossEntropy()
+    >>> round(float(il.exhaust(scheme, loss, problem)), 10)
+    1.0246580858
     """
     checked_quantity(quantity)
     checked_loss(loss)
@@ -125,7 +161,9 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
     chance_slip = EPS * (16 + 8 * scheme.m * (1 + math.log(scheme.m)) + 2 * counts @ logs)
     logs = np.abs(log_w) + np.abs(log_payment)
     slip = EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0))
-    return _Draws(chances, counts, support, log_w, log_payment, chance_slip, slip)
+    missed = scheme.m * np.exp(plan.log_q + plan.log_w)
+    missed[support] = 0.0
+    return _Draws(chances, counts, support, log_w, log_payment, chance_slip, slip, missed)
 
 
 def _matters(loss: Loss, problem: Problem, quantity: Quantity, log_payment: Floats) -> Floats:
@@ -167,6 +205,7 @@ def _gradient(loss: Loss, problem: Problem, draws: _Draws, values: Floats) -> tu
     if loss.has_log:
         gradient[y], error[y] = -gradient.sum(), error.sum() + EPS * gradient.sum()
         return gradient, error
+    error += draws.missed * np.abs(loss.payment_slope(problem.scores, y))
     own = loss.positive_slope(float(problem.scores[y]))
     gradient[y] += own
     error[y] += 16 * EPS * abs(own)

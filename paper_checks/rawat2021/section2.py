@@ -59,7 +59,7 @@ _n, _pi, _tau, _c = s.n, s.pi, s.tau, s.scale
 def _published_forms(
     tau_sign: int = 1, adaptive: margins.Margin | None = None, equalised_index: sp.Symbol = s.k
 ) -> Callable[[], list[Row]]:
-    """For each loss: e^{ℓ} as its own paper writes it, against 1 + Σ_{y' != y} p_yy' e^{f_y' - f_y}."""
+    """Each loss: e^{ℓ} as its own paper writes it, against 1 + Σ_{y' != y} p_yy' e^{f_y' - f_y}."""
     adjusted = (_pi[s.k] / _pi[s.y]) ** (tau_sign * _tau)
     ldam = sp.exp(_pi[s.y] ** sp.Rational(-1, 4)) if adaptive is None else adaptive.margin(s.k)
 

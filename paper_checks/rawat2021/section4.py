@@ -168,12 +168,12 @@ def _power_law(lesson: Lesson) -> Estimate:
 
 
 def _separable(lesson: Lesson) -> Estimate:
-    """The same optimum by the quadratic's roots and a search in one number: masked constant weights, p = π_y'."""
+    """The optimum by the quadratic's roots and a search in one number: masked constant weights, p = π_y'."""
     return as_scores(separable_optimum(lesson.eta, np.ones_like(lesson.eta), lesson.prior.probabilities))
 
 
 def _separable_uniform(lesson: Lesson) -> Estimate:
-    """The same for p_yy' = 1/L."""
+    """The optimum for p_yy' = 1/L, found likewise."""
     ones = np.ones_like(lesson.eta)
     return as_scores(separable_optimum(lesson.eta, ones, ones / ones.size))
 

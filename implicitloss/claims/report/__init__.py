@@ -8,15 +8,17 @@ from implicitloss.claims.report.as_json import SCHEMA, to_json
 from implicitloss.claims.report.html import to_html
 from implicitloss.claims.report.junit import to_junit
 from implicitloss.claims.report.markdown import to_markdown
-from implicitloss.claims.report.phrases import MARKS, NO_POWER
-from implicitloss.claims.report.report import Report, provenance
+from implicitloss.claims.report.report import Report
+from implicitloss.claims.report.run import Run, provenance
 from implicitloss.claims.report.text import to_text
+from implicitloss.claims.report.wording import MARKS, NO_POWER
 
 __all__ = [
     "MARKS",
     "NO_POWER",
     "SCHEMA",
     "Report",
+    "Run",
     "provenance",
     "to_html",
     "to_json",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from implicitloss.claims.report.phrases import standing
-from implicitloss.claims.report.report import Report
+from implicitloss.claims.report.run import Run
+from implicitloss.claims.report.wording import standing
 from implicitloss.claims.verdict import Verdict
 from implicitloss.formats import as_json
 
 SCHEMA = 1
 
 
-def to_json(report: Report) -> str:
+def to_json(report: Run) -> str:
     """Strict JSON of schema `SCHEMA`; a number that is not finite becomes null."""
     refuted, total = report.near_misses
     document = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from implicitloss.claims.report import phrases
-from implicitloss.claims.report.report import Report
+from implicitloss.claims.report import wording
+from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Evidence, Outcome, Verdict
 from implicitloss.formats import html
 
@@ -51,13 +51,13 @@ td:empty{display:none}td.work{white-space:normal}}
 """
 
 
-def to_html(report: Report) -> str:
+def to_html(report: Run) -> str:
     """One page that needs nothing else: summary, failures, the claims by paper, provenance."""
-    standings = phrases.standings(report).items()
-    tally = "".join(f"<li>{_badge(phrases.label(name), name)} <b>{n:,}</b></li>" for name, n in standings)
+    standings = wording.standings(report).items()
+    tally = "".join(f"<li>{_badge(wording.label(name), name)} <b>{n:,}</b></li>" for name, n in standings)
     sections = [("Failures", str(len(report.failures)), report.failures)]
     for paper, verdicts in report.papers.items():
-        sections.append((paper, phrases.holding(verdicts), tuple(v for v in verdicts if v.ok)))
+        sections.append((paper, wording.holding(verdicts), tuple(v for v in verdicts if v.ok)))
     main = "\n".join(
         f"<section><h2>{html(name)} <small>{size}</small></h2>\n{''.join(_claim(report, v) for v in claims)}</section>"
         for name, size, claims in sections
@@ -74,15 +74,15 @@ def to_html(report: Report) -> str:
 <body>
 <header>
 <h1>{html(report.title)}</h1>
-<p class="conclusion {"bad" if report.exit_code else "good"}">{html(phrases.conclusion(report))}</p>
+<p class="conclusion {"bad" if report.exit_code else "good"}">{html(wording.conclusion(report))}</p>
 <ul class="tally">{tally}</ul>
-<p class="dim">{html(phrases.guarantee(report))}
+<p class="dim">{html(wording.guarantee(report))}
 A near miss is a false neighbour of a claim, which the same checks have to refute.</p>
 </header>
 <main>
 {main}
 </main>
-<footer><h2>Provenance</h2>{_terms({name: html(value) for name, value in phrases.known(report).items()})}</footer>
+<footer><h2>Provenance</h2>{_terms({name: html(value) for name, value in wording.known(report).items()})}</footer>
 </body>
 </html>
 """
@@ -92,48 +92,48 @@ def _badge(words: str, shade: str) -> str:
     return f'<span class="badge {shade.replace(" ", "-")}">{words}</span>'
 
 
-def _claim(report: Report, verdict: Verdict) -> str:
-    name, standing = html(verdict.id), phrases.standing(verdict)
+def _claim(report: Run, verdict: Verdict) -> str:
+    name, standing = html(verdict.id), wording.standing(verdict)
     facts = {"Source": html(verdict.source), "Assuming": "<br>".join(map(html, verdict.assumptions))}
     evidence = []
     for e in verdict.evidence:
-        evidence.append([_badge(phrases.label(phrases.standing(e)), phrases.tone(verdict, e) or "plain"), *_row(e)])
+        evidence.append([_badge(wording.label(wording.standing(e)), wording.tone(verdict, e) or "plain"), *_row(e)])
     misses = []
     for miss in verdict.near_misses:
         for e in miss.evidence:
             # For a near miss to be refuted is the good result, so it does not wear the colour of a refuted claim.
-            shade = "supported" if e.outcome is Outcome.REFUTED else phrases.NO_POWER
+            shade = "supported" if e.outcome is Outcome.REFUTED else wording.NO_POWER
             statement = html(miss.statement) if e is miss.evidence[0] else ""
-            misses.append([statement, _badge(phrases.miss_label(e.outcome), shade), *_row(e)])
+            misses.append([statement, _badge(wording.miss_label(e.outcome), shade), *_row(e)])
     head = ("outcome", "witness", "numbers", "work")
     return f"""<details id="{name}"{"" if verdict.ok else ' class="failed" open'}>
-<summary><span>{_badge(phrases.label(standing), standing)}</span> <code class="id">{name}</code>
-<span class="aside dim">{phrases.duration(verdict.seconds)}</span>
+<summary><span>{_badge(wording.label(standing), standing)}</span> <code class="id">{name}</code>
+<span class="aside dim">{wording.duration(verdict.seconds)}</span>
 <span class="statement">{html(verdict.statement)}</span></summary>
 <div class="body">{_terms(facts)}
 <h3>Evidence</h3>{_table(head, evidence)}
-<h3>{phrases.misses_refuted(verdict.near_misses)}</h3>{_table(("near miss", *head), misses)}
+<h3>{wording.misses_refuted(verdict.near_misses)}</h3>{_table(("near miss", *head), misses)}
 <h3>Run it again</h3><code class="command">{html(report.command(verdict))}</code>
 </div></details>
 """
 
 
 def _row(evidence: Evidence) -> list[str]:
-    numbers = {name: html(text) for name, text in phrases.numbers(evidence).items()}
+    numbers = {name: html(text) for name, text in wording.numbers(evidence).items()}
     note = numbers.pop("note", "")
     witness = html(evidence.method) + (f'<p class="dim">{note}</p>' if note else "")
     shown = _terms({name: f"<code>{text}</code>" for name, text in numbers.items()})
-    return [witness, shown, "<br>".join(phrases.work(evidence))]
+    return [witness, shown, "<br>".join(wording.work(evidence))]
 
 
 def _terms(terms: dict[str, str]) -> str:
-    """Of texts that are HTML already; what is empty is left out."""
+    """Join texts that are HTML already; leave out empty ones."""
     shown = "".join(f"<dt>{html(name)}</dt><dd>{text}</dd>" for name, text in terms.items() if text)
     return f"<dl>{shown}</dl>" if shown else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Of cells that are HTML already; it scrolls inside its own box."""
+    """A table of cells that are HTML already; it scrolls inside its own box."""
     if not rows:
         return ""
     top = "".join(f'<th scope="col">{name}</th>' for name in head)

@@ -1,102 +1,37 @@
-"""The verdicts of one run, and what is needed to repeat it."""
+"""A run's verdicts with their renderings as methods: what `verify` returns."""
 
 from __future__ import annotations
 
-import math
-import re
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from implicitloss.claims.report.as_json import to_json
+from implicitloss.claims.report.html import to_html
+from implicitloss.claims.report.junit import to_junit
+from implicitloss.claims.report.markdown import to_markdown
+from implicitloss.claims.report.run import Run
+from implicitloss.claims.report.text import to_text
 
-from implicitloss.claims.verdict import Outcome, Verdict
 
-
-@dataclass(frozen=True, repr=False)
-class Report:
-    """The verdicts of one run and what is needed to repeat it.
-
-    `family_error` bounds the chance that the run refutes any true claim, or supports one that is off by its
-    resolution.  `rerun` is a command with "{id}" where a claim's id belongs.
-    """
-
-    title: str
-    verdicts: tuple[Verdict, ...]
-    provenance: Mapping[str, str | float]
-    family_error: float
-    rerun: str
-
-    @property
-    def failures(self) -> tuple[Verdict, ...]:
-        """Claims that do not stand or have a near miss that was not refuted; refuted ones first."""
-        return tuple(sorted((v for v in self.verdicts if not v.ok), key=lambda v: v.outcome is not Outcome.REFUTED))
-
-    @property
-    def ok(self) -> bool:
-        """Every claim stands and every near miss was refuted."""
-        return not self.failures
-
-    @property
-    def counts(self) -> dict[Outcome, int]:
-        """How many claims had each outcome, strongest outcome first, zeros included."""
-        return {outcome: sum(v.outcome is outcome for v in self.verdicts) for outcome in Outcome}
-
-    @property
-    def near_misses(self) -> tuple[int, int]:
-        """How many near misses were refuted, and how many there are."""
-        outcomes = [miss.outcome for verdict in self.verdicts for miss in verdict.near_misses]
-        return outcomes.count(Outcome.REFUTED), len(outcomes)
-
-    @property
-    def papers(self) -> dict[str, list[Verdict]]:
-        """Claims by the part of their id before the first dot."""
-        papers: dict[str, list[Verdict]] = {}
-        for verdict in self.verdicts:
-            papers.setdefault(verdict.id.split(".")[0], []).append(verdict)
-        return papers
-
-    @property
-    def seconds(self) -> float:
-        """The time that the claims took, one after the other."""
-        return math.fsum(verdict.seconds for verdict in self.verdicts)
-
-    @property
-    def exit_code(self) -> int:
-        """0: all hold; 1: a claim or the power of its checks failed; 5: there was nothing to check."""
-        if not self.verdicts:
-            return 5
-        return 0 if self.ok else 1
-
-    def __repr__(self) -> str:
-        failed = ", ".join(verdict.id for verdict in self.failures)
-        stand = f"{len(self.failures)} of {len(self.verdicts)} claims failed: {failed}" if failed else "all hold"
-        return f"Report({self.title}: {stand})"
+class Report(Run):
+    """A `Run` that can show itself: `print(report)`, or one of the formats below."""
 
     def __str__(self) -> str:
-        from implicitloss.claims.report.text import to_text
-
         return to_text(self)
 
-    def command(self, verdict: Verdict) -> str:
-        """The command that settles this one claim again."""
-        return self.rerun.replace("{id}", shlex.quote(verdict.id))
+    def to_text(self, color: bool = False, width: int = 100, details: bool = False) -> str:
+        """Text for a terminal, `width` columns wide; `details` shows the evidence of every claim."""
+        return to_text(self, color, width, details)
 
+    def to_json(self) -> str:
+        """Strict JSON."""
+        return to_json(self)
 
-# The folders of an absolute path: they tell on a machine and mean nothing on another.
-_FOLDERS = re.compile(r"(?<![\w./:\\])(?:~?/|\\\\|[A-Za-z]:[/\\])(?:[^\s/\\'\"]+[/\\])+(?=[^\s/\\'\"])")
+    def to_markdown(self) -> str:
+        """Markdown for a pull request."""
+        return to_markdown(self)
 
+    def to_junit(self) -> str:
+        """JUnit XML for a CI server."""
+        return to_junit(self)
 
-def provenance(**more: str | float) -> dict[str, str | float]:
-    """Versions and platform, then `more` (seed, prior, command, ...); names no host, and files by name only."""
-    import importlib.metadata
-    import platform
-
-    from implicitloss import __version__
-
-    found: dict[str, str | float] = {"implicitloss": __version__, "python": platform.python_version()}
-    for package in ("numpy", "scipy", "sympy", "numba"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    found["platform"] = f"{platform.system()} {platform.machine()}"
-    return found | {k: _FOLDERS.sub("", v) if isinstance(v, str) else v for k, v in more.items()}
+    def to_html(self) -> str:
+        """One self-contained HTML page; it loads nothing from the network."""
+        return to_html(self)

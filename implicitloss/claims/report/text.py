@@ -6,15 +6,12 @@ import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from implicitloss.claims.report import phrases
-from implicitloss.claims.report.phrases import MARKS, NO_POWER, NOT_TRIED
+from implicitloss.claims.report import wording
+from implicitloss.claims.report.run import Run
+from implicitloss.claims.report.wording import MARKS, NO_POWER, NOT_TRIED
 from implicitloss.claims.verdict import Evidence, Outcome, Verdict
 from implicitloss.formats import cut, plain
-
-if TYPE_CHECKING:
-    from implicitloss.claims.report.report import Report
 
 _GREEN, _RED, _AMBER, _DIM, _BOLD = "32", "1;31", "1;33", "2", "1"
 _ANSI = {"proved": "1;32", "exact": _GREEN, "supported": _GREEN, "refuted": _RED, "inconclusive": _AMBER}
@@ -45,13 +42,13 @@ class _Page:
         return self.wrap("\xa0· ".join(fitted), indent, "dim")
 
 
-def to_text(report: Report, color: bool = False, width: int = 100, details: bool = False) -> str:
-    """For a terminal: failures in full, each claim in brief by paper, the summary last; ANSI colours where `color`.
+def to_text(report: Run, color: bool = False, width: int = 100, details: bool = False) -> str:
+    """Text for a terminal: failures in full, each claim in brief by paper, the summary last; ANSI colours if `color`.
 
     With `details` the claims that hold are shown in full too: every witness's numbers and every near miss.
     """
     page = _Page(color, max(width, 40))
-    known = phrases.known(report)
+    known = wording.known(report)
     lines = page.wrap(plain(report.title), tone="bold")
     lines += [*page.list(f"{name} {known[name]}" for name in ("prior", "seed") if name in known), ""]
     if report.failures:
@@ -63,23 +60,23 @@ def to_text(report: Report, color: bool = False, width: int = 100, details: bool
                 "",
             ]
     for paper, verdicts in report.papers.items():
-        lines += [page.rule(f"{plain(paper)} ({phrases.holding(verdicts)})", "bold"), ""]
+        lines += [page.rule(f"{plain(paper)} ({wording.holding(verdicts)})", "bold"), ""]
         for verdict in verdicts:
             if verdict.ok:
                 lines += [*_in_full(page, verdict), ""] if details else _in_brief(page, verdict)
         lines += [""] if lines[-1] else []
     lines.append(page.rule("Summary", "bold"))
     lines += page.list(f"{name} {value}" for name, value in known.items())
-    lines += page.wrap(phrases.guarantee(report), tone="dim")
-    lines.append("  ".join(page.paint(f"{MARKS[k]} {n:,} {k}", k) for k, n in phrases.standings(report).items()))
+    lines += page.wrap(wording.guarantee(report), tone="dim")
+    lines.append("  ".join(page.paint(f"{MARKS[k]} {n:,} {k}", k) for k, n in wording.standings(report).items()))
     tone = {0: "exact", 1: "refuted"}.get(report.exit_code, "inconclusive")
-    lines += page.wrap(f"{phrases.conclusion(report)} {phrases.duration(report.seconds)}.", tone=tone)
+    lines += page.wrap(f"{wording.conclusion(report)} {wording.duration(report.seconds)}.", tone=tone)
     return "\n".join(lines) + "\n"
 
 
 def _headline(page: _Page, verdict: Verdict) -> str:
-    standing = phrases.standing(verdict)
-    badge, time = f"{phrases.label(standing):<14} ", phrases.duration(verdict.seconds)
+    standing = wording.standing(verdict)
+    badge, time = f"{wording.label(standing):<14} ", wording.duration(verdict.seconds)
     room = page.width - len(badge) - len(time) - 2
     name = cut(plain(verdict.id), room)
     gap = " " * (room - len(name) + 2)
@@ -88,19 +85,19 @@ def _headline(page: _Page, verdict: Verdict) -> str:
 
 def _in_brief(page: _Page, verdict: Verdict) -> list[str]:
     witnesses = dict.fromkeys(map(_witness, verdict.evidence))
-    said = [*witnesses, phrases.misses_refuted(verdict.near_misses)]
+    said = [*witnesses, wording.misses_refuted(verdict.near_misses)]
     return [_headline(page, verdict), *page.wrap(plain(verdict.statement), 4), *page.list(said, 4)]
 
 
 def _witness(evidence: Evidence) -> str:
     """Its mark, the first words of its method, its work, and its closest call if the claim is an order."""
-    name = f"{MARKS[phrases.standing(evidence)]} {re.split('[,;:] ', plain(evidence.method))[0]}"
+    name = f"{MARKS[wording.standing(evidence)]} {re.split('[,;:] ', plain(evidence.method))[0]}"
     if not evidence.n_cases:
         return f"{name}: {NOT_TRIED}, {plain(evidence.note)}"
-    work = phrases.number(evidence.n_cases, "case") if evidence.n_cases > 1 else ""
+    work = wording.number(evidence.n_cases, "case") if evidence.n_cases > 1 else ""
     if evidence.draws:
         millions = evidence.draws / 1e6
-        work = f"{millions:.1f} M draws" if millions >= 1 else phrases.number(evidence.draws, "draw")
+        work = f"{millions:.1f} M draws" if millions >= 1 else wording.number(evidence.draws, "draw")
     closest = f"{evidence.observed} {evidence.expected}" if evidence.expected[:1] in ("<", ">") else ""
     closest = re.sub(r"\d+\.\d+(e-\d+)?", lambda shown: f"{float(shown[0]):.3g}", plain(closest))
     # What it leaves out, or how coarsely it sees.
@@ -112,11 +109,11 @@ def _in_full(page: _Page, verdict: Verdict) -> list[str]:
     for name, sentences in (("source: ", (verdict.source,)), ("assuming: ", verdict.assumptions)):
         lines += [line for sentence in sentences for line in page.wrap(plain(sentence), 4, label=name)]
     for evidence in verdict.evidence:
-        lines += _evidence(page, evidence, 4, phrases.tone(verdict, evidence))
-    lines += page.wrap(phrases.misses_refuted(verdict.near_misses), 4, "" if verdict.near_misses else "inconclusive")
+        lines += _evidence(page, evidence, 4, wording.tone(verdict, evidence))
+    lines += page.wrap(wording.misses_refuted(verdict.near_misses), 4, "" if verdict.near_misses else "inconclusive")
     for miss in verdict.near_misses:
         refuted = miss.outcome is Outcome.REFUTED
-        said = f"{phrases.miss_label(miss.outcome)}: {plain(miss.statement)}"
+        said = f"{wording.miss_label(miss.outcome)}: {plain(miss.statement)}"
         lines += page.wrap(said, 8, "dim" if refuted else NO_POWER)
         if not refuted:
             lines += [line for evidence in miss.evidence for line in _evidence(page, evidence, 10, "")]
@@ -124,9 +121,9 @@ def _in_full(page: _Page, verdict: Verdict) -> list[str]:
 
 
 def _evidence(page: _Page, evidence: Evidence, indent: int, tone: str) -> list[str]:
-    said = " · ".join([plain(evidence.method), *phrases.work(evidence)])
-    lines = page.wrap(said, indent, label=f"{phrases.label(phrases.standing(evidence))}: ", label_tone=tone)
-    for name, text in phrases.numbers(evidence).items():
+    said = " · ".join([plain(evidence.method), *wording.work(evidence)])
+    lines = page.wrap(said, indent, label=f"{wording.label(wording.standing(evidence))}: ", label_tone=tone)
+    for name, text in wording.numbers(evidence).items():
         # Some four lines tell formulas apart; more of them would bury the failure.
         lines += page.wrap(cut(text, 4 * (page.width - indent - 20)), indent + 4, label=f"{name:<11}")
     return lines

@@ -37,7 +37,7 @@ class Symbolic:
 
     @property
     def margin(self) -> sp.Expr:
-        """For the negative y'."""
+        """The sides for the negative y'."""
         return self._expected(s.yp)
 
     @property
@@ -90,7 +90,7 @@ def _labels(case: Case) -> list[int]:
 
 @cache
 def _row(case: Case) -> Floats:
-    """By the symbols: the unconditional q and m w q of each label, the positive's last."""
+    """What the symbols say: the unconditional q and m w q of each label, the positive's last."""
     symbolic, y = Symbolic(case.scheme), case.problem.positive
     law, can_be_drawn = case.scheme.sampler.law, ~np.isneginf(case.scheme.draws(case.problem).log_q)
     labels = _labels(case)
@@ -184,7 +184,7 @@ def _paid_by_symbols(case: Case) -> Floats:
 def _paid_by_numbers(
     case: Case, *, sign: float = 1.0, size: float = 1.0, steep: float = 1.0, like_a_negative: bool = False
 ) -> Estimate:
-    """The same by the numbers, or with a slip: at scores with another sign, other sizes and slopes, φ for ϕ."""
+    """What the numbers say, or a slip: scores with another sign, other sizes and slopes, φ for ϕ."""
     loss, scores, y = case.loss, sign * case.problem.scores, case.problem.positive
     others, f_y = np.arange(scores.size) != y, float(case.problem.scores[y])
     pays = size * np.exp(loss.log_payment(scores, y))

@@ -45,7 +45,7 @@ def integrated(case: Case, quantity: Quantity = "mean") -> Estimate:
 
 
 def exhausted(case: Case, quantity: Quantity = "mean") -> Estimate:
-    """The same by enumeration."""
+    """The enumerated quantity."""
     return exhaust(case.scheme, case.loss, case.problem, quantity)
 
 
@@ -109,17 +109,17 @@ def hits_kept(case: Case) -> Estimate:
 
 
 def replace_hits(scheme: Scheme, hits: Hits) -> Scheme:
-    """The same scheme with another mode for hits."""
+    """This scheme with another mode for hits."""
     return Scheme(scheme.sampler, scheme.weighting, m=scheme.m, hits=hits)
 
 
 def reweighted(scheme: Scheme, weighting: weightings.Weighting) -> Scheme:
-    """The same draws with other weights."""
+    """This scheme with other weights on the same draws."""
     return Scheme(scheme.sampler, weighting, m=scheme.m, hits=scheme.hits)
 
 
 def at_m(case: Case, m: int) -> Case:
-    """The same case with another number of negatives."""
+    """This case with another number of negatives."""
     return replace(case, scheme=Scheme(case.scheme.sampler, case.scheme.weighting, m=m, hits=case.scheme.hits))
 
 

@@ -78,7 +78,7 @@ class Bins:
 
     @property
     def relative_error(self) -> float:
-        """Of Σ q (1 - e^{-e^{v+u}}) at any v, and (√2 for 1.6) of J at any label."""
+        """Relative interpolation error of Σ q (1 - e^{-e^{v+u}}) at any v, and (√2 for 1.6) of J at any label."""
         r = self.width / 2
         # The ellipse with half axis 1.5 < π/2 across.
         rho = 1.5 / r + np.hypot(1.5 / r, 1)
@@ -90,7 +90,7 @@ class Bins:
             return np.exp(-np.exp(v[:, None] + (self.low + self.width * self.number))) @ self.mass
 
     def centred_error(self, scale: Floats, centre: float, order: Literal[1, 2]) -> Floats:
-        """Of Σ q g with g = e^{-Z} - 1 (+ Z if `order` is 2), Z = scale (e^{u - centre} - 1), at each scale, (n,)."""
+        """Error of Σ q g, g = e^{-Z} - 1 (+ Z if `order` is 2), Z = scale (e^{u - centre} - 1), at each scale, (n,)."""
         along, across, factor = self._axes
         # Last, the bin itself: what the rounding of its masses makes of the greatest |g| there.
         along, across = np.append(along, self.width / 2), np.append(across, 0.0)

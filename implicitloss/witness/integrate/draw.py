@@ -84,7 +84,7 @@ def whole(plan: Plan, payment: Floats) -> Measure:
 
 
 def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
-    """In bins of at most `width`, eight at least; None where these would be too many, and their points too rounded."""
+    """The measure in at least eight bins of at most `width`; None if they would be too many, and too rounded."""
     low, high, nothing, n_nothing, size = scan(plan.log_q, plan.log_w, payment, TINY)
     size += 2 * abs(plan.log_rest)
     if high == -np.inf:

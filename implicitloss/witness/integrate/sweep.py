@@ -125,8 +125,8 @@ def _factors(scheme: Scheme, loss: Loss, first: Problem, last: int) -> tuple[Flo
     at_last = Problem(first.scores, first.prior, last)
     scheme.plan(first)
     scheme.plan(at_last)
-    log_q = scheme.sampler.log_law(first)
-    if not np.array_equal(log_q, scheme.sampler.log_law(at_last)):
+    log_q = scheme.log_law(first)
+    if not np.array_equal(log_q, scheme.log_law(at_last)):
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
         found = factors(log_q, first.prior, scheme.m, scheme.hits == "exclude")
@@ -154,7 +154,7 @@ class _Atoms:
     slip: Floats
 
     def columns(self) -> _Atoms:
-        """The same as columns, (Y, 1)."""
+        """These atoms as columns, (Y, 1)."""
         return _Atoms(self.p[:, None], self.own[:, None], self.kappa[:, None], self.slip[:, None])
 
     @property

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from implicitloss.arguments import checked_flag, checked_number, checked_threads, checked_whole
+from implicitloss.arguments import checked_flag, checked_number, checked_threads, checked_whole, shown
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss, checked_loss
@@ -28,6 +28,8 @@ from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate.streams import Matrix, Pieces
 from implicitloss.witness.simulate.table import tables_of
 
+# Squares of distances from a reference, squared again, are still numbers.
+FARTHEST = 1e70
 BLOCK_DRAWS = 1 << 20
 # Gradients need a run's labels again; their blocks are smaller.
 GRADIENT_BLOCK_DRAWS = 1 << 16
@@ -100,10 +102,10 @@ def simulate_together(
     if runs > MOST_RUNS or stream.m > MOST_DRAWS_A_RUN:
         raise ValueError(
             f"a simulation takes at most {MOST_RUNS:,} runs of at most {MOST_DRAWS_A_RUN:,} draws, "
-            f"got {runs:,} runs of {stream.m:,}"
+            f"got {shown(runs)} runs of {stream.m:,}"
         )
     references = [
-        None if b is None else checked_number(b, "the reference")
+        None if b is None else checked_number(b, "the reference", "a number within ±1e70", lambda x: abs(x) <= FARTHEST)
         for b in (references if references is not None else [None] * len(cases))
     ]
     if quantity in ("mse", "gap") and any(b is None for b in references):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict
 from implicitloss.formats import cut, plain
-
-if TYPE_CHECKING:
-    from implicitloss.claims.report.report import Report
 
 # The witnesses agree, but a false neighbour passed them too, and so their agreement says nothing.
 NO_POWER = "no power"
@@ -65,7 +62,7 @@ def misses_refuted(misses: Sequence[NearMissVerdict]) -> str:
     return f"{some}{number(len(misses), 'near miss')} refuted" if misses else "no near miss: power not shown"
 
 
-def standings(report: Report) -> dict[str, int]:
+def standings(report: Run) -> dict[str, int]:
     """How many claims stand how, without zeros."""
     found = [standing(verdict) for verdict in report.verdicts]
     return {name: found.count(name) for name in MARKS if name in found}
@@ -77,7 +74,7 @@ def holding(verdicts: Sequence[Verdict]) -> str:
     return claims if good == len(verdicts) else f"{good:,} of {claims} hold"
 
 
-def conclusion(report: Report) -> str:
+def conclusion(report: Run) -> str:
     """What came of the run, in a sentence."""
     n, (fallen, misses) = len(report.verdicts), report.near_misses
     if not n:
@@ -90,7 +87,7 @@ def conclusion(report: Report) -> str:
     return f"{hold}, and {number(misses, 'near miss')} {'was' if misses == 1 else 'were'} refuted."
 
 
-def guarantee(report: Report) -> str:
+def guarantee(report: Run) -> str:
     """The run's error rate, in a sentence."""
     return (
         f"The chance that the whole run refutes any true claim, or supports one that is off by its resolution, is at "
@@ -98,7 +95,7 @@ def guarantee(report: Report) -> str:
     )
 
 
-def known(report: Report) -> dict[str, str]:
+def known(report: Run) -> dict[str, str]:
     """The provenance, as text."""
     return {plain(name): plain(value) for name, value in report.provenance.items()}
 
