@@ -25,7 +25,7 @@ TILT_EQUAL = 0.02
 
 FlawKind = Literal["negative loss", "wrong gradient", "another form"]
 NoteKind = Literal[
-    "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "nothing heard",
+    "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "no negatives",
     "another law",
 ]  # fmt: skip
 Gains = Literal["neither", "frequent", "rare"]

@@ -1,8 +1,8 @@
-"""The value route: at scores that silence all labels but one part, the loss says what that part weighs.
+"""The value route: at scores that suppress all labels outside a part, the loss shows the weight of that part.
 
 At f_j = f_y + c in a part and f_j = f_y - 60 elsewhere, expm1(ℓ) = h + e^c Σ_{j in part} a_j: its mean is the claimed
 weight of hits plus e^c times the part's margins.  c is set so that this is about 1.  A logistic loss is linear in its
-negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j}) + h log(1 + e^{g_y}).
+negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j}) + h log(1 + e^{g_y}).  The left sides are called signals.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
 # Labels outside a part are scored this far below the positive.
-SILENT = 60.0
+SUPPRESSED = 60.0
 HALF = "half of the labels, at random"
 # The pilot takes this share of the evaluations, and at least this many.
 PILOT_SHARE, FEWEST = 16, 16
@@ -35,11 +35,11 @@ def by_values(question: Question, box: Box) -> Evidence:
     """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
     parts = _Parts.of(question)
     first = max(FEWEST, question.runs // PILOT_SHARE)
-    pilot = _Pilot(parts, np.array([_heard(question, box, parts.asked) for _ in range(first)]))
+    pilot = _Pilot(parts, np.array([_signals(question, box, parts.asked) for _ in range(first)]))
     notes: tuple[Note, ...] = ()
-    if not pilot.heard.any():
+    if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
-        notes = (Note("nothing heard", f"no negative was heard in {first} evaluations: {asks}"),)
+        notes = (Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"),)
     return Evidence(tuple(_looks(question, box, pilot)), notes=notes)
 
 
@@ -58,7 +58,7 @@ class _Part:
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """The parts of all positives, what is claimed of each, and the scores that leave each audible."""
+    """The parts of all positives, what is claimed of each, and the scores that single each out."""
 
     question: Question
     parts: tuple[_Part, ...]
@@ -86,36 +86,36 @@ class _Parts:
 
     @property
     def hit_gain(self) -> float:
-        """The factor of the weight of hits in what is heard at f_y = 0."""
+        """The factor of the weight of hits in a signal, at f_y = 0."""
         return 1.0 if self.question.form == "softmax" else float(np.log(2.0))
 
     @cached_property
     def hits(self) -> Floats:
-        """What is heard of the claimed hits, part by part."""
+        """The contribution of the claimed hits to the signal of each part."""
         hits = self.question.claim.hits
         rows = [part.row for part in self.parts]
         return np.zeros(len(self.parts)) if hits is None else self.hit_gain * hits[rows]
 
     @cached_property
     def gain(self) -> Floats:
-        """The factor of each part's weight in what is heard, so that about 1 is heard."""
+        """The factor of each part's weight in its signal, chosen so that the signal is about 1."""
         claim = self.question.claim
         if claim.margins is None:
             return np.array([1.0 / max(part.labels.size, 1) for part in self.parts])
         gain = np.array([1.0 / m if m > 0 else 1.0 for m in self.margins])
         if claim.weights is not None and claim.hit_weights is not None:
-            # A heavy hit would drown a part: the part's heaviest label is made as loud as a hit.
+            # A heavy hit would hide a part: the part's heaviest label is given the same signal as a hit.
             for i, part in enumerate(self.parts):
-                heavy = float(claim.weights[part.row, part.labels].max(initial=0.0))
-                loud = self.hit_gain * float(claim.hit_weights[part.row]) / heavy if heavy > 0 else 0.0
-                gain[i] = max(gain[i], loud)
+                largest = float(claim.weights[part.row, part.labels].max(initial=0.0))
+                equal = self.hit_gain * float(claim.hit_weights[part.row]) / largest if largest > 0 else 0.0
+                gain[i] = max(gain[i], equal)
         return gain
 
     @cached_property
     def asked(self) -> tuple[Floats, Labels]:
-        """The scores that leave each part audible, (parts, L), and the positives."""
+        """The scores that single each part out, (parts, L), and the positives."""
         question = self.question
-        f = np.full((len(self.parts), question.prior.n_labels), -SILENT)
+        f = np.full((len(self.parts), question.prior.n_labels), -SUPPRESSED)
         positive = np.array([question.positives[part.row] for part in self.parts], dtype=np.intp)
         for i, part in enumerate(self.parts):
             gain = self.gain[i]
@@ -126,31 +126,31 @@ class _Parts:
 
 @dataclass(frozen=True, eq=False)
 class _Pilot:
-    """What was heard of each part in the first evaluations, (n, parts)."""
+    """The signals of the first evaluations, (n, parts)."""
 
     parts: _Parts
-    heard: Floats
+    signals: Floats
 
     @cached_property
     def mean(self) -> Floats:
-        """The mean of what was heard of each part."""
-        return np.asarray(self.heard.mean(axis=0))
+        """The mean signal of each part."""
+        return np.asarray(self.signals.mean(axis=0))
 
     @cached_property
     def variance(self) -> Floats:
-        """The variance of what was heard of each part."""
-        return np.asarray(self.heard.var(axis=0, ddof=1))
+        """The variance of the signal of each part."""
+        return np.asarray(self.signals.var(axis=0, ddof=1))
 
     @cached_property
     def largest_contribution(self) -> Floats:
-        """The assumed largest contribution of one evaluation to what is heard of each part."""
-        parts, most = self.parts, self.heard.max(axis=0)
+        """The assumed largest contribution of one evaluation to the signal of each part."""
+        parts, most = self.parts, self.signals.max(axis=0)
         largest = SPARE * most
-        unheard = _by_claim(parts.question) if parts.question.claim.weights is not None else self._by_draws()
+        unseen = _by_claim(parts.question) if parts.question.claim.weights is not None else self._by_draws()
         for i, part in enumerate(parts.parts):
-            own = parts.gain[i] * unheard[part.row, part.labels].max(initial=0.0)
+            own = parts.gain[i] * unseen[part.row, part.labels].max(initial=0.0)
             if parts.hits[i] > 0 or (part.is_hits and not most[i] > 0):
-                own += parts.hit_gain * unheard[part.row, parts.question.positives[part.row]]
+                own += parts.hit_gain * unseen[part.row, parts.question.positives[part.row]]
             largest[i] = max(largest[i], own) or math.inf
         return np.asarray(largest)
 
@@ -158,7 +158,7 @@ class _Pilot:
         """The assumed largest weight of each label that the pilot may have missed, (rows, L), else 0.
 
         It is that of a draw of labels as frequent, or else of more frequent ones, in proportion to how much rarer the
-        label is; inf where no draw was heard.
+        label is; inf where no draw was seen.
         """
         question, prior = self.parts.question, self.parts.question.prior.probabilities
         found = np.zeros((len(question.positives), prior.size))
@@ -167,16 +167,16 @@ class _Pilot:
             (of_hits,) = (i for i in at if self.parts.parts[i].is_hits)
             draw, level = math.inf, 1.0
             for i in at[: at.index(of_hits)]:
-                part, heard = self.parts.parts[i], self.heard[:, i]
+                part, signal = self.parts.parts[i], self.signals[:, i]
                 if part.name in (*SLICES, HALF):
                     continue
-                top = float(heard.max())
+                top = float(signal.max())
                 if top > 0:
-                    # The least that was heard is one draw; if hits are heard it may be a hit, and the most is taken.
-                    one = top if self.heard[:, of_hits].any() else float(heard[heard > LEAK * top].min())
+                    # The smallest signal is one draw.  If there are hits it may be a hit, and the largest is taken.
+                    one = top if self.signals[:, of_hits].any() else float(signal[signal > LEAK * top].min())
                     draw, level = one / float(self.parts.gain[i]), float(prior[part.labels].max())
-                share = float(np.mean(heard > LEAK * top)) if top > 0 else 0.0
-                draws = -math.log1p(-min(share, 1 - 0.5 / len(heard))) * len(heard)
+                share = float(np.mean(signal > LEAK * top)) if top > 0 else 0.0
+                draws = -math.log1p(-min(share, 1 - 0.5 / len(signal))) * len(signal)
                 in_part = prior[part.labels]
                 law = np.minimum(in_part / max(float(in_part.sum()), 1e-300), 1.0 / part.labels.size)
                 missed = part.labels[draws * law < EXPECTED_DRAWS]
@@ -200,11 +200,11 @@ def _by_claim(question: Question) -> Floats:
     return np.asarray(found)
 
 
-def _heard(question: Question, box: Box, asked: tuple[Floats, Labels]) -> Floats:
+def _signals(question: Question, box: Box, asked: tuple[Floats, Labels]) -> Floats:
     """h + gain Σ_part a of one call, for each part asked; a logistic loss has h log 2 in place of h."""
     answer = box.ask(*asked, box.new_seed())
-    heard = np.expm1(answer.values) if question.form == "softmax" else answer.values - np.log(2.0)
-    return np.where(heard > ROUNDINGS * answer.eps, heard, 0.0)
+    signal = np.expm1(answer.values) if question.form == "softmax" else answer.values - np.log(2.0)
+    return np.where(signal > ROUNDINGS * answer.eps, signal, 0.0)
 
 
 def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
@@ -212,7 +212,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
 
     A part that holds is not asked again, except where nothing is claimed: there a single draw refutes, at any time.
     """
-    n_parts, first = len(pilot.parts.parts), len(pilot.heard)
+    n_parts, first = len(pilot.parts.parts), len(pilot.signals)
     looks = max(1, math.ceil(math.log2(max(question.runs / first, 2))))
     delta = question.error / (looks * n_parts)
     sums, n = np.zeros((3, n_parts)), 0
@@ -225,8 +225,8 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
             np.resize(given[left], (max(left.size, 2), *given.shape[1:])) for given in pilot.parts.asked
         )
         while n < until:
-            heard = _heard(question, box, (scores, positive))[: left.size]
-            sums[:, left] = sums[0, left] + heard, sums[1, left] + heard**2, np.maximum(sums[2, left], heard)
+            signal = _signals(question, box, (scores, positive))[: left.size]
+            sums[:, left] = sums[0, left] + signal, sums[1, left] + signal**2, np.maximum(sums[2, left], signal)
             n += 1
         box.say_progress(n)
         found |= {i: _comparison(pilot, i, sums[:, i], n, delta) for i in left.tolist()}
