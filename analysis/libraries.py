@@ -11,8 +11,8 @@ is installed, and the claim that is audited in its place.  L = 1000 labels by Zi
 - Draws without replacement: label y' is among m draws with probability P_y' = 1 - exp(-t q_y'), Σ P = m, which is
   nearly exact for m = 100; their claims have a relative tolerance of 0.05.
 
-Columns: the verdict on the claim, the scheme that fits best, who gains (from the report's explanation; only softmax has
-one, where that scheme fits), losses of single examples asked for, seconds; the date, L and m.
+Columns: the verdict on the claim, the scheme that fits best, who gains (known for softmax, where that scheme
+fits), losses of single examples asked for, seconds; the date, L and m.
 
 A full run with all packages is recorded: docs/libraries.csv is its table, which docs/libraries.md shows and
 `python -m figures libraries` draws for those who lack the packages.
@@ -24,7 +24,6 @@ import importlib
 import importlib.metadata
 import inspect
 import os
-import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -710,25 +709,23 @@ def _audited(package: str, version: str, case: Case, size: Size) -> Row:
         report = il.audit(counting, claim=case.claim, prior=case.prior, **options)
     except Exception as error:  # as above
         return _row(package, version, size, **about, verdict="skipped", notes=_said(error))
-    # Explanations are of softmax, and of the scheme that fits best, which says nothing where it does not fit.
-    fits = case.leans and report.closest is not None and report.closest.agrees
-    softmax = case.options.get("form", "softmax") == "softmax"
-    gains, tilt = leaning(report) if softmax and fits else ("", "")
-    worst = report.failures()[:1]
+    tilt, gains = (report.tilt, report.gains) if case.leans else (None, None)
+    slope = "" if tilt is None or tilt.true is None else round(tilt.true, 3)
+    worst = report.failures[:1]
     off = [
         f"positive {cell.positive}, {cell.part}: Σp {cell.claimed:.4g} claimed, {cell.measured:.4g} measured "
         f"({cell.low:.4g} to {cell.high:.4g})"
         for cell in worst
     ]
     return _row(
-        package, version, size, **about, closest=str(report.closest), verdict=report.verdict, gains=gains, tilt=tilt,
-        notes="; ".join([*off, *report.flaws, *report.notes]), evaluations=asked,
+        package, version, size, **about, nearest=str(report.nearest), verdict=report.verdict, gains=gains or "",
+        tilt=slope, notes="; ".join([*off, *map(str, (*report.flaws, *report.notes))]), evaluations=asked,
         seconds=round(time.perf_counter() - start, 1),
     )  # fmt: skip
 
 
 COLUMNS = (
-    "package", "version", "function", "documented", "audited", "closest", "verdict", "gains", "tilt", "notes",
+    "package", "version", "function", "documented", "audited", "nearest", "verdict", "gains", "tilt", "notes",
     "evaluations", "seconds", "date", "labels", "m",
 )  # fmt: skip
 
@@ -752,25 +749,16 @@ def quoted(quote: str, source: Any) -> str:
     return f"“{quote}” ({name})" if quote in text else f"(no longer documented: “{quote}”, {name})"
 
 
-def leaning(report: Any) -> tuple[str, float | str]:
-    """Who gains, in the words of the report, and the tilt of the true sampled loss's optimum."""
-    text = " ".join(report.explain().split())
-    slope = re.search(r"true sampled loss have ([+-]\d+\.\d+)", text)
-    who = re.search(r"(Neither frequent nor rare labels gain|Rare labels gain|Frequent labels gain)", text)
-    found = {"Neither": "neither", "Rare": "rare", "Frequent": "frequent"}
-    return (found[who[1].split()[0]] if who else "", float(slope[1]) if slope else "")
-
-
 def summary(rows: Sequence[Row]) -> str:
     """The table in Markdown: what was audited, the verdict, what fits best and who gains; and what was left out."""
-    head = ("package", "function", "documented", "audited", "closest", "verdict", "who gains", "evaluations", "seconds")
+    head = ("package", "function", "documented", "audited", "nearest", "verdict", "who gains", "evaluations", "seconds")
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
     for row in rows:
         if row["verdict"] == "skipped" and not row["function"]:
             continue
         cells = (
             f"{row['package']} {row['version']}", row["function"], row["documented"] or "—", row["audited"],
-            row["closest"] or "—", f"**{row['verdict']}**", _gains(row), row["evaluations"], row["seconds"],
+            row["nearest"] or "—", f"**{row['verdict']}**", _gains(row), row["evaluations"], row["seconds"],
         )  # fmt: skip
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
     left_out = [f"{row['package']} was left out: {row['notes']}" for row in rows if row["verdict"] == "skipped"]

@@ -53,7 +53,7 @@ def test_torch_over_all_labels(seed: int) -> None:
     loss = il.adapters.torch(adjusted)
     report = il.audit(loss, claim=il.margins.LogitAdjusted(), prior=PRIOR, rng=seed)
     assert report.verdict == "holds", str(report)
-    assert str(report.closest) == "logit-adjusted softmax over all labels, none drawn"
+    assert str(report.nearest) == "logit-adjusted softmax over all labels, none drawn"
     assert il.audit(loss, claim="full", prior=PRIOR, rng=seed).verdict == "refuted"
 
 

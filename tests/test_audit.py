@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
-from implicitloss.auditing.probes import HALF, _softplus_is
+from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
+from implicitloss.auditing.finding import Tilt
 from implicitloss.auditing.tally import Moments
+from implicitloss.auditing.values import HALF, _softplus_is
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import half_width
 
@@ -142,7 +143,7 @@ def test_right_losses_pass(name: str, seed: int) -> None:
     assert report.verdict == "holds", str(report)
     assert report.ok
     assert report.known_to <= 0.25 + options.get("tolerance", 0.0)
-    assert report.failures() == []
+    assert report.failures == []
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -150,7 +151,7 @@ def test_broken_losses_are_refuted(name: str, seed: int) -> None:
     loss, claim = BROKEN[name]
     report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed)
     assert report.verdict == "refuted", str(report)
-    assert report.failures() or report.flaws
+    assert report.failures or report.flaws
 
 
 @pytest.mark.slow
@@ -185,9 +186,9 @@ def test_what_fits_best_without_a_claim(loss: Any, name: str, seed: int) -> None
     report = il.audit(loss, prior=PRIOR, rng=seed)
     assert report.verdict == "measured"
     assert not report.ok
-    assert str(report.closest) == name
-    assert report.closest is not None
-    assert report.closest.agrees
+    assert str(report.nearest) == name
+    assert report.nearest is not None
+    assert report.nearest.agrees
 
 
 @pytest.mark.parametrize(
@@ -204,9 +205,9 @@ def test_slips_are_named_by_values_too(loss: Any, name: str, seed: int) -> None:
     within 30 %, but with probability 1e-6."""
     report = il.audit(loss, claim="full", prior=PRIOR, rng=seed)
     assert report.verdict == "refuted"
-    assert report.closest is not None
-    assert report.closest.name.startswith(f"{name}, within-batch sampling, m = ")
-    assert report.closest.scheme.m == pytest.approx(M, rel=0.3)
+    assert report.nearest is not None
+    assert report.nearest.name.startswith(f"{name}, within-batch sampling, m = ")
+    assert report.nearest.scheme.m == pytest.approx(M, rel=0.3)
 
 
 def test_the_margins_and_their_limits(seed: int) -> None:
@@ -219,9 +220,9 @@ def test_the_margins_and_their_limits(seed: int) -> None:
     assert np.all((report.margins.low <= truth) & (truth <= report.margins.high))
     assert np.asarray(report.margins)[:, :5] == pytest.approx(truth[:, :5], rel=0.2)
     assert np.all((report.hits.low <= 1) & (report.hits.high >= 1))
-    assert report.law is not None
-    assert report.law.q == pytest.approx(Q, abs=0.01)
-    assert report.law.draws == (M, M)
+    assert report.draw_statistics is not None
+    assert report.draw_statistics.q == pytest.approx(Q, abs=0.01)
+    assert report.draw_statistics.draws == (M, M)
     assert report.positives == (0, L // 2, L - 1)
 
 
@@ -229,7 +230,7 @@ def test_what_margins_hide(seed: int) -> None:
     """The expected gradient on each slice is the exact one, within six standard errors; counts spread evenly."""
     f = np.random.default_rng(3).normal(size=L)
     report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, scores=f)
-    law = report.law
+    law = report.draw_statistics
     assert law is not None
     assert law.slices == ("head", "torso", "tail")
     assert law.dispersion == pytest.approx(1.0, abs=0.3)
@@ -239,11 +240,11 @@ def test_what_margins_hide(seed: int) -> None:
         for k, part in enumerate(PRIOR.slices().values()):
             others = part[part != y]
             expected = float(np.sum(np.asarray(exact)[others]) / share[others].sum())
-            assert abs(law.pushes[row, k] - expected) < 6 * law.pushes_error[row, k]
-            assert law.pushes_error[row, k] < 0.2
+            assert abs(law.gradient_ratio[row, k] - expected) < 6 * law.gradient_ratio_error[row, k]
+            assert law.gradient_ratio_error[row, k] < 0.2
     every = il.audit(lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert every.law is not None
-    assert every.law.pushes == pytest.approx(1.0, abs=1e-9)
+    assert every.draw_statistics is not None
+    assert every.draw_statistics.gradient_ratio == pytest.approx(1.0, abs=1e-9)
     for part in ("gradient over that of softmax", "labels an evaluation", "never drawn"):
         assert part in report.explain()
 
@@ -428,17 +429,17 @@ def test_what_hides_in_a_part_is_refuted(loss: Any, options: dict[str, Any], see
 def test_a_cell_by_hand() -> None:
     """Terms 0, 1, 2, 1 of at most 6: mean 1, variance 2/3, empirical-Bernstein limits; then each way it can end."""
     part = np.array([3])
-    cell = Cell(0, "head", part, "gradient", 6.0, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01)
+    cell = Comparison(0, "head", part, "gradient", 6.0, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01)
     width = half_width(2 / 3, 6.0, 4, 0.01)
     assert (cell.measured, cell.low, cell.high) == (1.0, 0.0, pytest.approx(1 + width))
-    assert not cell.bursts
-    assert Cell(0, "head", part, "gradient", 1.5, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01).bursts
-    never = Cell(0, "head", part, "gradient", 6.0, 1.0).with_sums(0.0, 0.0, 0.0, 1_000, 0.01, unseen=0.5)
+    assert not cell.exceeds_bound
+    assert Comparison(0, "head", part, "gradient", 1.5, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01).exceeds_bound
+    never = Comparison(0, "head", part, "gradient", 6.0, 1.0).with_sums(0.0, 0.0, 0.0, 1_000, 0.01, unseen=0.5)
     assert never.high == pytest.approx(6 * math.log(200) / 1_000 + 0.5)
 
     def ends(low: float, high: float, claimed: float | None, tolerance: float = 0.0, **more: Any) -> str:
         measured = (low + high) / 2
-        given = Cell(0, "head", part, "gradient", 6.0, claimed, measured=measured, low=low, high=high, **more)
+        given = Comparison(0, "head", part, "gradient", 6.0, claimed, measured=measured, low=low, high=high, **more)
         return given.result(tolerance)
 
     assert ends(0.9, 1.1, None) == "measured"
@@ -446,23 +447,25 @@ def test_a_cell_by_hand() -> None:
     assert ends(0.7, 1.1, 1.0) == ends(0.9, 1.3, 1.0) == "inconclusive"
     assert ends(0.9, 1.1, 1.2) == ends(0.9, 1.1, 0.8) == "refuted"
     assert ends(0.9, 1.1, 1.2, tolerance=0.1) == "holds"
-    assert ends(0.9, 1.1, 1.2, bursts=True) == "inconclusive"
+    assert ends(0.9, 1.1, 1.2, exceeds_bound=True) == "inconclusive"
     assert ends(0.0, 0.1, 0.0) == "refuted"
     assert ends(0.0, 0.0, 0.0) == "holds"
 
 
 def test_the_error_is_shared_by_all_comparisons(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks times cells, labels, sides and hits of every positive; and by two routes, half each."""
+    """Looks times planned comparisons, labels, sides and hits of every positive; and by two routes, half each."""
     shares: list[float] = []
-    plain = Cell.with_sums
+    plain = Comparison.with_sums
 
-    def watched(self: Cell, total: float, squares: float, most: float, n: int, delta: float, *rest: Any) -> Cell:
+    def watched(
+        self: Comparison, total: float, squares: float, most: float, n: int, delta: float, *rest: Any
+    ) -> Comparison:
         shares.append(delta)
         return plain(self, total, squares, most, n, delta, *rest)
 
-    monkeypatch.setattr(Cell, "with_sums", watched)
+    monkeypatch.setattr(Comparison, "with_sums", watched)
     report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, runs=4_000)
-    planned = [c for c in report.cells if c.part not in (HITS, *BY_SCORE) and not c.part.startswith("label ")]
+    planned = [c for c in report.comparisons if c.part not in (HITS, *BY_SCORE) and not c.part.startswith("label ")]
     assert shares == pytest.approx([1e-6 / (4 * (len(planned) + 3 * (L + 3)))] * len(shares))
 
 
@@ -470,21 +473,21 @@ def test_another_law_with_the_same_margins_is_said(seed: int) -> None:
     """Importance weights give p = 1 by any sampler; that it is another one is a note, and no refutation."""
     report = il.audit(Sampled(q=SWAPPED), claim=scheme(), prior=PRIOR, rng=seed)
     assert report.verdict == "holds"
-    assert any("drawn by another law" in note for note in report.notes)
+    assert any("drawn by another law" in note.sentence for note in report.notes)
     assert il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed).notes == ()
 
 
 def test_draws_without_replacement_are_seen(seed: int) -> None:
     report = il.audit(Sampled(q=UNIFORM, distinct=True), claim="full", prior=PRIOR, rng=seed, runs=8_000)
     assert report.verdict == "holds"
-    assert report.law is not None
-    assert report.law.multiplicity == 1
+    assert report.draw_statistics is not None
+    assert report.draw_statistics.multiplicity == 1
 
 
 def test_what_was_never_drawn(seed: int) -> None:
     report = il.audit(Sampled(q=TRUNCATED), prior=PRIOR, rng=seed)
-    assert report.law is not None
-    assert report.law.never_drawn == L - L // 2
+    assert report.draw_statistics is not None
+    assert report.draw_statistics.never_drawn == L - L // 2
 
 
 def test_a_power_that_is_not_there_is_no_pass(seed: int) -> None:
@@ -507,7 +510,7 @@ def test_the_same_seed_gives_the_same_report(seed: int) -> None:
         il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=s, runs=400).to_dict() for s in (seed, seed, seed + 1)
     )
     assert first == again
-    assert first["cells"] != other["cells"]
+    assert first["comparisons"] != other["comparisons"]
     json.dumps(first)
 
 
@@ -529,7 +532,7 @@ def test_a_loss_that_does_not_repeat_itself_is_asked_for_values_too(seed: int) -
 
     report = il.audit(right, claim=scheme(), prior=PRIOR, rng=seed, runs=12_000)
     assert report.verdict == "holds", str(report)
-    assert {cell.route for cell in report.cells} == {"gradient", "value"}
+    assert {cell.route for cell in report.comparisons} == {"gradient", "value"}
     for loss in (wrong, wrong_value):
         assert il.audit(loss, claim=scheme(), prior=PRIOR, rng=seed, runs=12_000).verdict == "refuted"
 
@@ -584,9 +587,9 @@ def test_a_report_in_words(seed: int) -> None:
     text, explained, markdown = str(report), report.explain(), report.to_markdown()
     assert "REFUTED" in text
     assert repr(report).startswith(
-        "AuditReport(refuted: WithinBatch(), Importance(), m=20, hits=mask; closest relative"
+        "AuditReport(refuted: WithinBatch(), Importance(), m=20, hits=mask; nearest relative"
     )
-    assert "closest  relative weights, within-batch sampling, m = 20, hits masked" in text
+    assert "nearest  relative weights, within-batch sampling, m = 20, hits masked" in text
     assert f"seed {seed}" in text
     for part in ("head", "torso", "tail"):
         assert part in text
@@ -596,13 +599,77 @@ def test_a_report_in_words(seed: int) -> None:
     assert "log π" in explained
     frame = report.to_frame()
     assert set(frame["result"]) >= {"refuted"}
-    assert len(frame) == len(report.cells)
+    assert len(frame) == len(report.comparisons)
 
 
 def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
     """Kept hits and weights of 1: log η - log π, the balanced rule."""
     report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=seed)
     assert "right for balanced error" in " ".join(report.explain().split())
+
+
+@pytest.mark.parametrize(
+    ("loss", "gains", "said"),
+    [
+        (Sampled(sign=0.0, hits="keep"), "rare", "Rare labels gain"),
+        (Sampled(q=UNIFORM, sign=0.0), "neither", "Neither frequent nor rare labels gain"),
+        (Sampled(m=2), "rare", "Rare labels gain"),
+    ],
+    ids=["in the batch", "uniform", "two importance draws"],
+)  # fmt: skip
+def test_the_tilt_is_data_and_the_explanation_says_it(loss: Sampled, gains: str, said: str, seed: int) -> None:
+    """The slopes are those of the scheme that fits, on twenty labels; nobody has to read them out of a sentence."""
+    report = il.audit(loss, prior=PRIOR, rng=seed)
+    assert report.nearest is not None
+    assert report.tilt is not None
+    few = PRIOR.few(20)
+    slopes = {of: il.tilt(report.nearest.scheme, few, of) for of in ("implicit", "sampled")}
+    assert (report.tilt.bound, report.tilt.true) == (slopes["implicit"], slopes["sampled"])
+    assert report.gains == gains
+    text = " ".join(report.explain().split())
+    assert said in text
+    assert f"true sampled loss have {slopes['sampled']:+.3f}" in text
+    assert report.to_dict()["tilt"] == {"bound": slopes["implicit"], "true": slopes["sampled"]}
+    assert report.to_dict()["gains"] == gains
+
+
+@pytest.mark.parametrize(
+    ("slope", "gains", "said"),
+    [
+        (0.3, "frequent", "Frequent labels gain: for the likeliest label take about 0.3 log π off"),
+        (0.019, "neither", "Neither frequent nor rare labels gain"),
+        (-0.019, "neither", "Neither frequent nor rare labels gain"),
+        (-0.3, "rare", "Rare labels gain: for the likeliest label add about 0.3 log π"),
+        (-0.99, "rare", "right for balanced error"),
+    ],
+)  # fmt: skip
+def test_which_labels_gain_by_a_slope(slope: float, gains: str, said: str) -> None:
+    report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=0, runs=400)
+    vars(report)["tilt"] = Tilt(-1.0, slope)
+    assert report.gains == gains
+    assert said in " ".join(report.explain().split())
+
+
+def test_a_tilt_that_is_not_known_is_none(seed: int) -> None:
+    """No scheme fits; the loss is no softmax; or the number of draws, which the true loss depends on, was not seen."""
+    odd = il.audit(Sampled(late=True, temperature=0.5), prior=PRIOR, rng=seed, temperature=0.5)
+    assert odd.nearest is not None
+    assert not odd.nearest.agrees
+    claim = scheme(il.weightings.Unit(), hits="keep")
+    decoupled = il.audit(logistic(), claim=claim, prior=PRIOR, form="logistic", rng=seed)
+    assert decoupled.nearest is not None
+    assert decoupled.nearest.agrees
+    for report in (odd, decoupled):
+        assert (report.tilt, report.gains) == (None, None)
+        assert report.to_dict()["tilt"] is None
+    unseen = il.audit(Sampled(gradient=False), claim="full", prior=PRIOR, rng=seed)
+    assert unseen.nearest is not None
+    assert unseen.nearest.agrees
+    assert not unseen.nearest.m_known
+    assert unseen.tilt is not None
+    assert abs(unseen.tilt.bound) < 1e-6
+    assert (unseen.tilt.true, unseen.gains) == (None, None)
+    assert "number of draws was not seen" in " ".join(unseen.explain().split())
 
 
 def test_a_plot(seed: int) -> None:
@@ -680,7 +747,10 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
         ({"claim": [[1.0, 2.0], [3.0]]}, "a claim is 'full', a Scheme, .* got list"),
         ({"claim": il.samplers.Uniform()}, "a claim is 'full', a Scheme, .* got Uniform"),
         ({"claim": il.losses.SoftmaxCrossEntropy()}, "a claim is 'full', a Scheme, .* got SoftmaxCrossEntropy"),
-        ({"claim": il.margins.LogitAdjusted(900.0)}, "claimed margins must be finite and not negative, but p of"),
+        (
+            {"claim": il.margins.LogitAdjusted(100.0), "prior": il.LabelPrior.zipf(2_000, 1.3)},
+            "claimed margins must be finite and not negative, but p of",
+        ),
         ({"claim": scheme(il.weightings.ForMargin(il.margins.Adaptive(900.0)))}, "claimed margins must be finite"),
         ({"prior": None}, "the prior must be a LabelPrior"),
         ({"positives": "0"}, "the positives must be labels in a list, got '0'"),
@@ -767,7 +837,11 @@ def test_labels_that_never_occur_can_be_audited(seed: int) -> None:
                     np.fill_diagonal(claim, 0.0)
                 report = il.audit(loss, claim=claim, prior=few, rng=seed, runs=400)
                 assert report.verdict != "refuted", str(report)
-                assert not any(math.isnan(x) for cell in report.cells for x in (cell.low, cell.high, cell.heaviest))
+                assert not any(
+                    math.isnan(x)
+                    for cell in report.comparisons
+                    for x in (cell.low, cell.high, cell.largest_contribution)
+                )
 
 
 def test_a_part_is_as_loud_as_it_should_be() -> None:
@@ -788,16 +862,16 @@ def _wobbly(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
 def _widths(loss: Any, error: float, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, set[float]], Any]:
     """What each route's limits may be wrong by, and the report."""
     used: dict[str, set[float]] = {}
-    honest = Cell.with_sums
+    honest = Comparison.with_sums
 
     def spied(
-        cell: Cell, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
-    ) -> Cell:
+        cell: Comparison, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
+    ) -> Comparison:
         used.setdefault(cell.route, set()).add(delta)
         return honest(cell, total, variance, most, n, delta, unseen)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Cell, "with_sums", spied)
+        patch.setattr(Comparison, "with_sums", spied)
         report = il.audit(loss, claim="full", prior=PRIOR, rng=0, runs=400, error=error)
     return used, report
 
@@ -805,7 +879,7 @@ def _widths(loss: Any, error: float, monkeypatch: pytest.MonkeyPatch) -> tuple[d
 def test_two_routes_share_the_error_that_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has half, as if it had been asked for alone; what is reported is what was asked for and holds for both."""
     both, report = _widths(_wobbly, 1e-6, monkeypatch)
-    assert any("its values were audited by themselves too" in note for note in report.notes)
+    assert any("its values were audited by themselves too" in note.sentence for note in report.notes)
     assert report.error == report.to_dict()["error"] == 1e-6
     assert "refuted with probability at most 1e-06" in str(report)
     alone, report = _widths(lambda f, y, rng: over_all(f, y), 5e-7, monkeypatch)
@@ -834,7 +908,7 @@ def test_every_call_is_counted(loss: Any, seed: int) -> None:
 
 def test_many_runs_do_not_fill_memory_with_a_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pilot is kept whole: it is no larger than it may be, however many runs are asked for."""
-    from implicitloss.auditing import audit as module
+    from implicitloss.auditing import pilot as module
 
     monkeypatch.setattr(module, "KEPT", 3 * L * 40)
     looked: list[int] = []
@@ -849,7 +923,7 @@ def test_many_runs_do_not_fill_memory_with_a_pilot(monkeypatch: pytest.MonkeyPat
 def test_an_assertion(seed: int) -> None:
     report = il.assert_implicit_loss(Sampled(), claim=scheme(), prior=PRIOR, rng=seed)
     assert report.ok
-    with pytest.raises(AssertionError, match=r"(?s)REFUTED.*closest  log q taken off without m.*seed 5.*head"):
+    with pytest.raises(AssertionError, match=r"(?s)REFUTED.*nearest  log q taken off without m.*seed 5.*head"):
         il.assert_implicit_loss(Sampled(with_m=False), claim=scheme(), prior=PRIOR, rng=5)
     with pytest.raises(ValueError, match="an assertion needs a claim"):
         il.assert_implicit_loss(Sampled(), claim=None, prior=PRIOR)
@@ -944,7 +1018,15 @@ def test_examples_that_share_a_factor_depend(seed: int) -> None:
     loss = _counted(prior.probabilities, 100, "mask", True, lambda rng: rng.choice([0.5, 1.5]))
     report = il.audit(loss, claim="full", prior=prior, positives=[0], rng=seed, runs=2_000)
     assert report.verdict != "refuted", str(report)
-    assert any("depend on each other" in note for note in report.notes)
+    assert any("depend on each other" in note.sentence for note in report.notes)
+
+
+def test_examples_that_share_their_negatives_are_said_to(seed: int) -> None:
+    shared, apart = (
+        il.audit(Sampled(shared=same), claim="full", prior=PRIOR, rng=seed, runs=400) for same in (True, False)
+    )
+    assert [note.kind for note in shared.notes] == ["shared negatives"]
+    assert apart.notes == ()
 
 
 def test_calls_that_vary_more_than_their_terms_widen_limits() -> None:
@@ -982,13 +1064,13 @@ def test_what_is_settled_is_not_asked_again(seed: int) -> None:
     assert report.verdict == "holds"
     assert min(asked[3:]) < max(asked)
     # What is settled holds with the evaluations it had; nothing of it is lost.
-    assert len(report.cells) == max(asked)
-    assert all(cell.result(0.0) == "holds" for cell in report.cells if cell.decisive)
+    assert len(report.comparisons) == max(asked)
+    assert all(cell.result(0.0) == "holds" for cell in report.comparisons if cell.decisive)
 
 
 def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loss may squeeze what it answers of one example; and what keeps a part company is not counted again."""
-    monkeypatch.setattr(Cell, "result", lambda cell, _: "inconclusive" if cell.part == HALF else "holds")
+    monkeypatch.setattr(Comparison, "result", lambda cell, _: "inconclusive" if cell.part == HALF else "holds")
     asked = []
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
@@ -997,8 +1079,21 @@ def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyP
 
     report = il.audit(loss, claim=scheme(hits="keep"), prior=PRIOR, positives=[0], runs=2_000, rng=seed)
     assert asked[-1] == 2
-    assert len(report.cells) > 10
-    assert all(cell.low <= cell.claimed <= cell.high for cell in report.cells if cell.claimed is not None)
+    assert len(report.comparisons) > 10
+    assert all(cell.low <= cell.claimed <= cell.high for cell in report.comparisons if cell.claimed is not None)
+
+
+def test_hits_that_are_not_claimed_are_asked_for_when_they_hold(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the halves hold at once; the last look has them, and the hits of both positives."""
+    monkeypatch.setattr(Comparison, "result", lambda part, _: "inconclusive" if part.part == HALF else "holds")
+    asked = []
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        asked.append(positive.size)
+        return Sampled(gradient=False)(scores, positive, rng)
+
+    il.audit(loss, claim=scheme(), prior=PRIOR, positives=[0, 1], runs=400, rng=seed)
+    assert asked[-1] == 4
 
 
 def test_hits_are_listened_for_to_the_end(seed: int) -> None:
@@ -1031,13 +1126,16 @@ def test_common_slips_are_called_by_their_names(seed: int) -> None:
 
     report = il.audit(negative, claim="full", prior=PRIOR, rng=seed, runs=400)
     assert report.verdict == "refuted"
-    assert "the loss is negative" in report.flaws[0]
+    assert "the loss is negative" in report.flaws[0].sentence
+    assert report.to_dict()["flaws"] == [{"kind": "negative loss", "sentence": str(report.flaws[0])}]
     report = il.audit(deaf, claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert any("depend on scores other than the positive's" in note for note in report.notes)
+    assert any("depend on scores other than the positive's" in note.sentence for note in report.notes)
+    assert "no negatives" in {note.kind for note in report.notes}
     report = il.audit(frozen, claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert any("the same whatever the rng" in note for note in report.notes)
+    assert any("the same whatever the rng" in note.sentence for note in report.notes)
+    assert "ignores rng" in {note.kind for note in report.notes}
     plain = il.audit(Sampled(), claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert not any("whatever the rng" in note for note in plain.notes)
+    assert not any("whatever the rng" in note.sentence for note in plain.notes)
     with pytest.raises(ValueError, match=r"the loss must take \(scores, positive, rng\), but <lambda> takes \(a, b\)"):
         il.audit(lambda a, b: a, claim="full", prior=PRIOR)
     with pytest.raises(AttributeError) as caught:

@@ -59,7 +59,7 @@ def test_a_failure_says_what_was_measured(project: Path) -> None:
         assert part in done.stdout
     properties = {p.get("name"): p.get("value") for p in ET.parse(project / "report.xml").iter("property")}
     assert properties["implicitloss.verdict"] == "refuted"
-    assert str(properties["implicitloss.closest"]).startswith("log q taken off without m")
+    assert str(properties["implicitloss.nearest"]).startswith("log q taken off without m")
     assert float(str(properties["implicitloss.measured_over_claimed.tail.0"])) == pytest.approx(50, rel=0.2)
 
 
@@ -84,7 +84,7 @@ def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*base, "--claim", "logit-adjusted", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["verdict"] == "refuted"
-    assert found["closest"].startswith("importance weights")
+    assert found["nearest"].startswith("importance weights")
     assert main(["audit", "losses:without_m", "--counts", "counts.csv", "--claim", "none"]) == 0
     assert "measured; nothing was claimed" in capsys.readouterr().out
 

@@ -68,7 +68,7 @@ def test_a_sampler_as_a_loss(seed: int) -> None:
     loss = libraries._of_draws(lambda y, rng: rng.choice(q.size, size=SIZE.m, p=q))
     report = il.audit(loss, claim=SIZE.scheme(), prior=SIZE.prior, rng=seed, runs=SIZE.runs)
     assert report.verdict == "holds", str(report)
-    assert libraries.leaning(report)[0] == "rare"
+    assert report.gains == "rare"
     wrong = SIZE.scheme(sampler=il.samplers.Uniform())
     assert il.audit(loss, claim=wrong, prior=SIZE.prior, rng=seed, runs=SIZE.runs).verdict == "refuted"
 
@@ -101,7 +101,7 @@ def test_the_torch_control(seed: int) -> None:
     rows = libraries.rows(PRIOR, {"package": "torch", "quick": True})
     assert [row["verdict"] for row in rows] == ["holds", "holds", "refuted"], rows
     assert [row["gains"] for row in rows] == ["neither", "rare", "rare"]
-    assert "logit-adjusted" in rows[2]["closest"]
+    assert "logit-adjusted" in rows[2]["nearest"]
 
 
 # --- the record -------------------------------------------------------------------------------------------------------

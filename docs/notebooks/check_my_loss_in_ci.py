@@ -48,7 +48,7 @@ assert report.verdict == "holds"
 # %%
 for loss in (without_m, wrong_sign):
     report = il.audit(loss, claim="full", prior=prior, rng=0)
-    print(loss.__name__, "->", report.verdict, "| closest:", report.closest)
+    print(loss.__name__, "->", report.verdict, "| nearest:", report.nearest)
     assert report.verdict == "refuted"
 
 # %% [markdown]

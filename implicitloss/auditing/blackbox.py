@@ -1,4 +1,4 @@
-"""A loss under audit: a function of scores and positives, whose answers are checked before they are believed."""
+"""One call of a loss under audit.  The answer is checked before it is used."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ LossFunction = Callable[[Floats, Labels, np.random.Generator], Any]
 """`loss_fn(scores (B, L), positive (B,), rng)` -> losses (B,), or (losses (B,), gradients (B, L))."""
 
 
-# Of half precision nothing can be decoded.
+# Answers in half precision are too coarse to decode.
 COARSEST = 1e-5
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Losses (B,), gradients in the scores (B, L) if there are any, and the precision that they came in."""
+    """Losses (B,), gradients in the scores (B, L) if there are any, and their relative precision."""
 
     values: Floats
     gradients: Floats | None
@@ -28,7 +28,7 @@ class Answer:
 
 
 def ask(loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.Generator) -> Answer:
-    """One call.  *Raises* ValueError, in one sentence, for an answer of another shape, or that is not finite."""
+    """Call the loss once.  *Raises* ValueError for an answer of another shape, or that is not finite."""
     try:
         given = loss_fn(scores.copy(), positive.copy(), rng)
     except Exception as error:
@@ -64,7 +64,7 @@ def ask(loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.
 def _array(given: Any, what: str) -> Any:
     try:
         found = np.asarray(given)
-    except Exception as error:  # a framework's own refusal, such as a tensor that still wants its gradient
+    except Exception as error:  # a framework refuses, for example a tensor that requires its gradient
         raise ValueError(f"{what} must be an array, got {type(given).__name__}: {error!s:.120}") from None
     if found.dtype.kind not in "fiu" or np.ma.is_masked(given):
         raise ValueError(f"{what} must be numbers, got {'masked ones' if np.ma.is_masked(given) else found.dtype}")
@@ -72,7 +72,7 @@ def _array(given: Any, what: str) -> Any:
 
 
 def _precision(found: Any) -> float:
-    """The relative rounding of an array's numbers, also where they came in single precision and were made wider."""
+    """The relative precision of an array's numbers; numbers that single precision holds count as single."""
     eps = float(np.finfo(found.dtype).eps)
     single = float(np.finfo(np.float32).eps)
     with np.errstate(over="ignore"):

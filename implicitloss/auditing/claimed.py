@@ -1,4 +1,4 @@
-"""What a loss is said to optimise, in numbers: margins, hits and, where a scheme is claimed, the weight of a draw."""
+"""A claim in numbers: margins, hits and, where a scheme is claimed, the weight of a draw."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ Claim = Scheme | Margin | ArrayLike | str | None
 
 @dataclass(frozen=True)
 class Claimed:
-    """p_yy' of each audited positive, (rows, L), 0 for y itself; hits p_yy (rows,); a draw's weight w, if it is said.
+    """The claim at each audited positive.
 
-    `margins` is None where nothing is claimed.
+    `margins` p_yy' (rows, L) are 0 for y itself, and None where nothing is claimed; `hits` are p_yy (rows,); `weights`
+    w (rows, L) and `hit_weights` (rows,) are those of one draw, where a scheme is claimed.
     """
 
     name: str
@@ -33,10 +34,10 @@ class Claimed:
 
 
 def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Floats | None) -> Claimed:
-    """`claim` at the positives.  *Raises* ValueError for what is no claim, or one about other labels.
+    """The claim at the positives.  *Raises* ValueError for what is no claim, or one about other labels.
 
-    "full" is softmax over all labels, p = 1; margins have no hits; an array is p, (L, L) or (rows, L), with the weight
-    of hits p_yy in the positive's entry.
+    "full" is softmax over all labels, p = 1.  A margin claims that there are no hits.  An array is p, (L, L) or
+    (rows, L), with the weight of hits p_yy in the positive's entry.
     """
     if claim is None:
         return Claimed("nothing")
@@ -75,7 +76,7 @@ def _of_scheme(scheme: Scheme, prior: LabelPrior, positives: list[int], scores: 
 def _of_array(claim: Any, prior: LabelPrior, positives: list[int]) -> Claimed:
     try:
         given = np.asanyarray(claim)
-    except Exception:  # lists of different lengths, or a framework's own refusal
+    except Exception:  # lists of different lengths, or a framework refuses
         given = np.empty(())
     n = prior.n_labels
     if given.ndim == 0:

@@ -1,4 +1,4 @@
-"""From a loss and its gradient to the weight that each label had in it: w_yy' times how often it was drawn.
+"""Decode the answer of a loss: the weight that each label had in it, w_yy' times the number of its draws.
 
 - softmax: ℓ = log(1 + h + S), S = Σ a_j e^{Δ_j}, Δ_j = (f_j - f_y)/T, h the weight of accidental hits:
   a_j = e^ℓ T ∂_jℓ e^{-Δ_j} and h = e^ℓ (1 - Σ_{j != y} T ∂_jℓ) - 1;
@@ -11,24 +11,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from scipy.special import expit
 
-from implicitloss.auditing.blackbox import Answer
-from implicitloss.labels import Floats, Labels
+from implicitloss.auditing.box import Call
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Floats
 
-Form = Literal["softmax", "logistic"]
-FORMS: tuple[Form, ...] = get_args(Form)
-# Rounding of a decoded weight, in units of the loss's precision; scores are a few units wide.
+# The rounding error of a decoded weight, in units of the loss's precision; scores are a few units wide.
 ROUNDINGS = 256
+# An answer further than this many rounding errors from its form is reported as a flaw.
+FLAW_FROM_ROUNDINGS = 64.0
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """a (B, L), 0 for the positive; hits h (B,); the `slack` of each h, which rounding may hide (B,); and how far an
-    answer is from its form at worst (`below`), in units of its rounding."""
+    """Weights a (B, L), 0 for the positive; hits h (B,); the `slack` (B,) of each h, which rounding may hide.
+
+    `below` is the largest distance of an answer from its form, in rounding errors.
+    """
 
     weights: Floats
     hits: Floats
@@ -36,20 +38,20 @@ class Decoded:
     below: float
 
 
-def decode(
-    form: Form, scores: Floats, positive: Labels, answer: Answer, temperature: float = 1.0, shift: Floats | float = 0.0
-) -> Decoded:
-    """The weights behind `answer`, which must have gradients.
+def decode(question: Question, call: Call) -> Decoded:
+    """The weights behind the answer of a call, which must have gradients.
 
-    Not of the form are weights and hits below 0, and softmax gradients that do not sum to 0.
+    An answer is not of its form if a weight or the hits are negative, or if its softmax gradient does not sum to 0.
     """
+    answer, positive = call.answer, call.positive
     assert answer.gradients is not None
     rows = np.arange(positive.size)
-    slopes, f = temperature * answer.gradients, scores / temperature + shift
+    slopes = question.temperature * answer.gradients
+    f = call.scores / question.temperature + question.shift
     own = slopes[rows, positive]
     slopes[rows, positive] = 0.0
     below = 0.0
-    if form == "softmax":
+    if question.form == "softmax":
         total = np.exp(answer.values)
         weights = total[:, None] * slopes * np.exp(f[rows, positive][:, None] - f)
         hits = total * (1.0 - slopes.sum(axis=1)) - 1.0

@@ -1,4 +1,4 @@
-"""Which scheme has the margins that were measured?  Named ones, and the usual slips."""
+"""The nearest scheme: which of the named ones, and of the usual slips, has the margins that were measured?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from implicitloss import samplers, weightings
-from implicitloss.auditing.cells import BY_SCORE, HITS, Cell
+from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
+from implicitloss.auditing.pilot import DrawStatistics
+from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Equalised, LogitAdjusted, Softmax, complete_margin
 from implicitloss.problem import Problem
@@ -18,15 +20,15 @@ from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.theory.implicit import log_expected_weights
 from implicitloss.weightings import Draws, ForMargin, Importance, Weighting, complete_weighting
 
-# Limits of a claim that is refuted may be too narrow: what a draw weighs was part of the claim.
+# A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 NEARLY = 1.05
-# So many draws that the sampled loss is its bound: for losses that do not draw.
+# The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.
 EVERY = 10**9
 
 
 @dataclass(frozen=True)
 class Slip:
-    """Weights as a slip makes them: log w = `log_w`(draws), for comparison only."""
+    """The weights of a common slip, log w = `log_w`(draws).  They serve for comparison only."""
 
     name: str
     log_w: Callable[[Draws], Floats | float]
@@ -52,8 +54,11 @@ SLIPS = (
 
 @dataclass(frozen=True)
 class Fit:
-    """A scheme, how far its margins are from those measured, √mean (log ratio)² over the parts, and whether it `agrees`
-    with their limits; and whether m could be known: by values alone margins that are free of it do not tell."""
+    """How well a scheme fits the measured margins.
+
+    `distance` is √mean (log ratio)² over the parts, and the scheme `agrees` if its margins lie within all limits.
+    `m_known` is False where the number of draws was not seen and the margins do not depend on it.
+    """
 
     name: str
     scheme: Scheme
@@ -66,7 +71,7 @@ class Fit:
 
 
 def name_of(scheme: Scheme, m_known: bool = True) -> str:
-    """As in: relative weights, within-batch sampling, m = 15, hits kept."""
+    """The name of a scheme, for example "relative weights, within-batch sampling, m = 15, hits kept"."""
     weighting = scheme.weighting
     if scheme.m == EVERY and isinstance(weighting, ForMargin):
         return f"{complete_margin(weighting.target).name} over all labels, none drawn"
@@ -75,36 +80,51 @@ def name_of(scheme: Scheme, m_known: bool = True) -> str:
     return f"{words}, {sampler}, {f'm = {scheme.m}, ' if m_known else ''}hits {hits}"
 
 
-def closest(
-    cells: Sequence[Cell], prior: LabelPrior, claimed: Scheme | None, m: int | None, q: Floats | None, once: bool
-) -> Fit | None:
-    """The candidate that fits the decisive cells best, the claimed one first among equals; None if nothing was seen.
+def nearest(question: Question, comparisons: Sequence[Comparison], statistics: DrawStatistics | None) -> Fit | None:
+    """The candidate that fits the decisive parts best, the claimed one first among equals; None if nothing was seen.
 
-    `m` are the draws that were seen, if they could be counted, and `q` how often each label was: it tells apart what
-    has equal margins; `once` is whether no label was drawn twice.
+    `statistics` give m; candidates with equal margins are told apart by the law of their draws.
     """
-    parts = [cell for cell in cells if cell.part != HITS and cell.labels.size]
-    seen, empty = [cell for cell in parts if cell.measured > 0], [cell for cell in parts if not cell.measured > 0]
-    used = [cell for cell in seen if cell.decisive] or seen
-    hits = [cell for cell in cells if cell.part == HITS]
-    if not used:
+    parts, claimed, prior = _Parts.of(comparisons), question.scheme, question.prior
+    if not parts.used:
         return None
+    m = None if statistics is None or statistics.draws is None else statistics.draws[1]
+    q = None if statistics is None else statistics.q
+    once = statistics is not None and statistics.multiplicity == 1
     fits = [
-        _fit(scheme, used, seen, empty, hits, prior, m is None and scheme is not claimed)
-        for scheme in _candidates(prior, claimed, m, hits, once)
+        _fit(scheme, parts, prior, m is None and scheme is not claimed)
+        for scheme in _candidates(prior, claimed, m, parts.hits, once)
     ]
     found = [fit for fit in fits if fit is not None]
     if not found:
         return None
     best = min(fit.distance for fit in found)
     near = [fit for fit in found if fit.distance <= best + 1e-3 or fit.agrees]
-    # Equal margins by another sampler: the law that was seen decides, then the order.
+    # If samplers have equal margins, the law that was seen decides, then the order.
     return min(
         near, key=lambda fit: (not fit.agrees, round(fit.distance, 3) if not fit.agrees else 0, _off(fit, prior, q))
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Comparisons by what they say: parts that were `seen`, `empty` ones, `hits`, and those `used` for the distance."""
+
+    seen: list[Comparison]
+    empty: list[Comparison]
+    hits: list[Comparison]
+    used: list[Comparison]
+
+    @classmethod
+    def of(cls, comparisons: Sequence[Comparison]) -> _Parts:
+        parts = [c for c in comparisons if c.part != HITS and c.labels.size]
+        seen, empty = [c for c in parts if c.measured > 0], [c for c in parts if not c.measured > 0]
+        used = [c for c in seen if c.decisive] or seen
+        return cls(seen, empty, [c for c in comparisons if c.part == HITS], used)
+
+
 def _off(fit: Fit, prior: LabelPrior, q: Floats | None) -> float:
+    """The distance of the law of draws from the one that was seen."""
     if q is None:
         return 0.0
     law = np.exp(fit.scheme.sampler.log_law(Problem(np.zeros(prior.n_labels), prior, 0)))
@@ -112,9 +132,9 @@ def _off(fit: Fit, prior: LabelPrior, q: Floats | None) -> float:
 
 
 def _candidates(
-    prior: LabelPrior, claimed: Scheme | None, m: int | None, hits: Sequence[Cell], once: bool
+    prior: LabelPrior, claimed: Scheme | None, m: int | None, hits: Sequence[Comparison], once: bool
 ) -> Iterator[Scheme]:
-    kept = any(cell.measured > 0 for cell in hits)
+    kept = any(c.measured > 0 for c in hits)
     if claimed is not None and not claimed.sampler.needs_scores:
         yield claimed
     if m == prior.n_labels - 1 and once:
@@ -137,55 +157,45 @@ def _candidates(
                 yield Scheme(sampler, weighting, m=max(draws, 1), hits=mode)  # type: ignore[arg-type]
 
 
-def _fit(
-    scheme: Scheme,
-    cells: Sequence[Cell],
-    seen: Sequence[Cell],
-    empty: Sequence[Cell],
-    hits: Sequence[Cell],
-    prior: LabelPrior,
-    free: bool,
-) -> Fit | None:
+def _fit(scheme: Scheme, parts: _Parts, prior: LabelPrior, free: bool) -> Fit | None:
+    """How well a scheme fits; with the best m, if m is `free`.  None for a scheme that is undefined here."""
     try:
-        scheme, p, known = _margins(scheme, cells, [cell.positive for cell in (*cells, *empty, *hits)], prior, free)
-    except ValueError:  # undefined here: a label that cannot be drawn, a positive of prior 0
+        scheme, p, known = _margins(scheme, parts, prior, free)
+    except ValueError:  # a label that cannot be drawn, or a positive of prior 0
         return None
     logs, agrees = [], True
-    for cell in seen:
-        row = p[cell.positive]
-        expected = float(row[cell.labels].sum() - row[cell.positive] * (cell.positive in cell.labels))
-        expected += cell.hits_in * float(row[cell.positive])
+    for c in parts.seen:
+        row = p[c.positive]
+        expected = float(row[c.labels].sum() - row[c.positive] * (c.positive in c.labels))
+        expected += c.hits_in * float(row[c.positive])
         if not expected > 0:
             return None
-        if cell in cells:
-            logs.append(np.log(cell.measured / expected))
-        if cell.part not in BY_SCORE:
-            agrees &= cell.low <= expected * NEARLY and expected <= cell.high * NEARLY
-    for cell in empty:
-        agrees &= float(p[cell.positive][cell.labels].sum()) <= cell.high * NEARLY
-    for cell in hits:
-        expected = float(p[cell.positive][cell.positive])
-        agrees &= (cell.low <= expected <= cell.high) if expected > 0 else not cell.measured > 0
+        if c in parts.used:
+            logs.append(np.log(c.measured / expected))
+        if c.part not in BY_SCORE:
+            agrees &= c.low <= expected * NEARLY and expected <= c.high * NEARLY
+    for c in parts.empty:
+        agrees &= float(p[c.positive][c.labels].sum()) <= c.high * NEARLY
+    for c in parts.hits:
+        expected = float(p[c.positive][c.positive])
+        agrees &= (c.low <= expected <= c.high) if expected > 0 else not c.measured > 0
     return Fit(name_of(scheme, known), scheme, float(np.sqrt(np.mean(np.square(logs)))), bool(agrees), known)
 
 
-def _margins(
-    scheme: Scheme, cells: Sequence[Cell], positives: Sequence[int], prior: LabelPrior, free: bool
-) -> tuple[Scheme, dict[int, Floats], bool]:
-    """m w q of each positive, (L,), and whether m is known; where it is `free` and matters, by the m that fits best."""
+def _margins(scheme: Scheme, parts: _Parts, prior: LabelPrior, free: bool) -> tuple[Scheme, dict[int, Floats], bool]:
+    """The scheme, its margins m w q (L,) by positive, and whether m is known; a `free` m is set to the best."""
     f = np.zeros(prior.n_labels)
+    positives = {c.positive for c in (*parts.used, *parts.empty, *parts.hits)}
 
     def of(scheme: Scheme) -> dict[int, Floats]:
-        return {y: np.exp(log_expected_weights(scheme, Problem(f, prior, y))) for y in set(positives)}
+        return {y: np.exp(log_expected_weights(scheme, Problem(f, prior, y))) for y in positives}
 
     p = of(scheme)
     if not free:
         return scheme, p, True
-    ratio = float(
-        np.median([cell.measured / max(float(p[cell.positive][cell.labels].sum()), 1e-300) for cell in cells])
-    )
+    ratio = float(np.median([c.measured / max(float(p[c.positive][c.labels].sum()), 1e-300) for c in parts.used]))
     doubled = of(replace(scheme, m=2 * scheme.m))
-    # Margins go with m where a factor was lost, and with its square where it was put in twice.
+    # Margins grow with m where a factor was lost, and with its square where the factor was applied twice.
     power = next((k for k in (1, 2) if all(np.allclose(doubled[y], 2**k * p[y]) for y in p)), 0)
     if not power:
         return scheme, p, False

@@ -1,7 +1,8 @@
-"""The pilot of the gradient route: a few evaluations kept whole, from which the rest is planned."""
+"""The pilot of the gradient route: a few evaluations that are kept whole; the rest is planned from them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,29 +11,55 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from implicitloss.auditing.cells import in_reach
-from implicitloss.labels import Floats, Labels
+from implicitloss.auditing.box import Box
+from implicitloss.auditing.decode import decode
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Floats, LabelPrior
 
-# What an evaluation may add to a cell, over the most that it did in the pilot.
-SPARE = 3.0
-# A weight this small beside the label's largest is a leak of a mask, or rounding, and no draw.
+# The pilot takes this share of the evaluations, at least this many, this many in a call, and keeps this many numbers.
+SHARE, FEWEST, A_CALL, KEPT = 16, 16, 8, 1 << 26
+# A weight below this share of the label's largest is a leak of a mask, or rounding, and not a draw.
 LEAK = 1e-3
-# A ratio of weights this near to a whole number is one: by itself, and in proportion (losses in single precision).
+# A ratio of weights is a whole number within this error; the relative part is for losses in single precision.
 NEARLY, ROUNDED = 1e-2, 1e-5
-# Where more of the weights than this are no multiples of one draw's, a draw's weight is not one number.
+# If more than this share of the weights are not multiples of one draw's weight, draws have no single weight.
 BROKEN = 0.01
+# The test for dependent examples wrongly reports dependence with this probability.
 CERTAIN = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Pilot:
-    """Weights (rows, n, L) and hits (rows, n) of `n` evaluations of each positive, so many of them a call; and the
-    labels from frequent to rare."""
+    """The weights (rows, n, L) and hits (rows, n) of `n` evaluations of each positive, `a_call` of them in a call.
 
+    `ratio` is the expected gradient on each slice of the negatives over that of softmax over all labels, (rows, S), and
+    `ratio_error` its standard error.
+    """
+
+    prior: LabelPrior
     weights: Floats
     hits: Floats
     a_call: int
-    by_frequency: Labels
+    ratio: Floats
+    ratio_error: Floats
+
+    @classmethod
+    def of(cls, question: Question, box: Box) -> Pilot:
+        """Ask for the evaluations of a pilot, and decode them."""
+        rows, n_labels = len(question.positives), question.prior.n_labels
+        n = max(FEWEST, min(question.runs // SHARE, KEPT // (rows * n_labels)))
+        a_call = min(A_CALL, n)
+        answers, scores, slopes = [], [], []
+        for _ in range(math.ceil(n / a_call)):
+            call = box.next_call(a_call)
+            assert call.answer.gradients is not None
+            answers.append(decode(question, call))
+            scores.append(call.scores / question.temperature)
+            slopes.append(question.temperature * call.answer.gradients)
+        ratio = _gradient_ratio(question, _in_blocks(scores, rows), _in_blocks(slopes, rows))
+        weights = _in_blocks([answer.weights for answer in answers], rows)
+        hits = _in_blocks([answer.hits for answer in answers], rows)
+        return cls(question.prior, weights, hits, a_call, *ratio)
 
     @property
     def n(self) -> int:
@@ -41,7 +68,7 @@ class Pilot:
 
     @cached_property
     def most(self) -> Floats:
-        """The most that one evaluation gave each label, (rows, L)."""
+        """The largest contribution of one evaluation to each label, (rows, L)."""
         return np.asarray(self.weights.max(axis=1))
 
     @cached_property
@@ -51,13 +78,15 @@ class Pilot:
 
     @cached_property
     def seen(self) -> Floats:
-        """How many evaluations drew each label, (rows, L)."""
+        """The number of evaluations that drew each label, (rows, L)."""
         return np.asarray(self.drawn.sum(axis=1), dtype=np.float64)
 
     @cached_property
     def one_draw(self) -> Floats:
-        """The weight of one draw, (rows, L): the least, or the least step, for a frequent label never comes alone; inf
-        for labels never drawn."""
+        """The weight of one draw, (rows, L); inf for labels that were never drawn.
+
+        It is the smallest weight, or the smallest step between weights: a frequent label is hardly ever drawn once.
+        """
         weights = np.where(self.drawn, self.weights, 0.0)
         steps = np.abs(np.diff(weights, axis=1))
         least = np.full(self.most.shape, np.inf)
@@ -68,47 +97,58 @@ class Pilot:
 
     @cached_property
     def draws(self) -> Floats:
-        """How often each label was drawn, (rows, n, L), where one draw's weight is one number."""
+        """The number of draws of each label, (rows, n, L), where draws have a single weight."""
         return np.asarray(np.where(self.drawn, self.weights, 0.0) / self.one_draw[:, None])
 
     @cached_property
     def floor(self) -> Floats:
-        """The heaviest single draw among labels at least as frequent, (rows, L): what a draw of a label may weigh if
-        the pilot saw only leaks of it, for rarer labels weigh as much or more."""
-        one = np.where(np.isfinite(self.one_draw), self.one_draw, 0.0)[:, self.by_frequency]
+        """The largest weight of one draw among labels at least as frequent, (rows, L).
+
+        A draw of a label may weigh this much even if the pilot saw only leaks of it: rarer labels weigh no less.
+        """
+        order = self.prior.by_frequency
+        one = np.where(np.isfinite(self.one_draw), self.one_draw, 0.0)[:, order]
         found = np.empty_like(one)
-        found[:, self.by_frequency] = np.maximum.accumulate(one, axis=1)
+        found[:, order] = np.maximum.accumulate(one, axis=1)
         return found
 
     @cached_property
     def weights_vary(self) -> bool:
-        """Whether a draw's weight is not one number."""
+        """Whether draws of a label have no single weight."""
         rows, _, labels = np.nonzero(self.drawn)
         ratio = self.weights[self.drawn] / self.one_draw[rows, labels]
         if not ratio.size:
             return False
         return bool(np.mean(np.abs(ratio - np.round(ratio)) > NEARLY + ROUNDED * ratio) > BROKEN)
 
-    def counts(self, slices: Floats) -> Floats:
-        """Draws of each slice (L, S), (rows, n, S); of labels, where one draw's weight is not known."""
-        return np.asarray((self.drawn if self.weights_vary else self.draws) @ slices)
+    @cached_property
+    def shares_negatives(self) -> bool:
+        """Whether the examples of a call have the same negatives."""
+        rows, n, n_labels = self.weights.shape
+        pairs = self.weights[:, : n // 2 * 2].reshape(rows, -1, 2, n_labels) > 0
+        return self.a_call > 1 and bool(np.array_equal(pairs[:, :, 0], pairs[:, :, 1]))
 
-    def dispersion(self, slices: Floats) -> Floats:
-        """Variance of a slice's count over that of as many independent draws, (rows, S): less than 1 for draws without
-        replacement, more for draws that come together; 1 where there is nothing to compare."""
-        counts = self.counts(slices)
+    @cached_property
+    def dispersion(self) -> Floats:
+        """The variance of a slice's count over that of as many independent draws, (rows, S).
+
+        It is below 1 for draws without replacement, above 1 for draws that come together, and 1 where there is nothing
+        to compare.  Where draws have no single weight, labels are counted instead of draws.
+        """
+        counts = (self.drawn if self.weights_vary else self.draws) @ _membership(self.prior)
         mean = counts.mean(axis=1)
-        # Of the most draws of an evaluation: masked hits are draws that are not seen.
+        # The largest number of draws stands for all of them, because masked hits are draws that are not seen.
         share = np.minimum(mean / np.maximum(counts.sum(axis=2).max(axis=1), 1e-300)[:, None], 1.0)
         expected = mean * (1 - share)
         return np.where(expected * self.n > 10, counts.var(axis=1, ddof=1) / np.maximum(expected, 1e-300), 1.0)
 
-    def examples_depend(self, slices: Floats) -> bool:
-        """Whether examples of one call depend on each other: means of calls vary more than they would by chance."""
-        calls = self.n // self.a_call
+    @cached_property
+    def examples_depend(self) -> bool:
+        """Whether the means of calls vary more than those of independent examples would by chance."""
+        calls, slices = self.n // self.a_call, _membership(self.prior)
         if self.a_call == 1 or calls < 8:
             return False
-        # How many labels, and how much they weigh; of weights the ranks, whose tails are short.
+        # The number of labels drawn, and their weight as ranks, whose tails are short.
         weights = np.concatenate([self.weights @ slices, self.weights.sum(axis=2, keepdims=True)], axis=2)
         drawn = np.concatenate([self.drawn @ slices, stats.rankdata(weights, axis=1)], axis=2)
         drawn = drawn[:, : calls * self.a_call]
@@ -118,54 +158,69 @@ class Pilot:
         limit = float(stats.chi2.isf(CERTAIN, calls - 1)) / (calls - 1)
         return bool(np.any((ratio > limit) & (variance > 0)))
 
-    def partition(
-        self, row: int, order: Labels, runs: int, resolution: float, delta: float, finest: int
-    ) -> list[Labels]:
-        """Neighbours in `order` put together until each part can be known to within `resolution` by `runs` evaluations,
-        and no more parts than `finest`."""
-        weights = self.weights[row]
-        one = np.where(np.isfinite(self.one_draw[row]), self.one_draw[row], 0.0)
-        share = np.divide(weights.mean(axis=0), one, out=np.zeros_like(one), where=one > 0)
-        enough = float(share[order].sum()) / finest
-        parts: list[list[int]] = []
-        part: list[int] = []
-        together, draws = np.zeros(self.n), 0.0
-        for label in order.tolist():
-            part.append(label)
-            together = together + weights[:, label]
-            draws += share[label]
-            if draws < enough or not together.any():
-                continue
-            spare = SPARE * max(float(together.max()), float(self.floor[row, label]))
-            if in_reach(float(together.mean()), float(together.var(ddof=1)), spare, runs, resolution, delta):
-                parts.append(part)
-                part, together, draws = [], np.zeros(self.n), 0.0
-        if part and parts:
-            parts[-1] += part
-        elif part:
-            parts.append(part)
-        return [np.array(part) for part in parts]
-
 
 @dataclass(frozen=True, eq=False)
-class Pushes:
-    """The expected gradient on each slice of negatives over that of softmax over all labels, (rows, S); its error."""
+class DrawStatistics:
+    """How labels were drawn in the pilot, and other things that margins hide.
 
-    ratio: Floats
-    error: Floats
+    `q` (L,) is the share of each label among the draws of all audited positives; `draws` are the least and the largest
+    number of draws in an evaluation; `multiplicity` is the largest number of draws of one label; these three are None
+    where draws of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By positive
+    and slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and `gradient_ratio`
+    the expected gradient on the slice over that of softmax over all labels, with its standard error.
+    """
+
+    q: Floats | None
+    draws: tuple[int, int] | None
+    multiplicity: int | None
+    never_drawn: int
+    weights_vary: bool
+    slices: tuple[str, ...]
+    dispersion: Floats
+    gradient_ratio: Floats
+    gradient_ratio_error: Floats
 
     @classmethod
-    def of(cls, scores: Floats, positive: Labels, slopes: Floats, slices: Floats, rows: int) -> Pushes:
-        """From scores over the temperature and gradients in them, (B, L), positives in blocks."""
-        at = np.arange(len(scores))
-        full, given = special.softmax(scores, axis=1), slopes.copy()
-        full[at, positive] = given[at, positive] = 0.0
-        g, f = ((x @ slices).reshape(rows, -1, slices.shape[1]) for x in (given, full))
-        ratio = g.mean(axis=1) / np.maximum(f.mean(axis=1), 1e-300)
-        residual = (g - ratio[:, None] * f).std(axis=1, ddof=1) / np.maximum(f.mean(axis=1), 1e-300)
-        return cls(ratio, residual / np.sqrt(g.shape[1]))
+    def of(cls, question: Question, pilot: Pilot) -> DrawStatistics:
+        """The statistics of the evaluations of a pilot."""
+        never = int((pilot.seen.sum(axis=0) == 0).sum())
+        by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
+        if pilot.weights_vary:
+            return cls(None, None, None, never, True, *by_slice)
+        counts = pilot.draws.copy()
+        hits = pilot.hits > 0
+        one_hit = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
+        rows = np.arange(len(question.positives))
+        counts[rows, :, question.positives] = np.where(hits, pilot.hits, 0.0) / one_hit[:, None]
+        each = counts.sum(axis=2)
+        pooled = counts.sum(axis=(0, 1))
+        draws = round(float(each.min())), round(float(each.max()))
+        most = round(float(counts.max()))
+        return cls(pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice)
 
 
-def in_blocks(calls: Sequence[Floats], rows: int) -> Floats:
-    """Answers of several calls, each (rows * b, ...), as (rows, n, ...)."""
+def _membership(prior: LabelPrior) -> Floats:
+    """1 where a label belongs to the head, the torso or the tail, (L, S)."""
+    parts = prior.slices().values()
+    member = np.zeros((prior.n_labels, len(parts)))
+    for i, part in enumerate(parts):
+        member[part, i] = 1.0
+    return member
+
+
+def _gradient_ratio(question: Question, scores: Floats, slopes: Floats) -> tuple[Floats, Floats]:
+    """The expected gradient on each slice of negatives over that of softmax, (rows, S), and its standard error.
+
+    `scores` are over the temperature, and `slopes` are gradients in them, (rows, n, L).
+    """
+    slices, rows, full = _membership(question.prior), np.arange(len(scores)), special.softmax(scores, axis=2)
+    full[rows, :, question.positives] = slopes[rows, :, question.positives] = 0.0
+    g, f = slopes @ slices, full @ slices
+    ratio = g.mean(axis=1) / np.maximum(f.mean(axis=1), 1e-300)
+    residual = (g - ratio[:, None] * f).std(axis=1, ddof=1) / np.maximum(f.mean(axis=1), 1e-300)
+    return ratio, residual / np.sqrt(g.shape[1])
+
+
+def _in_blocks(calls: Sequence[Floats], rows: int) -> Floats:
+    """The answers of several calls, each (rows * b, ...), as (rows, n, ...)."""
     return np.concatenate([call.reshape(rows, -1, *call.shape[1:]) for call in calls], axis=1)

@@ -1,47 +1,45 @@
-"""The picture of an audit."""
+"""The plot of a finding."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from implicitloss.auditing.cells import HITS
+from implicitloss.auditing.comparison import HITS
+from implicitloss.auditing.finding import Finding
 from implicitloss.formats import figure
-
-if TYPE_CHECKING:
-    from implicitloss.auditing.report import AuditReport
 
 MARKERS = "osD^v<>P"
 
 
-def plotted(report: AuditReport, ax: Any = None) -> Any:
-    """Measured over claimed (or measured, if nothing is), against the rank of a part's labels."""
+def plotted(finding: Finding, ax: Any = None) -> Any:
+    """Plot measured over claimed margins of decisive parts by label rank, or measured ones where nothing is claimed."""
     import matplotlib.pyplot as plt
 
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-    rank = np.empty(report.prior.n_labels)
-    rank[report.prior.by_frequency] = np.arange(1, report.prior.n_labels + 1)
-    colors = plt.get_cmap("viridis")(np.linspace(0.1, 0.85, len(report.positives)))
-    for i, y in enumerate(report.positives):
-        cells = [c for c in report.cells if c.positive == y and c.decisive and c.measured > 0 and c.part != HITS]
-        if not cells:
+    rank = np.empty(finding.prior.n_labels)
+    rank[finding.prior.by_frequency] = np.arange(1, finding.prior.n_labels + 1)
+    colors = plt.get_cmap("viridis")(np.linspace(0.1, 0.85, len(finding.positives)))
+    for i, y in enumerate(finding.positives):
+        parts = [c for c in finding.comparisons if c.positive == y and c.decisive and c.measured > 0 and c.part != HITS]
+        if not parts:
             continue
-        base = np.array([c.claimed or c.labels.size for c in cells])
-        value, low, high = (np.array([getattr(c, name) for c in cells]) / base for name in ("measured", "low", "high"))
-        at = np.array([np.exp(np.log(rank[c.labels]).mean()) for c in cells])
+        base = np.array([c.claimed or c.labels.size for c in parts])
+        value, low, high = (np.array([getattr(c, name) for c in parts]) / base for name in ("measured", "low", "high"))
+        at = np.array([np.exp(np.log(rank[c.labels]).mean()) for c in parts])
         ax.errorbar(
             at, value, yerr=[value - low, high - value], fmt=MARKERS[i % len(MARKERS)], color=colors[i], capsize=2,
-            label=figure(f"positive {report.prior.name(y)}"),
+            label=figure(f"positive {finding.prior.name(y)}"),
         )  # fmt: skip
-    claimed = report.verdict != "measured"
+    claimed = finding.verdict != "measured"
     if claimed:
         ax.axhline(1.0, color="0.3", linewidth=1)
     ax.set(
         xscale="log", yscale="log", xlabel="rank of the negatives, from frequent to rare",
         ylabel="margin, measured / claimed" if claimed else "margin p, mean of a part",
-        title=figure(f"{report.verdict}: {report.claim}"),
+        title=figure(f"{finding.verdict}: {finding.claim}"),
     )  # fmt: skip
     if claimed:
         low, high = ax.get_ylim()

@@ -1,20 +1,35 @@
-"""Sums of what cells and labels weighed, over the evaluations that decide."""
+"""Sums of the weights of parts and of labels, over the evaluations that decide."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from implicitloss.auditing.comparison import SPARE
 from implicitloss.auditing.decode import Decoded
+from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import half_width
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Estimates with simultaneous confidence limits, arrays of one shape; `numpy.asarray` gives the estimates."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
+        return np.array(self.value, dtype=dtype)
+
+
 @dataclass(eq=False)
 class Moments:
-    """Sum, sum of squares and maximum of the terms of an axis; and of the sums of calls, whose terms may depend."""
+    """Sum, sum of squares and maximum of terms along one axis; and of the sums of calls, whose terms may depend."""
 
     total: Floats
     squares: Floats
@@ -24,11 +39,11 @@ class Moments:
 
     @classmethod
     def zeros(cls, *shape: int) -> Moments:
-        """Of no terms."""
+        """The moments of no terms."""
         return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
     def add(self, terms: Floats) -> None:
-        """The `terms` (rows, b, ...) of one call, summed over b."""
+        """Add the `terms` (rows, b, ...) of one call, summed over b."""
         total = terms.sum(axis=1)
         self.total += total
         self.squares += np.square(terms).sum(axis=1)
@@ -37,66 +52,80 @@ class Moments:
         np.maximum(self.most, terms.max(axis=1), out=self.most)
 
     def variance(self, n: int) -> Floats:
-        """Of one of `n` terms: by the terms themselves or by the sums of calls, whichever is more.
+        """The variance of one of `n` terms: the larger of two estimates, from the terms and from the sums of calls.
 
-        Terms of a call that hang together make its sums vary more.
+        Sums of calls vary more if the terms of a call are positively correlated.
         """
         apart = np.maximum(self.squares - self.total**2 / n, 0.0) / max(n - 1, 1)
         together = np.maximum(self.of_calls - self.total**2 / n, 0.0) / max(self.calls - 1, 1)
         return np.asarray(np.maximum(apart, together) if self.calls > 1 else apart)
 
-    def limits(self, heaviest: Floats, n: int, delta: float) -> tuple[Floats, Floats]:
-        """Means of `n` terms of at most `heaviest`, and their empirical-Bernstein half-widths, as one cell has them."""
+    def limits(self, largest: Floats, n: int, delta: float) -> tuple[Floats, Floats]:
+        """Means of `n` terms of at most `largest` each, and their empirical-Bernstein half-widths.
+
+        The half-widths are those of `Comparison.with_sums`.
+        """
         mean = self.total / n
         variance = self.variance(n)
-        # Linear in the standard deviation and in the range.
-        width = np.sqrt(variance) * half_width(1.0, 0.0, n, delta) + heaviest * half_width(0.0, 1.0, n, delta)
+        # The width is linear in the standard deviation and in the range.
+        width = np.sqrt(variance) * half_width(1.0, 0.0, n, delta) + largest * half_width(0.0, 1.0, n, delta)
         return mean, width
 
 
 @dataclass(eq=False)
 class Tally:
-    """Of each positive: moments of every label's weight (rows, L), of each part's (rows, parts) and of hits (rows, 1);
-    and of the weight of labels scored above the positive, and below it, less what is claimed (rows, 2)."""
+    """Moments of the weights of each positive's labels (rows, L), parts (rows, parts) and hits (rows, 1).
 
-    rows: int
-    n_labels: int
+    `of_sides` (rows, 2) are those of the measured weight less the claimed one, of the labels scored above the positive
+    and below it; only labels that are `counted` (rows, L) enter.
+    """
+
+    question: Question
     parts: Sequence[Sequence[Labels]]
-    claimed: Floats | None
-    counted: Floats  # 1 for the labels that are summed by score, (rows, L)
+    counted: Floats
     n: int = 0
+    below: float = -np.inf
     unseen: Floats = field(init=False)
     above: Floats = field(init=False)
-    below: float = -np.inf
 
     def __post_init__(self) -> None:
-        width = max(map(len, self.parts))
-        # Of which part a label is; parts may overlap.
-        self.member = np.zeros((self.rows, self.n_labels, width))
+        rows, n_labels, width = len(self.parts), self.question.prior.n_labels, max(map(len, self.parts))
+        # 1 where a label belongs to a part; parts may overlap.
+        self.member = np.zeros((rows, n_labels, width))
         for row, parts in enumerate(self.parts):
             for k, part in enumerate(parts):
                 self.member[row, part, k] = 1.0
-        self.labels = Moments.zeros(self.rows, self.n_labels)
-        self.cells = Moments.zeros(self.rows, width)
-        self.hits = Moments.zeros(self.rows, 1)
-        self.sides = Moments.zeros(self.rows, 2)
-        self.above, self.unseen = np.zeros((self.rows, 2)), np.zeros(self.rows)
+        self.of_labels = Moments.zeros(rows, n_labels)
+        self.of_parts = Moments.zeros(rows, width)
+        self.of_hits = Moments.zeros(rows, 1)
+        self.of_sides = Moments.zeros(rows, 2)
+        self.above, self.unseen = np.zeros((rows, 2)), np.zeros(rows)
 
     def add(self, decoded: Decoded, is_above: Floats) -> None:
-        """Evaluations in blocks of equal length, one a positive; `is_above` (B, L) is 1 for labels scored above it."""
-        weights = decoded.weights.reshape(self.rows, -1, self.n_labels)
+        """Add a call, in equal blocks, one a positive; `is_above` (B, L) is 1 for labels scored above the positive."""
+        rows, n_labels = self.counted.shape
+        weights = decoded.weights.reshape(rows, -1, n_labels)
         self.n += weights.shape[1]
-        self.labels.add(weights)
-        self.cells.add(weights @ self.member)
-        hits = decoded.hits.reshape(self.rows, -1)
-        self.hits.add(hits[:, :, None])
+        self.of_labels.add(weights)
+        self.of_parts.add(weights @ self.member)
+        hits = decoded.hits.reshape(rows, -1)
+        self.of_hits.add(hits[:, :, None])
         self.unseen += np.where(hits > 0, 0.0, decoded.slack.reshape(hits.shape)).sum(axis=1)
         self.below = max(self.below, decoded.below)
         side = is_above.reshape(weights.shape)
-        claimed = np.zeros((self.rows, self.n_labels)) if self.claimed is None else self.claimed
+        p = self.question.claim.margins
+        claimed = np.zeros((rows, n_labels)) if p is None else p
         side = side * self.counted[:, None]
         other = self.counted[:, None] - side
         measured = np.stack([np.einsum("rbl,rbl->rb", weights, s) for s in (side, other)], axis=2)
         said = np.stack([np.einsum("rl,rbl->rb", claimed, s) for s in (side, other)], axis=2)
         self.above += said.sum(axis=1)
-        self.sides.add(measured - said)
+        self.of_sides.add(measured - said)
+
+    def margins(self, delta: float) -> Measured:
+        """Every label's margin, with empirical-Bernstein limits from the largest contribution seen of the label."""
+        most = self.of_labels.most
+        # A label that was never seen is bounded by the largest contribution of any label.
+        largest = SPARE * np.where(most > 0, most, most.max(axis=1, keepdims=True))
+        mean, width = self.of_labels.limits(largest, self.n, delta)
+        return Measured(mean, np.maximum(mean - width, 0.0), mean + width)

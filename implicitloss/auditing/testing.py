@@ -1,9 +1,10 @@
-"""For tests: fail where a sampled loss does not optimise what it claims."""
+"""An assertion for tests: it fails if a sampled loss does not optimise what is claimed."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from implicitloss.auditing.audit import audit
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.auditing.claimed import Claim
 from implicitloss.auditing.report import AuditReport
@@ -15,13 +16,12 @@ __all__ = ["assert_implicit_loss"]
 def assert_implicit_loss(
     loss_fn: LossFunction, *, claim: Claim, prior: LabelPrior, rng: Any = 0, **options: Any
 ) -> AuditReport:
-    """`implicitloss.audit`, and AssertionError unless its verdict is "holds"; the report.
+    """Audit a loss (see `implicitloss.audit`) and return the report.
 
-    The message shows estimated against claimed margins by head, torso and tail, the nearest named scheme, and the seed.
+    *Raises* AssertionError unless the verdict is "holds".  The message shows measured and claimed margins by head,
+    torso and tail, the nearest named scheme, and the seed.
     """
     __tracebackhide__ = True
-    from implicitloss.auditing.audit import audit
-
     report = audit(loss_fn, claim=claim, prior=prior, rng=rng, **options)
     report.check()
     return report

@@ -1,0 +1,116 @@
+"""A comparison: the claimed and the measured margins of a part of the labels, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from implicitloss.labels import Labels
+from implicitloss.numerics.bounds import half_width
+
+# Accidental hits are either kept or removed, so the order of magnitude of their weight is enough.
+HIT_RESOLUTION = 9.0
+# One evaluation is assumed to contribute at most this many times the largest contribution in the pilot.
+SPARE = 3.0
+
+Result = Literal["holds", "refuted", "inconclusive", "measured"]
+Route = Literal["gradient", "value"]
+SLICES = ("head", "torso", "tail")
+NEVER = "never drawn in the pilot"
+HITS, BY_SCORE = "accidental hits", ("scored above the positive", "scored below it")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Σ p_yy' over the `labels` of a part, for one positive: the claim, and the measured value between two limits.
+
+    The limits assume that one evaluation contributes at most `largest_contribution`.  If an evaluation contributes
+    more, the comparison `exceeds_bound` and stays inconclusive.  An audit holds only if every `decisive` comparison is
+    known to within its `resolution`; any comparison can refute.
+    """
+
+    positive: int
+    part: str
+    labels: Labels
+    route: Route
+    largest_contribution: float
+    claimed: float | None
+    decisive: bool = False
+    resolution: float = 0.25
+    measured: float = float("nan")
+    low: float = 0.0
+    high: float = float("inf")
+    exceeds_bound: bool = False
+    # Upper limit that still passes where the claim is 0.
+    negligible: float = 0.0
+    # The factor with which the weight of accidental hits enters the sum: values cannot separate the two.
+    hits_in: float = 0.0
+
+    def with_sums(
+        self, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
+    ) -> Comparison:
+        """The comparison after `n` evaluations with sum `total`, variance of one evaluation and maximum `most`.
+
+        The limits are empirical-Bernstein limits, wrong with probability at most `delta`; rounding may hide up to
+        `unseen` in the mean.
+        """
+        mean, bound = total / n, self.largest_contribution
+        width = half_width(variance, bound, n, delta)
+        if total == 0.0:
+            # What was never seen has a probability of at most log(1/δ)/n; each of the two bounds has half of δ.
+            width = min(half_width(0.0, bound, n, delta / 2), bound * math.log(2 / delta) / n)
+        low, high = max(mean - width, 0.0), mean + width + unseen
+        return replace(self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound))
+
+    def result(self, tolerance: float) -> Result:
+        """How the comparison ends if a relative deviation of `tolerance` counts as equal."""
+        if self.claimed is None:
+            return "measured"
+        if self.claimed == 0.0:
+            return "refuted" if self.measured > 0 else "holds" if self.high <= self.negligible else "inconclusive"
+        if self.exceeds_bound:
+            return "inconclusive"
+        if self.high * (1 + tolerance) < self.claimed or self.low > self.claimed * (1 + tolerance):
+            return "refuted"
+        reach = 1 + tolerance + self.resolution
+        return "holds" if self.low * reach >= self.claimed and self.high <= self.claimed * reach else "inconclusive"
+
+    @property
+    def known_to(self) -> float:
+        """The largest relative distance between the claim and a limit."""
+        if not self.claimed or not self.low > 0:
+            return float("inf")
+        return float(max(self.high / self.claimed, self.claimed / self.low) - 1)
+
+    @property
+    def off_by(self) -> float:
+        """The factor between the claim and the nearer limit; below 1 if the claim lies between the limits."""
+        if not self.claimed:
+            return float("inf") if self.measured > 0 else 0.0
+        return float(max(self.low / self.claimed, self.claimed / self.high if self.high > 0 else math.inf))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "positive": self.positive,
+            "part": self.part,
+            "n_labels": int(self.labels.size),
+            "route": self.route,
+            "claimed": self.claimed,
+            "measured": self.measured,
+            "low": self.low,
+            "high": self.high,
+            "decisive": self.decisive,
+            "exceeds_bound": self.exceeds_bound,
+        }
+
+
+def in_reach(
+    mean: float, variance: float, largest_contribution: float, runs: int, resolution: float, delta: float
+) -> bool:
+    """Whether limits after `runs` evaluations are likely to lie within a factor 1 + `resolution` of `mean`.
+
+    The limits may take 60 % of that distance; the rest is left for the error of the measured mean.
+    """
+    return half_width(variance, largest_contribution, runs, delta) <= 0.6 * resolution / (1 + resolution) * mean

@@ -1,0 +1,189 @@
+"""The finding of an audit, as data: verdict, comparisons, measured margins, the nearest scheme, flaws and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Self
+
+import numpy as np
+
+from implicitloss.auditing.box import Box
+from implicitloss.auditing.comparison import HITS, Comparison, Result
+from implicitloss.auditing.nearest import Fit, nearest
+from implicitloss.auditing.pilot import DrawStatistics
+from implicitloss.auditing.question import Question
+from implicitloss.auditing.tally import Measured
+from implicitloss.labels import LabelPrior
+from implicitloss.optima.population import Of, tilt
+
+# This many labels show which way an optimum leans.
+TILT_LABELS = 20
+# Tilts within this distance count as equal.
+TILT_EQUAL = 0.02
+
+FlawKind = Literal["negative loss", "wrong gradient", "another form"]
+NoteKind = Literal[
+    "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "no negatives",
+    "another law",
+]  # fmt: skip
+Gains = Literal["neither", "frequent", "rare"]
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """A property of the loss that contradicts its form or its gradient: a `kind`, and a sentence for the reader."""
+
+    kind: FlawKind
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class Note:
+    """An observation that the reader of a verdict should know: a `kind`, and a sentence."""
+
+    kind: NoteKind
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """Slopes of the optimal scores on log π where all labels are equally likely.
+
+    `bound` is that of the implicit loss, and `true` that of the expected sampled loss, or None where the number of
+    draws is not known.  At 0 the scores are log η, as softmax over all labels teaches; at -1 they are log η - log π.
+    """
+
+    bound: float
+    true: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What one stage of an audit found; the sum of two has the comparisons, flaws and notes of both, in order."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    flaws: tuple[Flaw, ...] = ()
+    notes: tuple[Note, ...] = ()
+    margins: Measured | None = None
+    draw_statistics: DrawStatistics | None = None
+
+    def __add__(self, other: Evidence) -> Evidence:
+        return Evidence(
+            self.comparisons + other.comparisons, self.flaws + other.flaws, self.notes + other.notes,
+            self.margins or other.margins, self.draw_statistics or other.draw_statistics,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Finding:
+    """What an audit found of `loss`.
+
+    `verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.  `margins` are p_yy',
+    (rows, L), of the `positives`, if the loss has gradients; `hits` p_yy, (rows,); `comparisons` the parts that were
+    compared with the claim; `nearest` the scheme of this package that fits best; `flaws` contradict the form of the
+    loss or its gradient.
+    """
+
+    verdict: Result
+    loss: str
+    claim: str
+    positives: tuple[int, ...]
+    comparisons: tuple[Comparison, ...]
+    margins: Measured | None
+    hits: Measured
+    nearest: Fit | None
+    draw_statistics: DrawStatistics | None
+    flaws: tuple[Flaw, ...]
+    notes: tuple[Note, ...]
+    prior: LabelPrior
+    tolerance: float
+    resolution: float
+    error: float
+    seed: int | list[int]
+    calls: int
+    form: str
+
+    @classmethod
+    def of(cls, question: Question, box: Box, evidence: Evidence) -> Self:
+        """The finding that follows from all evidence."""
+        comparisons = evidence.comparisons
+        route = "value" if evidence.margins is None else "gradient"
+        of_hits = [c for c in comparisons if c.part == HITS and c.route == route]
+        hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
+        return cls(
+            verdict=_verdict(question, evidence), loss=box.name, claim=question.claim.name,
+            positives=question.positives, comparisons=comparisons, margins=evidence.margins, hits=hits,
+            nearest=nearest(question, comparisons, evidence.draw_statistics),
+            draw_statistics=evidence.draw_statistics, flaws=evidence.flaws, notes=evidence.notes, prior=question.prior,
+            tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
+            calls=box.calls, form=question.form,
+        )  # fmt: skip
+
+    @property
+    def ok(self) -> bool:
+        """Whether the claim holds."""
+        return self.verdict == "holds"
+
+    @property
+    def known_to(self) -> float:
+        """The largest relative distance that the true margins of a decisive part can have from the claim."""
+        parts = [c for c in self.comparisons if c.decisive and c.claimed and c.part != HITS]
+        return max((c.known_to for c in parts), default=float("inf"))
+
+    @property
+    def failures(self) -> list[Comparison]:
+        """The refuted comparisons, the worst first."""
+        found = [c for c in self.comparisons if c.result(self.tolerance) == "refuted"]
+        return sorted(found, key=lambda c: -c.off_by)
+
+    @cached_property
+    def tilt(self) -> Tilt | None:
+        """How the optimal scores depend on label frequency; None where no scheme fits or it has no such optimum.
+
+        It is known for softmax losses only.
+        """
+        if self.nearest is None or not self.nearest.agrees or self.form != "softmax":
+            return None
+        bound = self._slope(self.nearest, "implicit")
+        if bound is None:
+            return None
+        return Tilt(bound, self._slope(self.nearest, "sampled") if self.nearest.m_known else None)
+
+    @property
+    def gains(self) -> Gains | None:
+        """Which labels the true sampled loss favours; None where its tilt is not known."""
+        if self.tilt is None or self.tilt.true is None:
+            return None
+        if abs(self.tilt.true) < TILT_EQUAL:
+            return "neither"
+        return "frequent" if self.tilt.true > 0 else "rare"
+
+    def _slope(self, fit: Fit, of: Of) -> float | None:
+        try:
+            return tilt(fit.scheme, self.prior.few(TILT_LABELS), of)
+        except ValueError:  # the scheme has no optimum, or the prior no rare labels
+            return None
+
+
+def _verdict(question: Question, evidence: Evidence) -> Result:
+    comparisons = evidence.comparisons
+    results = [c.result(question.tolerance) for c in comparisons]
+    if "refuted" in results or (evidence.flaws and question.claim.margins is not None):
+        return "refuted"
+    if question.claim.margins is None:
+        return "measured"
+    unknown = [c for c, result in zip(comparisons, results, strict=True) if c.decisive and result == "inconclusive"]
+    return "holds" if not unknown and _is_complete(question.positives, comparisons) else "inconclusive"
+
+
+def _is_complete(positives: Sequence[int], comparisons: Sequence[Comparison]) -> bool:
+    """Whether every positive has a decisive part."""
+    return {c.positive for c in comparisons if c.decisive and c.part != HITS} == set(positives)

@@ -1,0 +1,168 @@
+"""The gradient route: one evaluation gives the weight of every label; a pilot, a plan, then looks at the sums."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from implicitloss.auditing.box import Box
+from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
+from implicitloss.auditing.contact import Contact
+from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
+from implicitloss.auditing.finding import Evidence, Flaw, Note
+from implicitloss.auditing.pilot import DrawStatistics, Pilot
+from implicitloss.auditing.plan import of_hits, planned
+from implicitloss.auditing.question import Question
+from implicitloss.auditing.tally import Moments, Tally
+from implicitloss.problem import Problem
+
+# The largest number of scores in one call, and of examples of one positive.
+SCORES_A_CALL, EXAMPLES_A_CALL = 1 << 18, 64
+# Single labels are compared if the pilot drew them in this many evaluations; the worst few are reported.
+SINGLE_FROM_SEEN, SINGLE_REPORTED = 8, 3
+# A total variation between the laws of draws is noted from this much above that of chance.
+NOTED_VARIATION = 0.05
+
+
+def by_gradients(question: Question, box: Box, contact: Contact) -> Evidence:
+    """Evaluate until the question is decided, a flaw is seen, or the evaluations are used up."""
+    pilot = Pilot.of(question, box)
+    replicas, notes = _replicas(question, pilot)
+    plan = planned(question, pilot)
+    rows, n_labels = len(question.positives), question.prior.n_labels
+    parts = [[c.labels for c in plan if c.positive == y] for y in question.positives]
+    tally = Tally(question, parts, (pilot.seen > 0).astype(np.float64))
+    looks = max(1, math.ceil(math.log2(question.runs / pilot.n)))
+    # The error is shared by all looks, and in each by the plan, the labels, the two sides by score and the hits.
+    look = _Look(question, pilot, plan, tally, question.error / (looks * (len(plan) + rows * (n_labels + 3))))
+    flaws: tuple[Flaw, ...] = ()
+    for k in range(looks):
+        n = max(pilot.n, math.ceil(question.runs / 2 ** (looks - 1 - k)))
+        _fill(tally, n, replicas, box)
+        box.say_progress(n)
+        found = look.comparisons()
+        if tally.below > FLAW_FROM_ROUNDINGS:
+            flaws = (
+                Flaw(
+                    "another form",
+                    f"the answers are not of the {question.form} form with their own gradient (a weight comes out "
+                    "negative, or the gradient does not sum to 0): is there a temperature, a scaled gradient, or "
+                    "another form?",
+                ),
+            )
+        if flaws or contact.evidence.flaws or question.is_decided(found):
+            break
+    statistics = DrawStatistics.of(question, pilot)
+    notes += _other_law(question, pilot, statistics)
+    return Evidence(tuple(found), flaws, tuple(notes), tally.margins(look.delta), statistics)
+
+
+def _replicas(question: Question, pilot: Pilot) -> tuple[int, list[Note]]:
+    """How many examples of each positive a call may have: one, with a note, where the examples depend."""
+    if pilot.shares_negatives:
+        said = "examples of one call share their negatives, or draw none; each call counts once"
+        return 1, [Note("shared negatives", said)]
+    if pilot.examples_depend:
+        return 1, [Note("dependent examples", "examples of one call depend on each other; each call counts once")]
+    scores_each = len(question.positives) * question.prior.n_labels
+    return max(1, min(EXAMPLES_A_CALL, SCORES_A_CALL // scores_each)), []
+
+
+def _fill(tally: Tally, n: int, replicas: int, box: Box) -> None:
+    """Evaluate until the tally has `n` evaluations of each positive."""
+    while tally.n < n:
+        call = box.next_call(min(replicas, n - tally.n))
+        own = call.scores[np.arange(call.positive.size), call.positive]
+        tally.add(decode(tally.question, call), (call.scores > own[:, None]).astype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """All comparisons as the sums stand, each with limits that are wrong with probability at most `delta`."""
+
+    question: Question
+    pilot: Pilot
+    plan: list[Comparison]
+    tally: Tally
+    delta: float
+
+    def comparisons(self) -> list[Comparison]:
+        """The planned comparisons, then single labels, sides by score and hits, positive by positive."""
+        found = []
+        tally = self.tally
+        for row, y in enumerate(self.question.positives):
+            for k, part in enumerate([c for c in self.plan if c.positive == y]):
+                found.append(self.measured(part, tally.of_parts, (row, k)))
+            found += self.single_labels(row)
+            if self.question.scores is None and self.question.claim.margins is not None:
+                found += self.by_score(row)
+            hits = of_hits(self.question, self.pilot, row)
+            found.append(self.measured(hits, tally.of_hits, (row, 0), float(tally.unseen[row]) / tally.n))
+        return found
+
+    def measured(self, plan: Comparison, moments: Moments, at: tuple[int, int], unseen: float = 0.0) -> Comparison:
+        """A planned comparison with the sums at an index of the moments."""
+        n = self.tally.n
+        total, variance, most = (float(x[at]) for x in (moments.total, moments.variance(n), moments.most))
+        return plan.with_sums(total, variance, most, n, self.delta, unseen)
+
+    def by_score(self, row: int) -> list[Comparison]:
+        """Compare the labels scored above the positive, and those below it: a margin does not depend on scores."""
+        p, tally = self.question.claim.margins, self.tally
+        assert p is not None
+        y, at = self.question.positives[row], np.flatnonzero(self.pilot.seen[row] > 0)
+        if not at.size:
+            return []
+        # In one evaluation, measured less claimed lies between minus the whole claim and the largest contribution.
+        largest = SPARE * float(self.pilot.weights[row].sum(axis=1).max()) + float(p[row, at].sum())
+        found = []
+        for side, name in enumerate(BY_SCORE):
+            claimed = float(tally.above[row, side]) / tally.n
+            apart = self.measured(Comparison(y, name, at, "gradient", largest, claimed), tally.of_sides, (row, side))
+            width = apart.high - apart.measured
+            mean = claimed + apart.measured
+            found.append(replace(apart, measured=mean, low=max(mean - width, 0.0), high=mean + width))
+        return found
+
+    def single_labels(self, row: int) -> list[Comparison]:
+        """Compare single labels that the pilot drew often, and keep the few whose limits exclude the claim by most."""
+        p, pilot, tally = self.question.claim.margins, self.pilot, self.tally
+        at = np.flatnonzero(pilot.seen[row] >= SINGLE_FROM_SEEN)
+        if p is None or not at.size:
+            return []
+        largest = SPARE * np.maximum(pilot.most[row], pilot.floor[row])
+        mean, width = tally.of_labels.limits(largest, tally.n, self.delta)
+        off = np.abs(mean - p)[row, at] / np.maximum(width[row, at], 1e-300)
+        found = []
+        for i in np.argsort(-off)[:SINGLE_REPORTED]:
+            if off[i] > 1:
+                label = int(at[i])
+                single = Comparison(
+                    self.question.positives[row], f"label {self.question.prior.name(label)}", np.array([label]),
+                    "gradient", float(largest[label]), float(p[row, label]),
+                )  # fmt: skip
+                found.append(self.measured(single, tally.of_labels, (row, label)))
+        return found
+
+
+def _other_law(question: Question, pilot: Pilot, statistics: DrawStatistics) -> list[Note]:
+    """A note where draws do not follow the law of the claimed sampler: two laws can have the same margins."""
+    scheme, q = question.scheme, statistics.q
+    if scheme is None or q is None or statistics.draws is None:
+        return []
+    f = np.zeros(q.size) if question.scores is None else question.scores
+    law = np.zeros(q.size)
+    for y in question.positives:
+        row = np.exp(scheme.sampler.log_law(Problem(f, question.prior, y)))
+        if scheme.hits != "keep":
+            row[y] = 0.0  # hits are not seen
+        law += row / row.sum() if scheme.hits == "exclude" else row
+    if not law.sum() > 0:
+        return []  # every draw is a masked hit
+    apart = float(np.abs(q - law / law.sum()).sum()) / 2
+    if apart <= NOTED_VARIATION + math.sqrt(q.size / max(pilot.n * statistics.draws[1], 1)):
+        return []
+    said = f"labels are drawn by another law than that of {scheme.sampler}: total variation {apart:.2g}"
+    return [Note("another law", said)]

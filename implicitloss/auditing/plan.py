@@ -1,0 +1,127 @@
+"""The plan of the gradient route: which labels are compared together, and how much one evaluation may contribute."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, NEVER, SPARE, Comparison, in_reach
+from implicitloss.auditing.pilot import Pilot
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Labels
+
+# The largest number of decisive parts of a positive's labels; more would take more evaluations.
+MOST_PARTS = 24
+# Assumed upper limit on the draws, per evaluation, of a label that the pilot never drew.
+MOST_UNSEEN_DRAWS = 3.0
+
+
+def planned(question: Question, pilot: Pilot) -> list[Comparison]:
+    """The comparisons of each positive: decisive parts, the slices, and the labels that the pilot never drew."""
+    found = []
+    prior = question.prior
+    rank = np.empty(prior.n_labels, dtype=np.intp)
+    rank[prior.by_frequency] = np.arange(prior.n_labels)
+    for row, y in enumerate(question.positives):
+        order = prior.by_frequency[prior.by_frequency != y]
+        for part in _partition(question, pilot, row, order[pilot.seen[row, order] > 0]):
+            found.append(_of_part(question, pilot, row, _ranks(rank, part), part, decisive=True))
+        for name, labels in prior.slices().items():
+            part = labels[(pilot.seen[row, labels] > 0) & (labels != y)]
+            if part.size:
+                found.append(_of_part(question, pilot, row, name, part))
+        rare = order[pilot.seen[row, order] == 0]
+        if rare.size:
+            found.append(_of_unseen(question, pilot, row, rare))
+    return found
+
+
+def of_hits(question: Question, pilot: Pilot, row: int) -> Comparison:
+    """Compare accidental hits: where none are claimed, one of them refutes."""
+    y, claim = question.positives[row], question.claim
+    largest = SPARE * float(pilot.hits[row].max())
+    claimed = None if claim.hits is None else float(claim.hits[row])
+    if not largest > 0:
+        if claim.hit_weights is not None and claim.hit_weights[row] > 0:
+            largest = MOST_UNSEEN_DRAWS * float(claim.hit_weights[row])
+        elif claimed == 0.0:
+            # A hit would weigh as much as a label that is about as frequent.
+            largest = SPARE * float(pilot.most[row, question.neighbours(y)].max())
+        largest = largest or _largest_unseen(question, pilot, row, np.array([y]))
+    # The hits of a rare positive come too seldom for a decision.
+    decisive = y == question.most_frequent and claimed is not None and (claimed == 0.0 or bool(pilot.hits[row].any()))
+    return Comparison(
+        y, HITS, np.array([y]), "gradient", largest, claimed, decisive, HIT_RESOLUTION,
+        negligible=question.negligible(row),
+    )  # fmt: skip
+
+
+def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> list[Labels]:
+    """Join neighbours in `order` until half of the runs determine each part to within the resolution."""
+    # The number of comparisons that share the error is known only after planning; 64 stands for the parts.
+    delta = question.error / (8 * len(question.positives) * (question.prior.n_labels + 64))
+    weights, runs = pilot.weights[row], question.runs // 2
+    one = np.where(np.isfinite(pilot.one_draw[row]), pilot.one_draw[row], 0.0)
+    share = np.divide(weights.mean(axis=0), one, out=np.zeros_like(one), where=one > 0)
+    enough = float(share[order].sum()) / MOST_PARTS
+    parts: list[list[int]] = []
+    part: list[int] = []
+    together, draws = np.zeros(pilot.n), 0.0
+    for label in order.tolist():
+        part.append(label)
+        together = together + weights[:, label]
+        draws += share[label]
+        if draws < enough or not together.any():
+            continue
+        largest = SPARE * max(float(together.max()), float(pilot.floor[row, label]))
+        if in_reach(float(together.mean()), float(together.var(ddof=1)), largest, runs, question.resolution, delta):
+            parts.append(part)
+            part, together, draws = [], np.zeros(pilot.n), 0.0
+    if part and parts:
+        parts[-1] += part
+    elif part:
+        parts.append(part)
+    return [np.array(part) for part in parts]
+
+
+def _of_part(
+    question: Question, pilot: Pilot, row: int, part: str, labels: Labels, decisive: bool = False
+) -> Comparison:
+    """Compare labels that the pilot drew."""
+    p = question.claim.margins
+    claimed = None if p is None else float(p[row, labels].sum())
+    most = float(pilot.weights[row][:, labels].sum(axis=1).max())
+    largest = SPARE * max(most, float(pilot.floor[row, labels].max()))
+    y = question.positives[row]
+    return Comparison(y, part, labels, "gradient", largest, claimed, decisive, question.resolution)
+
+
+def _of_unseen(question: Question, pilot: Pilot, row: int, rare: Labels) -> Comparison:
+    """Compare the labels that the pilot never drew: decisive if they are much of the claim, or of a slice of it."""
+    p, w = question.claim.margins, question.claim.weights
+    decisive = p is not None and any(
+        float(p[row, np.intersect1d(rare, part)].sum()) > question.resolution * float(p[row, part].sum())
+        for part in question.prior.slices().values()
+    )
+    if w is None:
+        largest = _largest_unseen(question, pilot, row, rare)
+    else:
+        largest = MOST_UNSEEN_DRAWS * float(w[row, rare].max())
+    claimed = None if p is None else float(p[row, rare].sum())
+    y = question.positives[row]
+    return Comparison(y, NEVER, rare, "gradient", max(largest, 1e-300), claimed, decisive, question.resolution)
+
+
+def _largest_unseen(question: Question, pilot: Pilot, row: int, labels: Labels) -> float:
+    """The assumed largest contribution of `labels` that the pilot never drew, where no weight is claimed."""
+    prior, seen = question.prior.probabilities, pilot.seen[row] > 0
+    rarest = float(prior[labels].min())
+    if not seen.any() or not rarest > 0:
+        return np.inf
+    # Rarer labels may weigh more, in proportion, as they do with importance weights.
+    return question.heaviest * float(pilot.most[row].max()) * max(1.0, float(prior[seen].min()) / rarest)
+
+
+def _ranks(rank: Labels, part: Labels) -> str:
+    """The range of a part's frequency ranks, counted from 1."""
+    low, high = int(rank[part].min()) + 1, int(rank[part].max()) + 1
+    return f"rank {low}" if low == high else f"ranks {low} to {high}"

@@ -1,0 +1,172 @@
+"""The question of an audit: which claim is tested, where, and with what error.  It is checked once, when it is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from implicitloss.arguments import shown
+from implicitloss.auditing.claimed import Claim, Claimed, claimed
+from implicitloss.auditing.comparison import Comparison
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_vector
+from implicitloss.numerics.seeds import Seed, root_of
+from implicitloss.problem import checked_positive
+from implicitloss.scheme import Scheme
+
+Form = Literal["softmax", "logistic"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+# Evaluations of each positive: limits of the default, the most that can be asked for, and the least.
+FEWEST_BY_DEFAULT, MOST_BY_DEFAULT, MOST_RUNS, FEWEST_RUNS = 400, 20_000, 1_000_000_000, 32
+# By default an audit evaluates at most this many scores.
+SCORES_BY_DEFAULT = 1 << 27
+LEAST_ERROR = 1e-300
+# Losses and scores lie within this distance of 0: the squares of their exponentials must be finite.
+MOST_EXPONENT = 300.0
+# Labels within this many ranks of each other count as about equally frequent.
+NEAR_RANKS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What an audit asks.  `Question.of` makes it from the arguments of `implicitloss.audit`, and checks them.
+
+    `claim` is the claim at each of the `positives` (rows,); `scheme` is the claimed scheme, if one is claimed; `scores`
+    (L,) are those given, or None for random ones; `runs` limits the evaluations of each positive; `root` is the seed.
+    """
+
+    prior: LabelPrior
+    claim: Claimed
+    scheme: Scheme | None
+    positives: tuple[int, ...]
+    scores: Floats | None
+    form: Form
+    temperature: float
+    shift: Floats | float
+    tolerance: float
+    resolution: float
+    heaviest: float
+    runs: int
+    error: float
+    root: int | list[int]
+
+    @classmethod
+    def of(
+        cls, *, prior: LabelPrior, claim: Claim, positives: Sequence[int] | None, scores: ArrayLike | None, form: Form,
+        temperature: float, shift: ArrayLike, tolerance: float, resolution: float, heaviest: float, runs: int | None,
+        error: float, rng: Seed,
+    ) -> Question:  # fmt: skip
+        """The question that these arguments ask.  *Raises* ValueError for arguments out of range."""
+        if not isinstance(prior, LabelPrior):
+            got = shown(prior)
+            raise ValueError(f"the prior must be a LabelPrior, e.g. LabelPrior.from_counts(...), got {got}")
+        if prior.n_labels < 2:
+            raise ValueError("an audit needs at least two labels, got one")
+        if not isinstance(form, str) or form not in FORMS:
+            raise ValueError(f"form must be 'softmax' or 'logistic', got {shown(form)}")
+        numbers = {
+            "temperature": temperature, "resolution": resolution, "tolerance": tolerance, "heaviest": heaviest,
+            "error": error,
+        }  # fmt: skip
+        _check_numbers(numbers)
+        rows = _checked_positives(positives, prior)
+        runs = _checked_runs(runs, len(rows) * prior.n_labels)
+        root = root_of(rng)
+        scheme = claim if isinstance(claim, Scheme) else None
+        at = None if scores is None else checked_vector(scores, "scores")
+        if at is None and scheme is not None and scheme.sampler.needs_scores:
+            at = np.random.default_rng([0, *np.atleast_1d(root)]).standard_normal(prior.n_labels)
+        by = _checked_shift(shift)
+        for name, vector in (("scores", at), ("shift", by)):
+            if vector is not None and vector.ndim and vector.shape != (prior.n_labels,):
+                raise ValueError(f"{name} must cover the prior's {prior.n_labels} labels, got shape {vector.shape}")
+        far = float(np.max(np.abs((0.0 if at is None else at - at.mean()) / temperature + by)))
+        if not far <= MOST_EXPONENT:
+            raise ValueError(
+                f"scores over the temperature, and the shift, must lie within {MOST_EXPONENT:g} of 0, got {far:.4g}: "
+                "exponentials of larger ones cannot be decoded"
+            )
+        return cls(
+            prior, claimed(claim, prior, rows, at), scheme, tuple(rows), at, form, float(temperature), by, tolerance,
+            resolution, heaviest, runs, error, root,
+        )  # fmt: skip
+
+    @property
+    def most_frequent(self) -> int:
+        """The most frequent of the audited positives."""
+        return max(self.positives, key=lambda y: float(self.prior.probabilities[y]))
+
+    def neighbours(self, y: int) -> Labels:
+        """The labels whose frequency ranks are nearest to that of `y`."""
+        order = self.prior.by_frequency
+        at = int(np.flatnonzero(order == y)[0])
+        near = np.arange(max(at - NEAR_RANKS, 0), min(at + NEAR_RANKS + 1, order.size))
+        return order[near[near != at]]
+
+    def negligible(self, row: int) -> float:
+        """Upper limit on the hits of a positive that still passes where none are claimed.
+
+        It is the mean claimed margin of labels about as frequent as the positive.
+        """
+        p = self.claim.margins
+        return 0.0 if p is None else float(p[row, self.neighbours(self.positives[row])].mean())
+
+    def is_decided(self, comparisons: Sequence[Comparison]) -> bool:
+        """Whether further evaluations would leave the verdict as it is."""
+        results = [comparison.result(self.tolerance) for comparison in comparisons]
+        pairs = zip(results, comparisons, strict=True)
+        decided = all(result != "inconclusive" for result, comparison in pairs if comparison.decisive)
+        return "refuted" in results or (decided and self.claim.margins is not None)
+
+
+def _check_numbers(numbers: dict[str, Any]) -> None:
+    """*Raises* ValueError for a temperature, resolution, tolerance, `heaviest` or error out of its range."""
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise ValueError(f"the {name} must be a number, got {shown(value)}")
+    for name, limit in (("temperature", 1e100), ("resolution", math.inf)):
+        if not 1 / limit < numbers[name] < limit:
+            raise ValueError(f"the {name} must be a positive number, got {numbers[name]}")
+    if not 0 <= numbers["tolerance"] < math.inf:
+        raise ValueError(f"the tolerance must be a number >= 0, got {numbers['tolerance']}")
+    if not 1 <= numbers["heaviest"] < math.inf:
+        raise ValueError(f"heaviest must be at least 1, got {numbers['heaviest']}")
+    if not LEAST_ERROR <= numbers["error"] < 1:
+        raise ValueError(f"the error must be a probability between 1e-300 and 1, got {numbers['error']}")
+
+
+def _checked_positives(positives: Any, prior: LabelPrior) -> list[int]:
+    """The audited positives: those given, or the most frequent label, the median one and the rarest that occurs."""
+    if positives is None:
+        order = prior.by_frequency[prior.probabilities[prior.by_frequency] > 0]
+        return list(dict.fromkeys(int(order[i]) for i in (0, order.size // 2, order.size - 1)))
+    is_list = isinstance(positives, np.ndarray) and positives.ndim == 1
+    if not (is_list or (isinstance(positives, Sequence) and not isinstance(positives, str))):
+        raise ValueError(f"the positives must be labels in a list, got {shown(positives)}")
+    rows = [checked_positive(y, prior.n_labels) for y in positives]
+    if not rows or len(set(rows)) < len(rows):
+        raise ValueError(f"the positives must be labels, each once, got {rows!s:.60}")
+    return rows
+
+
+def _checked_runs(runs: Any, scores_each: int) -> int:
+    """The largest number of evaluations of each positive; `scores_each` scores go into one evaluation of all."""
+    if runs is None:
+        return min(MOST_BY_DEFAULT, max(FEWEST_BY_DEFAULT, SCORES_BY_DEFAULT // scores_each))
+    if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < FEWEST_RUNS:
+        raise ValueError(f"runs must be a whole number >= {FEWEST_RUNS}, got {shown(runs)}")
+    if runs > MOST_RUNS:
+        raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {runs:,}")
+    return int(runs)
+
+
+def _checked_shift(shift: Any) -> Any:
+    """The shift of the scores, (L,), or () if it is one number."""
+    is_number = not hasattr(shift, "__len__") or getattr(shift, "ndim", 1) == 0
+    vector = checked_vector([shift] if is_number else shift, "shift")
+    return vector[0] if vector.size == 1 else vector

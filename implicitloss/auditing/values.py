@@ -1,0 +1,282 @@
+"""The value route: at scores that suppress all labels outside a part, the loss shows the weight of that part.
+
+At f_j = f_y + c in a part and f_j = f_y - 60 elsewhere, expm1(ℓ) = h + e^c Σ_{j in part} a_j: its mean is the claimed
+weight of hits plus e^c times the part's margins.  c is set so that this is about 1.  A logistic loss is linear in its
+negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j}) + h log(1 + e^{g_y}).  The left sides are called signals.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from implicitloss.auditing.box import Box
+from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach
+from implicitloss.auditing.decode import ROUNDINGS
+from implicitloss.auditing.finding import Evidence, Note
+from implicitloss.auditing.pilot import LEAK
+from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Floats, Labels
+
+# Labels outside a part are scored this far below the positive.
+SUPPRESSED = 60.0
+HALF = "half of the labels, at random"
+# The pilot takes this share of the evaluations, and at least this many.
+PILOT_SHARE, FEWEST = 16, 16
+# A pilot in which this many draws of a label were expected has had one, almost surely.
+EXPECTED_DRAWS = 8.0
+
+
+def by_values(question: Question, box: Box) -> Evidence:
+    """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
+    parts = _Parts.of(question)
+    first = max(FEWEST, question.runs // PILOT_SHARE)
+    pilot = _Pilot(parts, np.array([_signals(question, box, parts.asked) for _ in range(first)]))
+    notes: tuple[Note, ...] = ()
+    if not pilot.signals.any():
+        asks = "does the loss depend on scores other than the positive's?"
+        notes = (Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"),)
+    return Evidence(tuple(_looks(question, box, pilot)), notes=notes)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Labels that are measured together, of the positive in a row; the empty part has the accidental hits alone."""
+
+    row: int
+    name: str
+    labels: Labels
+
+    @property
+    def is_hits(self) -> bool:
+        return self.labels.size == 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """The parts of all positives, what is claimed of each, and the scores that single each out."""
+
+    question: Question
+    parts: tuple[_Part, ...]
+
+    @classmethod
+    def of(cls, question: Question) -> _Parts:
+        """Doubling parts from frequent to rare, the slices, half of the labels at random, and the hits."""
+        found: list[_Part] = []
+        ranked = question.prior.by_frequency
+        generator = np.random.default_rng([1, *np.atleast_1d(question.root)])
+        for row, y in enumerate(question.positives):
+            order = ranked[ranked != y]
+            found += [_Part(row, name, labels) for name, labels in _doubling(order)]
+            slices = [_Part(row, name, labels[labels != y]) for name, labels in question.prior.slices().items()]
+            found += [part for part in slices if part.labels.size]
+            half = generator.permutation(order)[: max(order.size // 2, 1)]
+            found += [_Part(row, HALF, np.sort(half)), _Part(row, HITS, order[:0])]
+        return cls(question, tuple(found))
+
+    @cached_property
+    def margins(self) -> Floats:
+        """The claimed margins of each part, nan where nothing is claimed."""
+        p = self.question.claim.margins
+        return np.array([math.nan if p is None else float(p[part.row, part.labels].sum()) for part in self.parts])
+
+    @property
+    def hit_gain(self) -> float:
+        """The factor of the weight of hits in a signal, at f_y = 0."""
+        return 1.0 if self.question.form == "softmax" else float(np.log(2.0))
+
+    @cached_property
+    def hits(self) -> Floats:
+        """The contribution of the claimed hits to the signal of each part."""
+        hits = self.question.claim.hits
+        rows = [part.row for part in self.parts]
+        return np.zeros(len(self.parts)) if hits is None else self.hit_gain * hits[rows]
+
+    @cached_property
+    def gain(self) -> Floats:
+        """The factor of each part's weight in its signal, chosen so that the signal is about 1."""
+        claim = self.question.claim
+        if claim.margins is None:
+            return np.array([1.0 / max(part.labels.size, 1) for part in self.parts])
+        gain = np.array([1.0 / m if m > 0 else 1.0 for m in self.margins])
+        if claim.weights is not None and claim.hit_weights is not None:
+            # A heavy hit would hide a part: the part's heaviest label is given the same signal as a hit.
+            for i, part in enumerate(self.parts):
+                largest = float(claim.weights[part.row, part.labels].max(initial=0.0))
+                equal = self.hit_gain * float(claim.hit_weights[part.row]) / largest if largest > 0 else 0.0
+                gain[i] = max(gain[i], equal)
+        return gain
+
+    @cached_property
+    def asked(self) -> tuple[Floats, Labels]:
+        """The scores that single each part out, (parts, L), and the positives."""
+        question = self.question
+        f = np.full((len(self.parts), question.prior.n_labels), -SUPPRESSED)
+        positive = np.array([question.positives[part.row] for part in self.parts], dtype=np.intp)
+        for i, part in enumerate(self.parts):
+            gain = self.gain[i]
+            f[i, part.labels] = np.log(gain) if question.form == "softmax" else _softplus_is(gain)
+        f[np.arange(positive.size), positive] = 0.0
+        return question.temperature * (f - question.shift), positive
+
+
+@dataclass(frozen=True, eq=False)
+class _Pilot:
+    """The signals of the first evaluations, (n, parts)."""
+
+    parts: _Parts
+    signals: Floats
+
+    @cached_property
+    def mean(self) -> Floats:
+        """The mean signal of each part."""
+        return np.asarray(self.signals.mean(axis=0))
+
+    @cached_property
+    def variance(self) -> Floats:
+        """The variance of the signal of each part."""
+        return np.asarray(self.signals.var(axis=0, ddof=1))
+
+    @cached_property
+    def largest_contribution(self) -> Floats:
+        """The assumed largest contribution of one evaluation to the signal of each part."""
+        parts, most = self.parts, self.signals.max(axis=0)
+        largest = SPARE * most
+        unseen = _by_claim(parts.question) if parts.question.claim.weights is not None else self._by_draws()
+        for i, part in enumerate(parts.parts):
+            own = parts.gain[i] * unseen[part.row, part.labels].max(initial=0.0)
+            if parts.hits[i] > 0 or (part.is_hits and not most[i] > 0):
+                own += parts.hit_gain * unseen[part.row, parts.question.positives[part.row]]
+            largest[i] = max(largest[i], own) or math.inf
+        return np.asarray(largest)
+
+    def _by_draws(self) -> Floats:
+        """The assumed largest weight of each label that the pilot may have missed, (rows, L), else 0.
+
+        It is that of a draw of labels as frequent, or else of more frequent ones, in proportion to how much rarer the
+        label is; inf where no draw was seen.
+        """
+        question, prior = self.parts.question, self.parts.question.prior.probabilities
+        found = np.zeros((len(question.positives), prior.size))
+        for row, y in enumerate(question.positives):
+            at = [i for i, part in enumerate(self.parts.parts) if part.row == row]
+            (of_hits,) = (i for i in at if self.parts.parts[i].is_hits)
+            draw, level = math.inf, 1.0
+            for i in at[: at.index(of_hits)]:
+                part, signal = self.parts.parts[i], self.signals[:, i]
+                if part.name in (*SLICES, HALF):
+                    continue
+                top = float(signal.max())
+                if top > 0:
+                    # The smallest signal is one draw.  If there are hits it may be a hit, and the largest is taken.
+                    one = top if self.signals[:, of_hits].any() else float(signal[signal > LEAK * top].min())
+                    draw, level = one / float(self.parts.gain[i]), float(prior[part.labels].max())
+                share = float(np.mean(signal > LEAK * top)) if top > 0 else 0.0
+                draws = -math.log1p(-min(share, 1 - 0.5 / len(signal))) * len(signal)
+                in_part = prior[part.labels]
+                law = np.minimum(in_part / max(float(in_part.sum()), 1e-300), 1.0 / part.labels.size)
+                missed = part.labels[draws * law < EXPECTED_DRAWS]
+                rarer = np.full(missed.size, math.inf)  # nothing is known of labels that never occur
+                np.divide(level, prior[missed], out=rarer, where=prior[missed] > 0)
+                found[row, missed] = question.heaviest * draw * np.maximum(1.0, rarer)
+            found[row, y] = question.heaviest * draw * max(1.0, level / prior[y]) if prior[y] > 0 else math.inf
+        return found
+
+
+def _by_claim(question: Question) -> Floats:
+    """The assumed largest weight of each label by the claimed weight of a draw, (rows, L)."""
+    weights, hit_weights = question.claim.weights, question.claim.hit_weights
+    assert weights is not None
+    assert hit_weights is not None
+    found = MOST_UNSEEN_DRAWS * weights
+    for row, y in enumerate(question.positives):
+        # Where no hits are claimed, a hit would weigh as much as a label about as frequent.
+        hit = float(hit_weights[row]) or float(weights[row, question.neighbours(y)].max())
+        found[row, y] = MOST_UNSEEN_DRAWS * hit
+    return np.asarray(found)
+
+
+def _signals(question: Question, box: Box, asked: tuple[Floats, Labels]) -> Floats:
+    """h + gain Σ_part a of one call, for each part asked; a logistic loss has h log 2 in place of h."""
+    answer = box.ask(*asked, box.new_seed())
+    signal = np.expm1(answer.values) if question.form == "softmax" else answer.values - np.log(2.0)
+    return np.where(signal > ROUNDINGS * answer.eps, signal, 0.0)
+
+
+def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
+    """All comparisons at the look that decides, or at the last.
+
+    A part that holds is not asked again, except where nothing is claimed: there a single draw refutes, at any time.
+    """
+    n_parts, first = len(pilot.parts.parts), len(pilot.signals)
+    looks = max(1, math.ceil(math.log2(max(question.runs / first, 2))))
+    delta = question.error / (looks * n_parts)
+    sums, n = np.zeros((3, n_parts)), 0
+    left = np.arange(n_parts)
+    found: dict[int, Comparison] = {}
+    for look in range(looks):
+        until = max(first, math.ceil(question.runs / 2 ** (looks - 1 - look)))
+        # At least two examples are asked together: some losses drop the axis of a single one.
+        scores, positive = (
+            np.resize(given[left], (max(left.size, 2), *given.shape[1:])) for given in pilot.parts.asked
+        )
+        while n < until:
+            signal = _signals(question, box, (scores, positive))[: left.size]
+            sums[:, left] = sums[0, left] + signal, sums[1, left] + signal**2, np.maximum(sums[2, left], signal)
+            n += 1
+        box.say_progress(n)
+        found |= {i: _comparison(pilot, i, sums[:, i], n, delta) for i in left.tolist()}
+        if question.is_decided(list(found.values())):
+            break
+        left = np.array(
+            [i for i in left.tolist() if found[i].claimed == 0 or found[i].result(question.tolerance) != "holds"]
+        )
+    return list(found.values())
+
+
+def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float) -> Comparison:
+    """A part as its sums stand, in units of Σ_part p, hits included; the empty part in units of p_yy."""
+    parts, question = pilot.parts, pilot.parts.question
+    part = parts.parts[i]
+    y, gain = question.positives[part.row], parts.hit_gain if part.is_hits else float(parts.gain[i])
+    claimed, negligible = None, 0.0
+    if question.claim.margins is not None:
+        claimed = float(parts.hits[i] + (0.0 if part.is_hits else parts.margins[i] * gain)) / gain
+        negligible = question.negligible(part.row)
+    mean, variance, largest = (float(x[i]) for x in (pilot.mean, pilot.variance, pilot.largest_contribution))
+    if part.is_hits:
+        decisive = y == question.most_frequent and claimed is not None
+    else:
+        # Other parts than slices and halves are decisive only if the pilot says that they can be decided.
+        can = mean > 0 and in_reach(mean, variance, largest, question.runs // 2, question.resolution, delta)
+        decisive = can or part.name in (*SLICES, HALF)
+    planned = Comparison(
+        y, part.name, np.array([y]) if part.is_hits else part.labels, "value", largest / gain, claimed, decisive,
+        HIT_RESOLUTION if part.is_hits else question.resolution, negligible=negligible,
+        hits_in=0.0 if part.is_hits else parts.hit_gain / gain,
+    )  # fmt: skip
+    spread = max(sums[1] - sums[0] ** 2 / n, 0.0) / max(n - 1, 1)
+    return planned.with_sums(sums[0] / gain, spread / gain**2, sums[2] / gain, n, delta)
+
+
+def _softplus_is(value: float) -> float:
+    """g with log(1 + e^g) = value."""
+    return float(value + np.log(-np.expm1(-value)))
+
+
+def _doubling(order: Labels) -> list[tuple[str, Labels]]:
+    """The labels from frequent to rare in parts of 1, 1, 2, 4, 8, ..."""
+    parts, first, size = [], 0, 1
+    while first < order.size:
+        last = min(first + size, order.size)
+        if order.size - last < size // 2:
+            last = order.size
+        name = f"rank {first + 1} of the others" if last == first + 1 else f"ranks {first + 1} to {last} of the others"
+        parts.append((name, order[first:last]))
+        size = max(size, last)
+        first = last
+    return parts
