@@ -777,3 +777,10 @@ def test_arguments_are_refused_in_one_sentence(command: list[str], capsys: pytes
     assert err.count("\n") == 1
     assert len(err) <= 301
     assert err.endswith("--help\n")
+
+
+def test_labels_that_never_occur_are_said(tmp_path: Path) -> None:
+    (tmp_path / "counts.csv").write_text("label,count\na,5\nb,3\nc,0\n")
+    words = ("expect", "--sampler", "uniform", "--weighting", "constant", "--m", "4", "--hits", "mask")
+    done = run("implicitloss", *words, "--counts", str(tmp_path / "counts.csv"))
+    assert "3 labels, 1 of them with count 0 (" in done.stdout

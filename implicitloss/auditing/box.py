@@ -38,7 +38,8 @@ class Box:
     seeds: int = 0
 
     def __post_init__(self) -> None:
-        if not callable(self.loss_fn):
+        # A class is called to make something, and not to compute a loss.
+        if not callable(self.loss_fn) or isinstance(self.loss_fn, type):
             raise ValueError(f"the loss must be a function (scores, positive, rng), got {shown(self.loss_fn)}")
         if self.progress is not None and not callable(self.progress):
             raise ValueError(f"progress must be a function (done, runs), got {shown(self.progress)}")

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implicitloss.arguments import shown
+from implicitloss.arguments import as_number, shown
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
 from implicitloss.auditing.comparison import Comparison
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_vector
@@ -69,11 +69,10 @@ class Question:
             raise ValueError("an audit needs at least two labels, got one")
         if not isinstance(form, str) or form not in FORMS:
             raise ValueError(f"form must be 'softmax' or 'logistic', got {shown(form)}")
-        numbers = {
+        numbers = _checked_numbers({
             "temperature": temperature, "resolution": resolution, "tolerance": tolerance, "heaviest": heaviest,
             "error": error,
-        }  # fmt: skip
-        _check_numbers(numbers)
+        })  # fmt: skip
         rows = _checked_positives(positives, prior)
         runs = _checked_runs(runs, len(rows) * prior.n_labels)
         root = root_of(rng)
@@ -85,15 +84,15 @@ class Question:
         for name, vector in (("scores", at), ("shift", by)):
             if vector is not None and vector.ndim and vector.shape != (prior.n_labels,):
                 raise ValueError(f"{name} must cover the prior's {prior.n_labels} labels, got shape {vector.shape}")
-        far = float(np.max(np.abs((0.0 if at is None else at - at.mean()) / temperature + by)))
+        far = float(np.max(np.abs((0.0 if at is None else at - at.mean()) / numbers["temperature"] + by)))
         if not far <= MOST_EXPONENT:
             raise ValueError(
                 f"scores over the temperature, and the shift, must lie within {MOST_EXPONENT:g} of 0, got {far:.4g}: "
                 "exponentials of larger ones cannot be decoded"
             )
         return cls(
-            prior, claimed(claim, prior, rows, at), scheme, tuple(rows), at, form, float(temperature), by, tolerance,
-            resolution, heaviest, runs, error, root,
+            prior, claimed(claim, prior, rows, at), scheme, tuple(rows), at, form, shift=by, runs=runs, root=root,
+            **numbers,
         )  # fmt: skip
 
     @property
@@ -124,20 +123,24 @@ class Question:
         return "refuted" in results or (decided and self.claim.margins is not None)
 
 
-def _check_numbers(numbers: dict[str, Any]) -> None:
-    """*Raises* ValueError for a temperature, resolution, tolerance, `heaviest` or error out of its range."""
-    for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+def _checked_numbers(given: dict[str, Any]) -> dict[str, float]:
+    """The numbers as floats; *raises* ValueError for one out of its range."""
+    found: dict[str, float] = {}
+    for name, value in given.items():
+        number = as_number(value)
+        if number is None:
             raise ValueError(f"the {name} must be a number, got {shown(value)}")
+        found[name] = number
     for name, limit in (("temperature", 1e100), ("resolution", math.inf)):
-        if not 1 / limit < numbers[name] < limit:
-            raise ValueError(f"the {name} must be a positive number, got {numbers[name]}")
-    if not 0 <= numbers["tolerance"] < math.inf:
-        raise ValueError(f"the tolerance must be a number >= 0, got {numbers['tolerance']}")
-    if not 1 <= numbers["heaviest"] < math.inf:
-        raise ValueError(f"heaviest must be at least 1, got {numbers['heaviest']}")
-    if not LEAST_ERROR <= numbers["error"] < 1:
-        raise ValueError(f"the error must be a probability between 1e-300 and 1, got {numbers['error']}")
+        if not 1 / limit < found[name] < limit:
+            raise ValueError(f"the {name} must be a positive number, got {found[name]}")
+    if not 0 <= found["tolerance"] < math.inf:
+        raise ValueError(f"the tolerance must be a number >= 0, got {found['tolerance']}")
+    if not 1 <= found["heaviest"] < math.inf:
+        raise ValueError(f"heaviest must be at least 1, got {found['heaviest']}")
+    if not LEAST_ERROR <= found["error"] < 1:
+        raise ValueError(f"the error must be a probability between 1e-300 and 1, got {found['error']}")
+    return found
 
 
 def _checked_positives(positives: Any, prior: LabelPrior) -> list[int]:
@@ -161,7 +164,7 @@ def _checked_runs(runs: Any, scores_each: int) -> int:
     if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < FEWEST_RUNS:
         raise ValueError(f"runs must be a whole number >= {FEWEST_RUNS}, got {shown(runs)}")
     if runs > MOST_RUNS:
-        raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {runs:,}")
+        raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {shown(runs)}")
     return int(runs)
 
 

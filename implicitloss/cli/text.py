@@ -27,9 +27,11 @@ QUANTITIES: dict[Quantity, str] = {
 
 def heading(scheme: Scheme, loss: Loss, problem: Problem, args: argparse.Namespace) -> str:
     """The scheme, the loss and the problem that the numbers below are of."""
+    never = problem.prior.n_labels - problem.prior.n_occurring
+    counted = f"{problem.prior.n_labels} labels{f', {never} of them with count 0' if never else ''}"
     return (
         f"{plain(scheme)}; {loss.name}\n"
-        f"{problem.prior.n_labels} labels ({plain(origin_of(args))}), {args.scorer} scores (seed {args.seed}), "
+        f"{counted} ({plain(origin_of(args))}), {args.scorer} scores (seed {args.seed}), "
         f"positive {plain(problem.prior.name(problem.positive))}, "
         f"π = {problem.prior.probabilities[problem.positive]:.3g}\n"
     )
