@@ -179,11 +179,11 @@ def _exact(problem: Problem, quick: bool) -> list[Job]:
     def label_by_label(quantity: Quantity) -> Callable[[bool], Any]:
         def direct(warm: bool) -> None:
             if not warm:
-                many, measure.MANY = measure.MANY, 1 << 62
+                many, measure.COMPRESS_FROM_LABELS = measure.COMPRESS_FROM_LABELS, 1 << 62
                 try:
                     integrate(scheme, SOFTMAX, problem, quantity)
                 finally:
-                    measure.MANY = many
+                    measure.COMPRESS_FROM_LABELS = many
 
         return direct
 
