@@ -132,7 +132,7 @@ class TicketDraw:
         return alias_table(self.tickets)
 
     def without(self, label: int) -> TicketDraw:
-        """The same law on condition that `label` is not drawn, however large its probability is.
+        """This draw on condition that it is not `label`, however large the probability of `label` is.
 
         *Raises* ValueError where the other labels have no tickets, or so few that their digits are lost.
         """

@@ -157,7 +157,7 @@ def exactly(expression: sp.Expr, case: Case, label: int, digits: int = 200) -> s
 
 
 def exact_number(expression: sp.Expr, case: Case, label: int) -> float:
-    """The same as a float."""
+    """The exact number, rounded to a float."""
     return float(exactly(expression, case, label))
 
 
