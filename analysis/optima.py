@@ -21,7 +21,7 @@ from implicitloss.weightings import ForMargin
 
 LABELS, DIMENSIONS, SEPARATION = 20, 16, 2.5
 LADDER, SHORT = (1, 4, 16, 64, 256), (1, 64)
-MANY, FEW = 100, 20  # x, evenly over labels
+MANY, FEW = 100, 10  # x, evenly over labels
 KINDS: tuple[Of, ...] = ("implicit", "sampled")
 
 

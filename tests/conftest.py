@@ -1,9 +1,17 @@
 """Seeds from test names, one tiny example that many tests share, and the numeric value of a symbolic expression."""
 
+# ruff: noqa: E402
+
 from __future__ import annotations
 
-import hashlib
 import os
+
+# Tests run in a process for each core, and their matrices are small: threads of BLAS would only wait for each other.
+# This has to come before NumPy.
+for _threads in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
