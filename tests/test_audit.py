@@ -930,7 +930,8 @@ def test_an_assertion(seed: int) -> None:
 
 
 def test_one_by_one(seed: int) -> None:
-    report = il.audit(il.adapters.one_by_one(_mean), claim=scheme(), prior=PRIOR, rng=seed, runs=8_000)
+    coarse = {"positives": [0], "resolution": 0.5, "runs": 4_000}
+    report = il.audit(il.adapters.one_by_one(_mean), claim=scheme(), prior=PRIOR, rng=seed, **coarse)
     assert report.verdict == "holds", str(report)
     with pytest.raises(ValueError, match="one_by_one is for a loss that returns one number"):
         il.audit(il.adapters.one_by_one(lambda f, y, rng: f), claim="full", prior=PRIOR)
@@ -947,9 +948,10 @@ def test_in_batch(seed: int) -> None:
     claim = scheme(il.weightings.Unit(), hits="keep", m=15)
     for loss, given in ((softmax, "embeddings"), (of_logits, "logits")):
         adapted = il.adapters.in_batch(loss, PRIOR, 16, given=given)
-        report = il.audit(adapted, claim=claim, prior=PRIOR, rng=seed, runs=8_000)
+        coarse = {"positives": [0, 20], "resolution": 0.5}
+        report = il.audit(adapted, claim=claim, prior=PRIOR, rng=seed, runs=4_000, **coarse)
         assert report.verdict == "holds", str(report)
-        assert il.audit(adapted, claim=scheme(m=15), prior=PRIOR, rng=seed, runs=2_000).verdict == "refuted"
+        assert il.audit(adapted, claim=scheme(m=15), prior=PRIOR, rng=seed, runs=500, **coarse).verdict == "refuted"
     with pytest.raises(ValueError, match=r"one number for each of 16 examples .* shape \(\)"):
         il.audit(il.adapters.in_batch(lambda q, i, y: softmax(q, i, y).mean(), PRIOR, 16), claim=claim, prior=PRIOR)
     for options, message in (
