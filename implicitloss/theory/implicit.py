@@ -98,8 +98,8 @@ def implicit_margins(
 def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """Compute the implicit loss: φ + outer(Σ_{y'} p_yy' payment(y')), kept hits included.
 
-    Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}), c_y = m w_yy q_y where hits are kept,
-    else 0.  Decoupled: Lemma 1's mean φ(f_y) + c_y ϕ(-f_y) + Σ_{y' != y} p_yy' ϕ(-f_y').
+    Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}), c_y = m w_yy q_y where hits are kept,
+    else 0.  Decoupled: Lemma 1's mean φ(f_y) + c_y ϕ(-f_y) + Σ_{y' ≠ y} p_yy' ϕ(-f_y').
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
 def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
     """Compute ∂/∂f of the implicit loss, (L,), with q and w held fixed, as training does.
 
-    Softmax: p_yy' e^{f_y' - f_y} over 1 + c_y + Σ p_yy'' e^{f_y'' - f_y} for y' != y, and minus their sum for y.
+    Softmax: p_yy' e^{f_y' - f_y} over 1 + c_y + Σ p_yy'' e^{f_y'' - f_y} for y' ≠ y, and minus their sum for y.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
 
 
 def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
-    """The loss with target margins p itself, all labels summed: φ + outer(Σ_{y' != y} p_yy' payment(y')).
+    """The loss with target margins p itself, all labels summed: φ + outer(Σ_{y' ≠ y} p_yy' payment(y')).
 
     *Source:* Rawat et al. 2021, Eq. 6 (softmax), Eq. 5 with weights (decoupled).
     """
