@@ -95,7 +95,6 @@ class Weighting(Protocol):
     ...         return -draws.log_q
     ...     def weight(self, q, q_unconditional, yp):
     ...         return 1 / q(yp)
-    >>> il.testing.check_weighting(LogQ())
     >>> scheme = il.Scheme(il.samplers.WithinBatch(), LogQ(), m=64, hits="mask")
     >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
     p_yy' = m

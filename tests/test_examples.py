@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -126,17 +127,12 @@ def method_faults(owner: type, name: str, member: Any) -> list[str]:
 
 
 def methods(owner: type) -> Iterator[tuple[str, Any]]:
-    """The public methods and properties of a class that are written in this library, inherited ones too."""
-    for name in sorted({name for base in owner.__mro__ for name in vars(base)}):
-        home = next(base for base in owner.__mro__ if name in vars(base))
-        member = vars(home)[name]
-        is_method = callable(member) or isinstance(member, (property, classmethod, staticmethod))
-        is_method |= type(member).__name__ == "cached_property"
-        if (
-            (not name.startswith("_") or name == "__call__")
-            and is_method
-            and home.__module__.startswith("implicitloss")
-        ):
+    """The public methods and properties of a class, with those that it inherits, but not Python's own."""
+    bases = [base for base in owner.__mro__ if base.__module__ != "builtins"]
+    for name in sorted({name for base in bases for name in vars(base)}):
+        member = next(vars(base)[name] for base in bases if name in vars(base))
+        is_method = callable(member) or isinstance(member, (property, cached_property, classmethod, staticmethod))
+        if is_method and (not name.startswith("_") or name == "__call__"):
             yield name, member
 
 
@@ -240,6 +236,11 @@ class Right:
         return self.value + other
 
 
+class Heir(Right):
+    def plus(self, other: int) -> int:  # inherits the docstring
+        return super().plus(other)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
@@ -267,12 +268,17 @@ def test_a_docstring_that_lacks_something_would_be_seen(
 
 def test_a_method_that_lacks_something_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults(Right) == []
-    members = dict(methods(type("Here", (Right,), {"__module__": "implicitloss"})))
-    assert members == {}
-    found = {"zero": vars(Right)["zero"], "plus": Right.plus}
-    assert [method_faults(Right, name, member) for name, member in found.items()] == [[], []]
-    text = inspect.cleandoc(Right.plus.__doc__ or "")
-    monkeypatch.setattr(Right.plus, "__doc__", text.replace("other : int", "number : int"))
-    assert method_faults(Right, "plus", Right.plus) == ["Parameters has ['number'], the signature ['other']"]
+    for owner in (Right, Heir):
+        assert {name: method_faults(owner, name, member) for name, member in methods(owner)} == {"plus": [], "zero": []}
+    for function, name, old, new, fault in (
+        (Right.plus, "plus", "other : int", "number : int", "Parameters has ['number'], the signature ['other']"),
+        (Right.plus, "plus", "The sum", "Of the sum", "begins with a preposition"),
+        (vars(Right)["zero"].__func__, "zero", "Returns", "Gives", "no Returns"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(function, "__doc__", inspect.cleandoc(function.__doc__).replace(old, new))
+            assert fault in method_faults(Right, name, vars(Right)[name])
     monkeypatch.setattr(Right.plus, "__doc__", None)
     assert method_faults(Right, "plus", Right.plus) == ["no docstring"]
+    assert {"from_counts", "few", "log", "n_labels"} < set(dict(methods(il.LabelPrior)))
+    assert "__call__" in dict(methods(il.Minibatch))
