@@ -57,13 +57,12 @@ class Minibatch:
 
     Notes
     -----
-    A call takes O(examples · m) time, or O(examples · L) for margins and for samplers that look at the scores, and a
-    gradient as large as the scores.
+    A call takes O(P m) time for P examples, or O(P L) for margins and for samplers that look at the scores, and memory
+    for a gradient of the scores' shape.
 
     Excluded hits are drawn again.  That would not end where the positive has nearly all of the probability, as it may
-    once a model has learned.  A sampler made by `samplers.sampler.by_tickets` or `by_log_tickets` then draws from the
-    other labels only, which has the same distribution; any other is given up with a ValueError after a few million
-    draws.
+    once a model has learned.  A procedure by `samplers.sampler.by_tickets` or `by_log_tickets` then draws from the
+    other labels only, which has the same distribution.  Any other raises ValueError after a few million draws.
 
     References
     ----------

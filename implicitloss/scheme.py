@@ -74,10 +74,10 @@ class Scheme:
     m : int
         The number of negatives, from 1 to 10¹².
     hits : {"exclude", "mask", "keep"}
-        "exclude": a hit is drawn again.  Negatives then have the law q_y'/(1 - q_y), y' ≠ y, and the weights of
-        Proposition 4 (importance and tail weights too) divide by it; relative weights q_y/q_y' stay as they are.
-        "mask": a hit has weight 0.
-        "keep": a hit counts with its own weight w_yy.
+        - "exclude": a hit is drawn again.  Negatives then have the law q_y'/(1 - q_y), y' ≠ y.  The weights of
+          Proposition 4, importance and tail weights too, divide by this law; relative weights are q_y/q_y' still.
+        - "mask": a hit has weight 0.
+        - "keep": a hit counts with its own weight w_yy.
 
     Raises
     ------
@@ -146,7 +146,7 @@ class Scheme:
         Parameters
         ----------
         problem : Problem
-            Where the law is asked for.
+            Scores, label prior and positive label.
 
         Returns
         -------

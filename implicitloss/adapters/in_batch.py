@@ -32,8 +32,8 @@ def in_batch(
         The label frequencies.
     batch : int
         The number n of examples in a batch, at least 2.
-    framework : {"numpy", "torch", "tensorflow", "jax"}
-        What the loss is written in; NumPy has no gradients.
+    framework : str
+        What the loss is written in: "numpy", without gradients, or a framework that has an adapter, e.g. "torch".
     given : {"embeddings", "logits"}
         With "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
 

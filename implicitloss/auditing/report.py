@@ -35,9 +35,9 @@ class AuditReport(Finding):
     comparisons : tuple of Comparison
         The claimed and the measured Σ p_yy' of each part of the labels, with limits.
     margins : Measured or None
-        p_yy' of the positives with limits, (rows, L) each, if the loss has gradients.
+        p_yy' of each positive with limits, (P, L) for P positives, if the loss has gradients.
     hits : Measured
-        p_yy, the weight of accidental hits, with limits, (rows,) each.
+        p_yy, the weight of accidental hits, with limits, (P,).
     nearest : Fit or None
         The scheme of this package that fits best.
     draw_statistics : DrawStatistics or None

@@ -111,7 +111,8 @@ def decide(
     reference : float, optional
         The implicit loss, needed for "mse" and "gap".
     error : float
-        The probability with which a true claim may be refuted, from 1e-300 to below 1.
+        The probability with which a true claim may be refuted, or one that is off by the resolution supported; from
+        1e-300 to below 1.
     rng : seed or Generator, optional
         Anything that `numpy.random.default_rng` takes; each look's new runs have a child of this seed.
     budget : int

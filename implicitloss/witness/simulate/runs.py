@@ -52,7 +52,8 @@ def simulate(
 ) -> Estimate:
     """Estimate `quantity` of the sampled loss by running the procedure: draw m labels, weigh them, take the loss.
 
-    The mean is (1/R) Σ_r ℓ(N_r) over R = `runs` independent runs.  No law, margin or bound is used.
+    The mean is (1/R) Σ_r ℓ(N_r) over R = `runs` independent runs.  No margin, bound or expectation is used; only
+    weights that divide by q read the sampler's law.
 
     Parameters
     ----------
@@ -73,8 +74,8 @@ def simulate(
         b, needed for "mse" and "gap": the implicit loss, which a simulation does not know.
     control : bool
         For the mean of a softmax: subtract (S - E S)/(1 + E S) from each ℓ, where S is the sum over the draws and E S =
-        e^b - 1.  This has mean 0 if b is right, and most of the spread of ℓ if m is large.  The estimate then depends
-        on b and has no `low` and `high`, so that it decides no claim.
+        e^b - 1.  Its mean is 0 if b is right, and without it ℓ varies much less if m is large.  The estimate then
+        depends on b and has no `low` and `high`, so that it decides no claim.
     threads : int, optional
         By default one a core; the estimate is the same for any number.
 
