@@ -86,7 +86,7 @@ class Gaussian(Scorer):
     Parameters
     ----------
     scale : float
-        The standard deviation, or minus it, within ±10¹⁰⁰.
+        A factor, within ±10¹⁰⁰.
 
     Raises
     ------
@@ -112,7 +112,7 @@ class Gaussian(Scorer):
 
 @dataclass(frozen=True)
 class Aligned(Scorer):
-    """Scores along the prior, f_y = strength · (log π_y - mean log π) + scale · N(0, 1).
+    """Scores that follow the prior, f_y = strength · (log π_y - mean log π) + scale · N(0, 1).
 
     A model that has learned the prior has such scores.  A label with π = 0 counts as if it had half the least π.
 
@@ -121,7 +121,7 @@ class Aligned(Scorer):
     strength : float
         How much frequent labels gain, within ±10¹⁰⁰; negative: rare labels gain.
     scale : float
-        The standard deviation of the noise, or minus it, within ±10¹⁰⁰.
+        The factor of the noise, within ±10¹⁰⁰.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def against(strength: float = 1.0, scale: float = 1.0) -> Aligned:
     strength : float
         How much rare labels gain, within ±10¹⁰⁰.
     scale : float
-        The standard deviation of the noise, or minus it, within ±10¹⁰⁰.
+        The factor of the noise, within ±10¹⁰⁰.
 
     Returns
     -------
@@ -232,7 +232,7 @@ class ClassConditional(Scorer):
     dimensions : int
         The number of features of x, at least 1.
     separation : float
-        s, or minus it, within ±10¹⁰⁰.
+        s, within ±10¹⁰⁰.
 
     Raises
     ------
