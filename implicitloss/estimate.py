@@ -35,11 +35,40 @@ def checked_finite(value: Value, what: str) -> Value:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
-    """`value` with its `error`, both a float or (L,): by which `method`, of which `quantity`.
+    """A number with its error, and how it was computed.
 
-    `error` is a bound on |value - truth| for exact methods ("integrate", "exhaust", "closed form") and one
-    standard error for "simulate".  A simulation also says how many independent terms it averaged (`n`), between
-    which limits each of them lies for certain (`low`, `high`), their sample `variance`, and its `seed`.
+    Parameters
+    ----------
+    value : float or ndarray
+        The number; for a gradient (L,).
+    error : float or ndarray
+        Exact methods: a bound on |value - truth|.  Simulations: one standard error.
+    quantity : str
+        What the number is, e.g. "mean".
+    method : str
+        "integrate", "exhaust", "closed form" or "sweep", which are exact, or "simulate".
+    n : int, optional
+        Simulations: how many independent terms were averaged.
+    variance : float or ndarray, optional
+        Simulations: the sample variance of the terms.
+    low, high : float or ndarray, optional
+        Simulations: limits that no term can exceed.
+    seed : int or sequence of int, optional
+        Simulations: the seed that repeats them.
+
+    Raises
+    ------
+    ValueError
+        For a value or an error that is not finite, or if their shapes differ.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> estimate = il.Estimate(1.25, 0.01, "mean", "simulate", n=400)
+    >>> estimate
+    Estimate(mean = 1.25 ± 0.01, simulate, n=400)
+    >>> float(estimate), estimate.to_dict()["error"]
+    (1.25, 0.01)
     """
 
     value: Value
@@ -76,7 +105,7 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what does not apply is left out."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        # A range without an end is not a number that JSON has.
+        # JSON has no infinity.
         for end in ("low", "high"):
             if fields[end] is not None and not np.all(np.isfinite(fields[end])):
                 fields[end] = None
@@ -103,9 +132,9 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SweptEstimate(Estimate):
-    """`value` and `error` of several schemes and positives: (S, P), a gradient (S, P, L).
+    """Numbers of several schemes and positives, with their errors: `value` and `error` are (S, P), or (S, P, L).
 
-    Row i is of `schemes[i]`, column j of the label `positives[j]`.
+    Entry (i, j) belongs to `schemes[i]` and the label `positives[j]`; a gradient has L numbers there.
     """
 
     schemes: tuple[Any, ...] = ()
@@ -118,7 +147,7 @@ class SweptEstimate(Estimate):
     def to_frame(self) -> Any:
         """A tidy pandas DataFrame with the columns scheme, label (the positive), m, quantity, value, error.
 
-        A gradient has a row for each of its entries, and a column `score` for the label whose score it is of.
+        A gradient has a row for each entry ∂ℓ/∂f_k, and a column `score` with the label k.
         """
         import pandas as pd
 

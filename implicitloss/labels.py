@@ -1,8 +1,4 @@
-"""Label priors π: where the long tail comes from.
-
-A prior is a probability for each of L labels, with the counts it came from where there are any.  Profiles:
-EXP and STEP (Cui et al. 2019; Cao et al. 2019) and Zipf.
-"""
+"""Label priors π, from counts or from a profile: EXP, STEP or Zipf."""
 
 from __future__ import annotations
 
@@ -36,7 +32,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
 
 MOST_SAMPLES = 2.0**53
-# How far probabilities may lie from those of the counts that they are given with.
+# The largest difference between a given probability and its label's share of the counts.
 ROUNDING = 1e-9
 # Profiles are made in memory, at several vectors of eight bytes a label.
 MOST_LABELS = 100_000_000
@@ -44,12 +40,33 @@ MOST_LABELS = 100_000_000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelPrior:
-    """The label distribution π (L,), π_y = P(y) summing to 1; its counts n (L,) and names if it came from data.
+    """The label distribution π, π_y = P(y), with the counts and names that it came from.
 
-    Build one with `from_counts`, `from_probabilities`, `from_csv`, `exp`, `step` or `zipf`.  A label with
-    count 0 keeps its place with π = 0: it never occurs, `n_occurring` leaves it out, and the repr says so.  One label
-    alone is a prior too.  Names are text or whole numbers, each once.  *Raises* ValueError for anything that is not a
-    distribution, for counts that are not in proportion to it, and for names that repeat.
+    Build one with `from_counts`, `from_probabilities`, `from_csv`, `exp`, `step` or `zipf`.  A label with count 0 keeps
+    its place and has π = 0: it never occurs.
+
+    Parameters
+    ----------
+    probabilities : array_like, (L,)
+        π, summing to 1 within 1e-9; L >= 1.
+    counts : array_like, (L,), optional
+        The number of samples n_y of each label, in proportion to π.
+    names : sequence of str, optional
+        What reports call the labels: text or whole numbers, all different.
+
+    Raises
+    ------
+    ValueError
+        If π is no distribution, the counts are not in proportion to it, or a name repeats.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior([0.5, 0.3, 0.2], names=["dog", "cat", "owl"])
+    >>> prior
+    LabelPrior(3 labels, π from 0.5 to 0.2)
+    >>> prior.name(2), prior.label("cat")
+    ('owl', 1)
     """
 
     probabilities: Floats
@@ -73,22 +90,95 @@ class LabelPrior:
 
     @classmethod
     def from_probabilities(cls, probabilities: ArrayLike) -> LabelPrior:
-        """π itself, (L,), summing to 1 within 1e-9."""
+        """Make a prior from its probabilities π.
+
+        Parameters
+        ----------
+        probabilities : array_like, (L,)
+            π, summing to 1 within 1e-9.
+
+        Returns
+        -------
+        LabelPrior
+            A prior without counts.
+
+        Raises
+        ------
+        ValueError
+            For a negative probability, or another sum.
+
+        Examples
+        --------
+        >>> import implicitloss as il
+        >>> il.LabelPrior.from_probabilities([0.7, 0.2, 0.1])
+        LabelPrior(3 labels, π from 0.7 to 0.1)
+        """
         return cls(checked_probabilities(probabilities, "the prior"))
 
     @classmethod
     def from_counts(cls, counts: ArrayLike, names: Sequence[str] | None = None) -> LabelPrior:
-        """π_y = n_y / Σ n from the number of samples n_y of each label, whole numbers, (L,); `names` for reports."""
+        """Make the prior π_y = n_y / Σ_k n_k from the number of samples of each label.
+
+        Parameters
+        ----------
+        counts : array_like, (L,)
+            n, whole numbers >= 0 with a positive sum of at most 2⁵³.
+        names : sequence of str, optional
+            What reports call the labels.
+
+        Returns
+        -------
+        LabelPrior
+            The prior with these counts.
+
+        Raises
+        ------
+        ValueError
+            For counts that are negative, not whole or all 0, and for names that repeat.
+
+        Examples
+        --------
+        >>> import implicitloss as il
+        >>> prior = il.LabelPrior.from_counts([8, 4, 4, 0])
+        >>> prior
+        LabelPrior(4 labels, 1 of them never occurs, π from 0.5 to 0, 16 samples)
+        >>> prior.probabilities
+        array([0.5 , 0.25, 0.25, 0.  ])
+        """
         n = _checked_counts(counts)
         return cls(n / n.sum(), n, names)  # type: ignore[arg-type]
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
-        """Counts and names from a CSV file with the header `label,count` and a line for each label.
+        """Read counts and names from a CSV file with the header `label,count` and a line for each label.
 
-        Label j is line j of the file, whatever its name: lines are in the order of the scores.
+        Label j is line j below the header, whatever its name: lines are in the order of the scores.
 
-        *Raises* ValueError, naming file and line, for anything else.
+        Parameters
+        ----------
+        path : str or path-like
+            The file, in UTF-8.
+
+        Returns
+        -------
+        LabelPrior
+            The prior with these counts and names.
+
+        Raises
+        ------
+        ValueError
+            With file and line, where the file cannot be read or says anything else.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import implicitloss as il
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder, "counts.csv")
+        ...     _ = file.write_text("label,count\\ndog,8\\ncat,4\\nowl,4\\n")
+        ...     prior = il.LabelPrior.from_csv(file)
+        >>> prior.names, prior.counts
+        (('dog', 'cat', 'owl'), array([8., 4., 4.]))
         """
         if not isinstance(path, (str, os.PathLike)):
             raise ValueError(f"the path must be text or a pathlib.Path, got {shown(path)}")
@@ -137,9 +227,38 @@ class LabelPrior:
 
     @classmethod
     def exp(cls, n_labels: int, largest: int, ratio: float) -> LabelPrior:
-        """The EXP profile: n_i = ⌊n_max ρ^{-i/(L-1)}⌋, i = 0..L-1, ρ = n_max/n_min.
+        """Make the EXP profile: n_i = ⌊n_max ρ^{-i/(L-1)}⌋, i = 0, ..., L-1, where ρ = n_max/n_min.
 
-        CIFAR-100-LT is `exp(100, 500, 100)`.  *Source:* Cui et al. 2019; Cao et al. 2019.
+        Parameters
+        ----------
+        n_labels : int
+            L, the number of labels.
+        largest : int
+            n_max, the count of the most frequent label.
+        ratio : float
+            ρ, from 1 to n_max.
+
+        Returns
+        -------
+        LabelPrior
+            The prior with these counts, the most frequent label first.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range.
+
+        References
+        ----------
+        Cui et al. 2019; Cao et al. 2019.
+
+        Examples
+        --------
+        The training labels of CIFAR-100-LT:
+
+        >>> import implicitloss as il
+        >>> il.LabelPrior.exp(100, largest=500, ratio=100)
+        LabelPrior(100 labels, π from 0.0461 to 0.000461, 10847 samples)
         """
         n_labels, most, rho = _checked_profile(n_labels, largest, ratio)
         share = np.arange(n_labels) / max(n_labels - 1, 1)
@@ -147,9 +266,36 @@ class LabelPrior:
 
     @classmethod
     def step(cls, n_labels: int, largest: int, ratio: float) -> LabelPrior:
-        """The STEP profile: the first ⌊L/2⌋ labels have n_max samples, the others ⌊n_max/ρ⌋.
+        """Make the STEP profile: the first ⌊L/2⌋ labels have n_max samples, the others ⌊n_max/ρ⌋.
 
-        *Source:* Buda et al. 2017; Cao et al. 2019.
+        Parameters
+        ----------
+        n_labels : int
+            L, the number of labels.
+        largest : int
+            n_max, the count of the frequent labels.
+        ratio : float
+            ρ, from 1 to n_max.
+
+        Returns
+        -------
+        LabelPrior
+            The prior with these counts.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range.
+
+        References
+        ----------
+        Buda et al. 2017; Cao et al. 2019.
+
+        Examples
+        --------
+        >>> import implicitloss as il
+        >>> il.LabelPrior.step(5, largest=500, ratio=100).counts
+        array([500., 500.,   5.,   5.,   5.])
         """
         n_labels, most, rho = _checked_profile(n_labels, largest, ratio)
         rare = np.arange(n_labels) >= n_labels // 2
@@ -157,7 +303,31 @@ class LabelPrior:
 
     @classmethod
     def zipf(cls, n_labels: int, exponent: float) -> LabelPrior:
-        """Zipf's law: π_i ∝ i^{-s}, i = 1..L, s = `exponent` >= 0."""
+        """Make a prior by Zipf's law: π_i ∝ i^{-s}, i = 1, ..., L.
+
+        Parameters
+        ----------
+        n_labels : int
+            L, the number of labels.
+        exponent : float
+            s >= 0; at 0 all labels are equally frequent.
+
+        Returns
+        -------
+        LabelPrior
+            The prior, without counts, the most frequent label first.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range.
+
+        Examples
+        --------
+        >>> import implicitloss as il
+        >>> il.LabelPrior.zipf(1_000_000, exponent=1.0)
+        LabelPrior(1000000 labels, π from 0.0695 to 6.95e-08)
+        """
         n_labels = _checked_size(n_labels)
         exponent = checked_number(exponent, "the exponent", "a finite number >= 0", lambda s: s >= 0)
         with np.errstate(over="ignore"):
@@ -166,7 +336,7 @@ class LabelPrior:
 
     @property
     def n_labels(self) -> int:
-        """L."""
+        """The number of labels, L."""
         return int(self.probabilities.size)
 
     @property
@@ -175,14 +345,33 @@ class LabelPrior:
         return int(np.count_nonzero(self.probabilities))
 
     def name(self, label: int) -> str:
-        """What reports call a label: its name, or its number."""
+        """What reports call a label: its name, or its number where labels have no names.
+
+        Parameters
+        ----------
+        label : int
+            A label, from 0 to L - 1.
+
+        Raises
+        ------
+        ValueError
+            For anything else.
+        """
         label = checked_label(label, self.n_labels, "the label")
         return str(label) if self.names is None else self.names[label]
 
     def label(self, name: str) -> int:
-        """The label called `name`; where labels have no names, its number from 0 to L-1.
+        """The number of the label that is called `name`.
 
-        *Raises* ValueError, with the nearest name, where there is none.
+        Parameters
+        ----------
+        name : str
+            Its name, or its number in digits where labels have no names.
+
+        Raises
+        ------
+        ValueError
+            With the most similar name, where there is no such label.
         """
         if not isinstance(name, str):
             raise ValueError(f"a label's name must be text, got {shown(name)}")
@@ -199,12 +388,18 @@ class LabelPrior:
 
     @cached_property
     def log(self) -> Floats:
-        """log π, (L,); -inf where π = 0."""
+        """The logarithm of π, (L,); -inf where π = 0."""
         with np.errstate(divide="ignore"):
             return np.log(self.probabilities)
 
     def log_over(self, label: int) -> Floats:
-        """log π/π_y for y = `label`, (L,), π_y > 0: of the quotient, for logarithms round by their size."""
+        """The logarithms log(π_y'/π_y), (L,), which round less than log π_y' - log π_y.
+
+        Parameters
+        ----------
+        label : int
+            y, with π_y > 0.
+        """
         own = self.probabilities[label]
         with np.errstate(divide="ignore", over="ignore"):
             found = np.log(self.probabilities / own)
@@ -216,9 +411,30 @@ class LabelPrior:
         return np.argsort(-self.probabilities, kind="stable")
 
     def few(self, size: int) -> LabelPrior:
-        """A prior of at most `size` of the labels that occur, from the most frequent to the rarest and evenly by rank.
+        """A smaller prior, of labels that occur: the most frequent, the rarest, and others evenly by rank.
 
-        Their probabilities are scaled to sum to 1; their names stay.
+        Their probabilities are scaled to sum to 1; their names stay, their counts do not.
+
+        Parameters
+        ----------
+        size : int
+            How many labels, if so many occur.
+
+        Returns
+        -------
+        LabelPrior
+            The smaller prior, the most frequent label first.
+
+        Raises
+        ------
+        ValueError
+            For a size below 1.
+
+        Examples
+        --------
+        >>> import implicitloss as il
+        >>> il.LabelPrior.from_counts([1, 0, 5, 3, 4, 2], names=list("abcdef")).few(3).names
+        ('c', 'd', 'a')
         """
         size = _checked_size(size, "size")
         seen = self.by_frequency[self.probabilities[self.by_frequency] > 0]
@@ -228,11 +444,25 @@ class LabelPrior:
         return LabelPrior(level / level.sum(), None, names)
 
     def slices(self) -> dict[str, Labels]:
-        """Head, torso and tail: labels by name of slice, empty slices left out.
+        """Split the labels into head, torso and tail, by frequency.
 
-        With counts that reach both sides of them: more than 100, 20 to 100, fewer than 20 samples (Kang et
-        al. 2020).  Otherwise by the 66 % and 33 % quantiles of label frequency (Rawat et al. 2021, section
-        5.2).
+        If there are counts both above 100 and below 20: more than 100, 20 to 100, and fewer than 20 samples.  Otherwise
+        the 66 % and the 33 % quantile of π divide them.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The labels of "head", "torso" and "tail"; an empty slice is left out.
+
+        References
+        ----------
+        Rawat et al. 2021, section 5.1 (after Kang et al. 2020) and section 5.2.
+
+        Examples
+        --------
+        >>> import implicitloss as il
+        >>> il.LabelPrior.from_counts([300, 150, 60, 40, 6, 3]).slices()
+        {'head': array([0, 1]), 'torso': array([2, 3]), 'tail': array([4, 5])}
         """
         if self.counts is not None and self.counts.max() > 100 and self.counts.min() < 20:
             level, high, low = self.counts, 100.0, 20.0
@@ -267,7 +497,7 @@ class LabelPrior:
 
 
 def checked_prior(prior: LabelPrior) -> LabelPrior:
-    """`prior`; *raises* ValueError for an array, counts, or anything else that is no LabelPrior."""
+    """`prior`; *raises* ValueError for probabilities, counts, or anything else that is no LabelPrior."""
     return checked_instance(prior, LabelPrior, "the prior", "LabelPrior.from_counts(...)")
 
 
@@ -347,5 +577,5 @@ def _checked_profile(n_labels: int, largest: float, ratio: float) -> tuple[int, 
 
 
 def _whole(x: Floats) -> Floats:
-    # A quotient that is a whole number on paper may fall one rounding below it (500 * 100**-1.0).
+    # Rounding may leave a whole number just below itself (500 * 100**-1.0).
     return np.floor(x * (1 + 1e-12))

@@ -1,9 +1,9 @@
 """Losses as data: what the positive pays, what a negative pays, and the outer function.
 
-The implicit loss is the *same function* as the sampled loss, summed over all labels with weights p instead of over
-draws with weights w, so a loss is written once:
-
     ℓ = φ + outer(Σ weight · payment(y')),     outer = log(1 + ·) or the identity.
+
+A loss is written once: the implicit loss is the *same function* as the sampled loss, with a sum over all labels and
+weights p in place of a sum over draws and weights w.
 """
 
 from __future__ import annotations
@@ -37,9 +37,38 @@ __all__ = [
 class BinaryLoss:
     """The two margin losses of a decoupled loss: φ(f_y) on the positive and ϕ(-f_y') on each negative.
 
-    `phi` and `varphi` are φ(z) and ϕ(z) in symbols; `positive`, `negative` are φ(f) and ϕ(-f) on arrays,
-    `slope` is d/df ϕ(-f) and `positive_slope` d/df φ(f) (right derivatives at a kink).  `log_negative` is
-    log ϕ(-f) where the logarithm of `negative` would underflow.
+    Parameters
+    ----------
+    name : str
+        What reports call it.
+    phi, varphi : callable
+        φ(z) and ϕ(z) in symbols.
+    positive, negative : callable
+        φ(f) and ϕ(-f) >= 0 on arrays.
+    slope, positive_slope : callable
+        d/df ϕ(-f) and d/df φ(f) on arrays; at a kink the right derivative.
+    log_negative : callable, optional
+        log ϕ(-f) on arrays, needed where ϕ(-f) underflows; by default the logarithm of `negative`.
+
+    Raises
+    ------
+    ValueError
+        If the name is no text, or another argument is no function.
+
+    Examples
+    --------
+    The exponential loss, φ(z) = ϕ(z) = e^{-z}:
+
+    >>> import numpy as np
+    >>> import sympy as sp
+    >>> import implicitloss as il
+    >>> exponential = il.losses.BinaryLoss(
+    ...     "exponential", phi=lambda z: sp.exp(-z), varphi=lambda z: sp.exp(-z), positive=lambda f: np.exp(-f),
+    ...     negative=np.exp, slope=np.exp, positive_slope=lambda f: -np.exp(-f), log_negative=lambda f: f,
+    ... )
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=5, hits="mask")
+    >>> print(il.derive(scheme, il.losses.Decoupled(exponential)).steps[-1])
+    E(loss(N)) = Sum_{y'!=y}(exp(f[y'])) + exp(-f[y])    [the implicit loss; checked]
     """
 
     name: str
@@ -78,7 +107,7 @@ logistic = BinaryLoss(
     negative=lambda f: np.logaddexp(0, f),
     slope=_sigmoid,
     positive_slope=lambda f: -_sigmoid(-np.asarray(f)),
-    # log log(1 + e^f) is f, to the last digit, where f is very negative.
+    # log log(1 + e^f) is f to the last digit where f < -40.
     log_negative=lambda f: np.where(np.asarray(f) < -40, f, np.log(np.logaddexp(0, np.maximum(f, -40.0)))),
 )
 """φ(z) = ϕ(z) = log(1 + e^{-z})."""
@@ -107,9 +136,34 @@ squared_hinge = BinaryLoss(
 
 
 def cosine_contrastive(margin: float = 0.0) -> BinaryLoss:
-    """φ(f_y) = (1 - f_y)², and a negative pays [f_y' - ρ]_+², that is ϕ(z) = [-z - ρ]_+²; ρ = `margin`, within ±1e8.
+    """Make the cosine contrastive loss: φ(z) = (1 - z)² and ϕ(z) = [-z - ρ]_+², so that a negative pays [f_y' - ρ]_+².
 
-    *Source:* Hadsell et al. 2006, as used by Rawat et al. 2021, section 5.1 (whose scan has the sign off).
+    Parameters
+    ----------
+    margin : float
+        ρ, within ±10⁸.
+
+    Returns
+    -------
+    BinaryLoss
+        The loss, for `Decoupled`.
+
+    Raises
+    ------
+    ValueError
+        For ρ out of range.
+
+    References
+    ----------
+    Hadsell et al. 2006, as Rawat et al. 2021 use it in section 5.1, with ρ = 0; the scan of that section has the sign
+    of ϕ's argument off.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> il.losses.cosine_contrastive(0.5).negative(np.array([-1.0, 0.5, 1.0]))
+    array([0.  , 0.  , 0.25])
     """
     return _cosine_contrastive(checked_number(margin, "the margin", "finite", lambda x: abs(x) <= 1e8))
 
@@ -129,16 +183,45 @@ def _cosine_contrastive(margin: float) -> BinaryLoss:
 
 
 class Loss(Protocol):
-    """What `derive`, `integrate`, `exhaust` and `simulate` ask of a loss.
+    """A loss ℓ = φ + outer(Σ weight · payment(y')), in numbers and in symbols.
 
-    With a log (`has_log`) the loss is a softmax: a negative pays e^{f_y' - f_y} and the positive nothing.  Without one
-    a negative's payment depends on its own score alone.  The symbols (`positive_term`, `payment`, `outer`) are needed
-    where something is derived.  `implicitloss.testing.check_loss` checks it all.
+    With `has_log` the loss is a softmax: outer is log(1 + ·), a negative pays e^{f_y' - f_y}, and the positive pays
+    nothing.  Without it outer is the identity, and a negative's payment depends on its own score only.  The symbols
+    (`positive_term`, `payment`, `outer`) are needed for derivations.  `implicitloss.testing.check_loss` checks that all
+    of it agrees.
+
+    References
+    ----------
+    Rawat et al. 2021, Eqs. 7 and 8.
+
+    Examples
+    --------
+    The exponential loss in numbers, φ(f_y) = e^{-f_y} and ϕ(-f_y') = e^{f_y'}:
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> @dataclass(frozen=True)
+    ... class Exponential:
+    ...     name, has_log = "exponential", False
+    ...     def positive_pays(self, score):
+    ...         return np.exp(-score)
+    ...     def log_payment(self, scores, positive):
+    ...         return scores
+    ...     def payment_slope(self, scores, positive):
+    ...         return np.exp(scores)
+    ...     def positive_slope(self, score):
+    ...         return -np.exp(-score)
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], il.LabelPrior.from_counts([8, 4, 3, 1]), positive=1)
+    >>> il.testing.check_loss(Exponential(), problem)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=5, hits="mask")
+    >>> round(float(il.integrate(scheme, Exponential(), problem, "variance")), 6)
+    7.884036
     """
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """How reports call the loss."""
         ...
 
     @property
@@ -147,23 +230,49 @@ class Loss(Protocol):
         ...
 
     def positive_pays(self, score: float) -> float:
-        """φ(f_y)."""
+        """What the positive pays, φ(f_y), for the score f_y."""
         ...
 
     def log_payment(self, scores: Floats, positive: int) -> Floats:
-        """log of what each label pays as a negative, (L,); -inf for nothing."""
+        """The logarithm of what each label pays as a negative, (L,); -inf for nothing.
+
+        Parameters
+        ----------
+        scores : ndarray, (L,)
+            f.
+        positive : int
+            y.
+
+        Returns
+        -------
+        ndarray, (L,)
+            The positive's own entry is what a kept hit pays.
+        """
         ...
 
     def payment_slope(self, scores: Floats, positive: int) -> Floats:
-        """Derivative of a negative's payment in its own score, (L,)."""
+        """The derivative of each label's payment in its own score, (L,), f_y held fixed.
+
+        Parameters
+        ----------
+        scores : ndarray, (L,)
+            f.
+        positive : int
+            y.
+
+        Returns
+        -------
+        ndarray, (L,)
+            At a kink the right derivative.
+        """
         ...
 
     def positive_slope(self, score: float) -> float:
-        """φ'(f_y)."""
+        """The derivative φ'(f_y), for the score f_y."""
         ...
 
     def positive_term(self) -> sp.Expr:
-        """φ(f_y) in symbols."""
+        """What the positive pays, φ(f_y), in symbols."""
         ...
 
     def payment(self, yp: sp.Expr) -> sp.Expr:
@@ -177,7 +286,19 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
-    """ℓ = log(1 + Σ_{y'} w_yy' e^{f_y' - f_y}).  *Source:* Rawat et al. 2021, Eqs. 4, 6, 7."""
+    """Softmax cross-entropy: ℓ = log(1 + Σ_{y'} w_yy' e^{f_y' - f_y}).
+
+    References
+    ----------
+    Rawat et al. 2021, Eqs. 4, 6 and 7.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Constant(), m=5, hits="exclude")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()).implicit_loss)
+    log(Sum((1 - KroneckerDelta(y, y'))*exp(f[y'] - f[y])/(L - 1), (y', 1, L)) + 1)
+    """
 
     name = "softmax cross-entropy"
     has_log = True
@@ -207,7 +328,33 @@ class SoftmaxCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Decoupled(Loss):
-    """ℓ = φ(f_y) + Σ_{y'} w_yy' ϕ(-f_y'), e.g. `Decoupled(logistic)`.  *Source:* Rawat et al. 2021, Eqs. 5, 8."""
+    """A decoupled loss: ℓ = φ(f_y) + Σ_{y'} w_yy' ϕ(-f_y').
+
+    Parameters
+    ----------
+    binary : BinaryLoss
+        φ and ϕ: `logistic`, `hinge`, `squared_hinge`, `cosine_contrastive(margin)`, or one of your own.
+
+    Raises
+    ------
+    ValueError
+        For anything that is no BinaryLoss.
+
+    References
+    ----------
+    Rawat et al. 2021, Eqs. 5 and 8.
+
+    Examples
+    --------
+    Its mean is the implicit loss (Lemma 1).
+
+    >>> import implicitloss as il
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], il.LabelPrior.from_counts([8, 4, 3, 1]), positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.Decoupled(il.losses.logistic)
+    >>> [round(float(number(scheme, loss, problem)), 12) for number in (il.exhaust, il.implicit_loss)]
+    [1.625044964097, 1.625044964097]
+    """
 
     binary: BinaryLoss
     has_log = False
@@ -260,6 +407,18 @@ def checked_loss(loss: Loss) -> Loss:
 
 
 def examples() -> tuple[Loss, ...]:
-    """One of each loss, as the contract tests and the checks use them."""
+    """List one of each loss, as the contract tests and the checks use them.
+
+    Returns
+    -------
+    tuple of Loss
+        The losses.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> il.losses.SoftmaxCrossEntropy() in il.losses.examples()
+    True
+    """
     binaries = (logistic, hinge, squared_hinge, cosine_contrastive(-1.5))
     return (SoftmaxCrossEntropy(), *(Decoupled(binary) for binary in binaries))

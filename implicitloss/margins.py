@@ -1,7 +1,7 @@
 """Target margins p_yy': how often each negative should count (Rawat et al. 2021, Eq. 6).
 
-A margin says log p_yy' for a prior and a positive (NumPy) and the same p_yy' in symbols (SymPy).  What the long-tail
-literature calls a loss is softmax cross-entropy with one of these.
+A margin gives log p_yy' for a prior and a positive (NumPy), and p_yy' in symbols (SymPy).  Many losses of the long-tail
+literature are softmax cross-entropy with one of these margins.
 """
 
 from __future__ import annotations
@@ -29,17 +29,45 @@ __all__ = [
 ]
 
 Factors = tuple[Floats | float, Floats | float]
-# Exponents and scales that no logarithm overflows by.
+# Larger scales could make log p overflow.
 MOST = 1e6
-# A power of the prior makes as much of its rounding.
+# A power τ multiplies the rounding of the prior by τ.
 MOST_POWER = 100.0
 
 
 class Margin(Protocol):
-    """A target p_yy' > 0; the diagonal p_yy weighs an accidental hit when hits are kept.
+    """Target margins p_yy' > 0: how often the negative y' counts beside the positive y.
 
-    A class of one's own needs `log_margin` and `margin`.  The others have defaults, also for a class that does not
-    inherit from this one: `name` is str(margin), `published` and `log_factors` are None.
+    The pairwise-margin softmax is ℓ = log(1 + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}).  Where hits are kept, p_yy is the
+    target for draws of the positive.
+
+    A class of your own needs `log_margin` and `margin`.  The other members have defaults, even if the class does not
+    inherit from this one: `name` is str(margin), `published` is None, `log_factors` returns None.
+
+    References
+    ----------
+    Rawat et al. 2021, Eq. 6.
+
+    Examples
+    --------
+    Negatives that are rarer than the positive count less, and no negative counts more than once.
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> import sympy as sp
+    >>> import implicitloss as il
+    >>> from implicitloss import symbols as s
+    >>> @dataclass(frozen=True)
+    ... class Capped:
+    ...     def log_margin(self, prior, positive):
+    ...         return np.minimum(prior.log - prior.log[positive], 0.0)
+    ...     def margin(self, yp):
+    ...         return sp.Min(s.pi[yp] / s.pi[s.y], 1)
+    >>> scheme = il.Scheme(il.samplers.Uniform(), il.weightings.ForMargin(Capped()), m=5, hits="mask")
+    >>> il.implicit_margins(scheme, il.LabelPrior.from_counts([4, 2, 1])).round(12)
+    array([[0.  , 0.5 , 0.25],
+           [1.  , 0.  , 0.5 ],
+           [1.  , 1.  , 0.  ]])
     """
 
     @property
@@ -49,21 +77,55 @@ class Margin(Protocol):
 
     @property
     def published(self) -> str | None:
-        """What the literature calls softmax cross-entropy with these margins, and where.  Default: None."""
+        """The name of softmax cross-entropy with these margins in the literature, with its source.  Default: None."""
         return None
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
-        """log p_yy' for y = `positive`, (L,)."""
+        """The logarithms log p_yy' for each y', (L,).
+
+        Parameters
+        ----------
+        prior : LabelPrior
+            The label prior.
+        positive : int
+            y.
+
+        Returns
+        -------
+        ndarray, (L,)
+            -inf for p = 0.
+        """
         ...
 
     def margin(self, yp: sp.Expr) -> sp.Expr:
-        """p_yy' in symbols, at the label `yp`."""
+        """The margin p_yy' in symbols.
+
+        Parameters
+        ----------
+        yp : sympy.Expr
+            The label: y', or the positive y itself.
+
+        Returns
+        -------
+        sympy.Expr
+            p_yy'.
+        """
         ...
 
     def log_factors(self, prior: LabelPrior) -> Factors | None:
-        """(log a, log b) where p_yy' = a_y b_y', each (L,) or a number: positives then share their work.
+        """The factors log a and log b of p_yy' = a_y b_y', by which positives share their work.
 
         Default: None, no such factors.
+
+        Parameters
+        ----------
+        prior : LabelPrior
+            The label prior.
+
+        Returns
+        -------
+        tuple of two, or None
+            log a and log b, each (L,) or a number.
         """
         return None
 
@@ -75,7 +137,19 @@ def complete_margin(margin: Margin) -> Margin:
 
 @dataclass(frozen=True)
 class Softmax(Margin):
-    """p_yy' = 1: plain softmax cross-entropy, or the full decoupled loss.  *Source:* Rawat et al. 2021, Eq. 4."""
+    """The margins of softmax cross-entropy, and of a full decoupled loss: p_yy' = 1.
+
+    References
+    ----------
+    Rawat et al. 2021, Eqs. 4 and 5.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> full = il.Minibatch(il.margins.Softmax(), il.losses.SoftmaxCrossEntropy(), il.LabelPrior.zipf(4, 1.0))
+    >>> full([[0.0, 0.0, 0.0, 0.0]], [1])[0].round(4)  # log 4
+    array([1.3863])
+    """
 
     name = "softmax"
     published = "softmax cross-entropy"
@@ -93,7 +167,29 @@ class Softmax(Margin):
 
 @dataclass(frozen=True)
 class LogitAdjusted(Margin):
-    """p_yy' = (π_y'/π_y)^τ, 0 < τ <= 100.  *Source:* Menon et al. 2021, Eq. 10."""
+    """The margins of the logit-adjusted loss: p_yy' = (π_y'/π_y)^τ.
+
+    Parameters
+    ----------
+    tau : float
+        τ, 0 < τ <= 100.
+
+    Raises
+    ------
+    ValueError
+        For τ out of range; when it is used, for a positive with π_y = 0.
+
+    References
+    ----------
+    Menon et al. 2021, Eq. 10; Rawat et al. 2021, section 2.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> np.exp(il.margins.LogitAdjusted().log_margin(il.LabelPrior.from_counts([8, 4, 1]), positive=1))
+    array([2.  , 1.  , 0.25])
+    """
 
     tau: float = 1.0
     name = "logit-adjusted softmax"
@@ -120,7 +216,24 @@ class LogitAdjusted(Margin):
 
 @dataclass(frozen=True)
 class BalancedSoftmax(Margin):
-    """p_yy' = n_y'/n_y, the ratio of label counts (or of π, which is the same).  *Source:* Ren et al. 2020."""
+    """The margins of balanced softmax: p_yy' = n_y'/n_y, which is π_y'/π_y where there are no counts.
+
+    Raises
+    ------
+    ValueError
+        When it is used, for a positive with π_y = 0.
+
+    References
+    ----------
+    Ren et al. 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> np.exp(il.margins.BalancedSoftmax().log_margin(il.LabelPrior.from_counts([8, 4, 1]), positive=2))
+    array([8., 4., 1.])
+    """
 
     published = "balanced softmax (Ren et al. 2020)"
 
@@ -140,15 +253,52 @@ class BalancedSoftmax(Margin):
 
 
 def identity(x: Any) -> Any:
-    """F(x) = x."""
+    """The F of the equalised loss by default: F(x) = x.
+
+    Parameters
+    ----------
+    x : float, ndarray or sympy.Expr
+        Anything.
+
+    Returns
+    -------
+    float, ndarray or sympy.Expr
+        x itself.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> il.margins.identity(0.25)
+    0.25
+    """
     return x
 
 
 @dataclass(frozen=True, repr=False)
 class Equalised(Margin):
-    """p_yy' = F(π_y'), F increasing and positive; `F` takes arrays and SymPy expressions alike.
+    """The margins of the equalised loss: p_yy' = F(π_y') with an increasing F > 0.
 
-    *Source:* Tan et al. 2020, as read by Rawat et al. 2021, section 2.1.
+    Parameters
+    ----------
+    F : callable
+        F, which takes arrays and SymPy expressions alike; by default F(π) = π.
+
+    Raises
+    ------
+    ValueError
+        If F is no function; when it is used, if it does not increase or is not positive where π > 0.
+
+    References
+    ----------
+    Tan et al. 2020, as Rawat et al. 2021 state it in section 2.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> margin = il.margins.Equalised(lambda x: x**0.5)
+    >>> np.exp(margin.log_margin(il.LabelPrior.from_counts([9, 4, 3]), positive=1)).round(3)
+    array([0.75 , 0.5  , 0.433])
     """
 
     F: Callable[[Any], Any] = identity
@@ -194,10 +344,30 @@ class Equalised(Margin):
 
 @dataclass(frozen=True)
 class Adaptive(Margin):
-    """log p_yy' = C π_y^{-1/4}, 0 < C = `scale` <= 1e6: the label-distribution-aware margin (LDAM).
+    """The margins of the adaptive loss (LDAM): log p_yy' = C π_y^{-1/4}.
 
-    `form="printed"` is p_yy' = C π_y^{-1/4}, which Rawat et al. 2021 (section 2.1) print: a different loss.
-    *Source:* Cao et al. 2019; Menon et al. 2021, who state it for log p.
+    Parameters
+    ----------
+    scale : float
+        C, 0 < C <= 10⁶.
+    form : {"log", "printed"}
+        "printed" is another loss, p_yy' = C π_y^{-1/4}, as Rawat et al. 2021 print it.
+
+    Raises
+    ------
+    ValueError
+        For C out of range, or another form; when it is used, for a positive with π_y = 0.
+
+    References
+    ----------
+    Cao et al. 2019; Menon et al. 2021, who state it for log p; Rawat et al. 2021, section 2.1, for "printed".
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 1])
+    >>> [round(float(il.margins.Adaptive(0.5).log_margin(prior, y)[0]), 3) for y in range(3)]
+    [0.565, 0.671, 0.949]
     """
 
     scale: float = 1.0
@@ -232,11 +402,23 @@ def _log_of_positive(prior: LabelPrior, positive: int, name: str) -> float:
 
 
 def checked_margin(margin: Margin) -> Margin:
-    """`margin`; *raises* ValueError for a class, a name, or anything else that is none."""
+    """`margin`; *raises* ValueError for a class, a name, or anything without margins in numbers and in symbols."""
     checked: Margin = checked_part(margin, "margin", ("log_margin", "margin"), "margins.Softmax()")
     return checked
 
 
 def examples() -> tuple[Margin, ...]:
-    """One of each margin, as the contract tests and the checks of Proposition 4 use them."""
+    """List one of each margin, as the contract tests and the checks of Proposition 4 use them.
+
+    Returns
+    -------
+    tuple of Margin
+        The margins.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> il.margins.LogitAdjusted() in il.margins.examples()
+    True
+    """
     return (Softmax(), LogitAdjusted(), LogitAdjusted(0.5), BalancedSoftmax(), Equalised(), Adaptive(0.25))

@@ -23,31 +23,60 @@ from implicitloss.weightings import complete_weighting
 
 __all__ = ["Minibatch"]
 
-# Labels and weights of all examples are in memory at once, 16 bytes a draw.
+# The most draws of one call: their labels and weights take 16 bytes each.
 MOST_DRAWS = 1 << 28
-# All labels beside a few examples at a time: so many numbers.
+# Numbers in memory at a time, where every label counts for every example.
 A_PART = 1 << 22
-# Hits are drawn again so often for all examples together; what is left belongs to labels that are most of the law.
+# Rounds in which the hits of all examples are drawn again together.  Hits that are left after them belong to positives
+# that are most of the law.
 ROUNDS = 64
-# Drawing again is given up where after a few million draws fewer than one in this many is a negative.
+# Drawing again ends with an error if, after PATIENCE · SPARE draws, fewer than one in PATIENCE was a negative.
 PATIENCE, SPARE = 1 << 14, 1 << 8
 
 
 @dataclass(frozen=True, eq=False)
 class Minibatch:
-    """ℓ(N) and ∂ℓ(N)/∂f of examples (f, y): negatives N drawn anew for each by `objective`, a scheme.
+    """The sampled loss of a minibatch and its gradient, to train with.
 
-    Or all labels counted with the margins of `objective`, a margin: `Minibatch(margins.Softmax(), loss, prior)` is the
-    full loss.  q and w are held fixed in the gradient.  A call costs O(examples · m), for margins and for samplers that
-    look at the scores O(examples · L), beside the gradient, which is as large as the scores.
+    `minibatch(scores, positives)` gives ℓ_i = ℓ(N_i) for each example i, its negatives N_i drawn anew, and the gradient
+    ∂(Σ_i ℓ_i)/∂f with q and w held fixed.
 
-    Where hits are excluded, a hit is drawn again.  Where the positive is nearly all of the law, as when a model has
-    learned, that would take forever, and training should go on: then only the other labels' tickets are drawn from,
-    which has the same distribution.  A sampler that is sure of the positive and does not draw by tickets
-    (`samplers.sampler.by_tickets`, `by_log_tickets`) is given up with a ValueError after a few million draws.
+    Parameters
+    ----------
+    objective : Scheme or Margin
+        A scheme draws negatives.  A margin counts every label p_yy' times: `margins.Softmax()` makes the full loss.
+    loss : SoftmaxCrossEntropy or Decoupled
+        The loss, from `implicitloss.losses`.
+    prior : LabelPrior
+        The label prior.
 
-    *Raises* ValueError for an objective that is neither a scheme nor a margin, and for other losses than those of
-    `implicitloss.losses`.  *Source:* Rawat et al. 2021, Eqs. 6 to 8.
+    Raises
+    ------
+    ValueError
+        For another objective or another loss.
+
+    Notes
+    -----
+    A call takes O(P m) time for P examples, or O(P L) for margins and for samplers that look at the scores, and memory
+    for a gradient of the scores' shape.
+
+    Excluded hits are drawn again.  That would not end where the positive has nearly all of the probability, as it may
+    once a model has learned.  A procedure by `samplers.sampler.by_tickets` or `by_log_tickets` then draws from the
+    other labels only, which has the same distribution.  Any other raises ValueError after a few million draws.
+
+    References
+    ----------
+    Rawat et al. 2021, Eqs. 6 to 8.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> minibatch = il.Minibatch(scheme, il.losses.SoftmaxCrossEntropy(), prior)
+    >>> losses, gradient = minibatch([[0.3, -0.4, 1.2, -1.7], [1.0, 0.0, 0.0, 0.0]], [1, 0], rng=0)
+    >>> losses.shape, gradient.shape, abs(gradient.sum(axis=1)).round(12)
+    ((2,), (2, 4), array([0., 0.]))
     """
 
     objective: Scheme | Margin
@@ -67,15 +96,42 @@ class Minibatch:
     def __call__(
         self, scores: ArrayLike, positives: ArrayLike, rng: Seed = None, rows: ArrayLike | None = None
     ) -> tuple[Floats, Floats]:
-        """(losses (P,), gradient (B, L) of their sum) for scores (B, L) and positives (P,).
+        """Compute the losses of P examples, and the gradient of their sum in the scores.
 
-        Example i has the scores of row `rows[i]` (default i): an x with several positives needs its scores once.
-        `rng` is a generator, which moves on from call to call, or a seed, by which the same negatives are drawn each
-        time; None draws others each time.  Without examples the answer is empty, (0,) and zeros (B, L).
+        Parameters
+        ----------
+        scores : array_like, (B, L)
+            The scores f, a row for each x.
+        positives : array_like, (P,)
+            The positive label of each example; there may be none.
+        rng : seed or Generator, optional
+            A seed draws the same negatives at every call.  A generator moves on from call to call.
+        rows : array_like, (P,), optional
+            The row of scores of each example, by default its own: an x with several positives needs its scores once.
 
-        *Raises* ValueError for scores that are not finite or not (B, L), for labels or rows out of range, for positives
-        that the scheme or the margin cannot have (of prior 0, or never drawn), and where a loss or its gradient is too
-        large for a number.
+        Returns
+        -------
+        losses : ndarray, (P,)
+            ℓ(N) of each example.
+        gradient : ndarray, (B, L)
+            ∂(Σ ℓ)/∂f.
+
+        Raises
+        ------
+        ValueError
+            For scores that are not finite or not (B, L), labels or rows out of range, a positive that the scheme or the
+            margin cannot have (of prior 0, or never drawn), and a loss or gradient too large for floating point.
+
+        Examples
+        --------
+        Two positives of one x, by the full loss:
+
+        >>> import implicitloss as il
+        >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+        >>> full = il.Minibatch(il.margins.Softmax(), il.losses.SoftmaxCrossEntropy(), prior)
+        >>> losses, gradient = full([[0.0, 0.0, 0.0, 0.0]], [1, 3], rows=[0, 0])
+        >>> losses.round(4), gradient
+        (array([1.3863, 1.3863]), array([[ 0.5, -0.5,  0.5, -0.5]]))
         """
         f, y = self._scores(scores), _indices(positives, self.prior.n_labels, "positives")
         at = np.arange(y.size) if rows is None else _indices(rows, len(f), "rows")
@@ -89,7 +145,7 @@ class Minibatch:
         gradient = np.zeros_like(f)
         if not y.size:
             return np.zeros(0), gradient
-        # What overflows is named below.
+        # Overflow is reported below.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             losses = self._pushed(f, at, y, generator, gradient)
         if not np.isfinite(losses).all():
@@ -138,7 +194,10 @@ class Minibatch:
     def _push(
         self, tables: tuple[Floats, ...], at: Labels, y: Labels, drawn: Labels, log_w: Floats, gradient: Floats
     ) -> Floats:
-        """What negatives with these labels and weights, (P, k), add; of scores, or of payments and their slopes."""
+        """What negatives with these labels and weights, (P, k), add to the losses (P,); adds to `gradient` too.
+
+        `tables` are the scores, or for a decoupled loss what each label pays and the slopes of that.
+        """
         if isinstance(self.loss, Decoupled):
             return np.asarray(push_decoupled(*tables, at, drawn, log_w, gradient))
         return np.asarray(push_softmax(*tables, at, y, drawn, log_w, gradient))
@@ -148,13 +207,13 @@ class Minibatch:
     def _all_labels(
         self, margin: Margin, tables: tuple[Floats, ...], at: Labels, y: Labels, gradient: Floats
     ) -> Floats:
-        """Add up what a row's labels pay once for all of its positives, for margins a_y b_y'."""
+        """Losses (P,) over all labels.  For margins a_y b_y' the positives of a row share one sum over its labels."""
         n, factors = self.prior.n_labels, complete_margin(margin).log_factors(self.prior)
         losses, alone = np.zeros(y.size), np.arange(y.size)
         if factors is not None:
             log_a, log_b = (np.broadcast_to(x, (n,)) for x in factors)
             for label in y[~np.isfinite(log_a[y])].tolist():
-                margin.log_margin(self.prior, label)  # which says what is wrong
+                margin.log_margin(self.prior, label)  # most margins raise here, and say what is wrong
                 raise ValueError(f"the margins of positive {label} must be finite, got log a = {log_a[label]}")
             losses, alone = self._by_sums(tables, at, y, log_a, log_b, gradient)
         for part in np.array_split(alone, max(1, math.ceil(alone.size * n / A_PART))):
@@ -172,9 +231,9 @@ class Minibatch:
     def _by_sums(
         self, tables: tuple[Floats, ...], at: Labels, y: Labels, log_a: Floats, log_b: Floats, gradient: Floats
     ) -> tuple[Floats, Labels]:
-        """Losses by the sums of rows less the positive's own entry; and the examples of which that is more than half.
+        """Losses (P,) by the sum of each row less the positive's own entry; and the examples where this loses digits.
 
-        These would be what rounding left: nothing is added for them here.
+        In these the own entry is more than half of the sum.  Their losses and gradients are not computed here.
         """
         if isinstance(self.loss, Decoupled):
             b = np.exp(log_b)
@@ -219,7 +278,7 @@ class Minibatch:
 
     @cached_property
     def _shared(self) -> tuple[Draw, Floats, Floats, Floats] | None:
-        """What all examples have in common: how to draw, the factors of log w_yy' = log a_y + log b_y', and log q."""
+        """What all examples share: how to draw, log a and log b of w_yy' = a_y b_y', and log q; None if they do not."""
         scheme, n = self.objective, self.prior.n_labels
         assert isinstance(scheme, Scheme)
         if scheme.sampler.needs_scores or complete_sampler(scheme.sampler).needs_positive:
@@ -235,19 +294,20 @@ class Minibatch:
 
     @cached_property
     def _planned(self) -> set[int]:
-        """Positives that the scheme can have."""
+        """Positives that were checked: the scheme can have them."""
         return set()
 
     @cached_property
     def _apart(self) -> dict[int, Draw]:
-        """How to draw beside a label that is most of the law; few are."""
+        """How to draw beside each positive that is most of the law.  There are few."""
         return {}
 
     def _check_positives(self, scheme: Scheme, y: Labels, log_a: Floats, law: Floats) -> None:
-        """*Raises* ValueError for a positive that the scheme cannot have, as `Scheme.plan` does, which is O(L).
+        """*Raises* ValueError for a positive that the scheme cannot have, as `Scheme.plan` does, which takes O(L).
 
-        Where its factor is finite and there is something to draw, a plan refuses labels that are never drawn and would
-        have to be, other than the positive itself: two positives that pass vouch for all.
+        Not every positive needs a plan.  If its factor a_y is finite and other labels can be drawn, a plan can only
+        refuse a label other than the positive, which is never drawn and has p > 0.  If two positives pass, there is no
+        such label.
         """
         labels = np.unique(y)
         others = np.count_nonzero(law > -np.inf) - (law[labels] > -np.inf)
@@ -289,9 +349,9 @@ class Minibatch:
 
 
 def _beside(draw: Draw, y: int) -> Draw:
-    """Labels other than `y`: without its tickets, or else by drawing again.
+    """Draw labels other than `y`: without its tickets, or else by drawing again.
 
-    *Raises* ValueError where next to nothing but `y` is drawn.
+    *Raises* ValueError, when it draws, if next to nothing but `y` comes.
     """
     if isinstance(draw, TicketDraw):
         return draw.without(y)
@@ -313,7 +373,7 @@ def _beside(draw: Draw, y: int) -> Draw:
 
 
 def _check_possible(scheme: Scheme, log_q: Floats, drawn: Labels) -> None:
-    """*Raises* ImpossibleDraw for a label of q = 0."""
+    """*Raises* ImpossibleDraw if a label with q = 0 was drawn."""
     never = log_q == -np.inf
     if never.any() and never[drawn].any():
         label = int(drawn[never[drawn]][0])
@@ -321,7 +381,7 @@ def _check_possible(scheme: Scheme, log_q: Floats, drawn: Labels) -> None:
 
 
 def _split(paid: Floats, at: Labels, y: Labels) -> tuple[Floats, Floats]:
-    """What each positive's own entry has, and the rest of its row, (P,)."""
+    """Each positive's own entry in its row of `paid`, and the sum of the rest of the row, (P,) each."""
     own = paid[at, y]
     return own, paid.sum(axis=1)[at] - own
 
@@ -331,7 +391,7 @@ def _wide(values: object) -> Floats:
 
 
 def _array(values: ArrayLike, what: str) -> NDArray[Any]:
-    """`values` as an array of one kind; *raises* ValueError for entries that are masked, and where there is none."""
+    """`values` as an array; *raises* ValueError for masked entries, and for what makes no array."""
     try:
         found = np.asanyarray(values)
     except Exception as error:  # a framework's own refusal, such as a tensor that wants its gradient

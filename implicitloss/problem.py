@@ -12,7 +12,7 @@ from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
 
 __all__ = ["Problem"]
 
-# Squares of scores are still numbers.  A label that is masked needs no more than -1e9.
+# The square of a score must fit a float.  To mask a label, -1e9 is enough.
 LARGEST_SCORE = 1e150
 
 
@@ -37,9 +37,27 @@ def checked_scores(scores: ArrayLike, n_labels: int) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Scores f (L,), within ±1e150; prior π over the same L >= 1 labels; the positive y < L.
+    """One training example as the loss sees it: scores f, label prior π, positive label y.
 
-    *Raises* ValueError for NaN, infinite or larger scores, scores and prior of different lengths, y out of range.
+    Parameters
+    ----------
+    scores : array_like, (L,)
+        The scores (logits) f of all labels, within ±1e150.
+    prior : LabelPrior
+        The prior π over the same L labels.
+    positive : int
+        The positive label y, from 0 to L - 1.
+
+    Raises
+    ------
+    ValueError
+        For scores that are not finite or too large, another number of scores than labels, or y out of range.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> il.Problem([0.3, -0.4, 1.2, -1.7], il.LabelPrior.from_counts([8, 4, 3, 1]), positive=1)
+    Problem(4 labels, positive 1)
     """
 
     scores: Floats
@@ -56,5 +74,5 @@ class Problem:
 
 
 def checked_problem(problem: Problem) -> Problem:
-    """`problem`; *raises* ValueError for anything that is none."""
+    """`problem`; *raises* ValueError for anything that is no Problem."""
     return checked_instance(problem, Problem, "the problem", "Problem(scores, prior, positive=0)")

@@ -9,10 +9,11 @@ import pytest
 
 @pytest.fixture
 def assert_implicit_loss(request: pytest.FixtureRequest) -> Any:
-    """`assert_implicit_loss(loss_fn, claim=..., prior=...)`, as `implicitloss.assert_implicit_loss` with two additions.
+    """`assert_implicit_loss(loss_fn, claim=..., prior=...)`, which fails unless the loss optimises what is claimed.
 
-    The seed is that of the test's name, unless `rng` is given; and verdict, nearest scheme, seed and the measured over
-    the claimed margins by slice are JUnit properties of the test, whether it passes or fails.
+    It is `implicitloss.assert_implicit_loss` with two additions.  The seed comes from the test's name, unless `rng` is
+    given.  Verdict, nearest scheme, seed, and measured over claimed margins by slice become JUnit properties of the
+    test, whether it passes or fails.
     """
     import zlib
 

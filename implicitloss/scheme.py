@@ -25,15 +25,15 @@ EPS = float(np.finfo(np.float64).eps)
 HITS: tuple[Hits, ...] = get_args(Hits)
 
 
-# What symbols need of the parts of a scheme, beside what numbers need.
+# The methods that a derivation needs, beside those that numbers need.
 _IN_SYMBOLS = {"sampler": "law", "weighting": "weight"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one draw does at a problem: log q (L,) and log w (L,), the positive's entries as its hits mode says.
+    """log q and log w of one draw at a problem, (L,) each; the positive's entries follow the hits mode.
 
-    `log_rest` is log(1 - q_y) where hits are excluded, which was taken off every log q; else 0.
+    `log_rest` is log(1 - q_y) where hits are excluded, which was subtracted from every log q; else 0.
     """
 
     log_q: Floats
@@ -41,13 +41,13 @@ class Plan:
     log_rest: float = 0.0
 
     def magnitudes(self, payment: Floats) -> Floats:
-        """|log q| + |log w| + |payment| of each label, (L,), 0 where one is infinite: a term rounds in proportion."""
+        """|log q| + |log w| + |payment|, (L,), or 0 where one is infinite: a term's rounding is in proportion to it."""
         found = np.abs(self.log_q) + np.abs(self.log_w) + np.abs(payment)
         return np.where(np.isfinite(found), found + 2 * abs(self.log_rest), 0.0)
 
 
 def _checked_logs(logs: Floats, n_labels: int, what: str, part: object) -> Floats:
-    """`logs`, `what` of a sampler or a weighting says; *raises* ValueError for what are no logarithms, (L,)."""
+    """`logs`, which are `what` of a sampler or weighting; *raises* ValueError unless they are L logarithms."""
     if not isinstance(logs, np.ndarray) or logs.dtype.kind not in "iuf" or logs.shape != (n_labels,):
         raise ValueError(f"{what} of {shown(part)} must be logarithms for all {n_labels} labels, got {shown(logs)}")
     if not np.all(logs < np.inf):
@@ -60,13 +60,45 @@ def _checked_logs(logs: Floats, n_labels: int, what: str, part: object) -> Float
 
 @dataclass(frozen=True)
 class Scheme:
-    """Draw m negatives i.i.d. from `sampler`, weigh them by `weighting`; `hits` sets what happens when y is drawn.
+    """A negative-sampling scheme (q, w): how m negatives are drawn and weighed, and what a hit does.
 
-    - "exclude": draw from q_y'/(1 - q_y), y' != y; weights that divide by q divide by this conditional q;
-    - "mask": draw from q and give a hit weight 0;
-    - "keep": a hit counts with its own weight w_yy.
+    The negatives N are m labels drawn i.i.d. from q.  Each enters the loss with its weight w_yy'; for softmax
+    ℓ(N) = log(1 + Σ_{y' ∈ N} w_yy' e^{f_y' - f_y}).  A draw of the positive y itself is a *hit*.
 
-    *Raises* ValueError for m < 1 or more than 1e12, an unknown mode, and what is no sampler or no weighting.
+    Parameters
+    ----------
+    sampler : Sampler
+        The law q of a draw.
+    weighting : Weighting
+        The weights w_yy'.
+    m : int
+        The number of negatives, from 1 to 10¹².
+    hits : {"exclude", "mask", "keep"}
+        - "exclude": a hit is drawn again.  Negatives then have the law q_y'/(1 - q_y), y' ≠ y.  The weights of
+          Proposition 4, importance and tail weights too, divide by this law; relative weights are q_y/q_y' still.
+        - "mask": a hit has weight 0.
+        - "keep": a hit counts with its own weight w_yy.
+
+    Raises
+    ------
+    ValueError
+        For anything that is no sampler or no weighting, m out of range, or another mode.
+
+    References
+    ----------
+    Rawat et al. 2021, section 2.2 (Eqs. 7 and 8, Table 1), whose lemmas assume q_y = 0, as "exclude" has it.
+
+    Examples
+    --------
+    Where hits are kept, importance weights halve every margin.
+
+    >>> import implicitloss as il
+    >>> for hits in ("exclude", "mask", "keep"):
+    ...     scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Importance(), m=8, hits=hits)
+    ...     print(hits, il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    exclude p_yy' = 1 — softmax cross-entropy
+    mask p_yy' = 1 — softmax cross-entropy
+    keep p_yy' = 1/2
     """
 
     sampler: Sampler
@@ -84,7 +116,13 @@ class Scheme:
             object.__setattr__(self, name, value)
 
     def check_symbols(self) -> None:
-        """*Raises* ValueError for a sampler without `law` or a weighting without `weight`: nothing to derive from."""
+        """Check that sampler and weighting have symbols, from which margins can be derived.
+
+        Raises
+        ------
+        ValueError
+            For a sampler without `law`, a weighting without `weight`, and one that does not return SymPy expressions.
+        """
         for what, name in _IN_SYMBOLS.items():
             if not hasattr(getattr(self, what), name):
                 raise ValueError(
@@ -103,18 +141,50 @@ class Scheme:
                 raise ValueError(f"{what} of {shown(part)} must return a SymPy expression, got {shown(found)}")
 
     def log_law(self, problem: Problem) -> Floats:
-        """log q of the sampler, unconditional, (L,), summing to 1.  *Raises* ValueError for what is no law."""
+        """The sampler's unconditional log q, (L,), whatever the hits mode.
+
+        Parameters
+        ----------
+        problem : Problem
+            Scores, label prior and positive label.
+
+        Returns
+        -------
+        ndarray, (L,)
+            Logarithms of probabilities that sum to 1; -inf for a label that is never drawn.
+
+        Raises
+        ------
+        ValueError
+            If the sampler returns no such logarithms.
+        """
         found = self.sampler.log_law(checked_problem(problem))
         log_q = _checked_logs(found, problem.prior.n_labels, "the law", self.sampler)
         log_sum = logsumexp(log_q)
         if abs(log_sum) > MASS_TOLERANCE:
             total = np.exp(min(log_sum, 700.0))
             raise ValueError(f"the law of {shown(self.sampler)} must sum to 1, got {total:.12g}")
-        # Large logarithms round, and their exponentials no longer sum to 1; what is right keeps its bits.
+        # Large logarithms round, so that their exponentials no longer sum to 1; a sum that is right is left alone.
         return log_q - log_sum if abs(log_sum) > 4 * EPS else log_q
 
     def draws(self, problem: Problem) -> Draws:
-        """The laws of a draw at `problem`.  *Raises* ValueError where hits="exclude" leaves nothing to draw."""
+        """What the weighting may look at: the laws of a draw, m, the prior and the positive.
+
+        Parameters
+        ----------
+        problem : Problem
+            Scores, label prior and positive label.
+
+        Returns
+        -------
+        weightings.Draws
+            The law under the hits mode, and the unconditional law.
+
+        Raises
+        ------
+        ValueError
+            Where hits="exclude" leaves nothing to draw, and as `log_law` does.
+        """
         y = checked_problem(problem).positive
         unconditional = self.log_law(problem)
         log_q = unconditional
@@ -127,17 +197,33 @@ class Scheme:
             if rest == -np.inf:
                 raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {y} q = 1")
             log_q -= rest
-        # Weightings share these; one that writes into them would spoil the others.
+        # Several weightings share these arrays, and none may write into them.
         log_q, unconditional = log_q.view(), unconditional.view()
         log_q.setflags(write=False)
         unconditional.setflags(write=False)
         return Draws(log_q, unconditional, self.m, problem.prior, y)
 
     def plan(self, problem: Problem, draws: Draws | None = None, loss: Loss | None = None) -> Plan:
-        """log q and log w at `problem`; by the `draws` of a scheme with this sampler and these hits, if there are some.
+        """log q and log w of one draw.
 
-        Under a `loss` a sampler may leave out the labels that pay nothing, if it is one that does (`MinimumVariance`).
-        *Raises* ValueError as `draws` does, and for weights that are not a logarithm a label.
+        Parameters
+        ----------
+        problem : Problem
+            Scores, label prior and positive label.
+        draws : weightings.Draws, optional
+            Those of a scheme with the same sampler and hits, computed already.
+        loss : Loss, optional
+            Labels that pay nothing under this loss need no weight, if the sampler leaves them out (`MinimumVariance`).
+
+        Returns
+        -------
+        Plan
+            `log_q` and `log_w`, (L,) each; a masked hit has `log_w` -inf.
+
+        Raises
+        ------
+        ValueError
+            As `draws` does, and where the weights are undefined or are not a logarithm for each label.
         """
         draws = self.draws(problem) if draws is None else replace(draws, m=self.m)
         if loss is not None and complete_sampler(self.sampler).leaves_out_what_pays_nothing:
@@ -146,7 +232,7 @@ class Scheme:
         log_w = self.weighting.log_weight(draws)
         if not isinstance(log_w, np.ndarray) or log_w.dtype.kind not in "iuf" or log_w.shape != log_q.shape:
             _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
-        # What is never drawn weighs nothing, whatever a rule that divides by q makes of it.
+        # A label that is never drawn has weight 0, even if the weighting divided by its q = 0.
         log_w = np.array(log_w, dtype=np.float64)
         log_w[log_q == -np.inf] = -np.inf
         if self.hits == "mask":
@@ -154,7 +240,7 @@ class Scheme:
         log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
         if self.hits != "exclude":
             return Plan(log_q, log_w)
-        # Of a label that can be drawn: what conditioning added to its logarithm.
+        # log(1 - q_y), from the likeliest label: conditioning subtracted it from every log q.
         at = int(np.argmax(log_q))
         return Plan(log_q, log_w, float(draws.log_q_unconditional[at] - log_q[at]))
 
@@ -163,5 +249,5 @@ class Scheme:
 
 
 def checked_scheme(scheme: Scheme, what: str = "the scheme") -> Scheme:
-    """`scheme`; *raises* ValueError for a sampler, a list, or anything else that is none."""
+    """`scheme`; *raises* ValueError for a sampler, a list, or anything else that is no Scheme."""
     return checked_instance(scheme, Scheme, what, "Scheme(samplers.Uniform(), weightings.Constant(), m=5, hits='mask')")

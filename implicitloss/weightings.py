@@ -1,7 +1,7 @@
 """Weights w_yy' on sampled negatives (Rawat et al. 2021, Table 1, Eqs. 15 and 16).
 
-A weighting sees the law of the draws (`log_q`, the conditional law when hits are excluded) and the sampler's
-unconditional law (`log_q_unconditional`); which of them it divides by is part of its definition.
+A weighting sees two laws: that of the draws (`log_q`, which is conditional when hits are excluded) and the sampler's
+unconditional law (`log_q_unconditional`).  Its definition says by which of them it divides.
 """
 
 from __future__ import annotations
@@ -38,10 +38,33 @@ Factors = tuple[Floats | float, Floats | float] | None
 
 @dataclass(frozen=True)
 class Draws:
-    """What a weighting may look at: the laws (L,), m, the prior and the positive.
+    """What a weighting may look at: the laws of a draw, m, the prior and the positive.
 
-    `free` (L,) marks the labels that pay nothing as negatives, where a sampler leaves such labels out: the mean does
-    not miss them, whatever their weight is.  It is None where the loss is unknown or the sampler leaves none out.
+    Parameters
+    ----------
+    log_q : ndarray, (L,)
+        The law of a draw, q(y' | ≠ y) where hits are excluded; -inf for a label that is never drawn.
+    log_q_unconditional : ndarray, (L,)
+        The sampler's law q.
+    m : int
+        The number of negatives.
+    prior : LabelPrior
+        The label prior.
+    positive : int
+        y.
+    free : ndarray of bool, (L,), optional
+        The labels that pay nothing as negatives, and so need no weight; None if the sampler leaves no such labels out
+        or the loss is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> problem = il.Problem([0.0, 0.0, 0.0], il.LabelPrior.from_counts([5, 3, 2]), positive=0)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=4, hits="exclude")
+    >>> draws = scheme.draws(problem)
+    >>> np.exp(draws.log_q), np.exp(draws.log_q_unconditional)
+    (array([0. , 0.6, 0.4]), array([0.5, 0.3, 0.2]))
     """
 
     log_q: Floats
@@ -53,11 +76,28 @@ class Draws:
 
 
 class Weighting(Protocol):
-    """A rule for w_yy'.
+    """The weights w_yy' of sampled negatives.
 
-    A class of one's own needs `is_eta_over_m` and `log_weight`, and `weight` where something is derived.  The others
-    have defaults, also for a class that does not inherit from this one: `name` is str(weighting), `m_power` is -1 where
-    w = η/m and None elsewhere, `log_factors` gives None.  `implicitloss.testing.check_weighting` checks it all.
+    A class of your own needs `is_eta_over_m` and `log_weight`, and `weight` for derivations.  The other members have
+    defaults, even if the class does not inherit from this one: `name` is str(weighting), `m_power` is -1 where w = η/m
+    and else None, `log_factors` returns None.  `implicitloss.testing.check_weighting` checks that all of it agrees.
+
+    Examples
+    --------
+    A slip: log q is subtracted from the negatives' scores, and not log(m q).  Each negative counts m times.
+
+    >>> from dataclasses import dataclass
+    >>> import implicitloss as il
+    >>> @dataclass(frozen=True)
+    ... class LogQ:
+    ...     is_eta_over_m = False  # w = 1/q_y'
+    ...     def log_weight(self, draws):
+    ...         return -draws.log_q
+    ...     def weight(self, q, q_unconditional, yp):
+    ...         return 1 / q(yp)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), LogQ(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = m
     """
 
     @property
@@ -67,29 +107,71 @@ class Weighting(Protocol):
 
     @property
     def is_eta_over_m(self) -> bool:
-        """Whether w = η/m with η free of m, which Theorem 3 needs."""
+        """Whether w = η/m with η independent of m, as Theorem 3 assumes."""
         ...
 
     @property
     def m_power(self) -> int | None:
-        """The k of w = η m^k with η free of m, which saves work where several m are asked for; None for no such k.
+        """The k of w = η m^k with η independent of m, or None.  With it, several m share their work.
 
         Default: -1 where `is_eta_over_m`, else None.
         """
         return -1 if self.is_eta_over_m else None
 
     def log_weight(self, draws: Draws) -> Floats:
-        """log w_yy' for each y', (L,); -inf for a label that is never drawn."""
+        """The logarithms log w_yy' for each y', (L,).
+
+        Parameters
+        ----------
+        draws : Draws
+            The laws of a draw, m, the prior and the positive y.
+
+        Returns
+        -------
+        ndarray, (L,)
+            -inf for a weight of 0, and for a label that is never drawn.
+        """
         ...
 
     def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
-        """w_yy' in symbols, at the label `yp`."""
+        """The weight w_yy' in symbols.
+
+        Parameters
+        ----------
+        q : callable
+            q(y') of a draw, from a label to an expression; the conditional law where hits are excluded.
+        q_unconditional : callable
+            The sampler's own q(y').
+        yp : sympy.Expr
+            The label: y', or the positive y itself.
+
+        Returns
+        -------
+        sympy.Expr
+            w_yy', with `implicitloss.symbols.m` for m.
+        """
         ...
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
-        """(log a, log b) where w_yy' = a_y b_y', each (L,) or a number: positives then share their work.
+        """The factors log a and log b of w_yy' = a_y b_y', by which positives share their work.
 
-        `log_q` is the unconditional law, (L,); `excluded` is whether hits are.  Default: None, no such factors.
+        Default: None, no such factors.
+
+        Parameters
+        ----------
+        log_q : ndarray, (L,)
+            The sampler's unconditional law.
+        prior : LabelPrior
+            The label prior.
+        m : int
+            The number of negatives.
+        excluded : bool
+            Whether hits are excluded.
+
+        Returns
+        -------
+        tuple of two, or None
+            log a and log b, each (L,) or a number.
         """
         return None
 
@@ -100,7 +182,7 @@ def complete_weighting(weighting: Weighting) -> Weighting:
 
 
 def checked_weighting(weighting: Weighting) -> Weighting:
-    """`weighting`; *raises* ValueError for a class, a name, or what lacks weights in numbers."""
+    """`weighting`; *raises* ValueError for a class, a name, or anything without weights in numbers."""
     checked: Weighting = checked_part(
         weighting, "weighting", ("is_eta_over_m", "log_weight"), "weightings.Importance()"
     )
@@ -109,7 +191,19 @@ def checked_weighting(weighting: Weighting) -> Weighting:
 
 @dataclass(frozen=True)
 class Constant(Weighting):
-    """w_yy' = 1/m.  *Source:* Rawat et al. 2021, Table 1."""
+    """Constant weights: w_yy' = 1/m.
+
+    References
+    ----------
+    Rawat et al. 2021, Table 1.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = pi[y'] — equalised loss (Tan et al. 2020)
+    """
 
     name = "constant weights 1/m"
     is_eta_over_m = True
@@ -126,7 +220,17 @@ class Constant(Weighting):
 
 @dataclass(frozen=True)
 class Unit(Weighting):
-    """w_yy' = 1, as word2vec and in-batch softmax weigh; not of Theorem 3's form η/m."""
+    """Weights of 1, as word2vec and in-batch softmax have them: w_yy' = 1.
+
+    They are not of the form η/m that Theorem 3 assumes.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = m*pi[y']
+    """
 
     name = "weights of 1"
     is_eta_over_m = False
@@ -144,10 +248,25 @@ class Unit(Weighting):
 
 @dataclass(frozen=True)
 class Relative(Weighting):
-    """w_yy' = q_y / q_y', with the *unconditional* q and no 1/m; not of Theorem 3's form η/m.
+    """Relative weights: w_yy' = q_y / q_y', with the sampler's unconditional q and without 1/m.
 
-    *Raises* ValueError where the sampler never draws the positive (q_y = 0 makes every weight 0).
-    *Source:* Rawat et al. 2021, Table 1; Yi et al. 2019.
+    They are not of the form η/m that Theorem 3 assumes.
+
+    Raises
+    ------
+    ValueError
+        When they are used, if the sampler never draws the positive: q_y = 0 would make every weight 0.
+
+    References
+    ----------
+    Rawat et al. 2021, Table 1; Yi et al. 2019.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Relative(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = m*pi[y]
     """
 
     name = "relative weights"
@@ -172,11 +291,30 @@ class Relative(Weighting):
 
 @dataclass(frozen=True, repr=False)
 class ForMargin(Weighting):
-    """w_yy' = p_yy' / (m q_y'): the weights whose implicit margin is p.
+    """The weights whose implicit margins are p: w_yy' = p_yy' / (m q_y').
 
-    *Raises* ValueError, naming the label, where p_yy' > 0 and q_y' = 0: no weight can make up for a negative that is
-    never drawn.  Negatives that `MinimumVariance` leaves out because they pay nothing are excepted.
-    *Source:* Rawat et al. 2021, Proposition 4, Eq. 15.
+    Parameters
+    ----------
+    target : Margin
+        p.
+
+    Raises
+    ------
+    ValueError
+        When they are used, if p_yy' > 0 and q_y' = 0: no weight can replace a negative that is never drawn.  Labels
+        that `samplers.MinimumVariance` leaves out because they pay nothing are excepted.
+
+    References
+    ----------
+    Rawat et al. 2021, Proposition 4 (Eq. 15).
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> weighting = il.weightings.ForMargin(il.margins.LogitAdjusted(0.5))
+    >>> scheme = il.Scheme(il.samplers.Uniform(), weighting, m=64, hits="exclude")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = sqrt(pi[y'])/sqrt(pi[y]) — logit-adjusted loss, τ = 1/2 (Menon et al. 2021)
     """
 
     target: margins.Margin
@@ -189,7 +327,7 @@ class ForMargin(Weighting):
         log_p = self.target.log_margin(draws.prior, draws.positive)
         never = draws.log_q == -np.inf
         unreachable = never & (log_p > -np.inf)
-        # The positive itself is no negative: where it is never drawn there is nothing to weigh.
+        # The positive needs no weight where it is never drawn.
         unreachable[draws.positive] = False
         if draws.free is not None:
             unreachable &= ~draws.free
@@ -210,7 +348,7 @@ class ForMargin(Weighting):
         if factors is None:
             return None
         log_a, log_b = factors
-        # The conditional q is q/(1 - q_y).  A label that is never drawn and has p = 0 has no factor, and needs none.
+        # The conditional q is q/(1 - q_y).  A label with q = 0 and p = 0 gets NaN, which is never read.
         with np.errstate(invalid="ignore"):
             return log_a - np.log(m) + (log_rest(log_q) if excluded else 0.0), log_b - log_q
 
@@ -224,7 +362,19 @@ class ForMargin(Weighting):
 
 @dataclass(frozen=True, repr=False)
 class Importance(ForMargin):
-    """w_yy' = 1/(m q_y'): unbiased for the full sum.  *Source:* Rawat et al. 2021, Table 1."""
+    """Importance weights: w_yy' = 1/(m q_y'), by which the sum over the draws is unbiased for the full sum.
+
+    References
+    ----------
+    Rawat et al. 2021, Table 1.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = 1 — softmax cross-entropy
+    """
 
     target: margins.Margin = field(default=margins.Softmax(), init=False)
     name = "importance weights 1/(m q)"
@@ -235,7 +385,19 @@ class Importance(ForMargin):
 
 @dataclass(frozen=True, repr=False)
 class Tail(ForMargin):
-    """w_yy' = π_y' / (π_y m q_y'): the logit-adjusted loss by sampling.  *Source:* Rawat et al. 2021, Eq. 16."""
+    """Tail weights: w_yy' = π_y' / (π_y m q_y'), by which any sampler has the margins of the logit-adjusted loss.
+
+    References
+    ----------
+    Rawat et al. 2021, Eq. 16.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Tail(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = pi[y']/pi[y] — logit-adjusted loss (Menon et al. 2021)
+    """
 
     target: margins.Margin = field(default=margins.LogitAdjusted(), init=False)
     name = "tail weights"
@@ -245,5 +407,17 @@ class Tail(ForMargin):
 
 
 def examples() -> tuple[Weighting, ...]:
-    """One of each weighting, as the contract tests and the checks use them."""
+    """List one of each weighting, as the contract tests and the checks use them.
+
+    Returns
+    -------
+    tuple of Weighting
+        The weightings.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> il.weightings.Importance() in il.weightings.examples()
+    True
+    """
     return (Constant(), Unit(), Importance(), Relative(), Tail(), ForMargin(margins.Equalised()))

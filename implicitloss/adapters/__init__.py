@@ -1,11 +1,11 @@
-"""Adapters of losses written in other frameworks, or for other calls, to what `implicitloss.audit` asks.
+"""Adapters, which make losses of other frameworks and other signatures ready for `implicitloss.audit`.
 
 An adapter takes a loss and returns a function (scores, positive, rng) -> losses, or (losses, gradients).  It imports
 its framework when it is called.  It seeds the framework's own random numbers from the audit's generator, so that a call
 can be repeated, and restores their state afterwards where the framework allows it.
 
-A framework is a value, `FRAMEWORK` in a file of its own, from which `in_batch` and the command line know it; to be
-`implicitloss.adapters.NAME` too, its adapter is imported here.
+A framework is a value, `FRAMEWORK` in a file of its own, where `in_batch` and the command line find it.  An adapter
+that is imported here is also `implicitloss.adapters.NAME`.
 """
 
 from implicitloss.adapters.in_batch import in_batch

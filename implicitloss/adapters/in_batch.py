@@ -19,23 +19,23 @@ def in_batch(
 ) -> LossFunction:
     """Adapt an in-batch (two-tower) loss, whose negatives are the labels of the other examples.
 
-    Each example of the audit becomes the first example of a batch of its own, with query f, its scores.  The labels of
-    the others are drawn from the prior, as examples would bring them.  Items are one-hot vectors of their labels, so
-    that the first query scores a label y with f_y exactly.
+    Each example of the audit becomes the first example of a batch of its own.  The labels of the others are drawn from
+    the prior.  The first query is f, the scores, and items are one-hot vectors of their labels, so that the query's
+    score of a label y is exactly f_y.
 
     Parameters
     ----------
-    loss
+    loss : callable
         `loss(queries, items, labels)` -> the losses (n,), or the first one alone, (1,), of n = `batch` examples.
         Queries and items are (n, d), and queries · items are the scores.
-    prior
+    prior : LabelPrior
         The label frequencies.
-    batch
-        The number of examples in a batch, at least 2.
-    framework
-        "numpy", without gradients, or a framework that has an adapter: "torch", "tensorflow", "jax".
-    given
-        "embeddings", or "logits": the loss is then called with (logits (n, n), labels (n,)).
+    batch : int
+        The number n of examples in a batch, at least 2.
+    framework : str
+        What the loss is written in: "numpy", without gradients, or a framework that has an adapter, e.g. "torch".
+    given : {"embeddings", "logits"}
+        With "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
 
     Returns
     -------
@@ -46,6 +46,17 @@ def in_batch(
     ------
     ValueError
         If an argument is none of these; when it is called, if the losses have another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> def loss(queries, items, labels):
+    ...     logits = queries @ items.T
+    ...     return np.log(np.exp(logits).sum(axis=1)) - np.diag(logits)
+    >>> adapted = il.adapters.in_batch(loss, il.LabelPrior.zipf(8, 1.0), batch=16)
+    >>> adapted(np.zeros((2, 8)), np.array([0, 3]), np.random.default_rng(0)).round(4)  # log 16
+    array([2.7726, 2.7726])
     """
     check_loss(loss)
     checked_prior(prior)

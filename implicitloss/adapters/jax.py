@@ -37,10 +37,10 @@ def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
 
     Parameters
     ----------
-    loss
+    loss : callable
         `loss(scores, positive, key)` -> the losses (B,); scores and positive are arrays (B, L) and (B,).
-    dtype
-        The type of the scores, "float32" or "float64".
+    dtype : {"float32", "float64"}
+        The type of the scores.
 
     Returns
     -------
@@ -51,5 +51,16 @@ def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
     ------
     ValueError
         If JAX is not installed, or an argument is none of these.
+
+    Examples
+    --------
+    Softmax cross-entropy by `jax.nn`:
+
+    >>> import jax
+    >>> import implicitloss as il
+    >>> def loss(scores, positive, key):
+    ...     return -jax.nn.log_softmax(scores)[jax.numpy.arange(len(positive)), positive]
+    >>> il.audit(il.adapters.jax(loss), prior=il.LabelPrior.zipf(20, 1.0), claim="full", rng=0).verdict
+    'holds'
     """
     return FRAMEWORK.adapt(loss, dtype=dtype)

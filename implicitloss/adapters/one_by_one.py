@@ -16,7 +16,7 @@ def one_by_one(loss_fn: LossFunction) -> LossFunction:
 
     Parameters
     ----------
-    loss_fn
+    loss_fn : callable
         `loss_fn(scores (B, L), positive (B,), rng)` -> one number, or (one number, gradients (B, L)).
 
     Returns

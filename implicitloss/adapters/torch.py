@@ -41,11 +41,11 @@ def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
 
     Parameters
     ----------
-    loss
+    loss : callable
         `loss(scores, positive)` -> the losses (B,), as with `reduction="none"`; scores and positive are tensors (B, L)
         and (B,).
-    dtype
-        The type of the scores, "float64" or "float32".
+    dtype : {"float64", "float32"}
+        The type of the scores.
 
     Returns
     -------
@@ -56,5 +56,18 @@ def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
     ------
     ValueError
         If PyTorch is not installed, or an argument is none of these.
+
+    Examples
+    --------
+    The logit-adjusted loss by PyTorch's own cross-entropy:
+
+    >>> import torch
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.zipf(20, 1.0)
+    >>> def loss(scores, positive):
+    ...     adjusted = scores + torch.tensor(prior.log)
+    ...     return torch.nn.functional.cross_entropy(adjusted, positive, reduction="none")
+    >>> il.audit(il.adapters.torch(loss), prior=prior, claim=il.margins.LogitAdjusted(), rng=0).verdict
+    'holds'
     """
     return FRAMEWORK.adapt(loss, dtype=dtype)

@@ -113,7 +113,22 @@ class Finding:
 
     @classmethod
     def of(cls, question: Question, box: Box, evidence: Evidence) -> Self:
-        """The finding that follows from all evidence."""
+        """Make the finding that follows from all evidence.
+
+        Parameters
+        ----------
+        question : Question
+            What was asked.
+        box : Box
+            The loss, with the number of calls.
+        evidence : Evidence
+            The evidence of all stages.
+
+        Returns
+        -------
+        Finding
+            An instance of this class.
+        """
         comparisons = evidence.comparisons
         route = "value" if evidence.margins is None else "gradient"
         of_hits = [c for c in comparisons if c.part == HITS and c.route == route]

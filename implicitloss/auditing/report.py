@@ -20,10 +20,72 @@ SCHEMA = 2
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditReport(Finding):
-    """What an audit found, as data (see `Finding`), as text, Markdown, JSON, a table and a plot."""
+    """What an audit found, as data; its methods give text, Markdown, JSON, a table and a plot.
+
+    Parameters
+    ----------
+    verdict : {"holds", "refuted", "inconclusive", "measured"}
+        "measured" if nothing was claimed.
+    loss : str
+        The name of the loss.
+    claim : str
+        What it is said to optimise.
+    positives : tuple of int
+        The audited positives.
+    comparisons : tuple of Comparison
+        The claimed and the measured Σ p_yy' of each part of the labels, with limits.
+    margins : Measured or None
+        p_yy' of each positive with limits, (P, L) for P positives, if the loss has gradients.
+    hits : Measured
+        p_yy, the weight of accidental hits, with limits, (P,).
+    nearest : Fit or None
+        The scheme of this package that fits best.
+    draw_statistics : DrawStatistics or None
+        How negatives were drawn, if the loss has gradients.
+    flaws : tuple of Flaw
+        What contradicts the form of the loss or its gradient.
+    notes : tuple of Note
+        What the reader should know besides.
+    prior : LabelPrior
+        The label frequencies.
+    tolerance, resolution, error : float
+        As the audit was asked.
+    seed : int or list of int
+        `rng=seed` gives the same report.
+    calls : int
+        How often the loss was called.
+    form : {"softmax", "logistic"}
+        The form that was audited.
+
+    Examples
+    --------
+    Negatives drawn within the batch with weights 1/m are claimed to be softmax over all labels.
+
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.zipf(8, 1.0)
+    >>> def loss(scores, positive, rng):
+    ...     drawn = rng.choice(8, (len(positive), 15), p=prior.probabilities)
+    ...     f_y = scores[np.arange(len(positive)), positive]
+    ...     f = np.where(drawn == positive[:, None], -np.inf, np.take_along_axis(scores, drawn, axis=1))
+    ...     return np.log1p(np.exp(f - f_y[:, None]).mean(axis=1))
+    >>> report = il.audit(loss, prior=prior, claim="full", rng=0, runs=1000)
+    >>> report.verdict, report.failures[0].part
+    ('refuted', 'tail')
+    >>> str(report.nearest), round(report.tilt.bound, 2)  # rare labels gain
+    ('constant weights 1/m, within-batch sampling, hits masked', -0.63)
+    """
 
     def check(self) -> None:
-        """*Raises* AssertionError, with the report, unless the claim holds; ValueError where nothing was claimed."""
+        """Check that the claim holds.
+
+        Raises
+        ------
+        AssertionError
+            With the report as text, unless it holds.
+        ValueError
+            If nothing was claimed.
+        """
         __tracebackhide__ = True
         if self.verdict == "measured":
             raise ValueError("an assertion needs a claim; to measure only, use implicitloss.audit")
@@ -45,7 +107,7 @@ class AuditReport(Finding):
         return as_markdown(self)
 
     def properties(self) -> dict[str, str]:
-        """Properties of a JUnit test: verdict, nearest scheme, seed, and measured over claimed Σp by slice."""
+        """Properties for a JUnit test: verdict, nearest scheme, seed, and measured over claimed Σ p_yy' by slice."""
         found = {"verdict": str(self.verdict), "nearest": plain(self.nearest), "seed": str(self.seed)}
         for comparison in self.comparisons:
             if comparison.part in (*SLICES, HITS) and comparison.claimed:
@@ -54,7 +116,7 @@ class AuditReport(Finding):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The report as plain values, for JSON."""
         tilt = self.tilt
         return {
             "schema": SCHEMA,
@@ -79,13 +141,24 @@ class AuditReport(Finding):
         }
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame with one row for each comparison."""
+        """The comparisons as a pandas DataFrame, a row each."""
         import pandas as pd
 
         return pd.DataFrame(self._rows())
 
     def plot(self, ax: Any = None) -> Any:
-        """Plot measured over claimed margins of the decisive parts, with their limits, by label rank; the axes."""
+        """Plot measured over claimed margins of the decisive parts, with their limits, by label rank.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to plot; by default in a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes.
+        """
         return plotted(self, ax)
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -97,5 +170,5 @@ class AuditReport(Finding):
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with None for numbers that JSON does not know."""
+    """The values, with None for infinity and NaN, which JSON does not have."""
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()}

@@ -1,4 +1,4 @@
-"""Is this number right?  Simulate until it is decided, with an error that holds however often one looks."""
+"""Decide whether a claimed number is right, by simulations that stop as soon as they can."""
 
 from __future__ import annotations
 
@@ -28,10 +28,39 @@ FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6
 
 @dataclass(frozen=True)
 class Decision:
-    """What came of a claim, by which `estimate`, known to within `width` when the looking stopped.
+    """What `decide` found: the outcome, and the estimate that it rests on.
 
-    `runs` were made; a test of fixed size that was planned for the resolution, with this variance and range, would have
-    made `saved` more (0 where it would have made fewer, as for most claims that hold).  `rng=seed` makes it again.
+    Parameters
+    ----------
+    outcome : Outcome
+        "refuted", "supported" or "inconclusive".
+    estimate : Estimate
+        The average over all runs.
+    width : float
+        The half-width of the last bound: |estimate - truth| <= width, but for the error probability.
+    runs : int
+        The number of runs.
+    saved : int
+        How many more runs a test of fixed size would have made, planned for the resolution with this variance and
+        range; 0 where it would have made fewer, as for most claims that hold.
+    looks : int
+        How often the bound was computed.
+    seed : int or sequence of int
+        `rng=seed` gives the same decision again.
+
+    Examples
+    --------
+    The implicit loss is an upper bound, and not the mean.
+
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.SoftmaxCrossEntropy()
+    >>> bound = float(il.implicit_loss(scheme, loss, problem))
+    >>> decision = il.decide(scheme, loss, problem, bound, resolution=0.02, rng=0)
+    >>> str(decision.outcome), decision.runs, decision.looks
+    ('refuted', 4002, 2)
     """
 
     outcome: Outcome
@@ -57,15 +86,65 @@ def decide(
     budget: int = 1_000_000_000,
     threads: int | None = None,
 ) -> Decision:
-    """Whether the simulated `quantity` is `claimed`: refuted, supported, or inconclusive after `budget` draws.
+    """Decide whether `quantity` is `claimed`, by simulations that stop as soon as they can.
 
-    Looks come at n_j = 1000 · 2^{(j-1)/2} runs (the next even number), j = 1, 2, ..., some of them skipped, and the
-    empirical-Bernstein bound of each has δ_j = 6 error/(π² j²): together they fail with probability at most `error`,
-    whenever one stops.  Refuted where the claim lies outside the bound; supported where it lies inside and the bound is
-    narrower than half the `resolution`, so that a truth that far off would have been refuted.  The new runs of each
-    look have a seed of their own, from `rng`, which is anything `numpy.random.default_rng` takes.  *Raises* ValueError
-    for a resolution or an error that is not positive, a claim that is not finite, for gradients, and as `simulate`
-    does.
+    The j-th look comes after n_j = 1000 · 2^{(j-1)/2} runs (rounded up to an even number), and some looks are skipped.
+    Its empirical-Bernstein bound fails with probability at most δ_j = 6 error/(π² j²).  Σ_j δ_j = `error`, so that all
+    bounds hold together, whenever one stops.  The claim is refuted if it lies outside the bound.  It is supported if it
+    lies inside and the bound is at most `resolution` wide: a truth that differs by the resolution would have been
+    refuted.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The sampler, the weights, m, and what a hit on the positive does.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+    problem : Problem
+        Scores, label prior and positive label of one example.
+    claimed : float
+        The claimed value.
+    resolution : float
+        The smallest difference that matters, > 0.
+    quantity : {"mean", "variance", "mse", "gap"}
+        As `simulate` has them.
+    reference : float, optional
+        The implicit loss, needed for "mse" and "gap".
+    error : float
+        The probability with which a true claim may be refuted, or one that is off by the resolution supported; from
+        1e-300 to below 1.
+    rng : seed or Generator, optional
+        Anything that `numpy.random.default_rng` takes; each look's new runs have a child of this seed.
+    budget : int
+        The most draws, m for each run; at least 1000 m.
+    threads : int, optional
+        By default one a core; the decision is the same for any number.
+
+    Returns
+    -------
+    Decision
+        "refuted", "supported", or "inconclusive" where the budget ends first; and the estimate.
+
+    Raises
+    ------
+    ValueError
+        For an argument out of range, for gradients, and as `simulate` does.
+
+    References
+    ----------
+    The bound is that of Maurer and Pontil 2009, Theorem 4; the looks are derived here.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.SoftmaxCrossEntropy()
+    >>> for claimed in (1.02, 1.08):
+    ...     print(claimed, il.decide(scheme, loss, problem, claimed, resolution=0.04, rng=0).outcome)
+    1.02 supported
+    1.08 refuted
     """
     resolution = checked_number(resolution, "the resolution", "a number >= 1e-300", lambda x: x >= LEAST)
     claimed = checked_number(claimed, "the claim")
@@ -90,7 +169,7 @@ def decide(
         off = abs(float(merged) - claimed)
         if off > width or 2 * width <= resolution or _runs(look + 1) * scheme.m > budget:
             break
-        # The first look that may decide, if variance and difference are what they seem; not far ahead of what is seen.
+        # The next look is the first that decides if variance and difference are as estimated now, at most AHEAD on.
         ahead = (
             j
             for j in range(look + 1, look + AHEAD)
@@ -111,7 +190,7 @@ def decide(
 
 
 def _runs(look: int) -> int:
-    """n_j, even: a variance takes runs in pairs, and would round up those of every look that is made."""
+    """n_j, which is even because a variance takes runs in pairs."""
     return 2 * math.ceil(FIRST / 2 * GROWTH ** (look - 1))
 
 

@@ -1,4 +1,4 @@
-"""What came of a claim: five outcomes kept apart, and the evidence for each."""
+"""Verdicts on claims: one of five outcomes, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Verdict"]
 class Outcome(StrEnum):
     """How a claim stands, strongest first.
 
-    `PROVED`: an identity in the symbols.  `EXACT`: numbers that agree within their own error bounds.  `SUPPORTED`:
-    a simulation that would have seen a difference that matters, and saw none.  `REFUTED`: a case where it fails.
-    `INCONCLUSIVE`: none of these, and so nothing is claimed.
+    `PROVED`: it is an identity in the symbols.  `EXACT`: numbers agree within their own error bounds.  `SUPPORTED`: a
+    simulation found no difference, and would have found one that matters.  `REFUTED`: it fails in some case.
+    `INCONCLUSIVE`: none of these.
     """
 
     PROVED = "proved"
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 
 def together(outcomes: Iterable[Outcome]) -> Outcome:
-    """One outcome from several witnesses: any refutation refutes, any doubt leaves doubt, else the strongest."""
+    """The outcome of several witnesses: refuted if one refutes, else inconclusive if one is, else the strongest."""
     seen = set(outcomes)
     for worst in (Outcome.REFUTED, Outcome.INCONCLUSIVE):
         if worst in seen or not seen:
@@ -41,11 +41,11 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one witness says: the outcome over all cases, and the case that decided it.
+    """What one witness found: the outcome over all cases, and the case that decided it.
 
-    `observed`, `expected` and `tolerance` belong to `case`, the one nearest to failing (or that failed); `tolerance`
-    is the half-width or error bound of the comparison and `resolution` the smallest difference that would have been
-    seen there.  `draws` counts labels drawn.
+    `observed`, `expected` and `tolerance` belong to `case`, which failed or came nearest to failing.  `tolerance` is
+    the half-width or error bound of the comparison, `resolution` the smallest difference that would have been found
+    there.  `draws` is the number of labels drawn.
     """
 
     method: str
@@ -70,7 +70,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class NearMissVerdict:
-    """A false neighbour of a claim and whether the same witnesses refuted it, as they must."""
+    """A near miss, which is a false neighbour of a claim, and whether the same witnesses refuted it, as they must."""
 
     statement: str
     outcome: Outcome
@@ -87,7 +87,38 @@ class NearMissVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, its outcome, its evidence and its near misses."""
+    """A claim with its outcome, its evidence and its near misses.
+
+    Parameters
+    ----------
+    id : str
+        A stable name, e.g. "rawat2021.lemma1.mean".
+    statement : str
+        What is claimed.
+    source : str
+        The paper and equation, or "derived".
+    assumptions : tuple of str
+        What the statement assumes.
+    outcome : Outcome
+        "proved", "exact", "supported", "refuted" or "inconclusive".
+    evidence : tuple of Evidence
+        What each witness found.
+    near_misses : tuple of NearMissVerdict
+        False neighbours of the claim, each with the outcome by the same witnesses.
+    seconds : float
+        The time that it took.
+
+    Examples
+    --------
+    A claim passes only if its checks could have failed: every near miss must be refuted.
+
+    >>> import implicitloss as il
+    >>> from implicitloss.claims.verdict import NearMissVerdict, Outcome
+    >>> miss = NearMissVerdict("p_yy' = w_yy' q_y', without m", Outcome.INCONCLUSIVE, ())
+    >>> verdict = il.Verdict("margin", "p_yy' = m w_yy' q_y'", "Lemma 1", (), Outcome.EXACT, (), (miss,))
+    >>> verdict.outcome.holds, verdict.ok
+    (True, False)
+    """
 
     id: str
     statement: str
@@ -100,7 +131,7 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """The claim holds and every near miss was refuted: the checks had the power to fail."""
+        """Whether the claim holds and every near miss was refuted, which shows that the checks could fail."""
         return self.outcome.holds and all(miss.outcome is Outcome.REFUTED for miss in self.near_misses)
 
     def to_dict(self) -> dict[str, Any]:

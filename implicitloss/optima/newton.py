@@ -15,11 +15,24 @@ ITERATIONS = 500
 
 
 class NoOptimum(ValueError):
-    """The expected loss has no finite minimiser, or Newton's method did not reach it."""
+    """The expected loss has no finite minimiser, or Newton's method did not reach it.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> never = il.samplers.Explicit([0.5, 0.3, 0.2, 0.0])  # nothing pushes the score of label 3 down
+    >>> scheme = il.Scheme(never, il.weightings.Constant(), m=2, hits="mask")
+    >>> try:
+    ...     il.tilt(scheme, prior)
+    ... except il.NoOptimum as error:
+    ...     print(error)
+    label 3 has no finite optimum: it is never drawn as a negative of the other labels, or ...
+    """
 
 
 def minimise(objective: Objective, start: Floats, eta: Floats) -> Floats:
-    """Newton's method, damped as Levenberg and Marquardt do where the function is far from a parabola."""
+    """The minimiser of `objective`, by Newton's method, damped as Levenberg and Marquardt do far from a parabola."""
     f = start - start.mean()
     # Steps that overflow are not taken.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -34,7 +47,7 @@ def _newton_from(f: Floats, objective: Objective, eta: Floats) -> Floats:
             return f
         step = _step(hessian + np.diag(damping * eta), gradient)
         slope = float(gradient @ step)
-        # Exponentials: a step of many units is no step of a parabola's.
+        # The function is made of exponentials: over a step of many units it is no parabola.
         accepted = bool(np.all(np.abs(step) < 20)) and slope < 0
         if accepted:
             trial = objective(f + step)
@@ -55,8 +68,8 @@ def _newton_from(f: Floats, objective: Objective, eta: Floats) -> Floats:
 def _step(hessian: Floats, gradient: Floats) -> Floats:
     """Newton's step, centred; infinite where there is none.
 
-    A constant added to all scores changes nothing: the heaviest label stays where it is.  Labels of η = 1e-9 and of 0.9
-    are solved for in units of their own, or rounding of the one would drown the other.
+    Adding a constant to all scores changes nothing, and so the heaviest label is held fixed.  Each label is scaled by
+    its own curvature, or the rounding of a label with η = 0.9 would exceed the step of one with 1e-9.
     """
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     rest = np.delete(np.arange(scale.size), int(np.argmax(scale)))

@@ -1,4 +1,4 @@
-"""Value, gradient and Hessian of an expected softmax loss at one x: by its bound, or truly."""
+"""Value, gradient and Hessian of a softmax objective at one x: the implicit loss, or the expected sampled loss."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import gradient_and_hessian, integrate
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
-# Beyond these, one label's share of the law, its share of Σ q x or the spread of scores asks for integrals one by one.
+# Positives are integrated one by one if their share of q exceeds HEAVY, their share of Σ q x exceeds MOST, or scores
+# span more than FAR.
 HEAVY, MOST, FAR = 0.1, 0.9, 40.0
-# Scores further apart than this ask for grids beyond memory.
+# Scores that span more would need grids beyond memory.
 FARTHEST = 1e4
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
 
 
 def implicit_objective(eta: Floats, log_p: Floats) -> Objective:
-    """Value, gradient and Hessian of Σ_y η_y log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}), c_y on the diagonal."""
+    """Σ_y η_y log(1 + c_y + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}) and its derivatives; the diagonal of log p is log c."""
     base = np.array(log_p)
     # The 1 and the kept hits c_y both go with e^0.
     np.fill_diagonal(base, np.logaddexp(0.0, np.diag(log_p)))
@@ -39,7 +40,7 @@ def implicit_objective(eta: Floats, log_p: Floats) -> Objective:
 
 
 def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
-    """Value, gradient and Hessian of Σ_y η_y E ℓ_y: from one grid where weights have factors, else label by label."""
+    """Σ_y η_y E ℓ_y and its derivatives, from one grid where weights have factors, else label by label."""
     law, other = (scheme.log_law(Problem(np.zeros(eta.size), prior, y)) for y in (0, eta.size - 1))
     found = complete_weighting(scheme.weighting).log_factors(law, prior, scheme.m, scheme.hits == "exclude")
     if found is None or not np.array_equal(law, other):
@@ -49,7 +50,7 @@ def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior
     log_b = np.where(np.isneginf(law), -np.inf, log_b)
 
     def objective(f: Floats) -> tuple[float, Floats, Floats]:
-        # A positive that is much of the law or of its mean: the grid would cancel its digits, and scores far apart all.
+        # Taking a heavy positive out of the grid would cancel digits, and scores far apart would cancel them all.
         u = log_b + f
         x = q * np.exp(u - u.max())
         heavy = (q > HEAVY) | (x > MOST * x.sum()) if scheme.hits != "keep" else np.zeros(f.size, dtype=bool)
@@ -79,14 +80,15 @@ def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> O
 
 
 def _from_one_grid(scheme: Scheme, eta: Floats, q: Floats, log_a: Floats, log_b: Floats) -> Objective:
-    """Matrix products for all three: x_k = e^{κ_y + u_k}, and e^{-t x_k} = E_Vk = exp(-e^{V + u_k}) at V = log t + κ_y.
+    """Value, gradient and Hessian by matrix products on one grid.
 
-    With α = q e^u and one atom of φ_y taken out or moved (see `implicitloss.witness.integrate.sweep`), for k, l != y
-    E s_k = α_k Σ_V G_yV E_Vk and E s_k s_l = α_k α_l Σ_V B_yV E_Vk E_Vl + [k = l] α_k e^{u_k} Σ_V C_yV E_Vk, where
-    G = m h e^{V-t} φ_y^{m-1}, B = m(m-1) h e^{2V-t} φ_y^{m-2} and C = m h e^{2V-t} φ_y^{m-1}.  *Source:* derived.
+    x_k = e^{κ_y + u_k}, and so e^{-t x_k} = E_Vk = exp(-e^{V + u_k}) at V = log t + κ_y.  With α = q e^u, and one atom
+    of φ_y taken out or moved (see `implicitloss.witness.integrate.sweep`), for k, l ≠ y: E s_k = α_k Σ_V G_yV E_Vk and
+    E s_k s_l = α_k α_l Σ_V B_yV E_Vk E_Vl + [k = l] α_k e^{u_k} Σ_V C_yV E_Vk, where G = m h e^{V-t} φ_y^{m-1},
+    B = m(m-1) h e^{2V-t} φ_y^{m-2} and C = m h e^{2V-t} φ_y^{m-1}.  *Source:* derived.
     """
     m, hits = scheme.m, scheme.hits
-    # Positives of η = 0 are integrated alone elsewhere: what they have here is not looked at, but must be a number.
+    # Positives with η = 0 here are integrated elsewhere: their entries must be numbers, but are not used.
     counted = eta > 0
     rest = np.where(counted, 1 - q, 1.0) if hits == "exclude" else np.ones_like(q)
 

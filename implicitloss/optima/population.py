@@ -1,12 +1,12 @@
-"""What a scheme teaches: the scores that minimise its expected loss at one x, where η(x) = P(y given x) is known.
+"""Population optima: the scores that minimise a scheme's expected loss at one x, where η(x) = P(y given x) is known.
 
-No training noise, no features: the bias of the scheme alone.  Compare argmax f* with Bayes (argmax η) and with balanced
-Bayes (argmax η/π).
+They have no training noise and no features, and so show the bias of the scheme alone.  Compare argmax f* with Bayes
+(argmax η) and with balanced Bayes (argmax η/π).
 
-Which loss is meant is said by `of`: "sampled", the true expected loss E ℓ(N), which training minimises and which is the
-default; or "implicit", the implicit loss, for softmax an upper bound of it with the same margins.  The two can teach
-different things: with one within-batch negative, hits masked, on twenty labels of CIFAR-100-LT, relative weights have
-a tilt of 0 in truth and of .40 by the bound, importance weights of -2.36 and of 0.
+The argument `of` says which loss is minimised: "sampled", the true expected loss E ℓ(N), which training minimises and
+which is the default; or "implicit", the implicit loss, which for softmax is an upper bound with the same margins.  The
+two can teach different things: with one within-batch negative, hits masked, on twenty labels of CIFAR-100-LT, relative
+weights have a tilt of 0 in truth and of .40 by the bound, importance weights of -2.36 and of 0.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from implicitloss.theory.implicit import log_expected_weights
 __all__ = ["population_optimum", "tilt"]
 
 Of = Literal["implicit", "sampled"]
-# Of log π, squared: below this it is rounding.
+# Below this, Σ (log π - mean)² is rounding.
 FLAT = 1e-12
-# Newton's method solves for all labels at once: twice as many take four times the memory and eight times as long.
+# Newton's method needs memory in proportion to L², and time in proportion to L³.
 MOST_LABELS = 5_000
 
 
@@ -90,7 +90,7 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     if isinstance(loss, Decoupled):
         return _decoupled(loss, eta, log_p)
     _check_held(log_p)
-    # Of the sampled loss it is a start.
+    # From the bound's optimum it is not far to that of the sampled loss.
     optimum = minimise(implicit_objective(eta, log_p), start, eta)
     if of == "sampled":
         optimum = minimise(sampled_objective(scheme, loss, eta, prior), optimum, eta)
@@ -150,7 +150,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled") -> float:
 
 
 def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
-    """η as a vector; *raises* ValueError for what has no optimum to look for."""
+    """η as a vector; *raises* ValueError if these arguments define no optimum."""
     checked_scheme(scheme)
     checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
@@ -177,15 +177,18 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
 
 
 def _check_held(log_p: Floats) -> None:
-    """*Raises* NoOptimum unless every label is held from above and below, by some chain of negatives.
+    """*Raises* NoOptimum unless a chain of negatives leads from every label to every other.
 
-    f_y pushes f_y' down where p_yy' > 0; a finite minimum exists if and only if these pushes connect all labels
-    strongly (as for Bradley and Terry's model, Ford 1957).
+    Where p_yy' > 0, the positive y pushes the score of y' down.  A finite minimum exists if and only if the graph of
+    these pushes is strongly connected (as for Bradley and Terry's model, Ford 1957).
     """
     n_groups, group = connected_components(~np.isneginf(log_p), connection="strong")
     if n_groups > 1:
         label = int(np.argmin(np.bincount(group)[group]))
-        raise NoOptimum(f"label {label} has no finite optimum: it is no negative of the others, or they are none of it")
+        raise NoOptimum(
+            f"label {label} has no finite optimum: it is never drawn as a negative of the other labels, or they are "
+            "never drawn as its negatives"
+        )
 
 
 def _decoupled(loss: Decoupled, eta: Floats, log_p: Floats) -> Floats:

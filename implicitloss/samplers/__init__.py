@@ -1,4 +1,4 @@
-"""Samplers: where negatives come from, one file each, its procedure beside its stated law."""
+"""Samplers, which draw negatives: one file each, with the procedure beside the stated law."""
 
 import importlib
 import pkgutil
@@ -32,10 +32,27 @@ __all__ = [
 
 
 def examples(n_labels: int = 4, margin: Margin | None = None, loss: Loss | None = None) -> tuple[Sampler, ...]:
-    """One of each sampler, by the `examples` of each file of this folder.
+    """List one of each sampler, from the `examples` of each file of this folder.
 
-    An explicit law has `n_labels` labels; the minimum-variance sampler is that of the `margin` and the `loss`, by
-    default those of softmax cross-entropy.
+    Parameters
+    ----------
+    n_labels : int
+        L of the explicit law.
+    margin : Margin, optional
+        The margin of the minimum-variance sampler, by default softmax.
+    loss : Loss, optional
+        The loss of the minimum-variance sampler, by default softmax cross-entropy.
+
+    Returns
+    -------
+    tuple of Sampler
+        The samplers, in the order of their files.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> il.samplers.WithinBatch() in il.samplers.examples(n_labels=3)
+    True
     """
     given = MadeFor(n_labels, margin or Softmax(), loss or SoftmaxCrossEntropy())
     files = [importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]

@@ -14,7 +14,26 @@ from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
 @dataclass(frozen=True, repr=False)
 class Explicit(Sampler):
-    """A law q of your own, (L,), that sums to 1 within 1e-9.  *Raises* ValueError for another sum and another L."""
+    """A law q of your own.
+
+    Parameters
+    ----------
+    q : array_like, (L,)
+        The probabilities, summing to 1 within 1e-9.
+
+    Raises
+    ------
+    ValueError
+        For another sum; and when it is used with another number of labels.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> scheme = il.Scheme(il.samplers.Explicit([0.1, 0.2, 0.3, 0.4]), il.weightings.Constant(), m=5, hits="mask")
+    >>> il.implicit_margins(scheme, prior)[0]  # p_yy' = q_y'
+    array([0. , 0.2, 0.3, 0.4])
+    """
 
     q: Floats
     needs_scores = False

@@ -13,10 +13,18 @@ from implicitloss.samplers.sampler import Draw, MadeFor, Sampler
 
 @dataclass(frozen=True)
 class LogUniform(Sampler):
-    """q = log((r + 1)/r) / log(L + 1) at frequency rank r = 1..L: an approximate Zipf law, drawn without a table.
+    """Log-uniform sampling: q = log((r + 1)/r) / log(L + 1) at frequency rank r = 1, ..., L, about as in Zipf's law.
 
-    Labels are ranked by prior, most frequent first; in symbols labels are taken to be sorted already (y' = r).
-    The procedure is that of TensorFlow's sampler: rank ⌊(L + 1)^u⌋ for u uniform on [0, 1).
+    The most frequent label has rank 1; in symbols labels are taken to be sorted by frequency, so that y' = r.  The
+    procedure is that of TensorFlow's sampler and needs no table: rank ⌊(L + 1)^u⌋ for u uniform on [0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> problem = il.Problem([0.0, 0.0, 0.0, 0.0], il.LabelPrior.from_counts([1, 3, 4, 8]), positive=1)
+    >>> np.exp(il.samplers.LogUniform().log_law(problem)).round(3)
+    array([0.139, 0.179, 0.252, 0.431])
     """
 
     needs_scores = False

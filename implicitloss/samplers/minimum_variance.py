@@ -16,24 +16,48 @@ from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets, is
 
 @dataclass(frozen=True)
 class MinimumVariance(Sampler):
-    """q*_y' ∝ p_yy' · payment(y') on y' != y, 0 at y: with weights p/(m q*) every draw adds the same amount.
+    """The sampler of least variance: q*_y' ∝ p_yy' · payment(y') on y' ≠ y, and 0 at y.
 
-    For a decoupled loss q* ∝ p ϕ(-f), and the loss has variance 0 where ϕ >= 0 (Rawat et al. 2021, Proposition 5).
-    For softmax q* ∝ p e^{f}, and variance and Jensen gap are 0 (derived here).  The sampler needs all scores.
+    With weights p/(m q*) every draw adds the same amount.  Decoupled losses: q* ∝ p ϕ(-f), and the loss has variance 0
+    where ϕ >= 0.  Softmax: q* ∝ p e^{f}, and variance and Jensen gap are 0.  The sampler needs all scores.
 
+    Parameters
+    ----------
+    margin : Margin
+        The target p; softmax by default.
+    loss : Loss
+        The loss that says what a negative pays; softmax cross-entropy by default.
+
+    Raises
+    ------
+    ValueError
+        When it is used, if p is 0 on every negative.
+
+    Notes
+    -----
     A negative that pays nothing (a hinge below its kink) has q* = 0 and is never drawn.  Its weight p/(m q*) is
-    undefined and not needed: under a loss by which it pays nothing, the mean misses nothing.  Other losses are refused,
-    as for any sampler that leaves labels out.  The gradient in its score is 0.  So is that of the full loss, except at
-    the kink of the hinge (f = -1), where the full loss has slope 0 on the left and p on the right.  Where no negative
-    pays anything, every sampler has variance 0, and q* ∝ p is taken.
-    *Raises* ValueError where p is 0 on every negative.
+    undefined, and is not needed under a loss by which it pays nothing; other losses are refused.  The gradient in its
+    score is 0.  So is that of the full loss, except at the kink of the hinge (f = -1), where the full loss has slope 0
+    on the left and p on the right.  If no negative pays anything, every sampler has variance 0, and q* ∝ p is taken.
+
+    References
+    ----------
+    Rawat et al. 2021, Proposition 5 (Eq. 17), for decoupled losses; softmax: derived here.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], il.LabelPrior.from_counts([8, 4, 3, 1]), positive=1)
+    >>> scheme = il.Scheme(il.samplers.MinimumVariance(), il.weightings.Importance(), m=1, hits="exclude")
+    >>> abs(round(float(il.integrate(scheme, il.losses.SoftmaxCrossEntropy(), problem, "variance")), 12))
+    0.0
     """
 
     margin: Margin = field(default_factory=Softmax)
     loss: Loss = field(default_factory=SoftmaxCrossEntropy)
     needs_scores = True
     needs_positive = True
-    # q = 0 says that a negative pays nothing, and not that it is out of reach.
+    # Labels with q = 0 pay nothing, and so the mean does not miss them.
     leaves_out_what_pays_nothing = True
 
     def __post_init__(self) -> None:
@@ -54,7 +78,7 @@ class MinimumVariance(Sampler):
         return log_a - logsumexp(log_a)
 
     def procedure(self, problem: Problem) -> Draw:
-        # Tickets of the negatives: margin times payment; where no negative pays, the margin.
+        # A negative's tickets are margin times payment, or the margin where no negative pays anything.
         n_labels, y = problem.prior.n_labels, problem.positive
         others = np.delete(np.arange(n_labels), y)
         level = self.margin.log_margin(problem.prior, y)[others]
@@ -77,5 +101,5 @@ class MinimumVariance(Sampler):
 
 
 def examples(given: MadeFor) -> tuple[Sampler, ...]:
-    """The sampler that is best for the margin and the loss of the given."""
+    """The sampler of least variance for the given margin and loss."""
     return (MinimumVariance(given.margin, given.loss),)

@@ -16,9 +16,35 @@ from implicitloss.samplers.within_batch import WithinBatch
 
 @dataclass(frozen=True)
 class Mixture(Sampler):
-    """q = λ q⁽¹⁾ + (1 - λ) q⁽²⁾, 0 < λ < 1; by default λπ + (1-λ)/L, mixed negative sampling (Yang et al. 2020).
+    """A mixture of two samplers: q = λ q⁽¹⁾ + (1 - λ) q⁽²⁾, a coin for each draw.
 
-    Each draw takes the first sampler with probability λ = `share`, else the second.
+    By default it is mixed negative sampling, q = λ π + (1 - λ)/L.
+
+    Parameters
+    ----------
+    share : float
+        λ, strictly between 0 and 1: the probability of the first sampler.
+    first : Sampler
+        q⁽¹⁾; within-batch sampling by default.
+    second : Sampler
+        q⁽²⁾; uniform sampling by default.
+
+    Raises
+    ------
+    ValueError
+        For a share out of range, and for anything that is no sampler.
+
+    References
+    ----------
+    Yang et al. 2020, for the default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> problem = il.Problem([0.0, 0.0, 0.0, 0.0], il.LabelPrior.from_counts([8, 4, 3, 1]), positive=1)
+    >>> np.exp(il.samplers.Mixture(0.5).log_law(problem)).round(4)
+    array([0.375 , 0.25  , 0.2188, 0.1563])
     """
 
     share: float = 0.5

@@ -18,7 +18,32 @@ MOST = 1000.0
 
 @dataclass(frozen=True)
 class Power(Sampler):
-    """q_y' = π_y'^α / Σ_k π_k^α, 0 <= α <= 1000; word2vec has α = 3/4 (Mikolov et al. 2013)."""
+    """Sampling by a power of the prior: q_y' = π_y'^α / Σ_k π_k^α.
+
+    Labels with π = 0 are never drawn, not even at α = 0.
+
+    Parameters
+    ----------
+    alpha : float
+        α, from 0 to 1000; word2vec has 3/4.
+
+    Raises
+    ------
+    ValueError
+        For α out of range.
+
+    References
+    ----------
+    Mikolov et al. 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> problem = il.Problem([0.0, 0.0, 0.0, 0.0], il.LabelPrior.from_counts([16, 4, 4, 1]), positive=1)
+    >>> np.exp(il.samplers.Power(0.5).log_law(problem)).round(3)
+    array([0.444, 0.222, 0.222, 0.111])
+    """
 
     alpha: float = 0.75
     needs_scores = False
@@ -28,7 +53,6 @@ class Power(Sampler):
         object.__setattr__(self, "alpha", alpha)
 
     def log_law(self, problem: Problem) -> Floats:
-        # A label with π = 0 is never drawn, not even at α = 0.
         seen = ~np.isneginf(problem.prior.log)
         scaled = np.full(problem.prior.n_labels, -np.inf)
         scaled[seen] = self.alpha * problem.prior.log_over(problem.prior.by_frequency[0])[seen]

@@ -1,6 +1,6 @@
-"""What a sampler is: a stated law q, in numbers and in symbols, and a procedure that draws labels.
+"""Samplers: a stated law q, in numbers and in symbols, and a procedure that draws labels.
 
-The procedure never reads the law: that the two agree is a claim, and it is tested as one.
+The procedure never reads the law.  That the two agree is a claim, which is tested.
 """
 
 from __future__ import annotations
@@ -24,15 +24,38 @@ from implicitloss.problem import Problem
 __all__ = ["Draw", "ImpossibleDraw", "Sampler", "by_log_tickets", "by_tickets"]
 
 Draw = Callable[[np.random.Generator, int], Labels]
-"""`draw(rng, size)`: that many labels, i.i.d., (size,)."""
+"""`draw(rng, size)` returns `size` labels, drawn i.i.d."""
 
 
 class Sampler(Protocol):
-    """q(. given x, y) and how to draw from it.
+    """The law q(y' given x, y) of a negative, and the procedure that draws from it.
 
-    A class of one's own needs `needs_scores`, `log_law` and `procedure`, and `law` where something is derived.  The
-    others have defaults, also for a class that does not inherit from this one: `name` is str(sampler),
-    `needs_positive` and `leaves_out_what_pays_nothing` are False.  `implicitloss.testing.check_sampler` checks it all.
+    A class of your own needs `needs_scores`, `log_law` and `procedure`, and `law` for derivations.  The other members
+    have defaults, even if the class does not inherit from this one: `name` is str(sampler), `needs_positive` and
+    `leaves_out_what_pays_nothing` are False.  `implicitloss.testing.check_sampler` checks that all of it agrees.
+
+    Examples
+    --------
+    Every label counts once more than it was seen: q_y' = (n_y' + 1)/(Σ_k n_k + L).
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> from implicitloss import symbols as s
+    >>> from implicitloss.samplers.sampler import by_tickets
+    >>> @dataclass(frozen=True)
+    ... class Smoothed:
+    ...     needs_scores = False
+    ...     def log_law(self, problem):
+    ...         return np.log((problem.prior.counts + 1) / (problem.prior.counts + 1).sum())
+    ...     def procedure(self, problem):
+    ...         return by_tickets(problem.prior.counts + 1)
+    ...     def law(self, yp):
+    ...         return (s.n[yp] + 1) / s.over_labels(s.n[s.k] + 1)
+    >>> il.testing.check_sampler(Smoothed())
+    >>> scheme = il.Scheme(Smoothed(), il.weightings.Constant(), m=5, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = (n[y'] + 1)/Sum_{k=1..L}(n[k] + 1)
     """
 
     @property
@@ -55,19 +78,56 @@ class Sampler(Protocol):
 
     @property
     def leaves_out_what_pays_nothing(self) -> bool:
-        """Whether q = 0 says that a negative pays nothing, and not that it is out of reach.  Default: False."""
+        """Whether every label with q = 0 pays nothing as a negative, so that the mean does not miss it.
+
+        Default: False.
+        """
         return False
 
     def log_law(self, problem: Problem) -> Floats:
-        """The stated log q, unconditional, (L,); -inf for labels never drawn."""
+        """The stated law: log q, (L,), before hits are excluded.
+
+        Parameters
+        ----------
+        problem : Problem
+            Scores, label prior and positive label.
+
+        Returns
+        -------
+        ndarray, (L,)
+            Logarithms of probabilities that sum to 1; -inf for a label that is never drawn.
+        """
         ...
 
     def procedure(self, problem: Problem) -> Draw:
-        """The function that draws labels as an implementation would; it must not read the stated law."""
+        """The function that draws labels as a training program would; it must not read the stated law.
+
+        Parameters
+        ----------
+        problem : Problem
+            Scores, label prior and positive label.
+
+        Returns
+        -------
+        callable
+            `draw(rng, size)`, which returns `size` labels (whole numbers, i.i.d.) and takes all its random numbers
+            from the `numpy.random.Generator` rng.
+        """
         ...
 
     def law(self, yp: sp.Expr) -> sp.Expr:
-        """The stated q in symbols, at the label `yp` (a negative, or y itself)."""
+        """The stated law in symbols.
+
+        Parameters
+        ----------
+        yp : sympy.Expr
+            The label: y', or the positive y itself.
+
+        Returns
+        -------
+        sympy.Expr
+            q at this label, before hits are excluded.
+        """
         ...
 
 
@@ -78,7 +138,7 @@ def complete_sampler(sampler: Sampler) -> Sampler:
 
 @dataclass(frozen=True)
 class MadeFor:
-    """What example samplers are made for: so many labels, and the margin and the loss of a minimum-variance sampler."""
+    """What `examples` of samplers are made for: L labels, and the margin and the loss of least variance."""
 
     n_labels: int
     margin: Margin
@@ -86,21 +146,45 @@ class MadeFor:
 
 
 def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
-    """`sampler`; *raises* ValueError for a class, a name, or what lacks a law in numbers or a procedure."""
+    """`sampler`; *raises* ValueError for a class, a name, or anything without a law in numbers and a procedure."""
     checked: Sampler = checked_part(sampler, what, ("needs_scores", "log_law", "procedure"), "samplers.Uniform()")
     return checked
 
 
-# Larger sums would overflow while the alias table is made; the digits of smaller ones are lost.
+# Larger sums of tickets would overflow while the alias table is made, and smaller ones have lost their digits.
 MANY_TICKETS, FEW_TICKETS = 1e300, 1e-290
 
 
 def by_tickets(tickets: Floats) -> TicketDraw:
-    """Draw label j with probability tickets_j / Σ tickets, by an alias table: O(1) a draw, 16 bytes a label.
+    """Make a procedure that draws label j with probability t_j / Σ_k t_k, by an alias table: O(1) a draw.
 
-    `tickets` (L,) are >= 0.  Whole numbers with L Σ tickets below 2^53 have exact probabilities.  Otherwise rounding
-    adds up along the table (at most 5e-11 of the whole in trials with 3 million labels).  A draw uses one random
-    double.  *Raises* ValueError for tickets that are negative, not finite, or all 0.
+    Parameters
+    ----------
+    tickets : ndarray, (L,)
+        t >= 0.
+
+    Returns
+    -------
+    TicketDraw
+        `draw(rng, size)`, which uses one random double a label.
+
+    Raises
+    ------
+    ValueError
+        For tickets that are negative, not finite, or all 0.
+
+    Notes
+    -----
+    The table takes 16 bytes a label.  Probabilities are exact for whole numbers with L Σ t below 2⁵³.  Otherwise
+    rounding adds up along the table, to at most 5e-11 of the whole in trials with 3 million labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from implicitloss.samplers.sampler import by_tickets
+    >>> draw = by_tickets(np.array([8.0, 4.0, 4.0, 0.0]))
+    >>> np.bincount(draw(np.random.default_rng(0), 16_000), minlength=4)
+    array([7975, 3996, 4029,    0])
     """
     if not np.all(np.isfinite(tickets)) or np.min(tickets) < 0 or not np.max(tickets) > 0:
         raise ValueError("tickets must be finite and not negative, with a positive sum; here they are not")
@@ -111,9 +195,32 @@ def by_tickets(tickets: Floats) -> TicketDraw:
 
 
 def by_log_tickets(logs: Floats) -> TicketDraw:
-    """Draw label j with probability e^{logs_j} / Σ e^{logs}; `logs` is (L,), -inf for a label that is never drawn.
+    """Make a procedure that draws label j with probability e^{l_j} / Σ_k e^{l_k}, by an alias table.
 
-    `by_tickets` with one addition: a label can be left out later although it has nearly all of the probability.
+    Unlike with `by_tickets`, the label that has nearly all of the probability can be left out later.
+
+    Parameters
+    ----------
+    logs : ndarray, (L,)
+        l; -inf for a label that is never drawn.
+
+    Returns
+    -------
+    TicketDraw
+        `draw(rng, size)`, which uses one random double a label.
+
+    Raises
+    ------
+    ValueError
+        For NaN, and if no label can be drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from implicitloss.samplers.sampler import by_log_tickets
+    >>> draw = by_log_tickets(np.array([0.0, -900.0, -901.0]))  # e^-900 is 0 in floating point
+    >>> np.bincount(draw.without(0)(np.random.default_rng(0), 10_000))
+    array([   0, 7281, 2719])
     """
     with np.errstate(over="ignore"):
         return replace(by_tickets(np.exp(logs - logs.max())), logs=logs)
@@ -121,7 +228,7 @@ def by_log_tickets(logs: Floats) -> TicketDraw:
 
 @dataclass(frozen=True, eq=False)
 class TicketDraw:
-    """What `by_tickets` and `by_log_tickets` return; `logs` are the logarithms that were given, if any."""
+    """The procedure that `by_tickets` and `by_log_tickets` return; `logs` are the logarithms, if these were given."""
 
     tickets: Floats
     logs: Floats | None = None
@@ -132,9 +239,9 @@ class TicketDraw:
         return alias_table(self.tickets)
 
     def without(self, label: int) -> TicketDraw:
-        """This draw on condition that it is not `label`, however large the probability of `label` is.
+        """Draw only labels other than `label`, however large its probability is.
 
-        *Raises* ValueError where the other labels have no tickets, or so few that their digits are lost.
+        *Raises* ValueError if the other labels have no tickets, or so few that their digits are lost.
         """
         if self.logs is not None:
             logs = self.logs.copy()
@@ -161,11 +268,26 @@ class TicketDraw:
 
 
 class ImpossibleDraw(ValueError):
-    """A procedure drew what its law rules out."""
+    """A procedure drew a label to which its law gives q = 0, or a number that is no label.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> class FromOne(il.samplers.Uniform):
+    ...     def procedure(self, problem):  # labels are numbered from 0
+    ...         return lambda rng, size: rng.integers(1, problem.prior.n_labels + 1, size)
+    >>> problem = il.Problem([0.3, -0.4, 1.2], il.LabelPrior.from_counts([8, 4, 3]), positive=1)
+    >>> scheme = il.Scheme(FromOne(), il.weightings.Constant(), m=5, hits="mask")
+    >>> try:
+    ...     il.simulate(scheme, il.losses.SoftmaxCrossEntropy(), problem, rng=0)
+    ... except il.ImpossibleDraw as error:
+    ...     print(error)
+    the procedure of FromOne() must draw labels from 0 to 2, got 1 to 3
+    """
 
 
 def checked_draws(sampler: Sampler, problem: Problem) -> Draw:
-    """The sampler's procedure; *raises* ValueError where it draws what is no label: kernels read tables unchecked."""
+    """The sampler's procedure, made to raise ValueError for anything but labels: kernels do not check their indices."""
     procedure, n_labels = sampler.procedure(problem), problem.prior.n_labels
     if not callable(procedure):
         raise ValueError(

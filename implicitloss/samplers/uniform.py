@@ -13,7 +13,19 @@ from implicitloss.samplers.sampler import Draw, MadeFor, Sampler
 
 @dataclass(frozen=True)
 class Uniform(Sampler):
-    """q_y' = 1/L.  *Source:* Rawat et al. 2021, Table 1."""
+    """Uniform sampling: q_y' = 1/L.
+
+    References
+    ----------
+    Rawat et al. 2021, Table 1.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Tail(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = pi[y']/pi[y] — logit-adjusted loss (Menon et al. 2021)
+    """
 
     name = "uniform sampling"
     needs_scores = False

@@ -12,9 +12,20 @@ from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
 @dataclass(frozen=True)
 class WithinBatch(Sampler):
-    """q = π, in expectation: the labels of other examples.  *Source:* Rawat et al. 2021, Table 1.
+    """Within-batch sampling: q = π in expectation, because negatives are the labels of other examples.
 
-    The procedure draws *examples* (where the prior has counts) and takes their labels.
+    If the prior has counts, the procedure draws examples and takes their labels.
+
+    References
+    ----------
+    Rawat et al. 2021, Table 1.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Relative(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))  # frequent positives push harder
+    p_yy' = m*pi[y]
     """
 
     name = "within-batch sampling"

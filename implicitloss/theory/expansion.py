@@ -27,12 +27,28 @@ __all__ = ["OutsideTheorem3", "expand"]
 
 
 class OutsideTheorem3(ValueError):
-    """The scheme's weights are not η/m with η free of m, or the loss is not softmax cross-entropy."""
+    """The scheme's weights are not η/m with η free of m, or the loss is not softmax cross-entropy.
+
+    References
+    ----------
+    Rawat et al. 2021, Theorem 3.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> problem = il.Problem([0.3, -0.4, 1.2], il.LabelPrior.from_counts([8, 4, 3]), positive=1)
+    >>> scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Relative(), m=3, hits="mask")
+    >>> try:
+    ...     il.expand(scheme, il.losses.SoftmaxCrossEntropy(), problem)
+    ... except il.OutsideTheorem3 as error:
+    ...     print(error)
+    Theorem 3 needs weights η/m with η free of m; Relative() is not of that form
+    """
 
 
 @dataclass(frozen=True)
 class Series:
-    """first/m + second/m², with the terms already divided: `first` and `second` are the two summands."""
+    """The first two terms of a series in 1/m; `first` is already divided by m, and `second` by m²."""
 
     first: float
     second: float
@@ -45,7 +61,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Expansion:
-    """`bias` of E ℓ(N) - b and `mse` of E (ℓ(N) - b)²; `v` and `k3` as above, `log_mu` is log(μ e^{f_y})."""
+    """Theorem 3's series: `bias` is that of E ℓ(N) - b, `mse` that of E (ℓ(N) - b)².
+
+    `v` and `k3` are as above; `log_mu` is log(μ e^{f_y}).
+    """
 
     bias: Series
     mse: Series

@@ -98,8 +98,8 @@ def implicit_margins(
 def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """Compute the implicit loss: φ + outer(Σ_{y'} p_yy' payment(y')), kept hits included.
 
-    Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' != y} p_yy' e^{f_y' - f_y}), c_y = m w_yy q_y where hits are kept,
-    else 0.  Decoupled: Lemma 1's mean φ(f_y) + c_y ϕ(-f_y) + Σ_{y' != y} p_yy' ϕ(-f_y').
+    Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}), c_y = m w_yy q_y where hits are kept,
+    else 0.  Decoupled: Lemma 1's mean φ(f_y) + c_y ϕ(-f_y) + Σ_{y' ≠ y} p_yy' ϕ(-f_y').
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
         value = np.logaddexp(0.0, log_total) if loss.has_log else np.exp(log_total)
     value = float(value) + loss.positive_pays(float(problem.scores[problem.positive]))
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
-    # What is e^{-40} of the largest term does not count, and so neither does its rounding.
+    # Terms below e^{-40} of the largest do not count, nor does their rounding.
     size = float(np.max(plan.magnitudes(payment), where=terms > terms.max() - 40, initial=0.0))
     return Estimate(value, rounding(terms.size, size) * abs(value), "implicit loss", "closed form")
 
@@ -149,7 +149,7 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
 def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
     """Compute ∂/∂f of the implicit loss, (L,), with q and w held fixed, as training does.
 
-    Softmax: p_yy' e^{f_y' - f_y} over 1 + c_y + Σ p_yy'' e^{f_y'' - f_y} for y' != y, and minus their sum for y.
+    Softmax: p_yy' e^{f_y' - f_y} over 1 + c_y + Σ p_yy'' e^{f_y'' - f_y} for y' ≠ y, and minus their sum for y.
 
     Parameters
     ----------
@@ -207,9 +207,9 @@ def log_terms(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
 
 
 def rounding(n_terms: int, log_size: float = 0.0) -> float:
-    """A bound on the relative rounding error of a sum of `n_terms` terms of one sign, each an exp of a logarithm.
+    """A bound on the relative rounding error of a sum of `n_terms` terms of one sign, each the exp of a logarithm.
 
-    Pairwise summation in blocks of 128, 32 roundings a term, and the rounding of logarithms of size `log_size`.
+    It counts pairwise summation in blocks of 128, 32 roundings of a term, and logarithms of size `log_size`.
     """
     return float(np.finfo(np.float64).eps * (32 + 128 + n_terms / 128 + 2 * abs(log_size)))
 
@@ -217,7 +217,7 @@ def rounding(n_terms: int, log_size: float = 0.0) -> float:
 def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """V ℓ(N) of a sampled decoupled loss by Lemma 1's formula: Σ w_yy' p_yy' ϕ² - (Σ p_yy' ϕ)²/m, kept hits included.
 
-    A difference, so its error is relative to its first term; `integrate` has the variance without cancellation.
+    The difference cancels, so that its error is relative to the first term; `integrate` has no such cancellation.
     *Raises* ValueError for softmax, which has no such formula.  *Source:* Rawat et al. 2021, Eq. 10.
     """
     if checked_loss(loss).has_log:
@@ -227,14 +227,14 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     with np.errstate(over="ignore", invalid="ignore"):
         first = np.sum(np.exp(plan.log_w + p + 2 * payment))
         value = float(first - np.sum(np.exp(p + payment)) ** 2 / scheme.m)
-    # What is e^{-40} of the largest term does not count, and so neither does its rounding.
+    # Terms below e^{-40} of the largest do not count, nor does their rounding.
     matters = plan.log_w + p + 2 * payment
     size = float(np.max(plan.magnitudes(payment), where=matters > matters.max() - 40, initial=0.0))
     return Estimate(value, 4 * rounding(p.size, size) * float(first), "variance", "closed form")
 
 
 def margin_loss(target: Margin, loss: Loss, problem: Problem) -> Estimate:
-    """The loss with target margins p itself, all labels summed: φ + outer(Σ_{y' != y} p_yy' payment(y')).
+    """The loss that has the target margins p, summed over all labels: φ + outer(Σ_{y' ≠ y} p_yy' payment(y')).
 
     *Source:* Rawat et al. 2021, Eq. 6 (softmax), Eq. 5 with weights (decoupled).
     """

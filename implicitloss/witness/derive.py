@@ -1,6 +1,6 @@
 """Symbolic derivation of the implicit loss, line by line from the sampled loss, each line checked by SymPy.
 
-L, m and the labels stay symbols: what is shown holds for every number of labels and draws.
+L, m and the labels stay symbols: every line holds for any number of labels and draws.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Relation = Literal["=", "<="]
 
 @dataclass(frozen=True)
 class Step:
-    """`left relation right`, why, and whether SymPy could check it (`checked`)."""
+    """One line of a derivation: `left relation right`, its `reason`, and whether SymPy `checked` it."""
 
     left: sp.Expr
     relation: Relation
@@ -40,11 +40,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Derivation:
-    """What a scheme optimises: `margin` p_yy' and `implicit_loss` in SymPy, `steps`, and its `named` relative.
+    """The derivation of a scheme's implicit loss, as `derive` returns it.
 
-    `named` is the published loss with exactly these margins, e.g. "equalised loss (Tan et al. 2020)", or None.
-    `kept` is c_y, the expected weight of kept hits, by which softmax margins have been divided (1 + c_y); 0 when
-    hits are excluded or masked.
+    Parameters
+    ----------
+    margin : sympy.Expr
+        p_yy'; for softmax with kept hits the effective margin p_yy'/(1 + c_y).
+    implicit_loss : sympy.Expr
+        The loss that has these margins.
+    steps : tuple of Step
+        The lines from the sampled loss to the implicit loss.
+    named : str or None
+        The published loss with exactly these margins, e.g. "equalised loss (Tan et al. 2020)".
+    kept : sympy.Expr
+        c_y = m w_yy q_y, the expected weight of kept hits; 0 where hits are excluded or masked.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Relative(), m=64, hits="mask")
+    >>> derivation = il.derive(scheme, il.losses.SoftmaxCrossEntropy())
+    >>> derivation.margin, derivation.checked
+    (m*pi[y], True)
+    >>> print(derivation.steps[1])
+    E(loss(N)) <= log(E(Sum_{i=1..m}(w(y, Y[i])*exp(f[Y[i]] - f[y]))) + 1)    [Jensen: log(1 + S) is concave; checked]
     """
 
     margin: sp.Expr
@@ -59,7 +78,7 @@ class Derivation:
         return all(step.checked for step in self.steps)
 
     def latex(self) -> str:
-        """The derivation as a LaTeX align* block, in the paper's notation."""
+        """The derivation as a LaTeX align* block, in the notation of Rawat et al. 2021."""
         lines, previous = [], None
         for step in self.steps:
             left = "" if step.left == previous else s.latex(step.left)
@@ -80,11 +99,41 @@ def _latex_text(reason: str) -> str:
 
 
 def derive(scheme: Scheme, loss: Loss) -> Derivation:
-    """Derive the implicit margins and the implicit loss of `scheme` under `loss`, for every L and m.
+    """Derive the implicit margins p_yy' = m w_yy' q_y' and the implicit loss in SymPy, for every L and m.
 
-    *Raises* ValueError where the weights are undefined (relative weights for a sampler with q_y = 0), and for a
-    sampler or a weighting of one's own that has no symbols.
-    *Source:* Rawat et al. 2021, Lemmas 1 and 2; kept hits: derived.
+    Softmax: E ℓ(N) <= log(1 + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}).
+    Decoupled: E ℓ(N) = φ(f_y) + Σ_{y' ≠ y} p_yy' ϕ(-f_y').
+    With kept hits, c_y = m w_yy q_y, the softmax bound is log(1 + c_y) + log(1 + Σ_{y' ≠ y} p_yy'/(1 + c_y)
+    e^{f_y' - f_y}), and the decoupled mean has the further term c_y ϕ(-f_y).
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The scheme.  The value of its m does not matter.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+
+    Returns
+    -------
+    Derivation
+        The margin, the implicit loss, and the lines that lead to them, each checked by SymPy.
+
+    Raises
+    ------
+    ValueError
+        For relative weights and a sampler that never draws the positive, and for a part of the scheme, or a loss, that
+        has no symbols.
+
+    References
+    ----------
+    Rawat et al. 2021, Lemma 1 (Eq. 9), Lemma 2 (Eq. 11) and Table 2; kept hits: derived here.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=64, hits="mask")
+    >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = pi[y'] — equalised loss (Tan et al. 2020)
     """
     checked_scheme(scheme).check_symbols()
     lacks = [name for name in ("positive_term", "payment", "outer") if not hasattr(checked_loss(loss), name)]
@@ -126,7 +175,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     by_law = s.E(drawn)
     step(by_law, "=", mean, "definition of expectation under q", _is_expectation(mean, one))
 
-    # What Σ_{y'} leaves after the hits: c_y for the positive itself, p_yy' for each negative.
+    # The sum over all labels splits into c_y for the positive itself and p_yy' for each negative.
     margin = s.tidy(s.m * weight(s.yp) * law(s.yp))
     ranks = ", labels numbered from the most frequent" if s.ranks(margin) else ""
     kept = sp.Integer(0)
@@ -165,13 +214,13 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
 
 
 def _is_sampled_loss(drawn: sp.Expr, loss: Loss) -> bool:
-    """What there is to check about a definition: with every label drawn once, at weight 1, it is the sum of all."""
+    """Check the definition in one case: if every label is drawn once and weighs 1, it is the sum over all labels."""
     each_once = drawn.replace(sp.Function("w"), lambda *_: sp.Integer(1)).xreplace({s.N[s.i]: s.i}).subs(s.m, s.L)
     return s.vanishes(each_once - s.over_labels(loss.payment(s.k)))
 
 
 def _is_expectation(mean: sp.Expr, one: sp.Expr) -> bool:
-    """`mean` is m times SymPy's own expectation of what one draw adds (the argument of `one`), at three labels."""
+    """Whether `mean` is m times SymPy's own expectation, over three labels, of `one`'s argument."""
     law = {at: sp.Function("q")(at) for at in (1, 2, 3)}
     adds = one.args[0]
     value = sp.Function("g")
@@ -215,7 +264,7 @@ def _conditional_reason(scheme: Scheme) -> str:
 
 
 def published() -> tuple[tuple[sp.Expr, str], ...]:
-    """Margins that the literature names: (p_yy', name)."""
+    """The margins that have a name in the literature, as (p_yy', name)."""
     return tuple((margin.margin(s.yp), margin.published) for margin in margins.examples() if margin.published)
 
 
@@ -225,7 +274,7 @@ def named(margin: sp.Expr, loss: Loss) -> str | None:
     Powers of the logit-adjusted and the equalised margin belong to their families.
     """
     if not loss.has_log:
-        # The literature names losses over a softmax; a decoupled one can share their margins.
+        # Names in the literature are of softmax losses, whose margins a decoupled loss can share.
         if s.tidy(margin - 1) == 0:
             return f"full {loss.name} loss"
         relative = _named(margin)

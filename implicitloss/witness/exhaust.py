@@ -119,7 +119,7 @@ def _of(quantity: Quantity, loss: Loss, problem: Problem, draws: _Draws) -> tupl
     values = (np.logaddexp(0.0, draws.log_sums) if loss.has_log else np.exp(draws.log_sums)) + pays
     if quantity == "gradient":
         return _gradient(loss, problem, draws, values)
-    # A relative error of S makes as much of S, and at most S/(1 + S) times as much of log(1 + S).
+    # A relative error δ of S changes S by δ S, and log(1 + S) by at most δ S/(1 + S).
     moved = -np.expm1(-values) if loss.has_log else values - pays
     slips = draws.sum_slips * moved + 4 * EPS * np.abs(values)
     mean = math.fsum(draws.chances * values)
@@ -141,7 +141,7 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
     log_payment = loss.log_payment(problem.scores, problem.positive)
     _check_underflow(plan.log_q, plan.log_w, _matters(loss, problem, quantity, log_payment), quantity in SQUARES)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
-    # There are more multisets than labels, and each holds m draws.
+    # With more labels or more draws than LIMIT there are too many multisets, and `comb` would take long.
     few = max(support.size, scheme.m) <= LIMIT
     size = math.comb(support.size + scheme.m - 1, scheme.m) if few else 0
     if not few or size > LIMIT or size * support.size > CELLS:
@@ -169,7 +169,7 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
 
 
 def _matters(loss: Loss, problem: Problem, quantity: Quantity, log_payment: Floats) -> Floats:
-    """The log of what a draw of each label adds, (L,), before it is weighed: to a gradient its slope."""
+    """The logarithm of each label's payment, (L,), or for the gradient of a decoupled loss that of its slope."""
     if loss.has_log or quantity != "gradient":
         return log_payment
     with np.errstate(divide="ignore"):
@@ -177,7 +177,7 @@ def _matters(loss: Loss, problem: Problem, quantity: Quantity, log_payment: Floa
 
 
 def _check_underflow(log_q: Floats, log_w: Floats, log_adds: Floats, squared: bool) -> None:
-    """*Raises* ValueError for a label whose q underflows to 0, but not what it adds to E Σ, or to a second moment."""
+    """*Raises* ValueError if a label's q underflows to 0, but its share of E Σ (or of E Σ², if `squared`) does not."""
     lost = (log_q > -np.inf) & (np.exp(log_q) == 0)
     share = np.where(lost | (log_q > -np.inf), log_q + (2 if squared else 1) * (log_w + log_adds), -np.inf)
     missed = lost & (share > share.max() + math.log(EPS))
@@ -215,7 +215,7 @@ def _gradient(loss: Loss, problem: Problem, draws: _Draws, values: Floats) -> tu
 
 
 def _implicit(loss: Loss, draws: _Draws, pays: float) -> tuple[float, float]:
-    """outer(E Σ): the same draws, averaged inside the outer function; and a bound on its rounding."""
+    """outer(E Σ), the draws averaged inside the outer function, and a bound on its rounding."""
     with np.errstate(divide="ignore"):
         terms = draws.log_sums + np.log(draws.chances)
     log_mean = float(logsumexp(terms))

@@ -15,8 +15,8 @@ from implicitloss.claims.verdict import Outcome, Verdict
 class Run:
     """The verdicts of one run and what is needed to repeat it.
 
-    `family_error` bounds the chance that the run refutes any true claim, or supports one that is off by its
-    resolution.  `rerun` is a command with "{id}" where a claim's id belongs.
+    `family_error` bounds the probability that the run refutes any true claim, or supports one that is off by its
+    resolution.  `rerun` is a command with "{id}" in place of a claim's id.
     """
 
     title: str
@@ -27,12 +27,12 @@ class Run:
 
     @property
     def failures(self) -> tuple[Verdict, ...]:
-        """Claims that do not stand or have a near miss that was not refuted; refuted ones first."""
+        """The claims that do not hold, or have a near miss that was not refuted; refuted ones first."""
         return tuple(sorted((v for v in self.verdicts if not v.ok), key=lambda v: v.outcome is not Outcome.REFUTED))
 
     @property
     def ok(self) -> bool:
-        """Every claim stands and every near miss was refuted."""
+        """Whether every claim holds and every near miss was refuted."""
         return not self.failures
 
     @property
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def papers(self) -> dict[str, list[Verdict]]:
-        """Claims by the part of their id before the first dot."""
+        """The verdicts by paper, which is the part of their id before the first dot."""
         papers: dict[str, list[Verdict]] = {}
         for verdict in self.verdicts:
             papers.setdefault(verdict.id.split(".")[0], []).append(verdict)
@@ -61,7 +61,7 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0: all hold; 1: a claim or the power of its checks failed; 5: there was nothing to check."""
+        """The exit code: 0 if all is ok, 1 if a claim or a near miss failed, 5 if there was nothing to check."""
         if not self.verdicts:
             return 5
         return 0 if self.ok else 1
@@ -72,7 +72,13 @@ class Run:
         return f"{type(self).__name__}({self.title}: {stand})"
 
     def command(self, verdict: Verdict) -> str:
-        """The command that settles this one claim again."""
+        """The command that checks one claim again.
+
+        Parameters
+        ----------
+        verdict : Verdict
+            The claim's verdict.
+        """
         return self.rerun.replace("{id}", shlex.quote(verdict.id))
 
 

@@ -1,4 +1,4 @@
-"""A draw from many labels as a few thousand numbers: Chebyshev moments in narrow bins of log x.
+"""Compression: a draw from many labels as a few thousand numbers, Chebyshev moments in narrow bins of log x.
 
 What the integrals need of a draw are sums F = Σ_j q_j g(u_j), u = log x, for functions g that are analytic in u.  For
 many labels the u are put into bins of width 2r <= 1/8, and in each bin g is replaced by its interpolant at the N = 14
@@ -45,7 +45,8 @@ MOST_BINS = 4_000
 CHUNK = 256 * SUB_BLOCK
 _angles = np.pi * (np.arange(N) + 0.5) / N
 POINTS = np.cos(_angles)
-# T_k at the points, (points, k); their discrete orthogonality turns moments into masses and values into coefficients.
+# T_k at the points, (points, k).  By their discrete orthogonality the transform below turns moments into masses, and
+# values into coefficients.
 _T = np.cos(np.multiply.outer(_angles, np.arange(N)))
 TO_MASSES = np.where(np.arange(N) == 0, 1.0, 2.0)[:, None] * _T.T / N
 _RHO = 2.0 ** np.arange(1, 7)
@@ -53,7 +54,7 @@ _RHO = 2.0 ** np.arange(1, 7)
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Equal bins of log x from `low`, `width` each: those that hold labels by `number` (B,), with their `mass` (B,)."""
+    """Equal bins of log x from `low` on, `width` each: the `number` (B,) and the `mass` (B,) of those with labels."""
 
     low: float
     width: float
@@ -70,7 +71,7 @@ class Bins:
 
     @property
     def _axes(self) -> tuple[Floats, Floats, Floats]:
-        """Half axes along and across, and the theorem's factor, for each ρ whose ellipse keeps to |Im u| < π/2."""
+        """Half axes along and across, and the theorem's factor, for each ρ whose ellipse lies within |Im u| < π/2."""
         r = self.width / 2
         along, across = r * (_RHO + 1 / _RHO) / 2, r * (_RHO - 1 / _RHO) / 2
         kept = across < np.pi / 2
@@ -92,13 +93,13 @@ class Bins:
     def centred_error(self, scale: Floats, centre: float, order: Literal[1, 2]) -> Floats:
         """Error of Σ q g, g = e^{-Z} - 1 (+ Z if `order` is 2), Z = scale (e^{u - centre} - 1), at each scale, (n,)."""
         along, across, factor = self._axes
-        # Last, the bin itself: what the rounding of its masses makes of the greatest |g| there.
+        # The last entry is the bin itself, where the rounding of its masses multiplies the greatest |g|.
         along, across = np.append(along, self.width / 2), np.append(across, 0.0)
         # (B, ρ): where the ellipse lies, relative to the centre
         at = (self.low + self.width * (self.number + 0.5) - centre)[:, None]
         least, most = at - along, at + along
         away = np.hypot(np.maximum(np.abs(least), np.abs(most)), across)
-        # Overflow is a bound too: such a measure is not used.
+        # The bound may overflow: such a measure is not used.
         with np.errstate(over="ignore", invalid="ignore"):
             size = np.minimum(np.exp(most) + 1, away * np.exp(away))
             growth = np.maximum(0.0, 1 - np.exp(least) * np.cos(across))
@@ -129,6 +130,6 @@ def spread_over_labels(bins: Bins, values: Floats, plan: Plan, payment: Floats, 
 
 
 def in_order(function: Callable[[int], T], parts: range) -> Iterator[T]:
-    """function(part) of every part, by threads, in order: the same sums for any number of them."""
+    """Yield function(part) of every part in order, computed by threads, so that sums do not depend on their number."""
     with ThreadPoolExecutor() as pool:
         yield from pool.map(function, parts)

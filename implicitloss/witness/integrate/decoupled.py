@@ -1,4 +1,4 @@
-"""Moments of decoupled losses, by those of one draw."""
+"""Moments of decoupled losses, from the moments of one draw."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from implicitloss.witness.integrate.reach import plan_and_payment
 def decoupled_moments(
     scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity
 ) -> tuple[float, float] | tuple[Floats, Floats]:
-    """Value and error of a quantity of a decoupled loss, by the moments of one draw (Lemma 1)."""
+    """Value and error of a quantity of a decoupled loss, from the moments of one draw (Lemma 1)."""
     y, m = problem.positive, scheme.m
     if quantity == "gradient":
-        # Every label by itself, and so in logarithms as far as they go.
+        # Every entry is one label's, and so is computed in logarithms.
         plan = scheme.plan(problem, loss=loss)
         gradient = m * np.exp(plan.log_q + plan.log_w) * loss.payment_slope(problem.scores, y)
         rounding = EPS * (64 + 2 * plan.magnitudes(np.zeros(1)))

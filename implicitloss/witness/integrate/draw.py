@@ -1,4 +1,4 @@
-"""One draw as a measure: it adds x to the sum with probability q(x); label by label, or for many labels compressed."""
+"""One draw as a measure, which adds x to the sum with probability q(x): label by label, or compressed."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from implicitloss.witness.integrate.quadrature import EPS, TINY
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """q (J,) on log x (J,), which lies between `low` and `high`; with `bins`, q are signed masses at their points.
+    """Masses q (J,) at log x (J,), all log x between `low` and `high`; with `bins`, signed masses at their points.
 
-    `size` is the largest sum of the magnitudes of the logarithms that a term is made of: what rounds in it.
+    `size` bounds the rounding: |log q| + |log w| + |log payment| is at most that for every label that counts.
     """
 
     q: Floats
@@ -38,7 +38,7 @@ class Measure:
     low: float
     high: float
     size: float = 0.0
-    # Roundings of one term's sum, beside those of the (128 + J/128) in the integrals' own sums.
+    # How often the sums behind a mass round, beside the 128 + J/128 times of the integrals' own sums.
     summed: float = 0.0
     bins: Bins | None = None
 
@@ -49,12 +49,12 @@ class Measure:
 
     @property
     def log_rounding(self) -> float:
-        """Rounding error of each log q and log x together."""
+        """The rounding error of log q + log x, for every label."""
         return EPS * (4 + 2 * self.size)
 
     @property
     def rounding(self) -> float:
-        """Relative rounding error of a sum over labels, of the logs x it is made of, and of a sum over nodes."""
+        """The relative rounding error of a sum over labels and nodes, that of log q and log x included."""
         return EPS * (256 + self.q.size / 128 + self.summed) + self.log_rounding
 
     def total_error(self, v: Floats, log_phi: Floats) -> Floats:
@@ -72,7 +72,7 @@ class Measure:
 
 
 def whole(plan: Plan, payment: Floats) -> Measure:
-    """Label by label; what is never drawn left out."""
+    """The measure label by label, without labels that are never drawn."""
     support = np.flatnonzero(plan.log_q > TINY)
     logs = plan.magnitudes(payment)[support]
     log_q, log_x = plan.log_q[support], plan.log_w[support] + payment[support]
@@ -84,12 +84,12 @@ def whole(plan: Plan, payment: Floats) -> Measure:
 
 
 def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
-    """The measure in at least eight bins of at most `width`; None if they would be too many, and too rounded."""
+    """The measure in at least eight bins of at most `width`; None if these were more than `MOST_BINS`."""
     low, high, nothing, n_nothing, size = scan(plan.log_q, plan.log_w, payment, TINY)
     size += 2 * abs(plan.log_rest)
     if high == -np.inf:
         return Measure(np.array([nothing]), np.array([-np.inf]), -np.inf, -np.inf)
-    # Never narrower than the rounding of u: labels that are all worth the same are one bin.
+    # A bin is no narrower than the rounding of u, so that labels with equal x share one.
     width = max(min(width, (high - low) / 8), 1e-13 * max(1.0, abs(low), abs(high)))
     n_bins = int((high - low) / width) + 1
     if n_bins > MOST_BINS:
@@ -106,7 +106,7 @@ def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
     for moments in in_order(of, parts):
         total += moments
     number = np.flatnonzero(total[:, 0] > 0)
-    # The sum's error times 1.5, the size of a bin's coefficients, and 2 N for the masses themselves.
+    # The rounding of the sums, times 1.5 for the size of a bin's coefficients, and 2 N roundings of the masses.
     summed = 0.75 * (SUB_BLOCK + CHUNK / SUB_BLOCK + len(parts) + n_nothing / SUB_BLOCK) + 2 * N
     bins = Bins(low, width, n_bins, number.astype(np.float64), total[number, 0], EPS * summed)
     q, log_x = (total[number] @ TO_MASSES).ravel(), bins.points.ravel()
@@ -116,7 +116,7 @@ def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
 
 
 def measures(plan: Plan, payment: Floats) -> Iterator[Measure]:
-    """The measure of a draw, compressed ever less: take the first that is exact enough; the last one always is."""
+    """The measure of a draw, more and more exact: take the first that is exact enough; the last is not compressed."""
     if plan.log_q.size >= COMPRESS_FROM_LABELS:
         for width in (WIDTH, WIDTH / 8, WIDTH / 64):
             found = compressed(plan, payment, width)

@@ -22,7 +22,7 @@ from implicitloss.witness.integrate.reach import plan_and_payment
 def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
     """m q_k J(log x_k), J(u) = e^u ∫ e^{-t(1+e^u)} φ^{m-1} dt = E e^u/(1+e^u+S'), and minus their sum for the positive.
 
-    An error δ of φ makes at most (m-1) δ (φ+δ)^{m-2} of φ^{m-1}, and so the same integral over that of J.
+    An error δ of φ changes φ^{m-1} by at most (m-1) δ (φ+δ)^{m-2}; the same integral of this, over J, bounds J's error.
     """
     plan, payment = plan_and_payment(scheme, loss, problem)
     m = scheme.m
@@ -50,12 +50,12 @@ def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Flo
         log_scale = np.log(m) + plan.log_q[support] + draw.log_x
         gradient = np.zeros(problem.scores.size)
         gradient[support] = tilted_integrals(v, log_weights, draw.log_x, log_scale)
-        # An entry rounds as its own logarithms do, also where it is next to nothing of the whole.
+        # Each entry rounds in proportion to its own logarithms, however small its share.
         slip = 2 * EPS * plan.magnitudes(payment)
     else:
         gradient = spread_over_labels(draw.bins, values.reshape(draw.bins.points.shape), plan, payment, m)
         slip = np.zeros(1)
-    del plan, payment  # vectors of L, like those to come
+    del plan, payment  # frees two vectors of length L before more are made
     # A kept hit adds w_yy e^0, whatever the scores.
     gradient[problem.positive] = 0.0
     error = np.abs(gradient)

@@ -26,7 +26,8 @@ from implicitloss.labels import Floats
 from implicitloss.witness.integrate.draw import Measure
 from implicitloss.witness.integrate.quadrature import LEFT, NEAR, RIGHT, STEP, nodes, power
 
-# Interpolation may make this much of a value, and of 1e-14 of the (squared) mean for what is told to 1e-8 of that.
+# The largest interpolation errors: of a mean, relative to it (FINE); of another quantity, relative to it (COARSE) or to
+# log(1 + ES) or its square (LEAST), whichever allows more.
 FINE, COARSE, LEAST = 2e-13, 1e-9, 1e-23
 
 
@@ -43,7 +44,7 @@ def about_softmax(draw: Measure, m: int, quantity: Quantity) -> tuple[float, flo
 
 
 def allowed_interpolation(draw: Measure, m: int, quantity: Quantity, value: float) -> float:
-    """How much interpolation may make of a value."""
+    """The largest interpolation error that is accepted for a value."""
     if draw.bins is None:
         return np.inf
     if quantity == "mean":
@@ -53,7 +54,7 @@ def allowed_interpolation(draw: Measure, m: int, quantity: Quantity, value: floa
 
 
 def _mean(draw: Measure, m: int) -> tuple[float, float]:
-    """The mean, and what interpolation makes of it."""
+    """The mean, and its interpolation error."""
     v = nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)
     log_m = m * log_transform(v, draw.q, draw.log_x)
     value = float(STEP * np.sum(np.exp(-np.exp(v)) * -np.expm1(log_m)))
@@ -61,13 +62,13 @@ def _mean(draw: Measure, m: int) -> tuple[float, float]:
 
 
 def _centred(draw: Measure, m: int, centre: float, log_mgf: Floats, lost: Floats, v: Floats) -> tuple[Floats, Floats]:
-    """D_c at the nodes, and what interpolation makes of it.
+    """D_c at the nodes, and its interpolation error.
 
     `log_mgf` is log E e^{-t(R - 1)} up to NEAR, and `lost` the interpolation's error of φ e^{t x̄} there.
     """
     d, interpolation = np.empty(v.size), np.zeros(v.size)
     near = np.zeros(v.size, dtype=bool)
-    # The centred form is there for what is small; where E e^{-tR} is well above e^{-t} the plain one keeps more digits.
+    # The centred form keeps the digits of small differences; where E e^{-tR} is well above e^{-t}, the plain form does.
     near[: log_mgf.size] = log_mgf <= 1
     log_mgf, lost = log_mgf[near[: log_mgf.size]], lost[near[: log_mgf.size]]
     decay = np.exp(-np.exp(v[near]))
@@ -112,9 +113,9 @@ def _about_implicit(draw: Measure, m: int) -> dict[str, tuple[float, float, floa
 
 
 def _own(draw: Measure, spread: float, centre: float) -> float:
-    """What the rounding δ of each log x does to a second moment: 2 δ √moment + δ².
+    """The error of a second moment from the rounding δ of each log x: 2 δ √moment + δ².
 
-    dℓ/dlog x is at most S/(1+S) <= ℓ, so a small loss moves less.
+    The rounding moves ℓ by δ dℓ/dlog x, and dℓ/dlog x is at most S/(1+S) <= ℓ: a small loss moves less.
     """
     moved = min(1.0, 2 * centre) * draw.log_rounding
     return 2 * moved * (spread + moved)
@@ -127,7 +128,7 @@ def _variance(draw: Measure, m: int) -> tuple[float, float, float]:
     gap, gap_error, gap_lost = about["gap"]
     if gap**2 <= mse / 2:
         return mse - gap**2, mse_error + 2 * gap * gap_error + gap_error**2, mse_lost + 2 * gap * gap_lost
-    # Rare large draws: b lies far above the typical loss, and so does everything that is centred there.
+    # With rare large draws b lies far above the typical loss, and moments about b cancel.  Take them about the mean.
     centre, _ = _mean(draw, m)
     log_x0 = float(np.log(np.expm1(centre)) if centre < 700 else centre) - np.log(m)
     v, near = _centred_nodes(draw, m, centre)

@@ -18,14 +18,14 @@ import numpy as np
 from implicitloss.labels import Floats
 
 EPS = float(np.finfo(np.float64).eps)
-# log of the least q that is handled: above the subnormal numbers.
+# log of the least q that the integrals take: e^-700 is well above the subnormal numbers.
 TINY = -700.0
 STEP = 3 / 16  # a binary fraction: the nodes k h are exact
 LEFT = 40.0
 RIGHT = np.log(50.0)
-# Up to this v = log t, D_c is e^{-t} expm1(.), without cancellation or overflow; beyond, e^{-t} < 1e-303 is nothing.
+# Up to this v = log t, D_c = e^{-t} expm1(.) neither cancels nor overflows; beyond it e^{-t} < 1e-303 does not count.
 NEAR = np.log(700.0)
-# A draw may be worth e^FAR times the positive; the nodes reach as far down in log t.
+# The largest log x: a draw may pay e^FAR times what the positive does, and the nodes reach as far down in log t.
 FAR = 1e5
 
 
@@ -35,5 +35,5 @@ def nodes(low: float, high: float) -> Floats:
 
 
 def power(exponent: int, log_phi: Floats) -> Floats:
-    """log φ^exponent; φ^0 is 1 also where φ underflows to 0."""
+    """log φ^exponent, which is 0 for the exponent 0 even where φ underflows to 0."""
     return exponent * log_phi if exponent else np.zeros_like(log_phi)

@@ -1,4 +1,4 @@
-"""What a draw does at a problem, refused where it is beyond the integrals' reach."""
+"""The weights and payments of a problem, checked to be within the range of the integrals."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from implicitloss.witness.integrate.quadrature import EPS, FAR, TINY
 
 
 def _check_underflow(plan: Plan, log_payment: Floats, power: int) -> None:
-    """*Raises* ValueError where a label that is drawn with a q too small for floats makes a difference to E x^power."""
+    """*Raises* ValueError if a label whose q is too small for a float counts in E x^power."""
     with np.errstate(invalid="ignore"):
         share = plan.log_q + power * (plan.log_w + log_payment)
     lost = (plan.log_q <= TINY) & (plan.log_q > -np.inf) & (share > share.max() + np.log(EPS))
-    # Draws that are all worth the same (model-based negatives, importance weights) miss nothing in the rest.
+    # Labels with equal x (model-based negatives, importance weights) do not miss those with the least q.
     x = (plan.log_w + log_payment)[plan.log_q > TINY]
     if lost.any() and not np.all((plan.log_w + log_payment)[lost] <= x.max() + 1e-6):
         label = int(np.argmax(lost))
@@ -27,7 +27,7 @@ def _check_underflow(plan: Plan, log_payment: Floats, power: int) -> None:
 
 
 def plan_and_payment(scheme: Scheme, loss: Loss, problem: Problem, power: int = 1) -> tuple[Plan, Floats]:
-    """log q and log w of each label, and the log of what it pays."""
+    """log q and log w of each label, and the logarithm of what it pays, (L,)."""
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
     if bool(((plan.log_q <= TINY) & (plan.log_q > -np.inf)).any()):
         _check_underflow(plan, payment, power)

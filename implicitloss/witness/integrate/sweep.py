@@ -1,20 +1,20 @@
 """Exact expectations of many schemes and positives over one prior and one vector of scores, from one grid.
 
-Where weights are w_yy' = a_y b_y' a draw adds x = e^{κ + u}, u = log b_y' + f_y' of the label alone and κ = log a_y -
-f_y of the positive alone.  So φ_y(t) = Σ q e^{-t e^{κ+u}} is one function Φ of log t + κ for every positive, every m
-and every weighting with the same b; what differs is y's own atom p = q_y at u_y, which is taken out (hits excluded),
-moved to x = 0 (masked) or left (kept).  With ū = log Σ q e^u, σ = t e^{κ+ū}, ζ = e^{u_y - ū} - 1 and k(z) = e^{-z} - 1
-+ z:
+Where weights are w_yy' = a_y b_y', a draw adds x = e^{κ + u}: u = log b_y' + f_y' depends on the drawn label only, and
+κ = log a_y - f_y on the positive only.  So φ_y(t) = Σ q e^{-t e^{κ+u}} is one function Φ of log t + κ for every
+positive, every m and every weighting with the same b.  Only y's own atom, p = q_y at u_y, differs: it is taken out
+(hits excluded), moved to x = 0 (masked) or left (kept).  With ū = log Σ q e^u, σ = t e^{κ+ū}, ζ = e^{u_y - ū} - 1 and
+k(z) = e^{-z} - 1 + z:
 
     A(σ) = 1 - Φ,   K(σ) = Σ q k(σ (e^{u-ū} - 1))            tabulated once, at log σ = 3/16 times whole numbers
     excluded  A_y = (A - p(1-g))/(1-p), a = pσζ/(1-p), G = (K - p k(σζ))/(1-p)
     masked    A_y = A - p(1-g),         a = pσ(1+ζ),   G = K + p(k(-σ) - k(σζ)),        g = e^{-σ(1+ζ)}
-    φ_y e^{t x̄_y} - 1 = e^{-a} (G - k(-a)),   x̄_y the mean of x without, or with the masked, hits
+    φ_y e^{t x̄_y} - 1 = e^{-a} (G - k(-a)),   x̄_y the mean of x, hits left out or counted as 0
 
 The integrals are those of `integrate`, whose nodes may start anywhere.  Scores enter relative to their maximum, and
 σ (1+ζ) as the exponential of one logarithm, so that neither an offset nor a positive far below the rest costs digits.
-The error counts the rounding of every logarithm and what the removal of an atom cancels; an entry that is not exact
-enough, and a positive without a finite κ or with a heavy atom, is integrated by itself.
+The error includes the rounding of every logarithm, and what the removal of an atom cancels.  An entry that is not exact
+enough is integrated by itself, and so is a positive without a finite κ or with a heavy atom.
 """
 
 from __future__ import annotations
@@ -60,15 +60,50 @@ def sweep(
     positives: Sequence[int] | None = None,
     quantities: Sequence[Quantity] = ("mean",),
 ) -> dict[Quantity, SweptEstimate]:
-    """E ℓ, gap, squared error, variance and gradient of every scheme for every positive, with errors.
+    """Compute the exact `quantities` of every scheme for every positive, as `integrate` does one by one.
 
-    Values are (schemes, positives), gradients (schemes, positives, L), which is much for all positives.
+    Softmax schemes with one sampler, one hits mode and weights w_yy' = a_y b_y' (all weights of this library with
+    its margins) share one pass over the labels: all positives cost little more than one.  Gradients, decoupled
+    losses, other weights, and samplers that look at the positive are integrated one by one.
 
-    The same numbers as `integrate`, at little more than the cost of one: schemes that share sampler and hits, with
-    weights that are a factor for the positive times one for the negative (all built-in ones), share one pass over the
-    labels.  Other schemes, samplers that look at the positive, decoupled losses, and gradients, each of them as
-    long as the labels, are integrated one by one.  `positives` are labels (default all).  *Raises* ValueError as
-    `integrate` does.  *Source:* derived.
+    Parameters
+    ----------
+    schemes : Scheme or sequence of Scheme
+        S schemes.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+    scores : array_like, (L,)
+        The scores f.
+    prior : LabelPrior
+        The label prior.
+    positives : sequence of int, optional
+        P positive labels, by default all.
+    quantities : sequence of {"mean", "variance", "mse", "gap", "gradient"}
+        As `integrate` has them.
+
+    Returns
+    -------
+    dict of str to SweptEstimate
+        Each quantity's `value` and `error`, (S, P) in the order of `schemes` and `positives`; a gradient is (S, P, L).
+
+    Raises
+    ------
+    ValueError
+        For no schemes or no positives, and as `integrate` does.
+
+    References
+    ----------
+    Derived here.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> schemes = [il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=m, hits="mask") for m in (1, 64)]
+    >>> swept = il.sweep(schemes, il.losses.SoftmaxCrossEntropy(), [0.3, -0.4, 1.2, -1.7], prior)
+    >>> swept["mean"].value.round(4)
+    array([[0.3414, 0.9011, 0.2199, 2.0025],
+           [0.4635, 1.0802, 0.2288, 2.1967]])
     """
     if isinstance(schemes, Scheme):
         schemes = [schemes]
@@ -115,7 +150,7 @@ def sweep(
 
 
 def _allowed(quantity: Quantity, value: float, grid: _Grid | None) -> float:
-    """The error with which an entry of the grid is kept: where logarithms are large, `integrate` rounds them too."""
+    """The largest error of an entry that is kept.  Large logarithms allow more: `integrate` rounds them as much."""
     precise = max(PRECISE, 4 * grid.draw.log_rounding) if grid else PRECISE
     return precise * value if quantity == "mean" else max(10 * COARSE * value, LEAST)
 
@@ -124,7 +159,7 @@ def _factors(scheme: Scheme, loss: Loss, first: Problem, last: int) -> tuple[Flo
     """Unconditional log q, log a and log b, (L,) each; None where there are no such factors."""
     if not loss.has_log or complete_sampler(scheme.sampler).needs_positive:
         return None
-    # Of two positives one is not the label that a weighting may refuse.
+    # A weighting may refuse a label that is never drawn, unless it is the positive: two positives show it.
     at_last = Problem(first.scores, first.prior, last)
     scheme.plan(first)
     scheme.plan(at_last)
@@ -150,7 +185,7 @@ def _k(z: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class _Atoms:
-    """Own atoms of some positives, (Y,): p = q_y, log(1 + ζ) = u_y - ū as `own`, and κ, whose rounding is `slip`."""
+    """The own atoms of some positives, (Y,): p = q_y, `own` = log(1 + ζ) = u_y - ū, and κ with its rounding `slip`."""
 
     p: Floats
     own: Floats
@@ -172,7 +207,7 @@ class _Atoms:
 
 @dataclass(eq=False)
 class _Table:
-    """A, φ and K of one draw at log σ = STEP k for k from `first` on, with errors."""
+    """A, φ and K of one draw, with errors, at log σ = STEP k for k = `first`, `first` + 1, ..."""
 
     first: int
     a: Floats
@@ -188,7 +223,7 @@ class _Table:
         v = nodes - log_mean
         log_phi = log_transform(v, draw.q, draw.log_x)
         a, phi = -np.expm1(log_phi), np.exp(log_phi)
-        # A relative error of t x makes as much of 1 - φ, and at most -log φ times as much of φ (-s log s is concave).
+        # A relative error δ of t x changes 1 - φ by at most δ of itself, and φ by -δ log φ (-s log s is concave).
         relative = draw.rounding + EPS * (np.abs(nodes) + abs(log_mean))
         missed = draw.total_error(v, log_phi)
         a_error = relative * a + missed
@@ -205,7 +240,7 @@ class _Table:
 
 @dataclass(eq=False)
 class _Grid:
-    """One law of draws on u, tabulated as far as it is asked for, and the positives whose integrals it can share."""
+    """The law of u in one draw, tabulated as far as it is needed, and the positives whose integrals can share it."""
 
     scheme: Scheme
     log_b: Floats
@@ -273,7 +308,7 @@ class _Grid:
         order = order[np.argsort(high[order], kind="stable")]
         while order.size:
             n_nodes = (2 * (np.abs(high[order]) + self.draw.high - max(self.draw.low, -2e5)) + 50) / STEP
-            # The widest of a group makes its width; the groups are of neighbours.
+            # A group is as wide as its widest member, and so neighbours go together.
             size = max(1, int(np.searchsorted(np.maximum.accumulate(n_nodes) * np.arange(1, order.size + 1), CELLS)))
             group, order = order[:size], order[size:]
             atoms = _Atoms(self.p[group], self.own[group], kappa[group], slip[group]).columns()
@@ -342,7 +377,7 @@ class _Grid:
         gap_error += 4 * own * (np.sqrt(np.abs(2 * gap)) + own)
         mse_error += 4 * own * (np.sqrt(np.abs(mse)) + own)
         variance_error = mse_error + 2 * np.abs(gap) * gap_error + gap_error**2
-        # Where this cancels the entry is integrated alone.
+        # Where mse - gap² cancels, the entry is integrated alone.
         cancels = gap**2 > mse / 2
         return {
             "gap": (np.maximum(gap, 0.0), gap_error),

@@ -1,11 +1,12 @@
 """Monte Carlo: run the procedure.  Draw labels, weigh them, take the loss, average.
 
-No margin, bound or stated law of a sampler is read here (a weighting that divides by q is part of the procedure).
-Hits are excluded the way a programmer would: by drawing again.
+No margin, bound or stated law of a sampler is read here.  (A weighting that divides by q is part of the procedure.)
+Excluded hits are drawn again, as a training program would do it.
 
-Runs come in blocks, each with its own child of the seed, and block moments are merged in order: any number of threads
-gives the same bits.  Within a block labels come in pieces that fit a cache, and one stream of labels serves every
-weighting and loss, and every m up to that of the stream (a run's first m draws); memory is O(L) and a block a thread.
+Runs come in blocks.  Each block has its own child of the seed, and block moments are merged in order, so that any
+number of threads gives the same bits.  Within a block, labels come in pieces that fit a cache.  One stream of labels
+serves every weighting and loss, and every m up to that of the stream (the first m draws of a run).  Memory is O(L),
+and a block for each thread.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate.streams import Matrix, Pieces
 from implicitloss.witness.simulate.table import tables_of
 
-# Squares of distances from a reference, squared again, are still numbers.
+# The variance of a squared error has fourth powers of this distance, which must fit a float.
 FARTHEST = 1e70
 BLOCK_DRAWS = 1 << 20
-# Gradients need a run's labels again; their blocks are smaller.
+# Gradients read each run's labels twice, and so keep them: their blocks are smaller.
 GRADIENT_BLOCK_DRAWS = 1 << 16
 MOST_RUNS = 10_000_000_000
 MOST_DRAWS_A_RUN = 10_000_000
@@ -49,18 +50,62 @@ def simulate(
     control: bool = False,
     threads: int | None = None,
 ) -> Estimate:
-    """`quantity` of the sampled loss by `runs` independent runs of m draws: value, standard error, n.
+    """Estimate `quantity` of the sampled loss by running the procedure: draw m labels, weigh them, take the loss.
 
-    "mean" averages ℓ; "variance" averages (ℓ - ℓ')²/2 over independent pairs; "mse" and "gap" average
-    (ℓ - b)² and b - ℓ about a `reference` b, which has to be given, because a simulation knows no implicit
-    loss; "gradient" averages ∂ℓ/∂f, (L,).  `rng` is anything `numpy.random.default_rng` takes.
+    The mean is (1/R) Σ_r ℓ(N_r) over R = `runs` independent runs.  No margin, bound or expectation is used; only
+    weights that divide by q read the sampler's law.
 
-    With `control` the mean of a softmax takes (S - ES)/(1 + ES) off each ℓ, S the sum over the draws and ES =
-    e^b - 1 by the `reference` b, the implicit loss: of mean 0 if b is right, and most of ℓ's spread where the draws
-    are many.  Such an estimate leans on b and carries no range: it settles no claim.
+    Parameters
+    ----------
+    scheme : Scheme
+        The sampler, the weights, m, and what a hit on the positive does.
+    loss : Loss
+        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
+    problem : Problem
+        Scores, label prior and positive label of one example.
+    quantity : {"mean", "variance", "mse", "gap", "gradient"}
+        The average of ℓ; of (ℓ - ℓ')²/2 over independent pairs; of (ℓ - b)²; of b - ℓ; or of ∂ℓ/∂f, (L,), with q and w
+        held fixed.
+    runs : int
+        R, from 2 to 10¹⁰.
+    rng : seed or Generator, optional
+        Anything that `numpy.random.default_rng` takes.
+    reference : float, optional
+        b, needed for "mse" and "gap": the implicit loss, which a simulation does not know.
+    control : bool
+        For the mean of a softmax: subtract (S - E S)/(1 + E S) from each ℓ, where S is the sum over the draws and E S =
+        e^b - 1.  Its mean is 0 if b is right, and without it ℓ varies much less if m is large.  The estimate then
+        depends on b and has no `low` and `high`, so that it decides no claim.
+    threads : int, optional
+        By default one a core; the estimate is the same for any number.
 
-    *Raises* ValueError for fewer than 2 runs, a missing reference, or a sampler that draws the positive
-    practically always where hits are excluded.
+    Returns
+    -------
+    Estimate
+        The average and its standard error, with n, the sample variance, the limits of a term, and the seed.
+
+    Raises
+    ------
+    ValueError
+        For an argument out of range, a missing reference, terms too large for floating point, and a sampler that draws
+        hardly anything but the positive where hits are excluded.
+    ImpossibleDraw
+        If the sampler draws a label to which its law gives q = 0.
+
+    References
+    ----------
+    The definitions: Rawat et al. 2021, Eqs. 7 and 8.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
+    >>> loss = il.losses.SoftmaxCrossEntropy()
+    >>> estimate = il.simulate(scheme, loss, problem, runs=100_000, rng=0)
+    >>> round(float(estimate), 3), round(estimate.error, 3), round(float(il.integrate(scheme, loss, problem)), 3)
+    (1.024, 0.001, 1.025)
     """
     return simulate_together(
         scheme,
@@ -87,10 +132,10 @@ def simulate_together(
     control: bool = False,
     threads: int | None = None,
 ) -> list[Estimate]:
-    """`simulate` for many weightings, losses and m on one stream of draws: that of `stream`.
+    """`simulate` for many weightings, losses and m at once, on the draws of the scheme `stream`.
 
-    All schemes must share the sampler and hits of `stream`; a smaller m takes the first draws of each run (not for
-    gradients).  The estimates are dependent.
+    All schemes must have the sampler and the hits mode of `stream`.  A smaller m takes the first draws of each run; for
+    gradients every m must be the same.  The estimates depend on each other.
     """
     checked_quantity(quantity)
     checked_problem(problem)
@@ -134,7 +179,7 @@ def _simulate(
     control: bool,
     pool: ThreadPoolExecutor,
 ) -> list[Estimate]:
-    # Of the caller's own code nothing runs in another thread: it would lose its errstate and context there.
+    # The caller's own code runs in this thread only: in another it would lose its errstate and its context.
     draw = checked_draws(stream.sampler, problem)
     if isinstance(draw, TicketDraw):
         pool.submit(draw.prepare)
@@ -172,7 +217,7 @@ def _simulate(
 
 
 def _terms(losses: Floats, quantity: Quantity, about: Floats, control: bool) -> Floats:
-    """What is averaged, from the losses of independent runs, (tables, runs), about (tables, 1)."""
+    """The terms to average, (tables, n), from the losses of independent runs (tables, runs); `about` is (tables, 1)."""
     if quantity == "variance":
         return np.asarray((losses[:, ::2] - losses[:, 1::2]) ** 2 / 2)
     if control:

@@ -1,4 +1,4 @@
-"""Losses of runs from a stream of drawn labels: added up in pieces that fit a cache, or all at once in logarithms."""
+"""Losses of runs from a stream of drawn labels, added up in pieces that fit a cache, or all at once in logarithms."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
 from implicitloss.scheme import Scheme
 from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDE, Table, Worth
 
-# Labels, and the doubles they are drawn from, in pieces of this many.
+# The number of labels in a piece, and of the doubles that they are drawn from.
 PIECE = 1 << 14
-# Drawing again is given up when fewer than one draw in this many is a negative.
+# Drawing again ends with an error if fewer than one draw in this many is a negative.
 PATIENCE = 1 << 14
 
 
 class Pieces:
-    """Losses of runs from a stream of labels in pieces: sums of narrow tables, each draw looked up once."""
+    """Losses of runs whose labels come in pieces; each draw is looked up once, in tables narrow enough to add up."""
 
     def __init__(
         self, stream: Scheme, problem: Problem, tables: Sequence[Table], draw: Draw, pool: ThreadPoolExecutor
@@ -40,7 +40,7 @@ class Pieces:
         self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
         self.skipped = problem.positive if stream.hits == "exclude" else -1
         self.ladder = np.unique([table.m for table in tables]).astype(np.intp)
-        # Tables that differ by a factor (1/m, or a loss's) are added up once.
+        # Tables that differ only by a factor (such as 1/m) share one sum.
         columns: list[Worth] = []
         column_of: dict[int, int] = {}
         for worth in {id(table.worth): table.worth for table in tables}.values():
@@ -52,12 +52,12 @@ class Pieces:
         self.rung = np.searchsorted(self.ladder, [table.m for table in tables])
         plain = all(table.loss.has_log and table.largest < WIDE for table in tables)
         self.scale = np.exp([table.largest for table in tables])[:, None] if plain else None
-        # A kernel, what it looks at, and how many columns it adds up.
+        # Each part has a kernel, the table that the kernel reads, and the number of columns that it adds up.
         self.parts: list[tuple[Any, Floats, int]] = []
         if not isinstance(draw, TicketDraw):
             self.parts = [(add_up, np.ascontiguousarray(self._values(columns, pool).T), len(columns))]
             return
-        # Labels drawn by tickets need not be written down: their values are in the tickets' records.
+        # A sampler that draws by tickets needs no array of labels: the tickets' records hold the values.
         kernel, width = (add_up_tickets, 1) if len(columns) == 1 else (add_up_three, 3)
         for first in range(0, len(columns), width):
             part = columns[first : first + width]
@@ -71,9 +71,9 @@ class Pieces:
             self.parts.append((kernel, records, width))
 
     def _values(self, columns: Sequence[Worth], pool: ThreadPoolExecutor) -> Floats:
-        """x/max x of each, (k, L), -1 for the label that is skipped.
+        """x/max x of each, (k, L); -1 for the label that is skipped.
 
-        A label that the law rules out is not a number, and so is every run with it.
+        A label that the law rules out has NaN, which then marks every run that drew it.
         """
         values = np.empty((len(columns), columns[0].log_x.size))
         each = map if values.shape[1] < THREADED_FROM_LABELS else pool.map
@@ -109,7 +109,7 @@ class Pieces:
 
 
 def _aligned(rows: int, width: int) -> Floats:
-    """An array of doubles whose rows begin where a line of the cache does, if they are as long as one."""
+    """An array of doubles that begins at a line of the cache, so that a row of 64 bytes lies within one."""
     line = 64
     doubles = np.empty(rows * width + line // 8)
     first = -doubles.ctypes.data % line // 8
@@ -117,7 +117,7 @@ def _aligned(rows: int, width: int) -> Floats:
 
 
 class Matrix:
-    """Losses and gradients of runs from their labels all at once, (runs, m): for wide tables, added in logs."""
+    """Losses and gradients of runs from all of their labels, (runs, m), added up in logarithms: for wide tables."""
 
     def __init__(
         self, stream: Scheme, problem: Problem, tables: Sequence[Table], draw: Draw, pool: ThreadPoolExecutor
@@ -165,7 +165,7 @@ def _give_up(drawn: int, kept: int, y: int) -> None:
 def _name_impossible(
     stream: Scheme, problem: Problem, table: Table, draw: Draw, generator: np.random.Generator, size: int
 ) -> None:
-    """*Raises* ImpossibleDraw, with a label of q = 0 that the sampler draws."""
+    """*Raises* ImpossibleDraw, with a label that the sampler draws although its q = 0."""
     ruled_out = np.flatnonzero(~table.worth.reachable)
     ruled_out = ruled_out[ruled_out != problem.positive] if stream.hits == "exclude" else ruled_out
     seen = np.intersect1d(draw(generator, max(size, 1 << 16)), ruled_out)

@@ -1,4 +1,4 @@
-"""What each label adds to a run's sum, and what the loss makes of the sum."""
+"""Tables of what each label adds to a run's sum, and the losses of the sums."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
 from implicitloss.weightings import complete_weighting
 
-# A table of x whose largest and least lie this far apart, in logarithms, fits doubles; a wider one is added in logs.
+# A table whose log x span less than this is added up in doubles, a wider one in logarithms.
 WIDE = 600.0
-# Squares of larger terms, added up, would not fit doubles.
+# Sums of squares of larger terms would overflow.
 LARGEST = 1e140
 # Tables of this many labels are filled by several threads.
 THREADED_FROM_LABELS = 50_000
 
 
 def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: ThreadPoolExecutor) -> list[Table]:
-    """A table a case; schemes that differ in m only share what is as long as the labels, if w is a power of m."""
+    """A table for each case.  Schemes that differ in m only share the vectors of length L, if w is a power of m."""
     powers = [complete_weighting(scheme.weighting).m_power for scheme, _ in cases]
     keys: list[Any] = [
         (scheme, id(loss)) if power is None else (scheme.weighting, id(loss))
@@ -58,7 +58,7 @@ def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: Thre
 
 
 def _pays(loss: Loss, problem: Problem) -> tuple[Floats, Floats | None]:
-    """The log of what each label pays as a negative, and of its slope where that is another."""
+    """The logarithm of what each label pays as a negative, and that of its slope; None if the two are equal."""
     payment = loss.log_payment(problem.scores, problem.positive)
     if loss.has_log:
         return payment, None
@@ -68,12 +68,15 @@ def _pays(loss: Loss, problem: Problem) -> tuple[Floats, Floats | None]:
 
 @dataclass(frozen=True, eq=False)
 class Worth:
-    """What each label adds to the sum when it is drawn, log x (L,), and to the gradient; which can be drawn at all."""
+    """What a draw of each label adds: log x (L,) to the sum, log `slopes` (L,) to the gradient.
+
+    `reachable` (L,) says which labels can be drawn.
+    """
 
     log_x: Floats
     slopes: Floats
     reachable: NDArray[np.bool_]
-    # The largest log x, the least of labels that can be drawn, and whether x spans little enough to be added as it is.
+    # The largest log x, the least log x of labels that can be drawn, and whether x can be added up in doubles.
     largest: float
     least: float
     is_narrow: bool
@@ -82,24 +85,24 @@ class Worth:
     def of(cls, plan: Plan, payment: Floats, log_slope: Floats | None) -> Worth:
         log_x = payment + plan.log_w
         slopes = log_x if log_slope is None else plan.log_w + log_slope
-        # Which labels can be drawn at all decides the range; a draw that belies this is refused.
+        # The range is that of labels with q > 0; a draw of any other is refused.
         largest, least, smallest = extent(log_x, plan.log_q)
         is_narrow = largest == -np.inf or largest - smallest < WIDE
         return cls(log_x, slopes, plan.log_q > -np.inf, largest, least, is_narrow)
 
     def is_proportional_to(self, other: Worth) -> bool:
-        """Whether x is that of `other` but for a factor."""
+        """Whether x is that of `other` times a factor."""
         return bool(equal_but_for_a_shift(self.log_x, other.log_x, self.top - other.top, 1e-13))
 
     @property
     def top(self) -> float:
-        """What is taken off log x before it is added up."""
+        """What is subtracted from log x before x is added up."""
         return self.largest if self.largest > -np.inf else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """x = e^{log x + offset} of the labels under one scheme, and what the loss makes of a run's sum."""
+    """x = e^{log x + offset} of the labels under one scheme, and the loss of a run's sum."""
 
     worth: Worth
     offset: float
@@ -158,7 +161,7 @@ class Table:
         n, n_labels = labels.shape[0], self.worth.log_x.size
         divisor = losses if self.loss.has_log else np.zeros(n)
         if self.loss.has_log:
-            # ∂ℓ/∂f_y is minus the sum of the others, run by run; a kept hit does not depend on the scores.
+            # In each run ∂ℓ/∂f_y is minus the sum of the others.  A kept hit pays 1 whatever the scores are.
             table = np.array(self.worth.slopes)
             table[self.positive] = -np.inf
         else:
