@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,8 +40,8 @@ MOST_LABELS = 100_000_000
 class LabelPrior:
     """The label distribution π, π_y = P(y), with the counts and names that it came from.
 
-    Build one with `from_counts`, `from_probabilities`, `from_csv`, `exp`, `step` or `zipf`.  A label with count 0 keeps
-    its place and has π = 0: it never occurs.
+    Build one with `from_counts`, `from_probabilities`, `from_file`, `exp`, `step` or `zipf`.  A label with count 0
+    keeps its place and has π = 0: it never occurs.
 
     Parameters
     ----------
@@ -149,25 +147,44 @@ class LabelPrior:
         return cls(n / n.sum(), n, names)  # type: ignore[arg-type]
 
     @classmethod
-    def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
-        """Read counts and names from a CSV file with the header `label,count` and a line for each label.
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        label: str | None = None,
+        count: str | None = None,
+        first_id: int = 0,
+    ) -> LabelPrior:
+        """Read label counts from a file; π_y = n_y / Σ n.
 
-        Label j is line j below the header, whatever its name: lines are in the order of the scores.
+        Whole numbers are ids: id `first_id` + j is label j, rows come in any order, and ids that are missing have count
+        0.  Other labels are names, and label j is row j.  Read are: text with commas, semicolons, tabs, bars or blanks,
+        with a header or without, as pandas' `value_counts()` is written or printed; JSON lists, dicts and records; the
+        categories of COCO and LVIS, in the order of their ids; .npy and .npz; Parquet, where pandas can; lists of
+        examples (`path label`), which are counted; the format of the extreme-classification repository; each of these
+        compressed with gzip, bzip2 or xz.
 
         Parameters
         ----------
         path : str or path-like
-            The file, in UTF-8.
+            The file.  What it holds decides how it is read, and not its name.
+        label : str, optional
+            The column of labels, by its name in the header; by default one with a usual name (label, class, id ...).
+        count : str, optional
+            The column of counts, likewise (count, freq, n ...).
+        first_id : int
+            The id of the first label, where labels are whole numbers.
 
         Returns
         -------
         LabelPrior
-            The prior with these counts and names.
+            The prior with these counts, and with names where labels are not numbered from 0.
 
         Raises
         ------
         ValueError
-            With file and line, where the file cannot be read or says anything else.
+            With the file and the line, where the file cannot be read, or can be read in two ways: separators of
+            thousands, a row of totals, shares in place of counts, two columns of counts.
 
         Examples
         --------
@@ -175,55 +192,51 @@ class LabelPrior:
         >>> import implicitloss as il
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = pathlib.Path(folder, "counts.csv")
-        ...     _ = file.write_text("label,count\\ndog,8\\ncat,4\\nowl,4\\n")
-        ...     prior = il.LabelPrior.from_csv(file)
-        >>> prior.names, prior.counts
-        (('dog', 'cat', 'owl'), array([8., 4., 4.]))
+        ...     _ = file.write_text("label,count\\n3,8\\n0,4\\n1,4\\n")
+        ...     prior = il.LabelPrior.from_file(file)
+        >>> prior.counts
+        array([4., 4., 0., 8.])
         """
-        if not isinstance(path, (str, os.PathLike)):
-            raise ValueError(f"the path must be text or a pathlib.Path, got {shown(path)}")
-        counts: list[float] = []
-        seen: dict[str, int] = {}
-        if _is_endless(path):
-            raise ValueError(f"{_shown_path(path)} is a device that may never end; give a file")
+        from implicitloss.counts import read
+
+        first = checked_whole(first_id, "first_id", 0, MOST_LABELS)
+        for what, name in (("label", label), ("count", count)):
+            if name is not None and not isinstance(name, str):
+                raise ValueError(f"{what} must be the name of a column, got {shown(name)}")
+        found = read(path, label=label, count=count, first_id=first)
         try:
-            opened = open(path, newline="", encoding="utf-8-sig")  # noqa: SIM115
-        except OSError as error:
-            raise ValueError(f"cannot read {_shown_path(path)}: {error.strerror}") from None
-        except ValueError:  # a NUL or half a character in it
-            raise ValueError(f"cannot read {_shown_path(path)}: no file can have this name") from None
-        path = _shown_path(path)
-        try:
-            with opened as file:
-                reader = csv.reader(file)
-                header = [cell.strip().lower() for cell in next(reader, [])]
-                if header != ["label", "count"]:
-                    raise ValueError(f"{path}, line 1: the header must be 'label,count', got {','.join(header)!r:.60}")
-                for row in reader:
-                    if not any(cell.strip() for cell in row) and len(row) < 2:
-                        continue
-                    where = f"{path}, line {reader.line_num}"
-                    if len(row) != 2:
-                        raise ValueError(f"{where}: expected 'label,count', got {len(row)} fields")
-                    label, text = row[0].strip(), row[1].strip()
-                    if label in seen:
-                        raise ValueError(f"{where}: label {shown(label)} was on line {seen[label]} already")
-                    seen[label] = reader.line_num
-                    try:
-                        # float() reads 1_000; a CSV file of another program means something else by it.
-                        count = float(text.replace("_", "?"))
-                    except ValueError:
-                        raise ValueError(f"{where}: the count must be a number, got {shown(text)}") from None
-                    if not (np.isfinite(count) and count >= 0 and count == int(count)):
-                        raise ValueError(f"{where}: the count must be a whole number >= 0, got {text:.60}")
-                    counts.append(count)
-        except OSError as error:
-            raise ValueError(f"cannot read {path}: {error.strerror}") from None
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{path} is not a CSV text file: {error}") from None
-        if not counts:
-            raise ValueError(f"{path} has a header and no labels; at least one line 'label,count' is needed")
-        return cls.from_counts(counts, list(seen))
+            return cls.from_counts(found.counts, found.names)
+        except ValueError as error:
+            found.check_names()
+            raise ValueError(f"{found.file}: {error}") from None
+
+    @classmethod
+    def from_csv(cls, path: str | os.PathLike[str]) -> LabelPrior:
+        """Read label counts from a file: the earlier name of `from_file`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        LabelPrior
+            The prior with these counts.
+
+        Raises
+        ------
+        ValueError
+            As `from_file` does.
+
+        Examples
+        --------
+        >>> import implicitloss as il
+        >>> il.LabelPrior.from_csv("none.csv")
+        Traceback (most recent call last):
+        ValueError: cannot read none.csv: No such file or directory
+        """
+        return cls.from_file(path)
 
     @classmethod
     def exp(cls, n_labels: int, largest: int, ratio: float) -> LabelPrior:
@@ -529,19 +542,13 @@ def _checked_counts(counts: ArrayLike, n_labels: int | None = None) -> Floats:
     return n
 
 
-def _is_endless(path: str | os.PathLike[str]) -> bool:
-    """Whether `path` is a device such as /dev/zero; a terminal or a pipe is read until it ends."""
-    try:
-        return stat.S_ISCHR(os.stat(path).st_mode) and os.path.basename(path) in ("zero", "random", "urandom", "full")
-    except (OSError, ValueError):
-        return False
-
-
 def _checked_names(names: Iterable[object], n_labels: int) -> tuple[str, ...]:
     alone = isinstance(names, (str, bytes, Mapping)) or getattr(names, "ndim", 1) == 0
     if alone or not isinstance(names, Iterable):
         raise ValueError(f"names must be a list of text, one a label, got {shown(names)}")
     given = tuple(islice(names, n_labels + 1))
+    if len(given) == n_labels and set(map(type, given)) == {str} and len(set(given)) == n_labels:
+        return given  # type: ignore[return-value]
     if len(given) != n_labels:
         more = " or more" * (len(given) > n_labels)
         raise ValueError(f"the prior's {n_labels} labels need a name each, got {len(given)}{more}")
@@ -554,11 +561,6 @@ def _checked_names(names: Iterable[object], n_labels: int) -> tuple[str, ...]:
                 f"names must differ, but labels {first[str(name)]} and {label} are both called {shown(str(name))}"
             )
     return tuple(first)
-
-
-def _shown_path(path: object) -> str:
-    text = " ".join(str(path).split())
-    return text if text.isprintable() and len(text) <= 160 else shown(f"...{text[-50:]}")
 
 
 def _checked_size(n_labels: int, what: str = "n_labels") -> int:

@@ -846,7 +846,7 @@ def _label_prior(v: Values) -> Call:
     return Call(il.LabelPrior, arguments, _a_prior)
 
 
-def _from_csv(v: Values) -> Call:
+def _from_file(v: Values) -> Call:
     n = v.whole(1, 6)
     lines = ["label,count", *(f"label {k},{v.whole(1, 9)}" for k in range(n))]
     if v.chance(0.5):
@@ -856,7 +856,7 @@ def _from_csv(v: Values) -> Call:
         )
     place = Path(_folder()) / "counts.csv"
     place.write_bytes("\n".join(lines).encode(v.one("utf-8", "utf-8", "utf-8", "utf-16", "latin-1")))
-    return Call(il.LabelPrior.from_csv, {"path": ("path", v.one(place, str(place)))}, _a_prior)
+    return Call(il.LabelPrior.from_file, {"path": ("path", v.one(place, str(place)))}, _a_prior)
 
 
 @functools.cache
@@ -1079,7 +1079,7 @@ def _targets() -> list[Target]:
         Target(("LabelPrior",), _label_prior, 2),
         Target(("LabelPrior",), _from_counts, 2),
         Target(("LabelPrior",), _from_probabilities, 2),
-        Target(("LabelPrior",), _from_csv, 2),
+        Target(("LabelPrior",), _from_file, 2),
         Target(("LabelPrior",), _of_prior, 3),
         *(Target(("LabelPrior",), _profile(name)) for name in ("exp", "step", "zipf")),
         Target(("Problem",), _problem, 4),

@@ -1,0 +1,210 @@
+"""Which column of a table has the labels, which the counts, and which the names?"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from implicitloss.arguments import shown
+from implicitloss.counts.table import Column, Table
+
+COUNTS = {
+    "count", "counts", "freq", "freqs", "frequency", "frequencies", "n", "num", "number", "instances", "instance_count",
+    "image_count", "images", "samples", "n_samples", "num_samples", "num_images", "occurrences", "size", "cnt", "total",
+    "support", "#", "anzahl", "haufigkeit", "häufigkeit",
+}  # fmt: skip
+SHARES = {"share", "shares", "proportion", "probability", "prob", "percent", "percentage", "pct", "%", "fraction"}
+LABELS = {
+    "label", "labels", "class", "class_id", "classid", "category", "category_id", "id", "label_id", "item", "item_id",
+    "word", "token", "token_id", "index", "idx", "name", "label_name", "class_name", "category_name", "title", "target",
+    "y", "klasse", "synset", "tag",
+}  # fmt: skip
+# Columns of examples: a table that has one of these and labels has a row for each example.
+EXAMPLES = {
+    "path", "image", "img", "file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path",
+    "image_id", "text", "sentence", "url",
+}  # fmt: skip
+PATH = re.compile(r".*[/\\].*|.*\.[A-Za-z][A-Za-z0-9]{1,4}")
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The columns that matter.  Without `counts`, each row is an example; without `labels`, row j is label j."""
+
+    labels: Column | None
+    counts: Column | None
+    names: Column | None = None
+
+
+def chosen(table: Table, label: str | None, count: str | None) -> Chosen:
+    """The columns called `label` and `count`, or those that are known by their names, or by what they hold.
+
+    *Raises* ValueError where that is ambiguous.
+    """
+    if not table.columns or not table.n_rows:
+        raise ValueError(f"{table.name} has no labels; at least one line 'label,count' is needed")
+    if not table.has_header:
+        if label is not None or count is not None:
+            raise ValueError(f"{table.name} has no header, so its columns have no names; write one in the first line")
+        return _by_content(table)
+    counts = _called(table, count) if count is not None else _counts(table, label)
+    labels = [_called(table, label)] if label is not None else _labels(table, counts)
+    if not labels and counts is None:
+        raise _unclear(table)
+    return _with_names(table, labels, counts)
+
+
+def _called(table: Table, name: str) -> Column:
+    """The column of this name."""
+    found = [c for c in table.columns if c.name is not None and c.name.strip() == name.strip()]
+    if len(found) == 1:
+        return found[0]
+    names = [c.name.strip() for c in table.columns if c.name]
+    if found:
+        raise ValueError(f"{table.name} has {len(found)} columns called {shown(name)}; give each a name of its own")
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    raise ValueError(f"{table.name} has no column {shown(name)}, only {_listed(names)}{hint}")
+
+
+def _counts(table: Table, label: str | None) -> Column | None:
+    """The column of counts, or None where each row is an example."""
+    columns = [c for c in table.columns if label is None or (c.name or "").strip() != label.strip()]
+    known = [c for c in columns if c.key in COUNTS]
+    if len(known) > 1:
+        raise _several(table, known)
+    if known:
+        return known[0]
+    if len(columns) == 1 and table.columns[0] is columns[0] and len(table.columns) == 1:
+        only = columns[0]
+        return None if only.key in LABELS or only.kind == "text" else only
+    # pandas before 2.0 writes ",label" or "index,label" for the counts of the column called label, and 0 where it has
+    # no name.
+    pair = _without_numbering(table.columns)
+    if len(pair) == 2 and (pair[0].key in ("", "index") or pair[1].key == "0") and pair[1].kind == "whole":
+        index, values = pair
+        falls = values.numbers is not None and bool((np.diff(values.numbers) <= 0).all())
+        if values.key in ("0", "") or falls or not index.is_numbering:
+            return values
+        if values.key in LABELS:
+            raise ValueError(
+                f"{table.name} may have counts or examples in its column {shown(values.name)}; name the column of "
+                "counts 'count', or leave the other column out"
+            )
+    if any(c.key in EXAMPLES for c in columns) and any(c.key in LABELS for c in table.columns):
+        return None
+    shares = [c for c in columns if c.key in SHARES]
+    if shares:
+        raise ValueError(
+            f"{table.name} has shares in its column {shown(shares[0].name)}, and counts are needed; for shares use "
+            "LabelPrior.from_probabilities"
+        )
+    others = [c for c in columns if c.key not in LABELS and c.key not in ("", "unnamed:_0", "unnamed: 0")]
+    numbers = [c for c in others if c.kind != "text"]
+    if len(numbers) > 1 and len(numbers) < len(table.columns):
+        raise _several(table, numbers)
+    if len(numbers) == 1:
+        return numbers[0]
+    raise _unclear(table)
+
+
+def _without_numbering(columns: Sequence[Column]) -> Sequence[Column]:
+    """The columns without pandas' numbering of rows, if there are other columns enough."""
+    numbers = len(columns) > 2 and columns[0].key in ("", "unnamed:_0") and columns[0].is_numbering
+    return columns[1:] if numbers else columns
+
+
+def _labels(table: Table, counts: Column | None) -> list[Column]:
+    """The columns that can name a label: an id, a name, or both."""
+    others = [c for c in table.columns if c is not counts]
+    if len(others) == 1:
+        return others
+    known = [c for c in others if c.key in LABELS]
+    if known:
+        return known
+    left = [c for c in others if c.key not in EXAMPLES and c.key not in SHARES]
+    if len(left) > 1:
+        left = [c for c in left if c in _without_numbering(table.columns)]
+    if len(left) > 1:
+        raise ValueError(
+            f"{table.name} has no column that is called label; choose one of {_listed([c.name or '' for c in left])} "
+            "with label=... (--label-column)"
+        )
+    return left
+
+
+def _with_names(table: Table, labels: Sequence[Column], counts: Column | None) -> Chosen:
+    """Ids beside names, where a table has both."""
+    if len(labels) <= 1:
+        names = None
+        only = labels[0] if labels else None
+        if only is not None and only.kind == "whole":
+            beside = [c for c in table.columns if c.key in LABELS and c is not only and c.kind == "text"]
+            names = beside[0] if len(beside) == 1 else None
+        return Chosen(only, counts, names)
+    ids, texts = [c for c in labels if c.kind == "whole"], [c for c in labels if c.kind != "whole"]
+    if len(ids) == 2 and ids[0].key == "index" and ids[0].is_numbering:
+        ids = ids[1:]
+    if len(ids) == 1 and len(texts) <= 1:
+        return Chosen(ids[0], counts, texts[0] if texts else None)
+    if not ids and len(texts) == 1:
+        return Chosen(texts[0], counts)
+    raise ValueError(
+        f"{table.name} has several columns of labels, {_listed([c.name or '' for c in labels])}; choose one with "
+        "label=... (--label-column)"
+    )
+
+
+def _by_content(table: Table) -> Chosen:
+    """The columns of a table without a header, by what they hold."""
+    columns = table.columns
+    if len(columns) == 1:
+        return Chosen(None, columns[0])
+    if len(columns) > 2:
+        raise ValueError(
+            f"{table.name} has {len(columns)} columns and no header; name them in a first line, e.g. 'label,count'"
+        )
+    first, second = columns
+    if first.kind == "text":
+        is_list = second.kind == "whole" and all(PATH.fullmatch(str(cell)) for cell in first.texts[:100])
+        return Chosen(second, None) if is_list else Chosen(first, second)
+    if second.kind == "text":
+        return Chosen(second, first)
+    if second.is_numbering and not first.is_numbering:
+        return Chosen(second, first)
+    if second.is_numbering and not _rises(first):
+        raise ValueError(
+            f"{table.name} has no header, and either of its two columns may be the labels; write 'label,count' or "
+            "'count,label' in a first line"
+        )
+    return Chosen(first, second)
+
+
+def _rises(column: Column) -> bool:
+    """Whether ids come in order, as most files have them."""
+    return column.numbers is not None and bool((np.diff(column.numbers) > 0).all())
+
+
+def _several(table: Table, columns: Sequence[Column]) -> ValueError:
+    names = [str(c.name).strip() for c in columns]
+    return ValueError(
+        f"{table.name} has several columns that may be counts, {_listed(names)}; choose one with "
+        f"count={names[0]!r:.40} (--count-column)"
+    )
+
+
+def _unclear(table: Table) -> ValueError:
+    names = [str(c.name).strip() for c in table.columns]
+    return ValueError(
+        f"{table.name} has the columns {_listed(names)}, and none is known to be a count; name one with count=... "
+        "(--count-column), or write the header 'label,count'"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown_names = [shown(name) for name in names[:5]]
+    return ", ".join(shown_names) + ("..." if len(names) > 5 else "")

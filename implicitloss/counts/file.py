@@ -1,0 +1,116 @@
+"""From a path to the counts of labels: which format a file has, and what its rows are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitloss.counts import arrays, documents, extreme
+from implicitloss.counts.columns import chosen
+from implicitloss.counts.delimited import delimited
+from implicitloss.counts.placed import Counts, by_id, by_name
+from implicitloss.counts.source import Source
+from implicitloss.counts.table import Column, Table
+from implicitloss.counts.values import counts_of
+
+# What a file of another format begins with, and the line that makes a readable one of it.
+OTHERS = {
+    b"\xd0\xcf\x11\xe0": "an old Excel file; save it as CSV",
+    b"SQLite format 3": "an SQLite database; export a table as CSV",
+    b"\x89HDF": "an HDF5 file; write the counts with numpy.save",
+    b"\x80\x04": "a pickle, which could run anything; write it with to_csv or numpy.save",
+    b"\x80\x05": "a pickle, which could run anything; write it with to_csv or numpy.save",
+    b"%PDF": "a PDF file; a table of counts is needed",
+}
+# An array of more numbers than this for each different one, which are 0 to K without a gap, may be a list of examples.
+EXAMPLES_A_LABEL = 10
+
+
+def read(
+    path: str | os.PathLike[str], *, label: str | None = None, count: str | None = None, first_id: int = 0
+) -> Counts:
+    """The counts of a file.  *Raises* ValueError, naming the file and the place, where it can be read in two ways."""
+    source = Source.of(path)
+    return replace(_counts(source, label, count, first_id), file=source.name)
+
+
+def _counts(source: Source, label: str | None, count: str | None, first_id: int) -> Counts:
+    if extreme.is_extreme(source.data):
+        return extreme.extreme(source)
+    table = _format(source)(source)
+    columns = chosen(table, label, count)
+    if columns.counts is None:
+        assert columns.labels is not None
+        return _examples(table, columns.labels, first_id)
+    counts = counts_of(table, columns.counts)
+    if columns.labels is None:
+        _check_examples(table, counts)
+        return Counts(counts, None)
+    labels = columns.labels
+    if labels.kind == "whole":
+        return by_id(_ids(labels), counts, table.where, first_id, _texts(columns.names))
+    return by_name(_texts(labels) or (), counts, table.where)
+
+
+def _format(source: Source) -> Callable[[Source], Table]:
+    data = source.data
+    for mark, what in OTHERS.items():
+        if data.startswith(mark):
+            raise ValueError(f"{source.name} is {what}")
+    if data.startswith(b"\x93NUMPY") or source.name.endswith((".npy", ".npz")):
+        return arrays.array
+    if data.startswith(b"PK\x03\x04"):
+        if b"[Content_Types].xml" in data[:4096]:
+            raise ValueError(f"{source.name} is an Excel file; save it as CSV")
+        return arrays.array
+    if data.startswith(b"PAR1"):
+        return arrays.parquet
+    start = data[:100].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith((b"{", b"[")) and (
+        start[:1] == b"{" or source.name.endswith((".json", ".json.gz")) or _is_list(start)
+    ):
+        return documents.document
+    return delimited
+
+
+def _is_list(start: bytes) -> bool:
+    return start[1:].lstrip()[:1] in (b"[", b"{", b"-") or start[1:].lstrip()[:1].isdigit()
+
+
+def _ids(labels: Column) -> NDArray[np.int64]:
+    assert labels.numbers is not None
+    with np.errstate(invalid="ignore"):
+        return np.asarray(labels.numbers.astype(np.int64))
+
+
+def _texts(names: Column | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(map(str, names.texts))
+
+
+def _examples(table: Table, labels: Column, first_id: int) -> Counts:
+    """Count the examples of each label; names are sorted."""
+    found, counts = np.unique(_ids(labels) if labels.kind == "whole" else np.array(labels.texts), return_counts=True)
+    if labels.kind == "whole":
+        return by_id(found, counts.astype(float), lambda i: f"{table.name}: label {found[i]}", first_id)
+    return Counts(counts.astype(float), tuple(map(str, found)))
+
+
+def _check_examples(table: Table, numbers: NDArray[np.float64]) -> None:
+    """*Raises* ValueError for numbers that may be the labels of examples instead of counts."""
+    different = np.unique(numbers)
+    gapless = different.size > 1 and different[0] in (0, 1) and bool(np.all(np.diff(different) == 1))
+    if gapless and numbers.size >= EXAMPLES_A_LABEL * different.size and _looks_shuffled(numbers):
+        raise ValueError(
+            f"{table.name} has {numbers.size} numbers: the labels of examples, or the counts of labels?  For examples "
+            "write numpy.bincount(labels); for counts write a column of labels beside them"
+        )
+
+
+def _looks_shuffled(numbers: NDArray[np.float64]) -> bool:
+    """Whether numbers neither fall nor rise throughout, as counts in the order of their size do."""
+    steps = np.diff(numbers)
+    return bool((steps > 0).any() and (steps < 0).any())

@@ -1,0 +1,91 @@
+"""A table: columns of equal length, with the names that the file gives them, if any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["whole", "number", "text"]
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column: its name, None without a header, and its cells.
+
+    `numbers` (rows,) are None for a column of text; `read` gives the cells as the file has them.
+    """
+
+    name: str | None
+    numbers: NDArray[Any] | None
+    read: Callable[[], Sequence[str]]
+
+    @cached_property
+    def texts(self) -> Sequence[str]:
+        """The cells as the file has them, without blanks around them."""
+        return self.read()
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the cells are: whole numbers all, numbers all, or text."""
+        if self.numbers is None:
+            return "text"
+        if self.numbers.dtype.kind in "iu":
+            return "whole"
+        return "whole" if bool(np.all(self.numbers == np.floor(self.numbers))) else "number"
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return len(self.texts) if self.numbers is None else int(self.numbers.size)
+
+    @property
+    def key(self) -> str:
+        """The name as it is compared with known names."""
+        return "_".join((self.name or "").lower().replace("-", " ").replace("_", " ").split())
+
+    @cached_property
+    def is_numbering(self) -> bool:
+        """Whether the cells are 0 to L-1 or 1 to L, in any order."""
+        if self.kind != "whole" or self.numbers is None or not self.numbers.size:
+            return False
+        first = float(self.numbers.min())
+        return first in (0, 1) and bool(np.array_equal(np.sort(self.numbers), np.arange(self.numbers.size) + first))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The columns of a file; `where(i)` names the place of row i in messages, for example "counts.csv, line 3"."""
+
+    name: str
+    columns: tuple[Column, ...]
+    has_header: bool
+    where: Callable[[int], str]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows, the header not counted."""
+        return self.columns[0].size if self.columns else 0
+
+
+def column(name: str | None, cells: Sequence[Any]) -> Column:
+    """A column of Python values; text that is a number in every cell is numbers."""
+    texts = ["" if cell is None else str(cell).strip() for cell in cells]
+    return Column(name, as_numbers(texts), lambda: texts)
+
+
+def as_numbers(texts: Sequence[str]) -> NDArray[Any] | None:
+    """Whole numbers if all texts are, else numbers if all are, else None."""
+    # Python reads 1_000 as a number, and 007; a file means something else by them.
+    if any("_" in text or (text[:1] == "0" and text[1:2].isdigit()) for text in texts):
+        return None
+    for kind in (int, float):
+        try:
+            return np.array([kind(text) for text in texts], dtype=np.int64 if kind is int else np.float64)
+        except (ValueError, OverflowError):
+            continue
+    return None
