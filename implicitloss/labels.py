@@ -7,7 +7,6 @@ EXP and STEP (Cui et al. 2019; Cao et al. 2019) and Zipf.
 from __future__ import annotations
 
 import csv
-import difflib
 import os
 import re
 import stat
@@ -29,6 +28,7 @@ from implicitloss.arguments import (
 )
 from implicitloss.arguments import checked_probabilities as checked_probabilities
 from implicitloss.arguments import checked_vector as checked_vector
+from implicitloss.formats import nearest_name
 
 __all__ = ["LabelPrior"]
 
@@ -193,8 +193,8 @@ class LabelPrior:
         try:
             return self.names.index(name)
         except ValueError:
-            nearest = difflib.get_close_matches(name[:200], self.names, n=1)
-            hint = f"; did you mean {shown(nearest[0])}?" if nearest else f"; the first is {shown(self.names[0])}"
+            nearest = nearest_name(name, self.names)
+            hint = f"; did you mean {shown(nearest)}?" if nearest else f"; the first is {shown(self.names[0])}"
             raise ValueError(f"none of the {self.n_labels} labels is called {shown(name)}{hint}") from None
 
     @cached_property
