@@ -80,7 +80,7 @@ def _table(examples: Iterable[Any], **special: Callable[..., Any]) -> dict[str, 
 
 
 def _from_numbers(kind: type) -> Callable[..., Any]:
-    word, fields = as_word(kind), [f for f in dataclasses.fields(kind) if f.init and f.type == "float"]
+    word, fields = as_word(kind), [f for f in dataclasses.fields(kind) if f.init and f.type in ("float", float)]
 
     def make(*texts: str) -> Any:
         given = zip(fields, texts, strict=False)
