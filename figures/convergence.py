@@ -32,15 +32,17 @@ def caption(table: Any) -> str:
         if table.loc[table["weighting"] == w, "inside"].all()
     )
     return (
-        "Squared error (above) and bias (below) of sampled softmax about its implicit loss, over the leading terms "
-        f"v/m and -v/(2m), against m/v.  Where m is at least 100 v, the exact squared error is {ratio.min():.3f} to "
+        "By Theorem 3 the sampled softmax loss differs from its implicit loss by v/m in the mean square and by -v/(2m) "
+        "in the mean, for many negatives m; v is the variance of one negative's term in units of its squared mean.  "
+        "Shown are the squared error (above) and the mean difference, the bias (below), divided by these terms, "
+        f"against m/v.  Where m is at least 100 v, the exact squared error is {ratio.min():.3f} to "
         f"{ratio.max():.3f} times the theorem's term, and {two.min():.4f} to {two.max():.4f} times the sum of two "
-        "terms.  Relative weights are not η/m and are outside the theorem: by the η of m = 1 their squared error "
-        f"ends at {left.min():.2g} to {left.max():.2g} times v/m.  Fitted order of the simulated squared error in m, "
-        f"less what the second term makes of it, pooled over priors, scorers and samplers (Theorem 3: -1): {orders}.  "
-        "Lines: exact, for every prior, scorer and sampler; dotted: two terms; dots: simulated, two standard errors, "
-        "for one prior and scorer, where they are below 30 % of the term.  Panels inside the theorem are cut at 0.3 "
-        "and 1.6."
+        "terms of the expansion in 1/m.  Relative weights are outside the theorem, which needs weights η/m with η free "
+        f"of m: with the v of m = 1 their squared error ends at {left.min():.2g} to {left.max():.2g} times v/m.  The "
+        "exponent of m in the simulated squared error, fitted over all priors, scorers and samplers after the second "
+        f"term is allowed for (Theorem 3: -1): {orders}.  Lines: exact, one for each prior, scorer and sampler; "
+        "dotted: two terms; dots with bars: simulated, with two standard errors, for one prior and scorer, where these "
+        "are below 30 % of the term.  Panels inside the theorem are cut at 0.3 and 1.6."
     )
 
 

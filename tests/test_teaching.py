@@ -665,7 +665,7 @@ def test_sentences_say_the_library_s_numbers(shown: Expected, browser: Chromium)
         f"{truly:.3f} by the true sampled loss, {by_bound:.3f} by its bound".replace("-0.000", "0.000")
         in says["optima"]
     )
-    pushes = re.search(r"exact: (\S+) on itself, full softmax (\S+)\.", says["gradient"])
+    pushes = re.search(r"exact: (\S+) on itself, where full softmax has (\S+)\.", says["gradient"])
     own, full = map(float, pushes.groups())  # type: ignore[union-attr]
     assert own == pytest.approx(shown.gradient[y], rel=0.05)
     assert full == pytest.approx(shown.full_gradient[y], rel=0.05)
