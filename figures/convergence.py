@@ -27,7 +27,7 @@ def caption(table: Any) -> str:
     ends = outside[outside["m"] == outside["m"].max()]
     left = ends["mse"] / ends["mse_first"]
     orders = ", ".join(
-        "{} {:.3f} ± {:.3f} (one of its series {:.1f} standard errors off)".format(w, *_orders(table, w))
+        "{} {:.3f} ± {:.3f} (the worst of its series is {:.1f} standard errors off)".format(w, *_orders(table, w))
         for w in WEIGHTINGS
         if table.loc[table["weighting"] == w, "inside"].all()
     )

@@ -46,8 +46,8 @@ def caption(table: Any) -> str:
         gain = int((_tilted(rows).query("verdict == 'holds'")["tilt"] < -0.02).sum())
         n = rows["package"].nunique()
         said.append(
-            f"Of {len(rows)} audits of {n} package{'s' if n > 1 else ''}, {when}: {found}; by {gain} of the losses "
-            "whose claim holds rare labels gain."
+            f"Of {len(rows)} audits of {n} package{'s' if n > 1 else ''}, {when}: {found}; of the losses whose claim "
+            f"holds {gain} favour rare labels."
         )
     return (
         "Which labels gain by losses and samplers of well-known packages, as audited.  The tilt is the slope of the "

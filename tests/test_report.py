@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -435,6 +436,18 @@ def test_text_stays_within_its_width(width: int, details: bool) -> None:
     assert len(commands) == 2
     assert max(len(line) for line in text.splitlines() if line not in commands) <= width
     assert "…" in text
+
+
+@pytest.mark.parametrize("render", [to_text, to_markdown, to_html])
+def test_the_marks_that_occur_are_explained(render: Callable[[Report], str]) -> None:
+    """Each report says what its marks and a near miss are, and nothing of marks that it does not have."""
+    said = " ".join(re.sub(r"<[^>]*>|\\", "", render(mixed())).split())
+    assert "A near miss is a slightly wrong version of a claim, which the same checks must refute." in said
+    for part in ("∎ proved: an identity", "✗ refuted: there is a case", "! no power: a near miss was not refuted"):
+        assert part in said
+    alone = " ".join(render(report(verdict("a.b", Outcome.EXACT))).split())
+    assert "refuted: there is a case" not in alone
+    assert "exact: numbers agree within their error bounds" in alone
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------

@@ -61,5 +61,8 @@ def run(args: argparse.Namespace) -> int:
             f"{QUANTITIES[name]:24}{float(estimate):>16.8g}  {estimate.error:>10.2g}  {width:>10.2g}  "
             f"{float(exact):>20.12g}"
         )
-    print(f"\n{args.runs:,} runs; 'certain to' is an empirical-Bernstein half-width, exceeded once in a million.")
+    print(
+        f"\n{args.runs:,} runs. The mean over all draws lies within 'certain to' of the simulated number, but for once "
+        "in a million (an empirical-Bernstein bound)."
+    )
     return HOLDS
