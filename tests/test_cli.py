@@ -416,6 +416,7 @@ def test_help_of_a_command_is_quick(command: str) -> None:
         (main, ["expect", *SCHEME, "--scorer", "Gausian"], "unknown scorer 'Gausian'; did you mean 'gaussian'?"),
         (main, ["expect", *SCHEME, "--loss", "sofmax"], "unknown loss 'sofmax'; did you mean 'softmax'?"),
         (main, ["audit", "my_losses:full", "--claim", "fll"], "unknown claim 'fll'; did you mean 'full'?"),
+        (main, ["audit", "my_losses:full", "--claim", "FULL"], "unknown claim 'FULL'; did you mean 'full'?"),
         (main, ["audit", "my_losses:full", "--claim", "x"], "known are full, none, scheme, softmax, logit-adjusted"),
         (main, ["audit", "my_losses:full", "--framework", "trch"], "unknown framework 'trch'; did you mean 'torch'?"),
         (paper_checks, ["--cuonts", "x"], "unknown option '--cuonts'; did you mean '--counts'?"),
