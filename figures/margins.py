@@ -56,7 +56,7 @@ def alt(table: Any) -> str:
         "-0.00", "0.00"
     )
     return (
-        f"Eight heat maps of margins, one a scheme: {'; '.join(said)}. Beside them a map with b across and "
+        f"Eight heat maps of margins, one for each scheme: {'; '.join(said)}. Beside them a map with b across and "
         f"c up, on which lie {places}."
     )
 
