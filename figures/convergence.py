@@ -58,7 +58,7 @@ def alt(table: Any) -> str:
             f"{last.min():.3g}-{last.max():.3g} at m = {rows['m'].max()}"
         )
     return (
-        "Four columns, one for each weighting; above, the ratio of the exact squared error to the leading term, below that of "
+        "Four columns, one for each weighting; above, exact squared error over leading term, below that of "
         f"the bias, each against m over v, a line for each prior, scorer and sampler. Squared error: {'; '.join(said)}."
     )
 
