@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from implicitloss.cli.arguments import Parser, seen_labels, whole_number
+from implicitloss.cli.arguments import COUNTS, Parser, seen_labels, whole_number
 from implicitloss.cli.exit import HOLDS, guarded
 from implicitloss.cli.files import check_files, write_all
 from implicitloss.cli.progress import say
-from implicitloss.formats import as_json, printable
+from implicitloss.formats import as_json, printable, unknown
 
 BAR = 24
 
@@ -38,19 +38,32 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m analysis",
-        description="Run studies and write their tables; an interrupted study goes on where it stopped.",
+        description="Run studies.  Each writes its table as results/NAME.csv, and as .json with versions and command; "
+        "`python -m figures` draws them.  A study that is interrupted goes on where it stopped when it is run again.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"the studies to run, of {', '.join(names())}")
     parser.add_argument("--all", action="store_true", help="run every study")
-    parser.add_argument("--counts", metavar="FILE", help="label counts, CSV 'label,count' (default CIFAR-100-LT)")
+    parser.add_argument("--counts", metavar="FILE", help=f"your labels: {COUNTS} (default CIFAR-100-LT)")
     parser.add_argument(
-        "--data", nargs="+", default=[], metavar="FILE", help="what retrieval, longtail and real_priors read (see them)"
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="the files of one study.  retrieval: train.txt test.txt, in the format of the extreme-classification "
+        "repository; longtail: train.npz test.npz, with features X (n, d) and labels y (n,); real_priors: files of "
+        "counts, as for --counts",
     )
-    parser.add_argument("--out", default="results", metavar="FOLDER", help="where tables go (default results)")
-    parser.add_argument("--quick", action="store_true", help="a smaller grid, in seconds")
-    parser.add_argument("--backend", metavar="NAME", help="run points through joblib: loky, threading, dask, ray")
-    parser.add_argument("--jobs", type=whole_number, metavar="N", help="how many at a time (default all)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing dask cluster, e.g. tcp://127.0.0.1:8786")
+    parser.add_argument("--out", default="results", metavar="FOLDER", help="write tables to FOLDER (default results)")
+    parser.add_argument("--quick", action="store_true", help="compute fewer points of each study: seconds, not minutes")
+    parser.add_argument(
+        "--backend", metavar="NAME", help="compute points in parallel: loky (on all cores), threading, dask or ray"
+    )
+    parser.add_argument(
+        "--jobs", type=whole_number, metavar="N", help="compute N points at a time (default one a core)"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="for dask: the running cluster's address, e.g. tcp://127.0.0.1:8786"
+    )
     return parser
 
 
@@ -58,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
     chosen = names() if args.all else list(dict.fromkeys(args.names))
     for name in chosen:
         if name not in names():
-            raise ValueError(f"there is no study {name!r}; there are {', '.join(names())}")
+            raise ValueError(unknown("study", name, names()))
     if not chosen or (args.all and args.names):
         raise ValueError(f"name the studies to run, or give --all; there are {', '.join(names())}")
     if args.data and len(chosen) > 1:

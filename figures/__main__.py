@@ -14,7 +14,7 @@ from figures._gallery import Entry, as_text, page
 from implicitloss.cli.arguments import Parser
 from implicitloss.cli.exit import HOLDS, guarded
 from implicitloss.cli.files import check_files, write_all
-from implicitloss.formats import printable
+from implicitloss.formats import printable, unknown
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -32,16 +32,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m figures", description="Draw figures from the studies' tables.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())} (default all with a table)")
-    parser.add_argument("--tables", default="results", metavar="FOLDER", help="where the tables are (default results)")
+    parser = Parser(
+        prog="python -m figures",
+        description=(
+            "Draw the figures of studies, from the tables that `python -m analysis` wrote: PNG, SVG and PDF beside the "
+            "table, and its caption as .txt.  Without names, also write a page of all of them, results/index.html."
+        ),
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(names())} (default: all that have a table)"
+    )
+    parser.add_argument(
+        "--tables", default="results", metavar="FOLDER", help="read tables from FOLDER and draw there (default results)"
+    )
     return parser
 
 
 def _run(args: argparse.Namespace) -> int:
-    unknown = [name for name in args.names if name not in names()]
-    if unknown:
-        raise ValueError(f"there is no figure {unknown[0]!r}; there are {', '.join(names())}")
+    missing = [name for name in args.names if name not in names()]
+    if missing:
+        raise ValueError(unknown("figure", missing[0], names()))
     tables = {name: Path(args.tables) / f"{name}.csv" for name in args.names or names()}
     missing = [name for name, path in tables.items() if not path.exists()]
     if (args.names and missing) or len(missing) == len(tables):

@@ -27,20 +27,22 @@ def caption(table: Any) -> str:
     ends = outside[outside["m"] == outside["m"].max()]
     left = ends["mse"] / ends["mse_first"]
     orders = ", ".join(
-        "{} {:.3f} ± {:.3f} (one of its series {:.1f} standard errors off)".format(w, *_orders(table, w))
+        "{} {:.3f} ± {:.3f} (the worst of its series is {:.1f} standard errors off)".format(w, *_orders(table, w))
         for w in WEIGHTINGS
         if table.loc[table["weighting"] == w, "inside"].all()
     )
     return (
-        "Squared error (above) and bias (below) of sampled softmax about its implicit loss, over the leading terms "
-        f"v/m and -v/(2m), against m/v.  Where m is at least 100 v, the exact squared error is {ratio.min():.3f} to "
+        "By Theorem 3 the sampled softmax loss differs from its implicit loss by v/m in the mean square and by -v/(2m) "
+        "in the mean, for many negatives m; v is the variance of one negative's term in units of its squared mean.  "
+        "Shown are the squared error (above) and the mean difference, the bias (below), divided by these terms, "
+        f"against m/v.  Where m is at least 100 v, the exact squared error is {ratio.min():.3f} to "
         f"{ratio.max():.3f} times the theorem's term, and {two.min():.4f} to {two.max():.4f} times the sum of two "
-        "terms.  Relative weights are not η/m and are outside the theorem: by the η of m = 1 their squared error "
-        f"ends at {left.min():.2g} to {left.max():.2g} times v/m.  Fitted order of the simulated squared error in m, "
-        f"less what the second term makes of it, pooled over priors, scorers and samplers (Theorem 3: -1): {orders}.  "
-        "Lines: exact, for every prior, scorer and sampler; dotted: two terms; dots: simulated, two standard errors, "
-        "for one prior and scorer, where they are below 30 % of the term.  Panels inside the theorem are cut at 0.3 "
-        "and 1.6."
+        "terms of the expansion in 1/m.  Relative weights are outside the theorem, which needs weights η/m with η free "
+        f"of m: with the v of m = 1 their squared error ends at {left.min():.2g} to {left.max():.2g} times v/m.  The "
+        "exponent of m in the simulated squared error, fitted over all priors, scorers and samplers after the second "
+        f"term is allowed for (Theorem 3: -1): {orders}.  Lines: exact, one for each prior, scorer and sampler; "
+        "dotted: two terms; dots with bars: simulated, with two standard errors, for one prior and scorer, where these "
+        "are below 30 % of the term.  Panels inside the theorem are cut at 0.3 and 1.6."
     )
 
 
@@ -56,7 +58,7 @@ def alt(table: Any) -> str:
             f"{last.min():.3g}-{last.max():.3g} at m = {rows['m'].max()}"
         )
     return (
-        "Four columns, one a weighting; above the ratio of the exact squared error to the leading term, below that of "
+        "Four columns, one for each weighting; above, exact squared error over leading term, below that of "
         f"the bias, each against m over v, a line for each prior, scorer and sampler. Squared error: {'; '.join(said)}."
     )
 

@@ -38,9 +38,10 @@ def caption(table: Any) -> str:
             head, tail = _ends(one_of(table, sampler=sampler, weighting=weighting, m=m))
             said.append(f"{sampler} {weighting} {head:+.3f} and {tail:+.3f}")
     return (
-        "Error of the expected gradient against that of full softmax, by label, averaged over positives and over "
-        "scores of an untrained model, hits masked, exact.  Lines: running means over 15 labels.  Below 0 a label is "
-        "pushed up more than by full softmax, above 0 less.  In sum over the most frequent and the rarest fifth, at "
+        "The expected gradient of each label's score minus that of softmax over all labels (full softmax), averaged "
+        "over positives and over scores of an untrained model; exact, with draws of the positive given weight 0.  "
+        "Lines: running means over 15 labels.  Below 0 training raises a label's score more than full softmax does, "
+        "above 0 less.  Sums over the most frequent and the rarest fifth of the labels, at "
         f"m = {m}: {'; '.join(said)}.  {_sums(table, m)}"
     )
 

@@ -26,14 +26,15 @@ def caption(table: Any) -> str:
     end = (many["gap"] / many["bound"]).max()
     growing = one_of(table, weighting="relative", sampler="within-batch", hits="mask", positive="most frequent")
     return (
-        "The bound (dashed) and the exact expected loss (line) of within-batch schemes against m, for the most "
-        "frequent label as positive; all samplers and positives are in the table.  The bound is furthest off for "
+        "The bound of Lemma 2 (the implicit loss, dashed) and the exact expected loss (line) against the number of "
+        "negatives m, for within-batch negatives and the most frequent label as positive; the table has all samplers "
+        "and positives.  The difference is the gap.  The bound is furthest off for "
         f"{worst['sampler']} {worst['weighting']} weights at m = {worst['m']}, hits {worst['hits']}, positive "
-        f"{worst['positive']}: {worst['bound']:.3g} for {worst['exact']:.3g}.  With relative weights the margins m "
-        f"π_y grow with m, and for the most frequent label (hits masked) the gap is {growing['gap'].iloc[0]:.3g} at m "
-        f"= {growing['m'].iloc[0]} and {growing['gap'].iloc[-1]:.3g} at m = {growing['m'].iloc[-1]}.  At m = "
-        f"{table['m'].max()} no gap exceeds {end:.2%} of its bound.  A bound that is close in value may still have "
-        "another minimiser: see optima."
+        f"{worst['positive']}: {worst['bound']:.3g} where the loss is {worst['exact']:.3g}.  With relative weights the "
+        "margins m π_y grow with m, and for the most frequent label (hits masked) the gap is "
+        f"{growing['gap'].iloc[0]:.3g} at m = {growing['m'].iloc[0]} and {growing['gap'].iloc[-1]:.3g} at m = "
+        f"{growing['m'].iloc[-1]}.  At m = {table['m'].max()} no gap exceeds {end:.2%} of its bound.  Even so the "
+        "scores that minimise a bound can be others than those that minimise the loss: see the figure `optima`."
     )
 
 

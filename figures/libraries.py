@@ -46,15 +46,17 @@ def caption(table: Any) -> str:
         gain = int((_tilted(rows).query("verdict == 'holds'")["tilt"] < -0.02).sum())
         n = rows["package"].nunique()
         said.append(
-            f"Of {len(rows)} audits of {n} package{'s' if n > 1 else ''}, {when}: {found}; by {gain} of the losses "
-            "whose claim holds rare labels gain."
+            f"Of {len(rows)} audits of {n} package{'s' if n > 1 else ''}, {when}: {found}; of the losses whose claim "
+            f"holds {gain} favour rare labels."
         )
     return (
-        "Losses and samplers of installed packages under audit: tilt of the population optimum (slope of f* on log π, "
-        "labels equally likely) of the scheme that has the measured margins.  At 0 neither frequent nor rare labels "
-        "gain, below it rare ones do; -1 is the balanced rule.  The second line of a label is the claim that was "
-        f"audited.  {'  '.join(said)}  Losses without a tilt (logistic ones, those that no scheme fits) are not "
-        "shown.  Recorded audits are those of docs/libraries.md, for packages that are not installed here."
+        "Which labels gain by losses and samplers of well-known packages, as audited.  The tilt is the slope of the "
+        "best scores on log label frequency where all labels are equally likely, for the scheme that has the measured "
+        "margins.  At 0 neither frequent nor rare labels gain, below it rare ones do; -1 is the balanced rule, fair to "
+        "rare labels.  The second line of each row's name is the claim that was "
+        f"audited.  {'  '.join(said)}  Losses without a known tilt (logistic ones, and those whose margins no "
+        "scheme has) are not shown.  For packages that are not installed here, the audits recorded in "
+        "docs/libraries.md are drawn."
     )
 
 

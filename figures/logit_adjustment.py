@@ -36,10 +36,11 @@ def caption(table: Any) -> str:
         for w, hits in (("constant", "mask"), ("constant", "keep"), ("relative", "mask"), ("tail", "mask"))
     )
     return (
-        "Balanced error of affine rules on two Gaussians, P(+1) = 5 %; the least possible is "
-        f"{table['least'].iloc[0]:.2%} (line).  Crosses: the minimiser of the true expected loss, exactly; dots and "
+        "Balanced error (the mean of both classes' errors) of affine rules on two Gaussian classes, of which the rare "
+        "one has 5 % of the examples; the least possible is "
+        f"{table['least'].iloc[0]:.2%} (line).  Crosses: the rule that minimises the expected loss, exactly; dots and "
         f"bars: mean and standard deviation over {int(table['trial'].max()) + 1} trained trials of 10,000 examples.  "
-        f"All labels: {full}.  Four draws: {drawn}."
+        f"Losses over all labels: {full}.  Losses with four sampled negatives: {drawn}."
     )
 
 

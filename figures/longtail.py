@@ -34,15 +34,15 @@ def caption(table: Any) -> str:
     seeds = table[table["kind"] == "trained"]["seed"].nunique()
     return (
         f"Test error by slice of labels, mean over {seeds} "
-        f"seed{'s and its standard error (bars)' if seeds > 1 else ''}; open markers: what the population optimum of "
-        f"the true sampled loss gives at the same kind of x.  {profile}, tail error: cross-entropy "
-        f"{said('cross-entropy', 'tail')}, logit adjustment {said('logit-adjusted', 'tail')}; within-batch constant "
-        f"{said('within-batch, constant', 'tail')}, relative {said('within-batch, relative', 'tail')}, tail weights "
-        f"{said('within-batch, tail', 'tail')}; uniform constant {said('uniform, constant', 'tail')}, tail weights "
-        f"{said('uniform, tail', 'tail')}.  Balanced error: cross-entropy {said('cross-entropy', 'balanced')}, "
-        f"within-batch constant {said('within-batch, constant', 'balanced')}, logit adjustment "
-        f"{said('logit-adjusted', 'balanced')}.  The rest of the way from the open markers is what training on few "
-        "examples makes."
+        f"seed{'s and its standard error (bars)' if seeds > 1 else ''}; open markers: the errors of the best scores "
+        f"that the true sampled loss can teach, where class probabilities are known.  {profile}, tail error: "
+        f"cross-entropy {said('cross-entropy', 'tail')}, logit adjustment {said('logit-adjusted', 'tail')}; "
+        f"within-batch constant {said('within-batch, constant', 'tail')}, relative "
+        f"{said('within-batch, relative', 'tail')}, tail weights {said('within-batch, tail', 'tail')}; uniform "
+        f"constant {said('uniform, constant', 'tail')}, tail weights {said('uniform, tail', 'tail')}.  Balanced error: "
+        f"cross-entropy {said('cross-entropy', 'balanced')}, within-batch constant "
+        f"{said('within-batch, constant', 'balanced')}, logit adjustment {said('logit-adjusted', 'balanced')}.  The "
+        "distance between an open and a filled marker is due to training on few examples."
     )
 
 

@@ -33,13 +33,15 @@ def caption(table: Any) -> str:
     bent = _places(table)[_places(table)["hits"].isin(["exclude", "keep"])]
     worst = bent.loc[bent["misfit"].astype(float).idxmax()]
     return (
-        "Left: margins p_yy' of Table 2 (positive y in rows, negative y' in columns, frequent labels first; hits "
-        "masked).  Right: the implicit-loss map, a scheme where log p = const + b log π_y + c log π_y' puts it; "
-        "contours: tilt of the population optimum of the implicit loss where const = 0 (labels equally likely; below "
-        "0 rare labels gain, -1 is the balanced rule); a const moves it: within-batch relative weights have e^const "
-        f"= m and a tilt of {relative['tilt']:+.2f}.  Masked, (b, c): {where}.  Markers of one place are side by "
-        "side; adaptive margins are fitted.  Exclude and keep bend the margins: at most "
-        f"{np.expm1(worst['misfit']):.0%} off any point of the map ({worst['name']}, hits {worst['hits']})."
+        "Left: the margins p_yy' of Table 2, that is how often the negative y' (column) counts beside the positive y "
+        "(row), frequent labels first, with draws of the positive itself (hits) masked.  Right: the map of implicit "
+        "losses.  Each scheme lies at the (b, c) of log p = const + b log π_y + c log π_y', π the label frequencies.  "
+        "Contours: the tilt of the scores that minimise the implicit loss, for const = 0 and labels that are equally "
+        "likely; below 0 rare labels gain, and -1 is the balanced rule.  Another const has another tilt: within-batch "
+        f"relative weights have e^const = m and a tilt of {relative['tilt']:+.2f}.  With hits masked, (b, c) is: "
+        f"{where}.  Markers of one place stand side by side; adaptive margins are fitted.  With hits excluded or kept, "
+        f"margins lie only near the map, at most {np.expm1(worst['misfit']):.0%} off ({worst['name']}, hits "
+        f"{worst['hits']})."
     )
 
 
@@ -54,7 +56,7 @@ def alt(table: Any) -> str:
         "-0.00", "0.00"
     )
     return (
-        f"Eight heat maps of margins, one a scheme: {'; '.join(said)}. Beside them a map with b across and "
+        f"Eight heat maps of margins, one for each scheme: {'; '.join(said)}. Beside them a map with b across and "
         f"c up, on which lie {places}."
     )
 

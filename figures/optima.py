@@ -37,12 +37,13 @@ def caption(table: Any) -> str:
     worst = one_of(table, name="within-batch, relative", hits="keep", of="sampled")["from_softmax"].max()
     bound = one_of(table, name="within-batch, relative", hits="keep", of="implicit")["from_softmax"].max()
     return (
-        "Root mean square distance of the population optimum from that of softmax (sampling bias, across) and from "
-        f"the balanced rule log η - log π (labeling bias left, up); {table['labels'].iloc[0]} labels with known η, "
-        f"{table['n_x'].min()} x.  Lines: the optimum of the true sampled loss as m grows (small to large markers), "
-        "crosses: that of its bound; plus signs: the losses named.  Within-batch, hits "
-        f"masked: {'; '.join(said)}.  Hits kept, relative weights are at most {worst:.1g} from softmax, where the "
-        f"bound says up to {bound:.2f}."
+        "How far the best scores of each scheme are from those of softmax over all labels (across: sampling bias) and "
+        "from the balanced rule log η - log π (up: labeling bias that is left), as root mean square distances; "
+        f"{table['labels'].iloc[0]} labels with known class probabilities η and frequencies π, {table['n_x'].min()} "
+        "x.  Lines: by the true sampled loss as the number of negatives m grows (small to large markers); crosses: by "
+        "its bound; plus signs: the losses named.  Within-batch negatives, draws of the positive (hits) masked, as "
+        f"(across, up): {'; '.join(said)}.  With hits kept, relative weights are at most {worst:.1g} from softmax, "
+        f"where the bound says up to {bound:.2f}."
     )
 
 

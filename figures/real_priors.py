@@ -29,11 +29,13 @@ def caption(table: Any) -> str:
     off = (table["tilt_sampled"] - table["tilt_implicit"]).abs()
     worst = table.loc[off.idxmax()]
     return (
-        f"Tilt of the population optimum (slope of f* on log π, labels equally likely; {table['tilt_labels'].max()} "
-        f"labels from the most frequent to the rarest of each prior, m = {table['m'].iloc[0]}): 0 is softmax, -1 the "
-        "balanced rule.  Markers: the true sampled loss; crosses: its bound.  Within-batch, hits masked, over these "
-        f"priors: {'; '.join(said)}.  The bound is furthest off for {worst['sampler']} {worst['weighting']} on "
-        f"{worst['prior']}, hits {worst['hits']}: {worst['tilt_implicit']:+.2f} for {worst['tilt_sampled']:+.2f}."
+        "The tilt of each scheme on real label counts: the slope of its best scores on log label frequency, where "
+        f"labels are equally likely, for {table['tilt_labels'].max()} labels from the most frequent to the rarest and "
+        f"m = {table['m'].iloc[0]} negatives.  0 is softmax over all labels, below 0 rare labels gain, -1 is the "
+        "balanced rule.  Markers: the true sampled loss; crosses: its bound.  Within-batch negatives, hits masked, "
+        f"over all counts: {'; '.join(said)}.  The bound is furthest off for {worst['sampler']} {worst['weighting']} "
+        f"on {worst['prior']}, hits {worst['hits']}: {worst['tilt_implicit']:+.2f} where the loss has "
+        f"{worst['tilt_sampled']:+.2f}."
     )
 
 

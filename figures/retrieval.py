@@ -43,9 +43,11 @@ def caption(table: Any) -> str:
         for metric in ("precision", "propensity-scored precision")
     )
     return (
-        "Recall@k of the multiclass test examples by slice of labels, softmax cross-entropy above and the cosine "
-        f"contrastive loss below, m = 64; {_seeds(table)}.  Softmax, recall@10 of the tail: {said('tail')}; of the "
-        f"head: {said('head')}.  On the multilabel points, precision@1: {plain}; propensity-scored: {scored}.  All "
+        "Recall@k, the share of test examples whose label is among the k of highest score, for frequent (head), middle "
+        "(torso) and rare (tail) labels; softmax cross-entropy above and the cosine contrastive loss below, m = 64 "
+        f"negatives; {_seeds(table)}.  Softmax, recall@10 of the tail: {said('tail')}; of the "
+        f"head: {said('head')}.  Precision@1 on points with all their labels: {plain}; propensity-scored: "
+        f"{scored}.  All "
         "precisions are in the table."
     )
 

@@ -21,11 +21,11 @@ def caption(table: Any) -> str:
         f"{last[who] / last['implicitloss']:.2g} for {who}" for who in last.dropna().index if who != "implicitloss"
     )
     return (
-        "Left: nanoseconds a draw of the Monte Carlo engine and of what would be used instead, against the number of "
-        "labels; the dashed line is what the random doubles alone cost.  Middle: seconds for exact quantities of all "
-        "labels, compressed (solid) and label by label (dashed).  Right: the exact mean against the number of "
-        "negatives.  Medians of the repeats of one run; bars from least to most.  Time over that of the engine at "
-        f"L = {times.index.max():,}: {beside}."
+        "Left: nanoseconds for one drawn label by this package's simulation and by what one would use instead, against "
+        "the number of labels; the dashed line is the time of the random numbers alone.  Middle: seconds for exact "
+        "quantities, with labels compressed (solid) and one by one (dashed).  Right: seconds for the exact mean "
+        "against the number of negatives.  Medians of repeats; bars from least to most.  Times relative to the "
+        f"simulation's at L = {times.index.max():,} labels: {beside}."
     )
 
 

@@ -25,9 +25,10 @@ def caption(table: Any) -> str:
     small = masked[few & (masked["weighting"] == "importance")].iloc[0]
     constant = masked[masked["weighting"] == "constant"]["sampled"]
     return (
-        f"Tilt of the population optimum (slope of f* on log π, {table['labels'].iloc[0]} labels, equally likely) of "
-        "within-batch negatives: below 0 a scheme favours rare labels, above 0 frequent ones.  Dashed: by the "
-        "implicit loss; solid: by the true sampled loss, which is what training follows.  Hits masked: the bound "
+        "Tilt of schemes with within-batch negatives: the slope of the best scores on log label frequency, for "
+        f"{table['labels'].iloc[0]} equally likely labels.  Below 0 a scheme favours rare labels, above 0 frequent "
+        "ones.  Dashed: by the bound (implicit loss); solid: by the true sampled loss, which training follows.  With "
+        "draws of the positive (hits) masked, the bound "
         f"gives relative weights up to {relative['implicit'].max():+.2f}, the true loss "
         f"{relative['sampled'].max():+.3f} at most; importance weights at m = {small['m']} have "
         f"{small['sampled']:+.2f} where the bound has {small['implicit']:+.2f}; constant weights lie between "

@@ -29,12 +29,14 @@ def caption(table: Any) -> str:
     ratio = softmax["variance"] / softmax["by_chi2"]
     noisy = one_of(softmax, family="noisy scores", level=1.0)["variance"].iloc[0]
     return (
-        f"Variance of the loss at m = {table['m'].iloc[0]}, importance weights, hits excluded, against the distance "
-        "χ²(q*‖q) of the sampler from the best one; the line is ((Σϕ)²/m) χ² (for softmax in units of μ²).  "
-        f"Decoupled: on the line to within {off:.0e}, and {best:.0e} of the largest at q* itself.  Softmax: "
-        f"{ratio.min():.2f} to {ratio.max():.2f} of the line.  Of samplers that do not look at scores the best here "
-        f"is {plain['sampler'].iloc[0]} ({plain['variance'].iloc[0]:.2g}), the worst {plain['sampler'].iloc[-1]} "
-        f"({plain['variance'].iloc[-1]:.2g}); q* of scores with noise of standard deviation 1 has {noisy:.2g}."
+        f"Variance of the loss with m = {table['m'].iloc[0]} negatives, importance weights and hits excluded, against "
+        "the distance χ²(q*‖q) of the sampler q from the best one, q*.  The line is what Proposition 5 predicts, "
+        "((Σϕ)²/m) χ², ϕ what a negative pays (for softmax in units of the squared mean).  Decoupled loss: on the line "
+        f"to within {off:.0e}; with q* itself the variance is {best:.0e} of the largest.  Softmax: {ratio.min():.2f} "
+        f"to {ratio.max():.2f} of the line.  Of samplers that do not use the scores the best here is "
+        f"{plain['sampler'].iloc[0]} ({plain['variance'].iloc[0]:.2g}), the worst {plain['sampler'].iloc[-1]} "
+        f"({plain['variance'].iloc[-1]:.2g}); q* computed from scores with noise of standard deviation 1 has "
+        f"{noisy:.2g}."
     )
 
 

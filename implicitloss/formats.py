@@ -6,11 +6,12 @@ Each format has one function here that makes them text and nothing else.  JSON i
 
 from __future__ import annotations
 
+import difflib
 import html as markup
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # Not printable by themselves, but parts of words and of emoji.
@@ -40,6 +41,21 @@ def sentence(text: object, limit: int = 300) -> str:
     said = plain(text)
     end = limit // 3
     return said if len(said) <= limit else f"{said[: limit - end - 5].rstrip()} ... {said[-end:].lstrip()}"
+
+
+def nearest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is most like `name`, whatever its case; None if none is alike."""
+    cases = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name[:200].lower(), cases, n=1, cutoff=cutoff)
+    return cases[found[0]] if found else None
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The error about a name that nobody has: it tells the nearest of the known names, or else all of them."""
+    names = list(known)
+    nearest = nearest_name(name, names)
+    hint = f"known are {', '.join(names)}" if nearest is None else f"did you mean {nearest!r}?"
+    return f"unknown {what} {name!r}; {hint}" if name else f"the {what} needs a name; {hint}"
 
 
 def html(text: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from implicitloss.arguments import (
 )
 from implicitloss.arguments import checked_probabilities as checked_probabilities
 from implicitloss.arguments import checked_vector as checked_vector
+from implicitloss.formats import nearest_name
 
 __all__ = ["LabelPrior"]
 
@@ -395,8 +395,8 @@ class LabelPrior:
         try:
             return self.names.index(name)
         except ValueError:
-            nearest = difflib.get_close_matches(name[:200], self.names, n=1)
-            hint = f"; did you mean {shown(nearest[0])}?" if nearest else f"; the first is {shown(self.names[0])}"
+            nearest = nearest_name(name, self.names)
+            hint = f"; did you mean {shown(nearest)}?" if nearest else f"; the first is {shown(self.names[0])}"
             raise ValueError(f"none of the {self.n_labels} labels is called {shown(name)}{hint}") from None
 
     @cached_property

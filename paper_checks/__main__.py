@@ -7,12 +7,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from implicitloss.cli.arguments import Parser, check, seen_labels
+from implicitloss.cli.arguments import COUNTS, EXIT_CODES, Parser, check, seen_labels
 from implicitloss.cli.claims import add_report_arguments, run_claims
 from implicitloss.cli.exit import HOLDS, NOTHING, guarded
 from implicitloss.cli.files import Input
 from implicitloss.cli.progress import say
-from implicitloss.formats import sentence
+from implicitloss.formats import nearest_name, sentence
 
 if TYPE_CHECKING:
     from implicitloss.claims.claim import Claim
@@ -40,14 +40,22 @@ def all_claims() -> list[Claim]:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m paper_checks",
-        description="Settle every claim of the papers by independent witnesses, and refute a near miss of each.",
-        epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 an id that selects nothing",
+        description="Check every claim of the papers in several independent ways: by derivation, by exact numbers, by "
+        "simulation.  Each claim comes with near misses, slightly wrong versions of it, which the same checks must "
+        "refute.",
+        epilog=f"`python -m paper_checks explain ID` says what a claim states, how it is checked and where it comes "
+        f"from. {EXIT_CODES} 5: no claim was selected.",
     )
-    parser.add_argument("ids", nargs="*", metavar="ID", help="claims by id or prefix (default all); 'explain ID ...'")
     parser.add_argument(
-        "--counts", type=Input, metavar="FILE", help="label counts, CSV 'label,count': the numeric claims on them"
+        "ids", nargs="*", metavar="ID", help="check these claims, by id or by the start of an id (default all)"
     )
-    parser.add_argument("--list", action="store_true", help="list the claims and stop")
+    parser.add_argument(
+        "--counts",
+        type=Input,
+        metavar="FILE",
+        help=f"check the claims that are about numbers on your labels: {COUNTS}",
+    )
+    parser.add_argument("--list", action="store_true", help="print the ids and the statements of the claims, and stop")
     add_report_arguments(parser)
     return parser
 
@@ -86,10 +94,8 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--json {args.json} would write a file of this name; give the ids before --json")
     unmatched = [id for id in ids if not _select(every, [id])]
     if unmatched:
-        import difflib
-
-        nearest = difflib.get_close_matches(unmatched[0], [claim.id for claim in every], n=1, cutoff=0.3)
-        hint = f"; did you mean {nearest[0]}?" if nearest else "; --list shows them"
+        nearest = nearest_name(unmatched[0], [claim.id for claim in every], cutoff=0.3)
+        hint = "; --list shows them" if nearest is None else f"; did you mean {nearest}?"
         say(sentence(f"paper_checks: no claim is called or starts with {' or '.join(unmatched)}{hint}"))
         return NOTHING
     claims = _select(every, ids)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -245,8 +245,13 @@ def test_what_margins_hide(seed: int) -> None:
     every = il.audit(lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, rng=seed, runs=400)
     assert every.draw_statistics is not None
     assert every.draw_statistics.gradient_ratio == pytest.approx(1.0, abs=1e-9)
-    for part in ("gradient over that of softmax", "labels an evaluation", "never drawn"):
-        assert part in report.explain()
+    said = " ".join(report.explain().split())
+    for part in (
+        "its expected gradient is that of softmax over all labels times",
+        "An evaluation draws",
+        "never drawn",
+    ):
+        assert part in said
 
 
 def over_all(scores: Floats, positive: Labels) -> Any:
@@ -602,6 +607,37 @@ def test_a_report_in_words(seed: int) -> None:
     assert len(frame) == len(report.comparisons)
 
 
+@pytest.mark.parametrize(
+    ("of", "mark", "said"),
+    [
+        # Nothing can be drawn where 0 is claimed: one draw refutes, though the limits hold 0.
+        ({"claimed": 0.0, "measured": 0.1, "high": 0.4}, "✗", "one hit refutes, whatever the limits"),
+        ({"claimed": 1.0, "measured": 1.0, "high": 9.0}, "(?)", "the verdict does not wait for it"),
+        ({"claimed": 1.0, "measured": 1.0, "high": 9.0, "decisive": True}, "?", "? open."),
+        ({"claimed": 1.0, "measured": 4.0, "low": 3.0, "high": 5.0, "exceeds_bound": True, "decisive": True}, "?",
+         "an evaluation weighed more than the limits assume"),
+    ],
+    ids=["a hit where none is claimed", "not decisive", "decisive", "beyond the limit"],
+)  # fmt: skip
+def test_the_legend_explains_a_mark_that_its_limits_do_not(of: dict[str, Any], mark: str, said: str, seed: int) -> None:
+    report = il.audit(lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, rng=seed)
+    hits = Comparison(0, HITS, np.array([0]), "gradient", 1.0, **of)
+    others = tuple(c for c in report.comparisons if c.part != HITS)
+    text = str(replace(report, comparisons=(*others, hits)))
+    (row,) = [line for line in text.splitlines() if HITS in line and not line.startswith(HITS)]
+    assert row.split()[0] == mark
+    assert said in " ".join(text.split())
+    assert said not in " ".join(str(replace(report, comparisons=others)).split())
+
+
+def test_a_report_says_once_that_it_had_no_gradients(seed: int) -> None:
+    """Where both routes were taken, each row from values says so."""
+    text = str(il.audit(Sampled(gradient=False), claim="full", prior=PRIOR, rng=seed, runs=400))
+    assert text.count("values") == 1
+    assert "of values alone (no gradients), seed" in text
+    assert "head, from values" in str(il.audit(_wobbly, claim="full", prior=PRIOR, rng=seed, runs=400))
+
+
 def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
     """Kept hits and weights of 1: log η - log π, the balanced rule."""
     report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=seed)
@@ -628,7 +664,7 @@ def test_the_tilt_is_data_and_the_explanation_says_it(loss: Sampled, gains: str,
     assert report.gains == gains
     text = " ".join(report.explain().split())
     assert said in text
-    assert f"true sampled loss have {slopes['sampled']:+.3f}" in text
+    assert f"true sampled loss teaches slope {slopes['sampled']:+.3f}" in text
     assert report.to_dict()["tilt"] == {"bound": slopes["implicit"], "true": slopes["sampled"]}
     assert report.to_dict()["gains"] == gains
 
@@ -669,7 +705,7 @@ def test_a_tilt_that_is_not_known_is_none(seed: int) -> None:
     assert unseen.tilt is not None
     assert abs(unseen.tilt.bound) < 1e-6
     assert (unseen.tilt.true, unseen.gains) == (None, None)
-    assert "number of draws was not seen" in " ".join(unseen.explain().split())
+    assert "How many negatives are drawn was not seen" in " ".join(unseen.explain().split())
 
 
 def test_a_plot(seed: int) -> None:
@@ -903,7 +939,7 @@ def test_every_call_is_counted(loss: Any, seed: int) -> None:
 
     report = il.audit(counted_loss, claim="full", prior=PRIOR, rng=seed, runs=400)
     assert report.calls == len(asked)
-    assert f"asked    {len(asked):,} times" in str(report)
+    assert f"calls    {len(asked):,}" in str(report)
 
 
 def test_many_runs_do_not_fill_memory_with_a_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1149,7 +1185,7 @@ def test_a_report_names_its_loss_and_says_what_it_leaves_out(seed: int) -> None:
     report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed)
     assert report.loss == "Sampled"
     assert report.to_markdown().startswith("### Sampled: ")
-    assert "parts more in JSON" in str(report)
+    assert "groups more: in JSON" in str(report)
     assert report.to_dict()["explanation"] == report.explain().splitlines()
     frequent = il.LabelPrior.zipf(1000, 1.0)
     few = il.audit(_counted(frequent.probabilities, 5, "mask", True), claim="full", prior=frequent, rng=seed, runs=400)

@@ -342,13 +342,170 @@ def test_ids_that_select_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert paper_checks(["--counts", ""]) == 2
 
 
-def test_help_names_every_word() -> None:
+def test_names_lists_every_name_with_its_parameters_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     from implicitloss.cli import names
 
-    text = run("implicitloss", "verify", "--help").stdout
-    for table in (names.SAMPLERS, names.WEIGHTINGS, names.MARGINS, names.PROFILES, names.SCORERS):
-        assert all(word in text for word in table)
-    assert all(word in run("implicitloss", "derive", "--help").stdout for word in names.LOSSES)
+    assert main(["names"]) == 0
+    said = capsys.readouterr().out
+    for option, table in names.OPTIONS.items():
+        lines = said.split(f"{option}\n  ")[1].split("\n\n")[0].splitlines()
+        assert [line.split()[0].partition(":")[0].partition("[")[0] for line in lines] == list(table)
+        assert all(len(line.split()) > 2 for line in lines), "each has a meaning"
+    for usage in ("power[:ALPHA] ", "explicit:FILE ", "logit-adjusted[:TAU] ", "zipf:LABELS[:EXPONENT] ", "uniform  "):
+        assert usage in said
+    assert main(["names", "scorer", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["scorer"]) == set(names.SCORERS)
+    test_bad_input_is_one_sentence_and_exit_code_2(["names", "samplr"], "did you mean 'sampler'?", capsys)
+
+
+def test_a_new_sampler_has_its_name_by_itself() -> None:
+    """A class among `samplers.examples()` is all it takes: it is listed, and can be given to --sampler."""
+    code = f"""
+import sys
+from dataclasses import dataclass
+from implicitloss import samplers
+from implicitloss.samplers import uniform
+
+
+@dataclass(frozen=True)
+class EveryOther(samplers.Uniform):
+    'Every other label.'
+
+    step: float = 2.0
+
+
+uniform.examples = lambda given: (samplers.Uniform(), EveryOther())
+from implicitloss.cli.main import main
+
+main(['names', 'sampler'])
+sys.exit(main(['expect', '--sampler', 'every-other:3', *{SCHEME[2:]}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert re.search(r"every-other\[:STEP\] +Every other label\n", done.stdout), done.stderr
+    assert "EveryOther(step=3.0)" in done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["derive", "expect", "simulate", "verify", "audit", "table", "teach", "names"])
+def test_help_of_a_command_is_quick(command: str) -> None:
+    """Importing the library takes 0.6 s and more, so a help does without it."""
+    code = (
+        "import sys\nfrom implicitloss.cli.main import main\n"
+        f"main([{command!r}, '--help'])\nassert not {{'numpy', 'sympy', 'scipy', 'numba'}} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    if command not in ("table", "teach", "names"):
+        assert "`implicitloss names" in " ".join(done.stdout.split())
+
+
+# --- the nearest name -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "sentence"),
+    [
+        # A misspelt option is named before those that are missing.
+        (main, ["derive", "--samplr", "uniform"], "unknown option '--samplr'; did you mean '--sampler'? See"),
+        (main, ["derive", "-m", "8"], "unknown option '-m'; did you mean '--m'? See implicitloss derive --help"),
+        (main, ["table", "--fromat=latex"], "unknown option '--fromat'; did you mean '--format'?"),
+        (main, ["--verson"], "unknown option '--verson'; did you mean '--version'? See implicitloss --help"),
+        (main, ["derive", "--quux"], "unknown option '--quux'; see implicitloss derive --help"),
+        (main, ["dervie", *SCHEME], "unknown command 'dervie'; did you mean 'derive'?"),
+        (main, ["table", "--format", "latx"], "argument --format: unknown value 'latx'; did you mean 'latex'?"),
+        (main, ["expect", *SCHEME, "--scorer", "Gausian"], "unknown scorer 'Gausian'; did you mean 'gaussian'?"),
+        (main, ["expect", *SCHEME, "--loss", "sofmax"], "unknown loss 'sofmax'; did you mean 'softmax'?"),
+        (main, ["audit", "my_losses:full", "--claim", "fll"], "unknown claim 'fll'; did you mean 'full'?"),
+        (main, ["audit", "my_losses:full", "--claim", "FULL"], "unknown claim 'FULL'; did you mean 'full'?"),
+        (main, ["audit", "my_losses:full", "--claim", "x"], "known are full, none, scheme, softmax, logit-adjusted"),
+        (main, ["audit", "my_losses:full", "--framework", "trch"], "unknown framework 'trch'; did you mean 'torch'?"),
+        (paper_checks, ["--cuonts", "x"], "unknown option '--cuonts'; did you mean '--counts'?"),
+        (analyse, ["tlt"], "unknown study 'tlt'; did you mean 'tilt'?"),
+        (analyse, ["--quik", "tilt"], "unknown option '--quik'; did you mean '--quick'?"),
+        (draw, ["tlt"], "unknown figure 'tlt'; did you mean 'tilt'?"),
+        (draw, ["zzz"], "unknown figure 'zzz'; known are convergence, "),
+    ],
+)
+def test_a_name_that_is_not_known_gets_the_nearest(
+    program: Callable[[list[str]], int],
+    arguments: list[str],
+    sentence: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert program(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sentence in err
+    assert len(err.splitlines()[-1]) <= 300
+
+
+def test_options_may_be_shortened_and_values_may_look_like_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    """What argparse takes is no misspelling."""
+    assert main(["table", "--form", "latex"]) == 0
+    assert main(["expect", *SCHEME, "--seed", "-1"]) == 2
+    assert "the seed must be a whole number >= 0, got -1" in capsys.readouterr().err
+
+
+def test_nearest_names_are_sought_in_one_place() -> None:
+    root = Path(__file__).parent.parent
+    found = {
+        path.relative_to(root).as_posix()
+        for top in ("implicitloss", "paper_checks", "analysis", "figures")
+        for path in (root / top).rglob("*.py")
+        if "difflib" in path.read_text(encoding="utf-8")
+    }
+    assert found == {"implicitloss/formats.py"}
+
+
+def test_an_audit_with_other_labels_says_both_numbers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts of five labels, a loss of seven: the sentence names the file, its labels and the loss's error."""
+    (folder / "seven_labels.py").write_text(
+        "import numpy as np\n\n\ndef loss(f, y, rng):\n    f = f - np.log(np.arange(1, 8) / 28)\n"
+        "    return np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(y)), y]\n\n\n"
+        "def broken(f, y, rng):\n    raise KeyError('rate')\n"
+    )
+    command = ["audit", "seven_labels:loss", "--claim", "full"]
+    assert main([*command, "--counts", "counts.csv"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(r"shapes \(\d+,5\) \(7,\)", said)
+    assert said.endswith("(seven_labels.py, line 5); counts.csv gives 5 labels: has the loss as many?")
+    assert main([*command, "--profile", "zipf:6:1"]) == 2
+    assert "zipf:6:1 gives 6 labels: has the loss as many?" in capsys.readouterr().err
+    # Another failure is not blamed on the labels.
+    assert main(["audit", "seven_labels:broken", "--claim", "full", "--counts", "counts.csv"]) == 2
+    assert "as many" not in capsys.readouterr().err
+
+
+def test_the_last_line_of_a_failed_run_is_the_command_for_one_claim(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheme = ["verify", *SCHEME, "--profile", "zipf:6:1"]
+    assert main([*scheme, "--target", "softmax"]) == 1
+    name, _, command = capsys.readouterr().out.splitlines()[-1].partition(" again: ")
+    assert name == "Run target"
+    words = command.removesuffix(" # claim target").split()
+    assert words[:2] == ["implicitloss", "verify"]
+    assert main(words[1:]) == 1
+    assert main(scheme) == 0
+    assert " again: " not in capsys.readouterr().out.splitlines()[-1]
+    from implicitloss.samplers import WithinBatch
+    from implicitloss.samplers.sampler import by_tickets
+
+    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_tickets(at.prior.probabilities**0.5))
+    assert paper_checks(["rawat2021.table2.within-batch-constant", "--seed", "3"]) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    name = "rawat2021.table2.within-batch-constant"
+    assert last == f"Run {name} again: python -m paper_checks {name} --seed 3"
+
+
+def test_teach_says_where_its_page_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = "implicitloss.html: open it in a browser (written to the current folder; --out FILE writes it elsewhere)\n"
+    assert main(["teach"]) == 0
+    assert capsys.readouterr().out == where
+    assert (folder / "implicitloss.html").exists()
+    assert main(["teach", "--out", "page.html"]) == 0
+    assert capsys.readouterr().out == "page.html: open it in a browser\n"
 
 
 # --- where output goes ------------------------------------------------------------------------------------------------

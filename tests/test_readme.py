@@ -93,3 +93,18 @@ def test_notebooks_run_top_to_bottom(path: Path) -> None:
     done = subprocess.run([sys.executable, "-W", "error", str(path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_the_glossary_is_linked_from_every_document_and_has_the_symbols() -> None:
+    """One glossary, in one place: who meets a symbol first has a link beside it."""
+    docs = ROOT / "docs"
+    documents = [ROOT / "README.md", *docs.glob("*.md"), *(docs / "notebooks").glob("*.py")]
+    assert len(documents) > 7
+    for document in documents:
+        if document.name != "glossary.md":
+            assert re.search(r"\((?:docs/|\.\./)?glossary\.md\)", document.read_text(encoding="utf-8")), document.name
+    rows = [line for line in (docs / "glossary.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    symbols = {symbol.strip() for row in rows for symbol in row.split("|")[2].split(",")}
+    assert {"f", "π", "η", "q", "m", "w", "p", "p_yy'", "c_y", "Σp", "f*"} <= symbols
+    words = {word.strip() for row in rows for word in row.split("|")[1].split(",")}
+    assert {"hit", "margin", "tilt", "balanced rule", "true sampled loss", "head", "pilot", "decisive"} <= words

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
@@ -293,11 +294,14 @@ def test_text_puts_failures_first_and_the_summary_last() -> None:
     assert places == sorted(places)
     assert places[-1] < min(text.index(v.id) for v in mixed().verdicts if v.ok)
     assert text.index("FAILURES (3)") < text.index("── alpha") < text.index("── beta") < text.index("── Summary")
-    assert text.splitlines()[-1] == "3 of 6 claims failed; 6 of 7 near misses refuted. 12.0 s."
+    assert text.splitlines()[-2:] == [
+        "3 of 6 claims failed; 6 of 7 near misses refuted. 12.0 s.",
+        "Run beta.wrong again: python -m paper_checks beta.wrong --seed 0",
+    ]
     assert "! not refuted but supported: neighbour 1 of alpha.two.weak" in text
     assert "1 of 2 near misses refuted" in text
     assert "rerun: python -m paper_checks beta.wrong --seed 0" in text
-    holding = text[text.index("── alpha (1 of 3 claims hold) ──") :]
+    holding = text[text.index("── alpha (1 of 3 claims hold) ──") : text.index("── Summary")]
     assert [v.id in holding for v in mixed().verdicts] == [v.ok for v in mixed().verdicts]
 
 
@@ -428,8 +432,22 @@ def test_text_stays_within_its_width(width: int, details: bool) -> None:
     good = verdict("a.c", observed=LONG, expected=f"<= {LONG}", statement=LONG, note=LONG)
     text = to_text(report(wordy, good, *unreached().verdicts, command=LONG), width=width, details=details)
     # A command to paste is not broken.
-    assert max(len(line) for line in text.splitlines() if "rerun:" not in line) <= width
+    commands = [line for line in text.splitlines() if "rerun:" in line or re.match(r"Run \S+ again: ", line)]
+    assert len(commands) == 2
+    assert max(len(line) for line in text.splitlines() if line not in commands) <= width
     assert "…" in text
+
+
+@pytest.mark.parametrize("render", [to_text, to_markdown, to_html])
+def test_the_marks_that_occur_are_explained(render: Callable[[Report], str]) -> None:
+    """Each report says what its marks and a near miss are, and nothing of marks that it does not have."""
+    said = " ".join(re.sub(r"<[^>]*>|\\", "", render(mixed())).split())
+    assert "A near miss is a slightly wrong version of a claim, which the same checks must refute." in said
+    for part in ("∎ proved: an identity", "✗ refuted: there is a case", "! no power: a near miss was not refuted"):
+        assert part in said
+    alone = " ".join(render(report(verdict("a.b", Outcome.EXACT))).split())
+    assert "refuted: there is a case" not in alone
+    assert "exact: numbers agree within their error bounds" in alone
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------

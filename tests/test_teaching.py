@@ -665,7 +665,7 @@ def test_sentences_say_the_library_s_numbers(shown: Expected, browser: Chromium)
         f"{truly:.3f} by the true sampled loss, {by_bound:.3f} by its bound".replace("-0.000", "0.000")
         in says["optima"]
     )
-    pushes = re.search(r"exact: (\S+) on itself, full softmax (\S+)\.", says["gradient"])
+    pushes = re.search(r"exact: (\S+) on itself, where full softmax has (\S+)\.", says["gradient"])
     own, full = map(float, pushes.groups())  # type: ignore[union-attr]
     assert own == pytest.approx(shown.gradient[y], rel=0.05)
     assert full == pytest.approx(shown.full_gradient[y], rel=0.05)
@@ -921,7 +921,7 @@ def test_a_likely_label_is_not_taken_for_a_frequent_one(page: Path, browser: Chr
 
 def test_no_tail_has_no_slope(page: Path, browser: Chromium) -> None:
     browser.open(page, "#tail=0&weighting=constant&eta=peaked")
-    assert said(browser, "map-says") == "No label is rarer than another: powers of π are not told apart."
+    assert said(browser, "map-says") == "No label is rarer than another, so there are no powers of π to compare."
     assert browser.run("document.querySelectorAll('#map-picture .here').length") == 0
     assert "there is no slope" in said(browser, "optima-says")
     assert browser.complaints() == []

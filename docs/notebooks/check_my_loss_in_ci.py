@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Check my loss in CI
 #
-# A sampled loss, as one writes it; does it optimise what its author thinks?  Run it top to bottom:
+# A sampled loss, as one writes it: does it optimise what its author thinks?  An audit measures how often each negative
+# counts, the loss's margins.  [Words and symbols](../glossary.md) explains the terms.  Run it top to bottom:
 # `python check_my_loss_in_ci.py`.
 
 # %%
@@ -43,7 +44,7 @@ print(report)
 assert report.verdict == "holds"
 
 # %% [markdown]
-# ## Two slips, and the named scheme that is nearest to each
+# ## Two slips, each with the scheme whose margins are nearest to what was measured
 
 # %%
 for loss in (without_m, wrong_sign):

@@ -2,7 +2,8 @@
 # # Table 2 in ten minutes
 #
 # What does training with a few sampled negatives optimise?  Rawat et al. (ICML 2021), Table 2, derived, computed and
-# simulated.  Run it top to bottom: `python table_2_in_ten_minutes.py`, or cell by cell in an editor that knows `# %%`.
+# simulated.  [Words and symbols](../glossary.md) explains the terms.  Run it top to bottom,
+# `python table_2_in_ten_minutes.py`, or cell by cell in an editor that knows `# %%`.
 
 # %%
 import implicitloss as il
@@ -11,7 +12,7 @@ prior = il.LabelPrior.exp(100, largest=500, ratio=100)  # CIFAR-100-LT: 500 imag
 softmax = il.losses.SoftmaxCrossEntropy()
 
 # %% [markdown]
-# ## Derived: the margin p_yy' = m w q, in symbols
+# ## Derived: the margin p_yy' = m w q, how often the negative y' counts beside the positive y in the mean
 
 # %%
 samplers = {"uniform": il.samplers.Uniform(), "within-batch": il.samplers.WithinBatch()}
@@ -60,8 +61,9 @@ for m in (1, 8, 64):
 # %% [markdown]
 # ## What is learned: rare labels or frequent ones
 #
-# Where all labels are equally likely, any slope of the best scores on log π is the scheme's doing: 0 is softmax, -1 the
-# balanced rule.  The bound and the true loss can disagree: look at relative weights.
+# Let π be the frequency of a label in training.  Where all labels are equally likely for an example, softmax over all
+# labels gives them equal scores, and any slope of the best scores on log π is the scheme's doing.  At -1 it is the
+# balanced rule, which is fair to rare labels.  The bound and the true loss can disagree: look at relative weights.
 
 # %%
 print("\nThe slope of what is learned on log π")

@@ -9,6 +9,8 @@ from implicitloss.auditing.finding import Finding, Gains
 from implicitloss.formats import markdown, plain
 
 MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
+# A comparison that is open, and that the verdict does not wait for.
+OPEN = "(?)"
 # A tilt this close to -1 is called the balanced rule.
 BALANCED_WITHIN = 0.02
 
@@ -16,10 +18,11 @@ BALANCED_WITHIN = 0.02
 def _title(finding: Finding) -> str:
     """The verdict, in a sentence."""
     return {
-        "holds": "holds: in every decisive part, at the positives audited, a deviation of more than "
-        f"{finding.known_to:.0%} is ruled out",
+        "holds": "holds: beside the audited positives, every group of negatives that is drawn often enough counts as "
+        f"claimed, to within {finding.known_to:.0%}",
         "refuted": "REFUTED: the loss does not optimise what is claimed",
-        "inconclusive": "inconclusive: nothing speaks against the claim, but a deviation that matters could be hidden",
+        "inconclusive": "inconclusive: nothing speaks against the claim, but too little was drawn to be sure; more "
+        "evaluations or gradients may help",
         "measured": "measured; nothing was claimed",
     }[finding.verdict]
 
@@ -33,13 +36,17 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         *nearest,
         *(("flaw", plain(flaw)) for flaw in finding.flaws),
         *(("note", plain(note)) for note in finding.notes),
+        ("calls", f"{finding.calls:,}{_without_gradients(finding)}, seed {finding.seed}"),
         (
-            "asked",
-            f"{finding.calls:,} times, seed {finding.seed}; a true claim is refuted with probability at most "
-            f"{finding.error:g}, if calls are independent and no evaluation weighs a part more than {SPARE:g} times "
-            "what the pilot saw",
+            "error",
+            f"a true claim is refuted with probability at most {finding.error:g}, if calls are independent and no "
+            f"evaluation weighs a group of negatives more than {SPARE:g} times as much as the first evaluations did",
         ),
     ]
+
+
+def _without_gradients(finding: Finding) -> str:
+    return ", of values alone (no gradients)" if {c.route for c in finding.comparisons} == {"value"} else ""
 
 
 def _shown(finding: Finding) -> list[Comparison]:
@@ -52,10 +59,11 @@ def _shown(finding: Finding) -> list[Comparison]:
 
 def _row(finding: Finding, c: Comparison) -> list[str]:
     """The cells of a comparison in the table."""
+    routes = {comparison.route for comparison in finding.comparisons}
     return [
-        MARKS[c.result(finding.tolerance)],
+        _mark(finding, c),
         plain(finding.prior.name(c.positive)),
-        plain(c.part) + (", by value" if c.route == "value" else ""),
+        plain(c.part) + (", from values" if c.route == "value" and len(routes) > 1 else ""),
         "" if c.claimed is None else f"{c.claimed:.4g}",
         f"{c.measured:.4g}",
         f"{c.low:.4g} to {c.high:.4g}",
@@ -63,8 +71,41 @@ def _row(finding: Finding, c: Comparison) -> list[str]:
     ]
 
 
+def _mark(finding: Finding, c: Comparison) -> str:
+    result = c.result(finding.tolerance)
+    return OPEN if result == "inconclusive" and not c.decisive else MARKS[result]
+
+
 HEAD = ["", "positive", "negatives", "claimed Σp", "measured", "between", "ratio"]
-LEGEND = "≈ holds, ✗ refuted, ? open; Σp: the total margin of these negatives, beside this positive"
+
+
+def _legend(finding: Finding) -> list[str]:
+    """What the table's marks and words mean, a sentence each; those that do not occur are left out."""
+    shown = _shown(finding)
+    marks, groups = {_mark(finding, c) for c in shown}, {c.part for c in shown}
+    refuted = [c for c in shown if c.result(finding.tolerance) == "refuted"]
+    said = {
+        "Σp: how often these negatives count together beside this positive, in the mean. In softmax over all labels "
+        "each counts once. Its true value lies between the limits.": True,
+        f"Marks: {', '.join(f'{MARKS[r]} {word}' for r, word in WORDS.items() if MARKS[r] in marks)}.": True,
+        f"{OPEN} open, but the verdict does not wait for it: it is drawn too seldom.": OPEN in marks,
+        "✗ where 0 is claimed: one hit refutes, whatever the limits.": any(c.claimed == 0 for c in refuted),
+        "? whose limits leave out the claim: an evaluation weighed more than the limits assume.": any(
+            c.exceeds_bound and c.off_by > 1 for c in shown
+        ),
+        "head, torso, tail: the frequent, the middle and the rare labels.": bool(groups & set(SLICES)),
+        "accidental hits: draws of the positive itself. A claim of 0 holds where they are known to count less than "
+        "a label about as frequent.": HITS in groups,
+        "ranks: labels by frequency, the most frequent first; the others: all labels but the positive.": any(
+            group.startswith("rank") for group in groups
+        ),
+        "the pilot: the first evaluations, by which the others are planned.": NEVER in groups,
+        _hidden(finding): bool(_hidden(finding)),
+    }
+    return [sentence for sentence, occurs in said.items() if occurs]
+
+
+WORDS = {"holds": "holds", "refuted": "refuted", "inconclusive": "open", "measured": "measured"}
 
 
 def as_text(finding: Finding) -> str:
@@ -79,13 +120,14 @@ def as_text(finding: Finding) -> str:
     ]
     said = [f"{MARKS[finding.verdict]} {_title(finding)}", *(f"{name:<9}{text}" for name, text in _facts(finding))]
     head = [part for text in said for part in textwrap.wrap(text, 118, subsequent_indent=" " * 9)]
-    return "\n".join([*head, "", *(row.rstrip() for row in table), LEGEND + _hidden(finding)])
+    legend = [line for text in _legend(finding) for line in textwrap.wrap(text, 118, subsequent_indent=" " * 2)]
+    return "\n".join([*head, "", *(row.rstrip() for row in table), "", *legend])
 
 
 def _hidden(finding: Finding) -> str:
     """A remark on the comparisons that are not shown."""
     hidden = len(finding.comparisons) - len(_shown(finding))
-    return f"; {hidden} parts more in JSON, to_dict() and to_frame()" if hidden else ""
+    return f"{hidden} groups more: in JSON, to_dict() and to_frame()." if hidden else ""
 
 
 def as_markdown(finding: Finding) -> str:
@@ -93,14 +135,14 @@ def as_markdown(finding: Finding) -> str:
     rows = [[markdown(part) for part in _row(finding, cell)] for cell in _shown(finding)]
     lines = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * 3 + ["---:"] * 4, *rows]]
     first = 2 + sum(c.part in (*SLICES, HITS, NEVER) for c in _shown(finding))
-    more = ["", "<details><summary>Parts of the labels</summary>", "", *lines[:2], *lines[first:], "", "</details>"]
+    more = ["", "<details><summary>More groups of labels</summary>", "", *lines[:2], *lines[first:], "", "</details>"]
     return "\n".join(
         [
             f"### {markdown(finding.loss)}: {markdown(_title(finding))}", "",
             *(f"- **{name}:** {markdown(text)}" for name, text in _facts(finding)), "",
             *map(markdown, explained(finding).splitlines()[1:]), "",
             *lines[:first], *(more if lines[first:] else []), "",
-            LEGEND + _hidden(finding), "",
+            *(f"- {markdown(text)}" for text in _legend(finding)), "",
         ]
     )  # fmt: skip
 
@@ -109,12 +151,12 @@ def explained(finding: Finding) -> str:
     """Explain what the loss optimises, what that teaches, and which labels gain."""
     parts = [_title(finding) + "."]
     if finding.nearest is None:
-        return "\n".join([*parts, "Too little was seen of its margins to say what it optimises."])
+        return "\n".join([*parts, "Too few negatives were seen to say what it optimises."])
     fit = finding.nearest
     parts.append(
-        f"Its margins are those of: {fit.name}."
+        f"Its margins (how often each negative counts, in the mean) are those of: {fit.name}."
         if fit.agrees
-        else f"No scheme known here has its margins; the nearest: {fit}."
+        else f"No scheme known here has its margins (how often each negative counts, in the mean); the nearest: {fit}."
     )
     parts += [*_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)]
     return "\n".join(textwrap.fill(plain(part), 118) for part in parts)
@@ -126,13 +168,14 @@ def _on_tilt(finding: Finding) -> list[str]:
     if tilt is None:
         return []
     bound = (
-        "Where all labels are equally likely, the scores that minimise its bound have slope "
-        f"{tilt.bound:+.3f} on log π (0: log η, as softmax over all labels; -1: log η - log π, the balanced rule)."
+        "Let η be a label's probability given the example, π its frequency in training. Where all η are equal, the "
+        f"scores that minimise the bound on this loss have slope {tilt.bound:+.3f} on log π (0: log η, as softmax over "
+        "all labels teaches; -1: log η - log π, the balanced rule, which is fair to rare labels)."
     )
     if tilt.true is None or finding.gains is None:
-        said = "The number of draws was not seen, and so the optimum of its true expected loss is not known."
+        said = "How many negatives are drawn was not seen, so what the true sampled loss teaches is not known."
         return [bound, said]
-    return [bound, f"Those that minimise the true sampled loss have {tilt.true:+.3f}. {_who(finding.gains, tilt.true)}"]
+    return [bound, f"The true sampled loss teaches slope {tilt.true:+.3f}. {_who(finding.gains, tilt.true)}"]
 
 
 def _who(gains: Gains, slope: float) -> str:
@@ -157,7 +200,8 @@ def _on_slices(finding: Finding) -> list[str]:
         if sides:
             counts = ", ".join(f"{c.part} ×{c.measured / (c.claimed or 1.0):.3g}" for c in sides)
             said.append(
-                f"Beside the positive {finding.prior.name(y)}, negatives count, over what is claimed: {counts}."
+                f"Beside the positive {finding.prior.name(y)}, negatives count this many times as often as claimed: "
+                f"{counts}."
             )
     return said
 
@@ -173,13 +217,14 @@ def _on_draws(finding: Finding) -> list[str]:
             f"{name} ×{ratio:.3g} ± {e:.1g}" for name, ratio, e in zip(found.slices, row, error, strict=True)
         )
         said.append(
-            f"Beside the positive {finding.prior.name(y)}, its expected gradient over that of softmax: {ratios}."
+            f"Beside the positive {finding.prior.name(y)}, its expected gradient is that of softmax over all labels "
+            f"times: {ratios}."
         )
     if found.draws is not None:
         few, many = found.draws
         said.append(
-            f"It draws {few if few == many else f'{few} to {many}'} labels an evaluation (masked hits are not "
-            f"seen), one of them up to {found.multiplicity} times; {found.never_drawn} of {finding.prior.n_labels} "
-            "labels were never drawn."
+            f"An evaluation draws {few if few == many else f'{few} to {many}'} labels (masked hits are not seen), the "
+            f"same one up to {found.multiplicity} times; {found.never_drawn} of {finding.prior.n_labels} labels were "
+            "never drawn in the first evaluations."
         )
     return said

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from implicitloss.cli.files import Input, Output, check_files
 from implicitloss.cli.progress import say
-from implicitloss.formats import sentence
+from implicitloss.formats import nearest_name, sentence, unknown
 
 if TYPE_CHECKING:
     from implicitloss.labels import LabelPrior
@@ -15,15 +17,45 @@ if TYPE_CHECKING:
     from implicitloss.problem import Problem
     from implicitloss.scheme import Scheme
 
-MARGINS = "softmax, logit-adjusted[:TAU], balanced-softmax, equalised, adaptive[:SCALE]"
+# Where a help says only the usual names.  All of them are known when the library is imported, too slow for a help.
+EVERY_NAME = "`implicitloss names` lists all"
+COUNTS = "a CSV file with the header 'label,count' and a line for each label"
+HITS_HELP = "what happens if the example's own label is drawn: exclude (draw again), mask (weight 0) or keep (count it)"
+EXIT_CODES = (
+    "Exit code 0: all that is claimed holds. 1: a claim is refuted, or left open. 2: bad input. 3: a defect of this "
+    "package."
+)
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong with the arguments in one sentence, as every other error is said."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, as argparse does; but an option that is misspelt is named before any that is missing."""
+        self._check_options(sys.argv[1:] if args is None else list(args))
+        return super().parse_known_args(args, namespace)
+
+    def _check_options(self, words: Sequence[str]) -> None:
+        known = list(self._option_string_actions)
+        for word in words:
+            option = word.partition("=")[0]
+            if word == "--" or (self._subparsers is not None and not word.startswith("-")):
+                return  # what follows are no options, or those of a command
+            if not word.startswith("-") or word == "-" or " " in word or _is_number(word):
+                continue
+            if not any(name.startswith(option) for name in known):
+                nearest = nearest_name(option, known)
+                self.error(f"unknown option {option!r}" + ("" if nearest is None else f"; did you mean {nearest!r}?"))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            what = "value" if action.option_strings else str(action.metavar).lower()
+            raise argparse.ArgumentError(action, unknown(what, str(value), action.choices))
+
     def error(self, message: str) -> NoReturn:
         """*Raises* ValueError."""
-        raise ValueError(f"{message}; see {self.prog} --help")
+        see = " See" if message.endswith("?") else "; see"
+        raise ValueError(f"{message}{see} {self.prog} --help")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print the help or the version; argparse itself would ignore that it cannot be written."""
@@ -41,42 +73,50 @@ def add_json(parser: argparse.ArgumentParser) -> None:
         const="-",
         type=Output,
         metavar="FILE",
-        help="also write the results as JSON to FILE; without FILE, or with -, print JSON instead of text",
+        help="write the results as JSON to FILE too; without FILE, or with -, print JSON in place of the text",
     )
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """--seed."""
-    parser.add_argument("--seed", type=_seed, default=0, help="seed of all random draws (default 0)")
+    parser.add_argument("--seed", type=_seed, default=0, help="the seed of all random numbers (default 0)")
 
 
 def add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None:
     """--sampler, --weighting, --m, --hits, and --loss where the command takes any loss."""
     parser.add_argument(
         "--sampler",
+        metavar="NAME",
         required=True,
-        help="uniform, within-batch, model-based, power[:ALPHA], log-uniform, mixture[:SHARE], minimum-variance, "
-        "explicit:FILE (one probability a line)",
+        help=f"how negatives are drawn, e.g. uniform, within-batch, model-based, explicit:FILE; {EVERY_NAME}",
     )
     parser.add_argument(
-        "--weighting", required=True, help=f"constant, unit, importance, relative, tail, margin:NAME of {MARGINS}"
+        "--weighting",
+        metavar="NAME",
+        required=True,
+        help=f"how much a drawn negative counts, e.g. constant (1/m), importance, relative, tail; {EVERY_NAME}",
     )
-    parser.add_argument("--m", type=whole_number, required=True, help="number of negatives")
-    parser.add_argument("--hits", required=True, help="what drawing the positive does: exclude, mask or keep")
+    parser.add_argument("--m", type=whole_number, required=True, help="the number of negatives drawn for an example")
+    parser.add_argument("--hits", metavar="RULE", required=True, help=HITS_HELP)
     if with_loss:
         parser.add_argument(
-            "--loss", default="softmax", help="softmax (default), logistic, hinge, squared-hinge, cosine[:MARGIN]"
+            "--loss",
+            metavar="NAME",
+            default="softmax",
+            help=f"the loss, e.g. softmax (the default), logistic, hinge; {EVERY_NAME}",
         )
 
 
 def add_prior(parser: argparse.ArgumentParser) -> None:
     """--counts or --profile."""
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--counts", type=Input, metavar="FILE", help="label counts, CSV 'label,count'")
+    source.add_argument("--counts", type=Input, metavar="FILE", help=f"your labels and their counts: {COUNTS}")
     source.add_argument(
         "--profile",
+        metavar="NAME",
         default="exp:100:500:100",
-        help="exp:L:LARGEST:RATIO (default exp:100:500:100), step:L:LARGEST:RATIO, zipf:L:S",
+        help="made-up counts: exp:LABELS:LARGEST:RATIO falls exponentially from LARGEST by RATIO (default "
+        "exp:100:500:100, as CIFAR-100-LT), step:LABELS:LARGEST:RATIO, zipf:LABELS:EXPONENT",
     )
 
 
@@ -84,13 +124,25 @@ def add_problem(parser: argparse.ArgumentParser) -> None:
     """--counts or --profile, --scorer, --positive."""
     add_prior(parser)
     parser.add_argument(
-        "--scorer", default="gaussian", help="gaussian (default), aligned, against, heavy-tailed, class-conditional"
+        "--scorer",
+        metavar="NAME",
+        default="gaussian",
+        help=f"the labels' scores: gaussian (random, the default), aligned with label frequency, ...; {EVERY_NAME}",
     )
     parser.add_argument(
         "--positive",
         metavar="LABEL",
-        help="the positive: a label of the counts file, or 0 to L-1 of a profile (default: the median by frequency)",
+        help="the example's own label: one of the counts file, or a number from 0 to one less than the labels of a "
+        "profile (default: the label of median frequency)",
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def whole_number(text: str) -> int:

@@ -25,6 +25,8 @@ FORMATS = tuple(
         if name.startswith("to_") and name not in ("to_json", "to_text")
     )
 )
+# How people spell the formats.
+SPELT = {"html": "one HTML page", "junit": "JUnit XML", "markdown": "Markdown"}
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +37,16 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{name}",
             type=Output,
             metavar="FILE",
-            help=f"also write the report as {name} to FILE; with -, print it instead of text",
+            help=f"write the report to FILE as {SPELT.get(name, name)} too; with -, print it in place of the text",
         )
-    parser.add_argument("--details", action="store_true", help="show every witness's numbers and every near miss")
-    parser.add_argument("--full", action="store_true", help="draw more; it may take minutes")
+    parser.add_argument(
+        "--details", action="store_true", help="also print the numbers of each check, and the near misses it refuted"
+    )
+    parser.add_argument("--full", action="store_true", help="simulate ten times as many runs, which may take minutes")
     add_seed(parser)
-    parser.add_argument("--threads", type=_threads, metavar="N", help="number of threads; results do not depend on it")
+    parser.add_argument(
+        "--threads", type=_threads, metavar="N", help="simulate on N threads; the results are the same for every N"
+    )
 
 
 def _threads(text: str) -> int:
@@ -69,5 +75,5 @@ def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespa
     else:
         sys.stdout.write(report.to_text(wants_color(sys.stdout), columns(), args.details))
         if not args.details:
-            say("--details shows every witness's numbers and every near miss")
+            say("--details shows the numbers of each check, and the near misses that it refuted")
     return report.exit_code

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from implicitloss import __version__
 from implicitloss.cli import commands
-from implicitloss.cli.arguments import Parser, check
+from implicitloss.cli.arguments import EXIT_CODES, Parser, check
 from implicitloss.cli.exit import guarded
 
 
@@ -32,13 +32,14 @@ def _commands() -> dict[str, ModuleType]:
 def _parser() -> Parser:
     parser = Parser(
         prog="implicitloss",
-        description="What does a negative-sampling scheme really optimise?",
-        epilog="exit codes: 0 all hold; 1 refuted or left open; 2 bad input; 3 internal; 5 nothing selected",
+        description="Which loss does training with sampled negatives really optimise?",
+        epilog=f"`implicitloss COMMAND --help` explains a command. {EXIT_CODES}",
     )
     parser.add_argument("--version", action="version", version=f"implicitloss {__version__}")
     chosen = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in _commands().items():
-        one = chosen.add_parser(name, help=command.HELP)
+        said = command.HELP
+        one = chosen.add_parser(name, help=said, description=f"{said[0].upper()}{said[1:]}.", epilog=EXIT_CODES)
         command.add_arguments(one)
         one.set_defaults(run=command.run)
     return parser

@@ -1,16 +1,20 @@
-"""The names by which the command line knows samplers, weightings, margins, losses, profiles and scorers."""
+"""The names by which the command line knows samplers, weightings, margins, losses, profiles and scorers.
+
+The tables are made from the library's own `examples()`: a new sampler or weighting has its name here by itself.
+`implicitloss names` prints them; a `--help` cannot, for importing the library takes longer than a help may.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from implicitloss import losses, margins, samplers, scorers, weightings
 from implicitloss.arguments import as_word
+from implicitloss.formats import unknown
 from implicitloss.labels import MOST_SAMPLES, LabelPrior
 
 # Powers and margins are exponents; if they are larger, exact sums over their range take minutes.
@@ -36,9 +40,7 @@ def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> An
     """
     name, *parameters = text.split(":")
     if name not in table:
-        nearest = difflib.get_close_matches(name, table, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(table)}"
-        raise ValueError(f"unknown {what} {name!r}; {hint}" if name else f"the {what} needs a name; {hint}")
+        raise ValueError(unknown(what, name, table))
     try:
         inspect.signature(table[name]).bind(*parameters)
     except TypeError:
@@ -51,7 +53,7 @@ def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> An
 
 
 def _explicit(file: str, *rest: str) -> samplers.Sampler:
-    """The sampler whose probabilities a file lists, one a line."""
+    """The law q that FILE lists, one probability a line."""
     path = ":".join((file, *rest))  # a path may have colons of its own
     try:
         with open(path, encoding="utf-8") as lines:
@@ -64,6 +66,7 @@ def _explicit(file: str, *rest: str) -> samplers.Sampler:
 
 
 def _for_margin(name: str, *parameters: str) -> weightings.Weighting:
+    """w_yy' = p_yy' / (m q_y'), the weights whose margins p are those of NAME: a name of --target"""
     return weightings.ForMargin(margin(":".join((name, *parameters))))
 
 
@@ -77,12 +80,13 @@ def _table(examples: Iterable[Any], **special: Callable[..., Any]) -> dict[str, 
 
 
 def _from_numbers(kind: type) -> Callable[..., Any]:
-    word, fields = as_word(kind), [f for f in dataclasses.fields(kind) if f.init and f.type == "float"]
+    word, fields = as_word(kind), [f for f in dataclasses.fields(kind) if f.init and f.type in ("float", float)]
 
     def make(*texts: str) -> Any:
         given = zip(fields, texts, strict=False)
         return kind(**{field.name: _number(f"{word}:{field.name.upper()}", text) for field, text in given})
 
+    make.__doc__ = kind.__doc__
     place = inspect.Parameter.POSITIONAL_ONLY
     parameters = [inspect.Parameter(field.name, place, default=field.default) for field in fields]
     make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -90,42 +94,88 @@ def _from_numbers(kind: type) -> Callable[..., Any]:
 
 
 # The minimum-variance sampler is made for a loss and a margin, by `sampler`.
-SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = _table(
-    [sampler for sampler in samplers.examples() if not isinstance(sampler, samplers.MinimumVariance)],
-    Explicit=_explicit,
-)
+SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = _table(samplers.examples(), Explicit=_explicit)
 MARGINS: dict[str, Callable[..., margins.Margin]] = _table(margins.examples())
 WEIGHTINGS: dict[str, Callable[..., weightings.Weighting]] = _table(
     [weighting for weighting in weightings.examples() if type(weighting) is not weightings.ForMargin]
 )
 WEIGHTINGS["margin"] = _for_margin
 
+
+def _cosine(margin: str = "0") -> losses.Loss:
+    """[f_y' - MARGIN]_+² for a negative, (1 - f_y)² for the positive, on cosines"""
+    return losses.Decoupled(losses.cosine_contrastive(_number("cosine:MARGIN", margin)))
+
+
+def _always(value: Any, doc: str | None) -> Callable[..., Any]:
+    """A maker without parameters."""
+    make = functools.partial(lambda value: value, value)
+    make.__doc__ = doc
+    return make
+
+
+def _loss_word(loss: losses.Loss) -> str:
+    name = loss.name.removeprefix("decoupled ")
+    return {"softmax cross-entropy": "softmax"}.get(name, name).replace(" ", "-")
+
+
+# A loss with a parameter has it in brackets in its name, and is made by a function above.
 LOSSES: dict[str, Callable[..., losses.Loss]] = {
-    "softmax": losses.SoftmaxCrossEntropy,
-    "logistic": lambda: losses.Decoupled(losses.logistic),
-    "hinge": lambda: losses.Decoupled(losses.hinge),
-    "squared-hinge": lambda: losses.Decoupled(losses.squared_hinge),
-    "cosine": lambda margin="0": losses.Decoupled(losses.cosine_contrastive(_number("cosine:MARGIN", margin))),
+    _loss_word(loss): _always(loss, loss.name if isinstance(loss, losses.Decoupled) else type(loss).__doc__)
+    for loss in losses.examples()
+    if "(" not in loss.name
 }
+LOSSES["cosine"] = _cosine
 
 SCORERS: dict[str, Callable[..., scorers.Scorer]] = {
-    scorer.name: functools.partial(lambda scorer: scorer, scorer) for scorer in scorers.examples()
+    # Scores against the prior are aligned ones with another sign, made by a function of their own.
+    scorer.name: _always(scorer, getattr(scorers, scorer.name, type(scorer)).__doc__)
+    for scorer in scorers.examples()
 }
 
 
 def _counted(kind: str, profile: Callable[[int, int, float], LabelPrior]) -> Callable[..., LabelPrior]:
-    def made(n: str = "100", largest: str = "500", ratio: str = "100") -> LabelPrior:
-        whole = _number(f"{kind}:L:LARGEST:RATIO", n, int), _number(kind, largest, int)
+    def made(labels: str = "100", largest: str = "500", ratio: str = "100") -> LabelPrior:
+        whole = _number(f"{kind}:LABELS:LARGEST:RATIO", labels, int), _number(kind, largest, int)
         return profile(*whole, _number(kind, ratio, largest=MOST_SAMPLES))
 
+    made.__doc__ = profile.__doc__
     return made
 
+
+def _zipf(labels: str, exponent: str = "1") -> LabelPrior:
+    return LabelPrior.zipf(_number("zipf:LABELS:EXPONENT", labels, int), _number("zipf", exponent))
+
+
+_zipf.__doc__ = LabelPrior.zipf.__doc__
 
 PROFILES: dict[str, Callable[..., LabelPrior]] = {
     "exp": _counted("exp", LabelPrior.exp),
     "step": _counted("step", LabelPrior.step),
-    "zipf": lambda n, exponent="1": LabelPrior.zipf(_number("zipf:L:EXPONENT", n, int), _number("zipf", exponent)),
+    "zipf": _zipf,
 }
+
+# What each option takes, in the order of a command's help.
+OPTIONS: dict[str, Mapping[str, Callable[..., Any]]] = {
+    "--sampler": SAMPLERS,
+    "--weighting": WEIGHTINGS,
+    "--loss": LOSSES,
+    "--target": MARGINS,
+    "--profile": PROFILES,
+    "--scorer": SCORERS,
+}
+
+
+def usage(name: str, make: Callable[..., Any]) -> str:
+    """A name with its parameters, those that may be left out in brackets: `power[:ALPHA]`."""
+    taken = [p for p in inspect.signature(make).parameters.values() if p.kind != p.VAR_POSITIONAL]
+    words = (f":{p.name.upper()}" if p.default is p.empty else f"[:{p.name.upper()}]" for p in taken)
+    return name + "".join(words)
+
+
+def meaning(make: Callable[..., Any]) -> str:
+    """What a name stands for: the first line of the class's docstring, without its source."""
+    return (make.__doc__ or "").strip().partition("\n")[0].partition("  *Source:*")[0].rstrip(" .:;")
 
 
 def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> samplers.Sampler:
@@ -146,6 +196,13 @@ def weighting(text: str) -> weightings.Weighting:
 def margin(text: str) -> margins.Margin:
     """The margin of a name: `softmax`, `logit-adjusted:0.5`, `balanced-softmax`, `equalised`, `adaptive`."""
     return _chosen("margin", text, MARGINS)
+
+
+def claim(text: str) -> margins.Margin | Literal["full"] | None:
+    """The claim of a name: `full`, `none`, or a margin; a `scheme` is named by other options."""
+    table: dict[str, Callable[..., Any]] = {"full": lambda: "full", "none": lambda: None, "scheme": lambda: None}
+    found: margins.Margin | Literal["full"] | None = _chosen("claim", text, table | MARGINS)
+    return found
 
 
 def loss(text: str) -> losses.Loss:

@@ -76,8 +76,8 @@ def to_html(report: Run) -> str:
 <h1>{html(report.title)}</h1>
 <p class="conclusion {"bad" if report.exit_code else "good"}">{html(wording.conclusion(report))}</p>
 <ul class="tally">{tally}</ul>
-<p class="dim">{html(wording.guarantee(report))}
-A near miss is a false neighbour of a claim, which the same checks have to refute.</p>
+<p class="dim">{html(wording.legend(report))}
+{html(wording.guarantee(report))}</p>
 </header>
 <main>
 {main}

@@ -22,7 +22,15 @@ def to_markdown(report: Run) -> str:
         rows = [_row(verdict) for verdict in verdicts if verdict.ok]
         lines += [f"## {markdown(paper)} ({wording.holding(verdicts)})", "", *_table(head, rows)]
     summary = [(wording.label(name), f"{n:,}") for name, n in wording.standings(report).items()]
-    lines += ["## Summary", "", *_table(("outcome", "claims"), summary), markdown(wording.guarantee(report)), ""]
+    lines += [
+        "## Summary",
+        "",
+        *_table(("outcome", "claims"), summary),
+        markdown(wording.legend(report)),
+        "",
+        markdown(wording.guarantee(report)),
+        "",
+    ]
     known = [(markdown(name), code(value)) for name, value in wording.known(report).items()]
     return "\n".join([*lines, "## Provenance", "", *_table(("", ""), known)])
 

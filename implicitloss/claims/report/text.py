@@ -67,10 +67,13 @@ def to_text(report: Run, color: bool = False, width: int = 100, details: bool = 
         lines += [""] if lines[-1] else []
     lines.append(page.rule("Summary", "bold"))
     lines += page.list(f"{name} {value}" for name, value in known.items())
-    lines += page.wrap(wording.guarantee(report), tone="dim")
+    lines += page.wrap(f"{wording.legend(report)} {wording.guarantee(report)}", tone="dim")
     lines.append("  ".join(page.paint(f"{MARKS[k]} {n:,} {k}", k) for k, n in wording.standings(report).items()))
     tone = {0: "exact", 1: "refuted"}.get(report.exit_code, "inconclusive")
     lines += page.wrap(f"{wording.conclusion(report)} {wording.duration(report.seconds)}.", tone=tone)
+    if report.failures:
+        # Not wrapped: it is there to be copied.
+        lines.append(f"Run {report.failures[0].id} again: {plain(report.command(report.failures[0]))}")
     return "\n".join(lines) + "\n"
 
 

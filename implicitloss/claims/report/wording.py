@@ -14,6 +14,15 @@ NO_POWER = "no power"
 NOT_TRIED = "not tried"
 MARKS = {"proved": "∎", "exact": "=", "supported": "≈", "refuted": "✗", "inconclusive": "?"}
 MARKS |= {NO_POWER: "!", NOT_TRIED: "–"}
+MEANINGS = {
+    "proved": "proved: an identity in the symbols",
+    "exact": "exact: numbers agree within their error bounds",
+    "supported": "supported: a simulation found no difference, and would have found one of its resolution",
+    "refuted": "refuted: there is a case where it fails",
+    "inconclusive": "inconclusive: neither shown nor refuted",
+    NO_POWER: "no power: a near miss was not refuted, so the checks could not have failed",
+    NOT_TRIED: "not tried: no case was within reach",
+}
 
 
 def number(n: int, noun: str) -> str:
@@ -90,9 +99,17 @@ def conclusion(report: Run) -> str:
 def guarantee(report: Run) -> str:
     """The run's error rate, in a sentence."""
     return (
-        f"The chance that the whole run refutes any true claim, or supports one that is off by its resolution, is at "
-        f"most {small(report.family_error)}."
+        "The probability that the whole run refutes any true claim, or supports one that is wrong by its resolution, "
+        f"is at most {small(report.family_error)}."
     )
+
+
+def legend(report: Run) -> str:
+    """What the marks of the report mean, those that occur in it; and what a near miss is."""
+    seen = {standing(v) for v in report.verdicts} | {standing(e) for v in report.verdicts for e in v.evidence}
+    marks = "; ".join(f"{MARKS[name]} {text}" for name, text in MEANINGS.items() if name in seen)
+    misses = "A near miss is a slightly wrong version of a claim, which the same checks must refute."
+    return f"{marks}. {misses}" if marks else misses
 
 
 def known(report: Run) -> dict[str, str]:

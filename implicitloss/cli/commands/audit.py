@@ -7,17 +7,19 @@ import contextlib
 import functools
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from implicitloss.cli.arguments import (
-    MARGINS,
+    HITS_HELP,
     add_json,
     add_prior,
     add_seed,
     check,
+    origin_of,
     scheme_of,
     seen_labels,
     whole_number,
@@ -25,14 +27,14 @@ from implicitloss.cli.arguments import (
 from implicitloss.cli.exit import HOLDS, REFUTED
 from implicitloss.cli.files import Output, appended, json_document, write_all
 from implicitloss.cli.progress import Progress, say
-from implicitloss.formats import sentence
+from implicitloss.formats import cut, sentence, unknown
 
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
     from implicitloss.auditing.report import AuditReport
 
-HELP = "find out what a loss of your own optimises, and whether it is what you claim"
+HELP = "measure what a loss of your own optimises, and test whether it is what you claim"
 # More evaluations of each positive would take hours.
 MOST_RUNS = 10_000_000
 
@@ -40,32 +42,67 @@ MOST_RUNS = 10_000_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The loss, what is claimed of it, the labels, the power of the audit and the reports."""
     parser.add_argument(
-        "loss", metavar="MODULE:FUNCTION", help="loss(scores (B, L), positive (B,), rng) -> (B,) losses"
+        "loss",
+        metavar="MODULE:FUNCTION",
+        help="your loss: function(scores, positive, rng) takes scores (B, L) and the B positive labels, and returns B "
+        "losses; with gradients, a pair (losses, gradients in the scores)",
     )
     parser.add_argument(
         "--claim",
-        metavar="CLAIM",
-        help=f"full, none, a margin ({MARGINS}), or scheme: the one that --sampler, --weighting, --m and --hits name",
-    )
-    parser.add_argument("--sampler", help="the claimed scheme's sampler; see `implicitloss verify --help`")
-    parser.add_argument("--weighting", help="the claimed scheme's weighting")
-    parser.add_argument("--m", type=whole_number, help="the claimed scheme's number of negatives")
-    parser.add_argument("--hits", help="the claimed scheme's rule for drawing the positive: exclude, mask or keep")
-    parser.add_argument(
-        "--framework", default="numpy", help="numpy (default), or an adapter's: torch, tensorflow, jax, ..."
+        metavar="NAME",
+        help="what you say the loss optimises: full (softmax over all labels), scheme (the sampling scheme of the next "
+        "four options; the default), none (nothing: only measure), or a published loss, e.g. logit-adjusted; "
+        "`implicitloss names target` lists these",
     )
     parser.add_argument(
-        "--one-by-one", action="store_true", help="the loss averages its examples: call it with one at a time"
+        "--sampler", metavar="NAME", help="the claimed scheme: how negatives are drawn, e.g. uniform, within-batch"
     )
-    parser.add_argument("--form", default="softmax", help="softmax (default) or logistic")
     parser.add_argument(
-        "--temperature", type=float, default=1.0, help="the number that the loss divides scores by (default 1)"
+        "--weighting", metavar="NAME", help="the claimed scheme: how much a negative counts, e.g. constant, importance"
     )
-    parser.add_argument("--tolerance", type=float, default=0.0, help="relative deviation that still passes (default 0)")
+    parser.add_argument("--m", type=whole_number, help="the claimed scheme: how many negatives an example has")
+    parser.add_argument("--hits", metavar="RULE", help=f"the claimed scheme: {HITS_HELP}")
     parser.add_argument(
-        "--resolution", type=float, default=0.25, help="relative deviation that a pass rules out (default 0.25)"
+        "--framework",
+        metavar="NAME",
+        default="numpy",
+        help="what the loss is written in: numpy (default), torch, tensorflow or jax; all but numpy bring gradients",
     )
-    parser.add_argument("--runs", type=whole_number, help="the largest number of evaluations of each positive")
+    parser.add_argument(
+        "--one-by-one",
+        action="store_true",
+        help="call the loss with one example at a time, for it returns a mean or a sum",
+    )
+    parser.add_argument(
+        "--form",
+        metavar="NAME",
+        default="softmax",
+        help="softmax (default), or logistic: a sum of binary losses, one for each label",
+    )
+    parser.add_argument(
+        "--temperature", metavar="T", type=float, default=1.0, help="the loss divides scores by T (default 1)"
+    )
+    parser.add_argument(
+        "--tolerance",
+        metavar="SHARE",
+        type=float,
+        default=0.0,
+        help="count a deviation of up to SHARE of the claim as equal, e.g. 0.05 for 5 %% (default 0)",
+    )
+    parser.add_argument(
+        "--resolution",
+        metavar="SHARE",
+        type=float,
+        default=0.25,
+        help="say that the claim holds only if a deviation of SHARE is ruled out (default 0.25, for 25 %%); less needs "
+        "more evaluations",
+    )
+    parser.add_argument(
+        "--runs",
+        metavar="N",
+        type=whole_number,
+        help="evaluate the loss at most N times for each audited label (default 400 to 20000, fewer for more labels)",
+    )
     add_prior(parser)
     add_seed(parser)
     add_json(parser)
@@ -73,9 +110,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--markdown",
         type=Output,
         metavar="FILE",
-        help="add the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; - for stdout, alone",
+        help="append the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; with -, print it in place of the text",
     )
-    parser.add_argument("--explain", action="store_true", help="explain the result, too")
+    parser.add_argument(
+        "--explain", action="store_true", help="also say in sentences what the loss teaches and which labels gain"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -143,14 +182,13 @@ def _claim(args: argparse.Namespace) -> Claim:
         missing = [name for name in parts if name not in given]
         if missing:
             raise ValueError(
-                f"a claim is needed: --claim full, none or a margin, or a scheme, which lacks {', '.join(missing)}"
+                "say what the loss is claimed to optimise: --claim full, none or a published loss, or the scheme, "
+                f"which lacks {', '.join(missing)}"
             )
         return scheme_of(args, SoftmaxCrossEntropy())
     if given:
         raise ValueError(f"{', '.join(given)} and --claim {args.claim} are two claims; give one or the other")
-    if args.claim in ("full", "none"):
-        return "full" if args.claim == "full" else None
-    return names.margin(args.claim)
+    return names.claim(args.claim)
 
 
 def _loaded(text: str) -> LossFunction:
@@ -198,25 +236,31 @@ def _adapted(function: LossFunction, args: argparse.Namespace) -> LossFunction:
 
     known = frameworks()
     if args.framework not in ("numpy", *known):
-        raise ValueError(f"the framework must be one of numpy, {', '.join(known)}, got {args.framework!r}")
-    given = _watched(function)
+        raise ValueError(unknown("framework", args.framework, ("numpy", *known)))
+    given = _watched(function, origin_of(args))
     if args.framework != "numpy":
         given = known[args.framework].adapt(given)
     return adapters.one_by_one(given) if args.one_by_one else given
 
 
-def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The loss, with an error inside it as a sentence that says where in the user's code it happened."""
+def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
+    """The loss, with an error inside it as a sentence that says where in the user's code it happened.
+
+    Most such errors are about labels: the loss has some of its own, and the `origin` of the prior has others.
+    """
     import numpy as np
 
     def watched(*given: Any) -> Any:
         try:
             return function(*given)
         except (Exception, SystemExit) as error:
-            shapes = ", ".join(str(np.shape(x)) for x in given[:2])
+            shapes, said = [np.shape(x) for x in given[:2]], f"{type(error).__name__}: {error}"
+            labels = ""
+            if re.search(rf"\b{shapes[0][-1]}\b", said):
+                labels = f"; {origin} gives {shapes[0][-1]} labels: has the loss as many?"
             raise ValueError(
-                f"the loss itself failed, called with scores and positives of shapes {shapes}: {type(error).__name__}: "
-                f"{error}{_where(error)}"
+                f"the loss itself failed, called with scores and positives of shapes {shapes[0]}, {shapes[1]}: "
+                f"{cut(said, 120)}{_where(error)}{labels}"
             ) from None
 
     return functools.wraps(function)(watched) if hasattr(function, "__name__") else watched

@@ -12,13 +12,13 @@ from implicitloss.cli.files import write_json
 if TYPE_CHECKING:
     from implicitloss.witness.derive import Derivation
 
-HELP = "derive p_yy' and the implicit loss, step by step"
+HELP = "derive which loss a scheme optimises, line by line: how often each negative counts (its margin p_yy')"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A scheme, its loss, and how to print the derivation."""
     add_scheme(parser)
-    parser.add_argument("--format", choices=("text", "latex"), default="text")
+    parser.add_argument("--format", choices=("text", "latex"), default="text", help="how to print it (default text)")
     add_json(parser)
 
 

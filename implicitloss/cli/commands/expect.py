@@ -13,7 +13,7 @@ from implicitloss.cli.text import QUANTITIES, heading
 if TYPE_CHECKING:
     from implicitloss.estimate import Quantity
 
-HELP = "compute exact expectations, the bound, and the expansion in 1/m side by side"
+HELP = "compute a scheme's expected loss and variance exactly, beside the paper's bound and approximations in 1/m"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

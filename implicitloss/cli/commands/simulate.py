@@ -9,7 +9,7 @@ from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.cli.text import QUANTITIES, heading
 
-HELP = "run the sampling procedure, and show its results beside the exact values"
+HELP = "draw negatives as training does, many times, and print the mean loss beside its exact value"
 # More draws would take hours.
 MOST_DRAWS = 10_000_000_000
 
@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scheme(parser)
     add_problem(parser)
     add_seed(parser)
-    parser.add_argument("--runs", type=whole_number, default=100_000, help="independent runs (default 100000)")
+    parser.add_argument(
+        "--runs", type=whole_number, default=100_000, help="how many times the m negatives are drawn (default 100000)"
+    )
     add_json(parser)
 
 
@@ -59,5 +61,8 @@ def run(args: argparse.Namespace) -> int:
             f"{QUANTITIES[name]:24}{float(estimate):>16.8g}  {estimate.error:>10.2g}  {width:>10.2g}  "
             f"{float(exact):>20.12g}"
         )
-    print(f"\n{args.runs:,} runs; 'certain to' is an empirical-Bernstein half-width, exceeded once in a million.")
+    print(
+        f"\n{args.runs:,} runs. The mean over all draws lies within 'certain to' of the simulated number, but for once "
+        "in a million (an empirical-Bernstein bound)."
+    )
     return HOLDS

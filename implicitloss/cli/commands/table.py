@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from implicitloss.cli.arguments import add_json
+from implicitloss.cli.arguments import HITS_HELP, add_json
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.formats import code
@@ -14,7 +14,7 @@ from implicitloss.formats import code
 if TYPE_CHECKING:
     from implicitloss.losses import Loss
 
-HELP = "derive Table 2 of the paper and its decoupled counterpart, entry by entry"
+HELP = "derive the paper's Table 2: which loss each sampler and weighting optimises"
 SAMPLERS = ("uniform", "within-batch")
 WEIGHTINGS = ("constant", "importance", "relative", "tail")
 HEAD = ("sampler", "weighting", "p_yy'", "implicit loss", "known as")
@@ -22,8 +22,10 @@ HEAD = ("sampler", "weighting", "p_yy'", "implicit loss", "known as")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The rule for hits, and how to print the tables."""
-    parser.add_argument("--hits", default="mask", help="exclude, mask (default) or keep")
-    parser.add_argument("--format", choices=("text", "markdown", "latex"), default="text")
+    parser.add_argument("--hits", metavar="RULE", default="mask", help=f"{HITS_HELP} (default mask)")
+    parser.add_argument(
+        "--format", choices=("text", "markdown", "latex"), default="text", help="how to print it (default text)"
+    )
     add_json(parser)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 
-from implicitloss.cli.arguments import seen_labels
+from implicitloss.cli.arguments import COUNTS, seen_labels
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Input, Output, write_whole
 from implicitloss.formats import printable
 
-HELP = "write a page to teach with: one HTML file that computes in the browser"
+HELP = "write the interactive page to teach with: one HTML file, which works offline"
+DEFAULT = "implicitloss.html"
+CHOICE = " (written to the current folder; --out FILE writes it elsewhere)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,17 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Output,
-        default="implicitloss.html",
+        default=DEFAULT,
         metavar="FILE",
-        help="default implicitloss.html, - for stdout",
+        help=f"where to write the page (default {DEFAULT} in the current folder); with -, print it",
     )
     parser.add_argument(
-        "--counts", type=Input, metavar="FILE", help="label counts, CSV 'label,count' (default Zipf's law)"
+        "--counts", type=Input, metavar="FILE", help=f"your labels: {COUNTS} (default: labels by Zipf's law)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page, and print its file's name."""
+    """Write the page, and print where it is."""
     from implicitloss.teaching.document import page
 
     prior = None if args.counts is None else seen_labels(args.counts, "implicitloss teach")
@@ -39,5 +41,5 @@ def run(args: argparse.Namespace) -> int:
         print(text)
         return HOLDS
     write_whole(args.out, text)
-    print(printable(args.out))
+    print(printable(f"{args.out}: open it in a browser" + (CHOICE if args.out == DEFAULT else "")))
     return HOLDS

@@ -93,13 +93,13 @@ function verdict(c) {
   if (!c.optima && s.sampler === "model") return ["Negatives that follow the scores.", `${bound} What is learned is not computed here: q moves with the scores.`];
   if (!c.optima) return ["Not known here.", `${bound} The best scores were not found: these labels are too uneven for this page.`];
   const f = c.optima.sampled, off = rms(f, c.softmax), between = c.sloped ? 0.02 * rms(c.softmax, c.balanced) : 0.01;
-  if (off < Math.min(0.01, between)) return ["Nobody gains.", `${bound} Truly it teaches log η, as full softmax does, where ${given}.`];
-  if (rms(f, c.balanced) < Math.min(0.01, between)) return ["Rare labels gain, up to balance.", `${bound} Truly it teaches log η - log π, the balanced rule, where ${given}.`];
+  if (off < Math.min(0.01, between)) return ["Nobody gains.", `${bound} The true sampled loss teaches log η, as full softmax does, where ${given}.`];
+  if (rms(f, c.balanced) < Math.min(0.01, between)) return ["Rare labels gain, up to balance.", `${bound} The true sampled loss teaches log η - log π, the balanced rule, where ${given}.`];
   const likely = c.peak === null ? "" : ` The likely label's score is ${two(Math.abs(c.likely))} ${c.likely > 0 ? "higher" : "lower"} beside the others' than in full softmax.`;
-  if (!c.tilts) return ["No label is rarer than another.", `${bound} Truly the best scores are ${two(off)} off log η (root mean square), where ${given}.${likely}`];
+  if (!c.tilts) return ["No label is rarer than another.", `${bound} The best scores of the true sampled loss are ${two(off)} off log η (root mean square), where ${given}.${likely}`];
   const slope = c.tilts.sampled, gain = c.slices.at(-1).sampled - c.slices[0].sampled;
   const who = gain > 0.05 ? "Rare labels gain." : gain < -0.05 ? "Frequent labels gain." : "Neither frequent nor rare labels gain by much.";
-  return [who, `${bound} Truly, with m = ${s.m}, a label ten times rarer gets a score ${two(Math.abs(slope) * Math.LN10)} ${slope > 0 ? "lower" : "higher"} than full softmax gives it, by the fitted slope ${fixed(slope, 3)} on log π${c.peak === null ? "" : " of the others"}, where ${given}.${likely}`];
+  return [who, `${bound} By the true sampled loss, with m = ${s.m}, a label ten times rarer gets a score ${two(Math.abs(slope) * Math.LN10)} ${slope > 0 ? "lower" : "higher"} than full softmax gives it, by the fitted slope ${fixed(slope, 3)} on log π${c.peak === null ? "" : " of the others"}, where ${given}.${likely}`];
 }
 
 function python(c) {

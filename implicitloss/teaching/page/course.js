@@ -7,10 +7,10 @@ const LEAN = ["rare labels", "neither", "frequent labels"];
 
 const COURSE = [
   {
-    view: "margins", title: "Importance weights", set: {}, ask: "With weights 1/(m q), how often does each negative count in the mean?",
+    view: "margins", title: "Importance weights", set: {}, ask: "A negative that is drawn counts 1/(m q). How often does each negative count in the mean?",
     tex: "p_{yy'} = m\\, w_{yy'}\\, q_{y'} = 1", options: ["less than once", "once", "m times"],
     answer: (c) => { const p = c.margins[0][1]; return p < 0.99 ? 0 : p < 1.01 ? 1 : 2; },
-    says: "The sampler cancels: in the bound, the full softmax is optimised, whatever is drawn.",
+    says: "The sampler cancels: whatever it draws, the bound is that of full softmax.",
   },
   {
     view: "margins", title: "Forget the factor 1/m", set: {weighting: "unit", share: 0},
@@ -32,31 +32,31 @@ const COURSE = [
   },
   {
     view: "optima", title: "Correct the positive's logit too", set: {weighting: "relative", m: 1},
-    ask: "Taking log q off the positive's logit as off the negatives' makes the weights q_y/q_y'. The bound says p = m π_y, which favours frequent labels. By the true sampled loss, who gains?",
+    ask: "An implementation subtracts log q from the positive's score as from the negatives': its weights are q_y/q_y'. By the bound p = m π_y, which favours frequent labels. Who gains by the true sampled loss?",
     tex: "\\frac{q_y}{q_{y'}} e^{f_{y'} - f_y} = e^{(f_{y'} - \\log q_{y'}) - (f_y - \\log q_y)}", options: LEAN, answer: leaning,
-    says: "The bound misleads: where labels are equally likely, the true sampled loss teaches log η almost exactly. Move m and see when the bound comes near.",
+    says: "The bound misleads: where labels are equally likely, the true sampled loss teaches log η almost exactly. Move m and see when the bound comes near it.",
   },
   {
     view: "optima", title: "Keep the hits", set: {weighting: "unit", hits: "keep"}, ask: "In-batch softmax: weights of 1, and the positive may be drawn as its own negative. What is the slope of f* on log π?",
     tex: "f^*_y = \\log\\eta_y - \\log\\pi_y", options: ["0, softmax", "between -1 and 0", "-1, the balanced rule"],
     answer: (c) => { const t = c.tilts.sampled; return t < -0.999 ? 2 : t < -0.001 ? 1 : 0; },
-    says: "The loss guesses which of m + 1 candidates is the positive, and the other m come from π: the odds of a candidate are η/π, at every m.",
+    says: "The loss learns to tell the positive, drawn from η, among m candidates drawn from π. The odds of a candidate are η/π, for every m.",
   },
   {
-    view: "optima", title: "A single draw", set: {weighting: "importance", m: 1}, ask: "Importance weights, within-batch, with one draw: the bound teaches softmax. Who gains truly?",
+    view: "optima", title: "A single draw", set: {weighting: "importance", m: 1}, ask: "Importance weights, within-batch negatives, a single draw: the bound teaches full softmax. Who gains by the true sampled loss?",
     tex: "\\mathrm{E}\\log(1+S) \\leq \\log(1+\\mathrm{E}\\,S),\\quad S = \\sum_i w_{yY_i} e^{f_{Y_i} - f_y}", options: LEAN, answer: leaning,
-    says: "A rare negative comes seldom and with a huge weight; the logarithm flattens it, so rare labels are pushed down too little. Unbiased in the bound is not unbiased in the loss.",
+    says: "A rare negative is drawn seldom, with a huge weight. The logarithm flattens large values, so rare labels are pushed down too little. A bound without bias is not a loss without bias.",
   },
   {
-    view: "optima", title: "The same weights, uniform draws", set: {weighting: "importance", share: 0, m: 2, eta: "prior"}, ask: "Now draw uniformly, two at a time, where labels are as likely as they are frequent. Who gains truly?",
+    view: "optima", title: "The same weights, uniform draws", set: {weighting: "importance", share: 0, m: 2, eta: "prior"}, ask: "Now draw uniformly, two at a time, where labels are as likely as they are frequent. Who gains by the true sampled loss?",
     tex: "q^*_{y'} \\propto p_{yy'} e^{f_{y'} - f_y}", options: ["neither", "rare labels", "frequent labels"], answer: (c) => [1, 0, 2][leaning(c)],
-    says: "Here it is the frequent labels that matter much and come seldom, and the logarithm flattens them. Least is lost by drawing in proportion to what a negative adds (Rawat et al., Proposition 5).",
+    says: "Here frequent labels have large scores but are drawn seldom, and the logarithm flattens what they add. Least is lost by drawing each negative in proportion to what it adds (Rawat et al., Proposition 5).",
   },
   {
     view: "optima", title: "Aim at balanced error", set: {weighting: "tail", m: 200}, ask: "Weights (π_y'/π_y)/(m q) aim at a known loss. With 200 draws, where is the slope of f* on log π?",
     tex: "p_{yy'} = \\pi_{y'}/\\pi_y", options: ["near -1", "near 0", "near +1"],
     answer: (c) => { const t = c.tilts.sampled; return t < -0.5 ? 0 : t < 0.5 ? 1 : 2; },
-    says: "Any margin can be had with any sampler (Rawat et al., Proposition 4): sampling bias and labeling bias are two things.",
+    says: "Weights can give any margin with any sampler (Rawat et al., Proposition 4): sampling bias and labeling bias are two things.",
   },
 ];
-const TAKEAWAYS = "The weights and the sampler together, p = m w q, say which loss the bound optimises. With few draws the true loss is another one, and whatever comes seldom and heavy is pushed down too little. Whether the positive may be drawn changes the answer. Any margin can be had with any sampler.";
+const TAKEAWAYS = "The weights and the sampler together, p = m w q, say which loss the bound optimises. With few draws the true sampled loss is another one, and labels that are drawn seldom, with large weights, are pushed down too little. Whether the positive may be drawn changes the answer. Weights can give any margin with any sampler.";

@@ -174,8 +174,8 @@ const VIEWS = {
   },
   map: {
     title: "Map of implicit losses",
-    says: (c) => !c.place ? "No label is rarer than another: powers of π are not told apart." : `log p = const + b log π_y + c log π_y': b = ${two(c.place.b)}, c = ${two(c.place.c)}` +
-      (c.place.misfit > 0.01 ? `; the nearest point, off by a factor of ${short(Math.exp(c.place.misfit))} at most.` : ".") +
+    says: (c) => !c.place ? "No label is rarer than another, so there are no powers of π to compare." : `log p = const + b log π_y + c log π_y': b = ${two(c.place.b)}, c = ${two(c.place.c)}` +
+      (c.place.misfit > 0.01 ? `; these margins lie on no point of the map, and this is the nearest, off by at most a factor of ${short(Math.exp(c.place.misfit))}.` : ".") +
       (Math.abs(c.place.b) > 1.6 || c.place.c > 1.5 || c.place.c < -0.4 ? " It lies beyond the edge." : ""),
     draw(c) {
       const {svg, x, y} = frame(this.title, "b: power of π of the positive", "c: power of π of the negative", [-1.6, 1.6], [-0.4, 1.5], {xTicks: [-1, 0, 1].map((v) => [v, String(v)])});
@@ -214,7 +214,7 @@ const VIEWS = {
   },
   optima: {
     title: "What is learned: population optima",
-    says: (c) => c.optima && !c.tilts ? "No label is rarer than another: there is no slope on log π." : c.optima ? `Slope on log π beyond log η: ${fixed(c.tilts.sampled, 3)} by the true sampled loss, ${fixed(c.tilts.implicit, 3)} by its bound (0 softmax, -1 the balanced rule; below 0 rare labels gain)${c.peak === null ? "" : ", the likely label left out"}.`
+    says: (c) => c.optima && !c.tilts ? "No label is rarer than another: there is no slope on log π." : c.optima ? `Slope of f* - log η on log π: ${fixed(c.tilts.sampled, 3)} by the true sampled loss, ${fixed(c.tilts.implicit, 3)} by its bound (0: full softmax; -1: the balanced rule; below 0 rare labels gain)${c.peak === null ? "" : ", the likely label left out"}.`
       : NOT_FOUND(c),
     draw(c) {
       const xs = range(c.prior.length).map((k) => k + 1), curves = {softmax: c.softmax, balanced: c.balanced, ...(c.optima ?? {})};
@@ -232,7 +232,7 @@ const VIEWS = {
   },
   slices: {
     title: "Who gains: head, torso, tail",
-    says: (c) => c.optima ? `Best scores less those of full softmax, a third of the labels each${c.peak === null ? "" : " but for the likely one"}. Above 0 these labels gain.` : NOT_FOUND(c),
+    says: (c) => c.optima ? `Mean of the best scores minus those of full softmax, for each third of the labels${c.peak === null ? "" : " but for the likely one"}. Above 0 these labels gain.` : NOT_FOUND(c),
     draw(c) {
       if (!c.optima) {
         const svg = blank(this.title);
@@ -252,7 +252,7 @@ const VIEWS = {
   },
   gradient: {
     title: "The gradient pushed on each label",
-    says: (c) => `Expected gradient for positive ${numbered(c, c.positive)}, exact: ${short(c.gradient[c.positive])} on itself, full softmax ${short(c.fullGradient[c.positive])}. Above 0 a label is pushed down.`,
+    says: (c) => `Expected gradient for positive ${numbered(c, c.positive)}, exact: ${short(c.gradient[c.positive])} on itself, where full softmax has ${short(c.fullGradient[c.positive])}. Above 0 a label's score is pushed down.`,
     draw(c) {
       const others = range(c.prior.length).filter((k) => k !== c.positive), xs = others.map((k) => k + 1);
       const a = others.map((k) => c.gradient[k]), b = others.map((k) => c.fullGradient[k]);

@@ -1,0 +1,40 @@
+"""`implicitloss names`: the names that the options of other commands take, with their parameters and meaning."""
+
+from __future__ import annotations
+
+import argparse
+
+from implicitloss.cli.arguments import add_json
+from implicitloss.cli.exit import HOLDS
+from implicitloss.cli.files import write_json
+from implicitloss.formats import unknown
+
+HELP = "list every name that --sampler, --weighting, --loss, --target, --profile and --scorer take"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options whose names are wanted."""
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="only these, without dashes: sampler, loss, ...")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the names, option by option."""
+    from implicitloss.cli import names
+
+    tables = {option.removeprefix("--"): table for option, table in names.OPTIONS.items()}
+    for option in args.options:
+        if option not in tables:
+            raise ValueError(unknown("option", option, tables))
+    found = {
+        option: {names.usage(name, make): names.meaning(make) for name, make in tables[option].items()}
+        for option in args.options or tables
+    }
+    if write_json(args.json, found):
+        return HOLDS
+    parts = []
+    for option, lines in found.items():
+        width = max(map(len, lines))
+        parts.append("\n".join([f"--{option}", *(f"  {name:<{width}}  {text}" for name, text in lines.items())]))
+    print("\n\n".join(parts))
+    return HOLDS
