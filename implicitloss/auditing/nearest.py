@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from implicitloss import samplers, weightings
 from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.slips import SLIPS, Slip
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Equalised, LogitAdjusted, Softmax, complete_margin
 from implicitloss.problem import Problem
@@ -18,38 +19,12 @@ from implicitloss.samplers import Explicit, Power, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.theory.implicit import log_expected_weights
-from implicitloss.weightings import Draws, ForMargin, Importance, Weighting, complete_weighting
+from implicitloss.weightings import ForMargin, Importance, Weighting, complete_weighting
 
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 NEARLY = 1.05
 # The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.
 EVERY = 10**9
-
-
-@dataclass(frozen=True)
-class Slip:
-    """The weights of a common slip, log w = `log_w`(draws).  They serve for comparison only."""
-
-    name: str
-    log_w: Callable[[Draws], Floats | float]
-    is_eta_over_m = False
-
-    def log_weight(self, draws: Draws) -> Floats:
-        """log w, (L,)."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found = np.broadcast_to(self.log_w(draws), draws.log_q.shape)
-        return np.where(np.isneginf(draws.log_q_unconditional), -np.inf, found)
-
-
-SLIPS = (
-    Slip("log q taken off without m, weights 1/q", lambda d: -d.log_q_unconditional),
-    Slip("log(m q) added in place of taken off, weights m q", lambda d: np.log(d.m) + d.log_q_unconditional),
-    Slip(
-        "log(m q) taken off the positive only, weights m q_y",
-        lambda d: np.log(d.m) + d.log_q_unconditional[d.positive],
-    ),
-    Slip("1/m forgotten beside 1/(m q) and log π put in, weights π/q", lambda d: d.prior.log - d.log_q_unconditional),
-)
 
 
 @dataclass(frozen=True)
@@ -65,6 +40,12 @@ class Fit:
     distance: float
     agrees: bool
     m_known: bool = True
+
+    @property
+    def slip(self) -> Slip | None:
+        """The common slip that the scheme is, if its margins agree."""
+        weighting = self.scheme.weighting
+        return weighting if self.agrees and isinstance(weighting, Slip) else None
 
     def __str__(self) -> str:
         return self.name if self.agrees else f"{self.name} (off by a factor of {np.exp(self.distance):.3g} in the mean)"

@@ -62,6 +62,7 @@ class AuditReport(Finding):
             "loss": self.loss,
             "claim": self.claim,
             "nearest": None if self.nearest is None else str(self.nearest),
+            "slip": None if self.nearest is None or self.nearest.slip is None else self.nearest.slip.to_dict(),
             "flaws": [{"kind": flaw.kind, "sentence": flaw.sentence} for flaw in self.flaws],
             "notes": [{"kind": note.kind, "sentence": note.sentence} for note in self.notes],
             "positives": [self.prior.name(y) for y in self.positives],

@@ -31,6 +31,7 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         ("loss", plain(finding.loss)),
         ("claim", plain(finding.claim)),
         *nearest,
+        *_fix(finding),
         *(("flaw", plain(flaw)) for flaw in finding.flaws),
         *(("note", plain(note)) for note in finding.notes),
         (
@@ -40,6 +41,12 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
             "what the pilot saw",
         ),
     ]
+
+
+def _fix(finding: Finding) -> list[tuple[str, str]]:
+    """The line of code to write instead, if the nearest scheme is a common slip."""
+    slip = None if finding.nearest is None else finding.nearest.slip
+    return [] if slip is None else [("fix", f"{slip.fix}   in place of   {slip.line}")]
 
 
 def _shown(finding: Finding) -> list[Comparison]:
@@ -116,6 +123,9 @@ def explained(finding: Finding) -> str:
         if fit.agrees
         else f"No scheme known here has its margins; the nearest: {fit}."
     )
+    if fit.slip is not None:
+        parts.append(f"{fit.slip.does} {fit.slip.wrong}")
+        parts.append(f"Write instead, for logits f_neg of negatives with labels neg: {fit.slip.fix}")
     parts += [*_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)]
     return "\n".join(textwrap.fill(plain(part), 118) for part in parts)
 
