@@ -9,8 +9,9 @@ import numpy as np
 
 from implicitloss.auditing.comparison import HITS, SLICES
 from implicitloss.auditing.finding import Finding
+from implicitloss.auditing.formats.markdown import to_markdown
 from implicitloss.auditing.plot import plotted
-from implicitloss.auditing.text import as_markdown, as_text, explained
+from implicitloss.auditing.text import as_text, explained
 from implicitloss.formats import plain
 
 __all__ = ["AuditReport"]
@@ -42,7 +43,7 @@ class AuditReport(Finding):
 
     def to_markdown(self) -> str:
         """The report as Markdown, for the summary of a CI step."""
-        return as_markdown(self)
+        return to_markdown(self)
 
     def properties(self) -> dict[str, str]:
         """Properties of a JUnit test: verdict, nearest scheme, seed, and measured over claimed Σp by slice."""

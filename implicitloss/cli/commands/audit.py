@@ -12,9 +12,9 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from implicitloss.auditing import formats
 from implicitloss.cli.arguments import (
     MARGINS,
-    add_json,
     add_prior,
     add_seed,
     check,
@@ -23,14 +23,14 @@ from implicitloss.cli.arguments import (
     whole_number,
 )
 from implicitloss.cli.exit import HOLDS, REFUTED
-from implicitloss.cli.files import Output, appended, json_document, write_all
+from implicitloss.cli.files import json_document
+from implicitloss.cli.formats import add_formats, write_reports
 from implicitloss.cli.progress import Progress, say
 from implicitloss.formats import sentence
 
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
-    from implicitloss.auditing.report import AuditReport
 
 HELP = "find out what a loss of your own optimises, and whether it is what you claim"
 # More evaluations of each positive would take hours.
@@ -68,13 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=whole_number, help="the largest number of evaluations of each positive")
     add_prior(parser)
     add_seed(parser)
-    add_json(parser)
-    parser.add_argument(
-        "--markdown",
-        type=Output,
-        metavar="FILE",
-        help="add the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; - for stdout, alone",
-    )
+    add_formats(parser, formats)
     parser.add_argument("--explain", action="store_true", help="explain the result, too")
 
 
@@ -106,31 +100,19 @@ def run(args: argparse.Namespace) -> int:
             progress=lambda n, total: _show(progress, n, total),
         )
     progress.done()
-    _report(report, args)
+    write_reports(
+        args,
+        formats,
+        report,
+        to_json=lambda: json_document(report.to_dict()),
+        to_text=lambda: f"{report}\n\n{report.explain()}\n" if args.explain else f"{report}\n",
+    )
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED
 
 
 def _show(progress: Progress, n: int, total: int) -> None:
     progress.total = total
     progress(n - 1, "evaluations of each positive")
-
-
-def _report(report: AuditReport, args: argparse.Namespace) -> None:
-    """Write the reports that have files, and print one."""
-    files: dict[str, str | bytes] = {}
-    if args.json not in (None, "-"):
-        files[args.json] = json_document(report.to_dict())
-    if args.markdown not in (None, "-"):
-        files[args.markdown] = appended(args.markdown, report.to_markdown())
-    write_all(files)
-    if args.json == "-":
-        sys.stdout.write(json_document(report.to_dict()))
-    elif args.markdown == "-":
-        print(report.to_markdown())
-    else:
-        print(report)
-        if args.explain:
-            print(f"\n{report.explain()}")
 
 
 def _claim(args: argparse.Namespace) -> Claim:
