@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from implicitloss.auditing.finding import Finding
 
-HELP = "add the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; - for stdout, alone"
+HELP = "append the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; with -, print it in place of the text"
 APPENDS = True
 
 

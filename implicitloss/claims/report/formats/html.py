@@ -9,7 +9,7 @@ from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Evidence, Outcome, Verdict
 from implicitloss.formats import html
 
-HELP = "also write the report as html to FILE; with -, print it instead of text"
+HELP = "write the report to FILE as one HTML page too; with -, print it in place of the text"
 
 # Blue, teal, vermilion and amber are told apart by colour-blind readers too; each badge also has a mark and a word.
 _STYLE = """

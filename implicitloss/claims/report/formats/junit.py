@@ -9,7 +9,7 @@ from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Outcome
 from implicitloss.formats import plain
 
-HELP = "also write the report as junit to FILE; with -, print it instead of text"
+HELP = "write the report to FILE as JUnit XML too; with -, print it in place of the text"
 
 
 def to_junit(report: Run) -> str:

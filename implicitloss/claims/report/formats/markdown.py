@@ -10,7 +10,7 @@ from implicitloss.claims.report.wording import MARKS
 from implicitloss.claims.verdict import Verdict
 from implicitloss.formats import code, markdown
 
-HELP = "also write the report as markdown to FILE; with -, print it instead of text"
+HELP = "write the report to FILE as Markdown too; with -, print it in place of the text"
 
 
 def to_markdown(report: Run) -> str:
