@@ -37,7 +37,7 @@ Labels = NDArray[np.intp]
 
 MOST_SAMPLES = 2.0**53
 # How far probabilities may lie from those of the counts that they are given with.
-ROUNDING = 1e-9
+COUNTS_ROUNDING = 1e-9
 # Profiles are made in memory, at several vectors of eight bytes a label.
 MOST_LABELS = 100_000_000
 
@@ -61,7 +61,7 @@ class LabelPrior:
         if self.counts is not None:
             counts = _checked_counts(self.counts, self.n_labels)
             off = np.abs(counts / counts.sum() - self.probabilities)
-            if off.max() > ROUNDING:
+            if off.max() > COUNTS_ROUNDING:
                 label = int(off.argmax())
                 raise ValueError(
                     f"counts must be in proportion to the probabilities, but label {label} has {counts[label]:g} of "

@@ -30,9 +30,9 @@ __all__ = [
 
 Factors = tuple[Floats | float, Floats | float]
 # Exponents and scales that no logarithm overflows by.
-MOST = 1e6
+LARGEST_SCALE = 1e6
 # A power of the prior makes as much of its rounding.
-MOST_POWER = 100.0
+LARGEST_POWER = 100.0
 
 
 class Margin(Protocol):
@@ -104,7 +104,7 @@ class LogitAdjusted(Margin):
         return "logit-adjusted loss (Menon et al. 2021)" if self.tau == 1 else None
 
     def __post_init__(self) -> None:
-        tau = checked_number(self.tau, "tau", "positive and at most 100", lambda x: 0 < x <= MOST_POWER)
+        tau = checked_number(self.tau, "tau", "positive and at most 100", lambda x: 0 < x <= LARGEST_POWER)
         object.__setattr__(self, "tau", tau)
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
@@ -204,7 +204,7 @@ class Adaptive(Margin):
     form: Literal["log", "printed"] = "log"
 
     def __post_init__(self) -> None:
-        scale = checked_number(self.scale, "the scale", "positive and at most 1e6", lambda x: 0 < x <= MOST)
+        scale = checked_number(self.scale, "the scale", "positive and at most 1e6", lambda x: 0 < x <= LARGEST_SCALE)
         object.__setattr__(self, "scale", scale)
         checked_choice(self.form, "form", ("log", "printed"))
 

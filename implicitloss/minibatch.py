@@ -24,13 +24,13 @@ from implicitloss.weightings import complete_weighting
 __all__ = ["Minibatch"]
 
 # Labels and weights of all examples are in memory at once, 16 bytes a draw.
-MOST_DRAWS = 1 << 28
+MOST_BATCH_DRAWS = 1 << 28
 # All labels beside a few examples at a time: so many numbers.
-A_PART = 1 << 22
+PART_NUMBERS = 1 << 22
 # Hits are drawn again so often for all examples together; what is left belongs to labels that are most of the law.
-ROUNDS = 64
+REDRAWS = 64
 # Drawing again is given up where after a few million draws fewer than one in this many is a negative.
-PATIENCE, SPARE = 1 << 14, 1 << 8
+DRAWS_A_NEGATIVE, SPARE_NEGATIVES = 1 << 14, 1 << 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +157,7 @@ class Minibatch:
                 margin.log_margin(self.prior, label)  # which says what is wrong
                 raise ValueError(f"the margins of positive {label} must be finite, got log a = {log_a[label]}")
             losses, alone = self._by_sums(tables, at, y, log_a, log_b, gradient)
-        for part in np.array_split(alone, max(1, math.ceil(alone.size * n / A_PART))):
+        for part in np.array_split(alone, max(1, math.ceil(alone.size * n / PART_NUMBERS))):
             labels = y[part]
             if factors is None:
                 log_p = np.array([margin.log_margin(self.prior, label) for label in labels.tolist()], dtype=np.float64)
@@ -202,9 +202,10 @@ class Minibatch:
         self, scheme: Scheme, f: Floats, at: Labels, y: Labels, rng: np.random.Generator
     ) -> tuple[Labels, Floats]:
         """Labels and log weights, (P, m)."""
-        if y.size * scheme.m > MOST_DRAWS:
+        if y.size * scheme.m > MOST_BATCH_DRAWS:
             raise ValueError(
-                f"a minibatch draws at most {MOST_DRAWS:,} negatives, got {y.size:,} examples with {scheme.m:,} each"
+                f"a minibatch draws at most {MOST_BATCH_DRAWS:,} negatives, got {y.size:,} examples with {scheme.m:,} "
+                "each"
             )
         if self._shared is not None:
             return self._together(scheme, y, rng, *self._shared)
@@ -270,7 +271,7 @@ class Minibatch:
         if scheme.hits == "exclude":
             drawn = drawn.copy()
             example, place = np.nonzero(drawn == own)
-            for _ in range(ROUNDS):
+            for _ in range(REDRAWS):
                 if not example.size:
                     break
                 drawn[example, place] = draw(rng, example.size)
@@ -299,12 +300,12 @@ def _beside(draw: Draw, y: int) -> Draw:
     def others(rng: np.random.Generator, size: int) -> Labels:
         found, kept, drawn = [np.empty(0, np.intp)], 0, 0
         while kept < size:
-            if drawn > PATIENCE * (kept + SPARE):
+            if drawn > DRAWS_A_NEGATIVE * (kept + SPARE_NEGATIVES):
                 raise ValueError(
                     f"hits='exclude' leaves hardly anything to draw: {drawn:,} draws gave {kept} negatives, the rest "
                     f"were label {y}, the positive; take hits='mask', or a sampler that draws by tickets"
                 )
-            labels = draw(rng, min(max(size - kept, 2 * drawn), A_PART))
+            labels = draw(rng, min(max(size - kept, 2 * drawn), PART_NUMBERS))
             found.append(labels[labels != y])
             kept, drawn = kept + found[-1].size, drawn + labels.size
         return np.concatenate(found)[:size]

@@ -22,9 +22,9 @@ from implicitloss.theory.implicit import log_expected_weights
 from implicitloss.weightings import ForMargin, Importance, Weighting, complete_weighting
 
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
-NEARLY = 1.05
+LIMIT_FACTOR = 1.05
 # The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.
-EVERY = 10**9
+M_OF_ALL_LABELS = 10**9
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Fit:
 def name_of(scheme: Scheme, m_known: bool = True) -> str:
     """The name of a scheme, for example "relative weights, within-batch sampling, m = 15, hits kept"."""
     weighting = scheme.weighting
-    if scheme.m == EVERY and isinstance(weighting, ForMargin):
+    if scheme.m == M_OF_ALL_LABELS and isinstance(weighting, ForMargin):
         return f"{complete_margin(weighting.target).name} over all labels, none drawn"
     words, sampler = complete_weighting(weighting).name, complete_sampler(scheme.sampler).name
     hits = {"keep": "kept", "mask": "masked", "exclude": "excluded"}[scheme.hits]
@@ -120,7 +120,7 @@ def _candidates(
         yield claimed
     if m == prior.n_labels - 1 and once:
         for margin in (Softmax(), LogitAdjusted(), Equalised()):
-            yield Scheme(Uniform(), ForMargin(margin), m=EVERY, hits="mask")
+            yield Scheme(Uniform(), ForMargin(margin), m=M_OF_ALL_LABELS, hits="mask")
     draws = min(m or 0, MOST_NEGATIVES // 2) or (claimed.m if claimed is not None else 1)
     # Among equals the first is named: these three first, then all others that do not look at the scores.
     laws: list[Sampler] = [WithinBatch(), Uniform(), Power(0.75)]
@@ -154,9 +154,9 @@ def _fit(scheme: Scheme, parts: _Parts, prior: LabelPrior, free: bool) -> Fit | 
         if c in parts.used:
             logs.append(np.log(c.measured / expected))
         if c.part not in BY_SCORE:
-            agrees &= c.low <= expected * NEARLY and expected <= c.high * NEARLY
+            agrees &= c.low <= expected * LIMIT_FACTOR and expected <= c.high * LIMIT_FACTOR
     for c in parts.empty:
-        agrees &= float(p[c.positive][c.labels].sum()) <= c.high * NEARLY
+        agrees &= float(p[c.positive][c.labels].sum()) <= c.high * LIMIT_FACTOR
     for c in parts.hits:
         expected = float(p[c.positive][c.positive])
         agrees &= (c.low <= expected <= c.high) if expected > 0 else not c.measured > 0

@@ -22,8 +22,8 @@ from implicitloss.witness.simulate import simulate
 __all__ = ["Decision", "decide"]
 
 # Smaller errors and resolutions are no longer normal numbers.
-LEAST = 1e-300
-FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6
+LEAST_NORMAL = 1e-300
+FIRST_LOOK_RUNS, LOOK_GROWTH, LOOKS_AHEAD = 1_000, math.sqrt(2.0), 6
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def decide(
     for a resolution or an error that is not positive, a claim that is not finite, for gradients, and as `simulate`
     does.
     """
-    resolution = checked_number(resolution, "the resolution", "a number >= 1e-300", lambda x: x >= LEAST)
+    resolution = checked_number(resolution, "the resolution", "a number >= 1e-300", lambda x: x >= LEAST_NORMAL)
     claimed = checked_number(claimed, "the claim")
-    error = checked_number(error, "the error", "a probability from 1e-300 to 1", lambda x: LEAST <= x < 1)
-    budget = checked_whole(budget, "the budget", FIRST * checked_scheme(scheme).m)
+    error = checked_number(error, "the error", "a probability from 1e-300 to 1", lambda x: LEAST_NORMAL <= x < 1)
+    budget = checked_whole(budget, "the budget", FIRST_LOOK_RUNS * checked_scheme(scheme).m)
     checked_quantity(quantity)
     if quantity == "gradient":
         raise ValueError("a decision is about one number; take the mean, variance, mse or gap")
@@ -93,11 +93,11 @@ def decide(
         # The first look that may decide, if variance and difference are what they seem; not far ahead of what is seen.
         ahead = (
             j
-            for j in range(look + 1, look + AHEAD)
+            for j in range(look + 1, look + LOOKS_AHEAD)
             if half_width(variance, span, merged.n * _runs(j) // runs, _share(j, error))
             <= max(resolution / 2, 0.9 * off)
         )
-        look = next(ahead, look + AHEAD)
+        look = next(ahead, look + LOOKS_AHEAD)
         while _runs(look) * scheme.m > budget:
             look -= 1
     outcome = Outcome.INCONCLUSIVE
@@ -112,7 +112,7 @@ def decide(
 
 def _runs(look: int) -> int:
     """n_j, even: a variance takes runs in pairs, and would round up those of every look that is made."""
-    return 2 * math.ceil(FIRST / 2 * GROWTH ** (look - 1))
+    return 2 * math.ceil(FIRST_LOOK_RUNS / 2 * LOOK_GROWTH ** (look - 1))
 
 
 def _share(look: int, error: float) -> float:

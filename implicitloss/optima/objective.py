@@ -16,9 +16,9 @@ from implicitloss.witness.integrate import gradient_and_hessian, integrate
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
 # Beyond these, one label's share of the law, its share of Σ q x or the spread of scores asks for integrals one by one.
-HEAVY, MOST, FAR = 0.1, 0.9, 40.0
+ALONE_FROM_LAW_SHARE, ALONE_FROM_SUM_SHARE, ALONE_FROM_SPREAD = 0.1, 0.9, 40.0
 # Scores further apart than this ask for grids beyond memory.
-FARTHEST = 1e4
+WIDEST_SPREAD = 1e4
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
 
 
@@ -52,8 +52,12 @@ def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior
         # A positive that is much of the law or of its mean: the grid would cancel its digits, and scores far apart all.
         u = log_b + f
         x = q * np.exp(u - u.max())
-        heavy = (q > HEAVY) | (x > MOST * x.sum()) if scheme.hits != "keep" else np.zeros(f.size, dtype=bool)
-        if np.ptp(f) > FAR:
+        heavy = (
+            (q > ALONE_FROM_LAW_SHARE) | (x > ALONE_FROM_SUM_SHARE * x.sum())
+            if scheme.hits != "keep"
+            else np.zeros(f.size, dtype=bool)
+        )
+        if np.ptp(f) > ALONE_FROM_SPREAD:
             heavy[:] = True
         parts = [_one_by_one(scheme, loss, np.where(heavy, eta, 0.0), prior)] if heavy.any() else []
         if not heavy.all():

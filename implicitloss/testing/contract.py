@@ -16,7 +16,7 @@ from implicitloss.problem import Problem, checked_problem
 # How far two computations of one number may differ, relative to it.
 AGREE = 1e-10
 # Labels of a problem for which symbols, whose sums are written out for each, are compared.
-MOST_LABELS = 64
+MOST_SYMBOLIC_LABELS = 64
 
 
 @contextmanager

@@ -14,7 +14,15 @@ from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit
 from implicitloss.scheme import Scheme
-from implicitloss.testing.contract import AGREE, MOST_LABELS, as_assertion, check_equal, check_value, must, problems
+from implicitloss.testing.contract import (
+    AGREE,
+    MOST_SYMBOLIC_LABELS,
+    as_assertion,
+    check_equal,
+    check_value,
+    must,
+    problems,
+)
 from implicitloss.weightings import Constant
 
 # A slope is compared with a difference of payments over this step, to this much of the payments beside it.
@@ -161,7 +169,7 @@ def _check_loss_in_symbols(loss: Loss, at: Problem, log_paid: Floats) -> None:
         f"{shown(loss.outer(total))}",
     )
     pays = np.zeros(at.scores.size)
-    for j in range(min(at.scores.size, MOST_LABELS)):
+    for j in range(min(at.scores.size, MOST_SYMBOLIC_LABELS)):
         exact = exactly(loss.payment(s.y if j == y else s.yp), case, j, MOST_DIGITS)
         pays[j] = float(sp.log(exact)) if exact > 0 else -np.inf
     check_equal(
@@ -169,7 +177,7 @@ def _check_loss_in_symbols(loss: Loss, at: Problem, log_paid: Floats) -> None:
         pays,
         AGREE * (1 + np.where(np.isfinite(pays), np.abs(pays), 0.0)),
         lambda j: f"log_payment and the logarithm of payment of {shown(loss)} must agree for label {j}, positive {y}",
-        range(min(at.scores.size, MOST_LABELS)),
+        range(min(at.scores.size, MOST_SYMBOLIC_LABELS)),
     )
     symbolic, numeric = exact_number(loss.positive_term(), case, y), loss.positive_pays(float(at.scores[y]))
     must(

@@ -16,7 +16,15 @@ from implicitloss.problem import Problem
 from implicitloss.samplers import Sampler
 from implicitloss.samplers.sampler import checked_draws, checked_sampler, complete_sampler
 from implicitloss.scheme import Scheme
-from implicitloss.testing.contract import AGREE, MOST_LABELS, as_assertion, check_equal, check_value, must, problems
+from implicitloss.testing.contract import (
+    AGREE,
+    MOST_SYMBOLIC_LABELS,
+    as_assertion,
+    check_equal,
+    check_value,
+    must,
+    problems,
+)
 from implicitloss.weightings import Constant
 
 # The chance that the check refuses a right sampler, and the draws that are compared with its law.
@@ -96,7 +104,7 @@ def _check_law_in_symbols(sampler: Sampler, at: Problem, log_q: Floats) -> None:
     sorted_labels = np.array_equal(at.prior.by_frequency, np.arange(n_labels))
     scheme = Scheme(sampler, Constant(), m=1, hits="keep")
     scheme.check_symbols()
-    if n_labels > MOST_LABELS or (s.ranks(sampler.law(s.yp)) and not sorted_labels):
+    if n_labels > MOST_SYMBOLIC_LABELS or (s.ranks(sampler.law(s.yp)) and not sorted_labels):
         return
     case = Case(scheme, SoftmaxCrossEntropy(), at)
     q = np.array([number(sampler.law(s.y if j == y else s.yp), case, j) for j in range(n_labels)])

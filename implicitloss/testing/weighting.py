@@ -14,7 +14,15 @@ from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit
 from implicitloss.scheme import HITS, Scheme
-from implicitloss.testing.contract import AGREE, MOST_LABELS, as_assertion, check_equal, check_value, must, problems
+from implicitloss.testing.contract import (
+    AGREE,
+    MOST_SYMBOLIC_LABELS,
+    as_assertion,
+    check_equal,
+    check_value,
+    must,
+    problems,
+)
 from implicitloss.weightings import Weighting, checked_weighting, complete_weighting
 
 
@@ -85,7 +93,7 @@ def _check_factors(scheme: Scheme, at: Problem, log_w: Floats) -> None:
 
 def _check_weight_in_symbols(scheme: Scheme, at: Problem, log_w: Floats) -> None:
     scheme.check_symbols()
-    if at.prior.n_labels > MOST_LABELS:
+    if at.prior.n_labels > MOST_SYMBOLIC_LABELS:
         return
     law, y = scheme.sampler.law, at.positive
     rest = 1 - law(s.y) if scheme.hits == "exclude" else sp.Integer(1)

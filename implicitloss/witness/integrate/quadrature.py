@@ -19,14 +19,14 @@ from implicitloss.labels import Floats
 
 EPS = float(np.finfo(np.float64).eps)
 # log of the least q that is handled: above the subnormal numbers.
-TINY = -700.0
+LEAST_LOG_Q = -700.0
 STEP = 3 / 16  # a binary fraction: the nodes k h are exact
 LEFT = 40.0
 RIGHT = np.log(50.0)
 # Up to this v = log t, D_c is e^{-t} expm1(.), without cancellation or overflow; beyond, e^{-t} < 1e-303 is nothing.
-NEAR = np.log(700.0)
-# A draw may be worth e^FAR times the positive; the nodes reach as far down in log t.
-FAR = 1e5
+STABLE_TO_LOG_T = np.log(700.0)
+# A draw may be worth e^LARGEST_LOG_WORTH times the positive; the nodes reach as far down in log t.
+LARGEST_LOG_WORTH = 1e5
 
 
 def nodes(low: float, high: float) -> Floats:
