@@ -2,6 +2,8 @@
 
 A prior is a probability for each of L labels, with the counts it came from where there are any.  Profiles:
 EXP and STEP (Cui et al. 2019; Cao et al. 2019) and Zipf.
+
+One file: a prior, each way to make one (counts, a file, a profile), and the checks of what it is made from.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The sampled loss of a minibatch, to train with: one run of the procedure for each example, and its gradient."""
+"""The sampled loss of a minibatch, to train with: one run of the procedure for each example, and its gradient.
+
+One file: all labels, negatives by a law that examples share, and negatives by a law of each example are three ways
+through one call, and fill the same gradient.
+"""
 
 from __future__ import annotations
 

@@ -329,6 +329,25 @@ def test_reading_is_quiet(code: str) -> None:
     assert noises(ast.parse(code)) == []
 
 
+def is_one_file_for_a_reason(text: str) -> bool:
+    """Whether a file has at most 300 lines, or its docstring says why it is one."""
+    return text.count("\n") <= 300 or "\n\nOne file" in (ast.get_docstring(ast.parse(text)) or "")
+
+
+@pytest.mark.parametrize("folder", ["implicitloss", "paper_checks", "analysis", "figures"])
+def test_long_files_say_why_they_are_one(folder: str) -> None:
+    files = sorted((ROOT.parent / folder).rglob("*.py"))
+    assert files
+    assert [path.name for path in files if not is_one_file_for_a_reason(path.read_text(encoding="utf-8"))] == []
+
+
+def test_a_long_file_without_a_reason_would_be_seen() -> None:
+    long = "x = 1\n" * 299
+    assert is_one_file_for_a_reason(f'"""A file."""\n{long}')
+    assert not is_one_file_for_a_reason(f'"""A file."""\n{long}{long}')
+    assert is_one_file_for_a_reason(f'"""A file.\n\nOne file: it is a list.\n"""\n{long}{long}')
+
+
 def _public(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):

@@ -15,6 +15,8 @@ The integrals are those of `integrate`, whose nodes may start anywhere.  Scores 
 σ (1+ζ) as the exponential of one logarithm, so that neither an offset nor a positive far below the rest costs digits.
 The error counts the rounding of every logarithm and what the removal of an atom cancels; an entry that is not exact
 enough, and a positive without a finite κ or with a heavy atom, is integrated by itself.
+
+One file: the table of Φ, the positives' atoms and the grid that joins them are parts of one integral, and serve no other.
 """
 
 from __future__ import annotations
