@@ -16,7 +16,7 @@ The integrals are those of `integrate`, whose nodes may start anywhere.  Scores 
 The error counts the rounding of every logarithm and what the removal of an atom cancels; an entry that is not exact
 enough, and a positive without a finite κ or with a heavy atom, is integrated by itself.
 
-One file: the table of Φ, the positives' atoms and the grid that joins them are parts of one integral, and serve no other.
+One file: the table of Φ, the positives' atoms and the grid that joins them make one integral, and serve no other.
 """
 
 from __future__ import annotations
