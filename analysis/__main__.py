@@ -23,11 +23,12 @@ BAR = 24
 
 
 def names() -> list[str]:
-    """The studies: the modules of this package that are one."""
+    """The studies: modules of this package, and folders that have a module `study`."""
     import analysis
 
-    found = (m.name for m in pkgutil.iter_modules(analysis.__path__) if not m.ispkg)
-    return sorted(name for name in found if name not in ("__main__", "runner"))
+    folders = {path.parent.name for root in analysis.__path__ for path in Path(root).glob("*/study.py")}
+    found = {m.name for m in pkgutil.iter_modules(analysis.__path__) if not m.ispkg or m.name in folders}
+    return sorted(found - {"__main__", "runner"})
 
 
 def main(argv: list[str] | None = None) -> int:

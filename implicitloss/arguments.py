@@ -26,7 +26,7 @@ MASS_TOLERANCE = 1e-9
 MOST_THREADS = 1024
 MOST_IN_A_LIST = 100_000_000
 # How far from 1 rounding alone may take a sum of probabilities, for any number of labels.
-ROUNDING = 1e-13
+MASS_ROUNDING = 1e-13
 _NO_NUMBERS = (bool, np.bool_, np.timedelta64)
 
 _short = reprlib.Repr()
@@ -200,7 +200,7 @@ def checked_probabilities(values: ArrayLike, name: str, n_labels: int | None = N
     if abs(total - 1.0) > MASS_TOLERANCE:
         raise ValueError(f"{name} must sum to 1, got {total:.12g}")
     # A sum's own rounding is left alone: probabilities that are right keep their bits.
-    if abs(total - 1.0) > ROUNDING:
+    if abs(total - 1.0) > MASS_ROUNDING:
         vector = vector / total
         vector.setflags(write=False)
     return vector

@@ -1,4 +1,7 @@
-"""Label priors π, from counts or from a profile: EXP, STEP or Zipf."""
+"""Label priors π, from counts or from a profile: EXP, STEP or Zipf.
+
+One file: a prior, each way to make one (counts, a file, a profile), and the checks of what it is made from.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ Labels = NDArray[np.intp]
 
 MOST_SAMPLES = 2.0**53
 # The largest difference between a given probability and its label's share of the counts.
-ROUNDING = 1e-9
+COUNTS_ROUNDING = 1e-9
 # Profiles are made in memory, at several vectors of eight bytes a label.
 MOST_LABELS = 100_000_000
 
@@ -76,7 +79,7 @@ class LabelPrior:
         if self.counts is not None:
             counts = _checked_counts(self.counts, self.n_labels)
             off = np.abs(counts / counts.sum() - self.probabilities)
-            if off.max() > ROUNDING:
+            if off.max() > COUNTS_ROUNDING:
                 label = int(off.argmax())
                 raise ValueError(
                     f"counts must be in proportion to the probabilities, but label {label} has {counts[label]:g} of "

@@ -30,9 +30,9 @@ __all__ = [
 
 Factors = tuple[Floats | float, Floats | float]
 # Larger scales could make log p overflow.
-MOST = 1e6
+LARGEST_SCALE = 1e6
 # A power τ multiplies the rounding of the prior by τ.
-MOST_POWER = 100.0
+LARGEST_POWER = 100.0
 
 
 class Margin(Protocol):
@@ -200,7 +200,7 @@ class LogitAdjusted(Margin):
         return "logit-adjusted loss (Menon et al. 2021)" if self.tau == 1 else None
 
     def __post_init__(self) -> None:
-        tau = checked_number(self.tau, "tau", "positive and at most 100", lambda x: 0 < x <= MOST_POWER)
+        tau = checked_number(self.tau, "tau", "positive and at most 100", lambda x: 0 < x <= LARGEST_POWER)
         object.__setattr__(self, "tau", tau)
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
@@ -374,7 +374,7 @@ class Adaptive(Margin):
     form: Literal["log", "printed"] = "log"
 
     def __post_init__(self) -> None:
-        scale = checked_number(self.scale, "the scale", "positive and at most 1e6", lambda x: 0 < x <= MOST)
+        scale = checked_number(self.scale, "the scale", "positive and at most 1e6", lambda x: 0 < x <= LARGEST_SCALE)
         object.__setattr__(self, "scale", scale)
         checked_choice(self.form, "form", ("log", "printed"))
 

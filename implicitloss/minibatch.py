@@ -1,4 +1,8 @@
-"""The sampled loss of a minibatch, to train with: one run of the procedure for each example, and its gradient."""
+"""The sampled loss of a minibatch, to train with: one run of the procedure for each example, and its gradient.
+
+One file: all labels, negatives by a law that examples share, and negatives by a law of each example are three ways
+through one call, and fill the same gradient.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +28,14 @@ from implicitloss.weightings import complete_weighting
 __all__ = ["Minibatch"]
 
 # The most draws of one call: their labels and weights take 16 bytes each.
-MOST_DRAWS = 1 << 28
+MOST_BATCH_DRAWS = 1 << 28
 # Numbers in memory at a time, where every label counts for every example.
-A_PART = 1 << 22
+PART_NUMBERS = 1 << 22
 # Rounds in which the hits of all examples are drawn again together.  Hits that are left after them belong to positives
 # that are most of the law.
-ROUNDS = 64
-# Drawing again ends with an error if, after PATIENCE · SPARE draws, fewer than one in PATIENCE was a negative.
-PATIENCE, SPARE = 1 << 14, 1 << 8
+REDRAWS = 64
+# Drawing again ends where, after the product of both, fewer than one draw in DRAWS_A_NEGATIVE was a negative.
+DRAWS_A_NEGATIVE, SPARE_NEGATIVES = 1 << 14, 1 << 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +220,7 @@ class Minibatch:
                 margin.log_margin(self.prior, label)  # most margins raise here, and say what is wrong
                 raise ValueError(f"the margins of positive {label} must be finite, got log a = {log_a[label]}")
             losses, alone = self._by_sums(tables, at, y, log_a, log_b, gradient)
-        for part in np.array_split(alone, max(1, math.ceil(alone.size * n / A_PART))):
+        for part in np.array_split(alone, max(1, math.ceil(alone.size * n / PART_NUMBERS))):
             labels = y[part]
             if factors is None:
                 log_p = np.array([margin.log_margin(self.prior, label) for label in labels.tolist()], dtype=np.float64)
@@ -261,9 +265,10 @@ class Minibatch:
         self, scheme: Scheme, f: Floats, at: Labels, y: Labels, rng: np.random.Generator
     ) -> tuple[Labels, Floats]:
         """Labels and log weights, (P, m)."""
-        if y.size * scheme.m > MOST_DRAWS:
+        if y.size * scheme.m > MOST_BATCH_DRAWS:
             raise ValueError(
-                f"a minibatch draws at most {MOST_DRAWS:,} negatives, got {y.size:,} examples with {scheme.m:,} each"
+                f"a minibatch draws at most {MOST_BATCH_DRAWS:,} negatives, got {y.size:,} examples with {scheme.m:,} "
+                "each"
             )
         if self._shared is not None:
             return self._together(scheme, y, rng, *self._shared)
@@ -330,7 +335,7 @@ class Minibatch:
         if scheme.hits == "exclude":
             drawn = drawn.copy()
             example, place = np.nonzero(drawn == own)
-            for _ in range(ROUNDS):
+            for _ in range(REDRAWS):
                 if not example.size:
                     break
                 drawn[example, place] = draw(rng, example.size)
@@ -359,12 +364,12 @@ def _beside(draw: Draw, y: int) -> Draw:
     def others(rng: np.random.Generator, size: int) -> Labels:
         found, kept, drawn = [np.empty(0, np.intp)], 0, 0
         while kept < size:
-            if drawn > PATIENCE * (kept + SPARE):
+            if drawn > DRAWS_A_NEGATIVE * (kept + SPARE_NEGATIVES):
                 raise ValueError(
                     f"hits='exclude' leaves hardly anything to draw: {drawn:,} draws gave {kept} negatives, the rest "
                     f"were label {y}, the positive; take hits='mask', or a sampler that draws by tickets"
                 )
-            labels = draw(rng, min(max(size - kept, 2 * drawn), A_PART))
+            labels = draw(rng, min(max(size - kept, 2 * drawn), PART_NUMBERS))
             found.append(labels[labels != y])
             kept, drawn = kept + found[-1].size, drawn + labels.size
         return np.concatenate(found)[:size]

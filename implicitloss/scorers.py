@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 # Far beyond the scores that a `Problem` takes, and far from overflowing.
-MOST = 1e100
+LARGEST_SCALE = 1e100
 MOST_NUMBERS = 500_000_000
 
 
 def _checked_scale(value: float, what: str) -> float:
-    return checked_number(value, what, "a number between -1e100 and 1e100", lambda x: abs(x) <= MOST)
+    return checked_number(value, what, "a number between -1e100 and 1e100", lambda x: abs(x) <= LARGEST_SCALE)
 
 
 def _generator(rng: Seed) -> np.random.Generator:

@@ -946,7 +946,7 @@ def test_many_runs_do_not_fill_memory_with_a_pilot(monkeypatch: pytest.MonkeyPat
     """A pilot is kept whole: it is no larger than it may be, however many runs are asked for."""
     from implicitloss.auditing import pilot as module
 
-    monkeypatch.setattr(module, "KEPT", 3 * L * 40)
+    monkeypatch.setattr(module, "KEPT_NUMBERS", 3 * L * 40)
     looked: list[int] = []
     options: dict[str, Any] = {"runs": 100_000, "progress": lambda n, _: looked.append(n)}
     il.audit(Sampled(hits="keep"), claim=scheme(), prior=PRIOR, rng=0, **options)

@@ -77,6 +77,19 @@ def test_identity_proves_refutes_and_admits() -> None:
     assert Identity(rows(hard, sp.Integer(0)), {}).run(SETTING, DELTA).evidence.outcome is not Outcome.REFUTED
 
 
+def test_an_identity_stops_at_the_first_counterexample() -> None:
+    tried = []
+
+    def pairs() -> Any:
+        for name in ("holds", "fails", "fails too"):
+            tried.append(name)
+            yield name, s.m, s.m if name == "holds" else 2 * s.m
+
+    evidence = Identity(pairs, {}).run(SETTING, DELTA).evidence
+    assert (evidence.outcome, evidence.case, evidence.n_cases) == (Outcome.REFUTED, "fails", 2)
+    assert tried == ["holds", "fails"]
+
+
 def test_counterexample_finds_small_differences_only_where_there_are_any() -> None:
     assert counterexample(s.pi[s.y] - s.pi[s.y] * (1 + sp.Rational(1, 10**12))) is not None
     assert counterexample((s.pi[s.y] + 1) ** 2 - s.pi[s.y] ** 2 - 2 * s.pi[s.y] - 1) is None
@@ -203,6 +216,21 @@ def test_sampled_supports_nothing_by_bounds_wider_than_it_said(simulation: Simul
         assert result.near_misses["far"].outcome is Outcome.REFUTED
     # A pilot and every attempt, for each of three streams, with draws of its own.
     assert len(simulation.seeds) == len(set(simulation.seeds)) + 4 == 3 * (1 + ATTEMPTS)
+
+
+@pytest.mark.parametrize(("widths", "outcome"), [(1.5, Outcome.INCONCLUSIVE), (2.001, Outcome.SUPPORTED)])
+def test_twice_the_width_has_to_fit_the_resolution(
+    widths: float, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A truth that is off by the resolution may be seen one width off, and must still lie a width beyond the claim."""
+
+    def fixed(stream: Scheme, cases: Any, problem: Problem, quantity: Any, **options: Any) -> list[Estimate]:
+        return [Estimate(1.0, 0.01, quantity, "simulate", 10_000, 1.0, 0.0, 2.0) for _ in cases]
+
+    monkeypatch.setattr(simulated, "simulate_together", fixed)
+    resolution = widths * half_width(1.0, 2.0, 10_000, DELTA / ATTEMPTS)
+    check = Simulated(lambda _: [case()], lambda _: 1.0, lambda _: resolution, {}, budget=10**30)
+    assert check.run(SETTING, DELTA).evidence.outcome is outcome
 
 
 def test_one_entry_of_a_gradient_that_is_known_too_coarsely_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -309,6 +309,10 @@ def _sum(summand: sp.Expr, index: sp.Symbol) -> sp.Expr:
 # Sums that depend on a label outside.
 INNER, INNER_K = _sum(a[J] * sp.exp(b[s.yp] * J), J), _sum(a[J] * sp.exp(b[s.k] * J), J)
 IDENTITIES = {
+    "a normaliser in two denominators": (
+        _sum(a[s.k], s.k) / (_sum(a[s.k], s.k) - a[s.y] / 2),
+        1 / (1 - a[s.y] / (2 * _sum(a[s.k], s.k))),
+    ),
     "the name of an index": (_sum(a[s.k], s.k), _sum(a[s.yp], s.yp)),
     "a factor goes in": (s.m * _sum(a[s.k], s.k), _sum(s.m * a[s.k], s.k)),
     "sums add": (_sum(a[s.k], s.k) + _sum(b[s.yp], s.yp), _sum(a[J] + b[J], J)),
@@ -337,6 +341,10 @@ IDENTITIES = {
     "fractions": (a[s.yp] / (1 + a[s.y]) + a[s.yp] * a[s.y] / (1 + a[s.y]), a[s.yp]),
 }
 MUTANTS = {
+    "a normaliser in two denominators, half lost": (
+        _sum(a[s.k], s.k) / (_sum(a[s.k], s.k) - a[s.y] / 2),
+        1 / (1 - a[s.y] / _sum(a[s.k], s.k)),
+    ),
     "a lost m": (s.m * _sum(a[s.k], s.k), _sum(a[s.k], s.k)),
     "π_y for π_y'": (s.over_negatives(a[s.yp] * b[s.yp]), s.over_negatives(a[s.y] * b[s.yp])),
     "no y' != y": (s.over_negatives(a[s.yp]), _sum(a[s.yp], s.yp)),

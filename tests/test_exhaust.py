@@ -11,7 +11,8 @@ import pytest
 from implicitloss import LabelPrior, Problem, Scheme, exhaust, implicit_loss
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, examples, hinge, logistic
 from implicitloss.samplers import Explicit, Uniform, WithinBatch
-from implicitloss.scheme import HITS
+from implicitloss.scheme import HITS, Hits
+from implicitloss.theory.implicit import lemma1_variance
 from implicitloss.weightings import Constant, Importance, Unit
 
 SOFTMAX = SoftmaxCrossEntropy()
@@ -54,6 +55,15 @@ def test_two_draws_with_hits_by_hand(three: Problem) -> None:
         assert float(exhaust(scheme, SOFTMAX, three)) == pytest.approx(mean, rel=1e-14)
         first = sum(p * ((a == 0) + (b == 0)) * x / (1 + adds[a] + adds[b]) for (a, b), p in chances.items())
         assert exhaust(scheme, SOFTMAX, three, "gradient").value[0] == pytest.approx(first, rel=1e-13)
+
+
+@pytest.mark.parametrize("hits", HITS)
+@pytest.mark.parametrize("m", [1, 3])
+def test_lemma_1s_variance_is_that_over_all_draws(three: Problem, hits: Hits, m: int) -> None:
+    """Σ w p ϕ² - (Σ p ϕ)²/m."""
+    scheme, loss = Scheme(WithinBatch(), Unit(), m=m, hits=hits), Decoupled(logistic)
+    expected = float(exhaust(scheme, loss, three, "variance"))
+    assert float(lemma1_variance(scheme, loss, three)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_two_draws_of_a_decoupled_loss_by_hand(three: Problem) -> None:

@@ -29,7 +29,7 @@ from implicitloss.kernels.draws import (
     log_sums,
     ticket_records,
 )
-from implicitloss.kernels.prefetch import AHEAD, fetch
+from implicitloss.kernels.prefetch import AHEAD_DRAWS, fetch
 from implicitloss.kernels.transform import (
     _second_order,
     log_transform,
@@ -291,7 +291,7 @@ def test_what_is_far_is_asked_for_ahead_of_time(name: str, rng: np.random.Genera
     slow(*again)
     assert given[-1] == pytest.approx(again[-1], rel=1e-15)
     rows = again[1] if name == "add_up" else (again[1] * 70_000).astype(int)
-    assert asked == [rows[min(j + AHEAD, rows.size - 1)] for j in range(len(asked))]
+    assert asked == [rows[min(j + AHEAD_DRAWS, rows.size - 1)] for j in range(len(asked))]
     assert len(asked) >= 100
     assert fetch(np.ones((3, 2)), 1) is None
 

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 import implicitloss as il
-from analysis import libraries
+from analysis.libraries import boxes
+from analysis.libraries import study as libraries
 from figures import libraries as figure
 
 PRIOR = il.LabelPrior.zipf(10, 1.0)
@@ -59,13 +60,13 @@ def test_a_broken_package_costs_the_others_nothing(monkeypatch: pytest.MonkeyPat
 
 
 def _full(scores: Any, positive: Any, rng: Any) -> Any:
-    return libraries._softmax(scores, positive, np.ones(scores.shape) - np.eye(scores.shape[1])[positive])
+    return boxes.softmax(scores, positive, np.ones(scores.shape) - np.eye(scores.shape[1])[positive])
 
 
 def test_a_sampler_as_a_loss(seed: int) -> None:
     """Its law is what the audit finds."""
     q = SIZE.prior.probabilities
-    loss = libraries._of_draws(lambda y, rng: rng.choice(q.size, size=SIZE.m, p=q))
+    loss = boxes.of_draws(lambda y, rng: rng.choice(q.size, size=SIZE.m, p=q))
     report = il.audit(loss, claim=SIZE.scheme(), prior=SIZE.prior, rng=seed, runs=SIZE.runs)
     assert report.verdict == "holds", str(report)
     assert report.gains == "rare"
@@ -79,9 +80,9 @@ def test_inclusion_in_draws_without_replacement(seed: int) -> None:
     rng = np.random.default_rng(seed)
     keys = np.log(q) + rng.gumbel(size=(4_000, q.size))
     counted = np.bincount(np.argsort(-keys, axis=1)[:, : SIZE.m].ravel(), minlength=q.size) / 4_000
-    assert libraries._inclusion(q, SIZE.m).sum() == pytest.approx(SIZE.m)
+    assert boxes.inclusion(q, SIZE.m).sum() == pytest.approx(SIZE.m)
     # Five of them, and the bias of the formula, which is of order 1/m.
-    assert libraries._inclusion(q, SIZE.m) == pytest.approx(counted, abs=5 * 0.008)
+    assert boxes.inclusion(q, SIZE.m) == pytest.approx(counted, abs=5 * 0.008)
 
 
 def test_quotes_are_looked_up() -> None:
@@ -89,7 +90,7 @@ def test_quotes_are_looked_up() -> None:
         f"(no longer documented: “two words”, {__name__}.test_quotes_are_looked_up)"
     )
     assert libraries.quoted("that many evaluations", libraries.Size) == (
-        "(no longer documented: “that many evaluations”, analysis.libraries.Size)"
+        "(no longer documented: “that many evaluations”, analysis.libraries.case.Size)"
     )
     assert libraries.quoted("how many evaluations", libraries.Size).startswith("“how many evaluations”")
     assert libraries.quoted("", libraries.Size) == ""

@@ -16,7 +16,7 @@ from implicitloss.labels import Floats
 from implicitloss.scheme import HITS, Plan
 from implicitloss.witness.integrate import draw as measure
 from implicitloss.witness.integrate.compression import WIDTH, N
-from implicitloss.witness.integrate.quadrature import TINY
+from implicitloss.witness.integrate.quadrature import LEAST_LOG_Q
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 
@@ -144,22 +144,22 @@ def test_kernels_have_their_slow_twins(rng: np.random.Generator) -> None:
     payment[:5] = -np.inf
     log_q = np.array(plan.log_q)
     log_q[5:10], log_q[10] = -np.inf, -800.0
-    found = scan(log_q, plan.log_w, payment, TINY)
-    twin = scan.py_func(log_q, plan.log_w, payment, TINY)
+    found = scan(log_q, plan.log_w, payment, LEAST_LOG_Q)
+    twin = scan.py_func(log_q, plan.log_w, payment, LEAST_LOG_Q)
     assert found == pytest.approx(twin, rel=1e-15)
     assert found[3] == 5
     low, high = found[:2]
     width = (high - low) / 37
     moments = [np.zeros((38, N)) for _ in range(2)]
     for kernel, out in zip((add_moments, add_moments.py_func), moments, strict=True):
-        kernel(log_q, plan.log_w, payment, TINY, low, width, out)
+        kernel(log_q, plan.log_w, payment, LEAST_LOG_Q, low, width, out)
     assert moments[0] == pytest.approx(moments[1], abs=1e-15)
     u = (plan.log_w + payment)[11:]
     assert moments[0][:, 0].sum() == pytest.approx(np.exp(log_q[11:]).sum(), rel=1e-14)
     assert u.min() == low
     coefficients = rng.normal(size=(38, N))
     out = np.empty(3000)
-    spread(log_q, plan.log_w, payment, TINY, low, width, coefficients, 3, out)
+    spread(log_q, plan.log_w, payment, LEAST_LOG_Q, low, width, coefficients, 3, out)
     place = np.clip((u - low) / width, 0, None)
     number = np.minimum(place.astype(int), 37)
     series = np.array(

@@ -38,7 +38,7 @@ from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Rela
 from implicitloss.weightings import examples as weightings
 from implicitloss.witness.simulate import simulate_together
 from implicitloss.witness.simulate.runs import BLOCK_DRAWS
-from implicitloss.witness.simulate.streams import PIECE, Pieces
+from implicitloss.witness.simulate.streams import PIECE_LABELS, Pieces
 from implicitloss.witness.simulate.table import tables_of
 
 SOFTMAX, LOGISTIC = SoftmaxCrossEntropy(), Decoupled(logistic)
@@ -512,7 +512,7 @@ def test_a_ladder_is_the_first_draws_of_each_run(
     found = simulate_together(stream, cases, problem, runs=400, rng=seed)
     rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed).spawn(1)[0]))
     draw = sampler.procedure(problem)
-    drawn = np.concatenate([draw(rng, min(PIECE, 400 * 6)) for _ in range(8)])
+    drawn = np.concatenate([draw(rng, min(PIECE_LABELS, 400 * 6)) for _ in range(8)])
     drawn = drawn[drawn != problem.positive] if hits == "exclude" else drawn
     labels = drawn[: 400 * 6].reshape(400, 6)
     for (scheme, loss), estimate in zip(cases, found, strict=True):

@@ -92,7 +92,7 @@ def test_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
     assert data["counts"]["name"] == "a<b.csv"
-    assert (data["counts"]["of"], len(data["counts"]["prior"])) == (60, document.MOST_LABELS)
+    assert (data["counts"]["of"], len(data["counts"]["prior"])) == (60, document.MOST_LABELS_ON_PAGE)
     path.write_text("label,count\na,1\nb,1\nc,1\n")
     assert main(["teach", "--counts", str(path), "--out", str(tmp_path / "other.html")]) == 2
     assert "at least three labels, frequent and rare ones" in capsys.readouterr().err
@@ -944,7 +944,7 @@ def test_uneven_counts_give_numbers_or_say_that_they_do_not(
         assert "NaN" not in shown_all
         assert "Infinity" not in shown_all
         settings = browser.run("state")
-        few = prior.few(document.MOST_LABELS)
+        few = prior.few(document.MOST_LABELS_ON_PAGE)
         try:
             eta = few.probabilities if settings["eta"] == "prior" else np.full(few.n_labels, 1 / few.n_labels)
             known = il.population_optimum(vectors_scheme(settings), SOFTMAX, eta, few, "sampled")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from implicitloss import samplers, weightings
 from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.slips import SLIPS, Slip
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Equalised, LogitAdjusted, Softmax, complete_margin
 from implicitloss.problem import Problem
@@ -18,38 +19,12 @@ from implicitloss.samplers import Explicit, Power, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.theory.implicit import log_expected_weights
-from implicitloss.weightings import Draws, ForMargin, Importance, Weighting, complete_weighting
+from implicitloss.weightings import ForMargin, Importance, Weighting, complete_weighting
 
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
-NEARLY = 1.05
+LIMIT_FACTOR = 1.05
 # The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.
-EVERY = 10**9
-
-
-@dataclass(frozen=True)
-class Slip:
-    """The weights of a common slip, log w = `log_w`(draws).  They serve for comparison only."""
-
-    name: str
-    log_w: Callable[[Draws], Floats | float]
-    is_eta_over_m = False
-
-    def log_weight(self, draws: Draws) -> Floats:
-        """log w, (L,)."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found = np.broadcast_to(self.log_w(draws), draws.log_q.shape)
-        return np.where(np.isneginf(draws.log_q_unconditional), -np.inf, found)
-
-
-SLIPS = (
-    Slip("log q taken off without m, weights 1/q", lambda d: -d.log_q_unconditional),
-    Slip("log(m q) added in place of taken off, weights m q", lambda d: np.log(d.m) + d.log_q_unconditional),
-    Slip(
-        "log(m q) taken off the positive only, weights m q_y",
-        lambda d: np.log(d.m) + d.log_q_unconditional[d.positive],
-    ),
-    Slip("1/m forgotten beside 1/(m q) and log π put in, weights π/q", lambda d: d.prior.log - d.log_q_unconditional),
-)
+M_OF_ALL_LABELS = 10**9
 
 
 @dataclass(frozen=True)
@@ -66,6 +41,12 @@ class Fit:
     agrees: bool
     m_known: bool = True
 
+    @property
+    def slip(self) -> Slip | None:
+        """The common slip that the scheme is, if its margins agree."""
+        weighting = self.scheme.weighting
+        return weighting if self.agrees and isinstance(weighting, Slip) else None
+
     def __str__(self) -> str:
         return self.name if self.agrees else f"{self.name} (off by a factor of {np.exp(self.distance):.3g} in the mean)"
 
@@ -73,7 +54,7 @@ class Fit:
 def name_of(scheme: Scheme, m_known: bool = True) -> str:
     """The name of a scheme, for example "relative weights, within-batch sampling, m = 15, hits kept"."""
     weighting = scheme.weighting
-    if scheme.m == EVERY and isinstance(weighting, ForMargin):
+    if scheme.m == M_OF_ALL_LABELS and isinstance(weighting, ForMargin):
         return f"{complete_margin(weighting.target).name} over all labels, none drawn"
     words, sampler = complete_weighting(weighting).name, complete_sampler(scheme.sampler).name
     hits = {"keep": "kept", "mask": "masked", "exclude": "excluded"}[scheme.hits]
@@ -139,7 +120,7 @@ def _candidates(
         yield claimed
     if m == prior.n_labels - 1 and once:
         for margin in (Softmax(), LogitAdjusted(), Equalised()):
-            yield Scheme(Uniform(), ForMargin(margin), m=EVERY, hits="mask")
+            yield Scheme(Uniform(), ForMargin(margin), m=M_OF_ALL_LABELS, hits="mask")
     draws = min(m or 0, MOST_NEGATIVES // 2) or (claimed.m if claimed is not None else 1)
     # Among equals the first is named: these three first, then all others that do not look at the scores.
     laws: list[Sampler] = [WithinBatch(), Uniform(), Power(0.75)]
@@ -173,9 +154,9 @@ def _fit(scheme: Scheme, parts: _Parts, prior: LabelPrior, free: bool) -> Fit | 
         if c in parts.used:
             logs.append(np.log(c.measured / expected))
         if c.part not in BY_SCORE:
-            agrees &= c.low <= expected * NEARLY and expected <= c.high * NEARLY
+            agrees &= c.low <= expected * LIMIT_FACTOR and expected <= c.high * LIMIT_FACTOR
     for c in parts.empty:
-        agrees &= float(p[c.positive][c.labels].sum()) <= c.high * NEARLY
+        agrees &= float(p[c.positive][c.labels].sum()) <= c.high * LIMIT_FACTOR
     for c in parts.hits:
         expected = float(p[c.positive][c.positive])
         agrees &= (c.low <= expected <= c.high) if expected > 0 else not c.measured > 0

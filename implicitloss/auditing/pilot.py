@@ -13,19 +13,19 @@ from scipy import special, stats
 
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.decode import decode
-from implicitloss.auditing.question import Question
+from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
 from implicitloss.labels import Floats, LabelPrior
 
-# The pilot takes this share of the evaluations, at least this many, this many in a call, and keeps this many numbers.
-SHARE, FEWEST, A_CALL, KEPT = 16, 16, 8, 1 << 26
+# The pilot makes this many evaluations in a call, and keeps this many numbers.
+PILOT_EXAMPLES_A_CALL, KEPT_NUMBERS = 8, 1 << 26
 # A weight below this share of the label's largest is a leak of a mask, or rounding, and not a draw.
-LEAK = 1e-3
+LEAK_SHARE = 1e-3
 # A ratio of weights is a whole number within this error; the relative part is for losses in single precision.
-NEARLY, ROUNDED = 1e-2, 1e-5
+RATIO_ERROR, RATIO_RELATIVE_ERROR = 1e-2, 1e-5
 # If more than this share of the weights are not multiples of one draw's weight, draws have no single weight.
-BROKEN = 0.01
+BROKEN_SHARE = 0.01
 # The test for dependent examples wrongly reports dependence with this probability.
-CERTAIN = 1e-9
+FALSE_DEPENDENCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class Pilot:
     def of(cls, question: Question, box: Box) -> Pilot:
         """Ask for the evaluations of a pilot, and decode them."""
         rows, n_labels = len(question.positives), question.prior.n_labels
-        n = max(FEWEST, min(question.runs // SHARE, KEPT // (rows * n_labels)))
-        a_call = min(A_CALL, n)
+        n = max(FEWEST_PILOT_RUNS, min(question.runs // PILOT_SHARE, KEPT_NUMBERS // (rows * n_labels)))
+        a_call = min(PILOT_EXAMPLES_A_CALL, n)
         answers, scores, slopes = [], [], []
         for _ in range(math.ceil(n / a_call)):
             call = box.next_call(a_call)
@@ -74,7 +74,7 @@ class Pilot:
     @cached_property
     def drawn(self) -> NDArray[np.bool_]:
         """Which labels were drawn, (rows, n, L)."""
-        return np.asarray(self.weights > LEAK * self.most[:, None])
+        return np.asarray(self.weights > LEAK_SHARE * self.most[:, None])
 
     @cached_property
     def seen(self) -> Floats:
@@ -90,7 +90,7 @@ class Pilot:
         weights = np.where(self.drawn, self.weights, 0.0)
         steps = np.abs(np.diff(weights, axis=1))
         least = np.full(self.most.shape, np.inf)
-        for found in (weights, np.where(steps > LEAK * self.most[:, None], steps, 0.0)):
+        for found in (weights, np.where(steps > LEAK_SHARE * self.most[:, None], steps, 0.0)):
             if found.shape[1]:
                 np.minimum(least, np.where(found > 0, found, np.inf).min(axis=1), out=least)
         return least
@@ -119,7 +119,9 @@ class Pilot:
         ratio = self.weights[self.drawn] / self.one_draw[rows, labels]
         if not ratio.size:
             return False
-        return bool(np.mean(np.abs(ratio - np.round(ratio)) > NEARLY + ROUNDED * ratio) > BROKEN)
+        return bool(
+            np.mean(np.abs(ratio - np.round(ratio)) > RATIO_ERROR + RATIO_RELATIVE_ERROR * ratio) > BROKEN_SHARE
+        )
 
     @cached_property
     def shares_negatives(self) -> bool:
@@ -155,7 +157,7 @@ class Pilot:
         means = drawn.reshape(drawn.shape[0], calls, self.a_call, -1).mean(axis=2)
         variance = drawn.var(axis=1, ddof=1)
         ratio = means.var(axis=1, ddof=1) * self.a_call / np.maximum(variance, 1e-300)
-        limit = float(stats.chi2.isf(CERTAIN, calls - 1)) / (calls - 1)
+        limit = float(stats.chi2.isf(FALSE_DEPENDENCE, calls - 1)) / (calls - 1)
         return bool(np.any((ratio > limit) & (variance > 0)))
 
 

@@ -22,7 +22,9 @@ Form = Literal["softmax", "logistic"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 # Evaluations of each positive: limits of the default, the most that can be asked for, and the least.
-FEWEST_BY_DEFAULT, MOST_BY_DEFAULT, MOST_RUNS, FEWEST_RUNS = 400, 20_000, 1_000_000_000, 32
+FEWEST_BY_DEFAULT, MOST_BY_DEFAULT, MOST_RUNS_A_POSITIVE, FEWEST_RUNS_A_POSITIVE = 400, 20_000, 1_000_000_000, 32
+# A pilot takes the `runs` over this, and at least so many of them.
+PILOT_SHARE, FEWEST_PILOT_RUNS = 16, 16
 # By default an audit evaluates at most this many scores.
 SCORES_BY_DEFAULT = 1 << 27
 LEAST_ERROR = 1e-300
@@ -161,10 +163,10 @@ def _checked_runs(runs: Any, scores_each: int) -> int:
     """The largest number of evaluations of each positive; `scores_each` scores go into one evaluation of all."""
     if runs is None:
         return min(MOST_BY_DEFAULT, max(FEWEST_BY_DEFAULT, SCORES_BY_DEFAULT // scores_each))
-    if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < FEWEST_RUNS:
-        raise ValueError(f"runs must be a whole number >= {FEWEST_RUNS}, got {shown(runs)}")
-    if runs > MOST_RUNS:
-        raise ValueError(f"runs must be at most {MOST_RUNS:,}, got {shown(runs)}")
+    if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < FEWEST_RUNS_A_POSITIVE:
+        raise ValueError(f"runs must be a whole number >= {FEWEST_RUNS_A_POSITIVE}, got {shown(runs)}")
+    if runs > MOST_RUNS_A_POSITIVE:
+        raise ValueError(f"runs must be at most {MOST_RUNS_A_POSITIVE:,}, got {shown(runs)}")
     return int(runs)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from implicitloss.auditing.comparison import HITS, SLICES
 from implicitloss.auditing.finding import Finding
+from implicitloss.auditing.formats.markdown import to_markdown
 from implicitloss.auditing.plot import plotted
-from implicitloss.auditing.text import as_markdown, as_text, explained
+from implicitloss.auditing.text import as_text, explained
 from implicitloss.formats import plain
 
 __all__ = ["AuditReport"]
@@ -104,7 +105,7 @@ class AuditReport(Finding):
 
     def to_markdown(self) -> str:
         """The report as Markdown, for the summary of a CI step."""
-        return as_markdown(self)
+        return to_markdown(self)
 
     def properties(self) -> dict[str, str]:
         """Properties for a JUnit test: verdict, nearest scheme, seed, and measured over claimed Σ p_yy' by slice."""
@@ -124,6 +125,7 @@ class AuditReport(Finding):
             "loss": self.loss,
             "claim": self.claim,
             "nearest": None if self.nearest is None else str(self.nearest),
+            "slip": None if self.nearest is None or self.nearest.slip is None else self.nearest.slip.to_dict(),
             "flaws": [{"kind": flaw.kind, "sentence": flaw.sentence} for flaw in self.flaws],
             "notes": [{"kind": note.kind, "sentence": note.sentence} for note in self.notes],
             "positives": [self.prior.name(y) for y in self.positives],

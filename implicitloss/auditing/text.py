@@ -34,6 +34,7 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         ("loss", plain(finding.loss)),
         ("claim", plain(finding.claim)),
         *nearest,
+        *_fix(finding),
         *(("flaw", plain(flaw)) for flaw in finding.flaws),
         *(("note", plain(note)) for note in finding.notes),
         ("calls", f"{finding.calls:,}{_without_gradients(finding)}, seed {finding.seed}"),
@@ -47,6 +48,12 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
 
 def _without_gradients(finding: Finding) -> str:
     return ", of values alone (no gradients)" if {c.route for c in finding.comparisons} == {"value"} else ""
+
+
+def _fix(finding: Finding) -> list[tuple[str, str]]:
+    """The line of code to write instead, if the nearest scheme is a common slip."""
+    slip = None if finding.nearest is None else finding.nearest.slip
+    return [] if slip is None else [("fix", f"{slip.fix}   in place of   {slip.line}")]
 
 
 def _shown(finding: Finding) -> list[Comparison]:
@@ -158,6 +165,9 @@ def explained(finding: Finding) -> str:
         if fit.agrees
         else f"No scheme known here has its margins (how often each negative counts, in the mean); the nearest: {fit}."
     )
+    if fit.slip is not None:
+        parts.append(f"{fit.slip.does} {fit.slip.wrong}")
+        parts.append(f"Write instead, for logits f_neg of negatives with labels neg: {fit.slip.fix}")
     parts += [*_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)]
     return "\n".join(textwrap.fill(plain(part), 118) for part in parts)
 

@@ -17,16 +17,14 @@ from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.finding import Evidence, Note
-from implicitloss.auditing.pilot import LEAK
+from implicitloss.auditing.pilot import LEAK_SHARE
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
-from implicitloss.auditing.question import Question
+from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
 from implicitloss.labels import Floats, Labels
 
 # Labels outside a part are scored this far below the positive.
 SUPPRESSED = 60.0
 HALF = "half of the labels, at random"
-# The pilot takes this share of the evaluations, and at least this many.
-PILOT_SHARE, FEWEST = 16, 16
 # A pilot in which this many draws of a label were expected has had one, almost surely.
 EXPECTED_DRAWS = 8.0
 
@@ -34,7 +32,7 @@ EXPECTED_DRAWS = 8.0
 def by_values(question: Question, box: Box) -> Evidence:
     """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
     parts = _Parts.of(question)
-    first = max(FEWEST, question.runs // PILOT_SHARE)
+    first = max(FEWEST_PILOT_RUNS, question.runs // PILOT_SHARE)
     pilot = _Pilot(parts, np.array([_signals(question, box, parts.asked) for _ in range(first)]))
     notes: tuple[Note, ...] = ()
     if not pilot.signals.any():
@@ -173,9 +171,9 @@ class _Pilot:
                 top = float(signal.max())
                 if top > 0:
                     # The smallest signal is one draw.  If there are hits it may be a hit, and the largest is taken.
-                    one = top if self.signals[:, of_hits].any() else float(signal[signal > LEAK * top].min())
+                    one = top if self.signals[:, of_hits].any() else float(signal[signal > LEAK_SHARE * top].min())
                     draw, level = one / float(self.parts.gain[i]), float(prior[part.labels].max())
-                share = float(np.mean(signal > LEAK * top)) if top > 0 else 0.0
+                share = float(np.mean(signal > LEAK_SHARE * top)) if top > 0 else 0.0
                 draws = -math.log1p(-min(share, 1 - 0.5 / len(signal))) * len(signal)
                 in_part = prior[part.labels]
                 law = np.minimum(in_part / max(float(in_part.sum()), 1e-300), 1.0 / part.labels.size)

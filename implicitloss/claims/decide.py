@@ -22,8 +22,8 @@ from implicitloss.witness.simulate import simulate
 __all__ = ["Decision", "decide"]
 
 # Smaller errors and resolutions are no longer normal numbers.
-LEAST = 1e-300
-FIRST, GROWTH, AHEAD = 1_000, math.sqrt(2.0), 6
+LEAST_NORMAL = 1e-300
+FIRST_LOOK_RUNS, LOOK_GROWTH, LOOKS_AHEAD = 1_000, math.sqrt(2.0), 6
 
 
 @dataclass(frozen=True)
@@ -146,10 +146,10 @@ def decide(
     1.02 supported
     1.08 refuted
     """
-    resolution = checked_number(resolution, "the resolution", "a number >= 1e-300", lambda x: x >= LEAST)
+    resolution = checked_number(resolution, "the resolution", "a number >= 1e-300", lambda x: x >= LEAST_NORMAL)
     claimed = checked_number(claimed, "the claim")
-    error = checked_number(error, "the error", "a probability from 1e-300 to 1", lambda x: LEAST <= x < 1)
-    budget = checked_whole(budget, "the budget", FIRST * checked_scheme(scheme).m)
+    error = checked_number(error, "the error", "a probability from 1e-300 to 1", lambda x: LEAST_NORMAL <= x < 1)
+    budget = checked_whole(budget, "the budget", FIRST_LOOK_RUNS * checked_scheme(scheme).m)
     checked_quantity(quantity)
     if quantity == "gradient":
         raise ValueError("a decision is about one number; take the mean, variance, mse or gap")
@@ -172,11 +172,11 @@ def decide(
         # The next look is the first that decides if variance and difference are as estimated now, at most AHEAD on.
         ahead = (
             j
-            for j in range(look + 1, look + AHEAD)
+            for j in range(look + 1, look + LOOKS_AHEAD)
             if half_width(variance, span, merged.n * _runs(j) // runs, _share(j, error))
             <= max(resolution / 2, 0.9 * off)
         )
-        look = next(ahead, look + AHEAD)
+        look = next(ahead, look + LOOKS_AHEAD)
         while _runs(look) * scheme.m > budget:
             look -= 1
     outcome = Outcome.INCONCLUSIVE
@@ -191,7 +191,7 @@ def decide(
 
 def _runs(look: int) -> int:
     """n_j, which is even because a variance takes runs in pairs."""
-    return 2 * math.ceil(FIRST / 2 * GROWTH ** (look - 1))
+    return 2 * math.ceil(FIRST_LOOK_RUNS / 2 * LOOK_GROWTH ** (look - 1))
 
 
 def _share(look: int, error: float) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from implicitloss.claims.report import Report
-from implicitloss.cli.arguments import add_json, add_seed, whole_number
-from implicitloss.cli.files import Output, write_all
+from implicitloss.claims.report import formats
+from implicitloss.cli.arguments import add_seed, whole_number
+from implicitloss.cli.formats import add_formats, write_reports
 from implicitloss.cli.progress import Progress, say
 from implicitloss.cli.text import columns, wants_color
 
@@ -17,28 +18,10 @@ if TYPE_CHECKING:
     from implicitloss.claims.case import Setting
     from implicitloss.claims.claim import Claim
 
-# A report's formats are its methods `to_NAME`; text is what a terminal gets, and JSON every command has.
-FORMATS = tuple(
-    sorted(
-        name.removeprefix("to_")
-        for name in vars(Report)
-        if name.startswith("to_") and name not in ("to_json", "to_text")
-    )
-)
-# How people spell the formats.
-SPELT = {"html": "one HTML page", "junit": "JUnit XML", "markdown": "Markdown"}
-
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """--json, --html, --junit, --markdown, --details, --full, --seed, --threads."""
-    add_json(parser)
-    for name in FORMATS:
-        parser.add_argument(
-            f"--{name}",
-            type=Output,
-            metavar="FILE",
-            help=f"write the report to FILE as {SPELT.get(name, name)} too; with -, print it in place of the text",
-        )
+    add_formats(parser, formats)
     parser.add_argument(
         "--details", action="store_true", help="also print the numbers of each check, and the near misses it refuted"
     )
@@ -66,14 +49,7 @@ def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespa
     progress = Progress(len(claims))
     report = settled(claims, setting, title=title, rerun=rerun, progress=lambda i, claim: progress(i, claim.id))
     progress.done()
-    paths = {name: path for name in ("json", *FORMATS) if (path := getattr(args, name)) is not None}
-    written = {path: getattr(report, f"to_{name}")() for name, path in paths.items()}
-    on_stdout = written.pop("-", None)
-    write_all(written)
-    if on_stdout is not None:
-        sys.stdout.write(on_stdout)
-    else:
-        sys.stdout.write(report.to_text(wants_color(sys.stdout), columns(), args.details))
-        if not args.details:
-            say("--details shows the numbers of each check, and the near misses that it refuted")
+    as_text = functools.partial(report.to_text, wants_color(sys.stdout), columns(), args.details)
+    if write_reports(args, formats, report, report.to_json, as_text) and not args.details:
+        say("--details shows the numbers of each check, and the near misses that it refuted")
     return report.exit_code

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
-from implicitloss.kernels.prefetch import AHEAD, NEAR, fetch
+from implicitloss.kernels.prefetch import AHEAD_DRAWS, NEAR_BYTES, fetch
 
 
 @kernel
@@ -59,10 +59,10 @@ def alias_table(tickets: NDArray[np.float64]) -> NDArray[np.float64]:
 @kernel
 def find_tickets(cells: NDArray[np.float64], points: NDArray[np.float64], labels: NDArray[np.intp]) -> None:
     """Write into `labels` the label that each point in [0, 1) belongs to."""
-    n, far, last = cells.shape[0], cells.size * 8 > NEAR, points.size - 1
+    n, far, last = cells.shape[0], cells.size * 8 > NEAR_BYTES, points.size - 1
     for i in range(points.size):
         if far:
-            fetch(cells, int(points[min(i + AHEAD, last)] * n))
+            fetch(cells, int(points[min(i + AHEAD_DRAWS, last)] * n))
         # n (1 - 2^-53) is below n in floating point too.
         place = points[i] * n
         cell = int(place)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
-from implicitloss.kernels.prefetch import AHEAD, NEAR, fetch
+from implicitloss.kernels.prefetch import AHEAD_DRAWS, NEAR_BYTES, fetch
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -24,11 +24,11 @@ def add_up(
     comes in pieces.  The label `skipped` is passed over (an excluded hit; -1 for none).
     """
     n_rungs, n_tables, n_runs = out.shape
-    far, last = values.size * 8 > NEAR, labels.size - 1
+    far, last = values.size * 8 > NEAR_BYTES, labels.size - 1
     run, draw, rung = state[0], state[1], state[2]
     for j in range(labels.size):
         if far:
-            fetch(values, labels[min(j + AHEAD, last)])
+            fetch(values, labels[min(j + AHEAD_DRAWS, last)])
         label = labels[j]
         if label == skipped:
             continue
@@ -94,13 +94,13 @@ def add_up_tickets(
     `records` is (L, 4): share, own value, other's value, nothing; a value below 0 stands for the label that is passed
     over.  A draw looks at one record, asked for ahead of time.
     """
-    n, far, last = records.shape[0], records.size * 8 > NEAR, points.size - 1
+    n, far, last = records.shape[0], records.size * 8 > NEAR_BYTES, points.size - 1
     n_rungs, _, n_runs = out.shape
     run, draw, rung, total = state[0], state[1], state[2], totals[0]
     rest = ladder[rung]
     for j in range(points.size):
         if far:
-            fetch(records, int(points[min(j + AHEAD, last)] * n))
+            fetch(records, int(points[min(j + AHEAD_DRAWS, last)] * n))
         # n (1 - 2^-53) is below n in floating point too.
         place = points[j] * n
         cell = int(place)
@@ -128,14 +128,14 @@ def add_up_three(
 
     Sums are kept in registers: in memory they would wait for each other.
     """
-    n, far, last = records.shape[0], records.size * 8 > NEAR, points.size - 1
+    n, far, last = records.shape[0], records.size * 8 > NEAR_BYTES, points.size - 1
     n_rungs, _, n_runs = out.shape
     run, draw, rung = state[0], state[1], state[2]
     a, b, c = totals[0], totals[1], totals[2]
     rest = ladder[rung]
     for j in range(points.size):
         if far:
-            fetch(records, int(points[min(j + AHEAD, last)] * n))
+            fetch(records, int(points[min(j + AHEAD_DRAWS, last)] * n))
         place = points[j] * n
         cell = int(place)
         whose = 1 if place - cell < records[cell, 0] else 4

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 # Kernels hold these numbers compiled, in a cache that knows of changes to their own files only.
 # So many draws ahead main memory has time to answer, and the answers fit the second cache.
-AHEAD = 128
+AHEAD_DRAWS = 128
 # A table of this many bytes is near anyhow.
-NEAR = 1 << 20
+NEAR_BYTES = 1 << 20
 
 
 def fetch(table: NDArray[Any], row: int) -> None:

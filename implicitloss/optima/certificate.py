@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from implicitloss.labels import LabelPrior, checked_vector
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.optima.objective import FARTHEST, implicit_objective, sampled_objective
+from implicitloss.optima.objective import WIDEST_SPREAD, implicit_objective, sampled_objective
 from implicitloss.optima.population import Of, checked_eta
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
@@ -117,9 +117,9 @@ def certify_optimum(
     objective = sampled_objective(scheme, loss, eta, prior) if of == "sampled" else implicit_objective(eta, log_p)
     with np.errstate(over="ignore", invalid="ignore"):
         scores = scores - scores.min()
-        if scores.max() <= FARTHEST:
+        if scores.max() <= WIDEST_SPREAD:
             _, gradient, hessian = objective(scores - scores.mean())
-    if not (scores.max() <= FARTHEST and np.all(np.isfinite(hessian))):
+    if not (scores.max() <= WIDEST_SPREAD and np.all(np.isfinite(hessian))):
         raise ValueError(
             f"scores must lie nearer to each other for a certificate with these weights: they span {scores.max():.4g}, "
             "and the Hessian overflows"

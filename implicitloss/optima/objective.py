@@ -15,11 +15,10 @@ from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import gradient_and_hessian, integrate
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
-# Positives are integrated one by one if their share of q exceeds HEAVY, their share of Σ q x exceeds MOST, or scores
-# span more than FAR.
-HEAVY, MOST, FAR = 0.1, 0.9, 40.0
+# Positives are integrated one by one beyond this share of q, this share of Σ q x, or this span of the scores.
+ALONE_FROM_LAW_SHARE, ALONE_FROM_SUM_SHARE, ALONE_FROM_SPREAD = 0.1, 0.9, 40.0
 # Scores that span more would need grids beyond memory.
-FARTHEST = 1e4
+WIDEST_SPREAD = 1e4
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
 
 
@@ -53,8 +52,12 @@ def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior
         # Taking a heavy positive out of the grid would cancel digits, and scores far apart would cancel them all.
         u = log_b + f
         x = q * np.exp(u - u.max())
-        heavy = (q > HEAVY) | (x > MOST * x.sum()) if scheme.hits != "keep" else np.zeros(f.size, dtype=bool)
-        if np.ptp(f) > FAR:
+        heavy = (
+            (q > ALONE_FROM_LAW_SHARE) | (x > ALONE_FROM_SUM_SHARE * x.sum())
+            if scheme.hits != "keep"
+            else np.zeros(f.size, dtype=bool)
+        )
+        if np.ptp(f) > ALONE_FROM_SPREAD:
             heavy[:] = True
         parts = [_one_by_one(scheme, loss, np.where(heavy, eta, 0.0), prior)] if heavy.any() else []
         if not heavy.all():

@@ -33,7 +33,7 @@ Of = Literal["implicit", "sampled"]
 # Below this, Σ (log π - mean)² is rounding.
 FLAT = 1e-12
 # Newton's method needs memory in proportion to L², and time in proportion to L³.
-MOST_LABELS = 5_000
+MOST_OPTIMISED_LABELS = 5_000
 
 
 def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "sampled") -> Floats:
@@ -155,10 +155,10 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
     checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
-    if prior.n_labels > MOST_LABELS:
+    if prior.n_labels > MOST_OPTIMISED_LABELS:
         raise ValueError(
-            f"an optimum is looked for among at most {MOST_LABELS:,} labels, got {prior.n_labels:,}; prior.few(20) are "
-            "enough to see which way a scheme leans"
+            f"an optimum is looked for among at most {MOST_OPTIMISED_LABELS:,} labels, got {prior.n_labels:,}; "
+            "prior.few(20) are enough to see which way a scheme leans"
         )
     eta = checked_probabilities(eta, "eta")
     if eta.size != prior.n_labels:

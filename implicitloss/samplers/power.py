@@ -13,7 +13,7 @@ from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
 # With larger powers only the most frequent labels are ever drawn.
-MOST = 1000.0
+LARGEST_POWER = 1000.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Power(Sampler):
     needs_scores = False
 
     def __post_init__(self) -> None:
-        alpha = checked_number(self.alpha, "alpha", "a number from 0 to 1000", lambda x: 0 <= x <= MOST)
+        alpha = checked_number(self.alpha, "alpha", "a number from 0 to 1000", lambda x: 0 <= x <= LARGEST_POWER)
         object.__setattr__(self, "alpha", alpha)
 
     def log_law(self, problem: Problem) -> Floats:

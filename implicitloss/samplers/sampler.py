@@ -152,7 +152,7 @@ def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
 
 
 # Larger sums of tickets would overflow while the alias table is made, and smaller ones have lost their digits.
-MANY_TICKETS, FEW_TICKETS = 1e300, 1e-290
+LARGEST_TICKET_SUM, LEAST_TICKETS = 1e300, 1e-290
 
 
 def by_tickets(tickets: Floats) -> TicketDraw:
@@ -189,7 +189,7 @@ def by_tickets(tickets: Floats) -> TicketDraw:
     if not np.all(np.isfinite(tickets)) or np.min(tickets) < 0 or not np.max(tickets) > 0:
         raise ValueError("tickets must be finite and not negative, with a positive sum; here they are not")
     tickets = np.asarray(tickets, dtype=np.float64)
-    if not float(np.max(tickets)) * tickets.size * tickets.size < MANY_TICKETS:
+    if not float(np.max(tickets)) * tickets.size * tickets.size < LARGEST_TICKET_SUM:
         tickets = tickets / np.max(tickets)
     return TicketDraw(tickets)
 
@@ -250,7 +250,7 @@ class TicketDraw:
                 return by_log_tickets(logs)
         tickets = self.tickets.copy()
         tickets[label] = 0.0
-        if not tickets.max() > FEW_TICKETS:
+        if not tickets.max() > LEAST_TICKETS:
             raise ValueError(
                 f"there must be other labels to draw than {label}, but beside its tickets those of all others are 0 or "
                 "lost in rounding; use hits='mask'"

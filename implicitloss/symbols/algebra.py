@@ -91,7 +91,9 @@ def _is_zero(expression: sp.Expr) -> bool:
 def vanishes(difference: sp.Expr) -> bool:
     """Whether SymPy can show that `difference` is 0: sums are collected into one and compared term by term.
 
-    False means "not shown", not "different".
+    Or it is 0 whatever the sums are, as with a normaliser in several denominators.  False means "not shown", not
+    "different".
     """
-    summand, outside = _as_one_sum(constants_out(sp.sympify(difference)))
-    return _is_zero(summand) and _is_zero(outside)
+    apart = constants_out(sp.sympify(difference))
+    summand, outside = _as_one_sum(apart)
+    return (_is_zero(summand) and _is_zero(outside)) or tidy(apart) == 0

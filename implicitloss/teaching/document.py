@@ -19,14 +19,14 @@ from implicitloss.teaching.vectors import vectors
 
 SCRIPTS = ("formulas.js", "views.js", "course.js", "app.js")
 # Optima are searched for in the browser, in milliseconds, for so many labels.
-MOST_LABELS = 40
+MOST_LABELS_ON_PAGE = 40
 
 
 def page(prior: LabelPrior | None = None, name: str = "") -> str:
     """The HTML; with a `prior`, its labels (40 of them by rank, where there are more), called `name`."""
     data: dict[str, Any] = {"vectors": vectors(), "derivations": derivations(), "counts": None}
     if prior is not None:
-        few = prior.few(MOST_LABELS)
+        few = prior.few(MOST_LABELS_ON_PAGE)
         data["counts"] = {
             "name": name,
             "of": int(np.count_nonzero(prior.probabilities)),

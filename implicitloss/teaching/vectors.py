@@ -18,7 +18,7 @@ from implicitloss.theory.implicit import implicit_loss, implicit_margins
 from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting
 from implicitloss.witness.integrate import integrate
 
-MANY = 24
+VECTORS = 24
 WEIGHTINGS = ("constant", "unit", "importance", "relative", "tail")
 
 
@@ -38,7 +38,7 @@ def scheme(settings: dict[str, Any]) -> Scheme:
 
 
 @cache
-def vectors(n: int = MANY, seed: int = 0) -> list[dict[str, Any]]:
+def vectors(n: int = VECTORS, seed: int = 0) -> list[dict[str, Any]]:
     """Settings, prior, scores, positive and η, with margins, bound, exact loss, gradient and optima."""
     rng = np.random.default_rng(seed)
     found = []

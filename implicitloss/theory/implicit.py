@@ -16,7 +16,7 @@ from implicitloss.scheme import Scheme, checked_scheme
 __all__ = ["implicit_gradient", "implicit_loss", "implicit_margins"]
 
 # A table of all pairs holds this many labels at most: 3 GB of numbers.
-MOST_LABELS = 20_000
+MOST_PAIRED_LABELS = 20_000
 
 
 def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
@@ -76,8 +76,8 @@ def implicit_margins(
            [0.125, 0.125, 0.125, 0.   ]])
     """
     checked_scheme(scheme)
-    if checked_prior(prior).n_labels > MOST_LABELS:
-        raise ValueError(f"margins of all pairs are for at most {MOST_LABELS:,} labels, got {prior.n_labels:,}")
+    if checked_prior(prior).n_labels > MOST_PAIRED_LABELS:
+        raise ValueError(f"margins of all pairs are for at most {MOST_PAIRED_LABELS:,} labels, got {prior.n_labels:,}")
     if loss is not None:
         checked_loss(loss)
     if scores is None:

@@ -25,8 +25,8 @@ from implicitloss.scheme import Scheme, checked_scheme
 __all__ = ["exhaust"]
 
 # How many multisets are enumerated at most, and how many counts are kept for them.
-LIMIT = 200_000
-CELLS = 20_000_000
+MOST_MULTISETS = 200_000
+MOST_COUNTS = 20_000_000
 EPS = float(np.finfo(np.float64).eps)
 SQUARES = ("variance", "mse")
 
@@ -141,13 +141,13 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
     log_payment = loss.log_payment(problem.scores, problem.positive)
     _check_underflow(plan.log_q, plan.log_w, _matters(loss, problem, quantity, log_payment), quantity in SQUARES)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
-    # With more labels or more draws than LIMIT there are too many multisets, and `comb` would take long.
-    few = max(support.size, scheme.m) <= LIMIT
+    # With more labels or more draws than MOST_MULTISETS there are too many multisets, and `comb` would take long.
+    few = max(support.size, scheme.m) <= MOST_MULTISETS
     size = math.comb(support.size + scheme.m - 1, scheme.m) if few else 0
-    if not few or size > LIMIT or size * support.size > CELLS:
+    if not few or size > MOST_MULTISETS or size * support.size > MOST_COUNTS:
         raise ValueError(
             f"{support.size} labels and m = {scheme.m} make {shown(size) if few else 'many'} draws to enumerate, "
-            f"more than {min(LIMIT, CELLS // support.size)}; use integrate"
+            f"more than {min(MOST_MULTISETS, MOST_COUNTS // support.size)}; use integrate"
         )
     chances, counts = np.zeros(size), np.zeros((size, support.size))
     log_q, log_w, log_payment = plan.log_q[support], plan.log_w[support], log_payment[support]

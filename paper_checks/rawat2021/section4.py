@@ -4,6 +4,8 @@ The tilt of a scheme is the slope of f* on log π where all labels are equally l
 the scheme can tilt: negative toward rare labels, positive toward frequent ones.  The paper's three statements are about
 the implicit loss.  The true sampled loss agrees in sign where hits are masked or excluded, but by how much can differ
 widely, and where hits are kept the two can disagree altogether.
+
+One file, as the section is one: its claims, and the optima and tilts that they compare.
 """
 
 from __future__ import annotations

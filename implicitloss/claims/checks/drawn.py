@@ -12,6 +12,7 @@ import numpy as np
 
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.labels import Floats
 from implicitloss.numerics.bounds import (
@@ -65,21 +66,23 @@ class Averages:
         widths = [half_width(float(x.var(ddof=1)), 1.0, n, delta) for x in terms]
 
         def judge(claimed: Sequence[float]) -> Evidence:
-            strains = [abs(x.mean() - c) / w for x, c, w in zip(terms, claimed, widths, strict=True)]
-            at = int(np.argmax(strains))
+            worst = Worst()
             outcome = Outcome.SUPPORTED if 2 * max(widths) <= self.resolution else Outcome.INCONCLUSIVE
-            return Evidence(
-                self.method,
-                Outcome.REFUTED if strains[at] > 1 else outcome,
-                len(cases),
-                case=str(cases[at][0]),
-                observed=f"{terms[at].mean():.6g}",
-                expected=f"{claimed[at]:.6g}",
-                tolerance=widths[at],
-                resolution=self.resolution,
-                runs=n,
-                seconds=time.perf_counter() - start,
-            )
+            for (case, _), x, target, width in zip(cases, terms, claimed, widths, strict=True):
+                strain = abs(x.mean() - target) / width
+                evidence = Evidence(
+                    self.method,
+                    Outcome.REFUTED if strain > 1 else outcome,
+                    len(cases),
+                    case=str(case),
+                    observed=f"{x.mean():.6g}",
+                    expected=f"{target:.6g}",
+                    tolerance=width,
+                    resolution=self.resolution,
+                    runs=n,
+                )
+                worst.see(evidence, strain)
+            return replace(worst.kept(self.method), seconds=time.perf_counter() - start)
 
         misses = {statement: judge(claimed(setting)) for statement, claimed in self.near_misses.items()}
         return Result(judge([claimed for _, claimed in cases]), misses)
@@ -118,7 +121,7 @@ class Frequencies:
             observed.append(np.bincount(labels, minlength=problem.prior.n_labels))
 
         def judge(claimed: Callable[[Sampler, Problem], Floats]) -> Evidence:
-            worst: tuple[float, Evidence] | None = None
+            worst = Worst()
             seen_from = 0.0
             for (sampler, problem), counts in zip(cases, observed, strict=True):
                 order = problem.prior.by_frequency
@@ -135,11 +138,9 @@ class Frequencies:
                     resolution=self.resolution,
                     draws=n * len(cases),
                 )
-                if worst is None or strain > worst[0]:
-                    worst = (strain, evidence)
-            assert worst is not None
+                worst.see(evidence, strain)
             note = f"resolution in total variation {seen_from:.2g}"
-            return replace(worst[1], note=note, seconds=time.perf_counter() - start)
+            return replace(worst.kept(self.method), note=note, seconds=time.perf_counter() - start)
 
         return Result(judge(self.claimed), {miss: judge(claimed) for miss, claimed in self.near_misses.items()})
 

@@ -12,6 +12,7 @@ import numpy as np
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks.check import Result
 from implicitloss.claims.checks.numbers import Cases, Number, Relation, coincide, shown_number, with_error
+from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.labels import Floats
 
@@ -63,8 +64,7 @@ class Exact:
         relation: Relation,
         start: float,
     ) -> Evidence:
-        worst: tuple[float, Evidence] | None = None
-        outcome = Outcome.EXACT
+        worst = Worst()
         for case, (value, error) in zip(cases, observed, strict=True):
             target, target_error = with_error(claimed(case))
             judged, strain, at = _compare(
@@ -81,14 +81,9 @@ class Exact:
                 tolerance=tolerance,
                 resolution=self.resolution,
             )
-            rank = {Outcome.EXACT: 0.0, Outcome.INCONCLUSIVE: 1e300, Outcome.REFUTED: 1e301}[judged]
-            if worst is None or rank + strain > worst[0]:
-                worst = (min(rank + strain, 1e308), evidence)
-            if rank > {Outcome.EXACT: 0.0, Outcome.INCONCLUSIVE: 1e300, Outcome.REFUTED: 1e301}[outcome]:
-                outcome = judged
-        if worst is None:
-            return Evidence(self.method, Outcome.INCONCLUSIVE, 0, note="no case")
-        return replace(worst[1], outcome=outcome, seconds=time.perf_counter() - start)
+            # Of the cases that fail the first is shown.
+            worst.see(evidence, strain if judged is Outcome.EXACT else 0.0)
+        return replace(worst.kept(self.method), seconds=time.perf_counter() - start)
 
 
 def _compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy as sp
@@ -12,6 +12,7 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 
 Pairs = Callable[[], Iterable[tuple[str, sp.Expr, sp.Expr]]]
@@ -40,36 +41,28 @@ class Identity:
         return Result(self._judge(self.pairs), misses, self.whole)
 
     def _judge(self, pairs: Pairs) -> Evidence:
-        start = time.perf_counter()
-        undecided, last, count = None, None, 0
+        start, worst, count = time.perf_counter(), Worst(), 0
         for label, left, right in pairs():
             count += 1
-            last = (label, left, right)
-            if s.vanishes(left - right):
-                continue
-            witness = counterexample(left - right)
-            if witness is not None:
-                return self._evidence(Outcome.REFUTED, count, last, start, f"differ by {witness:.3g} at a random point")
-            undecided = last
-        if undecided is not None:
-            return self._evidence(Outcome.INCONCLUSIVE, count, undecided, start, "neither proof nor counterexample")
-        return self._evidence(Outcome.PROVED, count, last, start, "")
+            outcome, note = _settled(left - right)
+            evidence = Evidence(
+                self.method, outcome, 1, case=label, observed=s.text(left), expected=s.text(right), note=note
+            )
+            worst.see(evidence, count)  # the last of several
+            if outcome is Outcome.REFUTED:
+                break
+        assert count, "an identity needs at least one pair"
+        return replace(worst.kept(self.method), n_cases=count, seconds=time.perf_counter() - start)
 
-    def _evidence(
-        self, outcome: Outcome, count: int, pair: tuple[str, sp.Expr, sp.Expr] | None, start: float, note: str
-    ) -> Evidence:
-        assert pair is not None, "an identity needs at least one pair"
-        label, left, right = pair
-        return Evidence(
-            self.method,
-            outcome,
-            count,
-            case=label,
-            observed=s.text(left),
-            expected=s.text(right),
-            note=note,
-            seconds=time.perf_counter() - start,
-        )
+
+def _settled(difference: sp.Expr) -> tuple[Outcome, str]:
+    """Whether the difference is 0, and why not."""
+    if s.vanishes(difference):
+        return Outcome.PROVED, ""
+    witness = counterexample(difference)
+    if witness is None:
+        return Outcome.INCONCLUSIVE, "neither proof nor counterexample"
+    return Outcome.REFUTED, f"differ by {witness:.3g} at a random point"
 
 
 def counterexample(difference: sp.Expr, tries: int = 5) -> float | None:

@@ -13,13 +13,11 @@ import numpy as np
 from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.checks.check import Result
 from implicitloss.claims.checks.numbers import Number, coincide, shown_number, with_error
+from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats
-from implicitloss.numerics.bounds import (
-    half_width,
-    runs_needed,
-)
+from implicitloss.numerics.bounds import half_width, runs_needed
 from implicitloss.witness.simulate import simulate_together
 
 # Attempts share a comparison's error; each is planned anew from the last one's variance.
@@ -179,8 +177,7 @@ class _Judge:
     draws: int
 
     def __call__(self, claimed: Callable[[Case], Number]) -> Evidence:
-        worst: tuple[tuple[int, float], Evidence] | None = None
-        ranks = (Outcome.SUPPORTED, Outcome.INCONCLUSIVE, Outcome.REFUTED)
+        worst = Worst()
         too_wide = 0
         for case, estimate in self.reached:
             target, target_error = with_error(claimed(case))
@@ -198,30 +195,26 @@ class _Judge:
                     outcome = Outcome.SUPPORTED
                 else:
                     too_wide += 1
-            score = (ranks.index(outcome), float(np.nan_to_num(strains[at])))
-            if worst is None or score > worst[0]:
-                evidence = Evidence(
-                    self.check.method,
-                    outcome,
-                    len(self.reached),
-                    case=str(case),
-                    observed=shown_number(np.asarray(estimate.value), at),
-                    expected=shown_number(target, at),
-                    tolerance=float(widths[at]),
-                    resolution=resolution,
-                    draws=self.draws,
-                    runs=estimate.n,
-                )
-                worst = (score, evidence)
+            evidence = Evidence(
+                self.check.method,
+                outcome,
+                len(self.reached),
+                case=str(case),
+                observed=shown_number(np.asarray(estimate.value), at),
+                expected=shown_number(target, at),
+                tolerance=float(widths[at]),
+                resolution=resolution,
+                draws=self.draws,
+                runs=estimate.n,
+            )
+            worst.see(evidence, float(np.nan_to_num(strains[at])))
         notes = []
         if self.left_out:
             notes.append(f"{_cases_are(self.left_out)} out of reach of {self.budget:,} draws")
         if too_wide:
             notes.append(f"{_cases_are(too_wide)} known too coarsely after {ATTEMPTS} attempts")
-        note = "; ".join(notes)
-        if worst is None:
-            return Evidence(self.check.method, Outcome.INCONCLUSIVE, 0, note=note or "no case")
-        return replace(worst[1], note=note)
+        kept = worst.kept(self.check.method)
+        return replace(kept, note="; ".join(notes) or kept.note)
 
 
 def _cases_are(n: int) -> str:

@@ -5,9 +5,9 @@ misses do not all fall, is never shown as a pass.
 """
 
 from implicitloss.claims.report.as_json import SCHEMA, to_json
-from implicitloss.claims.report.html import to_html
-from implicitloss.claims.report.junit import to_junit
-from implicitloss.claims.report.markdown import to_markdown
+from implicitloss.claims.report.formats.html import to_html
+from implicitloss.claims.report.formats.junit import to_junit
+from implicitloss.claims.report.formats.markdown import to_markdown
 from implicitloss.claims.report.report import Report
 from implicitloss.claims.report.run import Run, provenance
 from implicitloss.claims.report.text import to_text

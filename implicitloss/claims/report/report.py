@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from implicitloss.claims.report.as_json import to_json
-from implicitloss.claims.report.html import to_html
-from implicitloss.claims.report.junit import to_junit
-from implicitloss.claims.report.markdown import to_markdown
+from implicitloss.claims.report.formats.html import to_html
+from implicitloss.claims.report.formats.junit import to_junit
+from implicitloss.claims.report.formats.markdown import to_markdown
 from implicitloss.claims.report.run import Run
 from implicitloss.claims.report.text import to_text
 

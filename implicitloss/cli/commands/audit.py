@@ -13,9 +13,9 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from implicitloss.auditing import formats
 from implicitloss.cli.arguments import (
     HITS_HELP,
-    add_json,
     add_prior,
     add_seed,
     check,
@@ -25,14 +25,14 @@ from implicitloss.cli.arguments import (
     whole_number,
 )
 from implicitloss.cli.exit import HOLDS, REFUTED
-from implicitloss.cli.files import Output, appended, json_document, write_all
+from implicitloss.cli.files import json_document
+from implicitloss.cli.formats import add_formats, write_reports
 from implicitloss.cli.progress import Progress, say
 from implicitloss.formats import cut, sentence, unknown
 
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
-    from implicitloss.auditing.report import AuditReport
 
 HELP = "measure what a loss of your own optimises, and test whether it is what you claim"
 # More evaluations of each positive would take hours.
@@ -105,13 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_prior(parser)
     add_seed(parser)
-    add_json(parser)
-    parser.add_argument(
-        "--markdown",
-        type=Output,
-        metavar="FILE",
-        help="append the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; with -, print it in place of the text",
-    )
+    add_formats(parser, formats)
     parser.add_argument(
         "--explain", action="store_true", help="also say in sentences what the loss teaches and which labels gain"
     )
@@ -145,31 +139,19 @@ def run(args: argparse.Namespace) -> int:
             progress=lambda n, total: _show(progress, n, total),
         )
     progress.done()
-    _report(report, args)
+    write_reports(
+        args,
+        formats,
+        report,
+        to_json=lambda: json_document(report.to_dict()),
+        to_text=lambda: f"{report}\n\n{report.explain()}\n" if args.explain else f"{report}\n",
+    )
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED
 
 
 def _show(progress: Progress, n: int, total: int) -> None:
     progress.total = total
     progress(n - 1, "evaluations of each positive")
-
-
-def _report(report: AuditReport, args: argparse.Namespace) -> None:
-    """Write the reports that have files, and print one."""
-    files: dict[str, str | bytes] = {}
-    if args.json not in (None, "-"):
-        files[args.json] = json_document(report.to_dict())
-    if args.markdown not in (None, "-"):
-        files[args.markdown] = appended(args.markdown, report.to_markdown())
-    write_all(files)
-    if args.json == "-":
-        sys.stdout.write(json_document(report.to_dict()))
-    elif args.markdown == "-":
-        print(report.to_markdown())
-    else:
-        print(report)
-        if args.explain:
-            print(f"\n{report.explain()}")
 
 
 def _claim(args: argparse.Namespace) -> Claim:

@@ -34,7 +34,7 @@ import numpy as np
 from implicitloss.kernels.compression import SUB_BLOCK, spread
 from implicitloss.labels import Floats
 from implicitloss.scheme import Plan
-from implicitloss.witness.integrate.quadrature import TINY
+from implicitloss.witness.integrate.quadrature import LEAST_LOG_Q
 
 T = TypeVar("T")
 N = 14
@@ -121,8 +121,9 @@ def spread_over_labels(bins: Bins, values: Floats, plan: Plan, payment: Floats, 
     def fill(start: int) -> None:
         part = slice(start, start + CHUNK)
         spread(
-            plan.log_q[part], plan.log_w[part], payment[part], TINY, bins.low, bins.width, coefficients, m, out[part]
-        )
+            plan.log_q[part], plan.log_w[part], payment[part], LEAST_LOG_Q, bins.low, bins.width, coefficients, m,
+            out[part],
+        )  # fmt: skip
 
     for _ in in_order(fill, range(0, out.size, CHUNK)):
         pass

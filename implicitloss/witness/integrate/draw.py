@@ -23,7 +23,7 @@ from implicitloss.witness.integrate.compression import (
     N,
     in_order,
 )
-from implicitloss.witness.integrate.quadrature import EPS, TINY
+from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Measure:
 
 def whole(plan: Plan, payment: Floats) -> Measure:
     """The measure label by label, without labels that are never drawn."""
-    support = np.flatnonzero(plan.log_q > TINY)
+    support = np.flatnonzero(plan.log_q > LEAST_LOG_Q)
     logs = plan.magnitudes(payment)[support]
     log_q, log_x = plan.log_q[support], plan.log_w[support] + payment[support]
     # A label j matters at some t <= 50 only if q_j x_j >= e^{-40} q_k min(x_k, 1/50) for every k: masks of -1e9 do not.
@@ -85,7 +85,7 @@ def whole(plan: Plan, payment: Floats) -> Measure:
 
 def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
     """The measure in at least eight bins of at most `width`; None if these were more than `MOST_BINS`."""
-    low, high, nothing, n_nothing, size = scan(plan.log_q, plan.log_w, payment, TINY)
+    low, high, nothing, n_nothing, size = scan(plan.log_q, plan.log_w, payment, LEAST_LOG_Q)
     size += 2 * abs(plan.log_rest)
     if high == -np.inf:
         return Measure(np.array([nothing]), np.array([-np.inf]), -np.inf, -np.inf)
@@ -99,7 +99,7 @@ def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
     def of(start: int) -> Floats:
         part = slice(start, start + CHUNK)
         moments = np.zeros((n_bins, N))
-        add_moments(plan.log_q[part], plan.log_w[part], payment[part], TINY, low, width, moments)
+        add_moments(plan.log_q[part], plan.log_w[part], payment[part], LEAST_LOG_Q, low, width, moments)
         return moments
 
     total = np.zeros((n_bins, N))

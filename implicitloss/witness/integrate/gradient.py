@@ -15,7 +15,7 @@ from implicitloss.scheme import Scheme
 from implicitloss.witness.integrate.compression import spread_over_labels
 from implicitloss.witness.integrate.draw import measures, whole
 from implicitloss.witness.integrate.moments import FINE
-from implicitloss.witness.integrate.quadrature import EPS, LEFT, RIGHT, STEP, TINY, nodes, power
+from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q, LEFT, RIGHT, STEP, nodes, power
 from implicitloss.witness.integrate.reach import plan_and_payment
 
 
@@ -46,7 +46,7 @@ def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Flo
         if lost <= 2 * FINE:
             break
     if draw.bins is None:
-        support = np.flatnonzero(plan.log_q > TINY)
+        support = np.flatnonzero(plan.log_q > LEAST_LOG_Q)
         log_scale = np.log(m) + plan.log_q[support] + draw.log_x
         gradient = np.zeros(problem.scores.size)
         gradient[support] = tilted_integrals(v, log_weights, draw.log_x, log_scale)
@@ -77,7 +77,7 @@ def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[
     plan, y, m = scheme.plan(problem), problem.positive, scheme.m
     draw = whole(plan, loss.log_payment(problem.scores, y))
     n_labels = problem.scores.size
-    support = np.flatnonzero(plan.log_q > TINY)
+    support = np.flatnonzero(plan.log_q > LEAST_LOG_Q)
     others = support != y
     labels, q, x = support[others], draw.q[others], np.exp(draw.log_x[others])
     v = nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)

@@ -24,11 +24,11 @@ from implicitloss.kernels.transform import (
 )
 from implicitloss.labels import Floats
 from implicitloss.witness.integrate.draw import Measure
-from implicitloss.witness.integrate.quadrature import LEFT, NEAR, RIGHT, STEP, nodes, power
+from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STABLE_TO_LOG_T, STEP, nodes, power
 
 # The largest interpolation errors: of a mean, relative to it (FINE); of another quantity, relative to it (COARSE) or to
-# log(1 + ES) or its square (LEAST), whichever allows more.
-FINE, COARSE, LEAST = 2e-13, 1e-9, 1e-23
+# log(1 + ES) or its square (MEAN_SHARE), whichever allows more.
+FINE, COARSE, MEAN_SHARE = 2e-13, 1e-9, 1e-23
 
 
 def about_softmax(draw: Measure, m: int, quantity: Quantity) -> tuple[float, float, float]:
@@ -50,7 +50,7 @@ def allowed_interpolation(draw: Measure, m: int, quantity: Quantity, value: floa
     if quantity == "mean":
         return FINE * value
     scale = float(np.logaddexp(0.0, np.log(m) + draw.log_mean))
-    return max(COARSE * value, LEAST * (scale if quantity == "gap" else scale**2))
+    return max(COARSE * value, MEAN_SHARE * (scale if quantity == "gap" else scale**2))
 
 
 def _mean(draw: Measure, m: int) -> tuple[float, float]:
@@ -64,7 +64,7 @@ def _mean(draw: Measure, m: int) -> tuple[float, float]:
 def _centred(draw: Measure, m: int, centre: float, log_mgf: Floats, lost: Floats, v: Floats) -> tuple[Floats, Floats]:
     """D_c at the nodes, and its interpolation error.
 
-    `log_mgf` is log E e^{-t(R - 1)} up to NEAR, and `lost` the interpolation's error of φ e^{t x̄} there.
+    `log_mgf` is log E e^{-t(R - 1)} up to STABLE_TO_LOG_T, and `lost` the interpolation's error of φ e^{t x̄} there.
     """
     d, interpolation = np.empty(v.size), np.zeros(v.size)
     near = np.zeros(v.size, dtype=bool)
@@ -77,7 +77,7 @@ def _centred(draw: Measure, m: int, centre: float, log_mgf: Floats, lost: Floats
     far = v[~near]
     log_phi = log_transform(far - centre, draw.q, draw.log_x)
     expected = np.exp(m * log_phi - np.exp(far - centre))
-    d[~near] = expected - np.exp(-np.exp(np.minimum(far, NEAR)))
+    d[~near] = expected - np.exp(-np.exp(np.minimum(far, STABLE_TO_LOG_T)))
     missed = draw.total_error(far - centre, log_phi)
     at_most = power(m - 1, np.log(np.exp(log_phi) + missed + 1e-300))
     interpolation[~near] = m * missed * np.exp(at_most - np.exp(far - centre))
@@ -85,11 +85,11 @@ def _centred(draw: Measure, m: int, centre: float, log_mgf: Floats, lost: Floats
 
 
 def _centred_nodes(draw: Measure, m: int, centre: float) -> tuple[Floats, Floats]:
-    """The nodes for D_c, and those of them up to NEAR."""
+    """The nodes for D_c, and those of them up to STABLE_TO_LOG_T."""
     low = -max(0.0, np.log(m) + draw.high - centre) - LEFT
     high = RIGHT + max(0.0, centre - float(np.logaddexp(0.0, np.log(m) + draw.low)))
     v = nodes(low, high)
-    return v, v[v <= NEAR]
+    return v, v[v <= STABLE_TO_LOG_T]
 
 
 def _about_implicit(draw: Measure, m: int) -> dict[str, tuple[float, float, float]]:

@@ -19,14 +19,14 @@ from implicitloss.labels import Floats
 
 EPS = float(np.finfo(np.float64).eps)
 # log of the least q that the integrals take: e^-700 is well above the subnormal numbers.
-TINY = -700.0
+LEAST_LOG_Q = -700.0
 STEP = 3 / 16  # a binary fraction: the nodes k h are exact
 LEFT = 40.0
 RIGHT = np.log(50.0)
 # Up to this v = log t, D_c = e^{-t} expm1(.) neither cancels nor overflows; beyond it e^{-t} < 1e-303 does not count.
-NEAR = np.log(700.0)
-# The largest log x: a draw may pay e^FAR times what the positive does, and the nodes reach as far down in log t.
-FAR = 1e5
+STABLE_TO_LOG_T = np.log(700.0)
+# A draw may pay at most e^LARGEST_LOG_WORTH times what the positive does; the nodes reach as far down in log t.
+LARGEST_LOG_WORTH = 1e5
 
 
 def nodes(low: float, high: float) -> Floats:

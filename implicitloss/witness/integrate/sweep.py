@@ -15,6 +15,8 @@ The integrals are those of `integrate`, whose nodes may start anywhere.  Scores 
 σ (1+ζ) as the exponential of one logarithm, so that neither an offset nor a positive far below the rest costs digits.
 The error includes the rounding of every logarithm, and what the removal of an atom cancels.  An entry that is not exact
 enough is integrated by itself, and so is a positive without a finite κ or with a heavy atom.
+
+One file: the table of Φ, the positives' atoms and the grid that joins them make one integral, and serve no other.
 """
 
 from __future__ import annotations
@@ -38,18 +40,18 @@ from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import draw as measure
 from implicitloss.witness.integrate import integrate
 from implicitloss.witness.integrate.draw import Measure
-from implicitloss.witness.integrate.moments import COARSE, LEAST
-from implicitloss.witness.integrate.quadrature import EPS, FAR, LEFT, NEAR, RIGHT, STEP
+from implicitloss.witness.integrate.moments import COARSE, MEAN_SHARE
+from implicitloss.witness.integrate.quadrature import EPS, LARGEST_LOG_WORTH, LEFT, RIGHT, STABLE_TO_LOG_T, STEP
 
 __all__ = ["sweep"]
 
 SWEPT: tuple[Quantity, ...] = ("mean", "gap", "mse", "variance")
 # A mean may be off by this share of itself before its entry is integrated alone.
-PRECISE = 1e-12
+MEAN_ERROR_SHARE = 1e-12
 # A positive with more of q, or of Σ q x, than this is integrated alone, unless hits are kept.
-HEAVY = 0.1
+ALONE_FROM_SHARE = 0.1
 # Positives are taken together until their nodes fill this many cells.
-CELLS = 1 << 20
+GROUP_CELLS = 1 << 20
 
 
 def sweep(
@@ -151,8 +153,8 @@ def sweep(
 
 def _allowed(quantity: Quantity, value: float, grid: _Grid | None) -> float:
     """The largest error of an entry that is kept.  Large logarithms allow more: `integrate` rounds them as much."""
-    precise = max(PRECISE, 4 * grid.draw.log_rounding) if grid else PRECISE
-    return precise * value if quantity == "mean" else max(10 * COARSE * value, LEAST)
+    precise = max(MEAN_ERROR_SHARE, 4 * grid.draw.log_rounding) if grid else MEAN_ERROR_SHARE
+    return precise * value if quantity == "mean" else max(10 * COARSE * value, MEAN_SHARE)
 
 
 def _factors(scheme: Scheme, loss: Loss, first: Problem, last: int) -> tuple[Floats, Floats, Floats] | None:
@@ -228,7 +230,7 @@ class _Table:
         missed = draw.total_error(v, log_phi)
         a_error = relative * a + missed
         phi_error = relative * phi * (1 - np.maximum(log_phi, -800.0)) + missed
-        near = nodes <= NEAR + 1
+        near = nodes <= STABLE_TO_LOG_T + 1
         k, k_error = np.full(nodes.size, np.inf), np.full(nodes.size, np.inf)
         excess = np.expm1(np.minimum(draw.log_x - log_mean, 700.0))
         k[near] = np.expm1(log_transform_about_mean(nodes[near], draw.q, excess, 1.0))
@@ -297,11 +299,11 @@ class _Grid:
         found = {name: (np.full(log_a.size, np.nan), np.full(log_a.size, np.inf)) for name in quantities}
         kappa = log_a - self.scores + self.log_mean
         high = np.log(m) + kappa + (self.draw.high - self.log_mean)
-        served = (np.abs(kappa) < FAR) & (np.abs(high) < FAR)
+        served = (np.abs(kappa) < LARGEST_LOG_WORTH) & (np.abs(high) < LARGEST_LOG_WORTH)
         if self.scheme.hits != "keep":
             # Where the positive is much of the law, or of its mean, what is left without it has lost digits.
             with np.errstate(divide="ignore"):
-                served &= (self.p <= HEAVY) & (np.log(self.p) + self.own <= np.log(HEAVY))
+                served &= (self.p <= ALONE_FROM_SHARE) & (np.log(self.p) + self.own <= np.log(ALONE_FROM_SHARE))
         with np.errstate(invalid="ignore"):
             slip = EPS * (8 + np.abs(log_a) + np.abs(self.scores) + abs(self.log_mean))
         order = np.flatnonzero(served)
@@ -309,7 +311,9 @@ class _Grid:
         while order.size:
             n_nodes = (2 * (np.abs(high[order]) + self.draw.high - max(self.draw.low, -2e5)) + 50) / STEP
             # A group is as wide as its widest member, and so neighbours go together.
-            size = max(1, int(np.searchsorted(np.maximum.accumulate(n_nodes) * np.arange(1, order.size + 1), CELLS)))
+            size = max(
+                1, int(np.searchsorted(np.maximum.accumulate(n_nodes) * np.arange(1, order.size + 1), GROUP_CELLS))
+            )
             group, order = order[:size], order[size:]
             atoms = _Atoms(self.p[group], self.own[group], kappa[group], slip[group]).columns()
             with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
@@ -344,7 +348,7 @@ class _Grid:
         v = nodes - (kappa - c)[:, None]
         a, phi, a_error, phi_error = self._without_own(table, at, nodes, atoms)
         p, zeta = atoms.p, atoms.zeta
-        sigma = np.exp(np.minimum(nodes, NEAR + 1))
+        sigma = np.exp(np.minimum(nodes, STABLE_TO_LOG_T + 1))
         gone, shift, rest = np.zeros_like(sigma), np.zeros_like(sigma), np.ones_like(p)
         if self.scheme.hits == "exclude":
             gone, shift, rest = -p * _k(sigma * zeta), p * sigma * zeta / (1 - p), 1 - p
@@ -359,7 +363,7 @@ class _Grid:
         excess_error = np.exp(-shift) * (table.k_error[at] / rest + slip)
         t = np.exp(v)
         log_mgf = m * np.log1p(np.maximum(excess, -0.999))
-        near = (log_mgf <= 1) & (v <= NEAR)
+        near = (log_mgf <= 1) & (v <= STABLE_TO_LOG_T)
         d_near = np.exp(-t) * np.expm1(log_mgf)
         e_near = np.exp(-t) * np.exp(log_mgf) * m * excess_error / np.maximum(1 + excess, 1e-3)
         log_phi = np.where(a < 0.5, np.log1p(-np.minimum(a, 0.9)), np.log(np.maximum(phi, 1e-300)))

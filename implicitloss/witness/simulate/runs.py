@@ -30,7 +30,7 @@ from implicitloss.witness.simulate.streams import Matrix, Pieces
 from implicitloss.witness.simulate.table import tables_of
 
 # The variance of a squared error has fourth powers of this distance, which must fit a float.
-FARTHEST = 1e70
+LARGEST_REFERENCE = 1e70
 BLOCK_DRAWS = 1 << 20
 # Gradients read each run's labels twice, and so keep them: their blocks are smaller.
 GRADIENT_BLOCK_DRAWS = 1 << 16
@@ -150,7 +150,9 @@ def simulate_together(
             f"got {shown(runs)} runs of {stream.m:,}"
         )
     references = [
-        None if b is None else checked_number(b, "the reference", "a number within ±1e70", lambda x: abs(x) <= FARTHEST)
+        None
+        if b is None
+        else checked_number(b, "the reference", "a number within ±1e70", lambda x: abs(x) <= LARGEST_REFERENCE)
         for b in (references if references is not None else [None] * len(cases))
     ]
     if quantity in ("mse", "gap") and any(b is None for b in references):

@@ -23,12 +23,12 @@ from implicitloss.numerics.moments import Moments
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
 from implicitloss.scheme import Scheme
-from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDE, Table, Worth
+from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDEST_LOG_RANGE, Table, Worth
 
 # The number of labels in a piece, and of the doubles that they are drawn from.
-PIECE = 1 << 14
+PIECE_LABELS = 1 << 14
 # Drawing again ends with an error if fewer than one draw in this many is a negative.
-PATIENCE = 1 << 14
+DRAWS_A_NEGATIVE = 1 << 14
 
 
 class Pieces:
@@ -50,7 +50,7 @@ class Pieces:
                 columns.append(worth)
         self.column = [column_of[id(table.worth)] for table in tables]
         self.rung = np.searchsorted(self.ladder, [table.m for table in tables])
-        plain = all(table.loss.has_log and table.largest < WIDE for table in tables)
+        plain = all(table.loss.has_log and table.largest < WIDEST_LOG_RANGE for table in tables)
         self.scale = np.exp([table.largest for table in tables])[:, None] if plain else None
         # Each part has a kernel, the table that the kernel reads, and the number of columns that it adds up.
         self.parts: list[tuple[Any, Floats, int]] = []
@@ -89,10 +89,10 @@ class Pieces:
         outs = [np.empty((self.ladder.size, width, size)) for _, _, width in self.parts]
         states = [(np.zeros(3, dtype=np.intp), np.zeros(width)) for _, _, width in self.parts]
         length, run = int(self.ladder[-1]), states[0][0]
-        piece = min(PIECE, size * length)
+        piece = min(PIECE_LABELS, size * length)
         points, drawn = np.empty(piece), 0
         while run[0] < size:
-            if self.skipped >= 0 and drawn > PATIENCE * (run[0] * length + run[1] + piece):
+            if self.skipped >= 0 and drawn > DRAWS_A_NEGATIVE * (run[0] * length + run[1] + piece):
                 _give_up(drawn, run[0] * length + run[1], self.skipped)
             by_tickets = isinstance(self.draw, TicketDraw)
             drawn_from = generator.random(out=points) if by_tickets else self.draw(generator, piece)
@@ -129,7 +129,7 @@ class Matrix:
         """The labels of `size` runs, hits drawn again where they are excluded."""
         needed, found, have, drawn = size * self.stream.m, [], 0, 0
         while have < needed:
-            if drawn > PATIENCE * (have + PIECE):
+            if drawn > DRAWS_A_NEGATIVE * (have + PIECE_LABELS):
                 _give_up(drawn, have, self.skipped)
             piece = self.draw(generator, needed - have if self.skipped < 0 else max(needed - have, 1024))
             drawn += piece.size

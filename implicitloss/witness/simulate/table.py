@@ -25,9 +25,9 @@ from implicitloss.scheme import Plan, Scheme
 from implicitloss.weightings import complete_weighting
 
 # A table whose log x span less than this is added up in doubles, a wider one in logarithms.
-WIDE = 600.0
+WIDEST_LOG_RANGE = 600.0
 # Sums of squares of larger terms would overflow.
-LARGEST = 1e140
+LARGEST_TERM = 1e140
 # Tables of this many labels are filled by several threads.
 THREADED_FROM_LABELS = 50_000
 
@@ -87,7 +87,7 @@ class Worth:
         slopes = log_x if log_slope is None else plan.log_w + log_slope
         # The range is that of labels with q > 0; a draw of any other is refused.
         largest, least, smallest = extent(log_x, plan.log_q)
-        is_narrow = largest == -np.inf or largest - smallest < WIDE
+        is_narrow = largest == -np.inf or largest - smallest < WIDEST_LOG_RANGE
         return cls(log_x, slopes, plan.log_q > -np.inf, largest, least, is_narrow)
 
     def is_proportional_to(self, other: Worth) -> bool:
@@ -122,7 +122,7 @@ class Table:
         largest = self.largest
         if largest == -np.inf:
             return np.full(sums.size, self.positive_pays)
-        if largest < WIDE:
+        if largest < WIDEST_LOG_RANGE:
             total = sums * np.exp(largest)
             return np.log1p(total) if self.loss.has_log else self.positive_pays + total
         with np.errstate(divide="ignore"):
@@ -148,7 +148,7 @@ class Table:
         if quantity == "gradient" and not self.loss.has_log:
             with np.errstate(over="ignore"):
                 size = self.m * float(np.exp(self.worth.slopes.max()))
-        most = LARGEST**0.5 if quantity in ("variance", "mse") else LARGEST
+        most = LARGEST_TERM**0.5 if quantity in ("variance", "mse") else LARGEST_TERM
         if not size < most:
             raise ValueError(
                 f"the {quantity} of a simulation needs terms below {most:.0e}, but a run's can reach {size:.3g}: "

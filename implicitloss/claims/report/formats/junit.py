@@ -9,6 +9,8 @@ from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Outcome
 from implicitloss.formats import plain
 
+HELP = "write the report to FILE as JUnit XML too; with -, print it in place of the text"
+
 
 def to_junit(report: Run) -> str:
     """One test suite: a test case a claim, and one a near miss, which passes where that was refuted."""

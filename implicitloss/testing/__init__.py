@@ -1,0 +1,11 @@
+"""Checks for the tests of a sampler, a weighting or a loss of one's own.
+
+Each check raises AssertionError, with one sentence that says what is wrong, and returns nothing where all is well.  It
+holds the numbers, the symbols and the procedure of the part against each other; what it should compute it cannot know.
+"""
+
+from implicitloss.testing.loss import check_loss
+from implicitloss.testing.sampler import check_sampler
+from implicitloss.testing.weighting import check_weighting
+
+__all__ = ["check_loss", "check_sampler", "check_weighting"]
