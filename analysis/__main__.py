@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from implicitloss.cli.arguments import COUNTS, Parser, seen_labels, whole_number
+from implicitloss.cli.arguments import Parser, whole_number
 from implicitloss.cli.exit import HOLDS, guarded
 from implicitloss.cli.files import check_files, write_all
+from implicitloss.cli.labels import COUNTS, add_counts, check_counts, counts_options, seen_labels
 from implicitloss.cli.progress import say
 from implicitloss.formats import as_json, printable, unknown
 
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"the studies to run, of {', '.join(names())}")
     parser.add_argument("--all", action="store_true", help="run every study")
-    parser.add_argument("--counts", metavar="FILE", help=f"your labels: {COUNTS} (default CIFAR-100-LT)")
+    add_counts(parser, f"your labels: {COUNTS} (default CIFAR-100-LT)")
     parser.add_argument(
         "--data",
         nargs="+",
@@ -88,7 +89,8 @@ def _run(args: argparse.Namespace) -> int:
     from analysis import runner
     from implicitloss.labels import LabelPrior
 
-    prior = LabelPrior.exp(100, 500, 100) if args.counts is None else seen_labels(args.counts, "analysis")
+    check_counts(args)
+    prior = LabelPrior.exp(100, 500, 100) if args.counts is None else seen_labels(args, "analysis")
     if np.ptp(prior.probabilities) == 0:
         raise ValueError(f"all labels of {args.counts} have the same count; studies are about frequent and rare labels")
     if prior.n_labels < 3:
@@ -134,9 +136,9 @@ def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) 
     writer.writerows(rows)
     command = ["python -m analysis", name, *(["--quick"] if args.quick else [])]
     study = importlib.import_module(f"analysis.{name}")
-    counts = [args.counts] if args.counts and not getattr(study, "OWN_LABELS", False) else []
-    for option, values in (("--counts", counts), ("--data", args.data)):
-        command += [option, *map(os.path.basename, values)] if values else []
+    if not getattr(study, "OWN_LABELS", False):
+        command += counts_options(args, base=True)
+    command += ["--data", *map(os.path.basename, args.data)] if args.data else []
     document = {"schema": 1, "study": name, "provenance": provenance(command=" ".join(command)), "rows": rows}
     write_all({str(Path(path).with_suffix(".json")): as_json(document, indent=1) + "\n", path: text.getvalue()})
     runner.forget(name, Path(args.out))

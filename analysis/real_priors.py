@@ -1,6 +1,6 @@
 """The margins and optima of Table 2 on real label counts: how large the bias is where people work.
 
-Priors: the given one, files of counts (`--data`, CSV 'label,count'), profiles, and the words of English where the
+Priors: the given one, files of counts (`--data`), profiles, and the words of English where the
 package wordfreq is installed.
 """
 
@@ -20,7 +20,7 @@ from implicitloss.optima.population import tilt
 from implicitloss.problem import Problem
 from implicitloss.theory.implicit import log_expected_weights
 
-DATA = "label counts, CSV 'label,count', a prior each"
+DATA = "label counts, a prior each"
 WORDS = 50_000
 M = 64
 FEW = 20
@@ -35,7 +35,7 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
         names.insert(0, "given")
     hits = ("mask", "keep")
     for path in data:
-        LabelPrior.from_csv(path)
+        LabelPrior.from_file(path)
     if len({os.path.basename(path) for path in data}) < len(data):
         raise ValueError(f"the files' names are those of rows and must differ, got {', '.join(data)}")
     return [
@@ -57,7 +57,7 @@ def _words() -> LabelPrior:
 
 def _prior(name: str, is_file: bool, given: LabelPrior) -> LabelPrior:
     if is_file:
-        prior = LabelPrior.from_csv(name)
+        prior = LabelPrior.from_file(name)
         assert prior.counts is not None
         return LabelPrior.from_counts(prior.counts[prior.counts > 0])
     if name == "given":

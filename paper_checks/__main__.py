@@ -7,10 +7,10 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from implicitloss.cli.arguments import COUNTS, EXIT_CODES, Parser, check, seen_labels
+from implicitloss.cli.arguments import EXIT_CODES, Parser, check
 from implicitloss.cli.claims import add_report_arguments, run_claims
 from implicitloss.cli.exit import HOLDS, NOTHING, guarded
-from implicitloss.cli.files import Input
+from implicitloss.cli.labels import COUNTS, add_counts, check_counts, counts_options, seen_labels
 from implicitloss.cli.progress import say
 from implicitloss.formats import nearest_name, sentence
 
@@ -49,12 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "ids", nargs="*", metavar="ID", help="check these claims, by id or by the start of an id (default all)"
     )
-    parser.add_argument(
-        "--counts",
-        type=Input,
-        metavar="FILE",
-        help=f"check the claims that are about numbers on your labels: {COUNTS}",
-    )
+    add_counts(parser, f"check the claims that are about numbers on your labels: {COUNTS}")
     parser.add_argument("--list", action="store_true", help="print the ids and the statements of the claims, and stop")
     add_report_arguments(parser)
     return parser
@@ -88,7 +83,8 @@ def _run(args: argparse.Namespace) -> int:
 
     from implicitloss.labels import LabelPrior
 
-    prior = LabelPrior.exp(100, 500, 100) if args.counts is None else _counted(args.counts)
+    check_counts(args)
+    prior = LabelPrior.exp(100, 500, 100) if args.counts is None else _counted(args)
     every = all_claims()
     if args.json is not None and not ids and _select(every, [args.json]):
         raise ValueError(f"--json {args.json} would write a file of this name; give the ids before --json")
@@ -116,7 +112,7 @@ def _run(args: argparse.Namespace) -> int:
 
     origin = DEFAULT if args.counts is None else args.counts
     setting = Setting(prior, origin, args.seed, args.full, args.threads, strict=args.counts is None)
-    counts = "" if args.counts is None else f" --counts {shlex.quote(args.counts)}"
+    counts = "".join(f" {shlex.quote(word)}" for word in counts_options(args))
     return run_claims(
         claims,
         setting,
@@ -126,11 +122,11 @@ def _run(args: argparse.Namespace) -> int:
     )
 
 
-def _counted(path: str) -> LabelPrior:
+def _counted(args: argparse.Namespace) -> LabelPrior:
     """The prior of a file of counts.  *Raises* ValueError if it has not four labels, or none is rarer than another."""
     import numpy as np
 
-    prior = seen_labels(path, "paper_checks")
+    prior, path = seen_labels(args, "paper_checks"), args.counts
     if prior.n_labels < 4:
         raise ValueError(f"{path} has {prior.n_labels} labels with samples; the claims need at least 4")
     if np.ptp(prior.probabilities) == 0:

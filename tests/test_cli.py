@@ -137,11 +137,11 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     [
         ("label,count\n0,5\n1,-2\n", "line 3"),
         ("label,count\n0,5\n1,x\n", "line 3: the count must be a number, got 'x'"),
-        ("name,n\n0,5\n", "line 1: the header must be"),
-        ("label,count\n0,5,7\n", "line 2: expected 'label,count', got 3 fields"),
+        ("foo,bar\n0,5\n7,3\n", "the columns 'foo', 'bar', and none is known to be a count"),
+        ("label,count\n0,5,7\n", "line 2: expected 2 fields, got 3"),
         ("label,count\n0,0\n1,0\n", "must not all be zero"),
         ("label,count\n", "no labels"),
-        ("", "the header must be"),
+        ("", "no labels"),
         ("label,count\n0,1\n0,2\n", "was on line 2 already"),
     ],
 )

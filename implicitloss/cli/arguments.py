@@ -8,18 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from implicitloss.cli.files import Input, Output, check_files
-from implicitloss.cli.progress import say
-from implicitloss.formats import nearest_name, sentence, unknown
+from implicitloss.formats import nearest_name, unknown
 
 if TYPE_CHECKING:
-    from implicitloss.labels import LabelPrior
     from implicitloss.losses import Loss
-    from implicitloss.problem import Problem
     from implicitloss.scheme import Scheme
 
 # Where a help says only the usual names.  All of them are known when the library is imported, too slow for a help.
 EVERY_NAME = "`implicitloss names` lists all"
-COUNTS = "a CSV file with the header 'label,count' and a line for each label"
 HITS_HELP = "what happens if the example's own label is drawn: exclude (draw again), mask (weight 0) or keep (count it)"
 EXIT_CODES = (
     "Exit code 0: all that is claimed holds. 1: a claim is refuted, or left open. 2: bad input. 3: a defect of this "
@@ -107,36 +103,6 @@ def add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None:
         )
 
 
-def add_prior(parser: argparse.ArgumentParser) -> None:
-    """--counts or --profile."""
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--counts", type=Input, metavar="FILE", help=f"your labels and their counts: {COUNTS}")
-    source.add_argument(
-        "--profile",
-        metavar="NAME",
-        default="exp:100:500:100",
-        help="made-up counts: exp:LABELS:LARGEST:RATIO falls exponentially from LARGEST by RATIO (default "
-        "exp:100:500:100, as CIFAR-100-LT), step:LABELS:LARGEST:RATIO, zipf:LABELS:EXPONENT",
-    )
-
-
-def add_problem(parser: argparse.ArgumentParser) -> None:
-    """--counts or --profile, --scorer, --positive."""
-    add_prior(parser)
-    parser.add_argument(
-        "--scorer",
-        metavar="NAME",
-        default="gaussian",
-        help=f"the labels' scores: gaussian (random, the default), aligned with label frequency, ...; {EVERY_NAME}",
-    )
-    parser.add_argument(
-        "--positive",
-        metavar="LABEL",
-        help="the example's own label: one of the counts file, or a number from 0 to one less than the labels of a "
-        "profile (default: the label of median frequency)",
-    )
-
-
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -192,41 +158,3 @@ def scheme_of(args: argparse.Namespace, loss: Loss) -> Scheme:
 
     weighting = names.weighting(args.weighting)
     return Scheme(names.sampler(args.sampler, loss, weighting), weighting, m=args.m, hits=args.hits)
-
-
-def problem_of(args: argparse.Namespace) -> Problem:
-    """The scores, prior and positive that the arguments of `add_problem` and `add_seed` name."""
-    from implicitloss.cli import names
-    from implicitloss.labels import LabelPrior
-    from implicitloss.problem import Problem
-
-    prior = names.profile(args.profile) if args.counts is None else LabelPrior.from_csv(args.counts)
-    scores = names.scorer(args.scorer).scores(prior, args.seed)
-    positive = int(prior.by_frequency[prior.n_labels // 2]) if args.positive is None else prior.label(args.positive)
-    return Problem(scores, prior, positive)
-
-
-def origin_of(args: argparse.Namespace) -> str:
-    """The counts file or the profile that the prior comes from."""
-    return args.profile if args.counts is None else args.counts
-
-
-def seen_labels(path: str, program: str) -> LabelPrior:
-    """The prior of a CSV file without the labels that never occur: they cannot be drawn, and have no weight."""
-    from implicitloss.labels import LabelPrior
-
-    prior = LabelPrior.from_csv(path)
-    assert prior.counts is not None
-    assert prior.names is not None
-    seen = prior.counts > 0
-    if seen.all():
-        return prior
-    left_out = int((~seen).sum())
-    have = "label has" if left_out == 1 else "labels have"
-    say(
-        sentence(
-            f"{program}: {left_out} {have} count 0 in {path} and no part in this; the others are numbered from 0 to "
-            f"{int(seen.sum()) - 1}"
-        )
-    )
-    return LabelPrior.from_counts(prior.counts[seen], [name for name, s in zip(prior.names, seen, strict=True) if s])

@@ -7,7 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, TextIO
 
-from implicitloss.cli.arguments import origin_of
+from implicitloss.cli.labels import origin_of
 from implicitloss.formats import plain
 
 if TYPE_CHECKING:

@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Any
 from implicitloss.auditing import formats
 from implicitloss.cli.arguments import (
     HITS_HELP,
-    add_prior,
     add_seed,
     check,
-    origin_of,
     scheme_of,
-    seen_labels,
     whole_number,
 )
 from implicitloss.cli.exit import HOLDS, REFUTED
 from implicitloss.cli.files import json_document
 from implicitloss.cli.formats import add_formats, write_reports
+from implicitloss.cli.labels import add_prior, check_counts, origin_of, seen_labels
 from implicitloss.cli.progress import Progress, say
 from implicitloss.formats import cut, sentence, unknown
 
@@ -120,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
 
     loss = _adapted(_loaded(args.loss), args)
     check(args, *_sources())
-    prior = names.profile(args.profile) if args.counts is None else seen_labels(args.counts, "implicitloss audit")
+    check_counts(args)
+    prior = names.profile(args.profile) if args.counts is None else seen_labels(args, "implicitloss audit")
     if args.counts is None:
         say(sentence(f"implicitloss audit: labels of the profile {args.profile}; --counts FILE gives yours"))
     claim = _claim(args)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from implicitloss.cli.arguments import add_json, add_problem, add_scheme, add_seed, problem_of, scheme_of
+from implicitloss.cli.arguments import add_json, add_scheme, add_seed, scheme_of
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
+from implicitloss.cli.labels import add_problem, problem_of
 from implicitloss.cli.text import QUANTITIES, heading
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from implicitloss.cli.arguments import COUNTS, seen_labels
 from implicitloss.cli.exit import HOLDS
-from implicitloss.cli.files import Input, Output, write_whole
+from implicitloss.cli.files import Output, write_whole
+from implicitloss.cli.labels import COUNTS, add_counts, check_counts, seen_labels
 from implicitloss.formats import printable
 
 HELP = "write the interactive page to teach with: one HTML file, which works offline"
@@ -24,16 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"where to write the page (default {DEFAULT} in the current folder); with -, print it",
     )
-    parser.add_argument(
-        "--counts", type=Input, metavar="FILE", help=f"your labels: {COUNTS} (default: labels by Zipf's law)"
-    )
+    add_counts(parser, f"your labels: {COUNTS} (default: labels by Zipf's law)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the page, and print where it is."""
     from implicitloss.teaching.document import page
 
-    prior = None if args.counts is None else seen_labels(args.counts, "implicitloss teach")
+    check_counts(args)
+    prior = None if args.counts is None else seen_labels(args, "implicitloss teach")
     if prior is not None and (prior.n_labels < 3 or prior.probabilities.max() == prior.probabilities.min()):
         raise ValueError(f"a page needs at least three labels, frequent and rare ones; {args.counts} has none such")
     text = page(prior, "" if args.counts is None else os.path.basename(args.counts))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from implicitloss.cli.arguments import EVERY_NAME, add_problem, add_scheme, origin_of, problem_of, scheme_of
+from implicitloss.cli.arguments import EVERY_NAME, add_scheme, scheme_of
 from implicitloss.cli.claims import add_report_arguments, run_claims
+from implicitloss.cli.labels import add_problem, counts_options, origin_of, problem_of
 
 HELP = "check what the paper's theorems say of a scheme, each by derivation, exact numbers and simulation"
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _own_command(args: argparse.Namespace) -> str:
     """The command line that gives the same verdicts again."""
-    source = ["--profile", args.profile] if args.counts is None else ["--counts", args.counts]
+    source = ["--profile", args.profile] if args.counts is None else counts_options(args)
     positive = [] if args.positive is None else ["--positive", args.positive]
     target = [] if args.target is None else ["--target", args.target]
     words = ["implicitloss", "verify", "--sampler", args.sampler, "--weighting", args.weighting, "--m", str(args.m)]
