@@ -165,6 +165,6 @@ def test_nothing_is_closed_by_a_path(capsys: pytest.CaptureFixture[str]) -> None
     """Regression: a file's number is a path to `open`, and standard output was closed behind it."""
     for bad in (0, 1, 2, True, sys.stdout, io.StringIO()):
         with pytest.raises(ValueError, match=r"the path must be text or a pathlib.*, got"):
-            il.LabelPrior.from_csv(bad)  # type: ignore[arg-type]
+            il.LabelPrior.from_file(bad)  # type: ignore[arg-type]
     print("still open")
     assert capsys.readouterr().out == "still open\n"

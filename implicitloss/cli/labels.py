@@ -6,7 +6,8 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from implicitloss.cli.arguments import EVERY_NAME, Input, whole_number
+from implicitloss.cli.arguments import EVERY_NAME, whole_number
+from implicitloss.cli.files import Input
 from implicitloss.cli.progress import say
 from implicitloss.formats import sentence
 
@@ -48,9 +49,7 @@ def check_counts(args: argparse.Namespace) -> None:
     if args.counts is None:
         for option in ("label_column", "count_column", "first_id"):
             if getattr(args, option):
-                raise ValueError(
-                    f"--{option.replace('_', '-')} says how --counts FILE is read, and there is no --counts"
-                )
+                raise ValueError(f"--{option.replace('_', '-')} is about --counts FILE, and there is none")
 
 
 def counts_options(args: argparse.Namespace, base: bool = False) -> list[str]:
@@ -75,8 +74,8 @@ def seen_labels(args: argparse.Namespace, program: str) -> LabelPrior:
     have = "label has" if left_out == 1 else "labels have"
     say(
         sentence(
-            f"{program}: {left_out} {have} count 0 in {args.counts} and no part in this; the others are numbered from 0 to "
-            f"{int(seen.sum()) - 1}"
+            f"{program}: {left_out} {have} count 0 in {args.counts} and no part in this; the others are numbered "
+            f"from 0 to {int(seen.sum()) - 1}"
         )
     )
     from implicitloss.labels import LabelPrior

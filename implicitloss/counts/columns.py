@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from implicitloss.arguments import shown
 from implicitloss.counts.table import Column, Table
+from implicitloss.formats import nearest_name
 
 COUNTS = {
     "count", "counts", "freq", "freqs", "frequency", "frequencies", "n", "num", "number", "instances", "instance_count",
@@ -66,8 +66,8 @@ def _called(table: Table, name: str) -> Column:
     names = [c.name.strip() for c in table.columns if c.name]
     if found:
         raise ValueError(f"{table.name} has {len(found)} columns called {shown(name)}; give each a name of its own")
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    near = nearest_name(name, names)
+    hint = "" if near is None else f"; did you mean {shown(near)}?"
     raise ValueError(f"{table.name} has no column {shown(name)}, only {_listed(names)}{hint}")
 
 

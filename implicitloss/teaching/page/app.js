@@ -106,7 +106,7 @@ function python(c) {
   const s = c.state, sampler = s.sampler === "model" ? "ModelBased()" : s.sampler === "power" ? `Power(${s.alpha})` : s.share === 1 ? "WithinBatch()" : s.share === 0 ? "Uniform()" : `Mixture(${s.share})`;
   const weighting = s.weighting === "tail" ? `ForMargin(il.margins.LogitAdjusted(${s.tau}))` : s.weighting[0].toUpperCase() + s.weighting.slice(1) + "()";
   let prior = `il.LabelPrior.zipf(${s.labels}, ${s.tail})`;
-  if (s.counts === "yes") prior = `il.LabelPrior.from_csv(${JSON.stringify(DATA.counts.name)}).few(${c.prior.length})`;
+  if (s.counts === "yes") prior = `il.LabelPrior.from_file(${JSON.stringify(DATA.counts.name)}).few(${c.prior.length})`;
   const scores = s.sampler === "model" ? `, scores=[${c.f.join(", ")}]` : "";
   return `import implicitloss as il\n\nprior = ${prior}\nscheme = il.Scheme(\n    il.samplers.${sampler}, il.weightings.${weighting}, m=${s.m}, hits="${s.hits}"\n)\nderivation = il.derive(scheme, il.losses.SoftmaxCrossEntropy())\nprint(derivation)\nprint(derivation.latex())\nprint(il.implicit_margins(scheme, prior${scores}))`;
 }
