@@ -35,7 +35,8 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
         names.insert(0, "given")
     hits = ("mask", "keep")
     for path in data:
-        LabelPrior.from_file(path)
+        if np.ptp(_prior(path, True, prior).probabilities) == 0:
+            raise ValueError(f"all labels of {path} have the same count; a tilt is about frequent and rare labels")
     if len({os.path.basename(path) for path in data}) < len(data):
         raise ValueError(f"the files' names are those of rows and must differ, got {', '.join(data)}")
     return [

@@ -41,7 +41,7 @@ def test_a_sweep_is_every_integral(sampler: Any, hits: Any, rng: np.random.Gener
     schemes = [il.Scheme(sampler, w, m=m, hits=hits) for w in WEIGHTINGS for m in (1, 7, 64, 10**6)]
     found = sweep(schemes, SOFTMAX, scores, prior, quantities=SWEPT)
     for i, scheme in enumerate(schemes):
-        for y in range(0, 30, 5):
+        for y in (0, 10, 29):
             at = il.Problem(scores, prior, y)
             mean = float(il.integrate(scheme, SOFTMAX, at))
             for quantity in SWEPT:

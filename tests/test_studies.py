@@ -246,7 +246,7 @@ def test_the_tilt_table_says_what_its_caption_says(results: Path) -> None:
 
 def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert analyse(["nothing"]) == 2
-    assert "there is no study 'nothing'" in capsys.readouterr().err
+    assert "unknown study 'nothing'" in capsys.readouterr().err
     assert draw(["tilt", "--tables", str(tmp_path)]) == 2
     assert "python -m analysis tilt" in capsys.readouterr().err
     assert draw(["nothing"]) == 2
