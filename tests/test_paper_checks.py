@@ -185,15 +185,12 @@ def some_stochastic() -> list[Claim]:
     ]
 
 
-def test_one_thread_and_two_give_the_same_bits() -> None:
-    one, two = (settle(some_stochastic(), Setting(CIFAR, "", threads=threads)) for threads in (1, 2))
-    assert without_seconds(one) == without_seconds(two)
-
-
 def test_the_seed_matters_and_is_all_that_matters() -> None:
-    first, again, other = (settle(some_stochastic(), Setting(CIFAR, "", seed=seed)) for seed in (0, 0, 1))
-    assert without_seconds(first) == without_seconds(again)
-    assert without_seconds(first) != without_seconds(other)
+    """A run again, on one thread in place of two, has the same bits."""
+    two, one = (settle(some_stochastic(), Setting(CIFAR, "", threads=threads)) for threads in (2, 1))
+    other = settle(some_stochastic(), Setting(CIFAR, "", seed=1))
+    assert without_seconds(two) == without_seconds(one)
+    assert without_seconds(two) != without_seconds(other)
 
 
 def stochastic_only(claim: Claim) -> Claim:
