@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from implicitloss import LabelPrior
@@ -72,10 +72,16 @@ COCO = {
         pytest.param("0,500\n1,20\n2,7\n", ([500, 20, 7], None), id="no header, ids"),
         pytest.param("2,500\n0,20\n1,7\n", ([20, 7, 500], None), id="no header, ids by frequency"),
         pytest.param("500,2\n20,0\n7,1\n", ([20, 7, 500], None), id="no header, counts first"),
+        pytest.param("500 cat\n20 big dog\n3 owl\n", ([500, 20, 3], ("cat", "big dog", "owl")), id="uniq -c"),
+        pytest.param("    500 7\n     20 3\n      3 5\n", ([0, 0, 0, 20, 0, 3, 0, 500], None), id="uniq -c, ids"),
+        pytest.param('"01234","5"\n"00017","3"\n', ([5, 3], ("01234", "00017")), id="quoted codes"),
+        pytest.param("google.com 500\nacm.org 20\n", ([500, 20], ("google.com", "acm.org")), id="hosts"),
+        pytest.param("/m/011k07,500\n/m/0199g,20\n", ([500, 20], ("/m/011k07", "/m/0199g")), id="OpenImages"),
+        pytest.param("0,1\ncat,5\ndog,3\n", PAIR, id="pandas names of columns"),
+        pytest.param("# exported today\nlabel,count\ncat,5\ndog,3\n", PAIR, id="a comment"),
         pytest.param("label;count\ncat;5\ndog;3\n", PAIR, id="semicolons"),
         pytest.param("label\tcount\ncat\t5\ndog\t3\n", PAIR, id="tabs"),
         pytest.param("label|count\ncat|5\ndog|3\n", PAIR, id="bars"),
-        pytest.param("animal,howmany\ncat,5\ndog,3\n", PAIR, id="unknown names"),
         pytest.param('label,count\n"cat, small",5\ndog,3\n', ([5, 3], ("cat, small", "dog")), id="a comma within"),
         pytest.param(b"\xef\xbb\xbflabel,count\r\ncat,5\r\ndog,3\r\n", PAIR, id="a spreadsheet"),
         pytest.param("label,count\ncat,5\ndog,3\n".encode("utf-16"), PAIR, id="UTF-16"),
@@ -131,6 +137,51 @@ def test_a_file_is_read_as_it_was_meant(tmp_path: Path, content: Any, found: Fou
     assert read(tmp_path / "file", content) == found
 
 
+@pytest.mark.parametrize("first", [1, 500])
+@pytest.mark.parametrize("n", range(1, 13))
+def test_a_count_in_each_line(tmp_path: Path, first: int, n: int) -> None:
+    counts = [first, *(40 * k * k % 97 + 100 for k in range(1, n))]
+    assert read(tmp_path / "file", "".join(f"{count}\n" for count in counts)) == (counts, None)
+
+
+DIALECTS = {
+    "csv": lambda rows: "label,count\n" + "".join(f"{a},{n}\n" for a, n in rows),
+    "quoted": lambda rows: '"label","count"\n' + "".join(f'"{a}","{n}"\n' for a, n in rows),
+    "swapped": lambda rows: "count;label\n" + "".join(f"{n};{a}\n" for a, n in rows),
+    "bare": lambda rows: "".join(f"{a}\t{n}\n" for a, n in rows),
+    "bare, commas": lambda rows: "".join(f"{a},{n}\n" for a, n in rows),
+    "indented": lambda rows: "label, count\n" + "".join(f" {a} , {n} \n" for a, n in rows),
+    "blanks": lambda rows: "".join(f"{a} {n}\n" for a, n in rows),
+    "uniq -c": lambda rows: "".join(f"{n:>8} {a}\n" for a, n in rows),
+    "series": lambda rows: "label\n" + "".join(f"{a}    {n}\n" for a, n in rows) + "Name: count, dtype: int64\n",
+    "json": lambda rows: json.dumps(dict(rows)),
+    "pairs": lambda rows: json.dumps(rows),
+    "records": lambda rows: json.dumps([{"label": a, "count": n} for a, n in rows]),
+}
+WORD = st.text("abcxyz01 2./-_", min_size=1, max_size=6).map(str.strip).filter(bool)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(st.lists(st.tuples(WORD | st.integers(0, 30).map(str), st.integers(0, 9999)), min_size=1, max_size=6))
+def test_a_table_is_itself_in_every_dialect_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, dialect: str, rows: list[tuple[str, int]]
+) -> None:
+    """Whole numbers are ids, and other labels names in their order; never anything else."""
+    rows = list({name: (name, count) for name, count in rows}.values())
+    # Two columns of numbers without a header are told apart by what is usual; other tests say how.
+    assume(dialect in ("csv", "quoted", "swapped", "json", "records") or not all(name.isdigit() for name, _ in rows))
+    file = tmp_path_factory.mktemp("table", numbered=True) / "counts"
+    try:
+        counts, names = read(file, DIALECTS[dialect](rows))
+    except ValueError:
+        return
+    if names is None:
+        ids = {int(float(name)): count for name, count in rows}
+        assert counts == [ids.get(j, 0) for j in range(max(ids) + 1)]
+    else:
+        assert list(zip(names, counts, strict=True)) == rows
+
+
 def test_columns_by_name(tmp_path: Path) -> None:
     text = "label,train,val\ncat,5,1\ndog,3,2\n"
     assert read(tmp_path / "file", text, count="val") == ([1, 2], ("cat", "dog"))
@@ -164,7 +215,28 @@ def test_ids_that_begin_at_one(tmp_path: Path) -> None:
         ("label,train,val\ncat,5,1\ndog,3,1\n", r"several columns .* 'train', 'val'; choose one with count='train'"),
         ("label,count,image_count\ncat,5,1\ndog,3,1\n", "several columns that may be counts"),
         ("2,1\n1,0\n0,2\n", "no header, and either of its two columns may be the labels"),
-        ("foo,bar\n7,5\n9,3\n", "the columns 'foo', 'bar', and none is known to be a count"),
+        ("foo,bar\n7,5\n9,3\n", "several columns that may be counts, 'foo', 'bar'"),
+        ("animal,howmany\ncat,5\ndog,3\n", "none is known to be a count; name one with count='howmany'"),
+        ("class,year\ncat,2001\ndog,2002\n", "none is known to be a count"),
+        ("label,2019\ncat,5\n", "line 1: .* a header must have no numbers"),
+        ("cat 0\nemu 2\ndog 1\n", r"a number for each name, .* are these ids\?"),
+        ('{"cat": 0, "dog": 1, "emu": 2}', r"are these ids\?"),
+        ("img1 0\nimg2 0\nimg3 1\nimg4 0\n", r"labels of examples, or counts of labels\?"),
+        ("0\n1\n1\n2\n0\n", r"labels of examples, or counts of labels\?"),
+        ("500 Boeing 747\n20 Airbus 320\n", "several numbers in each line"),
+        ("cat 0.50 1.00 3\ndog 0.67 0.80 5\n", "several numbers in each line"),
+        ("1 2:0.5 3:1\n0 1:1\n", "has features"),
+        ("a\t1,234\nb\t2,345\n", "'1,234' has a separator of thousands"),
+        ("label,count\n0.0,200\n1.0,100\n,5\n", "line 4: the label is empty"),
+        ("label,count\ncat,5\ndog,3\ncat,1\n", "line 4: label 'cat' was on line 2 already"),
+        ("label,count\na,1.5\n", "line 2: .* got 1.5"),
+        ("label,count\na,inf\n", "line 2: .* got inf"),
+        ("label,count\na\n", "line 2: expected 2 fields, got 1"),
+        ("label,count\na,5\nb\n", "line 3"),
+        ("label,count\na,0\nb,0\n", "all 2 are"),
+        (as_json({"categories": [{"id": 1, "image_count": 2}, {"id": 1, "image_count": 3}]}), "have the id 1"),
+        (as_json({**COCO, "annotations": [{"category_id": 9}]}), "the category 9, which is not listed"),
+        (as_json({"cat": {"train": 500}}), "must have a list of counts"),
         (",label\n0,2\n1,0\n2,3\n", "may have counts or examples in its column 'label'"),
         ("a,b,5\nc,d,6\n", "3 columns and no header"),
         ("label,count\n0,5\n1,3\nunknown,1\n", "line 4: label 'unknown' is no whole number"),
@@ -187,9 +259,9 @@ def test_ids_that_begin_at_one(tmp_path: Path) -> None:
         (b"\x1f\x8bjunk", "cannot decompress"),
         (b"\x93NUMPYjunk", "is not an array file"),
         (b"label,count\na,5\nb\0,3\n", "NUL byte"),
-        (saved(np.save, np.arange(5000) * 7 % 10), "the labels of examples, or the counts"),
+        (saved(np.save, np.arange(5000) * 7 % 10), "labels of examples, or counts"),
         (saved(np.save, np.ones((2, 2))), r"must have one axis, .* got shape \(2, 2\)"),
-        ("4 10 2\n0 1:1\n3 1:1\n\n\n", "line 3: labels must lie from 0 to 1, got 3"),
+        ("4 10 2\n0 1:1\n3 1:1\n\n\n", "line 3: labels must be 0 to 1, got 3"),
     ],
     ids=itertools.count(),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,21 +14,21 @@ from implicitloss.formats import nearest_name
 
 COUNTS = {
     "count", "counts", "freq", "freqs", "frequency", "frequencies", "n", "num", "number", "instances", "instance_count",
-    "image_count", "images", "samples", "n_samples", "num_samples", "num_images", "occurrences", "size", "cnt", "total",
-    "support", "#", "anzahl", "haufigkeit", "häufigkeit",
+    "image_count", "n_samples", "num_samples", "num_images", "occurrences", "cnt",
 }  # fmt: skip
 SHARES = {"share", "shares", "proportion", "probability", "prob", "percent", "percentage", "pct", "%", "fraction"}
 LABELS = {
-    "label", "labels", "class", "class_id", "classid", "category", "category_id", "id", "label_id", "item", "item_id",
-    "word", "token", "token_id", "index", "idx", "name", "label_name", "class_name", "category_name", "title", "target",
-    "y", "klasse", "synset", "tag",
+    "label", "labels", "class", "class_id", "category", "category_id", "id", "label_id", "item", "item_id", "word",
+    "token", "token_id", "index", "name", "label_name", "class_name", "category_name", "target", "targets", "y",
 }  # fmt: skip
 # Columns of examples: a table that has one of these and labels has a row for each example.
 EXAMPLES = {
     "path", "image", "img", "file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path",
     "image_id", "text", "sentence", "url",
 }  # fmt: skip
-PATH = re.compile(r".*[/\\].*|.*\.[A-Za-z][A-Za-z0-9]{1,4}")
+MEDIA = re.compile(r".*\.(jpe?g|png|gif|bmp|webp|tiff?|npy|wav|mp3|flac|mp4|avi|txt)", re.IGNORECASE)
+# Numbers whose largest is at most this many times the number of different ones may be the labels of examples.
+LABELS_A_VALUE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,16 +79,15 @@ def _counts(table: Table, label: str | None) -> Column | None:
         raise _several(table, known)
     if known:
         return known[0]
-    if len(columns) == 1 and table.columns[0] is columns[0] and len(table.columns) == 1:
-        only = columns[0]
-        return None if only.key in LABELS or only.kind == "text" else only
+    if len(table.columns) == 1:
+        only = table.columns[0]
+        return None if only.key in LABELS or only.kind == "text" else _not_examples(table, only)
     # pandas before 2.0 writes ",label" or "index,label" for the counts of the column called label, and 0 where it has
     # no name.
     pair = _without_numbering(table.columns)
     if len(pair) == 2 and (pair[0].key in ("", "index") or pair[1].key == "0") and pair[1].kind == "whole":
         index, values = pair
-        falls = values.numbers is not None and bool((np.diff(values.numbers) <= 0).all())
-        if values.key in ("0", "") or falls or not index.is_numbering:
+        if values.key in ("0", "") or values.falls or not index.is_numbering:
             return values
         if values.key in LABELS:
             raise ValueError(
@@ -97,19 +96,14 @@ def _counts(table: Table, label: str | None) -> Column | None:
             )
     if any(c.key in EXAMPLES for c in columns) and any(c.key in LABELS for c in table.columns):
         return None
+    numbers = [c for c in _without_numbering(columns) if c.key not in LABELS | SHARES and c.kind != "text"]
     shares = [c for c in columns if c.key in SHARES]
-    if shares:
+    if shares and not numbers:
         raise ValueError(
             f"{table.name} has shares in its column {shown(shares[0].name)}, and counts are needed; for shares use "
             "LabelPrior.from_probabilities"
         )
-    others = [c for c in columns if c.key not in LABELS and c.key not in ("", "unnamed:_0", "unnamed: 0")]
-    numbers = [c for c in others if c.kind != "text"]
-    if len(numbers) > 1 and len(numbers) < len(table.columns):
-        raise _several(table, numbers)
-    if len(numbers) == 1:
-        return numbers[0]
-    raise _unclear(table)
+    raise _several(table, numbers) if len(numbers) > 1 else _unclear(table, numbers)
 
 
 def _without_numbering(columns: Sequence[Column]) -> Sequence[Column]:
@@ -163,30 +157,57 @@ def _by_content(table: Table) -> Chosen:
     """The columns of a table without a header, by what they hold."""
     columns = table.columns
     if len(columns) == 1:
-        return Chosen(None, columns[0])
+        return Chosen(None, _not_examples(table, columns[0]))
     if len(columns) > 2:
         raise ValueError(
             f"{table.name} has {len(columns)} columns and no header; name them in a first line, e.g. 'label,count'"
         )
     first, second = columns
-    if first.kind == "text":
-        is_list = second.kind == "whole" and all(PATH.fullmatch(str(cell)) for cell in first.texts[:100])
-        return Chosen(second, None) if is_list else Chosen(first, second)
-    if second.kind == "text":
-        return Chosen(second, first)
-    if second.is_numbering and not first.is_numbering:
-        return Chosen(second, first)
-    if second.is_numbering and not _rises(first):
+    if "text" not in (first.kind, second.kind):
+        return Chosen(first, second) if first.key in LABELS else _of_numbers(table, first, second)
+    names, counts = (first, second) if first.kind == "text" else (second, first)
+    if counts.kind == "whole" and all(MEDIA.fullmatch(cell) for cell in names.texts[:100]):
+        return Chosen(counts, None)
+    if counts.is_numbering and names.size > 1:
         raise ValueError(
-            f"{table.name} has no header, and either of its two columns may be the labels; write 'label,count' or "
-            "'count,label' in a first line"
+            f"{table.name} has a number for each name, 0 to L-1 or 1 to L: are these ids?  If they are counts, say so "
+            "with the header 'label,count'"
         )
-    return Chosen(first, second)
+    return Chosen(names, _not_examples(table, counts))
 
 
-def _rises(column: Column) -> bool:
-    """Whether ids come in order, as most files have them."""
-    return column.numbers is not None and bool((np.diff(column.numbers) > 0).all())
+def _of_numbers(table: Table, first: Column, second: Column) -> Chosen:
+    """Two columns of numbers: counts may repeat, or number nothing, or fall, where labels do not."""
+    tests: tuple[Callable[[Column], bool], ...] = (
+        lambda column: column.has_repeats,
+        lambda column: not column.is_numbering,
+        lambda column: column.falls,
+    )
+    for test in tests if not (first.is_numbering and second.is_numbering) else ():
+        counts = [column for column in (first, second) if test(column)]
+        if len(counts) == 1:
+            return Chosen(second if counts[0] is first else first, counts[0])
+    raise ValueError(
+        f"{table.name} has no header, and either of its two columns may be the labels; write 'label,count' or "
+        "'count,label' in a first line"
+    )
+
+
+def _not_examples(table: Table, counts: Column) -> Column:
+    """The column; *raises* ValueError for numbers that may be the labels of examples instead of counts.
+
+    Labels of examples repeat, and hardly leave a number out below the largest.
+    """
+    numbers = counts.numbers
+    if numbers is None or counts.kind != "whole" or counts.falls or counts.rises:
+        return counts
+    different = np.unique(numbers).size
+    if numbers.size >= 1.5 * different and 0 < float(numbers.max()) + 1 <= LABELS_A_VALUE * different:
+        raise ValueError(
+            f"{table.name} has {numbers.size} numbers without a name: labels of examples, or counts of labels?  "
+            "For examples write numpy.bincount(labels); for counts write the header 'label,count' and the labels"
+        )
+    return counts
 
 
 def _several(table: Table, columns: Sequence[Column]) -> ValueError:
@@ -197,11 +218,12 @@ def _several(table: Table, columns: Sequence[Column]) -> ValueError:
     )
 
 
-def _unclear(table: Table) -> ValueError:
+def _unclear(table: Table, numbers: Sequence[Column] = ()) -> ValueError:
     names = [str(c.name).strip() for c in table.columns]
+    example = repr(str(numbers[0].name).strip()) if numbers else "..."
     return ValueError(
-        f"{table.name} has the columns {_listed(names)}, and none is known to be a count; name one with count=... "
-        "(--count-column), or write the header 'label,count'"
+        f"{table.name} has the columns {_listed(names)}, and none is known to be a count; name one with "
+        f"count={example:.40} (--count-column), or write the header 'label,count'"
     )
 
 

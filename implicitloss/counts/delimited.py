@@ -6,17 +6,17 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from implicitloss.counts.columns import LABELS
+from implicitloss.counts.columns import COUNTS, EXAMPLES, LABELS
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import Column, Table, column
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = ("\t", ";", "|", ",")
 # The delimiter and the header are found in this many bytes.
-LOOKED_AT = 1 << 16
+LOOKED_AT = 1 << 13
 # What a printed pandas Series ends with.
 FOOTER = re.compile(r"(Name: .*, )?(Length: \d+, )?dtype: \w+")
 NUMBER = re.compile(r"[+-]?(\d[\d.,'_ ]*|\.\d+)([eE][+-]?\d+)?%?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -28,21 +28,25 @@ def delimited(source: Source) -> Table:
     if b"\0" in data:
         raise ValueError(f"{source.name} is not a text file: it has a NUL byte")
     start = len(data) - len(data.lstrip())
+    while data[start : start + 2] in (b"# ", b"##"):  # a comment
+        start = data.find(b"\n", start) + 1 or len(data)
     head = data[start : start + LOOKED_AT].decode("utf-8", "ignore").splitlines(keepends=True)
     if len(head) > 1 and len(data) > start + LOOKED_AT:
         head.pop()  # it may be cut
     delimiter = _delimiter([line for line in head if line.strip()])
     if delimiter is None:
         return _by_blanks(source.name, source.text)
-    first = next(csv.reader(head, delimiter=delimiter), [])
-    has_header = _is_header(first)
+    rows = [row for row in csv.reader(head, delimiter=delimiter) if row]
+    first = rows[0]
+    has_header = _is_header(rows, source.name)
     text = _Text(source, delimiter, start + (len(head[0].encode()) if has_header else 0))
     frame = text.frame()
     if has_header and len(frame) and len(first) != frame.shape[1]:
         text.check_widths(len(first))
-    names: list[str | None] = [*first] if has_header else [None] * frame.shape[1]
+    has_names = has_header and first != ["0", "1"]
+    names: list[str | None] = [*first] if has_names else [None] * frame.shape[1]
     columns = tuple(text.column(name, frame[i], i) if i in frame else column(name, []) for i, name in enumerate(names))
-    return Table(source.name, columns, has_header, text.where)
+    return Table(source.name, columns, has_names, text.where)
 
 
 class _Text:
@@ -95,12 +99,13 @@ class _Text:
 
     def has_codes(self, i: int) -> bool:
         """Whether a cell of column i is a code such as 007: a name, and no number."""
-        edge = b"\n0" if i == 0 else f"{self.delimiter}0".encode()
-        data, at = b"\n" + self.source.utf8[self.start :] if i == 0 else self.source.utf8[self.start :], -1
-        while (at := data.find(edge, at + 1)) >= 0:
-            if data[at + 2 : at + 3].isdigit():
-                return any(len(text) > 1 and text[0] == "0" for text in self.frame(str, i)[i].tolist())
-        return False
+        data, edge = self.source.utf8, b"\n0" if i == 0 else f"{self.delimiter}0".encode()
+        at = data.find(edge, max(self.start - 1, 0))
+        while at >= 0 and not data[at + 2 : at + 3].isdigit():
+            at = data.find(edge, at + 1)
+        if at < 0 and not self.has_blanks and b'"' not in data and data[:1] != b"0":
+            return False
+        return any(len(text) > 1 and text[0] == "0" for text in map(str.strip, self.frame(str, i)[i].tolist()))
 
     def rows(self) -> list[tuple[int, list[str]]]:
         """The line and the cells of each row."""
@@ -129,43 +134,77 @@ class _Text:
 
 
 def _delimiter(head: Sequence[str]) -> str | None:
-    """The delimiter that gives every line the same number of cells, two or more; else the first that gives some."""
+    """The delimiter that gives every line the same number of cells, two or more, a column of numbers among them.
+
+    Without such a one, it is the first that gives equal cells, or else more than one.
+    """
     head = [line for line in head if not FOOTER.fullmatch(line.strip())]
-    best, most = None, (False, 1)
+    found: list[tuple[int, str]] = []
     for delimiter in DELIMITERS:
         try:
-            widths = [len(row) for row in csv.reader(head, delimiter=delimiter)]
+            rows = list(csv.reader(head, delimiter=delimiter, skipinitialspace=True))
         except csv.Error:
             continue
-        found = (min(widths, default=0) == max(widths, default=0), max(widths, default=0))
-        if found[1] > 1 and (best is None or found > most):
-            best, most = delimiter, found
-    return best
+        widths = {len(row) for row in rows}
+        if max(widths, default=0) < 2:
+            continue
+        below = list(zip(*(rows[1:] or rows), strict=True)) if len(widths) == 1 else []
+        numbers = any(all(NUMBER.fullmatch(cell.strip()) for cell in cells) for cells in below)
+        found.append(((len(widths) == 1) + numbers, delimiter))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _is_header(cells: Sequence[str]) -> bool:
-    """Whether a first row names its columns: no cell is a number, or pandas wrote 0 for a Series without a name."""
-    stripped = [cell.strip() for cell in cells]
-    nameless = len(stripped) == 2 and stripped[1] == "0" and stripped[0].lower() in {"", *LABELS}
-    return nameless or not any(NUMBER.fullmatch(cell) for cell in stripped)
+def _is_header(rows: Sequence[Sequence[str]], name: str) -> bool:
+    """Whether the first row names the columns: no cell is a number, or pandas wrote 0, or 0 and 1, for no name.
+
+    *Raises* ValueError for a row that has both a usual name and a number.
+    """
+    first, second = ([cell.strip() for cell in row] for row in (rows[0], rows[min(1, len(rows) - 1)]))
+    if len(first) == 2 and first[1] == "0" and first[0].lower() in {"", *LABELS}:
+        return True
+    if first == ["0", "1"] and len(second) == 2 and not NUMBER.fullmatch(second[0]):
+        return True
+    if not any(NUMBER.fullmatch(cell) for cell in first):
+        return True
+    if any(cell.lower() in (LABELS | COUNTS | EXAMPLES) for cell in first):
+        raise ValueError(f"{name}, line 1: {','.join(first)!r:.60} is a header or a row; a header must have no numbers")
+    return False
 
 
 def _by_blanks(name: str, text: str) -> Table:
-    """A table whose cells are set apart by blanks, as pandas prints a Series; the last cell of a line is the number."""
+    """A table whose cells are set apart by blanks: a printed Series, `sort | uniq -c`, a vocabulary, a list of files.
+
+    The number of a line stands at its end, or at its beginning.
+    """
     numbered = [(i, line.strip()) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if any(re.fullmatch(r"\.\.+(\s+\.\.+)?", line) for _, line in numbered):
         raise ValueError(f"{name} is a printed table that leaves rows out (...); write it with to_csv")
     numbered = [(i, line) for i, line in numbered if not FOOTER.fullmatch(line)]
-    cells = [line.rsplit(None, 1) for _, line in numbered]
-    has_header = bool(cells) and not NUMBER.fullmatch(cells[0][-1])
-    header = cells.pop(0) if has_header else []
-    rows = numbered[1:] if has_header else numbered
-    width = max(map(len, cells), default=1)
-    for (line, _), row in zip(rows, cells, strict=True):
-        if len(row) != width:
-            raise ValueError(f"{name}, line {line}: expected {width} fields, got {len(row)}")
-    if width == 2 and len(header) == 1:
-        header = [header[0], "count"]  # pandas prints the name of the index alone
-    names: list[str | None] = [*header, *[None] * (width - len(header))][:width]
-    columns = tuple(column(names[k], [row[k] for row in cells]) for k in range(width))
-    return Table(name, columns, has_header, lambda i: f"{name}, line {rows[i][0]}")
+    header: list[str] = []
+    if len(numbered) > 1 and not any(map(NUMBER.fullmatch, numbered[0][1].split())):
+        header = numbered.pop(0)[1].rsplit(None, 1)
+    numbers = [[NUMBER.fullmatch(word) is not None for word in line.split()] for _, line in numbered]
+    if max(map(len, numbers), default=1) == 1:
+        only = column(header[0] if header else None, [line for _, line in numbered])
+        return Table(name, (only,), bool(header), _where(name, numbered))
+    if len(header) == 1:
+        header.append("count")  # pandas prints the name of the index alone
+    for (line, _), row in zip(numbered, numbers, strict=True):
+        if len(row) == 1:
+            raise ValueError(f"{name}, line {line}: expected 2 fields, got 1")
+    if all(sum(row) > 1 for row in numbers) and max(map(len, numbers)) > 2:
+        raise ValueError(f"{name} has several numbers in each line; write a label and a count in a line")
+    at_end, at_start = (all(row[k] for row in numbers) for k in (-1, 0))
+    if not (at_end or at_start):
+        line = next((i for (i, _), row in zip(numbered, numbers, strict=True) if not row[-1]), numbered[0][0])
+        raise ValueError(f"{name}, line {line}: a line must have a label and a count")
+    cells = [line.rsplit(None, 1) if at_end else line.split(None, 1) for _, line in numbered]
+    if any(re.search(r"(^|\s)\d+:\S", row[at_start and not at_end]) for row in cells):
+        raise ValueError(f"{name} has features (index:value) in its lines; a label and a count are needed")
+    names: list[str | None] = [*header] or [None, None]
+    columns = tuple(column(names[k], [row[k] for row in cells]) for k in range(2))
+    return Table(name, columns, bool(header), _where(name, numbered))
+
+
+def _where(name: str, rows: Sequence[tuple[int, str]]) -> Callable[[int], str]:
+    return lambda i: f"{name}, line {rows[i][0]}"

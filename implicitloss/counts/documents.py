@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from implicitloss.arguments import shown
+from implicitloss.counts.columns import COUNTS
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import Column, Table, column
 
@@ -65,7 +66,7 @@ def _of_dict(name: str, given: dict[str, Any]) -> Table | None:
         return None
     values = list(given.values())
     if all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values):
-        return _table(name, [column("label", list(given)), column("count", values)], True)
+        return _table(name, [column("label", list(given)), column(None, values)], False)
     if isinstance(given.get("index"), list) and isinstance(given.get("data"), list):
         return _split(name, given)
     if all(isinstance(one, list) for one in values) and len({len(one) for one in values}) == 1:
@@ -73,7 +74,7 @@ def _of_dict(name: str, given: dict[str, Any]) -> Table | None:
     if all(isinstance(one, dict) for one in values):
         # What DataFrame.to_json writes: a dict of rows for each column.
         if len(values) == 1:
-            return _of_dict(name, values[0])
+            return _of_dict(name, values[0]) if next(iter(given)) in COUNTS else None
         rows = list(values[0])
         if all(list(one) == rows for one in values):
             return _table(name, [column(key, list(one.values())) for key, one in given.items()], True)
@@ -86,7 +87,7 @@ def _split(name: str, given: dict[str, Any]) -> Table | None:
     if len(index) != len(data):
         return None
     if "columns" not in given:
-        return _table(name, [column("label", index), column("count", data)], True)
+        return _table(name, [column("label", index), column(None, data)], False)
     names = given["columns"]
     if not isinstance(names, list) or not all(isinstance(row, list) and len(row) == len(names) for row in data):
         return None
@@ -99,6 +100,9 @@ def _categories(name: str, given: dict[str, Any]) -> Table:
     categories = given["categories"]
     if not categories or not all(isinstance(one, dict) and isinstance(one.get("id"), int) for one in categories):
         raise ValueError(f"{name}: the categories must each have a whole number as their id")
+    twice, times = Counter(one["id"] for one in categories).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{name}: {times} categories have the id {twice}")
     categories = sorted(categories, key=lambda one: one["id"])
     called = [str(one.get("name", one["id"])) for one in categories]
     counts = [
@@ -110,8 +114,11 @@ def _categories(name: str, given: dict[str, Any]) -> Table:
         annotations = given.get("annotations")
         if not isinstance(annotations, list) or not annotations:
             raise ValueError(f"{name}: the categories need an instance_count, an image_count, or annotations")
-        seen = Counter(one.get("category_id") for one in annotations if isinstance(one, dict))
-        counts = [column("count", [seen[one["id"]] for one in categories])]
+        seen = Counter(str(one.get("category_id")) for one in annotations if isinstance(one, dict))
+        strange = set(seen) - {str(one["id"]) for one in categories}
+        if strange:
+            raise ValueError(f"{name}: an annotation has the category {min(strange):.40}, which is not listed")
+        counts = [column("count", [seen[str(one["id"])] for one in categories])]
     # A name is a name, even if it is a number.
     return _table(name, [Column("label", None, lambda: called), *counts], True)
 

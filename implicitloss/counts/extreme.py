@@ -9,8 +9,8 @@ import numpy as np
 from implicitloss.counts.placed import Counts
 from implicitloss.counts.source import Source
 
-HEAD = re.compile(rb"\s*(\d+)\s+(\d+)\s+(\d+)\s*\n")
-POINT = re.compile(rb"(?:\d+(?:,\d+)*)?(?:\s+\d+:\S+)*\s*")
+HEAD = re.compile(rb"(\d+)[ \t]+(\d+)[ \t]+(\d+)[ \t]*\r?\n")
+POINT = re.compile(rb"(?:\d+(?:,\d+)*)?(?:[ \t]+\d+:\S+)*[ \t]*\r?")
 MOST_LABELS = 100_000_000
 
 
@@ -20,10 +20,10 @@ def is_extreme(data: bytes) -> bool:
     if head is None:
         return False
     second = data[head.end() : head.end() + 100_000].split(b"\n", 1)[0]
-    return b":" in second or POINT.fullmatch(second) is not None
+    return POINT.fullmatch(second) is not None
 
 
-def extreme(source: Source) -> Counts:
+def extreme(source: Source, first_id: int) -> Counts:
     """How many points have each label; the header says how many labels there are."""
     head = HEAD.match(source.data)
     assert head is not None
@@ -46,9 +46,11 @@ def extreme(source: Source) -> Counts:
             raise ValueError(
                 f"{source.name}, line {number}: labels must be whole numbers, got {first[:40]!r}"
             ) from None
+        labels -= first_id
         if labels.min() < 0 or labels.max() >= n_labels:
+            wrong = int(labels.max() if labels.min() >= 0 else labels.min()) + first_id
             raise ValueError(
-                f"{source.name}, line {number}: labels must lie from 0 to {n_labels - 1}, got {labels.max()}"
+                f"{source.name}, line {number}: labels must be {first_id} to {n_labels - 1 + first_id}, got {wrong}"
             )
         counts[np.unique(labels)] += 1
     return Counts(counts, None)

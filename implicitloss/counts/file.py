@@ -26,8 +26,6 @@ OTHERS = {
     b"\x80\x05": "a pickle, which could run anything; write it with to_csv or numpy.save",
     b"%PDF": "a PDF file; a table of counts is needed",
 }
-# An array of more numbers than this for each different one, which are 0 to K without a gap, may be a list of examples.
-EXAMPLES_A_LABEL = 10
 
 
 def read(
@@ -40,7 +38,9 @@ def read(
 
 def _counts(source: Source, label: str | None, count: str | None, first_id: int) -> Counts:
     if extreme.is_extreme(source.data):
-        return extreme.extreme(source)
+        if label is not None or count is not None:
+            raise ValueError(f"{source.name} has a line for each point, and no columns to choose")
+        return extreme.extreme(source, first_id)
     table = _format(source)(source)
     columns = chosen(table, label, count)
     if columns.counts is None:
@@ -48,7 +48,6 @@ def _counts(source: Source, label: str | None, count: str | None, first_id: int)
         return _examples(table, columns.labels, first_id)
     counts = counts_of(table, columns.counts)
     if columns.labels is None:
-        _check_examples(table, counts)
         return Counts(counts, None)
     labels = columns.labels
     if labels.kind == "whole":
@@ -88,7 +87,7 @@ def _ids(labels: Column) -> NDArray[np.int64]:
 
 
 def _texts(names: Column | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(map(str, names.texts))
+    return None if names is None else tuple(names.texts)
 
 
 def _examples(table: Table, labels: Column, first_id: int) -> Counts:
@@ -97,20 +96,3 @@ def _examples(table: Table, labels: Column, first_id: int) -> Counts:
     if labels.kind == "whole":
         return by_id(found, counts.astype(float), lambda i: f"{table.name}: label {found[i]}", first_id)
     return Counts(counts.astype(float), tuple(map(str, found)))
-
-
-def _check_examples(table: Table, numbers: NDArray[np.float64]) -> None:
-    """*Raises* ValueError for numbers that may be the labels of examples instead of counts."""
-    different = np.unique(numbers)
-    gapless = different.size > 1 and different[0] in (0, 1) and bool(np.all(np.diff(different) == 1))
-    if gapless and numbers.size >= EXAMPLES_A_LABEL * different.size and _looks_shuffled(numbers):
-        raise ValueError(
-            f"{table.name} has {numbers.size} numbers: the labels of examples, or the counts of labels?  For examples "
-            "write numpy.bincount(labels); for counts write a column of labels beside them"
-        )
-
-
-def _looks_shuffled(numbers: NDArray[np.float64]) -> bool:
-    """Whether numbers neither fall nor rise throughout, as counts in the order of their size do."""
-    steps = np.diff(numbers)
-    return bool((steps > 0).any() and (steps < 0).any())

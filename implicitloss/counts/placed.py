@@ -12,19 +12,7 @@ from implicitloss.arguments import shown
 
 Floats = NDArray[np.float64]
 
-TOTALS = {
-    "total",
-    "totals",
-    "grand total",
-    "sum",
-    "all",
-    "overall",
-    "gesamt",
-    "insgesamt",
-    "summe",
-    "gesamtergebnis",
-    "",
-}
+TOTALS = {"total", "totals", "grand total", "sum", "all", "overall", "gesamt", "summe", ""}
 # A row that is called total is one if its count is the sum of the others within this share.
 TOTAL_WITHIN = 0.01
 # Ids may run to this many times the number of rows, and this many more; beyond, they number no columns.
@@ -90,14 +78,21 @@ def by_id(
 def by_name(names: Sequence[str], counts: Floats, where: Callable[[int], str]) -> Counts:
     """Label j is row j.  Whether names repeat is checked later, with the prior's."""
     _check_total(names, counts, where)
+    if "" in names:
+        raise ValueError(f"{where(names.index(''))}: the label is empty")
     numbers = sum(map(str.isdigit, names))
-    if MIXED_FROM * len(names) <= numbers < len(names) and len(names) > 2:
+    if MIXED_FROM * len(names) <= numbers < len(names) and len(names) > 2 and not any(map(_is_code, names)):
         i = next(i for i, name in enumerate(names) if not name.isdigit())
         raise ValueError(
             f"{where(i)}: label {shown(names[i])} is no whole number, and most of the others are; labels must be ids "
             "all, or names all"
         )
     return Counts(counts, tuple(names), where)
+
+
+def _is_code(name: str) -> bool:
+    """Whether a name such as 007 is a name, though it has digits only."""
+    return name[0] == "0" and len(name) > 1
 
 
 def _check_total(names: Sequence[str], counts: Floats, where: Callable[[int], str]) -> None:

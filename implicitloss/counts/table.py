@@ -56,6 +56,21 @@ class Column:
         first = float(self.numbers.min())
         return first in (0, 1) and bool(np.array_equal(np.sort(self.numbers), np.arange(self.numbers.size) + first))
 
+    @cached_property
+    def has_repeats(self) -> bool:
+        """Whether a number comes twice."""
+        return self.numbers is not None and np.unique(self.numbers).size < self.numbers.size
+
+    @property
+    def falls(self) -> bool:
+        """Whether no number is larger than the one before."""
+        return self.numbers is not None and bool((np.diff(self.numbers) <= 0).all())
+
+    @property
+    def rises(self) -> bool:
+        """Whether no number is smaller than the one before."""
+        return self.numbers is not None and bool((np.diff(self.numbers) >= 0).all())
+
 
 @dataclass(frozen=True, eq=False)
 class Table:

@@ -39,8 +39,8 @@ def _number(table: Table, i: int, text: str) -> float:
     if THOUSANDS.fullmatch(text):
         digits = re.sub(r"\D", "", text)
         raise ValueError(
-            f"{table.where(i)}: {shown(text)} has a separator of thousands or of decimals; write {digits} if it means "
-            "that, else the number without zeros at its end"
+            f"{table.where(i)}: {shown(text)} has a separator of thousands or of decimals; write {digits}, or the "
+            "number without the zeros if that is a decimal point"
         )
     if text.endswith("%"):
         raise ValueError(f"{table.where(i)}: {shown(text)} is a share, and counts are needed")
