@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import implicitloss as il
 from analysis.__main__ import main as analyse
 from figures.__main__ import main as draw
 from implicitloss.cli import commands
@@ -941,3 +942,26 @@ def test_labels_that_never_occur_are_said(tmp_path: Path) -> None:
     words = ("expect", "--sampler", "uniform", "--weighting", "constant", "--m", "4", "--hits", "mask")
     done = run("implicitloss", *words, "--counts", str(tmp_path / "counts.csv"))
     assert "3 labels, 1 of them with count 0 (" in done.stdout
+
+
+def test_the_tilt_of_a_scheme_says_who_gains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The slopes are those of the library; label counts whose ids begin at 1 get a hint, unless it was taken."""
+    path = counts_file(tmp_path, "label,count\n1,90\n2,10\n3,5\n")
+    batch = ["tilt", "--sampler", "within-batch", "--m", "8", "--counts", path]
+    scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=8, hits="mask")
+    slope = il.tilt(scheme, il.LabelPrior.from_counts([90, 10, 5]))
+    assert main([*batch, "--weighting", "constant", "--hits", "mask"]) == 0
+    out, err = capsys.readouterr()
+    assert f"{slope:+.4f}; by the bound: " in out
+    assert f"Rare labels gain: for the likeliest label add {-slope:.2g} log π" in out
+    assert "if its ids begin at 1, say --first-id 1" in err
+    relative = [*batch, "--weighting", "relative", "--hits", "keep", "--first-id", "1", "--json"]
+    assert main(relative) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["gains"] == "neither"
+    assert err == ""
+
+
+def test_a_loss_is_named_by_its_module(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "mine.py:loss", "--claim", "full"]) == 2
+    assert "the loss must be given by its module, mine:loss, got 'mine.py:loss'" in capsys.readouterr().err

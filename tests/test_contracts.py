@@ -295,3 +295,25 @@ def decoupled(**functions: Any) -> losses.Loss:
 def test_losses_that_are_refused(mutant: Any, sentence: str) -> None:
     with np.errstate(divide="ignore"):
         refused(check_loss, mutant, sentence)
+
+
+def test_faults_of_a_sampler_come_in_the_order_of_their_weight() -> None:
+    """A wrong law is said before a class that is no value; other arguments are a sentence, too."""
+
+    class Wrong:
+        needs_scores = False
+
+        def log_law(self, problem: Any) -> Any:
+            return np.full(problem.prior.n_labels, -1.0)
+
+        def procedure(self, problem: Any) -> Any:
+            return lambda rng, n: rng.integers(0, problem.prior.n_labels, n)
+
+    with pytest.raises(AssertionError, match="sum to"):
+        il.testing.check_sampler(Wrong())
+    Wrong.log_law = lambda self, problem: np.full(problem.prior.n_labels, -np.log(problem.prior.n_labels))
+    with pytest.raises(AssertionError, match="dataclass"):
+        il.testing.check_sampler(Wrong())
+    Wrong.procedure = lambda self: None  # type: ignore[assignment,misc]
+    with pytest.raises(AssertionError, match="positional argument"):
+        il.testing.check_sampler(Wrong())

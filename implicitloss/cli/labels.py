@@ -41,7 +41,11 @@ def counted(args: argparse.Namespace) -> LabelPrior:
     """The prior of the file, read as the arguments say."""
     from implicitloss.labels import LabelPrior
 
-    return LabelPrior.from_file(args.counts, label=args.label_column, count=args.count_column, first_id=args.first_id)
+    prior = LabelPrior.from_file(args.counts, label=args.label_column, count=args.count_column, first_id=args.first_id)
+    assert prior.counts is not None
+    if prior.names is None and prior.counts[0] == 0 and prior.counts[1:].all():
+        say(sentence(f"label 0 is missing in {args.counts}, and has count 0; if its ids begin at 1, say --first-id 1"))
+    return prior
 
 
 def check_counts(args: argparse.Namespace) -> None:
@@ -113,13 +117,20 @@ def add_problem(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def prior_of(args: argparse.Namespace) -> LabelPrior:
+    """The prior that the arguments of `add_prior` name."""
+    from implicitloss.cli import names
+
+    check_counts(args)
+    return names.profile(args.profile) if args.counts is None else counted(args)
+
+
 def problem_of(args: argparse.Namespace) -> Problem:
     """The scores, prior and positive that the arguments of `add_problem` and `add_seed` name."""
     from implicitloss.cli import names
     from implicitloss.problem import Problem
 
-    check_counts(args)
-    prior = names.profile(args.profile) if args.counts is None else counted(args)
+    prior = prior_of(args)
     scores = names.scorer(args.scorer).scores(prior, args.seed)
     positive = int(prior.by_frequency[prior.n_labels // 2]) if args.positive is None else prior.label(args.positive)
     return Problem(scores, prior, positive)

@@ -21,11 +21,11 @@ MOST_SYMBOLIC_LABELS = 64
 
 @contextmanager
 def as_assertion() -> Iterator[None]:
-    """What the library refuses is an assertion that failed."""
+    """What the library refuses, and a method that takes other arguments, is an assertion that failed."""
     try:
         yield
-    except ValueError as error:
-        raise AssertionError(str(error)) from None
+    except (ValueError, TypeError) as error:
+        raise AssertionError(" ".join(str(error).split())) from error
 
 
 def must(holds: object, sentence: str) -> None:

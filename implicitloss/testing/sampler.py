@@ -65,7 +65,6 @@ def check_sampler(sampler: Sampler, problem: Problem | None = None, *, rng: Seed
     """
     with as_assertion():
         checked_sampler(sampler)
-        check_value(sampler, "sampler")
         places = problems(problem)
         generator = np.random.default_rng(checked_seed(rng))
         laws = [_checked_law(sampler, at) for at in places]
@@ -74,6 +73,7 @@ def check_sampler(sampler: Sampler, problem: Problem | None = None, *, rng: Seed
             if hasattr(sampler, "law"):
                 _check_law_in_symbols(sampler, at, log_q)
             _check_procedure(sampler, at, np.exp(log_q), generator, ERROR_RATE / len(places))
+        check_value(sampler, "sampler")  # last, for it is the least of the faults
 
 
 def _checked_law(sampler: Sampler, at: Problem) -> Floats:

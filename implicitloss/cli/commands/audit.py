@@ -177,6 +177,8 @@ def _loaded(text: str) -> LossFunction:
     module, colon, name = text.partition(":")
     if not (module and colon and name):
         raise ValueError(f"the loss must be given as module:function, got {text!r}")
+    if module.endswith(".py"):
+        raise ValueError(f"the loss must be given by its module, {module.removesuffix('.py')}:{name}, got {text!r}")
     folder = os.getcwd()
     if folder not in sys.path:
         sys.path.insert(0, folder)

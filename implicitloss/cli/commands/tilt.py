@@ -1,0 +1,53 @@
+"""`implicitloss tilt`: which labels does a scheme favour, frequent or rare ones?"""
+
+from __future__ import annotations
+
+import argparse
+
+from implicitloss.cli.arguments import add_json, add_scheme, scheme_of, whole_number
+from implicitloss.cli.exit import HOLDS
+from implicitloss.cli.files import write_json
+from implicitloss.cli.labels import add_prior, origin_of, prior_of
+from implicitloss.formats import plain
+
+HELP = "say which labels a scheme favours, frequent or rare ones: the slope of the best scores on log label frequency"
+# A slope this close to 0 is called equal to that of softmax over all labels.
+EQUAL_WITHIN = 0.01
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A scheme and label counts."""
+    add_scheme(parser, with_loss=False)
+    add_prior(parser)
+    parser.add_argument(
+        "--labels",
+        type=whole_number,
+        default=100,
+        metavar="N",
+        help="compute with N labels, evenly from the most frequent to the rarest (default 100)",
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the slopes of the true sampled loss and of its bound, and what they mean."""
+    from implicitloss.losses import SoftmaxCrossEntropy
+    from implicitloss.optima.population import tilt
+
+    scheme, prior = scheme_of(args, SoftmaxCrossEntropy()), prior_of(args)
+    few = prior.few(args.labels)
+    true, bound = tilt(scheme, few), tilt(scheme, few, of="implicit")
+    gains = "neither" if abs(true) < EQUAL_WITHIN else "frequent" if true > 0 else "rare"
+    values = {"scheme": str(scheme), "labels": few.n_labels, "tilt": {"true": true, "bound": bound}, "gains": gains}
+    if write_json(args.json, values):
+        return HOLDS
+    print(f"{scheme}; softmax cross-entropy")
+    print(f"{few.n_labels} of {prior.n_labels} labels ({plain(origin_of(args))}), all equally likely at x")
+    print(f"slope of the best scores on log label frequency: {true:+.4f}; by the bound: {bound:+.4f}")
+    print("0: as softmax over all labels; -1: the balanced rule, which is fair to rare labels")
+    print({
+        "neither": "Neither frequent nor rare labels gain.",
+        "frequent": f"Frequent labels gain: for the likeliest label take {true:.2g} log π off the scores.",
+        "rare": f"Rare labels gain: for the likeliest label add {-true:.2g} log π to the scores.",
+    }[gains])  # fmt: skip
+    return HOLDS
