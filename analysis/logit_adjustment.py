@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import root
 from scipy.stats import norm
 
 from analysis.inputs.markdown import mean_and_error, table
@@ -73,16 +73,16 @@ def best_affine(chosen: Scheme, prior: LabelPrior) -> tuple[float, float]:
     label = np.repeat([0, 1], NODES)
     loss, used = SoftmaxCrossEntropy(), share > 1e-14
 
-    def objective(theta: Floats) -> tuple[float, Floats]:
-        value, slope = 0.0, np.zeros(2)
+    def slope(theta: Floats) -> Floats:
+        found = np.zeros(2)
         for u, p, y in zip(at[used], share[used], label[used], strict=True):
-            s = float(theta[0] * u + theta[1])
-            problem = Problem(np.array([s, 0.0]), prior, int(y))
-            value += p * float(integrate(chosen, loss, problem))
-            slope += p * integrate(chosen, loss, problem, "gradient").value[0] * np.array([u, 1.0])
-        return value, slope
+            problem = Problem(np.array([float(theta[0] * u + theta[1]), 0.0]), prior, int(y))
+            found += p * integrate(chosen, loss, problem, "gradient").value[0] * np.array([u, 1.0])
+        return found
 
-    found = minimize(objective, np.array([2.0, 0.0]), jac=True, method="BFGS", options={"gtol": 1e-9})
+    # The loss is convex in (a, b): its least is where the slope is 0.
+    found = root(slope, np.array([2.0, 0.0]), tol=1e-10)
+    assert found.success, found.message
     return float(found.x[0]), float(found.x[1])
 
 
