@@ -403,7 +403,7 @@ def _log_of_positive(prior: LabelPrior, positive: int, name: str) -> float:
 
 def checked_margin(margin: Margin) -> Margin:
     """`margin`; *raises* ValueError for a class, a name, or anything without margins in numbers and in symbols."""
-    checked: Margin = checked_part(margin, "margin", ("log_margin", "margin"), "margins.Softmax()")
+    checked: Margin = checked_part(margin, Margin, "margin", ("log_margin", "margin"), "margins.Softmax()")
     return checked
 
 

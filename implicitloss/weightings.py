@@ -184,7 +184,7 @@ def complete_weighting(weighting: Weighting) -> Weighting:
 def checked_weighting(weighting: Weighting) -> Weighting:
     """`weighting`; *raises* ValueError for a class, a name, or anything without weights in numbers."""
     checked: Weighting = checked_part(
-        weighting, "weighting", ("is_eta_over_m", "log_weight"), "weightings.Importance()"
+        weighting, Weighting, "weighting", ("is_eta_over_m", "log_weight"), "weightings.Importance()"
     )
     return checked
 

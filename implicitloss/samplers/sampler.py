@@ -147,7 +147,9 @@ class MadeFor:
 
 def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
     """`sampler`; *raises* ValueError for a class, a name, or anything without a law in numbers and a procedure."""
-    checked: Sampler = checked_part(sampler, what, ("needs_scores", "log_law", "procedure"), "samplers.Uniform()")
+    checked: Sampler = checked_part(
+        sampler, Sampler, what, ("needs_scores", "log_law", "procedure"), "samplers.Uniform()"
+    )
     return checked
 
 

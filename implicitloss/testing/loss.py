@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.arguments import checked_flag, shown
+from implicitloss.arguments import checked_flag, defines, shown
 from implicitloss.claims.case import Case
 from implicitloss.claims.statements.conventions import exact_number, exactly
 from implicitloss.labels import Floats
@@ -75,7 +75,7 @@ def check_loss(loss: Loss, problem: Problem | None = None) -> None:
             log_paid = _payments(loss, at.scores, at)
             _check_slopes(loss, at, log_paid)
             _check_what_payments_look_at(loss, at, log_paid)
-            if all(hasattr(loss, name) for name in ("payment", "positive_term", "outer")):
+            if all(defines(loss, name, Loss) for name in ("payment", "positive_term", "outer")):
                 _check_loss_in_symbols(loss, at, log_paid)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from implicitloss import symbols as s
-from implicitloss.arguments import shown
+from implicitloss.arguments import defines, shown
 from implicitloss.claims.case import Case
 from implicitloss.claims.statements.conventions import number
 from implicitloss.labels import Floats
@@ -71,7 +71,7 @@ def check_sampler(sampler: Sampler, problem: Problem | None = None, *, rng: Seed
         laws = [_checked_law(sampler, at) for at in places]
         _check_needs(sampler, places, laws)
         for at, log_q in zip(places, laws, strict=True):
-            if hasattr(sampler, "law"):
+            if defines(sampler, "law", Sampler):
                 _check_law_in_symbols(sampler, at, log_q)
             _check_procedure(sampler, at, np.exp(log_q), generator, ERROR_RATE / len(places))
 
