@@ -3,6 +3,8 @@
 The sentence says what was wrong, what it was and what would be right, in one line of at most 300 characters: long
 values are cut short, arrays and tables are named by their shape.  Numbers may be Python's or NumPy's (0-d arrays too),
 vectors lists, arrays or columns of tables; text, booleans, dates, complex and masked values are no numbers.
+
+One file: the checks share one way to show a wrong value and one form of sentence.
 """
 
 from __future__ import annotations
@@ -18,6 +20,28 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "MASS_TOLERANCE",
+    "as_number",
+    "as_whole",
+    "as_word",
+    "checked_choice",
+    "checked_flag",
+    "checked_function",
+    "checked_instance",
+    "checked_list",
+    "checked_number",
+    "checked_part",
+    "checked_probabilities",
+    "checked_threads",
+    "checked_vector",
+    "checked_whole",
+    "checked_wholes",
+    "completed",
+    "defines",
+    "shown",
+]
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from implicitloss.arguments import as_number, checked_whole, shown
 
-__all__ = ["Estimate"]
+__all__ = ["Estimate", "Quantity", "SweptEstimate", "Value", "checked_finite", "checked_quantity"]
 
 Quantity = Literal["mean", "variance", "mse", "gap", "gradient"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)

@@ -4,6 +4,8 @@
 
 A loss is written once: the implicit loss is the *same function* as the sampled loss, with a sum over all labels and
 weights p in place of a sum over draws and weights w.
+
+One file: a loss is a few lines in numbers and in symbols, beside the documentation of its public class.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A margin gives log p_yy' for a prior and a positive (NumPy), and p_yy' in symbols (SymPy).  Many losses of the long-tail
 literature are softmax cross-entropy with one of these margins.
+
+One file: the margins are a few lines each, beside the documentation of their public classes.
 """
 
 from __future__ import annotations

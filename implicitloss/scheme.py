@@ -17,7 +17,7 @@ from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting
 
-__all__ = ["Scheme"]
+__all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme"]
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000

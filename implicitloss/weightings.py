@@ -2,6 +2,8 @@
 
 A weighting sees two laws: that of the draws (`log_q`, which is conditional when hits are excluded) and the sampler's
 unconditional law (`log_q_unconditional`).  Its definition says by which of them it divides.
+
+One file: the weightings are a few lines each, beside the documentation of their public classes.
 """
 
 from __future__ import annotations

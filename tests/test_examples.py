@@ -143,12 +143,18 @@ PUBLIC = [
 ]
 
 
+# Checks of arguments, and defaults for parts of one's own: they are for the library.
+FOR_THE_LIBRARY = ("checked_", "complete_")
+
+
 def public() -> dict[str, Any]:
     """Every public class and function, by the module and the name that users import."""
     found = {}
     for module in map(importlib.import_module, PUBLIC):
         for name in module.__all__:
             thing = getattr(module, name)
+            if name.startswith(FOR_THE_LIBRARY):
+                continue
             if (inspect.isclass(thing) or inspect.isfunction(thing)) and thing not in found.values():
                 found[f"{module.__name__}.{name}"] = thing
     return found

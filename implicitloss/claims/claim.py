@@ -13,6 +13,8 @@ from implicitloss.claims.checks import Check, Result
 from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict, together
 from implicitloss.samplers.sampler import ImpossibleDraw
 
+__all__ = ["FAMILY_ERROR", "Claim", "settle"]
+
 # The chance that a whole run refutes any true claim, or supports one that is off by its resolution.
 FAMILY_ERROR = 1e-6
 

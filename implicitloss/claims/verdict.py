@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Verdict"]
+__all__ = ["Evidence", "NearMissVerdict", "Outcome", "Verdict", "together"]
 
 
 class Outcome(StrEnum):

@@ -11,6 +11,8 @@ from implicitloss.cli import commands
 from implicitloss.cli.arguments import EXIT_CODES, Parser, check
 from implicitloss.cli.exit import guarded
 
+__all__ = ["main"]
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command that the arguments name, and return its exit code."""

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from implicitloss.kernels.jit import kernel
 from implicitloss.kernels.prefetch import AHEAD_DRAWS, NEAR_BYTES, fetch
 
+__all__ = ["alias_table", "find_tickets", "out_of_range"]
+
 
 @kernel
 def alias_table(tickets: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,17 @@ from numpy.typing import NDArray
 from implicitloss.kernels.jit import kernel
 from implicitloss.kernels.prefetch import AHEAD_DRAWS, NEAR_BYTES, fetch
 
+__all__ = [
+    "add_up",
+    "add_up_three",
+    "add_up_tickets",
+    "equal_but_for_a_shift",
+    "extent",
+    "label_totals",
+    "log_sums",
+    "ticket_records",
+]
+
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
 

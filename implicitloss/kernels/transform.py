@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
+__all__ = ["log_transform", "log_transform_about", "log_transform_about_mean", "tilted_integrals"]
+
 Floats = NDArray[np.float64]
 
 _BLOCK = 128

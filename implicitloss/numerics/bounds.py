@@ -13,6 +13,16 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import gammaln
 
+__all__ = [
+    "cdf_half_width",
+    "count_is_unlikely",
+    "deviation_half_width",
+    "deviation_mean",
+    "half_width",
+    "runs_needed",
+    "total_variation_seen",
+]
+
 
 def half_width(variance: float, span: float, n: int, delta: float) -> float:
     """Empirical Bernstein: |mean - truth| exceeds this with probability at most `delta`.

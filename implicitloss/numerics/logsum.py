@@ -6,6 +6,8 @@ import numpy as np
 
 from implicitloss.labels import Floats
 
+__all__ = ["log_rest", "logsumexp"]
+
 
 def logsumexp(a: Floats, b: Floats | None = None) -> float:
     """log Σ_j b_j e^{a_j}, b >= 0 (1 where not given), a < ∞; -inf for an empty sum."""

@@ -17,6 +17,8 @@ from implicitloss.labels import LabelPrior
 from implicitloss.teaching.derivations import derivations
 from implicitloss.teaching.vectors import vectors
 
+__all__ = ["page"]
+
 SCRIPTS = ("formulas.js", "views.js", "course.js", "app.js")
 # Optima are searched for in the browser, in milliseconds, for so many labels.
 MOST_LABELS_ON_PAGE = 40

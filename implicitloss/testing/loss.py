@@ -25,6 +25,8 @@ from implicitloss.testing.contract import (
 )
 from implicitloss.weightings import Constant
 
+__all__ = ["check_loss"]
+
 # A slope is compared with a difference of payments over this step, to this much of the payments beside it.
 STEP = 2.0**-17
 ROUGHLY = 1e-6

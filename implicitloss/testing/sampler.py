@@ -27,6 +27,8 @@ from implicitloss.testing.contract import (
 )
 from implicitloss.weightings import Constant
 
+__all__ = ["check_sampler"]
+
 # The chance that the check refuses a right sampler, and the draws that are compared with its law.
 ERROR_RATE = 1e-9
 DRAWS = 400_000

@@ -25,6 +25,8 @@ from implicitloss.testing.contract import (
 )
 from implicitloss.weightings import Weighting, checked_weighting, complete_weighting
 
+__all__ = ["check_weighting"]
+
 
 def check_weighting(weighting: Weighting, problem: Problem | None = None) -> None:
     """Check that the weights in symbols are those in numbers, and what a weighting says of itself.

@@ -23,7 +23,7 @@ from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.scheme import Scheme, checked_scheme
 
-__all__ = ["OutsideTheorem3", "expand"]
+__all__ = ["Expansion", "OutsideTheorem3", "Series", "expand", "relative_moments"]
 
 
 class OutsideTheorem3(ValueError):

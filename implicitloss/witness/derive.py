@@ -19,7 +19,7 @@ from implicitloss.arguments import shown as short
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.scheme import Scheme, checked_scheme
 
-__all__ = ["Derivation", "derive"]
+__all__ = ["Derivation", "Step", "derive", "named", "published"]
 
 Relation = Literal["=", "<="]
 

@@ -20,6 +20,8 @@ from implicitloss.labels import Floats
 from implicitloss.numerics.bounds import half_width, runs_needed
 from implicitloss.witness.simulate import simulate_together
 
+__all__ = ["Simulated"]
+
 # Attempts share a comparison's error; each is planned anew from the last one's variance.
 ATTEMPTS = 3
 PILOT_RUNS, LEAST_PILOT_RUNS = 4_000, 32

@@ -9,6 +9,8 @@ from implicitloss.claims.report.wording import standing
 from implicitloss.claims.verdict import Verdict
 from implicitloss.formats import as_json
 
+__all__ = ["SCHEMA", "to_json"]
+
 SCHEMA = 1
 
 

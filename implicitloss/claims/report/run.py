@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from implicitloss.claims.verdict import Outcome, Verdict
 
+__all__ = ["Run", "provenance"]
+
 
 @dataclass(frozen=True, repr=False)
 class Run:

@@ -8,6 +8,29 @@ from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict
 from implicitloss.formats import cut, plain
 
+__all__ = [
+    "MARKS",
+    "NOT_TRIED",
+    "NO_POWER",
+    "conclusion",
+    "duration",
+    "guarantee",
+    "holding",
+    "known",
+    "label",
+    "legend",
+    "miss_label",
+    "misses_refuted",
+    "number",
+    "numbers",
+    "sentence",
+    "small",
+    "standing",
+    "standings",
+    "tone",
+    "work",
+]
+
 # The witnesses agree, but a false neighbour passed them too, and so their agreement says nothing.
 NO_POWER = "no power"
 # A witness that found no case within its reach, and so had no say.

@@ -25,6 +25,19 @@ from implicitloss.samplers import Sampler
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
 
+__all__ = [
+    "Symbolic",
+    "conventions",
+    "drawn",
+    "exact_number",
+    "exactly",
+    "moved",
+    "number",
+    "payments",
+    "stated_law",
+    "tempered",
+]
+
 # Labels of one problem that are compared: sums over all labels are written out for each.
 MOST_COMPARED = 12
 

@@ -22,6 +22,8 @@ from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.theory.expansion import relative_moments
 from implicitloss.witness.integrate import integrate
 
+__all__ = ["about_scheme"]
+
 SOFTMAX = SoftmaxCrossEntropy()
 LOGISTIC = Decoupled(logistic)
 # e^{2 f} of it is still a float.

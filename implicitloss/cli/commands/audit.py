@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "measure what a loss of your own optimises, and test whether it is what you claim"
 # More evaluations of each positive would take hours.
 MOST_RUNS = 10_000_000

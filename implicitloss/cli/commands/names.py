@@ -9,6 +9,8 @@ from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.formats import unknown
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "list every name that --sampler, --weighting, --loss, --target, --profile and --scorer take"
 
 
