@@ -22,7 +22,6 @@ from implicitloss.cli.arguments import (
     whole_number,
 )
 from implicitloss.cli.exit import HOLDS, REFUTED
-from implicitloss.cli.files import json_document
 from implicitloss.cli.formats import add_formats, write_reports
 from implicitloss.cli.labels import add_prior, check_counts, origin_of, seen_labels
 from implicitloss.cli.progress import Progress, say
@@ -144,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         args,
         formats,
         report,
-        to_json=lambda: json_document(report.to_dict()),
+        to_json=report.to_json,
         to_text=lambda: f"{report}\n\n{report.explain()}\n" if args.explain else f"{report}\n",
     )
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED
