@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -302,10 +305,81 @@ def test_names_of_the_face_are_public_at_home() -> None:
         assert home is None or name in said(MODULES[f"{PACKAGE}.{home}"]), name
 
 
-def test_the_face_has_what_its_functions_return_and_raise() -> None:
-    """Results and errors that are documented can be caught and annotated without knowing a module."""
-    names = {"Derivation", "Decision", "Certificate", "Report", "Verdict", "NoOptimum", "ImpossibleDraw", "AuditReport"}
-    assert names | {"Estimate", "OutsideTheorem3"} <= set(implicitloss.__all__)
+# Parts of results, which users read by attribute and neither make nor name; and what makes an audit's report.
+PARTS = {
+    f"{PACKAGE}.auditing.comparison.Comparison": "a row of an audit's report",
+    f"{PACKAGE}.auditing.finding.Tilt": "a part of an audit's report",
+    f"{PACKAGE}.auditing.question.Question": "AuditReport.of, which the audit calls",
+    f"{PACKAGE}.auditing.box.Box": "AuditReport.of, which the audit calls",
+    f"{PACKAGE}.auditing.finding.Evidence": "AuditReport.of, which the audit calls",
+    f"{PACKAGE}.scheme.Plan": "what the witnesses take of a scheme at a problem",
+}
+
+
+def _classes(hint: Any) -> Iterator[type]:
+    """The library's classes in an annotation."""
+    if isinstance(hint, type) and not typing.get_args(hint) and hint.__module__.startswith(PACKAGE):
+        yield hint
+    for part in typing.get_args(hint):
+        for inner in part if isinstance(part, list) else [part]:
+            yield from _classes(inner)
+
+
+def _functions(thing: Any) -> Iterator[Any]:
+    """A function itself; of a class its public methods and properties, and its calls."""
+    if inspect.isfunction(thing):
+        yield thing
+    for name in dir(thing) if inspect.isclass(thing) else []:
+        member = inspect.getattr_static(thing, name)
+        for inner in ("fget", "func", "__func__"):
+            member = getattr(member, inner, None) or member
+        if (not name.startswith("_") or name == "__call__") and inspect.isfunction(member):
+            yield member
+
+
+def _face() -> dict[str, Any]:
+    """The names of the face, and those of its modules."""
+    found = {name: getattr(implicitloss, name) for name in implicitloss.__all__}
+    inner = {f"{k}.{name}": getattr(v, name) for k, v in found.items() if inspect.ismodule(v) for name in v.__all__}
+    return found | inner
+
+
+def unreachable(face: dict[str, Any]) -> set[str]:
+    """Classes that functions and methods of the face take or return, and that the face does not have."""
+    modules = [importlib.import_module(name) for name in MODULES if not name.endswith("__main__")]
+    known = {name: value for module in modules for name, value in vars(module).items() if not name.startswith("_")}
+    classes = {id(thing) for thing in face.values()}
+    return {
+        f"{kind.__module__}.{kind.__name__}"
+        for thing in face.values()
+        for function in _functions(thing)
+        if function.__module__.startswith(PACKAGE)
+        for hint in typing.get_type_hints(function, {**known, **function.__globals__}).values()
+        for kind in _classes(hint)
+        if id(kind) not in classes
+    }
+
+
+def test_the_face_has_what_its_functions_return() -> None:
+    assert unreachable(_face()) == set(PARTS)
+
+
+@pytest.mark.parametrize("name", ["Expansion", "SweptEstimate", "Outcome", "Decision", "Report", "losses.Loss"])
+def test_a_result_that_is_not_on_the_face_would_be_seen(name: str) -> None:
+    face = _face()
+    kind = face.pop(name)
+    assert f"{kind.__module__}.{kind.__name__}" in unreachable(face)
+
+
+def test_the_face_has_what_its_functions_raise() -> None:
+    """The library's own errors can be caught without knowing a module."""
+    errors = {
+        node.name
+        for tree in MODULES.values()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Error") for base in node.bases)
+    }
+    assert errors <= set(implicitloss.__all__)
 
 
 def test_type_checkers_see_the_same_names() -> None:
