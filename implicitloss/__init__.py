@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from implicitloss.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from implicitloss import adapters as adapters
     from implicitloss import losses as losses
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
     from implicitloss.witness.integrate import integrate as integrate
     from implicitloss.witness.integrate.sweep import sweep as sweep
     from implicitloss.witness.simulate import simulate as simulate
-
-__version__ = "0.1.0"
 
 _HOME = {
     "adapters": None,

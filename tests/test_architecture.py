@@ -74,15 +74,51 @@ def imports(name: str, *, lazy: bool = True, typing: bool = False, trees: dict[s
     return found
 
 
-def cycle(trees: dict[str, ast.Module]) -> list[str]:
-    """A cycle of imports, or nothing; lazy ones and those for type checkers only count too.
+# Imports by a computed name that no text tells: what they reach.  A function of a folder, a user's module, a package.
+COMPUTED = {
+    f"{PACKAGE}.cli.formats": [f"{PACKAGE}.claims.report.formats", f"{PACKAGE}.auditing.formats"],
+    f"{PACKAGE}.cli.commands.audit": [],
+    f"{PACKAGE}.adapters.framework": [],
+}
 
-    The package itself is left out: it is the face, which names what lies within.
+
+def discovered(name: str, tree: ast.Module, trees: dict[str, ast.Module]) -> set[str]:
+    """The modules that a module imports by `importlib.import_module`, by the package that its text begins with.
+
+    f"{__package__}.{name}" stands for all modules of the package, but for those in the module's own `SKIPPED`.
     """
+    is_package = (ROOT.parent / Path(*name.split(".")) / "__init__.py").exists()
+    package = name if is_package else name.rpartition(".")[0]
+    folders = {"__name__": name, "__package__": package}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            folders |= {f"{a.asname or a.name}.__name__": f"{node.module}.{a.name}" for a in node.names}
+    constants = [node for node in tree.body if isinstance(node, ast.Assign)]
+    skipped = [ast.literal_eval(node.value) for node in constants if ast.unparse(node.targets[0]) == "SKIPPED"]
+    found: set[str] = set()
+    for call in ast.walk(tree):
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func).endswith("import_module")):
+            continue
+        target = call.args[0]
+        if isinstance(target, ast.Constant):
+            found |= {target.value} & set(trees)
+            continue
+        start = target.values[0] if isinstance(target, ast.JoinedStr) else None
+        text = ast.unparse(start.value) if isinstance(start, ast.FormattedValue) else getattr(start, "value", "")
+        folder = folders.get(text, text.rstrip("."))
+        under = [folder] if folder in trees else COMPUTED[name]
+        # The face takes its modules from `_HOME`, which is what type checkers see.
+        if name != PACKAGE:
+            files = {other for other in trees for root in under if other.rpartition(".")[0] == root}
+            found |= {other for other in files if other.split(".")[-1] not in set().union(*skipped)}
+    return found
+
+
+def cycle(trees: dict[str, ast.Module]) -> list[str]:
+    """A cycle of imports, or nothing; lazy ones, those for type checkers only and those by a computed name count."""
     graph = {
-        name: {other for other in imports(name, typing=True, trees=trees) if other in trees} - {name, PACKAGE}
-        for name in trees
-        if name != PACKAGE
+        name: ({*imports(name, typing=True, trees=trees), *discovered(name, tree, trees)} & set(trees)) - {name}
+        for name, tree in trees.items()
     }
     try:
         tuple(TopologicalSorter(graph).static_order())
@@ -101,17 +137,19 @@ def test_imports_run_one_way() -> None:
 
 @pytest.mark.parametrize(
     "hidden", ["def f():\n    from implicitloss.scheme import Scheme\n",
-               "if TYPE_CHECKING:\n    from implicitloss.scheme import Scheme\n"]
+               "if TYPE_CHECKING:\n    from implicitloss.scheme import Scheme\n",
+               "importlib.import_module('implicitloss.scheme')", "importlib.import_module(f'implicitloss.{x}')",
+               "importlib.import_module(f'{__package__}.{x}')", "from implicitloss import __name__"]
 )  # fmt: skip
 def test_a_cycle_would_be_seen(hidden: str) -> None:
     wrong = dict(MODULES)
     wrong[f"{PACKAGE}.problem"] = ast.parse(hidden)
-    assert f"{PACKAGE}.scheme" in cycle(wrong)
+    assert f"{PACKAGE}.problem" in cycle(wrong)
 
 
 # From the ground up, by folder or module: nothing imports from a floor above its own.  Every folder is on one.
 FLOORS = [
-    {"kernels", "arguments", "formats"},
+    {"kernels", "arguments", "formats", "version"},
     {"symbols", "counts", "labels", "numerics"},
     {"estimate", "problem", "scorers", "losses", "margins", "weightings", "samplers", "scheme"},
     {"theory", "witness", "minibatch"},
@@ -132,6 +170,46 @@ def floor_of(name: str) -> int:
 def test_floors(name: str) -> None:
     for other in imports(name) & set(MODULES) - {PACKAGE}:
         assert floor_of(other) <= floor_of(name), other
+
+
+def folders(trees: dict[str, ast.Module]) -> dict[str, set[str]]:
+    """What each folder, or module at the top, imports of the others."""
+    found: dict[str, set[str]] = {}
+    for name in set(trees) - {PACKAGE, f"{PACKAGE}.__main__"}:
+        others = {*imports(name, typing=True, trees=trees), *discovered(name, trees[name], trees)}
+        tops = {other.split(".")[1] for other in others & set(trees) - {PACKAGE}}
+        found.setdefault(name.split(".")[1], set()).update(tops - {name.split(".")[1]})
+    return found
+
+
+def test_folders_import_one_way() -> None:
+    """Folders as wholes have no circle either."""
+    assert tuple(TopologicalSorter(folders(MODULES)).static_order())
+    wrong = {**MODULES, f"{PACKAGE}.kernels.other": ast.parse("from implicitloss.scheme import Scheme")}
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter(folders(wrong)).static_order())
+
+
+WINGS = {"claims", "auditing", "adapters", "teaching"}
+# What one wing may take from another, and why.
+BETWEEN = {("adapters", f"{PACKAGE}.auditing.blackbox"): "adapters make the function that an audit calls"}
+
+
+def between_wings(trees: dict[str, ast.Module]) -> set[tuple[str, str]]:
+    """The wing that imports, and the module of another wing that it imports."""
+    found = set()
+    for name in set(trees) - {PACKAGE}:
+        wing = name.split(".")[1]
+        for other in imports(name, typing=True, trees=trees) & set(trees) - {PACKAGE}:
+            if wing in WINGS and other.split(".")[1] in WINGS - {wing}:
+                found.add((wing, other))
+    return found
+
+
+def test_wings_stay_apart() -> None:
+    assert between_wings(MODULES) == set(BETWEEN)
+    wrong = {**MODULES, f"{PACKAGE}.teaching.other": ast.parse("def f():\n    from implicitloss.claims import claim")}
+    assert between_wings(wrong) - set(BETWEEN) == {("teaching", f"{PACKAGE}.claims.claim")}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(f"{PACKAGE}.kernels.")])

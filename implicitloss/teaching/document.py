@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss import __version__
 from implicitloss.formats import as_json, plain
 from implicitloss.labels import LabelPrior
 from implicitloss.teaching.derivations import derivations
 from implicitloss.teaching.vectors import vectors
+from implicitloss.version import __version__
 
 __all__ = ["page"]
 

@@ -93,7 +93,7 @@ def provenance(**more: str | float) -> dict[str, str | float]:
     import importlib.metadata
     import platform
 
-    from implicitloss import __version__
+    from implicitloss.version import __version__
 
     found: dict[str, str | float] = {"implicitloss": __version__, "python": platform.python_version()}
     for package in ("numpy", "scipy", "sympy", "numba"):
