@@ -80,7 +80,7 @@ def shown(value: object) -> str:
 
 
 def _scalar(value: Any) -> Any:
-    """What a 0-d array holds; None for a masked one."""
+    """The number in a 0-d array, or None if it is masked; any other value as it is."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         return None
     return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value

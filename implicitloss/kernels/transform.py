@@ -49,7 +49,7 @@ def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
                     if u < _GONE:
                         part += q[j] * math.exp(-math.exp(u))
                 total += part
-            # Signed masses can leave less than nothing of a sum that is nothing to rounding.
+            # With signed masses, rounding can make a zero sum negative.
             out[i] = math.log(total) if total > 0.0 else -np.inf
     return out
 

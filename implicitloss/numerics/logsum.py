@@ -20,7 +20,10 @@ def logsumexp(a: Floats, b: Floats | None = None) -> float:
 
 
 def log_rest(log_q: Floats) -> Floats:
-    """log Σ_{j != y} q_j for each y, (L,), of a law q; of its heaviest label summed, as 1 - q would be rounding."""
+    """For each y, the log of the law's mass on the other labels, (L,).
+
+    For the likeliest label the others are summed, because 1 - q would cancel.
+    """
     top = int(log_q.argmax())
     with np.errstate(divide="ignore"):
         rest = np.log1p(-np.exp(log_q))

@@ -1,4 +1,4 @@
-"""The page, put together: markup, style, scripts and test vectors in one file that asks nobody for anything."""
+"""One self-contained HTML file; it loads nothing from the network."""
 
 from __future__ import annotations
 

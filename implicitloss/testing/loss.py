@@ -39,10 +39,13 @@ MOST_DIGITS = 700
 def check_loss(loss: Loss, problem: Problem | None = None) -> None:
     """Check that payments, their slopes and logarithms, and the symbols of a loss agree, and that it is a value.
 
-    `log_payment` and `positive_pays` are `payment` and `positive_term` in symbols; `payment_slope` and `positive_slope`
-    are differences of payments; a payment looks at no other negative's score; with a log the loss is a softmax, whose
-    payments are e^{f_y' - f_y} but for a factor and whose positive pays nothing, and without one a negative's payment
-    does not look at f_y; `outer` in symbols is what `has_log` says; equal losses are equal and hash alike.
+    - `log_payment` and `positive_pays` agree with `payment` and `positive_term` in symbols.
+    - `payment_slope` and `positive_slope` agree with differences of payments.
+    - A payment does not depend on the score of another negative.
+    - With a log, payments are a factor times e^{f_y' - f_y}, and the positive pays nothing.
+    - Without a log, a negative's payment does not depend on f_y.
+    - `outer` in symbols is the function that `has_log` says.
+    - Equal losses are equal and hash alike.
 
     Parameters
     ----------
@@ -61,7 +64,14 @@ def check_loss(loss: Loss, problem: Problem | None = None) -> None:
     Examples
     --------
     >>> import implicitloss as il
+    >>> from dataclasses import replace
     >>> il.testing.check_loss(il.losses.Decoupled(il.losses.squared_hinge))
+    >>> wrong = replace(il.losses.squared_hinge, positive_slope=lambda f: 0.0 * f)
+    >>> try:
+    ...     il.testing.check_loss(il.losses.Decoupled(wrong))
+    ... except AssertionError as error:
+    ...     print(error)
+    positive_slope of Decoupled(binary=squared hinge) must be the slope of positive_pays at 0.3, got 0 and -1.4
     """
     with as_assertion():
         checked_loss(loss)

@@ -64,6 +64,14 @@ def check_sampler(sampler: Sampler, problem: Problem | None = None, *, rng: Seed
     --------
     >>> import implicitloss as il
     >>> il.testing.check_sampler(il.samplers.Power(0.5))
+    >>> class Wrong(il.samplers.Power):
+    ...     def procedure(self, problem):  # draws by another power
+    ...         return il.samplers.Power(0.6).procedure(problem)
+    >>> try:
+    ...     il.testing.check_sampler(Wrong(0.5))
+    ... except AssertionError as error:
+    ...     print(error)  # doctest: +ELLIPSIS
+    the procedure of Wrong(alpha=0.5) must draw by its law: labels 0 to 0 make 0.3741 of it, and 0.4011 ...
     """
     with as_assertion():
         checked_sampler(sampler)

@@ -73,7 +73,7 @@ def standing(of: Verdict | Evidence) -> str:
 
 
 def tone(verdict: Verdict, evidence: Evidence) -> str:
-    """The standing whose colour the evidence has: none in a claim that failed, where one agreement is no pass."""
+    """The colour of a witness: its own outcome, or none if the claim failed while this witness agreed."""
     return standing(evidence) if verdict.ok or not evidence.outcome.holds else ""
 
 

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--one-by-one",
         action="store_true",
-        help="call the loss with one example at a time, for it returns a mean or a sum",
+        help="call the loss with one example at a time (for losses that return a mean or a sum)",
     )
     parser.add_argument(
         "--form",
