@@ -77,8 +77,8 @@ def deviation_half_width(n: int, delta: float) -> float:
 def total_variation_seen(n: int, q: NDArray[np.float64], delta: float) -> float:
     """The total variation from q at which a law is detected with probability at least 1 - δ; 1 if none is.
 
-    It is detected if Σ_j |n_j/n - q_j| is further from its mean under q than the half-width.  Where ½ Σ |q'_j - q_j| = τ, the sum has a mean of at least 2 τ under q'
-    (Jensen), and is off that by at most its half-width.
+    It is detected if Σ_j |n_j/n - q_j| is further from its mean under q than the half-width.  Where ½ Σ |q'_j - q_j| =
+    τ, the sum has a mean of at least 2 τ under q' (Jensen), and is off that by at most its half-width.
     """
     return min(deviation_mean(n, q) / 2 + deviation_half_width(n, delta), 1.0)
 

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--framework",
         metavar="NAME",
         default="numpy",
-        help="what the loss is written in: numpy (default), torch, tensorflow or jax; all but numpy bring gradients",
+        help="what the loss is written in: numpy (default), or one of `implicitloss names framework`, with gradients",
     )
     parser.add_argument(
         "--one-by-one",

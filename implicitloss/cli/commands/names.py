@@ -11,7 +11,7 @@ from implicitloss.formats import unknown
 
 __all__ = ["add_arguments", "run"]
 
-HELP = "list every name that --sampler, --weighting, --loss, --target, --profile and --scorer take"
+HELP = "list every name that --sampler, --weighting, --loss, --target, --profile, --scorer and --framework take"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
