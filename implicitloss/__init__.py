@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from implicitloss.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from implicitloss import adapters as adapters
     from implicitloss import losses as losses
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     from implicitloss.claims.decide import Decision as Decision
     from implicitloss.claims.decide import decide as decide
     from implicitloss.claims.report.report import Report as Report
+    from implicitloss.claims.verdict import Outcome as Outcome
     from implicitloss.claims.verdict import Verdict as Verdict
     from implicitloss.claims.verify import verify as verify
     from implicitloss.estimate import Estimate as Estimate
+    from implicitloss.estimate import SweptEstimate as SweptEstimate
     from implicitloss.labels import LabelPrior as LabelPrior
     from implicitloss.minibatch import Minibatch as Minibatch
     from implicitloss.optima.certificate import Certificate as Certificate
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from implicitloss.problem import Problem as Problem
     from implicitloss.samplers.sampler import ImpossibleDraw as ImpossibleDraw
     from implicitloss.scheme import Scheme as Scheme
+    from implicitloss.theory.expansion import Expansion as Expansion
     from implicitloss.theory.expansion import OutsideTheorem3 as OutsideTheorem3
     from implicitloss.theory.expansion import expand as expand
     from implicitloss.theory.implicit import implicit_gradient as implicit_gradient
@@ -46,8 +51,6 @@ if TYPE_CHECKING:
     from implicitloss.witness.integrate import integrate as integrate
     from implicitloss.witness.integrate.sweep import sweep as sweep
     from implicitloss.witness.simulate import simulate as simulate
-
-__version__ = "0.1.0"
 
 _HOME = {
     "adapters": None,
@@ -69,6 +72,7 @@ _HOME = {
     "Estimate": "estimate",
     "exhaust": "witness.exhaust",
     "expand": "theory.expansion",
+    "Expansion": "theory.expansion",
     "implicit_gradient": "theory.implicit",
     "implicit_loss": "theory.implicit",
     "implicit_margins": "theory.implicit",
@@ -77,6 +81,7 @@ _HOME = {
     "LabelPrior": "labels",
     "Minibatch": "minibatch",
     "NoOptimum": "optima.newton",
+    "Outcome": "claims.verdict",
     "OutsideTheorem3": "theory.expansion",
     "population_optimum": "optima.population",
     "Problem": "problem",
@@ -84,6 +89,7 @@ _HOME = {
     "Scheme": "scheme",
     "simulate": "witness.simulate",
     "sweep": "witness.integrate.sweep",
+    "SweptEstimate": "estimate",
     "tilt": "optima.population",
     "Verdict": "claims.verdict",
     "verify": "claims.verify",

@@ -3,10 +3,13 @@
 The sentence says what was wrong, what it was and what would be right, in one line of at most 300 characters: long
 values are cut short, arrays and tables are named by their shape.  Numbers may be Python's or NumPy's (0-d arrays too),
 vectors lists, arrays or columns of tables; text, booleans, dates, complex and masked values are no numbers.
+
+One file: the checks share one way to show a wrong value and one form of sentence.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import reprlib
@@ -17,6 +20,28 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "MASS_TOLERANCE",
+    "as_number",
+    "as_whole",
+    "as_word",
+    "checked_choice",
+    "checked_flag",
+    "checked_function",
+    "checked_instance",
+    "checked_list",
+    "checked_number",
+    "checked_part",
+    "checked_probabilities",
+    "checked_threads",
+    "checked_vector",
+    "checked_whole",
+    "checked_wholes",
+    "completed",
+    "defines",
+    "shown",
+]
 
 T = TypeVar("T")
 
@@ -55,7 +80,7 @@ def shown(value: object) -> str:
 
 
 def _scalar(value: Any) -> Any:
-    """What a 0-d array holds; None for a masked one."""
+    """The number in a 0-d array, or None if it is masked; any other value as it is."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         return None
     return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
@@ -252,32 +277,63 @@ def checked_list(values: Any, what: str) -> list[Any]:
     return list(values)
 
 
+_ABSENT = object()
+
+
+def _has(part: Any, name: str) -> bool:
+    """Whether `part` has the member; its code is not run, so that an error within a property is not taken for a no."""
+    if inspect.getattr_static(part, name, _ABSENT) is not _ABSENT:
+        return True
+    return hasattr(type(part), "__getattr__") and hasattr(part, name)
+
+
 class _Completed:
-    """A part, with the defaults of its protocol for the members that it lacks."""
+    """A part, with the defaults of its protocol for the members that it lacks; else it is like the part itself."""
 
     def __init__(self, part: Any, protocol: type) -> None:
         self._part, self._protocol = part, protocol
 
     def __getattr__(self, name: str) -> Any:
-        if hasattr(self._part, name):
-            return getattr(self._part, name)
-        return vars(self._protocol)[name].__get__(self._part)
+        # Copies and unpickled values are asked for special methods before they have a part.
+        if name.startswith("__") or name in ("_part", "_protocol"):
+            raise AttributeError(name)
+        if not _has(self._part, name) and name in vars(self._protocol):
+            return vars(self._protocol)[name].__get__(self._part)
+        return getattr(self._part, name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._part == other)
+
+    def __hash__(self) -> int:
+        return hash(self._part)
+
+    def __str__(self) -> str:
+        return str(self._part)
+
+    def __repr__(self) -> str:
+        return repr(self._part)
 
 
 def completed(part: T, protocol: type) -> T:
     """`part`; one that lacks members of its `protocol` is seen with the defaults that the protocol gives them."""
     members = [name for name in vars(protocol) if not name.startswith("_")]
-    return part if all(hasattr(part, name) for name in members) else cast(T, _Completed(part, protocol))
+    return part if all(_has(part, name) for name in members) else cast(T, _Completed(part, protocol))
 
 
-def checked_part(value: Any, what: str, needs: Sequence[str], example: str) -> Any:
-    """`value`, a sampler, weighting, margin or loss that has all it `needs`, of the library or of one's own."""
+def defines(part: Any, name: str, protocol: type) -> bool:
+    """Whether `part` has the member `name`, and not only the stub that a class inherits from its `protocol`."""
+    part = part._part if isinstance(part, _Completed) else part
+    return _has(part, name) and inspect.getattr_static(part, name, None) is not vars(protocol)[name]
+
+
+def checked_part(value: Any, protocol: type, what: str, needs: Sequence[str], example: str) -> Any:
+    """`value`, a part that defines what it `needs` of its `protocol` (Sampler, Weighting, Margin or Loss)."""
     home = example.split(".")[0]
     if isinstance(value, type):
         raise ValueError(
             f"the {what} must be an instance, got the class {value.__name__:.60}: write {value.__name__:.60}()"
         )
-    lacks = [name for name in needs if not hasattr(value, name)]
+    lacks = [name for name in needs if not defines(value, name, protocol)]
     if len(lacks) == len(needs):
         raise ValueError(f"a {what} must be one of implicitloss.{home}, e.g. {example}, got {shown(value)}")
     if lacks:

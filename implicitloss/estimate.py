@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from implicitloss.arguments import as_number, checked_whole, shown
 
-__all__ = ["Estimate"]
+__all__ = ["Estimate", "Quantity", "SweptEstimate", "Value", "checked_finite", "checked_quantity"]
 
 Quantity = Literal["mean", "variance", "mse", "gap", "gradient"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
@@ -132,9 +132,31 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SweptEstimate(Estimate):
-    """Numbers of several schemes and positives, with their errors: `value` and `error` are (S, P), or (S, P, L).
+    """Numbers of several schemes and positives, with their errors, as `sweep` returns them.
 
-    Entry (i, j) belongs to `schemes[i]` and the label `positives[j]`; a gradient has L numbers there.
+    Parameters
+    ----------
+    value, error : ndarray, (S, P), or (S, P, L) for a gradient
+        Entry (i, j) belongs to `schemes[i]` and the label `positives[j]`.
+    quantity, method, n, variance, low, high, seed
+        As those of `Estimate`.
+    schemes : tuple of Scheme
+        The S schemes.
+    positives : tuple of int
+        The P positives.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> schemes = [il.Scheme(il.samplers.Uniform(), il.weightings.Constant(), m=m, hits="mask") for m in (1, 64)]
+    >>> swept = il.sweep(schemes, il.losses.SoftmaxCrossEntropy(), [0.3, -0.4, 1.2, -1.7], prior, positives=[0, 3])
+    >>> swept["mean"].to_frame()[["label", "m", "value"]].round(4)
+       label   m   value
+    0      0   1  0.4428
+    1      3   1  1.6554
+    2      0  64  0.5702
+    3      3  64  2.1120
     """
 
     schemes: tuple[Any, ...] = ()

@@ -14,6 +14,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+__all__ = [
+    "as_json",
+    "code",
+    "cut",
+    "figure",
+    "html",
+    "markdown",
+    "nearest_name",
+    "plain",
+    "printable",
+    "sentence",
+    "unknown",
+]
+
 # Not printable by themselves, but parts of words and of emoji.
 _JOINERS = "\u200c\u200d"
 

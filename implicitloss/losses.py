@@ -4,6 +4,8 @@
 
 A loss is written once: the implicit loss is the *same function* as the sampled loss, with a sum over all labels and
 weights p in place of a sum over draws and weights w.
+
+One file: a loss is a few lines in numbers and in symbols, beside the documentation of its public class.
 """
 
 from __future__ import annotations
@@ -402,7 +404,7 @@ def checked_loss(loss: Loss) -> Loss:
     """`loss`; *raises* ValueError for a class, a name, a binary loss without `Decoupled`, or anything else."""
     if isinstance(loss, BinaryLoss):
         raise ValueError(f"a binary loss is no loss on scores yet: write losses.Decoupled({loss.name:.60})")
-    checked: Loss = checked_part(loss, "loss", _NEEDS, "losses.SoftmaxCrossEntropy()")
+    checked: Loss = checked_part(loss, Loss, "loss", _NEEDS, "losses.SoftmaxCrossEntropy()")
     return checked
 
 

@@ -2,6 +2,8 @@
 
 A margin gives log p_yy' for a prior and a positive (NumPy), and p_yy' in symbols (SymPy).  Many losses of the long-tail
 literature are softmax cross-entropy with one of these margins.
+
+One file: the margins are a few lines each, beside the documentation of their public classes.
 """
 
 from __future__ import annotations
@@ -403,7 +405,7 @@ def _log_of_positive(prior: LabelPrior, positive: int, name: str) -> float:
 
 def checked_margin(margin: Margin) -> Margin:
     """`margin`; *raises* ValueError for a class, a name, or anything without margins in numbers and in symbols."""
-    checked: Margin = checked_part(margin, "margin", ("log_margin", "margin"), "margins.Softmax()")
+    checked: Margin = checked_part(margin, Margin, "margin", ("log_margin", "margin"), "margins.Softmax()")
     return checked
 
 

@@ -310,9 +310,8 @@ class Minibatch:
     def _check_positives(self, scheme: Scheme, y: Labels, log_a: Floats, law: Floats) -> None:
         """*Raises* ValueError for a positive that the scheme cannot have, as `Scheme.plan` does, which takes O(L).
 
-        Not every positive needs a plan.  If its factor a_y is finite and other labels can be drawn, a plan can only
-        refuse a label other than the positive, which is never drawn and has p > 0.  If two positives pass, there is no
-        such label.
+        Check only positives that could fail: those with a_y not finite, or without another label to draw.  Once two
+        have passed, no other can fail.
         """
         labels = np.unique(y)
         others = np.count_nonzero(law > -np.inf) - (law[labels] > -np.inf)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from implicitloss.arguments import checked_instance, checked_vector
 from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "checked_positive", "checked_problem", "checked_scores"]
 
 # The square of a score must fit a float.  To mask a label, -1e9 is enough.
 LARGEST_SCORE = 1e150

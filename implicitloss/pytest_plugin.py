@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+__all__ = ["assert_implicit_loss"]
+
 
 @pytest.fixture
 def assert_implicit_loss(request: pytest.FixtureRequest) -> Any:

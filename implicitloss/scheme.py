@@ -9,7 +9,7 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, shown
+from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, defines, shown
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import logsumexp
@@ -17,7 +17,7 @@ from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting
 
-__all__ = ["Scheme"]
+__all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme"]
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
@@ -26,7 +26,7 @@ HITS: tuple[Hits, ...] = get_args(Hits)
 
 
 # The methods that a derivation needs, beside those that numbers need.
-_IN_SYMBOLS = {"sampler": "law", "weighting": "weight"}
+_IN_SYMBOLS = {"sampler": ("law", Sampler), "weighting": ("weight", Weighting)}
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ class Scheme:
         ValueError
             For a sampler without `law`, a weighting without `weight`, and one that does not return SymPy expressions.
         """
-        for what, name in _IN_SYMBOLS.items():
-            if not hasattr(getattr(self, what), name):
+        for what, (name, protocol) in _IN_SYMBOLS.items():
+            if not defines(getattr(self, what), name, protocol):
                 raise ValueError(
                     f"a derivation needs the {what} in symbols too: give {type(getattr(self, what)).__name__:.60} "
                     f"a method {name}, as those of implicitloss.{what}s have"

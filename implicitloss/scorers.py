@@ -1,6 +1,8 @@
 """Synthetic scorers, for scores f(x) without a model.
 
 Each is a frozen value with a method `scores(prior, rng)`; the same seed gives the same scores.
+
+One file: the scorers are a few lines each, beside the documentation of their public classes.
 """
 
 from __future__ import annotations

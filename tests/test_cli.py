@@ -343,6 +343,36 @@ def test_ids_that_select_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert paper_checks(["--counts", ""]) == 2
 
 
+def test_fields_of_a_class_are_parameters_of_its_name() -> None:
+    """Required fields are no optional parameters, whole numbers are whole, and what no text can make has no name."""
+    import dataclasses
+
+    from implicitloss.cli import names
+
+    kinds = {
+        "NeedsPower": [("alpha", "float"), ("steps", "int", dataclasses.field(default=3))],
+        "NeedsLaw": [("law", "Sampler")],
+        "MadeLater": [("law", "Sampler", dataclasses.field(default_factory=dict)), ("beta", float, 2.0)],
+    }
+    values = {"NeedsPower": (0.5,), "NeedsLaw": (None,), "MadeLater": ()}
+    made = {name: dataclasses.make_dataclass(name, fields) for name, fields in kinds.items()}
+    table = names._table(kind(*values[name]) for name, kind in made.items())
+    assert [names.usage(name, make) for name, make in table.items()] == [
+        "needs-power:ALPHA[:STEPS]",
+        "made-later[:BETA]",
+    ]
+    found = names._chosen("sampler", "needs-power:0.25:7", table)
+    assert (found.alpha, found.steps, type(found.steps)) == (0.25, 7, int)
+    assert names._chosen("sampler", "needs-power:0.25", table).steps == 3
+    for text, sentence in (
+        ("needs-power", "sampler needs-power takes 1 to 2 parameters, got 0"),
+        ("needs-power:0.25:7.5", "needs-power:STEPS needs a whole number there, got '7.5'"),
+        ("needs-law", "unknown sampler 'needs-law'"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            names._chosen("sampler", text, table)
+
+
 def test_names_lists_every_name_with_its_parameters_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     from implicitloss.cli import names
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import doctest
 import importlib
 import inspect
+import pickle
 import pkgutil
 from typing import Any
 
@@ -102,6 +104,51 @@ def test_a_minimal_class_passes_and_has_the_defaults(seed: int) -> None:
     assert weightings.complete_weighting(weightings.Unit()).m_power == 0
     constant = dataclasses.make_dataclass("Free", [], bases=(Own,), namespace={"is_eta_over_m": True}, frozen=True)()
     assert weightings.complete_weighting(constant).m_power == -1
+
+
+def test_a_completed_part_is_like_the_part() -> None:
+    """Copies, hashes and text too; and an error within a property is raised, and not taken for a missing property."""
+    part, twin = complete_sampler(Plain()), complete_sampler(Plain())  # type: ignore[arg-type]
+    assert type(part) is not Plain
+    for like in (twin, Plain(), copy.copy(part), copy.deepcopy(part), pickle.loads(pickle.dumps(part))):
+        assert part == like
+        assert like == part
+        assert hash(like) == hash(part)
+        assert (str(like), repr(like)) == ("Plain()", "Plain()")
+    assert part != complete_sampler(samplers.Uniform())
+    assert copy.deepcopy(part).needs_positive is False
+    assert not hasattr(part, "nothing")
+    check_sampler(part, rng=0)
+    typo = changed(Plain(), name=property(lambda self: self.nme))
+    with pytest.raises(AttributeError, match="nme"):
+        _ = complete_sampler(typo).name
+
+
+def test_a_stub_of_the_protocol_is_no_member(seed: int) -> None:
+    """A class may inherit from the protocol; what it does not define itself is missing, as in any other class."""
+    sampler = type("Plain", (Plain, samplers.Sampler), {})()
+    check_sampler(sampler, rng=seed)
+    scheme = il.Scheme(sampler, weightings.Constant(), m=2, hits="mask")
+    with pytest.raises(ValueError, match="needs the sampler in symbols too: give Plain a method law"):
+        scheme.check_symbols()
+    numbers = {name: member for name, member in vars(Own).items() if name in ("is_eta_over_m", "log_weight")}
+    light = dataclasses.dataclass(frozen=True)(type("Light", (weightings.Weighting,), numbers))()
+    check_weighting(light)
+    with pytest.raises(ValueError, match="needs the weighting in symbols too: give Light a method weight"):
+        il.Scheme(UNIFORM, light, m=2, hits="mask").check_symbols()
+    members = ("name", "has_log", "positive_pays", "log_payment", "payment_slope", "positive_slope")
+    plain = {name: getattr(losses.SoftmaxCrossEntropy, name) for name in members}
+    loss = dataclasses.dataclass(frozen=True)(type("Numbers", (losses.Loss,), plain))()
+    check_loss(loss)
+    with pytest.raises(ValueError, match=r"the loss in symbols too: .* lacks positive_term, payment, outer"):
+        il.derive(il.Scheme(UNIFORM, weightings.Constant(), m=2, hits="mask"), loss)
+    for protocol, checked, lacks in (
+        (samplers.Sampler, check_sampler, "needs_scores"),
+        (weightings.Weighting, check_weighting, "is_eta_over_m"),
+        (losses.Loss, check_loss, "name"),
+    ):
+        with pytest.raises(AssertionError, match=f"must be one of implicitloss|lacks {lacks}"):
+            checked(type("Empty", (protocol,), {})())
 
 
 def test_every_member_of_a_protocol_says_its_default() -> None:

@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
+from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -72,8 +73,8 @@ def entries(lines: list[str]) -> list[str]:
 
 
 def parameters(thing: Any) -> list[str]:
-    """The parameters of a call, as a docstring names them; a protocol and an error are not called by users."""
-    if inspect.isclass(thing) and (getattr(thing, "_is_protocol", False) or issubclass(thing, BaseException)):
+    """The parameters of a call, as a docstring names them; protocols, errors and enumerations are not called."""
+    if inspect.isclass(thing) and (getattr(thing, "_is_protocol", False) or issubclass(thing, (BaseException, Enum))):
         return []
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     given = inspect.signature(thing).parameters.values()
@@ -128,7 +129,7 @@ def method_faults(owner: type, name: str, member: Any) -> list[str]:
 
 def methods(owner: type) -> Iterator[tuple[str, Any]]:
     """The public methods and properties of a class, with those that it inherits, but not Python's own."""
-    bases = [base for base in owner.__mro__ if base.__module__ != "builtins"]
+    bases = [base for base in owner.__mro__ if base.__module__ not in ("builtins", "enum")]
     for name in sorted({name for base in bases for name in vars(base)}):
         member = next(vars(base)[name] for base in bases if name in vars(base))
         is_method = callable(member) or isinstance(member, (property, cached_property, classmethod, staticmethod))
@@ -143,12 +144,18 @@ PUBLIC = [
 ]
 
 
+# Checks of arguments, and defaults for parts of one's own: they are for the library.
+FOR_THE_LIBRARY = ("checked_", "complete_")
+
+
 def public() -> dict[str, Any]:
     """Every public class and function, by the module and the name that users import."""
     found = {}
     for module in map(importlib.import_module, PUBLIC):
         for name in module.__all__:
             thing = getattr(module, name)
+            if name.startswith(FOR_THE_LIBRARY):
+                continue
             if (inspect.isclass(thing) or inspect.isfunction(thing)) and thing not in found.values():
                 found[f"{module.__name__}.{name}"] = thing
     return found

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import implicitloss as il
 from implicitloss import formats
 from implicitloss.claims.report import (
     MARKS,
@@ -94,6 +95,44 @@ def unreached() -> Report:
 
 def lines_of(text: str, part: str) -> list[str]:
     return [line for line in text.splitlines() if part in line]
+
+
+# --- two reports, one face ---------------------------------------------------------------------------------------
+
+METHODS = {"to_dict", "to_frame", "to_json", "to_markdown", "to_text"}
+
+
+def methods(kind: type) -> set[str]:
+    return {name for name in dir(kind) if name.startswith("to_")}
+
+
+def audited() -> il.AuditReport:
+    prior = il.LabelPrior.zipf(4, 1.0)
+    softmax = il.Minibatch(il.margins.Softmax(), il.losses.SoftmaxCrossEntropy(), prior)
+    return il.audit(softmax, prior=prior, claim="full", rng=0, runs=100)
+
+
+@pytest.mark.parametrize("made", [mixed, audited])
+def test_reports_of_claims_and_of_audits_have_one_face(made: Callable[[], Report | il.AuditReport]) -> None:
+    one = made()
+    assert methods(type(one)) >= METHODS
+    assert {"ok", "failures"} <= set(dir(one))
+    assert one.to_text() == str(one)
+    assert one.to_json() == formats.as_json(one.to_dict()) + "\n"
+    document = json.loads(one.to_json())
+    assert set(document) == set(one.to_dict())
+    rows = document["claims"] if isinstance(one, Report) else document["comparisons"]
+    frame = one.to_frame()
+    assert len(frame) == len(rows) > 0
+    for column in {"id", "outcome", "ok", "part", "result", "route"} & set(frame):
+        assert list(frame[column]) == [row[column] for row in rows]
+
+
+def test_a_frame_counts_near_misses() -> None:
+    frame = mixed().to_frame().set_index("id")
+    assert tuple(frame.loc["alpha.two.weak", ["near_misses", "refuted"]]) == (2, 1)
+    assert tuple(frame.loc["beta.wrong", ["outcome", "source"]]) == ("refuted", "source of beta.wrong")
+    assert list(report().to_frame()) == []
 
 
 # --- the report -------------------------------------------------------------------------------------------------

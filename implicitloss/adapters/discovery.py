@@ -8,9 +8,12 @@ import sys
 
 from implicitloss.adapters.framework import Framework
 
+# Files of this folder that are no framework, and may ask for the frameworks themselves.
+SKIPPED = {"discovery", "framework", "in_batch", "one_by_one"}
+
 
 def frameworks() -> dict[str, Framework]:
     """The frameworks by name: `FRAMEWORK` of each module of this folder that has one; the name is the module's."""
-    names = sorted(module.name for module in pkgutil.iter_modules(sys.modules[__package__].__path__))
-    modules = {name: importlib.import_module(f"{__package__}.{name}") for name in names}
+    files = {module.name for module in pkgutil.iter_modules(sys.modules[__package__].__path__)}
+    modules = {name: importlib.import_module(f"{__package__}.{name}") for name in sorted(files - SKIPPED)}
     return {name: module.FRAMEWORK for name, module in modules.items() if hasattr(module, "FRAMEWORK")}

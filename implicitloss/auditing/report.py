@@ -12,7 +12,7 @@ from implicitloss.auditing.finding import Finding
 from implicitloss.auditing.formats.markdown import to_markdown
 from implicitloss.auditing.plot import plotted
 from implicitloss.auditing.text import as_text, explained
-from implicitloss.formats import plain
+from implicitloss.formats import as_json, plain
 
 __all__ = ["AuditReport"]
 
@@ -99,6 +99,10 @@ class AuditReport(Finding):
     def __str__(self) -> str:
         return as_text(self)
 
+    def to_text(self) -> str:
+        """The report as text for a terminal, as `print(report)` shows it."""
+        return as_text(self)
+
     def explain(self) -> str:
         """Explain what the loss optimises, what that teaches, which labels gain, and how to predict."""
         return explained(self)
@@ -141,6 +145,10 @@ class AuditReport(Finding):
             "calls": self.calls,
             "comparisons": self._rows(),
         }
+
+    def to_json(self) -> str:
+        """The report as strict JSON, which has no infinity and no NaN."""
+        return as_json(self.to_dict()) + "\n"
 
     def to_frame(self) -> Any:
         """The comparisons as a pandas DataFrame, a row each."""

@@ -12,6 +12,8 @@ from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 
+__all__ = ["Case", "Setting"]
+
 
 @dataclass(frozen=True)
 class Setting:

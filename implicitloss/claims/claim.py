@@ -13,6 +13,8 @@ from implicitloss.claims.checks import Check, Result
 from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict, together
 from implicitloss.samplers.sampler import ImpossibleDraw
 
+__all__ = ["FAMILY_ERROR", "Claim", "settle"]
+
 # The chance that a whole run refutes any true claim, or supports one that is off by its resolution.
 FAMILY_ERROR = 1e-6
 
@@ -98,8 +100,8 @@ def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
             continue
         if not setting.strict and any(e.outcome.holds for e in evidence):
             continue
-        # Every witness that was shown the near miss has to refute it; on a scheme of one's own it can be true to within
-        # what one of them resolves (second order at m = 10^7), and then another has to.
+        # Every witness that tried a near miss must refute it.  For a user's scheme one witness is enough, because
+        # another may not resolve it.
         doubtful = [e.outcome for e in evidence if e.outcome is not Outcome.REFUTED]
         if not setting.strict and len(doubtful) < len(evidence):
             doubtful = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Verdict"]
+__all__ = ["Evidence", "NearMissVerdict", "Outcome", "Verdict", "together"]
 
 
 class Outcome(StrEnum):
@@ -16,6 +16,14 @@ class Outcome(StrEnum):
     `PROVED`: it is an identity in the symbols.  `EXACT`: numbers agree within their own error bounds.  `SUPPORTED`: a
     simulation found no difference, and would have found one that matters.  `REFUTED`: it fails in some case.
     `INCONCLUSIVE`: none of these.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> [outcome.value for outcome in il.Outcome if outcome.holds]
+    ['proved', 'exact', 'supported']
+    >>> il.Outcome("refuted") == "refuted", il.Outcome.REFUTED.holds
+    (True, False)
     """
 
     PROVED = "proved"

@@ -17,7 +17,7 @@ from implicitloss.scheme import Scheme, checked_scheme
 if TYPE_CHECKING:
     from implicitloss.margins import Margin
 
-__all__ = ["verify"]
+__all__ = ["settled", "verify"]
 
 
 def verify(

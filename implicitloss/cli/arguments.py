@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from implicitloss.losses import Loss
     from implicitloss.scheme import Scheme
 
+__all__ = [
+    "EVERY_NAME",
+    "EXIT_CODES",
+    "HITS_HELP",
+    "Parser",
+    "add_json",
+    "add_scheme",
+    "add_seed",
+    "check",
+    "scheme_of",
+    "whole_number",
+]
+
 # Where a help says only the usual names.  All of them are known when the library is imported, too slow for a help.
 EVERY_NAME = "`implicitloss names` lists all"
 HITS_HELP = "what happens if the example's own label is drawn: exclude (draw again), mask (weight 0) or keep (count it)"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from implicitloss.claims.case import Setting
     from implicitloss.claims.claim import Claim
 
+__all__ = ["add_report_arguments", "run_claims"]
+
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """--json, --html, --junit, --markdown, --details, --full, --seed, --threads."""

@@ -14,6 +14,8 @@ from implicitloss.cli.files import written
 from implicitloss.cli.progress import say, silence
 from implicitloss.formats import sentence
 
+__all__ = ["HOLDS", "NOTHING", "REFUTED", "guarded"]
+
 HOLDS, REFUTED, USAGE, INTERNAL, NOTHING = 0, 1, 2, 3, 5
 # What a shell reports for a command whose reader has gone: 128 + SIGPIPE.
 UNHEARD = 141

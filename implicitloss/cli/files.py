@@ -11,6 +11,18 @@ from typing import Any
 
 from implicitloss.formats import as_json
 
+__all__ = [
+    "Input",
+    "Output",
+    "appended",
+    "check_files",
+    "json_document",
+    "write_all",
+    "write_json",
+    "write_whole",
+    "written",
+]
+
 # The version of the JSON documents that have no version of their own.
 SCHEMA = 1
 # The files that this process has written, or has begun to write.

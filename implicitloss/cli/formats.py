@@ -13,6 +13,8 @@ from typing import Any
 from implicitloss.cli.arguments import add_json
 from implicitloss.cli.files import Output, appended, write_all
 
+__all__ = ["add_formats", "formats", "write_reports"]
+
 
 def formats(folder: ModuleType) -> dict[str, ModuleType]:
     """The formats by name: the modules of the folder, which say in their package what they have."""

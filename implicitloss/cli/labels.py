@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from implicitloss.labels import LabelPrior
     from implicitloss.problem import Problem
 
+__all__ = [
+    "COUNTS",
+    "add_counts",
+    "add_prior",
+    "add_problem",
+    "check_counts",
+    "counted",
+    "counts_options",
+    "origin_of",
+    "problem_of",
+    "seen_labels",
+]
+
 COUNTS = (
     "a file of labels and counts, e.g. CSV with the header label,count (JSON, NumPy, Parquet, lists of examples and "
     "more are read too)"

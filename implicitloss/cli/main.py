@@ -6,10 +6,12 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from implicitloss import __version__
 from implicitloss.cli import commands
 from implicitloss.cli.arguments import EXIT_CODES, Parser, check
 from implicitloss.cli.exit import guarded
+from implicitloss.version import __version__
+
+__all__ = ["main"]
 
 
 def main(argv: list[str] | None = None) -> int:

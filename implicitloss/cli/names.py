@@ -12,10 +12,13 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from implicitloss import losses, margins, samplers, scorers, weightings
+from implicitloss import adapters, losses, margins, samplers, scorers, weightings
+from implicitloss.adapters.discovery import frameworks
 from implicitloss.arguments import as_word
 from implicitloss.formats import unknown
 from implicitloss.labels import MOST_SAMPLES, LabelPrior
+
+__all__ = ["claim", "loss", "margin", "meaning", "profile", "sampler", "scorer", "usage", "weighting"]
 
 # Powers and margins are exponents; if they are larger, exact sums over their range take minutes.
 LARGEST = 1e5
@@ -75,22 +78,33 @@ def _table(examples: Iterable[Any], **special: Callable[..., Any]) -> dict[str, 
 
     `special` has the makers of classes that are made of something else, by the classes' names.
     """
-    kinds = dict.fromkeys(map(type, examples))
-    return {as_word(kind): special.get(kind.__name__) or _from_numbers(kind) for kind in kinds}
+    made = {kind: special.get(kind.__name__) or _from_numbers(kind) for kind in dict.fromkeys(map(type, examples))}
+    return {as_word(kind): make for kind, make in made.items() if make is not None}
 
 
-def _from_numbers(kind: type) -> Callable[..., Any]:
-    word, fields = as_word(kind), [f for f in dataclasses.fields(kind) if f.init and f.type in ("float", float)]
+_CASTS: dict[Any, Callable[[str], Any]] = {"float": float, float: float, "int": int, int: int}
+
+
+def _from_numbers(kind: type) -> Callable[..., Any] | None:
+    """A maker from the numbers among the class's fields; None if it needs something else."""
+    word, taken = as_word(kind), [field for field in dataclasses.fields(kind) if field.init]
+    fields = [field for field in taken if field.type in _CASTS]
+    if any(_is_required(field) for field in taken if field not in fields):
+        return None
 
     def make(*texts: str) -> Any:
         given = zip(fields, texts, strict=False)
-        return kind(**{field.name: _number(f"{word}:{field.name.upper()}", text) for field, text in given})
+        return kind(**{f.name: _number(f"{word}:{f.name.upper()}", text, _CASTS[f.type]) for f, text in given})
 
     make.__doc__ = kind.__doc__
-    place = inspect.Parameter.POSITIONAL_ONLY
-    parameters = [inspect.Parameter(field.name, place, default=field.default) for field in fields]
+    place, empty = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.empty
+    parameters = [inspect.Parameter(f.name, place, default=empty if _is_required(f) else f.default) for f in fields]
     make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return make
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 # The minimum-variance sampler is made for a loss and a margin, by `sampler`.
@@ -155,6 +169,12 @@ PROFILES: dict[str, Callable[..., LabelPrior]] = {
     "zipf": _zipf,
 }
 
+# `il.adapters` has a function for each framework, whose docstring says what it is for.
+FRAMEWORKS: dict[str, Callable[..., Any]] = {
+    "numpy": _always(None, "NumPy's arrays, without gradients (the default)"),
+    **{name: _always(found, getattr(adapters, name).__doc__) for name, found in frameworks().items()},
+}
+
 # What each option takes, in the order of a command's help.
 OPTIONS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "--sampler": SAMPLERS,
@@ -163,6 +183,7 @@ OPTIONS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "--target": MARGINS,
     "--profile": PROFILES,
     "--scorer": SCORERS,
+    "--framework": FRAMEWORKS,
 }
 
 
@@ -174,8 +195,8 @@ def usage(name: str, make: Callable[..., Any]) -> str:
 
 
 def meaning(make: Callable[..., Any]) -> str:
-    """What a name stands for: the first line of the class's docstring, without its source."""
-    return (make.__doc__ or "").strip().partition("\n")[0].partition("  *Source:*")[0].rstrip(" .:;")
+    """What a name stands for: the first line of its docstring."""
+    return (make.__doc__ or "").strip().partition("\n")[0].rstrip(" .:;")
 
 
 def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> samplers.Sampler:

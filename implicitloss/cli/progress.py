@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TextIO
 
+__all__ = ["Progress", "say", "silence"]
+
 
 def say(text: str, end: str = "\n") -> None:
     """Write a note to stderr; if stderr cannot be written, the command goes on without it."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from implicitloss.problem import Problem
     from implicitloss.scheme import Scheme
 
+__all__ = ["QUANTITIES", "columns", "heading", "wants_color"]
+
 # The quantities that `expect` and `simulate` print, in this order.
 QUANTITIES: dict[Quantity, str] = {
     "mean": "expected loss",

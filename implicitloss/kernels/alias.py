@@ -1,4 +1,4 @@
-"""Whose is this ticket?  The alias method (Walker 1977; Vose 1991): one record is looked at, however many labels.
+"""Alias tables (Walker 1977; Vose 1991): a draw reads one record, for any number of labels.
 
 L cells of equal width; cell c belongs to label c up to a share, and to one other label beyond it.  Each cell is a
 record (share, other label) of 16 bytes, so that a draw waits for memory once.
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from implicitloss.kernels.jit import kernel
 from implicitloss.kernels.prefetch import AHEAD_DRAWS, NEAR_BYTES, fetch
 
+__all__ = ["alias_table", "find_tickets", "out_of_range"]
+
 
 @kernel
 def alias_table(tickets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The cells (L, 2) for labels in proportion to `tickets`; for whole numbers of tickets without any rounding.
+    """The cells (L, 2) for labels in proportion to `tickets` t.
 
-    (As long as L Σ tickets is below 2^53.)  A label without tickets owns nothing.
+    Exact for whole numbers with L Σ t < 2^53.  A label without tickets owns nothing.
     """
     n = tickets.size
     total = 0.0

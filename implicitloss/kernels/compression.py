@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
+__all__ = ["SUB_BLOCK", "add_moments", "scan", "spread"]
+
 Floats = NDArray[np.float64]
 
 # Labels that are summed one after the other before their sum is added to that of others: short sums round little.

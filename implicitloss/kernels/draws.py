@@ -10,6 +10,17 @@ from numpy.typing import NDArray
 from implicitloss.kernels.jit import kernel
 from implicitloss.kernels.prefetch import AHEAD_DRAWS, NEAR_BYTES, fetch
 
+__all__ = [
+    "add_up",
+    "add_up_three",
+    "add_up_tickets",
+    "equal_but_for_a_shift",
+    "extent",
+    "label_totals",
+    "log_sums",
+    "ticket_records",
+]
+
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
 
@@ -18,7 +29,7 @@ Labels = NDArray[np.intp]
 def add_up(
     values: Floats, labels: Labels, skipped: int, ladder: Labels, state: Labels, totals: Floats, out: Floats
 ) -> None:
-    """Go on adding values[label, k] of drawn labels: the sums of the first `ladder` draws of each run, into `out`.
+    """Continue the running sums of values[label, k]; write the sums after each rung of `ladder` to `out`.
 
     `out` is (rungs, K, runs), `totals` (K,) the running sums, `state` (run, draw within it, rung): a stream of labels
     comes in pieces.  The label `skipped` is passed over (an excluded hit; -1 for none).
@@ -79,7 +90,7 @@ def extent(log_x: Floats, log_q: Floats) -> tuple[float, float, float]:
 def equal_but_for_a_shift(a: Floats, b: Floats, shift: float, within: float) -> bool:
     """Whether a = b + `shift` in each entry, up to `within` (1 + the lesser size), or both are -inf there."""
     for j in range(a.size):
-        # Of an infinite difference nothing is within bounds.
+        # An infinite difference is never within bounds.
         if a[j] != b[j] + shift and not abs(a[j] - b[j] - shift) <= within * (1.0 + min(abs(a[j]), abs(b[j]))):
             return False
     return True
@@ -89,7 +100,7 @@ def equal_but_for_a_shift(a: Floats, b: Floats, shift: float, within: float) -> 
 def add_up_tickets(
     records: Floats, points: Floats, skipped: int, ladder: Labels, state: Labels, totals: Floats, out: Floats
 ) -> None:
-    """`add_up` of one value, without labels in between: the same sums to the bit.
+    """Like `add_up` for one value, but takes uniform points and never stores the labels; bit-identical.
 
     `records` is (L, 4): share, own value, other's value, nothing; a value below 0 stands for the label that is passed
     over.  A draw looks at one record, asked for ahead of time.

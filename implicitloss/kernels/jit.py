@@ -7,6 +7,8 @@ from typing import Any
 
 import numba
 
+__all__ = ["kernel"]
+
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` at its first call; `.py_func` is the slow twin for tests."""

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
+__all__ = ["push_decoupled", "push_softmax"]
+
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
 

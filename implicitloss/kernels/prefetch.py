@@ -15,6 +15,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
+__all__ = ["AHEAD_DRAWS", "NEAR_BYTES", "fetch"]
+
 # Kernels hold these numbers compiled, in a cache that knows of changes to their own files only.
 # So many draws ahead main memory has time to answer, and the answers fit the second cache.
 AHEAD_DRAWS = 128

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
+__all__ = ["log_transform", "log_transform_about", "log_transform_about_mean", "tilted_integrals"]
+
 Floats = NDArray[np.float64]
 
 _BLOCK = 128
@@ -47,7 +49,7 @@ def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
                     if u < _GONE:
                         part += q[j] * math.exp(-math.exp(u))
                 total += part
-            # Signed masses can leave less than nothing of a sum that is nothing to rounding.
+            # With signed masses, rounding can make a zero sum negative.
             out[i] = math.log(total) if total > 0.0 else -np.inf
     return out
 

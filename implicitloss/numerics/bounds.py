@@ -13,6 +13,16 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import gammaln
 
+__all__ = [
+    "cdf_half_width",
+    "count_is_unlikely",
+    "deviation_half_width",
+    "deviation_mean",
+    "half_width",
+    "runs_needed",
+    "total_variation_seen",
+]
+
 
 def half_width(variance: float, span: float, n: int, delta: float) -> float:
     """Empirical Bernstein: |mean - truth| exceeds this with probability at most `delta`.
@@ -65,10 +75,10 @@ def deviation_half_width(n: int, delta: float) -> float:
 
 
 def total_variation_seen(n: int, q: NDArray[np.float64], delta: float) -> float:
-    """The total variation from q at which a law's draws have a Σ_j |n_j/n - q_j| that is off its mean under q.
+    """The total variation from q at which a law is detected with probability at least 1 - δ; 1 if none is.
 
-    With probability at least 1 - `delta`: where ½ Σ |q'_j - q_j| = τ, the sum has a mean of at least 2 τ under q'
-    (Jensen), and is off that by at most its half-width.  1 where no law is seen.
+    It is detected if Σ_j |n_j/n - q_j| is further from its mean under q than the half-width.  Where ½ Σ |q'_j - q_j| =
+    τ, the sum has a mean of at least 2 τ under q' (Jensen), and is off that by at most its half-width.
     """
     return min(deviation_mean(n, q) / 2 + deviation_half_width(n, delta), 1.0)
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from implicitloss.labels import Floats
 
+__all__ = ["log_rest", "logsumexp"]
+
 
 def logsumexp(a: Floats, b: Floats | None = None) -> float:
     """log Σ_j b_j e^{a_j}, b >= 0 (1 where not given), a < ∞; -inf for an empty sum."""
@@ -18,7 +20,10 @@ def logsumexp(a: Floats, b: Floats | None = None) -> float:
 
 
 def log_rest(log_q: Floats) -> Floats:
-    """log Σ_{j != y} q_j for each y, (L,), of a law q; of its heaviest label summed, as 1 - q would be rounding."""
+    """For each y, the log of the law's mass on the other labels, (L,).
+
+    For the likeliest label the others are summed, because 1 - q would cancel.
+    """
     top = int(log_q.argmax())
     with np.errstate(divide="ignore"):
         rest = np.log1p(-np.exp(log_q))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from implicitloss.labels import Floats
 
+__all__ = ["Moments"]
+
 
 @dataclass(frozen=True)
 class Moments:

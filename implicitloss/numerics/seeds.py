@@ -8,6 +8,8 @@ import numpy as np
 
 from implicitloss.arguments import as_whole, shown
 
+__all__ = ["Seed", "checked_seed", "root_of"]
+
 Seed = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
 
 

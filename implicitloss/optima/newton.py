@@ -7,7 +7,7 @@ import numpy as np
 from implicitloss.labels import Floats
 from implicitloss.optima.objective import Objective
 
-__all__ = ["NoOptimum"]
+__all__ = ["NoOptimum", "minimise"]
 
 # Newton has converged when no label's gradient exceeds this share of its η.
 GRADIENT = 1e-12

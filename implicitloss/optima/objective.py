@@ -15,6 +15,8 @@ from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import gradient_and_hessian, integrate
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
+__all__ = ["WIDEST_SPREAD", "Objective", "implicit_objective", "sampled_objective"]
+
 # Positives are integrated one by one beyond this share of q, this share of Σ q x, or this span of the scores.
 ALONE_FROM_LAW_SHARE, ALONE_FROM_SUM_SHARE, ALONE_FROM_SPREAD = 0.1, 0.9, 40.0
 # Scores that span more would need grids beyond memory.

@@ -27,7 +27,7 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.theory.implicit import log_expected_weights
 
-__all__ = ["population_optimum", "tilt"]
+__all__ = ["Of", "checked_eta", "population_optimum", "separable_optimum", "tilt"]
 
 Of = Literal["implicit", "sampled"]
 # Below this, Σ (log π - mean)² is rounding.

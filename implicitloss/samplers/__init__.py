@@ -51,8 +51,8 @@ def examples(n_labels: int = 4, margin: Margin | None = None, loss: Loss | None 
     Examples
     --------
     >>> import implicitloss as il
-    >>> il.samplers.WithinBatch() in il.samplers.examples(n_labels=3)
-    True
+    >>> [type(sampler).__name__ for sampler in il.samplers.examples() if sampler.needs_scores]
+    ['MinimumVariance', 'ModelBased']
     """
     given = MadeFor(n_labels, margin or Softmax(), loss or SoftmaxCrossEntropy())
     files = [importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]

@@ -11,6 +11,8 @@ from implicitloss.labels import Floats, checked_probabilities
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
+__all__ = ["Explicit", "examples"]
+
 
 @dataclass(frozen=True, repr=False)
 class Explicit(Sampler):

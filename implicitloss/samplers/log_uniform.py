@@ -10,6 +10,8 @@ from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler
 
+__all__ = ["LogUniform", "examples"]
+
 
 @dataclass(frozen=True)
 class LogUniform(Sampler):

@@ -13,6 +13,8 @@ from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, checked_sample
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.samplers.within_batch import WithinBatch
 
+__all__ = ["Mixture", "examples"]
+
 
 @dataclass(frozen=True)
 class Mixture(Sampler):

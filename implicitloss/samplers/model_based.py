@@ -10,6 +10,8 @@ from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_log_tickets
 
+__all__ = ["ModelBased", "examples"]
+
 
 @dataclass(frozen=True)
 class ModelBased(Sampler):

@@ -12,6 +12,8 @@ from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
+__all__ = ["Power", "examples"]
+
 # With larger powers only the most frequent labels are ever drawn.
 LARGEST_POWER = 1000.0
 

@@ -1,6 +1,8 @@
 """Samplers: a stated law q, in numbers and in symbols, and a procedure that draws labels.
 
 The procedure never reads the law.  That the two agree is a claim, which is tested.
+
+One file: the protocol, the check of what a procedure draws, and the alias draws that most procedures are.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from typing import Protocol
 import numpy as np
 import sympy as sp
 
-from implicitloss import symbols as s
 from implicitloss.arguments import checked_part, completed, shown
 from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
 from implicitloss.labels import Floats, Labels
@@ -21,7 +22,18 @@ from implicitloss.losses import Loss
 from implicitloss.margins import Margin
 from implicitloss.problem import Problem
 
-__all__ = ["Draw", "ImpossibleDraw", "Sampler", "by_log_tickets", "by_tickets"]
+__all__ = [
+    "Draw",
+    "ImpossibleDraw",
+    "MadeFor",
+    "Sampler",
+    "TicketDraw",
+    "by_log_tickets",
+    "by_tickets",
+    "checked_draws",
+    "checked_sampler",
+    "complete_sampler",
+]
 
 Draw = Callable[[np.random.Generator, int], Labels]
 """`draw(rng, size)` returns `size` labels, drawn i.i.d."""
@@ -138,7 +150,25 @@ def complete_sampler(sampler: Sampler) -> Sampler:
 
 @dataclass(frozen=True)
 class MadeFor:
-    """What `examples` of samplers are made for: L labels, and the margin and the loss of least variance."""
+    """What the `examples` of a sampler's file are made for.
+
+    Parameters
+    ----------
+    n_labels : int
+        The number of labels L.
+    margin : Margin
+        The margin of the minimum-variance sampler.
+    loss : Loss
+        The loss of the minimum-variance sampler.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> from implicitloss.samplers import mixture
+    >>> from implicitloss.samplers.sampler import MadeFor
+    >>> mixture.examples(MadeFor(4, il.margins.Softmax(), il.losses.SoftmaxCrossEntropy()))
+    (Mixture(share=0.5, first=WithinBatch(), second=Uniform()),)
+    """
 
     n_labels: int
     margin: Margin
@@ -147,7 +177,9 @@ class MadeFor:
 
 def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
     """`sampler`; *raises* ValueError for a class, a name, or anything without a law in numbers and a procedure."""
-    checked: Sampler = checked_part(sampler, what, ("needs_scores", "log_law", "procedure"), "samplers.Uniform()")
+    checked: Sampler = checked_part(
+        sampler, Sampler, what, ("needs_scores", "log_law", "procedure"), "samplers.Uniform()"
+    )
     return checked
 
 
@@ -228,7 +260,25 @@ def by_log_tickets(logs: Floats) -> TicketDraw:
 
 @dataclass(frozen=True, eq=False)
 class TicketDraw:
-    """The procedure that `by_tickets` and `by_log_tickets` return; `logs` are the logarithms, if these were given."""
+    """The procedure that draws label j with probability t_j / Σ_k t_k.
+
+    `by_tickets` and `by_log_tickets` make it.
+
+    Parameters
+    ----------
+    tickets : ndarray, (L,)
+        t >= 0, checked.
+    logs : ndarray, (L,), optional
+        log t, if these were given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from implicitloss.samplers.sampler import by_tickets
+    >>> draw = by_tickets(np.array([8.0, 4.0, 4.0]))
+    >>> np.bincount(draw.without(0)(np.random.default_rng(0), 10_000))
+    array([   0, 4957, 5043])
+    """
 
     tickets: Floats
     logs: Floats | None = None
@@ -241,7 +291,15 @@ class TicketDraw:
     def without(self, label: int) -> TicketDraw:
         """Draw only labels other than `label`, however large its probability is.
 
-        *Raises* ValueError if the other labels have no tickets, or so few that their digits are lost.
+        Parameters
+        ----------
+        label : int
+            The label that is never drawn.
+
+        Raises
+        ------
+        ValueError
+            If the other labels have no tickets, or so few that their digits are lost.
         """
         if self.logs is not None:
             logs = self.logs.copy()
@@ -262,6 +320,20 @@ class TicketDraw:
         _ = self.cells
 
     def __call__(self, rng: np.random.Generator, size: int) -> Labels:
+        """Draw labels.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            One random double a label is taken from it.
+        size : int
+            The number of labels.
+
+        Returns
+        -------
+        ndarray of int, (size,)
+            The labels, i.i.d.
+        """
         labels = np.empty(size, dtype=np.intp)
         find_tickets(self.cells, rng.random(size), labels)
         return labels
@@ -316,8 +388,3 @@ def checked_draws(sampler: Sampler, problem: Problem) -> Draw:
         return labels
 
     return draw
-
-
-def is_positive_label(yp: sp.Expr) -> bool:
-    """Whether `yp` is the symbol of the positive label."""
-    return bool(yp == s.y)

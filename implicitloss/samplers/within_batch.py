@@ -9,6 +9,8 @@ from implicitloss.labels import Floats
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
 
+__all__ = ["WithinBatch", "examples"]
+
 
 @dataclass(frozen=True)
 class WithinBatch(Sampler):

@@ -6,6 +6,8 @@ import sympy as sp
 
 from implicitloss.symbols.alphabet import L, y
 
+__all__ = ["constants_out", "tidy", "vanishes"]
+
 _label = sp.Dummy("label", integer=True, positive=True)
 
 

@@ -9,6 +9,30 @@ from fractions import Fraction
 
 import sympy as sp
 
+__all__ = [
+    "E",
+    "L",
+    "N",
+    "alpha",
+    "exact",
+    "f",
+    "i",
+    "k",
+    "m",
+    "n",
+    "over_labels",
+    "over_negatives",
+    "pi",
+    "q",
+    "rho",
+    "sampled_loss",
+    "scale",
+    "share",
+    "tau",
+    "y",
+    "yp",
+]
+
 L = sp.Symbol("L", integer=True, positive=True)
 m = sp.Symbol("m", integer=True, positive=True)
 i = sp.Symbol("i", integer=True, positive=True)  # a draw, 1..m

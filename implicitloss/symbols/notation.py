@@ -11,6 +11,8 @@ from sympy.printing.str import StrPrinter
 
 from implicitloss.symbols.alphabet import sampled_loss, y, yp
 
+__all__ = ["latex", "ranks", "spoken", "text"]
+
 
 def _is_minus(term: sp.Expr) -> bool:
     return bool(term.could_extract_minus_sign())

@@ -15,6 +15,8 @@ from implicitloss.scheme import HITS, Scheme
 from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting
 from implicitloss.witness.derive import derive
 
+__all__ = ["derivations"]
+
 
 class _AnyShare(Mixture):
     """λπ + (1-λ)/L for every λ."""

@@ -1,4 +1,4 @@
-"""The page, put together: markup, style, scripts and test vectors in one file that asks nobody for anything."""
+"""One self-contained HTML file; it loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss import __version__
 from implicitloss.formats import as_json, plain
 from implicitloss.labels import LabelPrior
 from implicitloss.teaching.derivations import derivations
 from implicitloss.teaching.vectors import vectors
+from implicitloss.version import __version__
+
+__all__ = ["page"]
 
 SCRIPTS = ("formulas.js", "views.js", "course.js", "app.js")
 # Optima are searched for in the browser, in milliseconds, for so many labels.

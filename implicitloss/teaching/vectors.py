@@ -18,6 +18,8 @@ from implicitloss.theory.implicit import implicit_loss, implicit_margins
 from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting
 from implicitloss.witness.integrate import integrate
 
+__all__ = ["scheme", "vectors"]
+
 VECTORS = 24
 WEIGHTINGS = ("constant", "unit", "importance", "relative", "tail")
 

@@ -1,7 +1,7 @@
 """Checks for the tests of a sampler, a weighting or a loss of one's own.
 
 Each check raises AssertionError, with one sentence that says what is wrong, and returns nothing where all is well.  It
-holds the numbers, the symbols and the procedure of the part against each other; what it should compute it cannot know.
+checks consistency, not that the part is the one you meant.
 """
 
 from implicitloss.testing.loss import check_loss

@@ -13,6 +13,8 @@ from implicitloss.arguments import shown
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.problem import Problem, checked_problem
 
+__all__ = ["AGREE", "MOST_SYMBOLIC_LABELS", "as_assertion", "check_equal", "check_value", "must", "problems"]
+
 # How far two computations of one number may differ, relative to it.
 AGREE = 1e-10
 # Labels of a problem for which symbols, whose sums are written out for each, are compared.

@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.arguments import checked_flag, shown
+from implicitloss.arguments import checked_flag, defines, shown
 from implicitloss.claims.case import Case
 from implicitloss.claims.statements.conventions import exact_number, exactly
 from implicitloss.labels import Floats
@@ -25,6 +25,8 @@ from implicitloss.testing.contract import (
 )
 from implicitloss.weightings import Constant
 
+__all__ = ["check_loss"]
+
 # A slope is compared with a difference of payments over this step, to this much of the payments beside it.
 STEP = 2.0**-17
 ROUGHLY = 1e-6
@@ -37,10 +39,13 @@ MOST_DIGITS = 700
 def check_loss(loss: Loss, problem: Problem | None = None) -> None:
     """Check that payments, their slopes and logarithms, and the symbols of a loss agree, and that it is a value.
 
-    `log_payment` and `positive_pays` are `payment` and `positive_term` in symbols; `payment_slope` and `positive_slope`
-    are differences of payments; a payment looks at no other negative's score; with a log the loss is a softmax, whose
-    payments are e^{f_y' - f_y} but for a factor and whose positive pays nothing, and without one a negative's payment
-    does not look at f_y; `outer` in symbols is what `has_log` says; equal losses are equal and hash alike.
+    - `log_payment` and `positive_pays` agree with `payment` and `positive_term` in symbols.
+    - `payment_slope` and `positive_slope` agree with differences of payments.
+    - A payment does not depend on the score of another negative.
+    - With a log, payments are a factor times e^{f_y' - f_y}, and the positive pays nothing.
+    - Without a log, a negative's payment does not depend on f_y.
+    - `outer` in symbols is the function that `has_log` says.
+    - Equal losses are equal and hash alike.
 
     Parameters
     ----------
@@ -59,7 +64,14 @@ def check_loss(loss: Loss, problem: Problem | None = None) -> None:
     Examples
     --------
     >>> import implicitloss as il
+    >>> from dataclasses import replace
     >>> il.testing.check_loss(il.losses.Decoupled(il.losses.squared_hinge))
+    >>> wrong = replace(il.losses.squared_hinge, positive_slope=lambda f: 0.0 * f)
+    >>> try:
+    ...     il.testing.check_loss(il.losses.Decoupled(wrong))
+    ... except AssertionError as error:
+    ...     print(error)
+    positive_slope of Decoupled(binary=squared hinge) must be the slope of positive_pays at 0.3, got 0 and -1.4
     """
     with as_assertion():
         checked_loss(loss)
@@ -75,7 +87,7 @@ def check_loss(loss: Loss, problem: Problem | None = None) -> None:
             log_paid = _payments(loss, at.scores, at)
             _check_slopes(loss, at, log_paid)
             _check_what_payments_look_at(loss, at, log_paid)
-            if all(hasattr(loss, name) for name in ("payment", "positive_term", "outer")):
+            if all(defines(loss, name, Loss) for name in ("payment", "positive_term", "outer")):
                 _check_loss_in_symbols(loss, at, log_paid)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from implicitloss import symbols as s
-from implicitloss.arguments import shown
+from implicitloss.arguments import defines, shown
 from implicitloss.claims.case import Case
 from implicitloss.claims.statements.conventions import number
 from implicitloss.labels import Floats
@@ -26,6 +26,8 @@ from implicitloss.testing.contract import (
     problems,
 )
 from implicitloss.weightings import Constant
+
+__all__ = ["check_sampler"]
 
 # The chance that the check refuses a right sampler, and the draws that are compared with its law.
 ERROR_RATE = 1e-9
@@ -62,6 +64,14 @@ def check_sampler(sampler: Sampler, problem: Problem | None = None, *, rng: Seed
     --------
     >>> import implicitloss as il
     >>> il.testing.check_sampler(il.samplers.Power(0.5))
+    >>> class Wrong(il.samplers.Power):
+    ...     def procedure(self, problem):  # draws by another power
+    ...         return il.samplers.Power(0.6).procedure(problem)
+    >>> try:
+    ...     il.testing.check_sampler(Wrong(0.5))
+    ... except AssertionError as error:
+    ...     print(error)  # doctest: +ELLIPSIS
+    the procedure of Wrong(alpha=0.5) must draw by its law: labels 0 to 0 make 0.3741 of it, and 0.4011 ...
     """
     with as_assertion():
         checked_sampler(sampler)
@@ -70,7 +80,7 @@ def check_sampler(sampler: Sampler, problem: Problem | None = None, *, rng: Seed
         laws = [_checked_law(sampler, at) for at in places]
         _check_needs(sampler, places, laws)
         for at, log_q in zip(places, laws, strict=True):
-            if hasattr(sampler, "law"):
+            if defines(sampler, "law", Sampler):
                 _check_law_in_symbols(sampler, at, log_q)
             _check_procedure(sampler, at, np.exp(log_q), generator, ERROR_RATE / len(places))
         check_value(sampler, "sampler")  # last, for it is the least of the faults

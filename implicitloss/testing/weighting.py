@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
-from implicitloss.arguments import checked_flag, shown
+from implicitloss.arguments import checked_flag, defines, shown
 from implicitloss.claims.case import Case
 from implicitloss.claims.statements.conventions import number
 from implicitloss.labels import Floats
@@ -24,6 +24,8 @@ from implicitloss.testing.contract import (
     problems,
 )
 from implicitloss.weightings import Weighting, checked_weighting, complete_weighting
+
+__all__ = ["check_weighting"]
 
 
 def check_weighting(weighting: Weighting, problem: Problem | None = None) -> None:
@@ -64,7 +66,7 @@ def check_weighting(weighting: Weighting, problem: Problem | None = None) -> Non
                 for scheme in schemes:
                     log_w = scheme.plan(at).log_w
                     _check_factors(scheme, at, log_w)
-                    if hasattr(weighting, "weight"):
+                    if defines(weighting, "weight", Weighting):
                         _check_weight_in_symbols(scheme, at, log_w)
                 _check_powers(schemes, at)
 

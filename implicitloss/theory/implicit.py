@@ -13,7 +13,16 @@ from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.scheme import Scheme, checked_scheme
 
-__all__ = ["implicit_gradient", "implicit_loss", "implicit_margins"]
+__all__ = [
+    "implicit_gradient",
+    "implicit_loss",
+    "implicit_margins",
+    "lemma1_variance",
+    "log_expected_weights",
+    "log_terms",
+    "margin_loss",
+    "rounding",
+]
 
 # A table of all pairs holds this many labels at most: 3 GB of numbers.
 MOST_PAIRED_LABELS = 20_000

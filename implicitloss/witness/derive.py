@@ -14,11 +14,12 @@ from sympy import stats
 
 from implicitloss import margins
 from implicitloss import symbols as s
+from implicitloss.arguments import defines
 from implicitloss.arguments import shown as short
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.scheme import Scheme, checked_scheme
 
-__all__ = ["Derivation", "derive"]
+__all__ = ["Derivation", "Step", "derive", "named", "published"]
 
 Relation = Literal["=", "<="]
 
@@ -136,7 +137,8 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     p_yy' = pi[y'] — equalised loss (Tan et al. 2020)
     """
     checked_scheme(scheme).check_symbols()
-    lacks = [name for name in ("positive_term", "payment", "outer") if not hasattr(checked_loss(loss), name)]
+    in_symbols = ("positive_term", "payment", "outer")
+    lacks = [name for name in in_symbols if not defines(checked_loss(loss), name, Loss)]
     if lacks:
         raise ValueError(f"a derivation needs the loss in symbols too: {short(loss)} lacks {', '.join(lacks)}")
     law, at_positive = _laws(scheme)

@@ -33,10 +33,11 @@ SQUARES = ("variance", "mse")
 
 @dataclass(frozen=True)
 class _Draws:
-    """All multisets of m labels: chances (n,), how often each holds each label, counts (n, J), and what labels add.
+    """All n multisets of m labels that can be drawn, of J `labels`, with their probabilities `chances` (n,).
 
-    `chance_slip` (n,) and `slip` (J,) bound the relative rounding of the chances and of w payment; `missed` (L,) is
-    m q w of labels whose q is too small for a chance.
+    `counts` (n, J) says how often each multiset holds each label.  `log_w` and `log_payment` are the logarithms of a
+    label's weight and payment.  `chance_slip` (n,) and `slip` (J,) bound the relative rounding of the chances and of
+    weight times payment.  `missed` (L,) is m q w for labels that are left out because q is too small, else 0.
     """
 
     chances: Floats

@@ -5,7 +5,7 @@ the scheme can tilt: negative toward rare labels, positive toward frequent ones.
 the implicit loss.  The true sampled loss agrees in sign where hits are masked or excluded, but by how much can differ
 widely, and where hits are kept the two can disagree altogether.
 
-One file, as the section is one: its claims, and the optima and tilts that they compare.
+One file: the section is one, with its claims and the optima and tilts that they compare.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from implicitloss.claims.case import Setting
 from implicitloss.claims.verdict import Evidence
 
+__all__ = ["Check", "Result"]
+
 
 @dataclass(frozen=True)
 class Result:

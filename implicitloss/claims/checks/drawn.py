@@ -27,6 +27,8 @@ from implicitloss.numerics.bounds import (
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Sampler, checked_draws
 
+__all__ = ["Average", "Averages", "Frequencies", "deviations"]
+
 
 @dataclass(frozen=True)
 class Average:

@@ -16,6 +16,8 @@ from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.labels import Floats
 
+__all__ = ["Exact"]
+
 
 @dataclass(frozen=True)
 class Exact:

@@ -15,6 +15,8 @@ from implicitloss.claims.checks.check import Result
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 
+__all__ = ["Identity", "counterexample"]
+
 Pairs = Callable[[], Iterable[tuple[str, sp.Expr, sp.Expr]]]
 
 

@@ -11,6 +11,8 @@ from implicitloss.claims.case import Setting
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
 
+__all__ = ["Cases", "Number", "Relation", "coincide", "shown_number", "with_error"]
+
 Number = float | Floats | Estimate
 Cases = Callable[[Setting], Sequence[Any]]
 Relation = Literal["=", "<=", "<", ">"]

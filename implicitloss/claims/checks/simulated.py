@@ -20,6 +20,8 @@ from implicitloss.labels import Floats
 from implicitloss.numerics.bounds import half_width, runs_needed
 from implicitloss.witness.simulate import simulate_together
 
+__all__ = ["Simulated"]
+
 # Attempts share a comparison's error; each is planned anew from the last one's variance.
 ATTEMPTS = 3
 PILOT_RUNS, LEAST_PILOT_RUNS = 4_000, 32
@@ -36,9 +38,9 @@ class Simulated:
     Refuted where |observed - claimed| exceeds the half-width, which happens to a true claim with probability at most
     δ.  Supported where it does not *and* twice the half-width is at most `resolution(case)`: a truth that far off
     would have been refuted with probability at least 1 - δ.  Otherwise inconclusive.  Runs are planned for that from
-    a pilot with draws of its own; cases that share sampler, m, hits and problem share their draws.  A case that the
-    pilot shows to exceed the budget is left out beforehand, and the evidence says how many were; one that turns out so
-    only later, and is still too wide after the last attempt, is inconclusive.
+    a pilot with draws of its own; cases that share sampler, m, hits and problem share their draws.  A case whose
+    pilot exceeds the budget is left out and counted in the note.  A case still too wide after the last attempt is
+    inconclusive.
 
     Gradients are compared entry by entry.  A near miss claims another value of the same simulated number.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from implicitloss.claims.verdict import Evidence, Outcome
 
+__all__ = ["Worst"]
+
 
 class Worst:
     """The evidence of the case nearest to failing, of all that were seen.

@@ -1,4 +1,4 @@
-"""The report as strict JSON, from which the other renderings could be made."""
+"""The report as plain values and as strict JSON, from which the other renderings could be made."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from implicitloss.claims.report.wording import standing
 from implicitloss.claims.verdict import Verdict
 from implicitloss.formats import as_json
 
+__all__ = ["SCHEMA", "to_dict", "to_json"]
+
 SCHEMA = 1
 
 
 def to_json(report: Run) -> str:
     """Strict JSON of schema `SCHEMA`; a number that is not finite becomes null."""
+    return as_json(to_dict(report)) + "\n"
+
+
+def to_dict(report: Run) -> dict[str, Any]:
+    """Plain values of schema `SCHEMA`."""
     refuted, total = report.near_misses
-    document = {
+    return {
         "schema": SCHEMA,
         "title": report.title,
         "summary": {
             "ok": report.ok,
             "claims": len(report.verdicts),
             "failed": len(report.failures),
-            "counts": report.counts,
+            "counts": {outcome.value: n for outcome, n in report.counts.items()},
             "near_misses": {"refuted": refuted, "total": total},
             "seconds": round(report.seconds, 3),
         },
@@ -30,7 +37,6 @@ def to_json(report: Run) -> str:
         "provenance": dict(report.provenance),
         "claims": [{**_claim(v), "ok": v.ok, "rerun": report.command(v)} for v in report.verdicts],
     }
-    return as_json(document) + "\n"
 
 
 def _claim(verdict: Verdict) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from implicitloss.claims.report.as_json import to_json
+from typing import Any
+
+from implicitloss.claims.report.as_json import to_dict, to_json
 from implicitloss.claims.report.formats.html import to_html
 from implicitloss.claims.report.formats.junit import to_junit
 from implicitloss.claims.report.formats.markdown import to_markdown
 from implicitloss.claims.report.run import Run
 from implicitloss.claims.report.text import to_text
+from implicitloss.claims.verdict import Outcome
 
 __all__ = ["Report"]
 
@@ -57,6 +60,28 @@ class Report(Run):
             Whether to show the evidence of claims that hold too.
         """
         return to_text(self, color, width, details)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, for JSON."""
+        return to_dict(self)
+
+    def to_frame(self) -> Any:
+        """The claims as a pandas DataFrame, a row each: outcome, near misses, seconds, statement and source."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "id": verdict.id,
+                "outcome": verdict.outcome.value,
+                "ok": verdict.ok,
+                "near_misses": len(verdict.near_misses),
+                "refuted": sum(miss.outcome is Outcome.REFUTED for miss in verdict.near_misses),
+                "seconds": verdict.seconds,
+                "statement": verdict.statement,
+                "source": verdict.source,
+            }
+            for verdict in self.verdicts
+        )
 
     def to_json(self) -> str:
         """The report as strict JSON, which has no infinity and no NaN."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from implicitloss.claims.verdict import Outcome, Verdict
 
+__all__ = ["Run", "provenance"]
+
 
 @dataclass(frozen=True, repr=False)
 class Run:
@@ -91,7 +93,7 @@ def provenance(**more: str | float) -> dict[str, str | float]:
     import importlib.metadata
     import platform
 
-    from implicitloss import __version__
+    from implicitloss.version import __version__
 
     found: dict[str, str | float] = {"implicitloss": __version__, "python": platform.python_version()}
     for package in ("numpy", "scipy", "sympy", "numba"):

@@ -13,6 +13,8 @@ from implicitloss.claims.report.wording import MARKS, NO_POWER, NOT_TRIED
 from implicitloss.claims.verdict import Evidence, Outcome, Verdict
 from implicitloss.formats import cut, plain
 
+__all__ = ["to_text"]
+
 _GREEN, _RED, _AMBER, _DIM, _BOLD = "32", "1;31", "1;33", "2", "1"
 _ANSI = {"proved": "1;32", "exact": _GREEN, "supported": _GREEN, "refuted": _RED, "inconclusive": _AMBER}
 _ANSI |= {NO_POWER: _AMBER, NOT_TRIED: _DIM, "dim": _DIM, "bold": _BOLD}

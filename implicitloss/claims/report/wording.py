@@ -8,6 +8,29 @@ from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict
 from implicitloss.formats import cut, plain
 
+__all__ = [
+    "MARKS",
+    "NOT_TRIED",
+    "NO_POWER",
+    "conclusion",
+    "duration",
+    "guarantee",
+    "holding",
+    "known",
+    "label",
+    "legend",
+    "miss_label",
+    "misses_refuted",
+    "number",
+    "numbers",
+    "sentence",
+    "small",
+    "standing",
+    "standings",
+    "tone",
+    "work",
+]
+
 # The witnesses agree, but a false neighbour passed them too, and so their agreement says nothing.
 NO_POWER = "no power"
 # A witness that found no case within its reach, and so had no say.
@@ -50,7 +73,7 @@ def standing(of: Verdict | Evidence) -> str:
 
 
 def tone(verdict: Verdict, evidence: Evidence) -> str:
-    """The standing whose colour the evidence has: none in a claim that failed, where one agreement is no pass."""
+    """The colour of a witness: its own outcome, or none if the claim failed while this witness agreed."""
     return standing(evidence) if verdict.ok or not evidence.outcome.holds else ""
 
 

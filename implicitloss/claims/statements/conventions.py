@@ -25,6 +25,19 @@ from implicitloss.samplers import Sampler
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
 
+__all__ = [
+    "Symbolic",
+    "conventions",
+    "drawn",
+    "exact_number",
+    "exactly",
+    "moved",
+    "number",
+    "payments",
+    "stated_law",
+    "tempered",
+]
+
 # Labels of one problem that are compared: sums over all labels are written out for each.
 MOST_COMPARED = 12
 
@@ -189,7 +202,11 @@ def _paid_by_symbols(case: Case) -> Floats:
 def _paid_by_numbers(
     case: Case, *, sign: float = 1.0, size: float = 1.0, steep: float = 1.0, like_a_negative: bool = False
 ) -> Estimate:
-    """What the numbers say, or a slip: scores with another sign, other sizes and slopes, φ for ϕ."""
+    """Payments and slopes as NumPy computes them; each argument makes one mistake, for a near miss.
+
+    `sign` = -1 flips the scores, `size` scales the payments, `steep` the slopes, and with `like_a_negative` the
+    positive pays what a negative with its score pays.
+    """
     loss, scores, y = case.loss, sign * case.problem.scores, case.problem.positive
     others, f_y = np.arange(scores.size) != y, float(case.problem.scores[y])
     pays = size * np.exp(loss.log_payment(scores, y))

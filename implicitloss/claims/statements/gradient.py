@@ -21,6 +21,8 @@ from implicitloss.numerics.logsum import logsumexp
 from implicitloss.theory.implicit import implicit_gradient
 from implicitloss.witness.integrate import integrate
 
+__all__ = ["gradient_rate"]
+
 
 def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -> Claim:
     """Importance weights: E ∂ℓ/∂f → the softmax gradient, with bias e^{f_y} V/(m Z³) on the positive's."""

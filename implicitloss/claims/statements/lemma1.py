@@ -38,6 +38,8 @@ from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import lemma1_variance, margin_loss
 from implicitloss.witness.integrate import integrate
 
+__all__ = ["derived", "lemma1_mean", "lemma1_unbiased", "lemma1_variance_claim"]
+
 ONE = sp.Integer(1)
 _w, _q, _v = sp.Function("w"), sp.Function("q"), sp.Function("v")
 _p_general = s.m * _w(s.y, s.k) * _q(s.k)

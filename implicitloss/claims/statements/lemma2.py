@@ -31,6 +31,8 @@ from implicitloss.scheme import Hits, Scheme
 from implicitloss.theory.implicit import implicit_loss, log_expected_weights
 from implicitloss.witness.integrate import integrate
 
+__all__ = ["hits", "lemma2_bound", "lemma2_equality", "lemma2_gap", "no_gap"]
+
 
 def lemma2_bound(id: str, tiny: CaseList, cases: CaseList) -> Claim:
     """E ℓ(N) <= log(1 + Σ p e^{f_y' - f_y})."""

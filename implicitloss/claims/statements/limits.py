@@ -15,6 +15,8 @@ from implicitloss.claims.statements.numbers import (
 from implicitloss.estimate import Estimate
 from implicitloss.theory.expansion import relative_moments
 
+__all__ = ["along", "exponent", "ladder", "limit", "order"]
+
 RUNGS = 7
 
 

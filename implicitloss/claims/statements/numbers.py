@@ -19,6 +19,30 @@ from implicitloss.witness.derive import Derivation, derive
 from implicitloss.witness.exhaust import exhaust
 from implicitloss.witness.integrate import integrate
 
+__all__ = [
+    "EXHAUST",
+    "INTEGRATE",
+    "MOMENT_ERROR",
+    "ONE_DRAW",
+    "WEIGHT_ERROR",
+    "CaseList",
+    "at_m",
+    "derivation",
+    "exhausted",
+    "hits_kept",
+    "implicit",
+    "integrated",
+    "lost_m",
+    "on_positive",
+    "replace_hits",
+    "reweighted",
+    "scaled",
+    "sum_resolution",
+    "target",
+    "total",
+    "weights_off",
+]
+
 CaseList = Callable[[Setting], Sequence[Case]]
 
 EXHAUST = "enumeration of every draw"

@@ -31,6 +31,8 @@ from implicitloss.samplers import Sampler
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights, margin_loss
 
+__all__ = ["optimises", "proposition4"]
+
 ONE = sp.Integer(1)
 
 

@@ -29,6 +29,8 @@ from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import margin_loss
 from implicitloss.witness.integrate import integrate
 
+__all__ = ["best_sampler", "proposition5", "proposition5_softmax"]
+
 
 def _summands(case: Case) -> Floats:
     """a_y' = p_yy' payment(y') of the negatives, 0 at y."""

@@ -22,6 +22,8 @@ from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.theory.expansion import relative_moments
 from implicitloss.witness.integrate import integrate
 
+__all__ = ["about_scheme"]
+
 SOFTMAX = SoftmaxCrossEntropy()
 LOGISTIC = Decoupled(logistic)
 # e^{2 f} of it is still a float.
@@ -35,11 +37,14 @@ MOST_SUMMED = 200
 def about_scheme(scheme: Scheme, problem: Problem, target: margins.Margin | None = None) -> list[Claim]:
     """The scheme's own parts, the lemmas, Theorem 3 and the propositions as they stand for `scheme` at `problem`.
 
-    First of all, that the sampler draws by its stated law and that symbols and numbers mean the same; with a
-    `target`, that the scheme optimises the loss with these margins.  Lemma 1 and Proposition 5 are tried with the
-    logistic loss, the others with softmax.  What does not apply is left out: equality in place of a positive gap where
-    every draw is worth the same, the statement on what lies outside Theorem 3 for relative and unit weights, the
-    gradient's constant for importance weights without hits only, Proposition 4 for targets that q cannot reach.
+    The first claims are that the sampler draws by its stated law, and that symbols and numbers agree.  With a `target`
+    there is one that the scheme optimises the loss with these margins.  Lemma 1 and Proposition 5 are tried with the
+    logistic loss, the others with softmax.
+
+    Claims that do not apply are left out or replaced.  If every draw adds the same amount, the gap is claimed to be 0
+    and not positive.  Relative and unit weights lie outside Theorem 3, and have a claim that says so.  The gradient's
+    constant is claimed for importance weights without hits only.  Proposition 4 is left out for targets that q cannot
+    reach.
     *Raises* ValueError for a scheme that is undefined at the problem.
     """
     # What is wrong with the scheme is said before any work.

@@ -22,6 +22,8 @@ from implicitloss.estimate import Estimate
 from implicitloss.theory.expansion import Expansion, Series, expand
 from implicitloss.witness.integrate import integrate
 
+__all__ = ["leading_constant", "theorem3_leading", "theorem3_outside", "theorem3_remainder"]
+
 
 def _series(case: Case) -> Expansion:
     return expand(case.scheme, case.loss, case.problem)

@@ -22,7 +22,6 @@ from implicitloss.cli.arguments import (
     whole_number,
 )
 from implicitloss.cli.exit import HOLDS, REFUTED
-from implicitloss.cli.files import json_document
 from implicitloss.cli.formats import add_formats, write_reports
 from implicitloss.cli.labels import add_prior, check_counts, origin_of, seen_labels
 from implicitloss.cli.progress import Progress, say
@@ -31,6 +30,8 @@ from implicitloss.formats import cut, sentence, unknown
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
+
+__all__ = ["add_arguments", "run"]
 
 HELP = "measure what a loss of your own optimises, and test whether it is what you claim"
 # More evaluations of each positive would take hours.
@@ -64,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--framework",
         metavar="NAME",
         default="numpy",
-        help="what the loss is written in: numpy (default), torch, tensorflow or jax; all but numpy bring gradients",
+        help="what the loss is written in: numpy (default), or one of `implicitloss names framework`, with gradients",
     )
     parser.add_argument(
         "--one-by-one",
         action="store_true",
-        help="call the loss with one example at a time, for it returns a mean or a sum",
+        help="call the loss with one example at a time (for losses that return a mean or a sum)",
     )
     parser.add_argument(
         "--form",
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         args,
         formats,
         report,
-        to_json=lambda: json_document(report.to_dict()),
+        to_json=report.to_json,
         to_text=lambda: f"{report}\n\n{report.explain()}\n" if args.explain else f"{report}\n",
     )
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED

@@ -12,6 +12,8 @@ from implicitloss.cli.files import write_json
 if TYPE_CHECKING:
     from implicitloss.witness.derive import Derivation
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "derive which loss a scheme optimises, line by line: how often each negative counts (its margin p_yy')"
 
 

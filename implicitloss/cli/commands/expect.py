@@ -14,6 +14,8 @@ from implicitloss.cli.text import QUANTITIES, heading
 if TYPE_CHECKING:
     from implicitloss.estimate import Quantity
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "compute a scheme's expected loss and variance exactly, beside the paper's bound and approximations in 1/m"
 
 

@@ -9,7 +9,9 @@ from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.formats import unknown
 
-HELP = "list every name that --sampler, --weighting, --loss, --target, --profile and --scorer take"
+__all__ = ["add_arguments", "run"]
+
+HELP = "list every name that --sampler, --weighting, --loss, --target, --profile, --scorer and --framework take"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,8 @@ from implicitloss.cli.files import write_json
 from implicitloss.cli.labels import add_problem, problem_of
 from implicitloss.cli.text import QUANTITIES, heading
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "draw negatives as training does, many times, and print the mean loss beside its exact value"
 # More draws would take hours.
 MOST_DRAWS = 10_000_000_000

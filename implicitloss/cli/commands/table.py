@@ -14,6 +14,8 @@ from implicitloss.formats import code
 if TYPE_CHECKING:
     from implicitloss.losses import Loss
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "derive the paper's Table 2: which loss each sampler and weighting optimises"
 SAMPLERS = ("uniform", "within-batch")
 WEIGHTINGS = ("constant", "importance", "relative", "tail")

@@ -10,6 +10,8 @@ from implicitloss.cli.files import Output, write_whole
 from implicitloss.cli.labels import COUNTS, add_counts, check_counts, seen_labels
 from implicitloss.formats import printable
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "write the interactive page to teach with: one HTML file, which works offline"
 DEFAULT = "implicitloss.html"
 CHOICE = " (written to the current folder; --out FILE writes it elsewhere)"

@@ -9,6 +9,8 @@ from implicitloss.cli.arguments import EVERY_NAME, add_scheme, scheme_of
 from implicitloss.cli.claims import add_report_arguments, run_claims
 from implicitloss.cli.labels import add_problem, counts_options, origin_of, problem_of
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "check what the paper's theorems say of a scheme, each by derivation, exact numbers and simulation"
 
 

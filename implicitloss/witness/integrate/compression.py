@@ -36,6 +36,18 @@ from implicitloss.labels import Floats
 from implicitloss.scheme import Plan
 from implicitloss.witness.integrate.quadrature import LEAST_LOG_Q
 
+__all__ = [
+    "CHUNK",
+    "COMPRESS_FROM_LABELS",
+    "MOST_BINS",
+    "TO_MASSES",
+    "WIDTH",
+    "Bins",
+    "N",
+    "in_order",
+    "spread_over_labels",
+]
+
 T = TypeVar("T")
 N = 14
 WIDTH = 1 / 8

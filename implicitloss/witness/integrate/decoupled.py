@@ -13,6 +13,8 @@ from implicitloss.witness.integrate.draw import whole
 from implicitloss.witness.integrate.quadrature import EPS
 from implicitloss.witness.integrate.reach import plan_and_payment
 
+__all__ = ["decoupled_moments"]
+
 
 def decoupled_moments(
     scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity

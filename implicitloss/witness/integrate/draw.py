@@ -25,6 +25,8 @@ from implicitloss.witness.integrate.compression import (
 )
 from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q
 
+__all__ = ["Measure", "compressed", "measures", "whole"]
+
 
 @dataclass(frozen=True, eq=False)
 class Measure:

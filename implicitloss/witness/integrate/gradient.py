@@ -18,6 +18,8 @@ from implicitloss.witness.integrate.moments import FINE
 from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q, LEFT, RIGHT, STEP, nodes, power
 from implicitloss.witness.integrate.reach import plan_and_payment
 
+__all__ = ["expected_gradient", "gradient_and_hessian"]
+
 
 def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
     """m q_k J(log x_k), J(u) = e^u ∫ e^{-t(1+e^u)} φ^{m-1} dt = E e^u/(1+e^u+S'), and minus their sum for the positive.

@@ -14,6 +14,8 @@ from implicitloss.witness.integrate.gradient import expected_gradient
 from implicitloss.witness.integrate.moments import about_softmax, allowed_interpolation
 from implicitloss.witness.integrate.reach import plan_and_payment
 
+__all__ = ["integrate"]
+
 
 def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "mean") -> Estimate:
     """Compute the exact `quantity` of the sampled loss ℓ(N) by one-dimensional integrals, with a bound on its error.

@@ -26,6 +26,8 @@ from implicitloss.labels import Floats
 from implicitloss.witness.integrate.draw import Measure
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STABLE_TO_LOG_T, STEP, nodes, power
 
+__all__ = ["COARSE", "FINE", "MEAN_SHARE", "about_softmax", "allowed_interpolation"]
+
 # The largest interpolation errors: of a mean, relative to it (FINE); of another quantity, relative to it (COARSE) or to
 # log(1 + ES) or its square (MEAN_SHARE), whichever allows more.
 FINE, COARSE, MEAN_SHARE = 2e-13, 1e-9, 1e-23

@@ -17,6 +17,8 @@ import numpy as np
 
 from implicitloss.labels import Floats
 
+__all__ = ["EPS", "LARGEST_LOG_WORTH", "LEAST_LOG_Q", "LEFT", "RIGHT", "STABLE_TO_LOG_T", "STEP", "nodes", "power"]
+
 EPS = float(np.finfo(np.float64).eps)
 # log of the least q that the integrals take: e^-700 is well above the subnormal numbers.
 LEAST_LOG_Q = -700.0

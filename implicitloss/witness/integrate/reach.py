@@ -10,6 +10,8 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
 from implicitloss.witness.integrate.quadrature import EPS, LARGEST_LOG_WORTH, LEAST_LOG_Q
 
+__all__ = ["plan_and_payment"]
+
 
 def _check_underflow(plan: Plan, log_payment: Floats, power: int) -> None:
     """*Raises* ValueError if a label whose q is too small for a float counts in E x^power."""

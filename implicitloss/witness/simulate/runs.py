@@ -29,6 +29,8 @@ from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate.streams import Matrix, Pieces
 from implicitloss.witness.simulate.table import tables_of
 
+__all__ = ["simulate", "simulate_together"]
+
 # The variance of a squared error has fourth powers of this distance, which must fit a float.
 LARGEST_REFERENCE = 1e70
 BLOCK_DRAWS = 1 << 20

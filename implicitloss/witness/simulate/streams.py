@@ -25,6 +25,8 @@ from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
 from implicitloss.scheme import Scheme
 from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDEST_LOG_RANGE, Table, Worth
 
+__all__ = ["Matrix", "Pieces"]
+
 # The number of labels in a piece, and of the doubles that they are drawn from.
 PIECE_LABELS = 1 << 14
 # Drawing again ends with an error if fewer than one draw in this many is a negative.

@@ -24,6 +24,8 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
 from implicitloss.weightings import complete_weighting
 
+__all__ = ["THREADED_FROM_LABELS", "WIDEST_LOG_RANGE", "Table", "Worth", "tables_of"]
+
 # A table whose log x span less than this is added up in doubles, a wider one in logarithms.
 WIDEST_LOG_RANGE = 600.0
 # Sums of squares of larger terms would overflow.

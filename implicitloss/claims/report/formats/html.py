@@ -9,6 +9,8 @@ from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Evidence, Outcome, Verdict
 from implicitloss.formats import html
 
+__all__ = ["to_html"]
+
 HELP = "write the report to FILE as one HTML page too; with -, print it in place of the text"
 
 # Blue, teal, vermilion and amber are told apart by colour-blind readers too; each badge also has a mark and a word.

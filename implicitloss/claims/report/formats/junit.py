@@ -9,6 +9,8 @@ from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Outcome
 from implicitloss.formats import plain
 
+__all__ = ["to_junit"]
+
 HELP = "write the report to FILE as JUnit XML too; with -, print it in place of the text"
 
 

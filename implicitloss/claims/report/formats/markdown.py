@@ -10,6 +10,8 @@ from implicitloss.claims.report.wording import MARKS
 from implicitloss.claims.verdict import Verdict
 from implicitloss.formats import code, markdown
 
+__all__ = ["to_markdown"]
+
 HELP = "write the report to FILE as Markdown too; with -, print it in place of the text"
 
 
