@@ -138,7 +138,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     [
         ("label,count\n0,5\n1,-2\n", "line 3"),
         ("label,count\n0,5\n1,x\n", "line 3: the count must be a number, got 'x'"),
-        ("foo,bar\n0,5\n7,3\n", "the columns 'foo', 'bar', and none is known to be a count"),
+        ("foo,bar\n0,5\n7,3\n", "several columns that may be counts, 'foo', 'bar'"),
         ("label,count\n0,5,7\n", "line 2: expected 2 fields, got 3"),
         ("label,count\n0,0\n1,0\n", "must not all be zero"),
         ("label,count\n", "no labels"),

@@ -24,6 +24,7 @@ __all__ = [
     "counted",
     "counts_options",
     "origin_of",
+    "prior_of",
     "problem_of",
     "seen_labels",
 ]

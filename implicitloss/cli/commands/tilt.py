@@ -10,6 +10,8 @@ from implicitloss.cli.files import write_json
 from implicitloss.cli.labels import add_prior, origin_of, prior_of
 from implicitloss.formats import plain
 
+__all__ = ["add_arguments", "run"]
+
 HELP = "say which labels a scheme favours, frequent or rare ones: the slope of the best scores on log label frequency"
 # A slope this close to 0 is called equal to that of softmax over all labels.
 EQUAL_WITHIN = 0.01
