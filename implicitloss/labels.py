@@ -517,6 +517,18 @@ def checked_prior(prior: LabelPrior) -> LabelPrior:
     return checked_instance(prior, LabelPrior, "the prior", "LabelPrior.from_counts(...)")
 
 
+def checked_unequal(prior: LabelPrior, what: str, source: str, least: int = 2) -> LabelPrior:
+    """`prior`; *raises* ValueError unless it has `least` labels, some of them more frequent than others.
+
+    `what` needs them, and `source` is what the prior was made from.
+    """
+    if prior.n_labels < least or np.ptp(prior.probabilities) == 0:
+        labels = "1 label" if prior.n_labels == 1 else f"{prior.n_labels:,} labels"
+        got = f"{labels} of the same count" if prior.n_labels >= least else labels
+        raise ValueError(f"{what} at least {least} labels of different frequency, got {got} in {source:.120}")
+    return prior
+
+
 def checked_label(label: int, n_labels: int, what: str) -> int:
     """`label` as an int from 0 to `n_labels` - 1."""
     whole = as_whole(label)

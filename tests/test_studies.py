@@ -277,7 +277,7 @@ def test_studies_with_labels_of_their_own_take_no_counts(tmp_path: Path, capsys:
         assert "has labels of its own; leave --counts out" in capsys.readouterr().err
     file.write_text("label,count\na,5\nb,2\n")
     assert analyse(["tilt", "--counts", str(file), "--out", str(tmp_path / "out")]) == 2
-    assert "at least three labels" in capsys.readouterr().err
+    assert "at least 3 labels of different frequency, got 2 labels in" in capsys.readouterr().err
 
 
 def test_studies_run_on_a_prior_of_ones_own() -> None:
