@@ -27,7 +27,7 @@ from implicitloss.arguments import checked_probabilities as checked_probabilitie
 from implicitloss.arguments import checked_vector as checked_vector
 from implicitloss.formats import nearest_name
 
-__all__ = ["MOST_SAMPLES", "Floats", "LabelPrior", "Labels", "checked_label", "checked_prior"]
+__all__ = ["MOST_SAMPLES", "Floats", "LabelPrior", "Labels", "checked_label", "checked_prior", "checked_unequal"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
