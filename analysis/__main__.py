@@ -84,17 +84,12 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError("--jobs and --scheduler need a --backend, e.g. --backend loky")
     # Matrices here are small: threads of BLAS that wait for each other cost more than they bring.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    import numpy as np
-
     from analysis import runner
-    from implicitloss.labels import LabelPrior
+    from implicitloss.labels import LabelPrior, checked_unequal
 
     check_counts(args)
     prior = LabelPrior.exp(100, 500, 100) if args.counts is None else seen_labels(args, "analysis")
-    if np.ptp(prior.probabilities) == 0:
-        raise ValueError(f"all labels of {args.counts} have the same count; studies are about frequent and rare labels")
-    if prior.n_labels < 3:
-        raise ValueError(f"studies need at least three labels, frequent and rare ones, got {prior.n_labels}")
+    checked_unequal(prior, "studies need", str(args.counts), 3)
     if args.counts is not None and not args.all:
         for name in chosen:
             if getattr(importlib.import_module(f"analysis.{name}"), "OWN_LABELS", False):

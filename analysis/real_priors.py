@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.inputs.schemes import scheme, table2
 from analysis.runner import Point, Row
-from implicitloss.labels import LabelPrior
+from implicitloss.labels import LabelPrior, checked_unequal
 from implicitloss.optima.population import tilt
 from implicitloss.problem import Problem
 from implicitloss.theory.implicit import log_expected_weights
@@ -35,8 +35,7 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
         names.insert(0, "given")
     hits = ("mask", "keep")
     for path in data:
-        if np.ptp(_prior(path, True, prior).probabilities) == 0:
-            raise ValueError(f"all labels of {path} have the same count; a tilt is about frequent and rare labels")
+        checked_unequal(_prior(path, True, prior), "tilts need", path)
     if len({os.path.basename(path) for path in data}) < len(data):
         raise ValueError(f"the files' names are those of rows and must differ, got {', '.join(data)}")
     return [

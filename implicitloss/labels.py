@@ -27,7 +27,7 @@ from implicitloss.arguments import checked_probabilities as checked_probabilitie
 from implicitloss.arguments import checked_vector as checked_vector
 from implicitloss.formats import nearest_name
 
-__all__ = ["MOST_SAMPLES", "Floats", "LabelPrior", "Labels", "checked_label", "checked_prior"]
+__all__ = ["MOST_SAMPLES", "Floats", "LabelPrior", "Labels", "checked_label", "checked_prior", "checked_unequal"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -515,6 +515,18 @@ class LabelPrior:
 def checked_prior(prior: LabelPrior) -> LabelPrior:
     """`prior`; *raises* ValueError for probabilities, counts, or anything else that is no LabelPrior."""
     return checked_instance(prior, LabelPrior, "the prior", "LabelPrior.from_counts(...)")
+
+
+def checked_unequal(prior: LabelPrior, what: str, source: str, least: int = 2) -> LabelPrior:
+    """`prior`; *raises* ValueError unless it has `least` labels, some of them more frequent than others.
+
+    `what` needs them, and `source` is what the prior was made from.
+    """
+    if prior.n_labels < least or np.ptp(prior.probabilities) == 0:
+        labels = "1 label" if prior.n_labels == 1 else f"{prior.n_labels:,} labels"
+        got = f"{labels} of the same count" if prior.n_labels >= least else labels
+        raise ValueError(f"{what} at least {least} labels of different frequency, got {got} in {source:.120}")
+    return prior
 
 
 def checked_label(label: int, n_labels: int, what: str) -> int:

@@ -124,14 +124,9 @@ def _run(args: argparse.Namespace) -> int:
 
 def _counted(args: argparse.Namespace) -> LabelPrior:
     """The prior of a file of counts.  *Raises* ValueError if it has not four labels, or none is rarer than another."""
-    import numpy as np
+    from implicitloss.labels import checked_unequal
 
-    prior, path = seen_labels(args, "paper_checks"), args.counts
-    if prior.n_labels < 4:
-        raise ValueError(f"{path} has {prior.n_labels} labels with samples; the claims need at least 4")
-    if np.ptp(prior.probabilities) == 0:
-        raise ValueError(f"all labels of {path} have the same count; the claims are about frequent and rare labels")
-    return prior
+    return checked_unequal(seen_labels(args, "paper_checks"), "the claims need", args.counts, 4)
 
 
 if __name__ == "__main__":

@@ -154,11 +154,7 @@ def ladder_cases(weightings: Sequence[Weighting] = ETA_OVER_M, m: int = 256) -> 
 
 def coarse(prior: LabelPrior, n_labels: int = 20) -> LabelPrior:
     """A prior of at most `n_labels` labels picked evenly from frequent to rare: optima need all pairs of labels."""
-    if prior.n_labels <= n_labels:
-        return prior
-    at = np.linspace(0, prior.n_labels - 1, n_labels).round().astype(int)
-    picked = prior.probabilities[prior.by_frequency[at]]
-    return LabelPrior.from_probabilities(picked / picked.sum())
+    return prior if prior.n_labels <= n_labels else prior.few(n_labels)
 
 
 def eta(prior: LabelPrior, seed: int = 0) -> Floats:

@@ -72,7 +72,7 @@ def test_files_that_are_not_there_or_too_few(tmp_path: Path, capsys: pytest.Capt
         (["longtail", "--data", str(tmp_path / "a"), str(tmp_path / "a")], "is not an .npz file"),
         (["tilt", "--data", str(tmp_path / "a")], "the study tilt reads no files; leave --data out"),
         (["tilt", "optima", "--data", str(tmp_path / "a")], "--data is for one study, got 2"),
-        (["real_priors", "--data", str(tmp_path / "a")], "have the same count"),
+        (["real_priors", "--data", str(tmp_path / "a")], "tilts need at least 2 labels of different frequency, got"),
         ([], "name the studies to run, or give --all"),
     ):
         assert analyse([*command, "--quick", "--out", str(tmp_path / "out")]) == 2

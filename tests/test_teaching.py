@@ -95,7 +95,7 @@ def test_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (data["counts"]["of"], len(data["counts"]["prior"])) == (60, document.MOST_LABELS_ON_PAGE)
     path.write_text("label,count\na,1\nb,1\nc,1\n")
     assert main(["teach", "--counts", str(path), "--out", str(tmp_path / "other.html")]) == 2
-    assert "at least three labels, frequent and rare ones" in capsys.readouterr().err
+    assert "at least 3 labels of different frequency, got 3 labels of the same count in" in capsys.readouterr().err
     assert main(["teach", "--out", str(tmp_path / "no" / "page.html")]) == 2
     assert not (tmp_path / "other.html").exists()
 

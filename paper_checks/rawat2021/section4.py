@@ -23,6 +23,7 @@ from implicitloss.claims.claim import Claim
 from implicitloss.claims.statements.numbers import INTEGRATE
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
+from implicitloss.optima import population
 from implicitloss.optima.population import Of, population_optimum, separable_optimum
 from implicitloss.samplers import Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import Hits, Scheme
@@ -50,6 +51,11 @@ class Lesson:
             f"{self.of} loss, {self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}, L={self.prior.n_labels}"
         )
 
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme of the lesson."""
+        return Scheme(self.sampler, self.weighting, m=self.m, hits=self.hits)
+
     def _key(self) -> tuple[str, bytes, bytes]:
         return str(self), self.eta.tobytes(), self.prior.probabilities.tobytes()
 
@@ -63,16 +69,17 @@ class Lesson:
 @cache
 def optimum(lesson: Lesson) -> Floats:
     """f*, centred."""
-    scheme = Scheme(lesson.sampler, lesson.weighting, m=lesson.m, hits=lesson.hits)
-    return population_optimum(scheme, cases.SOFTMAX, lesson.eta, lesson.prior, lesson.of)
+    return population_optimum(lesson.scheme, cases.SOFTMAX, lesson.eta, lesson.prior, lesson.of)
+
+
+@cache
+def _tilt(scheme: Scheme, prior: LabelPrior, of: Of) -> float:
+    return population.tilt(scheme, prior, of)
 
 
 def tilt(lesson: Lesson) -> Estimate:
     """Slope of f* on log π at equally likely labels."""
-    n = lesson.prior.n_labels
-    x = lesson.prior.log - lesson.prior.log.mean()
-    value = float(x @ optimum(replace(lesson, eta=np.full(n, 1 / n))) / (x @ x))
-    return Estimate(value, OPTIMUM, "tilt", "Newton's method")
+    return Estimate(_tilt(lesson.scheme, lesson.prior, lesson.of), OPTIMUM, "tilt", "Newton's method")
 
 
 def as_scores(f: Floats) -> Estimate:

@@ -134,17 +134,17 @@ def hits_kept(case: Case) -> Estimate:
 
 def replace_hits(scheme: Scheme, hits: Hits) -> Scheme:
     """This scheme with another mode for hits."""
-    return Scheme(scheme.sampler, scheme.weighting, m=scheme.m, hits=hits)
+    return replace(scheme, hits=hits)
 
 
 def reweighted(scheme: Scheme, weighting: weightings.Weighting) -> Scheme:
     """This scheme with other weights on the same draws."""
-    return Scheme(scheme.sampler, weighting, m=scheme.m, hits=scheme.hits)
+    return replace(scheme, weighting=weighting)
 
 
 def at_m(case: Case, m: int) -> Case:
     """This case with another number of negatives."""
-    return replace(case, scheme=Scheme(case.scheme.sampler, case.scheme.weighting, m=m, hits=case.scheme.hits))
+    return replace(case, scheme=replace(case.scheme, m=m))
 
 
 def target(case: Case) -> margins.Margin:

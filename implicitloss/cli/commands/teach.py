@@ -31,12 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page, and print where it is."""
+    from implicitloss.labels import checked_unequal
     from implicitloss.teaching.document import page
 
     check_counts(args)
     prior = None if args.counts is None else seen_labels(args, "implicitloss teach")
-    if prior is not None and (prior.n_labels < 3 or prior.probabilities.max() == prior.probabilities.min()):
-        raise ValueError(f"a page needs at least three labels, frequent and rare ones; {args.counts} has none such")
+    if prior is not None:
+        checked_unequal(prior, "the page needs", args.counts, 3)
     text = page(prior, "" if args.counts is None else os.path.basename(args.counts))
     if args.out == "-":
         print(text)
