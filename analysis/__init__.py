@@ -1,1 +1,1 @@
-"""Studies: one file each with `points(prior, quick)` and `rows(prior, point)`; `python -m analysis NAME` runs one."""
+"""Studies, a file each (`analysis.study.Study` says what it defines); `python -m analysis NAME` runs one."""

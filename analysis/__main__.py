@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib
 import io
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.study import Study, names
 from implicitloss.cli.arguments import Parser, whole_number
 from implicitloss.cli.exit import HOLDS, guarded
 from implicitloss.cli.files import check_files, write_all
@@ -21,15 +20,6 @@ from implicitloss.cli.progress import say
 from implicitloss.formats import as_json, printable, unknown
 
 BAR = 24
-
-
-def names() -> list[str]:
-    """The studies: modules of this package, and folders that have a module `study`."""
-    import analysis
-
-    folders = {path.parent.name for root in analysis.__path__ for path in Path(root).glob("*/study.py")}
-    found = {m.name for m in pkgutil.iter_modules(analysis.__path__) if not m.ispkg or m.name in folders}
-    return sorted(found - {"__main__", "runner"})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
     checked_unequal(prior, "studies need", str(args.counts), 3)
     if args.counts is not None and not args.all:
         for name in chosen:
-            if getattr(importlib.import_module(f"analysis.{name}"), "OWN_LABELS", False):
+            if Study.named(name).own_labels:
                 raise ValueError(f"the study {name} has labels of its own; leave --counts out")
     reads = [args.counts, *args.data]
     for name in chosen:
@@ -103,7 +93,7 @@ def _run(args: argparse.Namespace) -> int:
     os.makedirs(args.out, exist_ok=True)
     check_files(reads, [os.path.join(args.out, f"{name}.{end}") for name in chosen for end in ("csv", "json")])
     for name in chosen:
-        alone = args.all and getattr(importlib.import_module(f"analysis.{name}"), "ALONE", False)
+        alone = args.all and Study.named(name).alone
         rows = runner.run(
             name,
             prior,
@@ -130,16 +120,15 @@ def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) 
     writer.writeheader()
     writer.writerows(rows)
     command = ["python -m analysis", name, *(["--quick"] if args.quick else [])]
-    study = importlib.import_module(f"analysis.{name}")
-    if not getattr(study, "OWN_LABELS", False):
+    study = Study.named(name)
+    if not study.own_labels:
         command += counts_options(args, base=True)
     command += ["--data", *map(os.path.basename, args.data)] if args.data else []
     document = {"schema": 1, "study": name, "provenance": provenance(command=" ".join(command)), "rows": rows}
     write_all({str(Path(path).with_suffix(".json")): as_json(document, indent=1) + "\n", path: text.getvalue()})
     runner.forget(name, Path(args.out))
-    summary = getattr(study, "summary", None)
-    if summary is not None:
-        print(summary(rows))
+    if study.summary is not None:
+        print(study.summary(rows))
     print(printable(path))
 
 

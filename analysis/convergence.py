@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.inputs.schemes import SAMPLERS, WEIGHTINGS, scheme
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.estimate import Quantity
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy

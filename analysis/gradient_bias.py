@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.inputs.schemes import scheme, table2
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.numerics.logsum import logsumexp

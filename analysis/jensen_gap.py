@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.inputs.schemes import scheme, table2
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.problem import Problem

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from analysis.inputs.markdown import mean_and_error, table
 from analysis.inputs.schemes import FULL, scheme, table2
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from analysis.training.network import Network, train
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy

@@ -16,7 +16,7 @@ from analysis.inputs import features
 from analysis.inputs.markdown import mean_and_error, table
 from analysis.inputs.mixture import Mixture, error_by_slice
 from analysis.inputs.schemes import scheme, table2
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from analysis.training.network import Network, train
 from implicitloss import margins
 from implicitloss.labels import Floats, LabelPrior, Labels

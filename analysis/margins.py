@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 
 from analysis.inputs.schemes import FULL, scheme, table2
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.optima.population import tilt

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.inputs.mixture import Mixture
 from analysis.inputs.schemes import FULL, scheme, table2
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.optima.newton import NoOptimum

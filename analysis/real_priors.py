@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from analysis.inputs.schemes import scheme, table2
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.labels import LabelPrior, checked_unequal
 from implicitloss.optima.population import tilt
 from implicitloss.problem import Problem

@@ -15,7 +15,7 @@ import numpy as np
 from analysis.inputs import extreme
 from analysis.inputs.markdown import mean_and_error, table
 from analysis.inputs.schemes import scheme, table2
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from analysis.training.network import Network, train
 from implicitloss import margins
 from implicitloss.labels import Floats, LabelPrior, Labels

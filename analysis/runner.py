@@ -1,8 +1,5 @@
 """Run a study point by point: in one process or through joblib or dask, resuming what was interrupted.
 
-A study is a module with `points(prior, quick)`, its grid as plain values, and `rows(prior, point)`, a pure function.
-One that reads files says in `DATA` which, and its `points(prior, quick, data)` name them; their bytes count in the key.
-One that measures times says `ALONE`: it runs in one process, and all of it at one time.
 A finished point is a file in FOLDER/.NAME/, named by what it depends on, with a checksum: one that does not fit is
 computed again.  The table is the rows of all points in the grid's order.
 """
@@ -26,11 +23,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from analysis.study import Point, Row, Study
 from implicitloss.cli.files import write_whole
 from implicitloss.labels import LabelPrior
 
-Point = Mapping[str, Any]
-Row = dict[str, Any]
 # After so many seconds without a result a dask cluster is asked whether it is still there.
 PATIENCE = 10
 
@@ -56,17 +52,16 @@ def run(
     `progress(done, total)` is called as points finish.  *Raises* ValueError for a backend that is not there or fails,
     and for a study of times that would run beside itself; KeyboardInterrupt, with what is kept, if it is interrupted.
     """
-    study = importlib.import_module(f"analysis.{name}")
-    if data and not hasattr(study, "DATA"):
+    study = Study.named(name)
+    if data and study.data is None:
         raise ValueError(f"the study {name} reads no files; leave --data out")
-    alone = getattr(study, "ALONE", False)
-    if backend is not None and alone:
+    if backend is not None and study.alone:
         raise ValueError(f"the study {name} measures times and runs alone; leave --backend out")
-    grid = list(study.points(prior, quick, data) if hasattr(study, "DATA") else study.points(prior, quick))
+    grid = study.grid(prior, quick, data)
     read = [_digest(path) for path in data]
-    files = [folder / f".{name}" / f"{_key(study, prior, point, read)}.json" for point in grid]
+    files = [folder / f".{name}" / f"{_key(name, prior, point, read)}.json" for point in grid]
     # Times of another hour are not times of this run.
-    found = {} if alone else {i: rows for i, file in enumerate(files) if (rows := _kept(file)) is not None}
+    found = {} if study.alone else {i: rows for i, file in enumerate(files) if (rows := _kept(file)) is not None}
     progress(len(found), len(grid))
     try:
         for i, rows in _results(
@@ -74,10 +69,10 @@ def run(
         ):
             if isinstance(rows, Exception):
                 raise rows
-            found[i] = rows if alone else _keep(files[i], rows)
+            found[i] = rows if study.alone else _keep(files[i], rows)
             progress(len(found), len(grid))
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(*([] if alone or not found else [_kept_of(found, grid)])) from None
+        raise KeyboardInterrupt(*([] if study.alone or not found else [_kept_of(found, grid)])) from None
     except Lost as error:
         raise ValueError(f"{error}; {_kept_of(found, grid)}") from None
     return [row for i in range(len(grid)) for row in found[i]]
@@ -139,9 +134,9 @@ def _digest(path: str) -> str:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _key(study: Any, prior: LabelPrior, point: Point, read: Sequence[str] = ()) -> str:
+def _key(name: str, prior: LabelPrior, point: Point, read: Sequence[str] = ()) -> str:
     """What a point's rows depend on: the study, all code and the versions it runs on, the prior, point, files read."""
-    parts = (study.__name__, _code(), json.dumps(prior.to_dict()), json.dumps(point, sort_keys=True), *read)
+    parts = (f"analysis.{name}", _code(), json.dumps(prior.to_dict()), json.dumps(point, sort_keys=True), *read)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -151,7 +146,7 @@ Computed = tuple[int, list[Row] | Exception]
 
 
 def _rows(name: str, prior: LabelPrior, i: int, point: Point) -> Computed:
-    return i, importlib.import_module(f"analysis.{name}").rows(prior, point)
+    return i, list(Study.named(name).rows(prior, point))
 
 
 def _elsewhere(name: str, prior: LabelPrior, i: int, point: Point, code: str) -> Computed:

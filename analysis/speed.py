@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.estimate import Quantity
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy

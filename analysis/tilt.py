@@ -6,7 +6,7 @@ The tilt is the slope of f* on log π where all labels are equally likely at x: 
 from __future__ import annotations
 
 from analysis.inputs.schemes import WEIGHTINGS, scheme
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of, tilt
 

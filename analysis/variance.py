@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, logistic
 from implicitloss.problem import Problem

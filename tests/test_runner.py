@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from analysis import convergence, runner, tilt
+from analysis import runner, tilt
 from analysis.__main__ import main as analyse
 from figures import tilt as tilt_figure
 from figures.__main__ import main as draw
@@ -77,7 +77,7 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
 
 def _point_files(folder: Path) -> list[Path]:
     """Of the quick study of `tilt`, in the grid's order."""
-    return [folder / ".tilt" / f"{runner._key(tilt, PRIOR, point)}.json" for point in tilt.points(PRIOR, True)]
+    return [folder / ".tilt" / f"{runner._key('tilt', PRIOR, point)}.json" for point in tilt.points(PRIOR, True)]
 
 
 def _resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -199,13 +199,13 @@ def test_a_point_is_known_by_all_it_depends_on() -> None:
     """Another prior, point or study is another file; the same is the same."""
     other = LabelPrior.exp(100, 500, 50)
     keys = [
-        runner._key(tilt, PRIOR, {"m": 1}),
-        runner._key(tilt, PRIOR, {"m": 2}),
-        runner._key(tilt, other, {"m": 1}),
-        runner._key(convergence, PRIOR, {"m": 1}),
+        runner._key("tilt", PRIOR, {"m": 1}),
+        runner._key("tilt", PRIOR, {"m": 2}),
+        runner._key("tilt", other, {"m": 1}),
+        runner._key("convergence", PRIOR, {"m": 1}),
     ]
     assert len(set(keys)) == 4
-    assert runner._key(tilt, PRIOR, {"m": 1}) == keys[0]
+    assert runner._key("tilt", PRIOR, {"m": 1}) == keys[0]
 
 
 # --- dask -------------------------------------------------------------------------------------------------------------
@@ -346,6 +346,6 @@ def test_a_missing_extra_is_named(
 
 
 def test_another_line_of_code_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = runner._key(tilt, PRIOR, {"m": 1})
+    before = runner._key("tilt", PRIOR, {"m": 1})
     monkeypatch.setattr(runner, "_code", lambda: "another line of the library")
-    assert runner._key(tilt, PRIOR, {"m": 1}) != before
+    assert runner._key("tilt", PRIOR, {"m": 1}) != before

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main as analyse
-from analysis.__main__ import names as studies
+from analysis.study import names as studies
 from figures.__main__ import drawn, picture
 from figures.__main__ import main as draw
 from figures.__main__ import names as figures

@@ -14,7 +14,7 @@ import numpy as np
 import implicitloss as il
 from analysis.libraries import gensim, jax, recommenders, tensorflow, torch
 from analysis.libraries.case import Case, Size
-from analysis.runner import Point, Row
+from analysis.study import Point, Row
 from implicitloss.labels import Floats, LabelPrior, Labels
 
 # Times beside each other would time each other.
