@@ -131,6 +131,9 @@ def _measured(question: Question, box: Box, contact: Contact) -> Evidence:
         return Evidence()
     if not contact.has_gradients:
         return by_values(question, box)
+    if any(flaw.kind == "wrong gradient" for flaw in contact.evidence.flaws):
+        # Margins are not read from a gradient that is wrong: the claim is refuted, or the values say what there is.
+        return by_values(question, box) if question.claim.margins is None else Evidence()
     if contact.repeats or question.scores is not None:
         return by_gradients(question, box, contact)
     # The gradient cannot be compared with the value, and so both are audited, each with half of the error.

@@ -14,7 +14,8 @@ from implicitloss.auditing.question import MOST_EXPONENT, Question
 from implicitloss.labels import Floats, Labels
 
 # The largest loss that can be decoded, by form: softmax losses are exponentiated, logistic ones are not.
-MOST_LOSS = {"softmax": MOST_EXPONENT, "logistic": 1e100}
+MOST_VALUE = 1e100
+MOST_LOSS = {"softmax": MOST_EXPONENT, "logistic": MOST_VALUE}
 # Seeds of probes begin here: those of the evaluations do not depend on how many probes there were.
 FIRST_PROBE = 1 << 31
 # A measured rounding error bounds that of an answer by this many times, which `ROUNDINGS` of its `eps` make up.
@@ -95,7 +96,7 @@ class Box:
         """The values at scores that the evaluations do not reach; nan where the loss has no number there, or fails."""
         try:
             with np.errstate(all="ignore"):
-                values = self._called(scores, positive, seed, finite=False).values
+                values = self.called(scores, positive, seed, finite=False).values
         except Exception:
             return np.full(positive.size, np.nan)
         return np.where(np.isfinite(values), values, np.nan)
@@ -105,8 +106,11 @@ class Box:
         self.probes += 1
         return FIRST_PROBE + self.probes - 1
 
-    def _called(self, scores: Floats, positive: Labels, seed: int, *, finite: bool = True) -> Answer:
-        """One call, counted; what is known of the loss is divided out, and its rounding is part of the precision."""
+    def called(self, scores: Floats, positive: Labels, seed: int, *, finite: bool = True) -> Answer:
+        """One call, counted; what is known of the loss is divided out, and its rounding is part of the precision.
+
+        Values may be too large to decode: they are not yet known to be of their form.
+        """
         self.calls += 1
         if self.reset is not None:
             self.reset()
@@ -121,14 +125,19 @@ class Box:
 
     def ask(self, scores: Floats, positive: Labels, seed: int) -> Answer:
         """Call the loss once, with the generator of `seed`."""
-        answer = self._called(scores, positive, seed)
-        form, limit = self.question.form, MOST_LOSS[self.question.form]
-        if answer.values.max() > limit:
-            raise ValueError(
-                f"a loss of the {form} form must be at most {limit:g}, got {answer.values.max():.4g}: the "
-                "weights of its negatives would overflow"
-            )
+        answer = self.called(scores, positive, seed)
+        self.check_size(answer.values)
         return answer
+
+    def check_size(self, values: Floats, limit: float | None = None) -> None:
+        """*Raises* ValueError for values that cannot be decoded, or are above the `limit`."""
+        form = self.question.form
+        limit = MOST_LOSS[form] if limit is None else limit
+        if values.max() > limit:
+            raise ValueError(
+                f"a loss of the {form} form must be at most {limit:g}, got {values.max():.4g}: the weights of its "
+                "negatives would overflow"
+            )
 
     def next_call(self, replicas: int) -> Call:
         """Call the loss at fresh scores, with `replicas` examples of each positive, in blocks."""

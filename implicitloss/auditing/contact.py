@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from implicitloss.auditing.blackbox import COARSEST
-from implicitloss.auditing.box import Box, Call
+from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
 from implicitloss.auditing.finding import Evidence, Flaw, Note
 from implicitloss.auditing.forms import probed
@@ -41,11 +41,12 @@ class Contact:
 
 def first_contact(question: Question, box: Box) -> Contact:
     """Ask a few times.  *Raises* ValueError for a loss that does not depend on the scores, or has no gradient."""
-    call = box.next_call(2)
+    call = _call(box, box.new_seed())
+    box.check_size(call.answer.values, MOST_VALUE)
     _check_moves(box, call)
     negative = _negative(question, call)
-    other = _probe_call(box)
-    again = box.ask(call.scores, call.positive, call.seed)
+    other = _call(box, box.new_probe())
+    again = box.called(call.scores, call.positive, call.seed)
     has_gradients = call.answer.gradients is not None
     if not np.array_equal(call.answer.values, again.values):
         return _of_no_repeats(question, box, call, other, negative)
@@ -95,11 +96,10 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
     return Contact(question, has_gradients, False, not flaws, Evidence(flaws=flaws, notes=notes))
 
 
-def _probe_call(box: Box) -> Call:
-    """A call at other scores, whose seed is none of the evaluations'."""
-    seed = box.new_probe()
+def _call(box: Box, seed: int) -> Call:
+    """A call at fresh scores, whose values may have any size."""
     scores, positive, _ = box.scores(2, seed)
-    return Call(scores, positive, box.ask(scores, positive, seed), seed)
+    return Call(scores, positive, box.called(scores, positive, seed), seed)
 
 
 def _measure_rounding(question: Question, box: Box, call: Call) -> None:
@@ -126,6 +126,8 @@ def _probed_form(
 ) -> tuple[Question, list[Flaw], list[Note]]:
     """Probe the form; divide out what can be divided out."""
     found, remark = probed(question, box)
+    if found is None:
+        box.check_size(call.answer.values)
     if remark is not None:
         notes = [*notes, Note("bounded", remark)]
     if found is None or (found.kind == "another form" and negative is not None):
@@ -150,7 +152,7 @@ def _may_look_at_scores(box: Box, call: Call) -> bool:
     """Whether the loss draws, and has no gradients that would say which labels were drawn."""
     if call.answer.gradients is not None:
         return False
-    return not np.array_equal(call.answer.values, box.ask(call.scores, call.positive, box.new_probe()).values)
+    return not np.array_equal(call.answer.values, box.called(call.scores, call.positive, box.new_probe()).values)
 
 
 def _check_is_gradient(call: Call, is_wrong: bool) -> None:
@@ -174,7 +176,7 @@ def _check_moves(box: Box, call: Call) -> None:
     """*Raises* ValueError for a loss that gives the same number whatever the scores."""
     values = call.answer.values
     if values.size > 1 and np.ptp(values) == 0 and np.ptp(call.scores) > 0:
-        other = box.next_call(2).answer.values
+        other = _call(box, box.new_seed()).answer.values
         if np.array_equal(np.unique(other), np.unique(values)):
             raise ValueError(
                 f"the loss must depend on the scores, but it was {values[0]:.6g} for every example at two sets "
@@ -198,7 +200,7 @@ def _ignores_rng(box: Box, call: Call) -> bool:
     """Whether another seed gives the same answer, though not all labels have a part in it."""
     if call.answer.gradients is not None and np.all(call.answer.gradients != 0):
         return False  # the loss draws nothing
-    return bool(np.array_equal(call.answer.values, box.ask(call.scores, call.positive, box.new_seed()).values))
+    return bool(np.array_equal(call.answer.values, box.called(call.scores, call.positive, box.new_seed()).values))
 
 
 def _wrong_gradient(question: Question, box: Box) -> Flaw | None:

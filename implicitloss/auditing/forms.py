@@ -36,10 +36,12 @@ FAR_UP, LADDER, FAR_DOWN, FARTHEST = (-24.0, -16.0), (-8.0, -4.0, -2.0, 0.0, 2.0
 MOVED_BY = (*FAR_UP, *LADDER, *FAR_DOWN, FARTHEST)
 CORE = 8.0
 SUPPRESSED = -40.0
+# Ladders are centred within this distance.
+MOST_CENTRE = 12.0
 # All scores are moved by this to see whether the loss moves.
 TOGETHER = 3.0
 # A deviation of a value from its form that counts, beside this many rounding errors.
-DEVIATION, DEVIATION_IN_ROUNDINGS = 1e-3, 8.0
+DEVIATION, DEVIATION_IN_ROUNDINGS = 1e-3, 16.0
 # Parameters of a form agree between examples, and differ from 1, by this much.
 SAME, OTHER_THAN_ONE = 2e-3, 1e-3
 # Examples of a positive in a probe, and seeds until each positive has had a negative.
@@ -97,8 +99,9 @@ class Curve:
 
     @property
     def far_slope(self) -> Floats:
-        """The slope of the values far down, (B,)."""
-        return self.slope(*FAR_DOWN)
+        """The slope of the values far down, (B,); nothing but the sum of weights is left of the form there."""
+        farthest = self.slope(FAR_DOWN[1], FARTHEST)
+        return np.where(np.isfinite(farthest), farthest, self.slope(*FAR_DOWN))
 
     @cached_property
     def plateau(self) -> Floats:
@@ -109,7 +112,7 @@ class Curve:
     @cached_property
     def guard(self) -> Floats:
         """The value from which a guard against log 0 may be felt, (B,): -log(p + 1e-10) bends off at 23."""
-        bends = self.slope(FAR_DOWN[1], FARTHEST) < BENDS * self.far_slope
+        bends = self.slope(FAR_DOWN[1], FARTHEST) < BENDS * self.slope(*FAR_DOWN)
         top = self.at(FARTHEST)
         return np.where(bends & (top > CLIPPED_UP_TO), top - NEAR_PLATEAU, np.inf)
 
@@ -218,16 +221,24 @@ def _curve(question: Question, box: Box) -> Curve | None:
 def _of_seed(question: Question, box: Box, seed: int) -> Curve:
     """The curve of one seed.  Sums of weights differ by many orders: each ladder is centred on its own bend."""
     ask = _Asked.of(question, box, seed)
-    near, far = (ask.values(ask.moved(move)) for move in FAR_DOWN)
-    slope = (far - near) / (FAR_DOWN[1] - FAR_DOWN[0])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        centre = np.clip(np.nan_to_num(FAR_DOWN[1] - far / slope, nan=0.0, posinf=0.0, neginf=0.0), -12.0, 12.0)
-    ask = replace(ask, scores=ask.moved(centre[:, None]))
+    ask = replace(ask, scores=ask.moved(_bend(ask)[:, None]))
     values = np.stack([ask.values(ask.moved(move)) for move in MOVED_BY], axis=1)
     sides = (ask.half, ~ask.half)
     halves = [ask.values(ask.moved(np.where(side, 0.0, SUPPRESSED))) for side in sides]
     together = ask.values(ask.scores + TOGETHER)
     return Curve(ask.positive, np.array(MOVED_BY), values, np.stack(halves, axis=1), together, box.rounding)
+
+
+def _bend(ask: _Asked) -> Floats:
+    """The move at which the sum of weights is about 1, (B,): by the line far down, or by the foot of a loss that is flat."""
+    near, far = (ask.values(ask.moved(move)) for move in FAR_DOWN)
+    slope = (far - near) / (FAR_DOWN[1] - FAR_DOWN[0])
+    with np.errstate(all="ignore"):
+        bend = FAR_DOWN[1] - far / slope
+        if np.any(np.abs(far - near) <= FLAT):
+            none, foot = (np.exp(ask.values(ask.moved(move))) for move in (FAR_UP[0], LADDER[0]))
+            bend = np.where(np.abs(far - near) <= FLAT, LADDER[0] - np.log(foot - none), bend)
+    return np.clip(np.nan_to_num(bend, nan=0.0, posinf=0.0, neginf=0.0), -MOST_CENTRE, MOST_CENTRE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +260,8 @@ class _Asked:
         scores, positive, generator = box.scores(EXAMPLES, seed)
         scores = scores / box.question.temperature
         scores[np.arange(positive.size), positive] = 0.0
-        return cls(question, box, seed, scores, positive, generator.random(scores.shape[1]) < 0.5)
+        half = generator.permutation(scores.shape[1]) < (scores.shape[1] + 1) // 2
+        return cls(question, box, seed, scores, positive, half)
 
     def moved(self, by: Floats | float) -> Floats:
         """The scores with all negatives moved."""
@@ -295,6 +307,7 @@ def _with_temperature(question: Question, box: Box, curve: Curve) -> Found | Non
             return None
         again = asked
         if again.is_softmax():
+            temperature /= float(np.median(again.far_slope))
             said = f"a temperature of {_number(question.temperature * temperature)} divides the scores"
             given = "" if question.temperature == 1.0 else f", and not {_number(question.temperature)}"
             return Found("temperature", said + given, temperature=temperature)
@@ -394,9 +407,19 @@ def _clipped(question: Question, box: Box, curve: Curve) -> Found | None:
 
 def _of_pairs(question: Question, box: Box, curve: Curve) -> Found | None:
     """ℓ = Σ a_j log(1 + e^{f_j - f_y}): the halves add up; at equal scores of the negatives one term is left."""
-    adds = curve.halves.sum(axis=1) - curve.at(-24.0) - curve.at(0.0)
-    moves = np.abs(curve.together - curve.at(0.0))
-    if np.any(np.abs(adds) > 4 * curve.tolerance(CORE)) or np.any(moves > curve.tolerance(0.0)):
+    both = False
+    for _ in range(SEEDS):  # until both halves have draws of one example
+        none = curve.at(FAR_UP[0])
+        adds = curve.halves.sum(axis=1) - none - curve.at(0.0)
+        moves = np.abs(curve.together - curve.at(0.0))
+        if not (np.all(np.abs(adds) <= 4 * curve.tolerance(CORE)) and np.all(moves <= curve.tolerance(0.0))):
+            return None
+        both = bool(np.any(np.abs(curve.halves - none[:, None]).min(axis=1) > 4 * curve.tolerance(CORE)))
+        again = None if both else _curve(question, box)
+        if again is None:
+            break
+        curve = again
+    if not both:
         return None
     weight = curve.far_slope
     ask = _Asked.of(question, box, box.new_probe())
@@ -418,7 +441,7 @@ def _of_pairs(question: Question, box: Box, curve: Curve) -> Found | None:
 
 
 FORMS: tuple[Callable[[Question, Box, Curve], Found | None], ...] = (
-    _scaled, _positive_missing, _with_temperature, _smoothed, _focal, _of_pairs, _clipped,
+    _clipped, _scaled, _positive_missing, _with_temperature, _smoothed, _focal, _of_pairs,
 )  # fmt: skip
 
 

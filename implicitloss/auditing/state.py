@@ -25,7 +25,7 @@ def keeps_state(box: Box, first: Call, other: Call) -> bool:
 
 
 def _answer(box: Box, call: Call) -> Floats:
-    return box.ask(call.scores, call.positive, call.seed).values
+    return box.called(call.scores, call.positive, call.seed).values
 
 
 def _forgets_within_a_run(box: Box, first: Call, other: Call) -> bool:
