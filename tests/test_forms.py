@@ -14,7 +14,9 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing.box import Box
+from implicitloss.auditing.comparison import BY_SCORE
 from implicitloss.auditing.contact import Contact, first_contact
+from implicitloss.auditing.precision import rounding
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
@@ -23,7 +25,6 @@ PRIOR = il.LabelPrior.zipf(L, 1.0)
 Q = PRIOR.probabilities
 SEEDS = 20
 CLASS_WEIGHTS = np.linspace(0.5, 2.0, L)
-TARGET = np.full(L, -np.inf)
 
 Weights = Callable[[Labels, np.random.Generator], Floats]
 # What a loss is of: gaps f_j - f_y (B, L), weights (B, L), 0 for the positive, hits (B,), and positives (B,).
@@ -197,9 +198,9 @@ def test_a_form_is_named_whatever_the_seed(name: str, seed: int) -> None:
 @pytest.mark.parametrize("name", NAMED)
 def test_what_is_two_per_cent_off_has_no_name(name: str, seed: int) -> None:
     """By gradients it is another form; by values of draws it may be a sampler that looks at the scores."""
-    kind, shape, options, _ = NAMED[name]
+    _, shape, options, _ = NAMED[name]
     for shift in range(SEEDS):
-        for gradient in (False, True):
+        for gradient in (False, True)[: 1 + (shift < 4)]:
             loss = Loss(shape, off=0.02, gradient=gradient, **options)
             found = contact(loss, seed + shift, positives=POSITIVES)
             kinds = {item.kind for item in (*found.evidence.flaws, *found.evidence.notes)}
@@ -413,3 +414,225 @@ def test_logistic_losses(loss: Any, form: str, kind: str, said: str, seed: int) 
         found += [item for item in evidence.notes if item.kind == "unknown form" and kind == "another form"]  # type: ignore[misc]
         assert found, evidence
         assert said in found[0].sentence
+
+
+# --- precision ----------------------------------------------------------------------------------------------------
+
+SIXTY = il.LabelPrior.zipf(60, 1.0)
+IMPORTANCE = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=20, hits="mask")
+
+
+def in_half_precision(bits: int, gradient: bool, slip: float = 1.0, returned: bool = False) -> Any:
+    """Importance weights in closed form; logits, and the gradient, or the answer too, have the precision of `bits`."""
+    q = SIXTY.probabilities
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        n, f = np.arange(len(positive)), _rounded(scores, bits)
+        a = np.zeros(scores.shape)
+        np.add.at(a, (n[:, None], rng.choice(q.size, size=(n.size, 20), p=q)), 1.0)
+        a[n, positive] = 0.0
+        x = slip * a / (20 * q) * np.exp(f - f[n, positive][:, None])
+        values = np.log1p(x.sum(axis=1))
+        slopes = x / np.exp(values)[:, None]
+        slopes[n, positive] = -slopes.sum(axis=1)
+        values = _rounded(values, bits) if returned else values
+        return (values, _rounded(slopes, bits)) if gradient else values
+
+    return loss
+
+
+@pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
+@pytest.mark.parametrize("bits", [45, 42], ids=["bfloat16", "float16"])
+@pytest.mark.parametrize("returned", [False, True], ids=["inside", "returned"])
+def test_a_right_loss_in_half_precision_holds(bits: int, gradient: bool, returned: bool, seed: int) -> None:
+    """The report says how precise the loss is, and limits are no narrower than that; half as much again is refuted."""
+    given: dict[str, Any] = {"claim": IMPORTANCE, "prior": SIXTY, "rng": seed, "runs": 6_000, "positives": [0, 30]}
+    report = il.audit(in_half_precision(bits, gradient, returned=returned), **given)
+    assert report.verdict == "holds", str(report)
+    (note,) = [note for note in report.notes if note.kind == "coarse"]
+    assert "(bfloat16 or float16?)" in note.sentence
+    wrong = il.audit(in_half_precision(bits, gradient, 1.5, returned), **given)
+    assert wrong.verdict == "refuted"
+    assert {flaw.kind for flaw in wrong.flaws} == set()
+    for part in report.comparisons:
+        if part.part not in BY_SCORE and part.measured > 0:
+            assert 2e-4 < part.rounding < 0.1
+            assert part.low <= part.measured / (1 + part.rounding) < part.measured * (1 + part.rounding) <= part.high
+
+
+def test_a_wrong_gradient_is_seen_in_half_precision_too(seed: int) -> None:
+    right = in_half_precision(45, True)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        values, slopes = right(scores, positive, rng)
+        return values, 0.5 * slopes
+
+    report = il.audit(loss, claim=IMPORTANCE, prior=SIXTY, rng=seed, runs=400)
+    assert [flaw.kind for flaw in report.flaws] == ["wrong gradient"]
+
+
+@pytest.mark.parametrize(
+    ("convert", "size"),
+    [(lambda x: x, 1e-15), (lambda x: x.astype(np.float32), 3e-7), (lambda x: x.astype(np.float16), 1e-3)],
+    ids=["float64", "float32", "float16"],
+)
+@pytest.mark.parametrize("form", ["softmax", "logistic"])
+def test_the_rounding_error_is_measured(convert: Any, size: float, form: str, seed: int) -> None:
+    """Within a factor of ten of the last digit, whether the loss moves with its scores or not."""
+    inner = binary() if form == "logistic" else Loss(cross_entropy)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return inner(convert(scores).astype(np.float64), positive, rng)
+
+    question = contact(loss, seed, form=form).question
+    scores, positive = np.random.default_rng(seed).normal(size=(64, L)), np.zeros(64, dtype=int)
+    error = rounding(question, Box(loss, question), scores, positive)
+    least = 3e-7 if form == "logistic" else size  # what a smooth function moves by
+    assert size / 30 < error < 10 * max(size, least)
+
+
+# --- state --------------------------------------------------------------------------------------------------------
+
+
+class Queue:
+    """The labels of earlier calls are negatives too, the newest first."""
+
+    def __init__(self, size: int, empty: bool = True) -> None:
+        self.labels = np.zeros(0, dtype=int) if empty else np.random.default_rng(0).choice(L, size, p=Q)
+        self.size = size
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        n = len(positive)
+        fresh = rng.choice(L, size=3, p=Q)
+        pool = np.concatenate([fresh, self.labels])
+        self.labels = pool[: self.size]
+        own = np.take_along_axis(scores, positive[:, None], 1)
+        f = np.where(pool == positive[:, None], -np.inf, scores[:, pool])
+        return np.logaddexp.reduce(np.hstack([own, f]), axis=1) - own[:, 0] + 0.0 * n
+
+
+class Running:
+    """Draws by an estimate of the law that follows what it has seen."""
+
+    def __init__(self, rate: float | None) -> None:
+        self.rate, self.estimate, self.calls = rate, np.full(L, 1 / L), 0
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        self.calls += 1
+        rate = 1 / (1 + self.calls) if self.rate is None else self.rate
+        draws = rng.choice(L, size=(len(positive), M), p=Q)
+        self.estimate = (1 - rate) * self.estimate + rate * np.bincount(draws.ravel(), minlength=L) / draws.size
+        own = np.take_along_axis(scores, positive[:, None], 1)
+        f = np.take_along_axis(scores, draws, 1) - np.log(M * np.maximum(self.estimate, 1e-3)[draws])
+        return np.logaddexp.reduce(np.hstack([own, np.where(draws == positive[:, None], -1e9, f)]), axis=1) - own[:, 0]
+
+
+class Annealed:
+    """A weight that grows with the number of calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        self.calls += 1
+        return Loss(cross_entropy, drawn(Q, M, 1 - np.exp(-self.calls / 500)))(scores, positive, rng)
+
+
+class First:
+    """What was asked first is kept: the second call is answered like the first, and others are not."""
+
+    def __init__(self) -> None:
+        self.pool: Any = None
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        fresh = rng.choice(L, size=3, p=Q)
+        pool = fresh if self.pool is None else self.pool
+        self.pool = fresh
+        own = np.take_along_axis(scores, positive[:, None], 1)
+        return np.logaddexp.reduce(np.hstack([own, scores[:, pool]]), axis=1) - own[:, 0]
+
+
+STATES: dict[str, Callable[[], Any]] = {
+    "queue": lambda: Queue(12),
+    "long queue": lambda: Queue(300),
+    "full queue": lambda: Queue(30, empty=False),
+    "fast estimate": lambda: Running(0.5),
+    "slow estimate": lambda: Running(0.05),
+    "counts": lambda: Running(None),
+    "own count": Annealed,
+    "the last call's negatives": First,
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_state_is_told_and_can_be_reset(name: str, seed: int) -> None:
+    for shift in range(5):
+        report = il.audit(STATES[name](), claim="full", prior=PRIOR, rng=seed + shift, runs=64)
+        assert [note.kind for note in report.notes] == ["keeps state"], report.notes
+        assert report.verdict == "inconclusive"
+        assert (report.nearest, report.comparisons) == (None, ())
+        text = " ".join(report.explain().split())
+        assert "keeps state between calls" in text
+        assert "pass reset=" in text
+
+    loss, calls = STATES[name](), []
+
+    def reset() -> None:
+        calls.append(1)
+        vars(loss).update(vars(STATES[name]()))
+
+    again = il.audit(loss, claim=None, prior=PRIOR, rng=seed, runs=64, reset=reset)
+    assert "keeps state" not in {note.kind for note in again.notes}
+    assert again.comparisons
+    assert len(calls) == again.calls
+
+    def anew(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return STATES[name]()(scores, positive, rng)
+
+    assert il.audit(anew, claim=None, prior=PRIOR, rng=seed, runs=64).comparisons
+
+
+@pytest.mark.parametrize("m", [1, 5])
+@pytest.mark.parametrize("law", [Q, np.eye(L)[0] * 0.97 + 0.03 / L], ids=["zipf", "hardly any draw differs"])
+def test_fresh_draws_are_no_state(law: Floats, m: int, seed: int) -> None:
+    """A loss with a generator of its own is audited; it does not repeat, and that is said."""
+    for shift in range(SEEDS):
+        own = np.random.default_rng(seed + shift)
+        inner = Loss(cross_entropy, drawn(law, m))
+        found = contact(lambda f, y, rng, inner=inner, own=own: inner(f, y, own), seed + shift)
+        assert found.can_go_on
+        kinds = [note.kind for note in found.evidence.notes]
+        assert kinds == ["does not repeat"] or found.repeats  # the same draws by chance
+
+
+def test_a_reset_is_a_function() -> None:
+    with pytest.raises(ValueError, match="reset must be a function without arguments, got 3"):
+        il.audit(Loss(cross_entropy), claim="full", prior=PRIOR, reset=3)  # type: ignore[arg-type]
+
+
+# --- what is no gradient ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_labels", [2, 8])
+def test_a_second_part_that_is_no_gradient_is_refused(n_labels: int, seed: int) -> None:
+    prior = il.LabelPrior.zipf(n_labels, 1.0)
+
+    def shares(scores: Floats) -> Floats:
+        return np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+
+    for second, said in (
+        (lambda f, y: f, "the scores themselves"),
+        (lambda f, y: np.log(shares(f)), "the scores, moved"),
+        (lambda f, y: shares(f), "numbers that sum to 1"),
+    ):
+        for shift in range(SEEDS):
+            with pytest.raises(
+                ValueError, match=f"must be the gradient of each loss .* {said}.*losses alone"
+            ) as caught:
+                contact(lambda f, y, rng, second=second: (_of_many(f, y, rng), second(f, y)), seed + shift, prior)
+            assert len(str(caught.value)) <= 300
+
+    def right(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return _of_many(scores, positive, rng), shares(scores) - np.eye(n_labels)[positive]
+
+    assert contact(right, seed, prior).evidence.flaws == ()

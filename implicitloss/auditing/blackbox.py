@@ -85,7 +85,9 @@ def _precision(found: Any) -> float:
             return eps
         if not np.any(single.view(np.uint32) & 0xFFFF):
             return 2.0**-7  # that of bfloat16, the upper half of a float32
-        return float(np.finfo(np.float16).eps) if np.array_equal(single, single.astype(np.float16)) else max(eps, SINGLE)
+        return (
+            float(np.finfo(np.float16).eps) if np.array_equal(single, single.astype(np.float16)) else max(eps, SINGLE)
+        )
 
 
 def _check_finite(found: Floats, positive: Labels, scores: Floats, what: str) -> None:

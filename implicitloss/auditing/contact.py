@@ -10,8 +10,8 @@ from implicitloss.auditing.blackbox import COARSEST
 from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
 from implicitloss.auditing.finding import Evidence, Flaw, Note
-from implicitloss.auditing.forms import probed
 from implicitloss.auditing.precision import of_type, rounding
+from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.state import keeps_state
 
@@ -66,7 +66,10 @@ def first_contact(question: Question, box: Box) -> Contact:
         notes.append(Note("given scores", said))
         flaws += [] if negative is None else [negative]
     else:
-        question, flaws, notes = _probed_form(question, box, call, negative, notes)
+        try:
+            question, flaws, notes = _probed_form(question, box, call, negative, notes)
+        except NotRepeatedError:
+            return _of_no_repeats(question, box, call, other, negative)
         if has_gradients and all(flaw.lets_go_on for flaw in flaws):
             wrong = _wrong_gradient(question, box)
             _check_is_gradient(call, wrong is not None)
@@ -81,8 +84,8 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
     flaws = () if negative is None else (negative,)
     if keeps_state(box, call, other):
         said = (
-            "the loss keeps state between calls: its answer depends on what was asked before (a queue, a memory bank, a "
-            "running estimate or count). An audit needs independent calls: pass reset=, a function that is called "
+            "the loss keeps state between calls: its answer depends on what was asked before (a queue, a memory bank, "
+            "a running estimate or count). An audit needs independent calls: pass reset=, a function that is called "
             "before each call and puts the state back, or make the loss anew in each call"
         )
         return Contact(question, has_gradients, False, False, Evidence(flaws=flaws, notes=(Note("keeps state", said),)))

@@ -16,24 +16,22 @@ STEP = 0.0213
 WEIGHTS = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 OF_ERRORS = float(np.sqrt(np.sum(WEIGHTS**2)))
 MOVES = 8
-# The median of |x| over the standard deviation, for normal x.
-MEDIAN_OF_NORMAL = 0.6745
+# Nine in ten normal errors are smaller than this many standard deviations.
+SHARE, OF_NORMAL = 0.9, 1.645
 
 
 def rounding(question: Question, box: Box, scores: Floats, positive: Labels) -> float:
     """The size of the rounding error of the values at these scores (B, L), at least 1e-17.
 
     The scores are moved together by small constants.  A softmax loss does not move, a logistic one smoothly: what is
-    left of fourth differences is rounding.  The median over examples is not affected by draws that jump.
+    left of fourth differences is rounding.  The largest tenth is left out, which are draws that jump.
     """
     seed = box.new_probe()
     steps = STEP * question.temperature * np.arange(MOVES)
     values = np.array([box.probe(scores + step, positive, seed) for step in steps])
     apart = np.abs(np.lib.stride_tricks.sliding_window_view(values, WEIGHTS.size, axis=0) @ WEIGHTS) / OF_ERRORS
-    moving = apart[np.isfinite(apart) & (apart > 0)]
-    if moving.size < apart.size / 4:  # most answers did not move at all
-        return 1e-17
-    return max(float(np.median(moving)) / MEDIAN_OF_NORMAL, 1e-17)
+    finite = apart[np.isfinite(apart)]
+    return max(float(np.quantile(finite, SHARE)) / OF_NORMAL if finite.size else 0.0, 1e-17)
 
 
 def of_type(answer: Answer) -> float:
@@ -45,10 +43,9 @@ def coarse(box: Box) -> list[Note]:
     """A note where the rounding is that of half precision."""
     if not box.is_coarse:
         return []
-    type_ = "bfloat16" if box.rounding > 5e-4 else "float16"
     digits = max(1, round(-np.log10(box.rounding)))
     said = (
-        f"the loss is computed to about {digits} digits ({type_}?): a weight is known to {box.relative_rounding:.1%} at "
-        "best, and limits are so much wider"
+        f"the loss is computed to about {digits} digits (bfloat16 or float16?): a weight is known to "
+        f"{box.relative_rounding:.1%} at best, and limits are so much wider"
     )
     return [Note("coarse", said)]

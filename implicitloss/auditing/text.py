@@ -6,7 +6,7 @@ import textwrap
 from typing import get_args
 
 from implicitloss.auditing.comparison import HITS, NEVER, SLICES, SPARE, Comparison
-from implicitloss.auditing.finding import Finding, Gains
+from implicitloss.auditing.finding import Finding, Flaw, Gains, Note
 from implicitloss.auditing.forms import Kind
 from implicitloss.formats import markdown, plain
 
@@ -187,7 +187,8 @@ def explained(finding: Finding) -> str:
 def _on_form(finding: Finding) -> list[str]:
     """What was found of the form of the loss, and whether it repeats itself, a sentence each."""
     kinds = ("keeps state", "unknown form", "another form", "negative loss", *get_args(Kind))
-    said = [str(found) for found in (*finding.flaws, *finding.notes) if found.kind in kinds]
+    found: list[Flaw | Note] = [*finding.flaws, *finding.notes]
+    said = [str(item) for item in found if item.kind in kinds]
     return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in said]
 
 

@@ -34,7 +34,7 @@ def by_values(question: Question, box: Box) -> Evidence:
     """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
     parts = _Parts.of(question)
     if box.is_coarse:
-        box.rounding = rounding(question, box, *parts.asked)
+        box.rounding = max(box.rounding, rounding(question, box, *parts.asked))
     first = max(FEWEST_PILOT_RUNS, question.runs // PILOT_SHARE)
     pilot = _Pilot(parts, np.array([_signals(question, box, parts.asked) for _ in range(first)]))
     notes = coarse(box)
