@@ -54,6 +54,12 @@ def audit(
     a claimed scheme, it is `heaviest` times the largest contribution in the pilot, and more in proportion to how much
     rarer the labels are.  A part in which one evaluation exceeds its limit stays inconclusive.
 
+    Before anything is measured, the form of the loss is probed: the same call, with the same seed, at other scores.
+    The draws are the same, and no chance is involved: a loss of the claimed form passes, within its rounding, which is
+    measured.  A factor, class weights and a temperature are named and divided out, and the audit goes on.  A smoothed,
+    focal or clipped loss, a mean of pairs, a positive missing from the denominator, or another form, is named, and
+    nothing is said of its margins.  A loss that keeps state between calls is told so, and not measured.
+
     Parameters
     ----------
     loss_fn : callable
@@ -88,6 +94,9 @@ def audit(
         The probability with which a true claim may be refuted, from 1e-300 to below 1.
     rng : seed, Generator or None
         An audit with the same seed gives the same report.
+    reset : callable, optional
+        It is called, without arguments, before each call of the loss, to put back what the loss remembers: a queue, a
+        memory bank, a running estimate.  The other way is a loss that is made anew in each call.
     progress : callable, optional
         It is called as `progress(done, runs)` after each look.
 

@@ -127,29 +127,27 @@ class Curve:
         core = np.flatnonzero(usable & (np.abs(self.moves) <= CORE))
         if core.size < FEWEST_POINTS:
             return False
-        low, high = core[0], core[-1]
+        low, high = core[[0, -1]]
         # Values far up are compared with K and the sum of weights, which two values of the core determine.
         top = np.exp(values[[low, high]] - values[high])
         grown = np.exp(self.moves[[low, high]])
         weight = (top[1] - top[0]) / (grown[1] - grown[0])
         constant = top[0] - weight * grown[0]
-        allowed = np.array([self.tolerance(move) for move in self.moves])
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            line = values[high] + np.log(np.maximum(constant + weight * np.exp(self.moves), 1e-300))
-            k = float(np.exp(values[high]) * constant)
-        if not weight > 0 or np.any(np.abs(values - line)[usable] > allowed[usable]):
+        line = values[high] + np.log(np.maximum(constant + weight * np.exp(self.moves), 1e-300))
+        apart, off = np.abs(values - line)[usable], np.array([self.tolerance(move) for move in self.moves])[usable]
+        if not weight > 0 or np.any(apart > off):
             return False
-        # Far below 1, K is not known but for what the values allow.
-        off = self.tolerance(0.0) * max(1.0, float(np.exp(values[low])))
-        if not least - off <= k <= most + off:
+        # In units of e^ℓ at the high end, K is known to what the values there and at the low end allow.
+        unit, known = np.exp(-values[high]), self.tolerance(0.0) * np.maximum(np.exp(-values[high]), top[0])
+        if constant < least * unit - known or (np.isfinite(most) and constant > most * unit + known):
             return False
         middle = float(values[self.moves == 0.0][0])
         if not whole or middle > guard:
             return True
-        both = float(np.exp(self.halves[row]).sum()) - k
+        both = float(np.exp(self.halves[row] - middle).sum() - np.exp(values[high] - middle) * constant)
         return bool(
             both > 0
-            and abs(np.log(both) - middle) <= 2 * self.tolerance(0.0)
+            and abs(np.log(both)) <= 2 * self.tolerance(0.0)
             and abs(self.together[row] - middle) <= self.tolerance(0.0)
         )
 

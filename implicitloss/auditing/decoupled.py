@@ -36,7 +36,7 @@ class Decoupled:
 
     `smoothed` is what the negatives pay besides for being low; `level` is the value that the loss does not exceed,
     however far down the positive is, inf where it grows; `off` is the largest distance of a value from such a sum,
-    and `allowed` what rounding explains.
+    and `allowed` what rounding explains; `values` are all answers.
     """
 
     pays: Floats
@@ -44,6 +44,7 @@ class Decoupled:
     level: Floats
     off: float
     allowed: float
+    values: Floats
 
     @property
     def is_sum(self) -> bool:
@@ -74,14 +75,14 @@ def decoupled(question: Question, box: Box) -> Decoupled:
     crossed = own(2.0, ask.scores) - own(2.0, ask.moved(SUPPRESSED)) - both
     far, near = (own(move, ask.scores) for move in (SUPPRESSED, -FAR_DOWN[0]))
     level = np.where(np.abs(far - near) <= DEVIATION, far, np.inf)
+    values = np.concatenate([curve, same, np.stack([none, one, other, far, near], axis=1)], axis=1)
     apart = np.abs(np.concatenate([off, off_same, halves, crossed]))
     largest = float(np.max(np.nan_to_num(apart, nan=np.inf)))
-    return Decoupled(paid[:, 0], weights[:, 1], level, largest, VALUES_COMPARED * allowed(box.rounding))
+    return Decoupled(paid[:, 0], weights[:, 1], level, largest, VALUES_COMPARED * allowed(box.rounding), values)
 
 
-def logistic(question: Question, box: Box) -> Found | None:
-    """The form of a loss that is audited as a logistic one."""
-    seen = decoupled(question, box)
+def logistic(question: Question, box: Box, seen: Decoupled) -> Found | None:
+    """The form of a loss that is audited as a logistic one; None if it is one."""
     if np.all(seen.level <= CLIPPED_UP_TO):
         return Found("clipped", f"the loss does not rise above {number(float(np.median(seen.level)))}: it is clipped")
     if not seen.is_sum:

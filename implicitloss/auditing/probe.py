@@ -30,12 +30,13 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
 
     *Raises* NotRepeatedError if probes that show another form have other answers when they are repeated.
     """
-    if question.form == "logistic":
-        found = logistic(question, box)
-        if found is not None:
-            _check_repeats(box, lambda: decoupled(question, box).pays)
-        return found, None
     before = box.probes
+    if question.form == "logistic":
+        seen = decoupled(question, box)
+        found = logistic(question, box, seen)
+        if found is not None:
+            _check_repeats(box, before, seen.values, lambda: decoupled(question, box).values)
+        return found, None
     curve = curve_of(question, box)
     if curve is None:
         return None, None
@@ -43,8 +44,7 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
         level = float(curve.plateau.min())
         cut = f"the loss does not rise above {level:.3g}: probabilities below {np.exp(-level):.1g} are cut off"
         return None, cut if np.isfinite(level) else None
-    box.probes = before
-    _check_repeats(box, lambda: _values(curve_of(question, box)))
+    _check_repeats(box, before, curve.values, lambda: _values(curve_of(question, box)))
     for form in FORMS:
         found = form(question, box, curve)
         if found is not None:
@@ -52,9 +52,8 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
     return another(curve, is_decoupled(question, box)), None
 
 
-def _check_repeats(box: Box, asked: Callable[[], Floats]) -> None:
-    """*Raises* NotRepeatedError unless probes with the same seeds have the same answers, several times."""
-    before, first = box.probes, asked()
+def _check_repeats(box: Box, before: int, first: Floats, asked: Callable[[], Floats]) -> None:
+    """*Raises* NotRepeatedError unless probes with the seeds from `before` on have the `first` answers again."""
     for _ in range(REPEATS):
         box.probes = before
         if not np.array_equal(asked(), first, equal_nan=True):
