@@ -210,6 +210,22 @@ def test_what_is_two_per_cent_off_has_no_name(name: str, seed: int) -> None:
                 assert not found.can_go_on
 
 
+@pytest.mark.parametrize("term", ["hinge", "two per cent off"])
+def test_a_sum_of_other_terms_is_no_sum_of_pairs(term: str, seed: int) -> None:
+    def shape(gaps: Any, a: Floats, hits: Floats, positive: Labels) -> Any:
+        softplus = np.log(1 + np.exp(gaps))
+        each = np.maximum(1 + gaps, 0) if term == "hinge" else softplus * (1 + 0.02 * np.tanh(gaps))
+        return (a * each).sum(axis=1)
+
+    for shift in range(SEEDS):
+        evidence = contact(Loss(shape, drawn()), seed + shift, positives=POSITIVES).evidence
+        (found,) = (*evidence.flaws, *evidence.notes)
+        # Hinges reach into both halves of the negatives at once only now and then.
+        assert found.kind == "another form" or (term == "hinge" and found.kind == "unknown form")
+        if found.kind == "another form":
+            assert "a sum over negatives, each by itself" in found.sentence
+
+
 def test_what_can_be_divided_out_is_audited_on(seed: int) -> None:
     """What is left of a scaled importance-weighted loss holds, part by part, at its own temperature."""
     right = drawn(Q, 40, 1 / (40 * Q))
