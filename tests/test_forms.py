@@ -18,6 +18,7 @@ from implicitloss.auditing.comparison import BY_SCORE
 from implicitloss.auditing.contact import Contact, first_contact
 from implicitloss.auditing.precision import rounding
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.state import keeps_state
 from implicitloss.labels import Floats, Labels
 
 L, M = 8, 5
@@ -476,6 +477,20 @@ def test_a_right_loss_in_half_precision_holds(bits: int, gradient: bool, returne
             assert part.low <= part.measured / (1 + part.rounding) < part.measured * (1 + part.rounding) <= part.high
 
 
+def test_hits_are_known_beside_many_labels_in_half_precision(seed: int) -> None:
+    """Of 1 + h + S, rounding would hide an h of several labels; where the positive is scored higher, S is about 1."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows, f = np.arange(len(positive)), _rounded(scores, 45)
+        shares = np.exp(f) / np.exp(f).sum(axis=1, keepdims=True)
+        slopes = shares - np.eye(60)[positive]
+        return _rounded(-np.log(shares[rows, positive]), 45), _rounded(slopes, 45)
+
+    report = il.audit(loss, claim="full", prior=SIXTY, rng=seed, runs=4_000)
+    assert report.verdict == "holds", str(report)
+    assert np.all(report.hits.high < 1)
+
+
 def test_a_wrong_gradient_is_seen_in_half_precision_too(seed: int) -> None:
     right = in_half_precision(45, True)
 
@@ -619,6 +634,17 @@ def test_fresh_draws_are_no_state(law: Floats, m: int, seed: int) -> None:
         assert found.can_go_on
         kinds = [note.kind for note in found.evidence.notes]
         assert kinds == ["does not repeat"] or found.repeats  # the same draws by chance
+
+
+def test_a_loss_that_hardly_ever_differs_has_not_left(seed: int) -> None:
+    """One draw in a thousand differs: answers agree with those before other calls, and that is no return to them."""
+    law = np.eye(L)[0] * 0.999 + 0.001 / L
+    for shift in range(SEEDS):
+        own = np.random.default_rng(seed + shift)
+        inner = Loss(cross_entropy, drawn(law, 1))
+        question = contact(inner, seed).question
+        box = Box(lambda f, y, rng, inner=inner, own=own: inner(f, y, own), question)
+        assert not keeps_state(box, box.next_call(2), box.next_call(2))
 
 
 def test_a_reset_is_a_function() -> None:
