@@ -227,6 +227,19 @@ def test_a_sum_of_other_terms_is_no_sum_of_pairs(term: str, seed: int) -> None:
             assert "a sum over negatives, each by itself" in found.sentence
 
 
+def test_one_pair_with_the_mean_negative_is_neither_a_softmax_nor_a_mean_of_pairs(seed: int) -> None:
+    """As all negatives move together, its curve is that of both; the halves of the negatives tell."""
+
+    def shape(gaps: Any, a: Floats, hits: Floats, positive: Labels) -> Any:
+        return np.log(1 + np.exp((a * gaps).sum(axis=1) / a.sum(axis=1)))
+
+    for shift in range(SEEDS):
+        for gradient in (False, True)[: 1 + (shift < 4)]:
+            evidence = contact(Loss(shape, gradient=gradient), seed + shift, positives=POSITIVES).evidence
+            assert [flaw.kind for flaw in evidence.flaws] == ["another form"]
+            assert "not of the softmax form" in evidence.flaws[0].sentence
+
+
 def test_what_can_be_divided_out_is_audited_on(seed: int) -> None:
     """What is left of a scaled importance-weighted loss holds, part by part, at its own temperature."""
     right = drawn(Q, 40, 1 / (40 * Q))
