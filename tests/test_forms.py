@@ -227,11 +227,14 @@ def test_a_sum_of_other_terms_is_no_sum_of_pairs(term: str, seed: int) -> None:
             assert "a sum over negatives, each by itself" in found.sentence
 
 
-def test_one_pair_with_the_mean_negative_is_neither_a_softmax_nor_a_mean_of_pairs(seed: int) -> None:
+@pytest.mark.parametrize("of", ["mean", "hardest"])
+def test_one_pair_for_all_negatives_is_neither_a_softmax_nor_a_mean_of_pairs(of: str, seed: int) -> None:
     """As all negatives move together, its curve is that of both; the halves of the negatives tell."""
 
     def shape(gaps: Any, a: Floats, hits: Floats, positive: Labels) -> Any:
-        return np.log(1 + np.exp((a * gaps).sum(axis=1) / a.sum(axis=1)))
+        hardest = np.argmax(np.where(a > 0, gaps.real, -np.inf), axis=1)
+        mean = (a * gaps).sum(axis=1) / a.sum(axis=1)
+        return np.log(1 + np.exp(mean if of == "mean" else gaps[np.arange(len(gaps)), hardest]))
 
     for shift in range(SEEDS):
         for gradient in (False, True)[: 1 + (shift < 4)]:
