@@ -43,6 +43,36 @@ def test_torch(dtype: str, seed: int) -> None:
         il.audit(il.adapters.torch(lambda f, y: loss(f, y).mean(), dtype=dtype), claim=CLAIM, prior=PRIOR)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_torch_in_half_precision(dtype: str, seed: int) -> None:
+    """Answers in half precision are taken, and the report says how precise they are."""
+    torch = pytest.importorskip("torch")
+    few, kind = il.LabelPrior.zipf(60, 1.0), getattr(torch, dtype)
+
+    def loss(scores: Any, positive: Any) -> Any:
+        return torch.nn.functional.cross_entropy(scores.to(kind), positive, reduction="none")
+
+    report = il.audit(il.adapters.torch(loss, dtype="float32"), claim="full", prior=few, rng=seed)
+    assert report.verdict == "holds", str(report)
+    assert "coarse" in {note.kind for note in report.notes}
+    twice = il.audit(il.adapters.torch(lambda f, y: 2 * loss(f, y)), claim="full", prior=few, rng=seed, runs=400)
+    assert [flaw.kind for flaw in twice.flaws] == ["scaled"]
+
+
+def test_answers_in_bfloat16_are_taken_from_packages_too(seed: int) -> None:
+    """TensorFlow and JAX bring a type for NumPy."""
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    few = il.LabelPrior.zipf(60, 1.0)
+
+    def loss(scores: Any, positive: Any, rng: Any) -> Any:
+        f = scores.astype(bfloat16).astype(float)
+        return (np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(positive)), positive]).astype(bfloat16)
+
+    report = il.audit(loss, claim="full", prior=few, rng=seed, runs=2_000)
+    assert report.verdict != "refuted", str(report)
+    assert "coarse" in {note.kind for note in report.notes}
+
+
 def test_torch_over_all_labels(seed: int) -> None:
     torch = pytest.importorskip("torch")
     log_prior = torch.tensor(PRIOR.log)

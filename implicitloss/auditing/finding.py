@@ -11,6 +11,7 @@ import numpy as np
 
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import HITS, Comparison, Result
+from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import Fit, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
@@ -23,11 +24,13 @@ TILT_LABELS = 20
 # Tilts within this distance count as equal.
 TILT_EQUAL = 0.02
 
-FlawKind = Literal["negative loss", "wrong gradient", "another form"]
+FlawKind = Literal["negative loss", "wrong gradient", Kind]
 NoteKind = Literal[
-    "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "no negatives",
-    "another law",
+    "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
+    "no negatives", "another law", "coarse", "bounded", "unknown form", Kind,
 ]  # fmt: skip
+# A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
+HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature")
 Gains = Literal["neither", "frequent", "rare"]
 
 
@@ -37,6 +40,11 @@ class Flaw:
 
     kind: FlawKind
     sentence: str
+
+    @property
+    def lets_go_on(self) -> bool:
+        """Whether the loss has margins all the same."""
+        return self.kind in HAS_MARGINS
 
     def __str__(self) -> str:
         return self.sentence
@@ -136,7 +144,7 @@ class Finding:
         return cls(
             verdict=_verdict(question, evidence), loss=box.name, claim=question.claim.name,
             positives=question.positives, comparisons=comparisons, margins=evidence.margins, hits=hits,
-            nearest=nearest(question, comparisons, evidence.draw_statistics),
+            nearest=_nearest(question, evidence),
             draw_statistics=evidence.draw_statistics, flaws=evidence.flaws, notes=evidence.notes, prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form,
@@ -146,6 +154,11 @@ class Finding:
     def ok(self) -> bool:
         """Whether the claim holds."""
         return self.verdict == "holds"
+
+    @property
+    def has_margins(self) -> bool:
+        """Whether anything was measured: a loss of another form has no margins, and one that keeps state is left."""
+        return bool(self.comparisons)
 
     @property
     def known_to(self) -> float:
@@ -186,6 +199,13 @@ class Finding:
             return tilt(fit.scheme, self.prior.few(TILT_LABELS), of)
         except ValueError:  # the scheme has no optimum, or the prior no rare labels
             return None
+
+
+def _nearest(question: Question, evidence: Evidence) -> Fit | None:
+    """The nearest scheme; None where the loss has no margins, or may have none."""
+    if any(note.kind == "unknown form" for note in evidence.notes):
+        return None
+    return nearest(question, evidence.comparisons, evidence.draw_statistics)
 
 
 def _verdict(question: Question, evidence: Evidence) -> Result:

@@ -19,6 +19,7 @@ from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.finding import Evidence, Note
 from implicitloss.auditing.pilot import LEAK_SHARE
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
+from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
 from implicitloss.labels import Floats, Labels
 
@@ -32,13 +33,15 @@ EXPECTED_DRAWS = 8.0
 def by_values(question: Question, box: Box) -> Evidence:
     """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
     parts = _Parts.of(question)
+    if box.is_coarse:
+        box.rounding = max(box.rounding, rounding(question, box, *parts.asked))
     first = max(FEWEST_PILOT_RUNS, question.runs // PILOT_SHARE)
     pilot = _Pilot(parts, np.array([_signals(question, box, parts.asked) for _ in range(first)]))
-    notes: tuple[Note, ...] = ()
+    notes = coarse(box)
     if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
-        notes = (Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"),)
-    return Evidence(tuple(_looks(question, box, pilot)), notes=notes)
+        notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
+    return Evidence(tuple(_looks(question, box, pilot)), notes=tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
             sums[:, left] = sums[0, left] + signal, sums[1, left] + signal**2, np.maximum(sums[2, left], signal)
             n += 1
         box.say_progress(n)
-        found |= {i: _comparison(pilot, i, sums[:, i], n, delta) for i in left.tolist()}
+        found |= {i: _comparison(pilot, i, sums[:, i], n, delta, box.relative_rounding) for i in left.tolist()}
         if question.is_decided(list(found.values())):
             break
         left = np.array(
@@ -236,7 +239,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
     return list(found.values())
 
 
-def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float) -> Comparison:
+def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float, rounding: float) -> Comparison:
     """A part as its sums stand, in units of Σ_part p, hits included; the empty part in units of p_yy."""
     parts, question = pilot.parts, pilot.parts.question
     part = parts.parts[i]
@@ -255,7 +258,7 @@ def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float) -> Co
     planned = Comparison(
         y, part.name, np.array([y]) if part.is_hits else part.labels, "value", largest / gain, claimed, decisive,
         HIT_RESOLUTION if part.is_hits else question.resolution, negligible=negligible,
-        hits_in=0.0 if part.is_hits else parts.hit_gain / gain,
+        hits_in=0.0 if part.is_hits else parts.hit_gain / gain, rounding=rounding,
     )  # fmt: skip
     spread = max(sums[1] - sums[0] ** 2 / n, 0.0) / max(n - 1, 1)
     return planned.with_sums(sums[0] / gain, spread / gain**2, sums[2] / gain, n, delta)

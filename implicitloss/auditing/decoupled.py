@@ -1,0 +1,116 @@
+"""The decoupled form: a logistic loss is a sum over labels, each with a term of its own.
+
+The positive pays log(1 + e^{-g_y}), each negative log(1 + e^{g_j}) times its weight, on the same draws whatever the
+scores.  Both terms, and that they add up, are seen by moving the positive and two halves of the negatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from implicitloss.auditing.box import Box
+from implicitloss.auditing.curve import (
+    CLIPPED_UP_TO,
+    DEVIATION,
+    FAR_DOWN,
+    LADDER,
+    SUPPRESSED,
+    Asked,
+    allowed,
+    curve_of,
+    fitted,
+)  # fmt: skip
+from implicitloss.auditing.forms import LOOKS_AT_SCORES, Found, number, origin
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Floats
+
+# So many values enter a comparison, each with its own rounding.
+VALUES_COMPARED = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Decoupled:
+    """What a sum over labels pays, by example (B,): the positive `pays` times log(1 + e^{-g_y}).
+
+    `smoothed` is what the negatives pay besides for being low; `level` is the value that the loss does not exceed,
+    however far down the positive is, inf where it grows; `off` is the largest distance of a value from such a sum,
+    and `allowed` what rounding explains; `values` are all answers.
+    """
+
+    pays: Floats
+    smoothed: Floats
+    level: Floats
+    off: float
+    allowed: float
+    values: Floats
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether the loss is such a sum, within what rounding allows."""
+        return self.off <= self.allowed
+
+
+def decoupled(question: Question, box: Box) -> Decoupled:
+    """Probe the terms of the positive and of the negatives, and whether they add up."""
+    ask = Asked.of(question, box, box.new_probe())
+    rows, ladder = np.arange(ask.positive.size), np.array(LADDER)
+
+    def own(move: float, scores: Floats) -> Floats:
+        scores = scores.copy()
+        scores[rows, ask.positive] = move
+        return ask.values(scores)
+
+    curve = np.stack([own(move, ask.scores) for move in LADDER], axis=1)
+    up, down = np.logaddexp(0, ladder), np.logaddexp(0, -ladder)
+    paid, off = fitted(curve, (down, up, np.ones(ladder.size)))
+    equal = replace(ask, scores=np.zeros(ask.scores.shape))
+    same = np.stack([equal.values(equal.moved(move)) for move in LADDER], axis=1)
+    weights, off_same = fitted(same, (up, down, np.ones(ladder.size)))
+    none = ask.values(ask.moved(SUPPRESSED))
+    one, other = (ask.values(ask.moved(np.where(side, 0.0, SUPPRESSED))) for side in (ask.half, ~ask.half))
+    both = ask.values(ask.scores) - none
+    halves = one + other - 2 * none - both
+    crossed = own(2.0, ask.scores) - own(2.0, ask.moved(SUPPRESSED)) - both
+    far, near = (own(move, ask.scores) for move in (SUPPRESSED, -FAR_DOWN[0]))
+    level = np.where(np.abs(far - near) <= DEVIATION, far, np.inf)
+    values = np.concatenate([curve, same, np.stack([none, one, other, far, near], axis=1)], axis=1)
+    apart = np.abs(np.concatenate([off, off_same, halves, crossed]))
+    largest = float(np.max(np.nan_to_num(apart, nan=np.inf)))
+    return Decoupled(paid[:, 0], weights[:, 1], level, largest, VALUES_COMPARED * allowed(box.rounding), values)
+
+
+def logistic(question: Question, box: Box, seen: Decoupled) -> Found | None:
+    """The form of a loss that is audited as a logistic one; None if it is one."""
+    if np.all(seen.level <= CLIPPED_UP_TO):
+        return Found("clipped", f"the loss does not rise above {number(float(np.median(seen.level)))}: it is clipped")
+    if not seen.is_sum:
+        softmax = curve_of(replace(question, form="softmax"), box)
+        if softmax is not None and softmax.is_softmax():
+            return Found("softmax", 'the loss is of the softmax form: pass form="softmax" to audit it')
+        return Found(
+            "another form",
+            "on the same draws, the loss is not of the logistic form, log(1 + e^-f_y) and a term log(1 + e^f_j) for "
+            f"each negative: is there a shift=? {LOOKS_AT_SCORES}",
+            is_certain=False,
+        )
+    beta = float(np.median(seen.pays))
+    if np.any(seen.smoothed > seen.allowed):
+        return Found(
+            "label-smoothed",
+            f"the loss is label-smoothed: negatives pay {number(float(np.median(seen.smoothed)))} for low scores",
+        )
+    if np.all(np.abs(seen.pays - 1) <= seen.allowed):
+        return None
+    return Found(
+        "gBCE",
+        f"the positive pays β = {number(beta)} times log(1 + e^-f_y): a gBCE, or a loss that is scaled"
+        f"{origin(question, beta)}",
+    )
+
+
+def is_decoupled(question: Question, box: Box) -> bool:
+    """Whether a loss that is no softmax is a sum of logistic terms, each with a weight of its own."""
+    seen = decoupled(question, box)
+    return bool(seen.is_sum and np.all(seen.pays > DEVIATION))

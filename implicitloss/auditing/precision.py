@@ -1,0 +1,51 @@
+"""The rounding error of a loss, measured: what its values do that no smooth function of the scores can."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitloss.auditing.blackbox import Answer
+from implicitloss.auditing.box import Box
+from implicitloss.auditing.finding import Note
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Floats, Labels
+
+# All scores are moved together by multiples of this many temperatures.
+STEP = 0.0213
+# Fourth differences of a smooth loss are of the order of STEP⁴; those of independent errors of size 1 have this size.
+WEIGHTS = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
+OF_ERRORS = float(np.sqrt(np.sum(WEIGHTS**2)))
+MOVES = 8
+# Nine in ten normal errors are smaller than this many standard deviations.
+SHARE, OF_NORMAL = 0.9, 1.645
+
+
+def rounding(question: Question, box: Box, scores: Floats, positive: Labels) -> float:
+    """The size of the rounding error of the values at these scores (B, L), at least 1e-17.
+
+    The scores are moved together by small constants.  A softmax loss does not move, a logistic one smoothly: what is
+    left of fourth differences is rounding.  The largest tenth is left out, which are draws that jump.
+    """
+    seed = box.new_probe()
+    steps = STEP * question.temperature * np.arange(MOVES)
+    values = np.array([box.probe(scores + step, positive, seed) for step in steps])
+    apart = np.abs(np.lib.stride_tricks.sliding_window_view(values, WEIGHTS.size, axis=0) @ WEIGHTS) / OF_ERRORS
+    finite = apart[np.isfinite(apart)]
+    return max(float(np.quantile(finite, SHARE)) / OF_NORMAL if finite.size else 0.0, 1e-17)
+
+
+def of_type(answer: Answer) -> float:
+    """The rounding error of numbers of the answer's type, whose last digit is as likely to be one as another."""
+    return float(np.median(np.abs(answer.values))) * answer.eps / (2 * np.sqrt(3.0))
+
+
+def coarse(box: Box) -> list[Note]:
+    """A note where the rounding is that of half precision."""
+    if not box.is_coarse:
+        return []
+    digits = max(1, round(-np.log10(box.rounding)))
+    said = (
+        f"the loss is computed to about {digits} digits (bfloat16 or float16?): a weight is known to "
+        f"{box.relative_rounding:.1%} at best, and limits are so much wider"
+    )
+    return [Note("coarse", said)]
