@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from implicitloss.adapters.batches import Batches, Layout
 from implicitloss.adapters.discovery import frameworks
-from implicitloss.adapters.framework import check_loss, named_after
-from implicitloss.arguments import as_whole, checked_choice, shown
+from implicitloss.adapters.framework import SEEDS, Framework, check_loss
+from implicitloss.arguments import as_whole, checked_choice, checked_flag, checked_whole, shown
 from implicitloss.auditing.blackbox import LossFunction
+from implicitloss.auditing.finding import Flaw
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
+
+# NumPy has no gradients.
+NUMPY = Framework(
+    "numpy", lambda lib, array: array, lambda lib, loss, scores, rows, seed, dtype: (loss(scores, rows), None),
+    "float64",
+)  # fmt: skip
+# Batches of about so many numbers are made together.
+NUMBERS_A_CHUNK = 1 << 17
+# A loss that differs by this share of its size, or of 1, is another: far above the rounding of half precision.
+SAME_WITHIN = 0.02
+# Leads of an example's own item that are tried, and how much further the others are pushed than was needed.
+LEADS, SPARE_LEAD = 2.0 ** np.arange(-6, 8), 4.0
+# What is left of the losses of the others may be this, if the answer counts as double, or as single precision.
+REST_OF_DOUBLE, REST_OF_SINGLE = 1e-12, 3e-5
+MOST_WARMUPS = 1_000_000
 
 
 def in_batch(
-    loss: Callable[..., Any], prior: LabelPrior, batch: int, *, framework: str = "numpy", given: str = "embeddings"
-) -> LossFunction:
+    loss: Callable[..., Any], prior: LabelPrior, batch: int, *, framework: str = "numpy", given: str = "embeddings",
+    reduction: str = "none", symmetric: bool = False, negatives: int = 0, warmup: int = 0,
+) -> LossFunction:  # fmt: skip
     """Adapt an in-batch (two-tower) loss, whose negatives are the labels of the other examples.
 
-    Each example of the audit becomes the first example of a batch of its own.  The labels of the others are drawn from
-    the prior.  The first query is f, the scores, and items are one-hot vectors of their labels, so that the query's
-    score of a label y is exactly f_y.
+    Each example of the audit becomes an example of a batch of its own, in a random row, and the answer is the loss of
+    that row.  The labels of the other rows are drawn from the prior.  Items are one-hot vectors of their labels.  The
+    query of the audited row is f, its scores, so that it scores a label y by f_y exactly, and has length 1 where
+    Σ f² <= 1; every other row has a random query of its own.  A loss that mistakes a row for another is refuted.
 
     Parameters
     ----------
     loss : callable
-        `loss(queries, items, labels)` -> the losses (n,), or the first one alone, (1,), of n = `batch` examples.
+        `loss(queries, items, labels)` -> the losses (n,) of n = `batch` examples, or that of the first alone, (1,).
         Queries and items are (n, d), and queries · items are the scores.
     prior : LabelPrior
         The label frequencies.
@@ -34,8 +55,22 @@ def in_batch(
         The number n of examples in a batch, at least 2.
     framework : str
         What the loss is written in: "numpy", without gradients, or a framework that has an adapter, e.g. "torch".
-    given : {"embeddings", "logits"}
+    given : {"embeddings", "cosine", "logits"}
+        With "cosine" the loss takes cosines of the embeddings, times a scale: give `il.audit` the temperature 1/scale.
         With "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
+    reduction : {"none", "mean", "sum"}
+        What the loss returns: the losses, or one number, their mean or their sum.  The other examples then score their
+        own item so far above all others that their losses are 0, and what is left is the loss of the audited one.
+    symmetric : bool
+        Whether the loss is the mean of two directions, as in CLIP.  The one from queries to items is audited, and the
+        other is made 0 in the same way.  To audit that one, exchange the arguments: `lambda q, i, y: loss(i, q, y)`.
+    negatives : int
+        The number k of further items for each example, e.g. hard negatives.  Their labels are drawn from the prior, and
+        the loss is called as `loss(queries, items, negatives (n k, d), labels (n + n k,))`, or with logits
+        (n, n + n k).
+    warmup : int
+        So many batches, whose labels are all drawn from the prior, are given to the loss before each example.  They
+        fill a queue of earlier items.
 
     Returns
     -------
@@ -45,7 +80,8 @@ def in_batch(
     Raises
     ------
     ValueError
-        If an argument is none of these; when it is called, if the losses have another shape.
+        If an argument is none of these; when it is called, if the losses have another shape, if those of the other
+        examples cannot be made 0, or if scores are no cosines.
 
     Examples
     --------
@@ -63,51 +99,240 @@ def in_batch(
     examples = as_whole(batch)
     if examples is None or examples < 2:
         raise ValueError(f"a batch needs at least two examples, got {shown(batch)}")
-    batch = examples
-    checked_choice(given, "given", ("embeddings", "logits"))
+    checked_choice(given, "given", ("embeddings", "cosine", "logits"))
+    checked_choice(reduction, "reduction", ("none", "mean", "sum"))
+    both = checked_flag(symmetric, "symmetric")
+    if both and given == "cosine":
+        raise ValueError(
+            "given='cosine' leaves no room for symmetric=True, because cosines cannot make the other direction 0: "
+            "give the loss a dot product as its similarity, or use given='logits'"
+        )
     known = frameworks()
     checked_choice(framework, "framework", ("numpy", *known))
-    # None is NumPy, which has no gradients.
-    chosen = known.get(framework)
-    tensor = np.asarray if chosen is None else chosen.tensor
-    edges = np.cumsum(prior.probabilities)
-
-    def of_first(table: Floats, labels: Labels) -> Callable[..., Any]:
-        """The first example's loss as a function of its scores for the labels of the batch."""
-
-        def alone(f: Any, _: Any, *key: Any) -> Any:
-            items = tensor(table)
-            queries = f + 0.0 * items  # every example asks with the same scores
-            if given == "logits":
-                return _first(loss(f @ items.T + 0.0 * (items @ items.T), tensor(labels), *key), batch)
-            return _first(loss(queries, items, tensor(labels), *key), batch)
-
-        return alone
-
-    def loss_fn(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        values, slopes = np.empty(len(positive)), np.zeros(scores.shape)
-        for i, y in enumerate(positive):
-            others = np.minimum(np.searchsorted(edges, rng.random(batch - 1), side="right"), prior.n_labels - 1)
-            labels = np.append(y, others).astype(np.intp)
-            # The loss does not depend on the scores of labels that are not in the batch.
-            present, place = np.unique(labels, return_inverse=True)
-            alone, f = of_first(np.eye(present.size)[place], labels), scores[i : i + 1, present]
-            if chosen is None:
-                values[i] = np.asarray(alone(f, None))[0]
-                continue
-            value, slope = chosen.adapt(alone)(f, place[:1], rng)
-            values[i], slopes[i, present] = value[0], slope[0]
-        return values if chosen is None else (values, slopes)
-
-    return named_after(loss, loss_fn)
+    warmups = checked_whole(warmup, "warmup, the number of batches before each example,", 0, MOST_WARMUPS)
+    if warmups and given == "logits":
+        raise ValueError("warmup fills a queue of items, which a loss of logits does not have, got given='logits'")
+    layout = Layout(
+        prior, examples, checked_whole(negatives, "negatives, the further items of an example,", 0, MOST_WARMUPS),
+        quiet=both or reduction != "none", cosine=given == "cosine", persistent=warmups > 0,
+    )  # fmt: skip
+    return _InBatch(loss, layout, known.get(framework, NUMPY), given, reduction, both, warmups)
 
 
-def _first(losses: Any, batch: int) -> Any:
-    """The first example's loss, (1,)."""
-    shape = tuple(getattr(losses, "shape", ()))
-    if shape not in ((batch,), (1,)):
-        raise ValueError(
-            f"the in-batch loss must return one number for each of {batch} examples (without reduction), got shape "
-            f"{shape}"
-        )
-    return losses[:1]
+@dataclass(frozen=True)
+class _First:
+    """What the first calls show.
+
+    `alone`: the loss is that of the first row alone.  `lead`: the scores that make the other examples quiet.  `single`:
+    what is left of their losses is below single precision, and not below double precision.
+    """
+
+    alone: bool = False
+    lead: float = 1.0
+    single: bool = False
+
+
+@dataclass(eq=False)
+class _InBatch:
+    """The adapted loss."""
+
+    loss: Callable[..., Any]
+    layout: Layout
+    framework: Framework
+    given: str
+    reduction: str
+    symmetric: bool
+    warmup: int
+
+    def __post_init__(self) -> None:
+        self.__qualname__ = getattr(self.loss, "__qualname__", type(self.loss).__name__)
+        self._lib = self.framework.imported()
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        """The losses (B,) of the audited examples, and their gradients (B, L)."""
+        layout, first = self.layout, self._first
+        rows = np.zeros(len(positive), dtype=np.intp) if first.alone else rng.integers(layout.n, size=len(positive))
+        spread = float(np.std(scores))
+        size = first.lead if layout.quiet else spread if 0 < spread < 1 else 1.0
+        values, slopes = [], []
+        step = max(1, NUMBERS_A_CHUNK // (layout.n_items * layout.width * (1 + self.warmup)))
+        for at in range(0, len(positive), step):
+            part = slice(at, at + step)
+            made = layout.batches(scores[part], positive[part], rows[part], size, rng)
+            value, slope = self._answers(made, rng)
+            values.append(value)
+            slopes.append(slope)
+        found = np.concatenate(values)
+        if first.single:
+            found = found.astype(np.float32)
+        return found if slopes[0] is None else (found, np.concatenate(slopes))
+
+    def flaws_between_rows(self, temperature: float, rng: np.random.Generator) -> tuple[Flaw, ...]:
+        """The flaws of a loss that depends on the row, or on the queries of other rows.
+
+        A loss that does not repeat itself is not asked further, and one that draws is not asked in another order.
+        """
+        layout = self.layout
+        if self.reduction != "none" or self._first.alone:
+            return ()
+        n, seed = layout.n, int(rng.integers(SEEDS - 1))
+        made, earlier = self._quiet(1.0, rng), self._earlier(1, rng)
+
+        queries = layout.random(1, temperature, rng)
+        losses = self._losses(replace(made, queries=queries), earlier, seed)
+        again, other = (self._losses(replace(made, queries=queries), earlier, seed + k) for k in (0, 1))
+        if not (np.isfinite(losses).all() and np.array_equal(losses, again)):
+            return ()
+        flaws = []
+        if not self.symmetric:
+            # Scores that are all larger show in a sum over rows, however many there are.
+            kept, moved = rng.permutation(n)[: n // 2], layout.random(1, temperature, rng)
+            moved[..., : layout.n_entries] += 3 * temperature
+            moved[0, kept] = queries[0, kept]
+            said = _apart(self._losses(replace(made, queries=moved), earlier, seed)[kept], losses[kept])
+            if said:
+                flaws.append(Flaw("depends on other queries", f"{OTHER_QUERIES}: {said} ({OTHER_QUERIES_BECAUSE})"))
+        if np.array_equal(losses, other):
+            order = rng.permutation(n)
+            order = order[::-1] if np.array_equal(order, np.arange(n)) else order
+            further = n + order[:, None] * layout.further + np.arange(layout.further)
+            at = np.append(order, further.ravel())
+            moved = replace(made, queries=queries[:, order], items=made.items[:, at], labels=made.labels[:, at])
+            said = _apart(self._losses(moved, earlier, seed), losses[order])
+            if said:
+                flaws.append(Flaw("depends on the row", f"{ANOTHER_ROW}: {said} ({ANOTHER_ROW_BECAUSE})"))
+        return tuple(flaws)
+
+    @cached_property
+    def _first(self) -> _First:
+        """What a few batches show.  *Raises* ValueError if the losses of quiet examples are not 0."""
+        rng = np.random.default_rng(0)
+        if not self.layout.quiet:
+            return _First(alone=self._losses(self._quiet(1.0, rng), self._earlier(1, rng), 0).shape == (1,))
+
+        def rest(lead: float) -> float:
+            """The loss of a batch in which all examples are quiet; inf where it is none."""
+            with np.errstate(all="ignore"):
+                found = self._losses(self._quiet(lead, rng), self._earlier(1, rng), 0)
+            return float(
+                np.nan_to_num(np.abs(found).sum() * (self.layout.n if self.reduction == "mean" else 1.0), nan=np.inf)
+            )
+
+        rests = {lead: rest(lead) for lead in ((1.0,) if self.layout.cosine else LEADS)}
+        enough = [lead for lead, left in rests.items() if left <= REST_OF_DOUBLE]
+        if enough:
+            return _First(lead=SPARE_LEAD * enough[0] if rest(SPARE_LEAD * enough[0]) <= REST_OF_DOUBLE else enough[0])
+        lead = min(rests, key=lambda lead: rests[lead])
+        if rests[lead] > REST_OF_SINGLE:
+            raise ValueError(
+                f"the losses of a batch must be 0 where each example scores its own item far above all others, got "
+                f"{rests[lead]:.3g} together: is the target another row's item? a loss of cosines needs given='cosine', "
+                "a large scale and a small batch"
+            )
+        return _First(lead=lead, single=True)
+
+    def _quiet(self, lead: float, rng: np.random.Generator) -> Batches:
+        """One batch in which no example is audited."""
+        layout = self.layout
+        scores, rows = np.zeros((1, layout.prior.n_labels)), np.zeros(1, dtype=np.intp)
+        made = layout.batches(scores, layout.draw((1,), rng), rows, lead, rng)
+        return replace(made, queries=layout.others(1, lead, rng))
+
+    def _earlier(self, n_batches: int, rng: np.random.Generator) -> Labels:
+        """The labels of the batches that are asked before each of the batches, (K, warmup, N)."""
+        return self.layout.draw((n_batches, self.warmup, self.layout.n_items), rng)
+
+    def _answers(self, made: Batches, rng: np.random.Generator) -> tuple[Floats, Floats | None]:
+        """The losses (K,) of the audited examples, and their gradients (K, L)."""
+        ask = self._asking(made, self._earlier(len(made.rows), rng))
+        factor = (2.0 if self.symmetric else 1.0) * (self.layout.n if self.reduction == "mean" else 1)
+
+        def audited(asked: Any, index: Any, *key: Any) -> Any:
+            each = [int(i) for i in index]
+            rows = self.framework.rows(self._lib, asked, self._asked(made).shape[1:])
+            answers = [ask(row, i, key) for row, i in zip(rows, each, strict=True)]
+            if self.reduction == "none":
+                answers = [losses[made.rows[i]] for losses, i in zip(answers, each, strict=True)]
+            return self.framework.stack(self._lib, answers)
+
+        values, slopes = self._called(audited, made, len(made.rows), int(rng.integers(SEEDS)))
+        if slopes is None:
+            return factor * values, None
+        of = made.slopes_of_logits if self.given == "logits" else made.slopes_of_queries
+        return factor * values, factor * of(slopes.reshape(self._asked(made).shape), self.layout.prior.n_labels)
+
+    def _losses(self, made: Batches, earlier: Labels, seed: int) -> Floats:
+        """What the loss returns for one batch, as a vector."""
+        ask = self._asking(made, earlier)
+
+        def whole(asked: Any, index: Any, *key: Any) -> Any:
+            return ask(self.framework.rows(self._lib, asked, self._asked(made).shape[1:])[0], 0, key)
+
+        n = self.layout.n if self.reduction == "none" else 1
+        return np.atleast_1d(self._called(whole, made, n, seed)[0])
+
+    def _asked(self, made: Batches) -> Floats:
+        """The numbers by which the loss is differentiated."""
+        return made.logits if self.given == "logits" else made.queries
+
+    def _called(self, function: Callable[..., Any], made: Batches, n: int, seed: int) -> tuple[Floats, Any]:
+        """The answer (n,) of a function of all that is asked, and its gradient."""
+        asked = self._asked(made)
+        flat, framework = asked.reshape(len(asked), -1), self.framework
+        values, slopes = framework.gradients(self._lib, function, flat, np.arange(n), seed, framework.dtype)
+        return np.asarray(values), slopes
+
+    def _asking(self, made: Batches, earlier: Labels) -> Callable[..., Any]:
+        """A function (asked, i, key) -> what the loss returns for the i-th batch, after those with `earlier` labels."""
+        tensor, n = self.framework.tensor, self.layout.n
+        labels, items = tensor(made.labels), tensor(made.items)
+
+        def call(asked: Any, items: Any, labels: Any, *key: Any) -> Any:
+            if self.given == "logits":
+                return self.loss(asked, labels, *key)
+            if self.layout.further:
+                return self.loss(asked, items[:n], items[n:], labels, *key)
+            return self.loss(asked, items, labels, *key)
+
+        def ask(asked: Any, i: int, keys: Any) -> Any:
+            key = [self.framework.key_of(self._lib, key, i) for key in keys]
+            for before in earlier[i]:
+                call(asked, tensor(self.layout.items(before[None])[0]), tensor(before), *key)
+            return self._checked(call(asked, items[i], labels[i], *key))
+
+        return ask
+
+    def _checked(self, losses: Any) -> Any:
+        """The losses (n,), or (1,), or one number.  *Raises* ValueError for another shape."""
+        shape, n = tuple(getattr(losses, "shape", ())), self.layout.n
+        if self.reduction == "none":
+            if shape not in ((n,), (1,)):
+                raise ValueError(
+                    f"the in-batch loss must return one number for each of {n} examples (without reduction; of their "
+                    f"mean, pass reduction='mean'), got shape {shape}"
+                )
+        elif shape not in ((), (1,)):
+            raise ValueError(
+                f"with reduction='{self.reduction}' the in-batch loss must return one number, got shape {shape}"
+            )
+        return losses if self.reduction == "none" or not shape else losses[0]
+
+
+OTHER_QUERIES = "a row's loss depends on the queries of other rows"
+OTHER_QUERIES_BECAUSE = (
+    "is the denominator that of another row, or of the diagonal? if the loss is the mean of two directions, pass "
+    "symmetric=True to in_batch"
+)
+ANOTHER_ROW = "an example's loss depends on the row in which it stands"
+ANOTHER_ROW_BECAUSE = (
+    "is the target, an id or a probability that of another row? is an offset forgotten in later chunks?"
+)
+
+
+def _apart(found: Floats, expected: Floats) -> str:
+    """The two losses that differ most; nothing if none differ by more than rounding."""
+    off = np.abs(found - expected)
+    worst = int(np.argmax(off))
+    if off[worst] <= SAME_WITHIN * max(1.0, abs(float(expected[worst]))):
+        return ""
+    return f"it is {found[worst]:.4g} where it was {expected[worst]:.4g}"

@@ -31,6 +31,7 @@ def first_contact(question: Question, box: Box) -> Contact:
     call = box.next_call(2)
     _check_moves(box, call)
     flaws.append(_negative(question, call))
+    flaws += _between_rows(question, box)
     again = box.ask(call.scores, call.positive, call.seed)
     repeats = np.array_equal(call.answer.values, again.values)
     if repeats and _ignores_rng(box, call):
@@ -54,6 +55,13 @@ def first_contact(question: Question, box: Box) -> Contact:
         flaws.append(_wrong_gradient(question, box))
     found = Evidence(flaws=tuple(flaw for flaw in flaws if flaw is not None), notes=tuple(notes))
     return Contact(has_gradients, repeats, found)
+
+
+def _between_rows(question: Question, box: Box) -> tuple[Flaw, ...]:
+    """The flaws between the rows of a batch, of a loss that an adapter asks in batches."""
+    asks = getattr(box.loss_fn, "flaws_between_rows", None)
+    generator = np.random.default_rng([2, *np.atleast_1d(question.root)])
+    return () if asks is None else tuple(asks(question.temperature, generator))
 
 
 def _check_moves(box: Box, call: Call) -> None:

@@ -23,7 +23,7 @@ TILT_LABELS = 20
 # Tilts within this distance count as equal.
 TILT_EQUAL = 0.02
 
-FlawKind = Literal["negative loss", "wrong gradient", "another form"]
+FlawKind = Literal["negative loss", "wrong gradient", "another form", "depends on the row", "depends on other queries"]
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "no negatives",
     "another law",
