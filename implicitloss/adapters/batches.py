@@ -8,7 +8,7 @@ length of the audited query 1, if its scores allow that, and cosines are then th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,16 @@ class Batches:
     def logits(self) -> Floats:
         """The scores of all queries and items, (K, n, N)."""
         return np.asarray(self.queries @ self.items.transpose(0, 2, 1))
+
+    def in_order(self, order: Labels) -> Batches:
+        """The batches with their rows in another order, the further items of each row with it."""
+        n, n_items = len(order), self.labels.shape[1]
+        further = np.arange(n, n_items).reshape(n, -1)[order]
+        items = np.append(order, further.ravel())
+        return replace(
+            self, queries=self.queries[:, order], items=self.items[:, items], labels=self.labels[:, items],
+            rows=np.argsort(order)[self.rows],
+        )  # fmt: skip
 
     def slopes_of_logits(self, slopes: Floats, n_labels: int) -> Floats:
         """The gradients in the scores of the audited examples, (K, L), from those in `logits`."""
@@ -77,18 +87,18 @@ class Layout:
         The number of further items for each example.
     quiet
         Whether all examples but the audited one have a loss of 0.
-    cosine
-        Whether the loss takes cosines.
     persistent
         Whether a label has the same item in all batches.
+    cosine
+        Whether the loss takes cosines.
     """
 
     prior: LabelPrior
     n: int
     further: int
     quiet: bool
-    cosine: bool
     persistent: bool
+    cosine: bool = False
 
     @property
     def n_items(self) -> int:
@@ -176,16 +186,16 @@ class Layout:
         asked = np.where(of >= 0, np.take_along_axis(scores, np.maximum(of, 0), axis=1), 0.0) / self.of_label
         if self.cosine and not self.persistent:
             # Labels that are not in the batch take nothing of the query's length.
-            present = np.zeros(asked.shape, dtype=bool)
-            np.put_along_axis(present, place, True, axis=1)
+            present = np.zeros(asked.shape)
+            np.put_along_axis(present, place, 1.0, axis=1)
             asked *= present
         squares = np.square(asked).sum(axis=1)
         if self.cosine and squares.max(initial=0.0) > 1.0:
             limit = self.of_label**2
             raise ValueError(
-                f"the squares of the scores of a batch's labels must add up to at most {limit:g} for cosines, got "
-                f"{squares.max() * limit:.3g}: pass temperature=1/scale to the audit, and audit by gradients "
-                "(framework=), not by values"
+                f"the loss takes cosines, so the squares of the scores of a batch's labels must add up to at most "
+                f"{limit:g}, got {squares.max() * limit:.3g}: pass temperature=1/scale to the audit, and audit by "
+                "gradients (framework=)"
             )
         queries = self.others(n_batches, size, rng)
         queries[each, rows] = 0.0

@@ -28,7 +28,7 @@ NUMBERS_A_CHUNK = 1 << 17
 SAME_WITHIN = 0.02
 # Leads of an example's own item that are tried, and how much further the others are pushed than was needed.
 LEADS, SPARE_LEAD = 2.0 ** np.arange(-6, 8), 4.0
-# What is left of the losses of the others may be this, if the answer counts as double, or as single precision.
+# The losses of the others may be unknown by this much, if the answer counts as double, or as single precision.
 REST_OF_DOUBLE, REST_OF_SINGLE = 1e-12, 3e-5
 MOST_WARMUPS = 1_000_000
 
@@ -55,9 +55,9 @@ def in_batch(
         The number n of examples in a batch, at least 2.
     framework : str
         What the loss is written in: "numpy", without gradients, or a framework that has an adapter, e.g. "torch".
-    given : {"embeddings", "cosine", "logits"}
-        With "cosine" the loss takes cosines of the embeddings, times a scale: give `il.audit` the temperature 1/scale.
-        With "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
+    given : {"embeddings", "logits"}
+        A loss of embeddings may take their cosines, times a scale: give `il.audit` the temperature 1/scale.  With
+        "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
     reduction : {"none", "mean", "sum"}
         What the loss returns: the losses, or one number, their mean or their sum.  The other examples then score their
         own item so far above all others that their losses are 0, and what is left is the loss of the audited one.
@@ -99,14 +99,9 @@ def in_batch(
     examples = as_whole(batch)
     if examples is None or examples < 2:
         raise ValueError(f"a batch needs at least two examples, got {shown(batch)}")
-    checked_choice(given, "given", ("embeddings", "cosine", "logits"))
+    checked_choice(given, "given", ("embeddings", "logits"))
     checked_choice(reduction, "reduction", ("none", "mean", "sum"))
     both = checked_flag(symmetric, "symmetric")
-    if both and given == "cosine":
-        raise ValueError(
-            "given='cosine' leaves no room for symmetric=True, because cosines cannot make the other direction 0: "
-            "give the loss a dot product as its similarity, or use given='logits'"
-        )
     known = frameworks()
     checked_choice(framework, "framework", ("numpy", *known))
     warmups = checked_whole(warmup, "warmup, the number of batches before each example,", 0, MOST_WARMUPS)
@@ -114,7 +109,7 @@ def in_batch(
         raise ValueError("warmup fills a queue of items, which a loss of logits does not have, got given='logits'")
     layout = Layout(
         prior, examples, checked_whole(negatives, "negatives, the further items of an example,", 0, MOST_WARMUPS),
-        quiet=both or reduction != "none", cosine=given == "cosine", persistent=warmups > 0,
+        quiet=both or reduction != "none", persistent=warmups > 0,
     )  # fmt: skip
     return _InBatch(loss, layout, known.get(framework, NUMPY), given, reduction, both, warmups)
 
@@ -123,12 +118,13 @@ def in_batch(
 class _First:
     """What the first calls show.
 
-    `alone`: the loss is that of the first row alone.  `lead`: the scores that make the other examples quiet.  `single`:
-    what is left of their losses is below single precision, and not below double precision.
+    `alone`: the loss is that of the first row alone.  `lead`: the scores that make the other examples quiet.  `rest`:
+    the sum of their losses.  `single`: it is known to single precision, and not to double precision.
     """
 
     alone: bool = False
     lead: float = 1.0
+    rest: float = 0.0
     single: bool = False
 
 
@@ -150,86 +146,109 @@ class _InBatch:
 
     def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         """The losses (B,) of the audited examples, and their gradients (B, L)."""
-        layout, first = self.layout, self._first
+        first, layout = self._first, self.layout
         rows = np.zeros(len(positive), dtype=np.intp) if first.alone else rng.integers(layout.n, size=len(positive))
         spread = float(np.std(scores))
         size = first.lead if layout.quiet else spread if 0 < spread < 1 else 1.0
-        values, slopes = [], []
+        values: list[Floats] = []
+        slopes: list[Floats] = []
         step = max(1, NUMBERS_A_CHUNK // (layout.n_items * layout.width * (1 + self.warmup)))
         for at in range(0, len(positive), step):
             part = slice(at, at + step)
             made = layout.batches(scores[part], positive[part], rows[part], size, rng)
             value, slope = self._answers(made, rng)
             values.append(value)
-            slopes.append(slope)
+            slopes += [] if slope is None else [slope]
         found = np.concatenate(values)
+        if first.rest:
+            found = found - first.rest
         if first.single:
             found = found.astype(np.float32)
-        return found if slopes[0] is None else (found, np.concatenate(slopes))
+        return (found, np.concatenate(slopes)) if slopes else found
 
     def flaws_between_rows(self, temperature: float, rng: np.random.Generator) -> tuple[Flaw, ...]:
         """The flaws of a loss that depends on the row, or on the queries of other rows.
 
         A loss that does not repeat itself is not asked further, and one that draws is not asked in another order.
         """
-        layout = self.layout
-        if self.reduction != "none" or self._first.alone:
+        first, layout = self._first, self.layout
+        if first.alone:
             return ()
-        n, seed = layout.n, int(rng.integers(SEEDS - 1))
-        made, earlier = self._quiet(1.0, rng), self._earlier(1, rng)
-
-        queries = layout.random(1, temperature, rng)
-        losses = self._losses(replace(made, queries=queries), earlier, seed)
-        again, other = (self._losses(replace(made, queries=queries), earlier, seed + k) for k in (0, 1))
+        n, seed, earlier = layout.n, int(rng.integers(SEEDS - 1)), self._earlier(1, rng)
+        scores = temperature * rng.standard_normal((1, layout.prior.n_labels))
+        made = layout.batches(scores, layout.draw((1,), rng), rng.integers(n, size=1), first.lead, rng)
+        if self.reduction == "none":
+            made = replace(made, queries=layout.random(1, temperature, rng))
+        losses, again, other = (self._losses(made, earlier, seed + k) for k in (0, 0, 1))
         if not (np.isfinite(losses).all() and np.array_equal(losses, again)):
             return ()
         flaws = []
-        if not self.symmetric:
+        if self.reduction == "none" and not self.symmetric:
+            kept, queries = rng.permutation(n)[: n // 2], layout.random(1, temperature, rng)
             # Scores that are all larger show in a sum over rows, however many there are.
-            kept, moved = rng.permutation(n)[: n // 2], layout.random(1, temperature, rng)
-            moved[..., : layout.n_entries] += 3 * temperature
-            moved[0, kept] = queries[0, kept]
-            said = _apart(self._losses(replace(made, queries=moved), earlier, seed)[kept], losses[kept])
-            if said:
-                flaws.append(Flaw("depends on other queries", f"{OTHER_QUERIES}: {said} ({OTHER_QUERIES_BECAUSE})"))
+            queries[..., : layout.n_entries] += 3 * temperature
+            queries[0, kept] = made.queries[0, kept]
+            found = self._losses(replace(made, queries=queries), earlier, seed)
+            if said := _apart(found[kept], losses[kept]):
+                flaws.append(Flaw("depends on other queries", f"{OTHER_QUERIES} {said} ({OTHER_QUERIES_BECAUSE})"))
         if np.array_equal(losses, other):
             order = rng.permutation(n)
             order = order[::-1] if np.array_equal(order, np.arange(n)) else order
-            further = n + order[:, None] * layout.further + np.arange(layout.further)
-            at = np.append(order, further.ravel())
-            moved = replace(made, queries=queries[:, order], items=made.items[:, at], labels=made.labels[:, at])
-            said = _apart(self._losses(moved, earlier, seed), losses[order])
-            if said:
-                flaws.append(Flaw("depends on the row", f"{ANOTHER_ROW}: {said} ({ANOTHER_ROW_BECAUSE})"))
+            found, expected = self._losses(made.in_order(order), earlier, seed), losses
+            if self.reduction == "none":
+                expected = losses[order]
+            elif self.reduction == "mean":
+                found, expected = found * n, losses * n
+            found, expected = found - first.rest, expected - first.rest
+            if said := _apart(found, expected):
+                flaws.append(Flaw("depends on the row", f"{ANOTHER_ROW} {said} ({ANOTHER_ROW_BECAUSE})"))
         return tuple(flaws)
 
     @cached_property
     def _first(self) -> _First:
-        """What a few batches show.  *Raises* ValueError if the losses of quiet examples are not 0."""
+        """What a few batches show.  *Raises* ValueError if the losses of quiet examples are not known."""
         rng = np.random.default_rng(0)
-        if not self.layout.quiet:
-            return _First(alone=self._losses(self._quiet(1.0, rng), self._earlier(1, rng), 0).shape == (1,))
-
-        def rest(lead: float) -> float:
-            """The loss of a batch in which all examples are quiet; inf where it is none."""
-            with np.errstate(all="ignore"):
-                found = self._losses(self._quiet(lead, rng), self._earlier(1, rng), 0)
-            return float(
-                np.nan_to_num(np.abs(found).sum() * (self.layout.n if self.reduction == "mean" else 1.0), nan=np.inf)
-            )
-
-        rests = {lead: rest(lead) for lead in ((1.0,) if self.layout.cosine else LEADS)}
-        enough = [lead for lead, left in rests.items() if left <= REST_OF_DOUBLE]
-        if enough:
-            return _First(lead=SPARE_LEAD * enough[0] if rest(SPARE_LEAD * enough[0]) <= REST_OF_DOUBLE else enough[0])
-        lead = min(rests, key=lambda lead: rests[lead])
-        if rests[lead] > REST_OF_SINGLE:
+        made, earlier = self._quiet(1.0, rng), self._earlier(1, rng)
+        queries, others = (self.layout.random(1, 1.0, rng) for _ in range(2))
+        once, twice, other = (
+            self._losses(replace(made, queries=q), earlier, 0) for q in (queries, 2 * queries, others)
+        )
+        # Cosines do not depend on the length of a query.
+        if self.given == "embeddings" and np.allclose(once, twice) and not np.allclose(once, other):
+            self.layout = replace(self.layout, cosine=True)
+        if self.layout.cosine and self.symmetric:
             raise ValueError(
-                f"the losses of a batch must be 0 where each example scores its own item far above all others, got "
-                f"{rests[lead]:.3g} together: is the target another row's item? a loss of cosines needs given='cosine', "
-                "a large scale and a small batch"
+                "symmetric=True needs scores that make the other direction 0, which cosines cannot do: give the loss "
+                "a dot product as its similarity, or use given='logits'"
             )
-        return _First(lead=lead, single=True)
+        if not self.layout.quiet:
+            return _First(alone=once.shape == (1,))
+
+        def totals(lead: float) -> Floats:
+            """The losses of a few batches in which all examples are quiet, nan where they are none."""
+            with np.errstate(all="ignore"):
+                found = [self._losses(self._quiet(lead, rng), self._earlier(1, rng), 0).sum() for _ in range(3)]
+            return np.array(found) * (self.layout.n if self.reduction == "mean" else 1)
+
+        tried = {lead: totals(lead) for lead in (LEADS[-1:] if self.layout.cosine else LEADS)}
+        silent = [lead for lead, found in tried.items() if np.abs(found).max() <= REST_OF_DOUBLE]
+        if silent:
+            further = SPARE_LEAD * silent[0]
+            return _First(lead=further if np.abs(totals(further)).max() <= REST_OF_DOUBLE else silent[0])
+        # A loss that is never 0, for example a smoothed one, may be the same for all quiet examples.
+        spread = {lead: float(np.nan_to_num(np.ptp(found), nan=np.inf)) for lead, found in tried.items()}
+        least = max(min(spread.values()), REST_OF_DOUBLE)
+        lead = max(lead for lead, apart in spread.items() if apart <= least)
+        if self.symmetric or least > REST_OF_SINGLE:
+            wanted = "0" if self.symmetric else "the same"
+            raise ValueError(
+                f"the losses of batches in which each example scores its own item far above all others must be "
+                f"{wanted}, got {tried[lead][0]:.4g} and {tried[lead][1]:.4g}: is the target another row's item? "
+                "cosines need a large scale and a small batch"
+            )
+        found = tried[lead]
+        rest = float(found.mean()) * (1 - 1 / self.layout.n)
+        return _First(lead=lead, rest=rest, single=least > REST_OF_DOUBLE or abs(rest) > 1.0)
 
     def _quiet(self, lead: float, rng: np.random.Generator) -> Batches:
         """One batch in which no example is audited."""
@@ -318,12 +337,12 @@ class _InBatch:
         return losses if self.reduction == "none" or not shape else losses[0]
 
 
-OTHER_QUERIES = "a row's loss depends on the queries of other rows"
+OTHER_QUERIES = "a row's loss depends on the queries of other rows: with other queries there"
 OTHER_QUERIES_BECAUSE = (
     "is the denominator that of another row, or of the diagonal? if the loss is the mean of two directions, pass "
     "symmetric=True to in_batch"
 )
-ANOTHER_ROW = "an example's loss depends on the row in which it stands"
+ANOTHER_ROW = "the loss depends on the row: with the rows of a batch in another order"
 ANOTHER_ROW_BECAUSE = (
     "is the target, an id or a probability that of another row? is an offset forgotten in later chunks?"
 )
