@@ -41,6 +41,14 @@ class Batches:
         """The scores of all queries and items, (K, n, N)."""
         return np.asarray(self.queries @ self.items.transpose(0, 2, 1))
 
+    def looked_at(self, rows: Labels) -> Batches:
+        """The first batch again for each of the `rows`, which is the audited one."""
+        queries, items, labels, entry_labels = (
+            np.repeat(given[:1], len(rows), axis=0)
+            for given in (self.queries, self.items, self.labels, self.entry_labels)
+        )
+        return Batches(queries, items, labels, rows, entry_labels, self.of_label)
+
     def in_order(self, order: Labels) -> Batches:
         """The batches with their rows in another order, the further items of each row with it."""
         n, n_items = len(order), self.labels.shape[1]
@@ -137,7 +145,7 @@ class Layout:
             return labels, np.broadcast_to(np.arange(n_labels), (n_batches, n_labels))
         order = np.argsort(labels, axis=1)
         ranked = np.take_along_axis(labels, order, axis=1)
-        given = np.cumsum(np.diff(ranked, axis=1, prepend=ranked[:, :1]) > 0, axis=1)
+        given = np.cumsum(np.diff(ranked, axis=1, prepend=ranked[:, :1]) > 0, axis=1, dtype=np.intp)
         place, of = np.empty_like(labels), np.full((n_batches, self.n_entries), -1)
         np.put_along_axis(place, order, given, axis=1)
         np.put_along_axis(of, given, ranked, axis=1)

@@ -24,6 +24,8 @@ NUMPY = Framework(
 )  # fmt: skip
 # Batches of about so many numbers are made together.
 NUMBERS_A_CHUNK = 1 << 17
+# A probe looks at so many rows, each in a batch of its own, if these have no more numbers together.
+MOST_ROWS_A_PROBE, NUMBERS_A_PROBE = 64, 1 << 22
 # A loss that differs by this share of its size, or of 1, is another: far above the rounding of half precision.
 SAME_WITHIN = 0.02
 # Leads of an example's own item that are tried, and how much further the others are pushed than was needed.
@@ -143,6 +145,7 @@ class _InBatch:
     def __post_init__(self) -> None:
         self.__qualname__ = getattr(self.loss, "__qualname__", type(self.loss).__name__)
         self._lib = self.framework.imported()
+        self._is_alone = False
 
     def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         """The losses (B,) of the audited examples, and their gradients (B, L)."""
@@ -156,7 +159,8 @@ class _InBatch:
         for at in range(0, len(positive), step):
             part = slice(at, at + step)
             made = layout.batches(scores[part], positive[part], rows[part], size, rng)
-            value, slope = self._answers(made, rng)
+            earlier = self._earlier(len(made.rows), rng)
+            value, slope = self._answers(made, earlier, int(rng.integers(SEEDS)))
             values.append(value)
             slopes += [] if slope is None else [slope]
         found = np.concatenate(values)
@@ -174,33 +178,30 @@ class _InBatch:
         first, layout = self._first, self.layout
         if first.alone:
             return ()
-        n, seed, earlier = layout.n, int(rng.integers(SEEDS - 1)), self._earlier(1, rng)
+        n, seed = layout.n, int(rng.integers(SEEDS - 1))
         scores = temperature * rng.standard_normal((1, layout.prior.n_labels))
         made = layout.batches(scores, layout.draw((1,), rng), rng.integers(n, size=1), first.lead, rng)
         if self.reduction == "none":
-            made = replace(made, queries=layout.random(1, temperature, rng))
-        losses, again, other = (self._losses(made, earlier, seed + k) for k in (0, 0, 1))
+            looks = int(np.clip(NUMBERS_A_PROBE // made.queries.size, 2, min(n, MOST_ROWS_A_PROBE)))
+            made = replace(made, queries=layout.random(1, temperature, rng)).looked_at(rng.permutation(n)[:looks])
+        earlier = np.repeat(self._earlier(1, rng), len(made.rows), axis=0)
+        losses, again, other = (self._answers(made, earlier, seed + k)[0] for k in (0, 0, 1))
         if not (np.isfinite(losses).all() and np.array_equal(losses, again)):
             return ()
         flaws = []
         if self.reduction == "none" and not self.symmetric:
-            kept, queries = rng.permutation(n)[: n // 2], layout.random(1, temperature, rng)
+            is_kept, queries = np.arange(n) % 2 == made.rows[0] % 2, layout.random(1, temperature, rng)
             # Scores that are all larger show in a sum over rows, however many there are.
             queries[..., : layout.n_entries] += 3 * temperature
-            queries[0, kept] = made.queries[0, kept]
-            found = self._losses(replace(made, queries=queries), earlier, seed)
+            moved = replace(made, queries=np.where(is_kept[:, None], made.queries, queries))
+            found, kept = self._answers(moved, earlier, seed)[0], is_kept[made.rows]
             if said := _apart(found[kept], losses[kept]):
                 flaws.append(Flaw("depends on other queries", f"{OTHER_QUERIES} {said} ({OTHER_QUERIES_BECAUSE})"))
         if np.array_equal(losses, other):
             order = rng.permutation(n)
             order = order[::-1] if np.array_equal(order, np.arange(n)) else order
-            found, expected = self._losses(made.in_order(order), earlier, seed), losses
-            if self.reduction == "none":
-                expected = losses[order]
-            elif self.reduction == "mean":
-                found, expected = found * n, losses * n
-            found, expected = found - first.rest, expected - first.rest
-            if said := _apart(found, expected):
+            found = self._answers(made.in_order(order), earlier, seed)[0]
+            if said := _apart(found - first.rest, losses - first.rest):
                 flaws.append(Flaw("depends on the row", f"{ANOTHER_ROW} {said} ({ANOTHER_ROW_BECAUSE})"))
         return tuple(flaws)
 
@@ -211,7 +212,7 @@ class _InBatch:
         made, earlier = self._quiet(1.0, rng), self._earlier(1, rng)
         queries, others = (self.layout.random(1, 1.0, rng) for _ in range(2))
         once, twice, other = (
-            self._losses(replace(made, queries=q), earlier, 0) for q in (queries, 2 * queries, others)
+            self._answers(replace(made, queries=asked), earlier, 0)[0] for asked in (queries, 2 * queries, others)
         )
         # Cosines do not depend on the length of a query.
         if self.given == "embeddings" and np.allclose(once, twice) and not np.allclose(once, other):
@@ -222,13 +223,13 @@ class _InBatch:
                 "a dot product as its similarity, or use given='logits'"
             )
         if not self.layout.quiet:
-            return _First(alone=once.shape == (1,))
+            return _First(alone=self._is_alone)
 
         def totals(lead: float) -> Floats:
             """The losses of a few batches in which all examples are quiet, nan where they are none."""
             with np.errstate(all="ignore"):
-                found = [self._losses(self._quiet(lead, rng), self._earlier(1, rng), 0).sum() for _ in range(3)]
-            return np.array(found) * (self.layout.n if self.reduction == "mean" else 1)
+                found = [self._answers(self._quiet(lead, rng), self._earlier(1, rng), 0)[0] for _ in range(3)]
+            return np.concatenate(found)
 
         tried = {lead: totals(lead) for lead in (LEADS[-1:] if self.layout.cosine else LEADS)}
         silent = [lead for lead, found in tried.items() if np.abs(found).max() <= REST_OF_DOUBLE]
@@ -261,48 +262,26 @@ class _InBatch:
         """The labels of the batches that are asked before each of the batches, (K, warmup, N)."""
         return self.layout.draw((n_batches, self.warmup, self.layout.n_items), rng)
 
-    def _answers(self, made: Batches, rng: np.random.Generator) -> tuple[Floats, Floats | None]:
+    def _answers(self, made: Batches, earlier: Labels, seed: int) -> tuple[Floats, Floats | None]:
         """The losses (K,) of the audited examples, and their gradients (K, L)."""
-        ask = self._asking(made, self._earlier(len(made.rows), rng))
-        factor = (2.0 if self.symmetric else 1.0) * (self.layout.n if self.reduction == "mean" else 1)
+        ask, lib = self._asking(made, earlier), self._lib
+        given = made.logits if self.given == "logits" else made.queries
 
         def audited(asked: Any, index: Any, *key: Any) -> Any:
             each = [int(i) for i in index]
-            rows = self.framework.rows(self._lib, asked, self._asked(made).shape[1:])
-            answers = [ask(row, i, key) for row, i in zip(rows, each, strict=True)]
-            if self.reduction == "none":
-                answers = [losses[made.rows[i]] for losses, i in zip(answers, each, strict=True)]
-            return self.framework.stack(self._lib, answers)
+            rows = self.framework.rows(lib, asked, given.shape[1:])
+            return self.framework.stack(lib, [ask(row, i, key) for row, i in zip(rows, each, strict=True)])
 
-        values, slopes = self._called(audited, made, len(made.rows), int(rng.integers(SEEDS)))
+        flat, index = given.reshape(len(given), -1), np.arange(len(given))
+        values, slopes = self.framework.gradients(lib, audited, flat, index, seed, self.framework.dtype)
+        factor = (2.0 if self.symmetric else 1.0) * (self.layout.n if self.reduction == "mean" else 1)
         if slopes is None:
-            return factor * values, None
+            return factor * np.asarray(values), None
         of = made.slopes_of_logits if self.given == "logits" else made.slopes_of_queries
-        return factor * values, factor * of(slopes.reshape(self._asked(made).shape), self.layout.prior.n_labels)
-
-    def _losses(self, made: Batches, earlier: Labels, seed: int) -> Floats:
-        """What the loss returns for one batch, as a vector."""
-        ask = self._asking(made, earlier)
-
-        def whole(asked: Any, index: Any, *key: Any) -> Any:
-            return ask(self.framework.rows(self._lib, asked, self._asked(made).shape[1:])[0], 0, key)
-
-        n = self.layout.n if self.reduction == "none" else 1
-        return np.atleast_1d(self._called(whole, made, n, seed)[0])
-
-    def _asked(self, made: Batches) -> Floats:
-        """The numbers by which the loss is differentiated."""
-        return made.logits if self.given == "logits" else made.queries
-
-    def _called(self, function: Callable[..., Any], made: Batches, n: int, seed: int) -> tuple[Floats, Any]:
-        """The answer (n,) of a function of all that is asked, and its gradient."""
-        asked = self._asked(made)
-        flat, framework = asked.reshape(len(asked), -1), self.framework
-        values, slopes = framework.gradients(self._lib, function, flat, np.arange(n), seed, framework.dtype)
-        return np.asarray(values), slopes
+        return factor * np.asarray(values), factor * of(slopes.reshape(given.shape), self.layout.prior.n_labels)
 
     def _asking(self, made: Batches, earlier: Labels) -> Callable[..., Any]:
-        """A function (asked, i, key) -> what the loss returns for the i-th batch, after those with `earlier` labels."""
+        """A function (asked, i, key) -> the loss of the i-th batch's example, after batches with `earlier` labels."""
         tensor, n = self.framework.tensor, self.layout.n
         labels, items = tensor(made.labels), tensor(made.items)
 
@@ -317,24 +296,26 @@ class _InBatch:
             key = [self.framework.key_of(self._lib, key, i) for key in keys]
             for before in earlier[i]:
                 call(asked, tensor(self.layout.items(before[None])[0]), tensor(before), *key)
-            return self._checked(call(asked, items[i], labels[i], *key))
+            return self._one_of(call(asked, items[i], labels[i], *key), int(made.rows[i]))
 
         return ask
 
-    def _checked(self, losses: Any) -> Any:
-        """The losses (n,), or (1,), or one number.  *Raises* ValueError for another shape."""
+    def _one_of(self, losses: Any, row: int) -> Any:
+        """The loss of a row, or of all.  *Raises* ValueError for an answer of another shape."""
         shape, n = tuple(getattr(losses, "shape", ())), self.layout.n
         if self.reduction == "none":
             if shape not in ((n,), (1,)):
                 raise ValueError(
-                    f"the in-batch loss must return one number for each of {n} examples (without reduction; of their "
-                    f"mean, pass reduction='mean'), got shape {shape}"
+                    f"the in-batch loss must return one number for each of {n} examples (without reduction; for a loss "
+                    f"that returns their mean, pass reduction='mean'), got shape {shape}"
                 )
-        elif shape not in ((), (1,)):
+            self._is_alone = shape == (1,)
+            return losses[0 if self._is_alone else row]
+        if shape not in ((), (1,)):
             raise ValueError(
                 f"with reduction='{self.reduction}' the in-batch loss must return one number, got shape {shape}"
             )
-        return losses if self.reduction == "none" or not shape else losses[0]
+        return losses[0] if shape else losses
 
 
 OTHER_QUERIES = "a row's loss depends on the queries of other rows: with other queries there"
