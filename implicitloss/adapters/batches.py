@@ -43,11 +43,11 @@ class Batches:
 
     def looked_at(self, rows: Labels) -> Batches:
         """The first batch again for each of the `rows`, which is the audited one."""
-        queries, items, labels, entry_labels = (
-            np.repeat(given[:1], len(rows), axis=0)
-            for given in (self.queries, self.items, self.labels, self.entry_labels)
-        )
-        return Batches(queries, items, labels, rows, entry_labels, self.of_label)
+        first = np.zeros(len(rows), dtype=np.intp)
+        return replace(
+            self, queries=self.queries[first], items=self.items[first], labels=self.labels[first], rows=rows,
+            entry_labels=self.entry_labels[first],
+        )  # fmt: skip
 
     def in_order(self, order: Labels) -> Batches:
         """The batches with their rows in another order, the further items of each row with it."""

@@ -26,6 +26,8 @@ NUMPY = Framework(
 NUMBERS_A_CHUNK = 1 << 17
 # A probe looks at so many rows, each in a batch of its own, if these have no more numbers together.
 MOST_ROWS_A_PROBE, NUMBERS_A_PROBE = 64, 1 << 22
+# If only the sum over rows is known, a probe looks at so many examples.
+EXAMPLES_A_PROBE = 8
 # A loss that differs by this share of its size, or of 1, is another: far above the rounding of half precision.
 SAME_WITHIN = 0.02
 # Leads of an example's own item that are tried, and how much further the others are pushed than was needed.
@@ -179,8 +181,9 @@ class _InBatch:
         if first.alone:
             return ()
         n, seed = layout.n, int(rng.integers(SEEDS - 1))
-        scores = temperature * rng.standard_normal((1, layout.prior.n_labels))
-        made = layout.batches(scores, layout.draw((1,), rng), rng.integers(n, size=1), first.lead, rng)
+        k = 1 if self.reduction == "none" else EXAMPLES_A_PROBE
+        scores = temperature * rng.standard_normal((k, layout.prior.n_labels))
+        made = layout.batches(scores, layout.draw((k,), rng), rng.integers(n, size=k), first.lead, rng)
         if self.reduction == "none":
             looks = int(np.clip(NUMBERS_A_PROBE // made.queries.size, 2, min(n, MOST_ROWS_A_PROBE)))
             made = replace(made, queries=layout.random(1, temperature, rng)).looked_at(rng.permutation(n)[:looks])
