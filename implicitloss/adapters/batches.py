@@ -181,15 +181,13 @@ class Layout:
         found[:, :, self.n_entries :] = 0.0
         return found
 
-    def batches(self, scores: Floats, positive: Labels, rows: Labels, size: float, rng: np.random.Generator) -> Batches:
-        """A batch for each audited example, which stands in one of the `rows`.
+    def batches(self, scores: Floats, labels: Labels, rows: Labels, size: float, rng: np.random.Generator) -> Batches:
+        """Batches of these labels (K, N), in which one of the rows (K,) is audited and asks with the scores (K, L).
 
         *Raises* ValueError for scores that are no cosines.
         """
-        n_batches = len(positive)
+        n_batches = len(labels)
         each = np.arange(n_batches)
-        labels = self.draw((n_batches, self.n_items), rng)
-        labels[each, rows] = positive
         place, of = self.entries(labels)
         asked = np.where(of >= 0, np.take_along_axis(scores, np.maximum(of, 0), axis=1), 0.0) / self.of_label
         if self.cosine and not self.persistent:
