@@ -2,8 +2,8 @@
 
 An item is a one-hot vector of its label, so that any scores can be realised: a query's score of a label is its entry
 there.  Where the other examples have to be *quiet*, that is have a loss of 0, items also have an entry of their own, by
-which an example's own item is told from other items of its label.  One more entry is 0 in all items.  It makes the
-length of the audited query 1, if its scores allow that, and cosines are then the scores.
+which an example's own item is told from other items of its label.  One more entry is 0 in all items.  For a loss of
+cosines it makes the length of the audited query 1, and the cosines are the scores.
 """
 
 from __future__ import annotations
@@ -206,5 +206,6 @@ class Layout:
         queries = self.others(n_batches, size, rng)
         queries[each, rows] = 0.0
         queries[each, rows, : self.n_entries] = asked
-        queries[each, rows, -1] = np.sqrt(np.maximum(1.0 - squares, 0.0))
+        if self.cosine:
+            queries[each, rows, -1] = np.sqrt(np.maximum(1.0 - squares, 0.0))
         return Batches(queries, self.items(place), labels, rows, of, self.of_label)

@@ -45,8 +45,8 @@ def in_batch(
 
     Each example of the audit becomes an example of a batch of its own, in a random row, and the answer is the loss of
     that row.  The labels of the other rows are drawn from the prior.  Items are one-hot vectors of their labels.  The
-    query of the audited row is f, its scores, so that it scores a label y by f_y exactly, and has length 1 where
-    Σ f² <= 1; every other row has a random query of its own.  A loss that mistakes a row for another is refuted.
+    query of the audited row is f, its scores, so that it scores a label y by f_y exactly; every other row has a random
+    query of its own.  A loss that mistakes a row for another is refuted.
 
     Parameters
     ----------
@@ -60,11 +60,12 @@ def in_batch(
     framework : str
         What the loss is written in: "numpy", without gradients, or a framework that has an adapter, e.g. "torch".
     given : {"embeddings", "logits"}
-        A loss of embeddings may take their cosines, times a scale: give `il.audit` the temperature 1/scale.  With
-        "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
+        A loss of embeddings may take their cosines, times a scale: this is seen, and the query has length 1.  Give
+        `il.audit` the temperature 1/scale.  With "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
     reduction : {"none", "mean", "sum"}
         What the loss returns: the losses, or one number, their mean or their sum.  The other examples then score their
-        own item so far above all others that their losses are 0, and what is left is the loss of the audited one.
+        own item so far above all others that their losses are 0, and what is left is the loss of the audited one.  This
+        assumes that a row's loss depends on no other query, and is 0, or always the same, for such rows.
     symmetric : bool
         Whether the loss is the mean of two directions, as in CLIP.  The one from queries to items is audited, and the
         other is made 0 in the same way.  To audit that one, exchange the arguments: `lambda q, i, y: loss(i, q, y)`.
@@ -85,7 +86,7 @@ def in_batch(
     ------
     ValueError
         If an argument is none of these; when it is called, if the losses have another shape, if those of the other
-        examples cannot be made 0, or if scores are no cosines.
+        examples are not known, or if scores are no cosines.
 
     Examples
     --------
