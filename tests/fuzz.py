@@ -786,7 +786,8 @@ def _in_batch(v: Values) -> Call:
         finite(found(np.zeros((2, prior.n_labels)), np.zeros(2, dtype=int), np.random.default_rng(0)), (2,))
 
     arguments = {"loss": ("function", loss), "prior": ("prior", prior), "batch": ("count", v.as_whole(batch)),
-                 "framework": ("choice", "numpy"), "given": ("choice", "embeddings")}  # fmt: skip
+                 "framework": ("choice", "numpy"), "given": ("choice", "embeddings"), "reduction": ("choice", "none"),
+                 "symmetric": ("flag", False), "negatives": ("count", 0), "warmup": ("count", 0)}  # fmt: skip
     return Call(il.adapters.in_batch, arguments, check)
 
 

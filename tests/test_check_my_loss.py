@@ -48,6 +48,14 @@ def test_the_how_to_runs_as_it_is_written(project: Path) -> None:
     assert shown[1] in done.stdout
 
 
+def test_two_tower_losses_run_as_they_are_written(project: Path) -> None:
+    done = pytest_run(project, "-s", "test_towers.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = re.search(r"The last line prints `(.*?)`", HOW_TO)
+    assert shown is not None
+    assert shown[1] in done.stdout
+
+
 def test_a_failure_says_what_was_measured(project: Path) -> None:
     """The plugin's message and JUnit properties, in a session of its own."""
     head = FILES["test_losses.py"].split("\n\n\n")[0]

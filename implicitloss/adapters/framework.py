@@ -18,6 +18,18 @@ DTYPES = ("float32", "float64")
 SEEDS = 2**31 - 1
 
 
+def _rows(lib: Any, scores: Any, shape: tuple[int, ...]) -> list[Any]:
+    return [lib.reshape(row, shape) for row in scores]
+
+
+def _stack(lib: Any, values: list[Any]) -> Any:
+    return lib.stack(values)
+
+
+def _key_of(lib: Any, key: Any, i: int) -> Any:
+    return key
+
+
 @dataclass(frozen=True)
 class Framework:
     """A framework with automatic differentiation.
@@ -33,12 +45,21 @@ class Framework:
         seeded, and returns its values (B,) and their gradients (B, L) in the scores, or None for the gradients.
     dtype
         The default type of the scores, "float32" or "float64".
+    rows
+        `rows(lib, scores, shape)` is a list of the rows of a tensor (B, L), each in the `shape`.
+    stack
+        `stack(lib, values)` is a list of B tensors, of one number each, as a tensor (B,).
+    key_of
+        `key_of(lib, key, i)` is the key of the i-th of several calls, where losses take a key.
     """
 
     package: str
     tensors: Callable[[Any, Any], Any]
     gradients: Callable[[Any, Callable[..., Any], Floats, Labels, int, str], tuple[Any, Any]]
     dtype: str = "float32"
+    rows: Callable[[Any, Any, tuple[int, ...]], list[Any]] = _rows
+    stack: Callable[[Any, list[Any]], Any] = _stack
+    key_of: Callable[[Any, Any, int], Any] = _key_of
 
     def imported(self) -> Any:
         """The package.  *Raises* ValueError, with the command that installs it, if it cannot be imported."""

@@ -3,30 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from implicitloss.adapters.batches import Batches, Layout
 from implicitloss.adapters.discovery import frameworks
-from implicitloss.adapters.framework import check_loss, named_after
-from implicitloss.arguments import as_whole, checked_choice, shown
+from implicitloss.adapters.framework import SEEDS, Framework, check_loss
+from implicitloss.arguments import as_whole, checked_choice, checked_flag, checked_whole, shown
 from implicitloss.auditing.blackbox import LossFunction
+from implicitloss.auditing.finding import Flaw
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
+
+# NumPy has no gradients.
+NUMPY = Framework(
+    "numpy", lambda lib, array: array, lambda lib, loss, scores, rows, seed, dtype: (loss(scores, rows), None),
+    "float64",
+)  # fmt: skip
+# Batches of about so many numbers are made together.
+NUMBERS_A_CHUNK = 1 << 17
+# A probe looks at so many rows, each in a batch of its own, if these have no more numbers together.
+MOST_ROWS_A_PROBE, NUMBERS_A_PROBE = 32, 1 << 22
+# If only the sum over rows is known, a probe looks at so many examples; rows are put in so many orders.
+EXAMPLES_A_PROBE, ORDERS_A_PROBE = 8, 3
+# A loss that differs by this share of its size, or of 1, is another: far above the rounding of half precision.
+SAME_WITHIN = 0.02
+# Leads of an example's own item that are tried, and how much further the others are pushed than was needed.
+LEADS, SPARE_LEAD = 2.0 ** np.arange(-6, 8), 4.0
+# The losses of the others may be unknown by this much, if the answer counts as double, or as single precision.
+REST_OF_DOUBLE, REST_OF_SINGLE = 1e-12, 3e-5
+MOST_WARMUPS = 1_000_000
 
 
 def in_batch(
-    loss: Callable[..., Any], prior: LabelPrior, batch: int, *, framework: str = "numpy", given: str = "embeddings"
-) -> LossFunction:
+    loss: Callable[..., Any], prior: LabelPrior, batch: int, *, framework: str = "numpy", given: str = "embeddings",
+    reduction: str = "none", symmetric: bool = False, negatives: int = 0, warmup: int = 0,
+) -> LossFunction:  # fmt: skip
     """Adapt an in-batch (two-tower) loss, whose negatives are the labels of the other examples.
 
-    Each example of the audit becomes the first example of a batch of its own.  The labels of the others are drawn from
-    the prior.  The first query is f, the scores, and items are one-hot vectors of their labels, so that the query's
-    score of a label y is exactly f_y.
+    Each example of the audit becomes an example of a batch of its own, in a random row, and the answer is the loss of
+    that row.  The labels of the other rows are drawn from the prior.  Items are one-hot vectors of their labels.  The
+    query of the audited row is f, its scores, so that it scores a label y by f_y exactly; every other row has a random
+    query of its own.  A loss that mistakes a row for another is refuted.
 
     Parameters
     ----------
     loss : callable
-        `loss(queries, items, labels)` -> the losses (n,), or the first one alone, (1,), of n = `batch` examples.
+        `loss(queries, items, labels)` -> the losses (n,) of n = `batch` examples, or that of the first alone, (1,).
         Queries and items are (n, d), and queries · items are the scores.
     prior : LabelPrior
         The label frequencies.
@@ -35,7 +60,22 @@ def in_batch(
     framework : str
         What the loss is written in: "numpy", without gradients, or a framework that has an adapter, e.g. "torch".
     given : {"embeddings", "logits"}
-        With "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
+        A loss of embeddings may take their cosines, times a scale: this is seen, and the query has length 1.  Give
+        `il.audit` the temperature 1/scale.  With "logits" the loss is called as `loss(logits (n, n), labels (n,))`.
+    reduction : {"none", "mean", "sum"}
+        What the loss returns: the losses, or one number, their mean or their sum.  The other examples then score their
+        own item so far above all others that their losses are 0, and what is left is the loss of the audited one.  This
+        assumes that a row's loss depends on no other query, and is 0, or always the same, for such rows.
+    symmetric : bool
+        Whether the loss is the mean of two directions, as in CLIP.  The one from queries to items is audited, and the
+        other is made 0 in the same way.  To audit that one, exchange the arguments: `lambda q, i, y: loss(i, q, y)`.
+    negatives : int
+        The number k of further items for each example, e.g. hard negatives.  Their labels are drawn from the prior, and
+        the loss is called as `loss(queries, items, negatives (n k, d), labels (n + n k,))`, or with logits
+        (n, n + n k).
+    warmup : int
+        So many batches, whose labels are all drawn from the prior, are given to the loss before each example.  They
+        fill a queue of earlier items.
 
     Returns
     -------
@@ -45,7 +85,8 @@ def in_batch(
     Raises
     ------
     ValueError
-        If an argument is none of these; when it is called, if the losses have another shape.
+        If an argument is none of these; when it is called, if the losses have another shape, if those of the other
+        examples are not known, or if scores are no cosines.
 
     Examples
     --------
@@ -63,51 +104,246 @@ def in_batch(
     examples = as_whole(batch)
     if examples is None or examples < 2:
         raise ValueError(f"a batch needs at least two examples, got {shown(batch)}")
-    batch = examples
     checked_choice(given, "given", ("embeddings", "logits"))
+    checked_choice(reduction, "reduction", ("none", "mean", "sum"))
+    both = checked_flag(symmetric, "symmetric")
     known = frameworks()
     checked_choice(framework, "framework", ("numpy", *known))
-    # None is NumPy, which has no gradients.
-    chosen = known.get(framework)
-    tensor = np.asarray if chosen is None else chosen.tensor
-    edges = np.cumsum(prior.probabilities)
-
-    def of_first(table: Floats, labels: Labels) -> Callable[..., Any]:
-        """The first example's loss as a function of its scores for the labels of the batch."""
-
-        def alone(f: Any, _: Any, *key: Any) -> Any:
-            items = tensor(table)
-            queries = f + 0.0 * items  # every example asks with the same scores
-            if given == "logits":
-                return _first(loss(f @ items.T + 0.0 * (items @ items.T), tensor(labels), *key), batch)
-            return _first(loss(queries, items, tensor(labels), *key), batch)
-
-        return alone
-
-    def loss_fn(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        values, slopes = np.empty(len(positive)), np.zeros(scores.shape)
-        for i, y in enumerate(positive):
-            others = np.minimum(np.searchsorted(edges, rng.random(batch - 1), side="right"), prior.n_labels - 1)
-            labels = np.append(y, others).astype(np.intp)
-            # The loss does not depend on the scores of labels that are not in the batch.
-            present, place = np.unique(labels, return_inverse=True)
-            alone, f = of_first(np.eye(present.size)[place], labels), scores[i : i + 1, present]
-            if chosen is None:
-                values[i] = np.asarray(alone(f, None))[0]
-                continue
-            value, slope = chosen.adapt(alone)(f, place[:1], rng)
-            values[i], slopes[i, present] = value[0], slope[0]
-        return values if chosen is None else (values, slopes)
-
-    return named_after(loss, loss_fn)
+    warmups = checked_whole(warmup, "warmup, the number of batches before each example,", 0, MOST_WARMUPS)
+    if warmups and given == "logits":
+        raise ValueError("warmup fills a queue of items, which a loss of logits does not have, got given='logits'")
+    layout = Layout(
+        prior, examples, checked_whole(negatives, "negatives, the further items of an example,", 0, MOST_WARMUPS),
+        quiet=both or reduction != "none", persistent=warmups > 0,
+    )  # fmt: skip
+    return _InBatch(loss, layout, known.get(framework, NUMPY), given, reduction, both, warmups)
 
 
-def _first(losses: Any, batch: int) -> Any:
-    """The first example's loss, (1,)."""
-    shape = tuple(getattr(losses, "shape", ()))
-    if shape not in ((batch,), (1,)):
-        raise ValueError(
-            f"the in-batch loss must return one number for each of {batch} examples (without reduction), got shape "
-            f"{shape}"
+@dataclass(frozen=True)
+class _First:
+    """What the first calls show.
+
+    `alone`: the loss is that of the first row alone.  `lead`: the scores that make the other examples quiet.  `rest`:
+    the sum of their losses.  `single`: it is known to single precision, and not to double precision.
+    """
+
+    alone: bool = False
+    lead: float = 1.0
+    rest: float = 0.0
+    single: bool = False
+
+
+@dataclass(eq=False)
+class _InBatch:
+    """The adapted loss."""
+
+    loss: Callable[..., Any]
+    layout: Layout
+    framework: Framework
+    given: str
+    reduction: str
+    symmetric: bool
+    warmup: int
+
+    def __post_init__(self) -> None:
+        self.__qualname__ = getattr(self.loss, "__qualname__", type(self.loss).__name__)
+        self._lib = self.framework.imported()
+        self._is_alone = False
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        """The losses (B,) of the audited examples, and their gradients (B, L)."""
+        first, layout = self._first, self.layout
+        rows = np.zeros(len(positive), dtype=np.intp) if first.alone else rng.integers(layout.n, size=len(positive))
+        spread = float(np.std(scores))
+        size = first.lead if layout.quiet else spread if 0 < spread < 1 else 1.0
+        values: list[Floats] = []
+        slopes: list[Floats] = []
+        step = max(1, NUMBERS_A_CHUNK // (layout.n_items * layout.width * (1 + self.warmup)))
+        for at in range(0, len(positive), step):
+            part = slice(at, at + step)
+            labels = layout.draw((len(rows[part]), layout.n_items), rng)
+            labels[np.arange(len(labels)), rows[part]] = positive[part]
+            made = layout.batches(scores[part], labels, rows[part], size, rng)
+            earlier = self._earlier(len(made.rows), rng)
+            value, slope = self._answers(made, earlier, int(rng.integers(SEEDS)))
+            values.append(value)
+            slopes += [] if slope is None else [slope]
+        found = np.concatenate(values)
+        if first.rest:
+            found = found - first.rest
+        if first.single:
+            found = found.astype(np.float32)
+        return (found, np.concatenate(slopes)) if slopes else found
+
+    def flaws_between_rows(self, temperature: float, rng: np.random.Generator) -> tuple[Flaw, ...]:
+        """The flaws of a loss that depends on the row, or on the queries of other rows.
+
+        A loss that does not repeat itself is not asked further, and one that draws is not asked in another order.
+        """
+        first, layout = self._first, self.layout
+        if first.alone:
+            return ()
+        n, seed = layout.n, int(rng.integers(SEEDS - 1))
+        k = 1 if self.reduction == "none" else EXAMPLES_A_PROBE
+        scores = temperature * rng.standard_normal((k, layout.prior.n_labels))
+        # All labels are as likely, and half of them come again: there are labels and hits to be mistaken.
+        labels = rng.choice(np.flatnonzero(layout.prior.probabilities), (k, layout.n_items))
+        labels[:, 1::2] = rng.permuted(labels, axis=1)[:, 1::2]
+        made = layout.batches(scores, labels, rng.integers(n, size=k), first.lead, rng)
+        if self.reduction == "none":
+            looks = int(np.clip(NUMBERS_A_PROBE // made.queries.size, 2, min(n, MOST_ROWS_A_PROBE)))
+            made = replace(made, queries=layout.random(1, temperature, rng)).looked_at(rng.permutation(n)[:looks])
+        earlier = np.repeat(self._earlier(1, rng), len(made.rows), axis=0)
+        losses, again, other = (self._answers(made, earlier, seed + k)[0] for k in (0, 0, 1))
+        if not (np.isfinite(losses).all() and np.array_equal(losses, again)):
+            return ()
+        flaws = []
+        if self.reduction == "none" and not self.symmetric:
+            is_kept, queries = np.arange(n) % 2 == made.rows[0] % 2, layout.random(1, temperature, rng)
+            # Scores that are all larger show in a sum over rows, however many there are.
+            queries[..., : layout.n_entries] += 3 * temperature
+            moved = replace(made, queries=np.where(is_kept[:, None], made.queries, queries))
+            found, kept = self._answers(moved, earlier, seed)[0], is_kept[made.rows]
+            if said := _apart(found[kept], losses[kept]):
+                flaws.append(Flaw("depends on other queries", f"{OTHER_QUERIES} {said} ({OTHER_QUERIES_BECAUSE})"))
+        for _ in range(ORDERS_A_PROBE if np.array_equal(losses, other) else 0):
+            order = np.arange(n)
+            while np.any(order == np.arange(n)):  # no row stays where it is
+                order = rng.permutation(n)
+            found = self._answers(made.in_order(order), earlier, seed)[0]
+            if said := _apart(found - first.rest, losses - first.rest):
+                flaws.append(Flaw("depends on the row", f"{ANOTHER_ROW} {said} ({ANOTHER_ROW_BECAUSE})"))
+                break
+        return tuple(flaws)
+
+    @cached_property
+    def _first(self) -> _First:
+        """What a few batches show.  *Raises* ValueError if the losses of quiet examples are not known."""
+        rng = np.random.default_rng(0)
+        made, earlier = self._quiet(1.0, rng), self._earlier(1, rng)
+        queries, others = (self.layout.random(1, 1.0, rng) for _ in range(2))
+        once, twice, other = (
+            self._answers(replace(made, queries=asked), earlier, 0)[0] for asked in (queries, 2 * queries, others)
         )
-    return losses[:1]
+        # Cosines do not depend on the length of a query.
+        if self.given == "embeddings" and np.allclose(once, twice) and not np.allclose(once, other):
+            self.layout = replace(self.layout, cosine=True)
+        if self.layout.cosine and self.symmetric:
+            raise ValueError(
+                "symmetric=True needs scores that make the other direction 0, which cosines cannot do: give the loss "
+                "a dot product as its similarity, or use given='logits'"
+            )
+        if not self.layout.quiet:
+            return _First(alone=self._is_alone)
+
+        def totals(lead: float) -> Floats:
+            """The losses of a few batches in which all examples are quiet, nan where they are none."""
+            with np.errstate(all="ignore"):
+                found = [self._answers(self._quiet(lead, rng), self._earlier(1, rng), 0)[0] for _ in range(3)]
+            return np.concatenate(found)
+
+        tried = {lead: totals(lead) for lead in (LEADS[-1:] if self.layout.cosine else LEADS)}
+        silent = [lead for lead, found in tried.items() if np.abs(found).max() <= REST_OF_DOUBLE]
+        if silent:
+            further = SPARE_LEAD * silent[0]
+            return _First(lead=further if np.abs(totals(further)).max() <= REST_OF_DOUBLE else silent[0])
+        # A loss that is never 0, for example a smoothed one, may be the same for all quiet examples.
+        spread = {lead: float(np.nan_to_num(np.ptp(found), nan=np.inf)) for lead, found in tried.items()}
+        least = max(min(spread.values()), REST_OF_DOUBLE)
+        lead = max(lead for lead, apart in spread.items() if apart <= least)
+        if self.symmetric or least > REST_OF_SINGLE:
+            wanted = "0" if self.symmetric else "the same"
+            raise ValueError(
+                f"the losses of batches in which each example scores its own item far above all others must be "
+                f"{wanted}, got {tried[lead][0]:.4g} and {tried[lead][1]:.4g}: is the target another row's item? "
+                "cosines need a large scale and a small batch"
+            )
+        found = tried[lead]
+        rest = float(found.mean()) * (1 - 1 / self.layout.n)
+        return _First(lead=lead, rest=rest, single=least > REST_OF_DOUBLE or abs(rest) > 1.0)
+
+    def _quiet(self, lead: float, rng: np.random.Generator) -> Batches:
+        """One batch in which no example is audited."""
+        layout = self.layout
+        scores, rows = np.zeros((1, layout.prior.n_labels)), np.zeros(1, dtype=np.intp)
+        made = layout.batches(scores, layout.draw((1, layout.n_items), rng), rows, lead, rng)
+        return replace(made, queries=layout.others(1, lead, rng))
+
+    def _earlier(self, n_batches: int, rng: np.random.Generator) -> Labels:
+        """The labels of the batches that are asked before each of the batches, (K, warmup, N)."""
+        return self.layout.draw((n_batches, self.warmup, self.layout.n_items), rng)
+
+    def _answers(self, made: Batches, earlier: Labels, seed: int) -> tuple[Floats, Floats | None]:
+        """The losses (K,) of the audited examples, and their gradients (K, L)."""
+        ask, lib = self._asking(made, earlier), self._lib
+        given = made.logits if self.given == "logits" else made.queries
+
+        def audited(asked: Any, index: Any, *key: Any) -> Any:
+            each = [int(i) for i in index]
+            rows = self.framework.rows(lib, asked, given.shape[1:])
+            return self.framework.stack(lib, [ask(row, i, key) for row, i in zip(rows, each, strict=True)])
+
+        flat, index = given.reshape(len(given), -1), np.arange(len(given))
+        values, slopes = self.framework.gradients(lib, audited, flat, index, seed, self.framework.dtype)
+        factor = (2.0 if self.symmetric else 1.0) * (self.layout.n if self.reduction == "mean" else 1)
+        if slopes is None:
+            return factor * np.asarray(values), None
+        of = made.slopes_of_logits if self.given == "logits" else made.slopes_of_queries
+        return factor * np.asarray(values), factor * of(slopes.reshape(given.shape), self.layout.prior.n_labels)
+
+    def _asking(self, made: Batches, earlier: Labels) -> Callable[..., Any]:
+        """A function (asked, i, key) -> the loss of the i-th batch's example, after batches with `earlier` labels."""
+        tensor, n = self.framework.tensor, self.layout.n
+        labels, items = tensor(made.labels), tensor(made.items)
+
+        def call(asked: Any, items: Any, labels: Any, *key: Any) -> Any:
+            if self.given == "logits":
+                return self.loss(asked, labels, *key)
+            if self.layout.further:
+                return self.loss(asked, items[:n], items[n:], labels, *key)
+            return self.loss(asked, items, labels, *key)
+
+        def ask(asked: Any, i: int, keys: Any) -> Any:
+            key = [self.framework.key_of(self._lib, key, i) for key in keys]
+            for before in earlier[i]:
+                call(asked, tensor(self.layout.items(before[None])[0]), tensor(before), *key)
+            return self._one_of(call(asked, items[i], labels[i], *key), int(made.rows[i]))
+
+        return ask
+
+    def _one_of(self, losses: Any, row: int) -> Any:
+        """The loss of a row, or of all.  *Raises* ValueError for an answer of another shape."""
+        shape, n = tuple(getattr(losses, "shape", ())), self.layout.n
+        if self.reduction == "none":
+            if shape not in ((n,), (1,)):
+                raise ValueError(
+                    f"the in-batch loss must return one number for each of {n} examples (without reduction; for a loss "
+                    f"that returns their mean, pass reduction='mean'), got shape {shape}"
+                )
+            self._is_alone = shape == (1,)
+            return losses[0 if self._is_alone else row]
+        if shape not in ((), (1,)):
+            raise ValueError(
+                f"with reduction='{self.reduction}' the in-batch loss must return one number, got shape {shape}"
+            )
+        return losses[0] if shape else losses
+
+
+OTHER_QUERIES = "a row's loss depends on the queries of other rows: with other queries there"
+OTHER_QUERIES_BECAUSE = (
+    "is the denominator that of another row, or of the diagonal? if the loss is the mean of two directions, pass "
+    "symmetric=True to in_batch"
+)
+ANOTHER_ROW = "the loss depends on the row: with the rows of a batch in another order"
+ANOTHER_ROW_BECAUSE = (
+    "is the target, an id or a probability that of another row? is an offset forgotten in later chunks?"
+)
+
+
+def _apart(found: Floats, expected: Floats) -> str:
+    """The two losses that differ most; nothing if none differ by more than rounding."""
+    off = np.abs(found - expected)
+    worst = int(np.argmax(off))
+    if off[worst] <= SAME_WITHIN * max(1.0, abs(float(expected[worst]))):
+        return ""
+    return f"it is {found[worst]:.4g} where it was {expected[worst]:.4g}"

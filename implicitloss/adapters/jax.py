@@ -29,7 +29,19 @@ def _gradients(
     return np.asarray(values), np.asarray(slopes)
 
 
-FRAMEWORK = Framework("jax", _tensor, _gradients)
+def _rows(lib: Any, scores: Any, shape: tuple[int, ...]) -> list[Any]:
+    return [row.reshape(shape) for row in scores]
+
+
+def _stack(lib: Any, values: list[Any]) -> Any:
+    return lib.numpy.stack(values)
+
+
+def _key_of(lib: Any, key: Any, i: int) -> Any:
+    return lib.random.fold_in(key, i)
+
+
+FRAMEWORK = Framework("jax", _tensor, _gradients, rows=_rows, stack=_stack, key_of=_key_of)
 
 
 def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:

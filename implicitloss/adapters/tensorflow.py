@@ -29,7 +29,11 @@ def _gradients(
     return values.numpy(), np.zeros(scores.shape) if slopes is None else lib.convert_to_tensor(slopes).numpy()
 
 
-FRAMEWORK = Framework("tensorflow", _tensor, _gradients)
+def _rows(lib: Any, scores: Any, shape: tuple[int, ...]) -> list[Any]:
+    return [lib.reshape(row, shape) for row in lib.unstack(scores)]
+
+
+FRAMEWORK = Framework("tensorflow", _tensor, _gradients, rows=_rows)
 
 
 def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:

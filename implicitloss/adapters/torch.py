@@ -13,7 +13,7 @@ from implicitloss.labels import Floats, Labels
 
 
 def _tensor(lib: Any, array: Any) -> Any:
-    return lib.tensor(array)
+    return lib.from_numpy(np.ascontiguousarray(array))
 
 
 def _array(lib: Any, values: Any) -> Any:

@@ -45,9 +45,12 @@ def first_contact(question: Question, box: Box) -> Contact:
     box.check_size(call.answer.values, MOST_VALUE)
     _check_moves(box, call)
     negative = _negative(question, call)
+    has_gradients = call.answer.gradients is not None
+    between = _between_rows(question, box)
+    if between:
+        return Contact(question, has_gradients, True, False, Evidence(flaws=between))
     other = _call(box, box.new_probe())
     again = box.called(call.scores, call.positive, call.seed)
-    has_gradients = call.answer.gradients is not None
     if not np.array_equal(call.answer.values, again.values):
         return _of_no_repeats(question, box, call, other, negative)
     flaws, notes = [], []
@@ -173,6 +176,13 @@ def _check_is_gradient(call: Call, is_wrong: bool) -> None:
         "the second part of the answer must be the gradient of each loss in the scores, (B, L), but it is "
         f"{got}: return the losses alone, or use an adapter that takes gradients, e.g. implicitloss.adapters.torch"
     )
+
+
+def _between_rows(question: Question, box: Box) -> tuple[Flaw, ...]:
+    """The flaws between the rows of a batch, of a loss that an adapter asks in batches."""
+    asks = getattr(box.loss_fn, "flaws_between_rows", None)
+    generator = np.random.default_rng([2, *np.atleast_1d(question.root)])
+    return () if asks is None else tuple(asks(question.temperature, generator))
 
 
 def _check_moves(box: Box, call: Call) -> None:

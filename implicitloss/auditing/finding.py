@@ -24,7 +24,7 @@ TILT_LABELS = 20
 # Tilts within this distance count as equal.
 TILT_EQUAL = 0.02
 
-FlawKind = Literal["negative loss", "wrong gradient", Kind]
+FlawKind = Literal["negative loss", "wrong gradient", "depends on the row", "depends on other queries", Kind]
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
     "no negatives", "another law", "coarse", "bounded", "unknown form", Kind,

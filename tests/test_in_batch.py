@@ -1,0 +1,391 @@
+"""In-batch losses: every row has a query of its own; faults between rows are refuted and named; right losses hold.
+
+The losses are NumPy's, and so are audited by values; gradients come from a framework of ours, by complex steps.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import implicitloss as il
+from implicitloss.adapters.framework import Framework
+from implicitloss.labels import Floats, LabelPrior, Labels
+
+# `implicitloss.adapters.in_batch` is the function.
+module = importlib.import_module("implicitloss.adapters.in_batch")
+N, PRIOR = 6, LabelPrior.zipf(7, 1.0)
+Q = PRIOR.probabilities
+OWN, RELATIVE = il.weightings.Unit(), il.weightings.Relative()
+# Values see little of rare labels in few calls: the audits here look at the most frequent positive.
+COARSE: dict[str, Any] = {"positives": [0], "resolution": 0.5, "runs": 10_000}
+
+
+def claim(weighting: Any = OWN, m: int = N - 1, hits: Any = "keep") -> il.Scheme:
+    return il.Scheme(il.samplers.WithinBatch(), weighting, m=m, hits=hits)
+
+
+def entropy(logits: Any, targets: Any = None) -> Any:
+    """Cross-entropy of each row, against its diagonal or other targets; complex logits have complex losses."""
+    rows = np.arange(len(logits))
+    top = np.real(logits).max(axis=1)
+    found = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return found - logits[rows, rows if targets is None else targets]
+
+
+def plain(q: Any, i: Any, y: Any) -> Any:
+    return entropy(q @ i.T)
+
+
+def corrected(q: Any, i: Any, y: Any) -> Any:
+    return entropy(q @ i.T - np.log(Q[y]))
+
+
+def masked(q: Any, i: Any, y: Any, ids: Any = None) -> Any:
+    ids = y if ids is None else ids
+    return entropy(np.where((ids[:, None] == ids) & ~np.eye(len(ids), dtype=bool), -1e9, q @ i.T))
+
+
+def chunked(q: Any, i: Any, y: Any, offset: bool = True) -> Any:
+    return np.concatenate([
+        entropy(q[at : at + 2] @ i.T, np.arange(2) + at * offset) for at in range(0, len(q), 2)
+    ])  # fmt: skip
+
+
+def unit(x: Any) -> Any:
+    return x / np.sqrt((x * x).sum(axis=1))[:, None]
+
+
+def cosine(q: Any, i: Any, y: Any) -> Any:
+    return entropy(20 * unit(q) @ unit(i).T)
+
+
+def both(q: Any, i: Any, y: Any) -> Any:
+    return (entropy(q @ i.T) + entropy(i @ q.T)) / 2
+
+
+def hard(q: Any, i: Any, h: Any, y: Any) -> Any:
+    return entropy(q @ np.concatenate([i, h]).T)
+
+
+class Queue:
+    """The items of the last three batches are further negatives; hits are masked."""
+
+    def __init__(self) -> None:
+        self.items: Any = None
+        self.ids: Any = None
+
+    def __call__(self, q: Any, i: Any, y: Any) -> Any:
+        items, ids = (i, y) if self.items is None else (np.concatenate([i, self.items]), np.append(y, self.ids))
+        self.items, self.ids = items[: 3 * N], ids[: 3 * N]
+        hits = (y[:, None] == ids) & ~np.eye(N, ids.size, dtype=bool)
+        return entropy(np.where(hits, -1e9, q @ items.T))
+
+
+def mean(loss: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *given: loss(*given).mean()
+
+
+RIGHT: dict[str, tuple[Callable[..., Any], il.Scheme, dict[str, Any]]] = {
+    "embeddings": (plain, claim(), {}),
+    "log q taken off": (corrected, claim(RELATIVE), {}),
+    "hits masked": (masked, claim(hits="mask"), {}),
+    "in chunks": (chunked, claim(), {}),
+    "logits": (lambda s, y: entropy(s), claim(), {"given": "logits"}),
+    "the first row alone": (lambda q, i, y: plain(q, i, y)[:1], claim(), {}),
+    "mean": (mean(plain), claim(), {"reduction": "mean"}),
+    "sum": (lambda q, i, y: masked(q, i, y).sum(), claim(hits="mask"), {"reduction": "sum"}),
+    "mean of logits": (lambda s, y: entropy(s).mean(), claim(), {"reduction": "mean", "given": "logits"}),
+    "mean, log q taken off": (mean(corrected), claim(RELATIVE), {"reduction": "mean"}),
+    "both directions": (both, claim(), {"symmetric": True}),
+    "mean of both directions": (mean(both), claim(), {"symmetric": True, "reduction": "mean"}),
+    "the other direction": (lambda q, i, y: both(i, q, y), claim(), {"symmetric": True}),
+    "further items": (hard, claim(m=2 * N - 1), {"negatives": 1}),
+    "mean with further items": (mean(hard), claim(m=2 * N - 1), {"negatives": 1, "reduction": "mean"}),
+    "a queue that is full": (Queue(), claim(m=4 * N - 1, hits="mask"), {"warmup": 3}),
+}
+
+
+def diagonal(q: Any, i: Any, y: Any, log_q: Any = 0.0) -> Any:
+    """The denominator has each pair's own score, x_j · y_j, in place of x_i · y_j."""
+    own = (q * i).sum(axis=1) - log_q
+    return np.log(np.exp(own).sum()) - own
+
+
+ROW, OTHERS = "depends on the row", "depends on other queries"
+WRONG: dict[str, tuple[Callable[..., Any], il.Scheme, dict[str, Any], str]] = {
+    "target of another row": (lambda q, i, y: entropy(q @ i.T, np.roll(np.arange(N), 1)), claim(), {}, ROW),
+    "target of the first row": (lambda q, i, y: entropy(q @ i.T, np.zeros(N, dtype=int)), claim(), {}, ROW),
+    "offset forgotten in later chunks": (lambda q, i, y: chunked(q, i, y, False), claim(), {}, ROW),
+    "probabilities of another row": (
+        lambda q, i, y: entropy(q @ i.T - np.log(Q[np.roll(y, 1)])), claim(RELATIVE), {}, ROW,
+    ),
+    "ids of another row": (lambda q, i, y: masked(q, i, y, np.roll(y, 1)), claim(hits="mask"), {}, ROW),
+    "mean, probabilities of another row": (
+        lambda q, i, y: entropy(q @ i.T - np.log(Q[np.roll(y, 1)])).mean(), claim(RELATIVE), {"reduction": "mean"}, ROW,
+    ),
+    "mean, target of another row": (
+        lambda q, i, y: entropy(q @ i.T, np.roll(np.arange(N), 1)).mean(), claim(), {"reduction": "mean"}, ROW,
+    ),
+    "denominator of the diagonal": (diagonal, claim(), {}, OTHERS),
+    "denominator of the column": (lambda q, i, y: entropy(i @ q.T), claim(), {}, OTHERS),
+    "both directions, not said": (both, claim(), {}, OTHERS),
+}  # fmt: skip
+
+
+def adapted(loss: Callable[..., Any], options: dict[str, Any], prior: LabelPrior = PRIOR, n: int = N) -> Any:
+    return il.adapters.in_batch(loss, prior, n, **options)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_losses_hold(name: str, seed: int) -> None:
+    loss, scheme, options = RIGHT[name]
+    report = il.audit(adapted(loss, options), claim=scheme, prior=PRIOR, rng=seed, **COARSE)
+    assert report.verdict == "holds", str(report)
+    assert report.flaws == ()
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_faults_between_rows_are_refuted_and_named(name: str, seed: int) -> None:
+    loss, scheme, options, kind = WRONG[name]
+    report = il.audit(adapted(loss, options), claim=scheme, prior=PRIOR, rng=seed, **{**COARSE, "runs": 200})
+    assert report.verdict == "refuted", str(report)
+    assert kind in [flaw.kind for flaw in report.flaws]
+    assert all(len(str(flaw)) <= 300 for flaw in report.flaws)
+
+
+@pytest.mark.parametrize("n", [2, 16])
+def test_probes_over_many_seeds(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No chance is involved for right losses; of the faults none is missed, but that of rows in a batch of two."""
+    prior = LabelPrior.zipf(60, 1.0)
+    for name, value in (("N", n), ("Q", prior.probabilities)):  # the losses speak of these
+        monkeypatch.setitem(globals(), name, value)
+    for name, (loss, _, options) in RIGHT.items():
+        box = adapted(Queue() if isinstance(loss, Queue) else loss, options, prior, n)
+        assert all(box.flaws_between_rows(1.0, np.random.default_rng(k)) == () for k in range(20)), name
+    for name, (loss, _, options, kind) in WRONG.items():
+        box = adapted(loss, options, prior, n)
+        found = [[flaw.kind for flaw in box.flaws_between_rows(1.0, np.random.default_rng(k))] for k in range(20)]
+        assert n == 2 or all(kind in kinds for kinds in found), name
+
+
+def test_a_loss_that_draws_may_depend_on_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same seed gives rows other draws: they are not compared, and the queries of other rows still are."""
+    monkeypatch.setattr(module, "frameworks", lambda: {"mine": SEEDED})
+
+    def loss(q: Any, i: Any, y: Any, rng: np.random.Generator) -> Any:
+        return entropy(np.where(rng.random((N, N)) < np.where(np.eye(N), 1.0, 0.5), q @ i.T, -1e9))
+
+    def wrong(q: Any, i: Any, y: Any, rng: np.random.Generator) -> Any:
+        return loss(q, i, y, rng) + q.mean()
+
+    def drawn_anew(q: Any, i: Any, y: Any, rng: np.random.Generator) -> Any:
+        return loss(q, i, y, np.random.default_rng())
+
+    found = [
+        adapted(f, {"framework": "mine"}).flaws_between_rows(1.0, np.random.default_rng(0))
+        for f in (loss, wrong, drawn_anew)
+    ]
+    assert [[flaw.kind for flaw in flaws] for flaws in found] == [[], [OTHERS], []]
+
+
+# --- what the loss is asked ---------------------------------------------------------------------------------------
+
+
+class Spy:
+    """Keeps what a loss was asked."""
+
+    def __init__(self, loss: Callable[..., Any]) -> None:
+        self.loss, self.asked = loss, []  # type: ignore[var-annotated]
+
+    def __call__(self, *given: Any) -> Any:
+        self.asked.append([np.array(x) for x in given])
+        return self.loss(*given)
+
+
+def asked(loss: Callable[..., Any], options: dict[str, Any], scores: Floats, positive: Labels) -> tuple[Spy, Floats]:
+    """What the loss was asked for these examples alone, and the answer."""
+    spy = Spy(loss)
+    box = adapted(spy, options)
+    box(scores[:1], positive[:1], np.random.default_rng(1))  # the first contact
+    spy.asked.clear()
+    return spy, box(scores, positive, np.random.default_rng(0))
+
+
+def test_each_example_stands_in_a_random_row(rng: np.random.Generator) -> None:
+    """One call an example, in which its query scores every label exactly, and every row asks something else."""
+    scores, positive = rng.standard_normal((200, PRIOR.n_labels)), rng.integers(PRIOR.n_labels, size=200)
+    spy, values = asked(plain, {}, scores, positive)
+    assert len(spy.asked) == 200
+    rows, others = [], []
+    for (queries, items, labels), f, y, value in zip(spy.asked, scores, positive, values, strict=True):
+        assert len(np.unique(queries, axis=0)) == N
+        (row,) = np.flatnonzero((queries[:, : f.size] == f).all(axis=1))
+        assert labels[row] == y
+        assert (queries[row] @ items.T == f[labels]).all()
+        np.testing.assert_allclose(value, np.log(np.exp(f[labels] - f[y]).sum()), rtol=1e-14)
+        rows.append(row)
+        others += np.delete(labels, row).tolist()
+    # A row or label is missed with probability below 1e-12; frequencies are within 5 standard errors.
+    assert set(rows) == set(range(N))
+    share = np.bincount(others, minlength=Q.size) / len(others)
+    assert (np.abs(share - Q) < 5 * np.sqrt(Q / len(others))).all()
+
+
+@pytest.mark.parametrize("options", [{"reduction": "mean"}, {"reduction": "sum"}, {"symmetric": True}])
+@pytest.mark.parametrize("scale", [0.05, 1.0])
+def test_the_losses_of_the_others_are_0(options: dict[str, Any], scale: float, rng: np.random.Generator) -> None:
+    """Hits too, which no score of a label could tell from an example's own item."""
+    reduce = {"mean": np.mean, "sum": np.sum}.get(options.get("reduction", ""), np.asarray)
+
+    def loss(q: Any, i: Any, y: Any) -> Any:
+        logits = q @ i.T / scale
+        return reduce((entropy(logits) + entropy(logits.T)) / 2 if options.get("symmetric") else entropy(logits))
+
+    scores, positive = scale * rng.standard_normal((30, PRIOR.n_labels)), rng.integers(PRIOR.n_labels, size=30)
+    spy, values = asked(loss, options, scores, positive)
+    hits = 0
+    for (_, _, labels), f, y, value in zip(spy.asked, scores, positive, values, strict=True):
+        np.testing.assert_allclose(value, np.log(np.exp((f[labels] - f[y]) / scale).sum()), rtol=1e-13)
+        hits += N - len(np.unique(labels))
+    assert hits
+
+
+def test_what_is_the_same_for_all_others_is_taken_off(rng: np.random.Generator) -> None:
+    """A smoothed loss is never 0; the others' parts are equal, and known."""
+
+    def smoothed(q: Any, i: Any, y: Any) -> Any:
+        logits = q @ i.T
+        return (
+            0.9 * entropy(logits) + 0.1 * np.mean([entropy(logits, np.full(N, k)) for k in range(N)], axis=0)
+        ).mean()
+
+    scores, positive = rng.standard_normal((9, PRIOR.n_labels)), rng.integers(PRIOR.n_labels, size=9)
+    spy, values = asked(smoothed, {"reduction": "mean"}, scores, positive)
+    for (_, _, labels), f, y, value in zip(spy.asked, scores, positive, values, strict=True):
+        all_of = np.log(np.exp(f[labels]).sum())
+        np.testing.assert_allclose(value, all_of - 0.9 * f[y] - 0.1 * f[labels].mean(), rtol=1e-5)
+
+
+def test_a_queue_has_the_width_of_all_labels(rng: np.random.Generator) -> None:
+    """Labels have the same item in all batches, and the batches before an example are drawn from the prior."""
+    scores, positive = rng.standard_normal((50, PRIOR.n_labels)), np.full(50, PRIOR.n_labels - 1)
+    spy, _ = asked(plain, {"warmup": 3}, scores, positive)
+    assert len(spy.asked) == 4 * 50
+    for _, items, labels in spy.asked:
+        np.testing.assert_array_equal(items, np.eye(PRIOR.n_labels + 1)[labels])
+    before = np.concatenate([labels for at, (_, _, labels) in enumerate(spy.asked) if at % 4 < 3])
+    assert abs(np.mean(before == PRIOR.n_labels - 1) - Q[-1]) < 5 * np.sqrt(Q[-1] / before.size)
+
+
+# --- gradients ----------------------------------------------------------------------------------------------------
+
+
+def _gradients(lib: Any, loss: Any, scores: Any, rows: Any, seed: int, dtype: str) -> Any:
+    step = 1e-30j  # the same entry of all examples at once: an example's loss depends on its own entries only
+    moved = [loss(scores + step * entry, rows, seed) for entry in np.eye(scores.shape[1])]
+    return loss(scores, rows, seed), np.transpose(moved).imag / step.imag
+
+
+COMPLEX = Framework(
+    "numpy", lambda lib, array: array, lambda lib, loss, *given: _gradients(lib, lambda f, y, _: loss(f, y), *given),
+    "float64",
+)  # fmt: skip
+SEEDED = Framework(
+    "numpy", lambda lib, array: array, lambda lib, loss, f, y, seed, dtype: (loss(f, y, seed), None), "float64",
+    key_of=lambda lib, seed, i: np.random.default_rng([seed, i]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "scale", "n_labels"),
+    [
+        (plain, {}, 1.0, 7),
+        (plain, {}, 1.0, 90),
+        (cosine, {}, 0.05, 7),
+        (cosine, {}, 0.05, 90),
+        (mean(cosine), {"reduction": "mean"}, 0.05, 7),
+        (mean(both), {"reduction": "mean", "symmetric": True}, 1.0, 7),
+        (mean(hard), {"reduction": "mean", "negatives": 1}, 1.0, 7),
+        (lambda s, y: entropy(s), {"given": "logits"}, 1.0, 7),
+        (lambda s, y: entropy(s).mean(), {"given": "logits", "reduction": "mean"}, 1.0, 90),
+    ],
+)
+def test_gradients_are_those_of_the_scores(
+    loss: Any, options: dict[str, Any], scale: float, n_labels: int, rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Cosines depend on all scores through the length of the query, which stays 1."""
+    monkeypatch.setattr(module, "frameworks", lambda: {"mine": COMPLEX})
+    prior = LabelPrior.zipf(n_labels, 1.0)
+    scores, positive = scale * rng.standard_normal((3, n_labels)), np.array([0, 1, n_labels - 1])
+    box, n = adapted(loss, {"framework": "mine", **options}, prior, 4), 4
+
+    def ask(f: Floats) -> Any:
+        return box(f, positive, np.random.default_rng(2))
+
+    values, slopes = ask(scores)
+    step = 1e-6 * scale * rng.standard_normal(scores.shape)
+    difference = ask(scores + step)[0].astype(np.float64) - ask(scores - step)[0]
+    by_slopes = 2 * (slopes * step).sum(axis=1)
+    rounding = 1e-6 if values.dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(difference, by_slopes, rtol=1e-4, atol=rounding)
+    np.testing.assert_allclose(slopes.sum(axis=1), 0.0, atol=1e-6)
+    # Only labels of the batch have a slope, and there are at most as many as items.
+    assert ((slopes != 0).sum(axis=1) <= n * (1 + options.get("negatives", 0))).all()
+
+
+def test_a_cosine_is_seen_and_holds(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temperature is that of the scale; the one that is wrong is refuted, or asks for what no cosine is."""
+    monkeypatch.setattr(module, "frameworks", lambda: {"mine": COMPLEX})
+    box = adapted(cosine, {"framework": "mine"}, n=4)
+    options: dict[str, Any] = {**COARSE, "prior": PRIOR, "rng": seed, "claim": claim(m=3)}
+    assert il.audit(box, temperature=0.05, **options).verdict == "holds"
+    assert il.audit(box, temperature=0.1, **options).verdict == "refuted"
+    with pytest.raises(ValueError, match=r"takes cosines, so the squares .* add up to at most 1, .* temperature=1/sc"):
+        il.audit(box, **options)
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"reduction": "median"}, "reduction must be 'none', 'mean' or 'sum', got 'median'"),
+        ({"symmetric": 1}, "symmetric must be True or False, got 1"),
+        ({"negatives": -1}, "negatives, the further items of an example, must be a whole number >= 0, got -1"),
+        ({"warmup": 0.5}, "warmup, the number of batches before each example, must be a whole number >= 0, got 0.5"),
+        ({"warmup": 1, "given": "logits"}, "warmup fills a queue of items, which a loss of logits does not have"),
+    ],
+)
+def test_wrong_arguments(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        adapted(plain, options)
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "sentence"),
+    [
+        (mean(plain), {}, r"one number for each of 6 examples \(.*pass reduction='mean'\), got shape \(\)"),
+        (plain, {"reduction": "mean"}, r"with reduction='mean' .* must return one number, got shape \(6,\)"),
+        (
+            mean(lambda q, i, y: diagonal(q, i, y, np.log(Q[y]))),
+            {"reduction": "mean"},
+            r"far above all others must be the same, got \d+\.\d+ and \d",
+        ),
+        (
+            lambda q, i, y: both(unit(q), unit(i), y),
+            {"symmetric": True},
+            "which cosines cannot do: give the loss a dot",
+        ),
+    ],
+)
+def test_losses_that_cannot_be_asked(loss: Any, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence) as error:
+        adapted(loss, options)(np.zeros((2, PRIOR.n_labels)), np.array([0, 1]), np.random.default_rng(0))
+    assert len(str(error.value)) <= 300
