@@ -39,6 +39,8 @@ SOFTMAX = SoftmaxCrossEntropy()
 DECOUPLED: tuple[Loss, ...] = tuple(loss for loss in losses.examples() if not loss.has_log)
 # Draws depend on the place of a case: these come first, in this order, and new samplers after them.
 FIRST = (Uniform, WithinBatch, ModelBased, Power, LogUniform, Mixture, Explicit, MinimumVariance)
+# Draws whose log x lies this near are worth the same.
+SAME = 1e-9
 ETA_OVER_M = (Constant(), Importance(), Tail(), ForMargin(margins.BalancedSoftmax()))
 
 
@@ -128,12 +130,12 @@ def not_degenerate(cases: Callable[[Setting], list[Case]]) -> Callable[[Setting]
 
 
 def is_degenerate(case: Case) -> bool:
-    """Whether q ∝ e^f meets importance weights with no hit that counts otherwise (equality in Lemma 2)."""
-    model = isinstance(case.scheme.sampler, ModelBased) and case.scheme.hits != "mask"
-    best = isinstance(case.scheme.sampler, MinimumVariance)
-    weighting = case.scheme.weighting
-    # Relative weights of a model-based sampler are Z p_y / (Z p_y'): proportional to e^{-f_y'}, like importance.
-    return (model and isinstance(weighting, (Importance, Relative))) or (best and isinstance(weighting, Importance))
+    """Whether all draws are worth the same, as with q ∝ e^f and importance weights (equality in Lemma 2)."""
+    plan = case.scheme.plan(case.problem, loss=case.loss)
+    log_x = plan.log_w + case.loss.log_payment(case.problem.scores, case.problem.positive)
+    drawn = log_x[plan.log_q > -np.inf]
+    # A masked hit has log x = -inf.
+    return bool(np.isfinite(drawn).all() and np.ptp(drawn) < SAME)
 
 
 def ladder_cases(weightings: Sequence[Weighting] = ETA_OVER_M, m: int = 256) -> Callable[[Setting], list[Case]]:

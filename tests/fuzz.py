@@ -35,6 +35,7 @@ import pandas as pd
 from by_hand import Undefined, floats, in_reach, margin, numbers
 
 import implicitloss as il
+from implicitloss.adapters.discovery import frameworks
 
 LIBRARY = Path(il.__file__).parent
 SECONDS = 10.0
@@ -938,6 +939,8 @@ def _maker(home: str, name: str, kinds: dict[str, str]) -> Callable[[Values], Ca
             "F": v.one(_root, il.margins.identity), "form": v.one("log", "printed"), "q": v.rng.dirichlet(np.ones(n)),
         }  # fmt: skip
         made = getattr(getattr(il, home), name)
+        if dataclasses.is_dataclass(made):
+            goods = {field.name: field.default for field in dataclasses.fields(made)} | goods
         use = {"samplers": _use_sampler, "weightings": _use_weighting, "margins": _use_margin, "scorers": _use_scorer}
         arguments = {what: (kind, goods[what]) for what, kind in kinds.items()}
         arguments["at"] = ("", problem)
@@ -1047,12 +1050,16 @@ class Target:
     share: float = 1.0
 
 
-# What the fields of samplers, weightings, margins and scorers take: a new name has to be put here, and in `_maker`.
+# What the fields of samplers, weightings, margins and scorers take.  A number with a default may have any other name.
 FIELDS = {
     "alpha": "positive", "q": "shares", "share": "positive", "first": "sampler", "second": "sampler",
     "margin": "margin", "loss": "loss", "target": "margin", "tau": "positive", "F": "function", "scale": "positive",
     "form": "choice", "strength": "number", "freedom": "positive", "dimensions": "count", "separation": "number",
 }  # fmt: skip
+
+
+def _kind(field: dataclasses.Field[Any]) -> str:
+    return FIELDS.get(field.name) or {"float": "positive", "int": "count"}[str(field.type)]
 
 
 def _targets() -> list[Target]:
@@ -1085,7 +1092,7 @@ def _targets() -> list[Target]:
         Target(("Problem",), _problem, 4),
         Target(("Scheme",), _scheme, 4),
         Target(("Estimate",), _estimate, 2),
-        *(Target((f"adapters.{name}",), _adapter(name), 0.3) for name in ("torch", "tensorflow", "jax")),
+        *(Target((f"adapters.{name}",), _adapter(name), 0.3) for name in sorted(frameworks(), reverse=True)),
         Target(("adapters.in_batch",), _in_batch, 1),
         Target(("adapters.one_by_one",), _one_by_one, 0.5),
         Target(("losses.BinaryLoss", "losses.Decoupled"), _binary, 1),
@@ -1110,7 +1117,7 @@ def _targets() -> list[Target]:
         for name in getattr(il, home).__all__:
             made = getattr(getattr(il, home), name)
             if dataclasses.is_dataclass(made) and name not in ("Draws", "MadeFor"):
-                kinds = {field.name: FIELDS[field.name] for field in dataclasses.fields(made) if field.init}
+                kinds = {field.name: _kind(field) for field in dataclasses.fields(made) if field.init}
                 if home == "scorers" and "scale" in kinds:
                     kinds["scale"] = "number"  # a scorer's may be negative
                 of.append(Target((f"{home}.{name}",), _maker(home, name, kinds)))

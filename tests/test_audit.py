@@ -993,7 +993,7 @@ def test_in_batch(seed: int) -> None:
     for options, message in (
         ({"batch": 1}, "a batch needs at least two examples, got 1"),
         ({"batch": 4, "given": "scores"}, "given must be 'embeddings' or 'logits'"),
-        ({"batch": 4, "framework": "mxnet"}, "framework must be 'numpy', 'jax', 'tensorflow' or 'torch'"),
+        ({"batch": 4, "framework": "mxnet"}, r"framework must be 'numpy', .* or '.*', got 'mxnet'"),
     ):
         with pytest.raises(ValueError, match=message):
             il.adapters.in_batch(softmax, PRIOR, **options)  # type: ignore[arg-type]
