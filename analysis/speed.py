@@ -5,7 +5,7 @@ beat (PCG64 into a block that stays in cache, two threads); NumPy (`Generator.ch
 `DiscreteAliasUrn`, on the one thread that they use; PyTorch (`multinomial` and log-sum-exp, on the CPU, two threads);
 and a ladder m = 1, 2, ..., 4096 with four weightings against the largest m with one.  Exact: mean, variance and
 gradient against the same integrals label by label, and against Monte Carlo to 1e-6, whose time is that of its first
-draws times how many more its variance asks for.
+draws times how many more its variance asks for.  A file of labels: `LabelPrior.from_file` against `pandas.read_csv`.
 
 Times are medians of repeats that take turns; a peer that is not installed is named and left out.
 """
@@ -15,13 +15,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import statistics
+import tempfile
 import time
 import tracemalloc
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.runner import Point, Row
 from implicitloss.estimate import Quantity
@@ -42,13 +45,14 @@ LABELS = (100, 10_000, 325_000, 3_000_000)
 QUICK_LABELS = (100, 10_000)
 M, LONGEST, THREADS = 64, 4096, 2
 SOFTMAX = SoftmaxCrossEntropy()
+FILES = ("names", "numbers")
 PEERS = {"scipy": "SciPy DiscreteAliasUrn", "torch": "PyTorch multinomial"}
 
 
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
     """Each engine at each number of labels; the prior is Zipf's, whatever the study is given."""
     repeats = 3 if quick else 5
-    kinds, sizes = ("monte carlo", "ladder", "exact"), QUICK_LABELS if quick else LABELS
+    kinds, sizes = ("monte carlo", "ladder", "exact", "label file"), QUICK_LABELS if quick else LABELS
     grid = [(kind, n) for kind in kinds for n in sizes] + [("exact, any m", sizes[-2])]
     return [{"kind": kind, "labels": n, "repeats": repeats, "quick": quick} for kind, n in grid]
 
@@ -57,7 +61,10 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """One row a competitor and repeat: seconds, and what they were for."""
     n_labels = point["labels"]
     problem = Problem(np.random.default_rng(0).normal(size=n_labels), LabelPrior.zipf(n_labels, 1.0), n_labels // 2)
-    kinds = {"monte carlo": _monte_carlo, "ladder": _ladder, "exact": _exact, "exact, any m": _any_m}
+    kinds = {
+        "monte carlo": _monte_carlo, "ladder": _ladder, "exact": _exact, "exact, any m": _any_m,
+        "label file": _label_file,
+    }  # fmt: skip
     jobs = kinds[point["kind"]](problem, point["quick"])
     found = []
     for _, _, job in jobs:  # compile, warm caches
@@ -211,6 +218,21 @@ def _any_m(problem: Problem, quick: bool) -> list[Job]:
     return [(f"m = {m}", 1.0, mean(m)) for m in (1, 16, 256, 4096, 65_536, 1_000_000)]
 
 
+def _label_file(problem: Problem, quick: bool) -> list[Job]:
+    """A file of labels and counts, as a prior, and as a pandas DataFrame; labels are names, or shuffled numbers."""
+    n = problem.prior.n_labels
+    counts = np.ceil(1e6 * problem.prior.probabilities).astype(int)
+    ids = np.random.default_rng(0).permutation(n)
+    jobs: list[Job] = []
+    for kind, labels in (("names", [f"label {j}" for j in range(n)]), ("numbers", ids.tolist())):
+        with tempfile.NamedTemporaryFile("w", suffix=".csv", delete=False) as file:
+            file.write("label,count\n" + "".join(f"{j},{k}\n" for j, k in zip(labels, counts, strict=True)))
+        weakref.finalize(problem, os.remove, file.name)
+        jobs.append((f"{kind}, from_file", 1.0, lambda warm, path=file.name: LabelPrior.from_file(path)))
+        jobs.append((f"{kind}, pandas", 1.0, lambda warm, path=file.name: pd.read_csv(path)))
+    return jobs
+
+
 def _memory(problem: Problem) -> list[Row]:
     """Peak bytes a label beyond the inputs."""
     quantities: tuple[Quantity, ...] = ("mean", "gradient")
@@ -235,6 +257,7 @@ RATIOS = (
     ("exact variance, label by label / compressed", "exact", "variance, label by label", "variance"),
     ("exact gradient of all labels / exact mean", "exact", "gradient", "mean"),
     ("exact mean, m = 1,000,000 / m = 64", "exact", "mean, m = 1,000,000", "mean"),
+    *((f"file of {of}, from_file / pandas", "label file", f"{of}, from_file", f"{of}, pandas") for of in FILES),
     ("Monte Carlo to 1e-6 / exact mean", "exact", "Monte Carlo to 1e-6, by its first draws", "mean"),
 )
 
