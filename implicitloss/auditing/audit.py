@@ -15,7 +15,7 @@ from implicitloss.auditing.finding import Evidence, Note
 from implicitloss.auditing.gradients import by_gradients
 from implicitloss.auditing.question import Form, Question
 from implicitloss.auditing.report import AuditReport
-from implicitloss.auditing.values import by_values
+from implicitloss.auditing.values import by_values, exactly
 from implicitloss.labels import LabelPrior
 from implicitloss.numerics.seeds import Seed
 
@@ -127,7 +127,7 @@ def audit(
 def _measured(question: Question, box: Box, contact: Contact) -> Evidence:
     """What the routes find that the first contact allows."""
     if not contact.has_gradients:
-        return by_values(question, box)
+        return exactly(question, box) if contact.draws_nothing else by_values(question, box)
     if contact.repeats or question.scores is not None:
         return by_gradients(question, box, contact)
     # The gradient cannot be compared with the value, and so both are audited, each with half of the error.

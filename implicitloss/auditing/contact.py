@@ -8,19 +8,25 @@ import numpy as np
 
 from implicitloss.auditing.box import Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
+from implicitloss.auditing.exact import draws_nothing
 from implicitloss.auditing.finding import Evidence, Flaw, Note
 from implicitloss.auditing.question import Question
 
 # Directions along which gradients are compared with differences of values.
 DIRECTIONS = 8
+# The loss of a label is 0 if it was at this many sets of scores.  That all draws of each were masked hits, for a label
+# that is at most this share of the draws, has a probability below 1e-8.
+EXAMPLES_OF_ZERO, MOST_OF_THE_DRAWS = 2_000, 0.99
+SCORES_A_CALL = 1 << 18
 
 
 @dataclass(frozen=True)
 class Contact:
-    """Whether the loss has gradients, whether it repeats its answer by the rng, and what else was found."""
+    """Whether the loss has gradients, repeats its answer for the same rng, draws nothing, and what else was found."""
 
     has_gradients: bool
     repeats: bool
+    draws_nothing: bool
     evidence: Evidence
 
 
@@ -33,7 +39,10 @@ def first_contact(question: Question, box: Box) -> Contact:
     flaws.append(_negative(question, call))
     again = box.ask(call.scores, call.positive, call.seed)
     repeats = np.array_equal(call.answer.values, again.values)
-    if repeats and _ignores_rng(box, call):
+    flaws += _ignored_labels(question, box, call)
+    ignores_rng = repeats and _ignores_rng(box, call)
+    no_draws = ignores_rng and draws_nothing(question, box)
+    if ignores_rng and not no_draws:
         notes.append(
             Note(
                 "ignores rng",
@@ -53,7 +62,7 @@ def first_contact(question: Question, box: Box) -> Contact:
     elif has_gradients and repeats:
         flaws.append(_wrong_gradient(question, box))
     found = Evidence(flaws=tuple(flaw for flaw in flaws if flaw is not None), notes=tuple(notes))
-    return Contact(has_gradients, repeats, found)
+    return Contact(has_gradients, repeats, no_draws, found)
 
 
 def _check_moves(box: Box, call: Call) -> None:
@@ -80,10 +89,30 @@ def _negative(question: Question, call: Call) -> Flaw | None:
     )
 
 
+def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw | None]:
+    """A flaw for each positive whose loss is 0 whatever the scores, as losses with an `ignore_index` have it."""
+    found: list[Flaw | None] = []
+    for y in question.positives:
+        # Masked hits alone give 0 too: of a label that is nearly all that is drawn, nothing is said.
+        if np.any(call.answer.values[call.positive == y]) or question.prior.probabilities[y] > MOST_OF_THE_DRAWS:
+            continue
+        a_call = max(2, SCORES_A_CALL // question.prior.n_labels)
+        asked = 0
+        while asked < EXAMPLES_OF_ZERO:
+            seed = box.new_seed()
+            positive = np.full(a_call, y, dtype=np.intp)
+            normal = np.random.default_rng([2, seed]).standard_normal((a_call, question.prior.n_labels))
+            if np.any(box.ask(question.temperature * normal, positive, seed).values):
+                break
+            asked += a_call
+        else:
+            said = f"the loss of label {question.prior.name(y)} is 0: is it the ignore_index / padding?"
+            found.append(Flaw("ignored label", said))
+    return found
+
+
 def _ignores_rng(box: Box, call: Call) -> bool:
-    """Whether another seed gives the same answer, though not all labels have a part in it."""
-    if call.answer.gradients is not None and np.all(call.answer.gradients != 0):
-        return False  # the loss draws nothing
+    """Whether another seed gives the same answer."""
     return bool(np.array_equal(call.answer.values, box.ask(call.scores, call.positive, box.new_seed()).values))
 
 

@@ -23,10 +23,10 @@ TILT_LABELS = 20
 # Tilts within this distance count as equal.
 TILT_EQUAL = 0.02
 
-FlawKind = Literal["negative loss", "wrong gradient", "another form"]
+FlawKind = Literal["negative loss", "wrong gradient", "another form", "ignored label"]
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "no negatives",
-    "another law",
+    "another law", "draws nothing",
 ]  # fmt: skip
 Gains = Literal["neither", "frequent", "rare"]
 
@@ -74,11 +74,13 @@ class Evidence:
     notes: tuple[Note, ...] = ()
     margins: Measured | None = None
     draw_statistics: DrawStatistics | None = None
+    draws_nothing: bool = False
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(
             self.comparisons + other.comparisons, self.flaws + other.flaws, self.notes + other.notes,
             self.margins or other.margins, self.draw_statistics or other.draw_statistics,
+            self.draws_nothing or other.draws_nothing,
         )  # fmt: skip
 
 
