@@ -50,6 +50,8 @@ class Comparison:
     hits_in: float = 0.0
     # Of accidental hits, 1 + Σ p_yy' + p_yy as claimed: e^loss at equal scores.
     whole: float = 0.0
+    # The standard error of the measured value.
+    spread: float = 0.0
 
     def with_sums(
         self, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
@@ -65,7 +67,10 @@ class Comparison:
             # What was never seen has a probability of at most log(1/δ)/n; each of the two bounds has half of δ.
             width = min(half_width(0.0, bound, n, delta / 2), bound * math.log(2 / delta) / n)
         low, high = max(mean - width, 0.0), mean + width + unseen
-        return replace(self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound))
+        return replace(
+            self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound),
+            spread=math.sqrt(variance / n),
+        )  # fmt: skip
 
     def result(self, tolerance: float) -> Result:
         """How the comparison ends if a relative deviation of `tolerance` counts as equal.

@@ -11,6 +11,7 @@ from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
 from implicitloss.auditing.exact import draws_nothing
 from implicitloss.auditing.finding import Evidence, Flaw, Note
 from implicitloss.auditing.question import Question
+from implicitloss.problem import Problem
 
 # Directions along which gradients are compared with differences of values.
 DIRECTIONS = 8
@@ -94,7 +95,7 @@ def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw | Non
     found: list[Flaw | None] = []
     for y in question.positives:
         # Masked hits alone give 0 too: of a label that is nearly all that is drawn, nothing is said.
-        if np.any(call.answer.values[call.positive == y]) or question.prior.probabilities[y] > MOST_OF_THE_DRAWS:
+        if np.any(call.answer.values[call.positive == y]) or _share_of_draws(question, y) > MOST_OF_THE_DRAWS:
             continue
         a_call = max(2, SCORES_A_CALL // question.prior.n_labels)
         asked = 0
@@ -109,6 +110,15 @@ def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw | Non
             said = f"the loss of label {question.prior.name(y)} is 0: is it the ignore_index / padding?"
             found.append(Flaw("ignored label", said))
     return found
+
+
+def _share_of_draws(question: Question, y: int) -> float:
+    """The share of a label among draws: its frequency, or by the law of the claimed scheme if that is more."""
+    share = float(question.prior.probabilities[y])
+    if question.scheme is None:
+        return share
+    f = np.zeros(question.prior.n_labels) if question.scores is None else question.scores
+    return max(share, float(np.exp(question.scheme.log_law(Problem(f, question.prior, y))[y])))
 
 
 def _ignores_rng(box: Box, call: Call) -> bool:

@@ -14,6 +14,7 @@ from implicitloss.auditing.comparison import HITS, Comparison, Result
 from implicitloss.auditing.nearest import Fit, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of, tilt
@@ -90,8 +91,8 @@ class Finding:
 
     `verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.  `margins` are p_yy',
     (rows, L), of the `positives`, if the loss has gradients; `hits` p_yy, (rows,); `comparisons` the parts that were
-    compared with the claim; `nearest` the scheme of this package that fits best; `flaws` contradict the form of the
-    loss or its gradient.
+    compared with the claim; `nearest` the scheme of this package that fits, or None, and then `slopes` are those of the
+    margins on label frequency; `flaws` contradict the form of the loss or its gradient.
     """
 
     verdict: Result
@@ -102,6 +103,7 @@ class Finding:
     margins: Measured | None
     hits: Measured
     nearest: Fit | None
+    slopes: Slopes | None
     draw_statistics: DrawStatistics | None
     flaws: tuple[Flaw, ...]
     notes: tuple[Note, ...]
@@ -135,10 +137,11 @@ class Finding:
         route = "value" if evidence.margins is None else "gradient"
         of_hits = [c for c in comparisons if c.part == HITS and c.route == route]
         hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
+        fit = nearest(question, comparisons, evidence.draw_statistics, evidence.draws_nothing)
         return cls(
             verdict=_verdict(question, evidence), loss=box.name, claim=question.claim.name,
             positives=question.positives, comparisons=comparisons, margins=evidence.margins, hits=hits,
-            nearest=nearest(question, comparisons, evidence.draw_statistics),
+            nearest=fit, slopes=None if fit is not None else slopes(question.prior, comparisons),
             draw_statistics=evidence.draw_statistics, flaws=evidence.flaws, notes=evidence.notes, prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form,

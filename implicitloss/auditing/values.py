@@ -56,7 +56,9 @@ def exactly(question: Question, box: Box) -> Evidence:
         low, high = max(signal - error, 0.0) / unit, (signal + error) / unit
         # What rounding may hide is no hit.
         measured = 0.0 if planned.claimed == 0.0 and low == 0.0 else signal / unit
-        found.append(replace(planned, measured=measured, low=low, high=high, largest_contribution=high))
+        found.append(
+            replace(planned, measured=measured, low=low, high=high, largest_contribution=high, spread=error / unit)
+        )
     box.say_progress(question.runs)
     said = "the loss draws nothing: each group was measured once, and rounding is the only error"
     return Evidence(tuple(found), notes=(Note("draws nothing", said),), draws_nothing=True)
