@@ -16,9 +16,9 @@ from implicitloss import samplers, weightings
 from implicitloss.auditing.comparison import BY_SCORE, HITS, NEVER, Comparison
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import SLIPS, WRONG_LAWS, Corrected, KeptDuplicates, Page, Slip, corrections
+from implicitloss.auditing.slips import SLIPS, Corrected, KeptDuplicates, Page, Slip, corrections, wrong_laws
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.margins import Equalised, LogitAdjusted, Softmax, complete_margin
+from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax, complete_margin
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit, LogUniform, Mixture, Power, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
@@ -36,6 +36,8 @@ FITS_WITHIN = 1.3
 # Schemes whose squared misfits differ by less than this are equal: an earlier one is named.  By chance alone the right
 # one of two is worse by this much with a probability of about e^{-12}.
 EQUAL_MISFIT = 25.0
+# The largest m that is looked for where margins are no power of m.
+MOST_FREE_M = 10_000
 # The least relative error of a measured part: of the decoded weights, and of the single weight of a draw.
 LEAST_ERROR = 1e-4
 # Parts with a larger relative error say too little to fit a slope.
@@ -138,7 +140,7 @@ def nearest(
     if agreeing:
         # If samplers have equal margins, the law that was seen decides, then the order.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
-        return min(near, key=lambda fit: _off(fit, question.prior, q))
+        return min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question.prior, q)))
     near = [fit for fit in fits if fit.is_near]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
 
@@ -231,31 +233,45 @@ class _Candidates:
         named = sorted(weightings.examples(), key=lambda weighting: not isinstance(weighting, Importance))
         named = [weighting for weighting in named if type(weighting) is not ForMargin]
         slips = [replace(slip, temperature=self.question.temperature) for slip in SLIPS if self._may_be(slip)]
-        first = [slip for slip in slips if slip.needs_target]
-        rest = [slip for slip in slips if not slip.needs_target]
+        first = [slip for slip in slips if slip.needs_target or self._is_claimed(slip.target)]
+        rest = [slip for slip in slips if slip not in first]
         yield from self._each(laws, first)
         yield from self._each(laws, named)
         yield from self._each(laws, rest)
-        corrected = list(corrections(tuple(law for law in laws if isinstance(law, (WithinBatch, Power)))))
-        yield from self._each(laws, corrected)
+        yield from self._each(laws, list(corrections(prior, [law for law in laws if not isinstance(law, Uniform)])))
         # A law has one slip only if it is drawn from and not corrected by itself.
         drawn: list[Any] = [Unit(), Constant()]
         drawn += [Corrected(law, f"log(m q) taken off with the q of {law}") for law in laws[:1]]
-        yield from self._each([law for law in WRONG_LAWS if prior.probabilities.min() > 0], drawn)
+        yield from self._each(wrong_laws(prior), drawn)
         if self.hits == ("keep",):
             yield from self._each(laws, [KeptDuplicates(weighting) for weighting in named])
 
+    def is_odd(self, fit: Fit) -> bool:
+        """Whether the m that was fitted is unlikely: more draws than labels, or a slip with one draw, which is none."""
+        if self.m is not None or fit.scheme is self.question.scheme or not fit.m_known:
+            return False
+        m = fit.scheme.m
+        return (fit.slip is None and self.question.prior.n_labels < m < M_OF_ALL_LABELS) or (
+            fit.slip is not None and m == 1
+        )
+
+    def _is_claimed(self, target: Margin) -> bool:
+        """Whether these margins are claimed, and are others than those of softmax."""
+        return not isinstance(target, Softmax) and self._has_margins(target)
+
     def _may_be(self, slip: Slip) -> bool:
         """Whether a slip can be one here."""
-        if not slip.needs_target:
-            return True
-        p = self.question.claim.margins
+        return not slip.needs_target or self._has_margins(slip.target)
+
+    def _has_margins(self, target: Margin) -> bool:
+        p, prior = self.question.claim.margins, self.question.prior
         if p is None:
             return False
-        return all(
-            np.allclose(np.delete(p[row], y), np.delete(np.exp(slip.target.log_margin(self.question.prior, y)), y))
-            for row, y in enumerate(self.question.positives)
-        )
+        with np.errstate(all="ignore"):
+            return all(
+                np.allclose(np.delete(p[row], y), np.delete(np.exp(target.log_margin(prior, y)), y))
+                for row, y in enumerate(self.question.positives)
+            )
 
     def _each(self, laws: Sequence[Any], weights: Sequence[Any]) -> Iterator[Scheme]:
         for sampler in laws:
@@ -371,9 +387,24 @@ def _margins(scheme: Scheme, parts: Parts, prior: LabelPrior, free: bool) -> tup
         return scheme, p, True
     ratio = float(np.median([c.measured / max(float(p[c.positive][c.labels].sum()), 1e-300) for c in parts.used]))
     doubled = _rows(replace(scheme, m=2 * scheme.m), prior, positives)
-    # Margins grow with m where a factor was lost, and with its square where the factor was applied twice.
-    power = next((k for k in (1, 2) if all(np.allclose(doubled[y], 2**k * p[y]) for y in p)), 0)
-    if not power:
-        return scheme, p, False
-    again = replace(scheme, m=max(1, min(round(scheme.m * ratio ** (1 / power)), 10**9)))
+    steps = np.concatenate([np.log(doubled[y][p[y] > 0] / p[y][p[y] > 0]) for y in p]) / np.log(2.0)
+    # Margins are m to a power: 1 where a factor was lost, 2 where it was applied twice, 0 where it does not matter.
+    power = float(np.median(steps))
+    if np.allclose(steps, power, atol=1e-6):
+        if abs(power) < 1e-6:
+            return scheme, p, False
+        m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS))))
+    else:
+        best = minimize_scalar(
+            lambda log_m: _distance(replace(scheme, m=max(1, round(np.exp(log_m)))), parts, prior),
+            bounds=(0.0, np.log(MOST_FREE_M)), method="bounded",
+        )  # fmt: skip
+        m = float(np.exp(best.x))
+    again = replace(scheme, m=max(1, round(m)))
     return again, _rows(again, prior, positives), True
+
+
+def _distance(scheme: Scheme, parts: Parts, prior: LabelPrior) -> float:
+    """Σ (log ratio)² of a scheme over the parts."""
+    p = _rows(scheme, prior, parts.positives)
+    return float(sum(np.log(c.measured / max(_expected(c, p[c.positive]), 1e-300)) ** 2 for c in parts.used))

@@ -16,7 +16,7 @@ To add a slip, add a value here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,11 +27,13 @@ from implicitloss import symbols as s
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax
 from implicitloss.problem import Problem
-from implicitloss.samplers import LogUniform, Sampler
+from implicitloss.samplers import LogUniform, Sampler, WithinBatch
 from implicitloss.samplers.sampler import Draw, by_tickets
 from implicitloss.weightings import Draws, Weighting, complete_weighting
 
 FILE = "docs/slips.md"
+# Laws within this total variation are equal.
+EQUAL_LAWS = 0.02
 RIGHT = "f_neg -= np.log(m * q[neg])"
 
 
@@ -184,7 +186,7 @@ SLIPS = (
         does="It takes log(m q) off, but labels are drawn from q/(1 - q_y): the positive is drawn again.",
         wrong="The margins are p = 1/(1-q_y): it optimises softmax in which negatives count more beside frequent "
         "positives.",
-        gains="Rare labels, a little; with uniform draws neither.",
+        gains="Frequent labels, a little; with uniform draws neither.",
         fix="f_neg -= np.log(m * q[neg] / (1 - q[pos]))",
         hits=("exclude",),
     ),
@@ -395,9 +397,20 @@ class KeptDuplicates:
 PAGES: tuple[Page, ...] = (*SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES)
 
 
-def corrections(others: tuple[Sampler, ...]) -> Iterator[Corrected]:
-    """Corrections by each wrong law, by the label frequencies, by log-uniform draws, and by the `others`."""
-    for law in WRONG_LAWS:
-        yield Corrected(law, f"log(m q) taken off with q of {law.name}")
-    for sampler in dict.fromkeys((LogUniform(), *others)):
+def wrong_laws(prior: LabelPrior) -> tuple[WrongLaw, ...]:
+    """The wrong laws that differ from the right ones for these labels: ids may be sorted by frequency, after all."""
+    if not prior.probabilities.min() > 0:
+        return ()
+    problem = Problem(np.zeros(prior.n_labels), prior, 0)
+    right = [np.exp(sampler.log_law(problem)) for sampler in (WithinBatch(), LogUniform())]
+    return tuple(
+        law for law in WRONG_LAWS if all(np.abs(np.exp(law.log_law(problem)) - q).sum() > 2 * EQUAL_LAWS for q in right)
+    )
+
+
+def corrections(prior: LabelPrior, others: Iterable[Sampler]) -> Iterator[Corrected]:
+    """Corrections by the law of each of the `others`, and by each wrong law."""
+    for sampler in others:
         yield Corrected(sampler, f"log(m q) taken off with the q of {sampler}")
+    for law in wrong_laws(prior):
+        yield Corrected(law, f"log(m q) taken off with q of {law.name}")
