@@ -16,6 +16,12 @@ def _tensor(lib: Any, array: Any) -> Any:
     return lib.tensor(array)
 
 
+def _array(lib: Any, values: Any) -> Any:
+    """The tensor as an array; NumPy has no bfloat16."""
+    values = values.detach()
+    return (values.float() if values.dtype == lib.bfloat16 else values).numpy()
+
+
 def _gradients(
     lib: Any, loss: Callable[..., Any], scores: Floats, positive: Labels, seed: int, dtype: str
 ) -> tuple[Any, Any]:
@@ -26,11 +32,11 @@ def _gradients(
         if not isinstance(values, lib.Tensor):
             raise ValueError(f"the loss must return a torch tensor, got {type(values).__name__}")
         if values.shape != (len(positive),):
-            return values.detach().numpy(), None  # the audit refuses this shape, and says why
+            return _array(lib, values), None  # the audit refuses this shape, and says why
         if values.grad_fn is None:
-            return values.detach().numpy(), np.zeros(scores.shape)
+            return _array(lib, values), np.zeros(scores.shape)
         (slopes,) = lib.autograd.grad(values.sum(), f, allow_unused=True)
-        return values.detach().numpy(), np.zeros(scores.shape) if slopes is None else slopes.numpy()
+        return _array(lib, values), np.zeros(scores.shape) if slopes is None else slopes.numpy()
 
 
 FRAMEWORK = Framework("torch", _tensor, _gradients, dtype="float64")

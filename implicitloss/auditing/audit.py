@@ -11,7 +11,7 @@ from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.claimed import Claim
 from implicitloss.auditing.contact import Contact, first_contact
-from implicitloss.auditing.finding import Evidence, Note
+from implicitloss.auditing.finding import Evidence
 from implicitloss.auditing.gradients import by_gradients
 from implicitloss.auditing.question import Form, Question
 from implicitloss.auditing.report import AuditReport
@@ -38,6 +38,7 @@ def audit(
     runs: int | None = None,
     error: float = 1e-6,
     rng: Seed = None,
+    reset: Callable[[], object] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AuditReport:
     """Measure the margins p_yy' that a sampled loss applies, and test whether they are those of its claim.
@@ -119,19 +120,23 @@ def audit(
         prior=prior, claim=claim, positives=positives, scores=scores, form=form, temperature=temperature, shift=shift,
         tolerance=tolerance, resolution=resolution, heaviest=heaviest, runs=runs, error=error, rng=rng,
     )  # fmt: skip
-    box = Box(loss_fn, question, progress)
+    box = Box(loss_fn, question, progress, reset)
     contact = first_contact(question, box)
-    return AuditReport.of(question, box, contact.evidence + _measured(question, box, contact))
+    return AuditReport.of(contact.question, box, contact.evidence + _measured(contact.question, box, contact))
 
 
 def _measured(question: Question, box: Box, contact: Contact) -> Evidence:
-    """What the routes find that the first contact allows."""
+    """What the routes find that the first contact allows: nothing of a loss that has no margins, or keeps state."""
+    if not contact.can_go_on:
+        return Evidence()
     if not contact.has_gradients:
         return exactly(question, box) if contact.draws_nothing else by_values(question, box)
+    if any(flaw.kind == "wrong gradient" for flaw in contact.evidence.flaws):
+        # Margins are not read from a gradient that is wrong: the claim is refuted, or the values say what there is.
+        return by_values(question, box) if question.claim.margins is None else Evidence()
     if contact.repeats or question.scores is not None:
         return by_gradients(question, box, contact)
     # The gradient cannot be compared with the value, and so both are audited, each with half of the error.
     half = replace(question, error=question.error / 2)
-    said = "the loss does not repeat its answer for the same rng; its values were audited by themselves too"
-    note = Evidence(notes=(Note("does not repeat", said),))
-    return by_gradients(half, box, contact) + note + by_values(half, box)
+    found = by_gradients(half, box, contact)
+    return found if found.flaws else found + by_values(half, box)

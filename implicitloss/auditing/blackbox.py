@@ -14,8 +14,9 @@ LossFunction = Callable[[Floats, Labels, np.random.Generator], Any]
 """`loss_fn(scores (B, L), positive (B,), rng)` -> losses (B,), or (losses (B,), gradients (B, L))."""
 
 
-# Answers in half precision are too coarse to decode.
+# Rounding errors above this are those of half precision.
 COARSEST = 1e-5
+SINGLE = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ class Answer:
     eps: float
 
 
-def ask(loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.Generator) -> Answer:
-    """Call the loss once.  *Raises* ValueError for an answer of another shape, or that is not finite."""
+def ask(
+    loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.Generator, *, finite: bool = True
+) -> Answer:
+    """Call the loss once.  *Raises* ValueError for an answer of another shape, or, if `finite`, for no finite one."""
     try:
         given = loss_fn(scores.copy(), positive.copy(), rng)
     except Exception as error:
@@ -48,16 +51,16 @@ def ask(loss_fn: LossFunction, scores: Floats, positive: Labels, rng: np.random.
             f"the loss must return one number for each of {n} examples, got shape {found.shape} for ({n},){hint}"
         )
     eps = _precision(found)
-    _check_finite(found, positive, scores, "the loss")
+    if finite:
+        _check_finite(found, positive, scores, "the loss")
     slopes = None
     if gradients is not None:
         slopes = _array(gradients, "the gradient")
         if slopes.shape != scores.shape:
             raise ValueError(f"the gradient must have the shape of the scores, {scores.shape}, got {slopes.shape}")
-        _check_finite(slopes, positive, scores, "the gradient")
+        if finite:
+            _check_finite(slopes, positive, scores, "the gradient")
         eps = max(eps, _precision(slopes))
-    if eps > COARSEST:
-        raise ValueError(f"the loss must be computed in single precision or better, got {found.dtype}")
     return Answer(found.astype(np.float64), None if slopes is None else slopes.astype(np.float64), eps)
 
 
@@ -66,17 +69,23 @@ def _array(given: Any, what: str) -> Any:
         found = np.asarray(given)
     except Exception as error:  # a framework refuses, for example a tensor that requires its gradient
         raise ValueError(f"{what} must be an array, got {type(given).__name__}: {error!s:.120}") from None
+    if found.dtype.name == "bfloat16":  # a type that packages add to NumPy, and that has no kind
+        return found.astype(np.float32)
     if found.dtype.kind not in "fiu" or np.ma.is_masked(given):
         raise ValueError(f"{what} must be numbers, got {'masked ones' if np.ma.is_masked(given) else found.dtype}")
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 
 def _precision(found: Any) -> float:
-    """The relative precision of an array's numbers; numbers that single precision holds count as single."""
+    """The relative precision of an array's numbers; numbers that a coarser type holds count as numbers of that type."""
     eps = float(np.finfo(found.dtype).eps)
-    single = float(np.finfo(np.float32).eps)
     with np.errstate(over="ignore"):
-        return max(eps, single) if np.array_equal(found, found.astype(np.float32)) and np.any(found) else eps
+        single = found.astype(np.float32)
+        if not np.any(found) or not np.array_equal(found, single):
+            return eps
+        if not np.any(single.view(np.uint32) & 0xFFFF):
+            return 2.0**-7  # that of bfloat16, the upper half of a float32
+        return float(np.finfo(np.float16).eps) if np.array_equal(single, single.astype(np.float16)) else max(eps, SINGLE)
 
 
 def _check_finite(found: Floats, positive: Labels, scores: Floats, what: str) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from implicitloss.arguments import shown
-from implicitloss.auditing.blackbox import Answer, LossFunction, ask
+from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, LossFunction, ask
 from implicitloss.auditing.question import MOST_EXPONENT, Question
 from implicitloss.labels import Floats, Labels
 
 # The largest loss that can be decoded, by form: softmax losses are exponentiated, logistic ones are not.
-MOST_LOSS = {"softmax": MOST_EXPONENT, "logistic": 1e100}
+MOST_VALUE = 1e100
+MOST_LOSS = {"softmax": MOST_EXPONENT, "logistic": MOST_VALUE}
+# Seeds of probes begin here: those of the evaluations do not depend on how many probes there were.
+FIRST_PROBE = 1 << 31
+# A measured rounding error bounds that of an answer by this many times, which `ROUNDINGS` of its `eps` make up.
+EPS_OF_ROUNDING = 1 / 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +34,23 @@ class Call:
 
 @dataclass(eq=False)
 class Box:
-    """The loss, with the number of calls and of seeds that it has had.  *Raises* ValueError for what is no loss."""
+    """The loss, with the number of calls and of seeds that it has had.  *Raises* ValueError for what is no loss.
+
+    `reset` is called before each call.  What is known of the loss after the first contact: the `rounding` error of its
+    values, absolute, 0 where it was not measured; the `factors` (L,) by which it is scaled at each positive, which are
+    divided out; and the `lift` (rows,) of the positives' scores, for losses whose rounding would hide the hits.
+    """
 
     loss_fn: LossFunction
     question: Question
     progress: Callable[[int, int], None] | None = None
+    reset: Callable[[], object] | None = None
     calls: int = 0
     seeds: int = 0
+    probes: int = 0
+    rounding: float = 0.0
+    factors: Floats | None = None
+    lift: Floats | None = None
 
     def __post_init__(self) -> None:
         # A class is called to make something, and not to compute a loss.
@@ -43,6 +58,8 @@ class Box:
             raise ValueError(f"the loss must be a function (scores, positive, rng), got {shown(self.loss_fn)}")
         if self.progress is not None and not callable(self.progress):
             raise ValueError(f"progress must be a function (done, runs), got {shown(self.progress)}")
+        if self.reset is not None and not callable(self.reset):
+            raise ValueError(f"reset must be a function without arguments, got {shown(self.reset)}")
         try:
             signature = inspect.signature(self.loss_fn)
         except (TypeError, ValueError):  # some built-in functions have no signature
@@ -65,17 +82,62 @@ class Box:
         self.seeds += 1
         return self.seeds - 1
 
+    @property
+    def is_coarse(self) -> bool:
+        """Whether the loss is known to compute in less than single precision."""
+        return self.rounding > COARSEST
+
+    @property
+    def relative_rounding(self) -> float:
+        """Upper limit on the relative error that rounding makes in a decoded weight."""
+        return 4 * self.rounding if self.is_coarse else 0.0
+
+    def probe(self, scores: Floats, positive: Labels, seed: int) -> Floats:
+        """The values at scores that the evaluations do not reach; nan where the loss has no number there, or fails."""
+        try:
+            with np.errstate(all="ignore"):
+                values = self.called(scores, positive, seed, finite=False).values
+        except Exception:
+            return np.full(positive.size, np.nan)
+        return np.where(np.isfinite(values), values, np.nan)
+
+    def new_probe(self) -> int:
+        """A seed for probes: the seeds of the evaluations stay as they are."""
+        self.probes += 1
+        return FIRST_PROBE + self.probes - 1
+
+    def called(self, scores: Floats, positive: Labels, seed: int, *, finite: bool = True) -> Answer:
+        """One call, counted; what is known of the loss is divided out, and its rounding is part of the precision.
+
+        Values may be too large to decode: they are not yet known to be of their form.
+        """
+        self.calls += 1
+        if self.reset is not None:
+            self.reset()
+        answer = ask(self.loss_fn, scores, positive, self._generator(seed, 1), finite=finite)
+        # The precision of half types is measured: their eps would make every answer a rounding error.
+        eps = max(min(answer.eps, SINGLE) if self.rounding else answer.eps, EPS_OF_ROUNDING * self.rounding)
+        if self.factors is None:
+            return replace(answer, eps=eps)
+        by = self.factors[positive]
+        slopes = answer.gradients
+        return Answer(answer.values / by, None if slopes is None else slopes / by[:, None], eps)
+
     def ask(self, scores: Floats, positive: Labels, seed: int) -> Answer:
         """Call the loss once, with the generator of `seed`."""
-        self.calls += 1
-        answer = ask(self.loss_fn, scores, positive, self._generator(seed, 1))
-        form, limit = self.question.form, MOST_LOSS[self.question.form]
-        if answer.values.max() > limit:
-            raise ValueError(
-                f"a loss of the {form} form must be at most {limit:g}, got {answer.values.max():.4g}: the "
-                "weights of its negatives would overflow"
-            )
+        answer = self.called(scores, positive, seed)
+        self.check_size(answer.values)
         return answer
+
+    def check_size(self, values: Floats, limit: float | None = None) -> None:
+        """*Raises* ValueError for values that cannot be decoded, or are above the `limit`."""
+        form = self.question.form
+        limit = MOST_LOSS[form] if limit is None else limit
+        if values.max() > limit:
+            raise ValueError(
+                f"a loss of the {form} form must be at most {limit:g}, got {values.max():.4g}: the weights of its "
+                "negatives would overflow"
+            )
 
     def next_call(self, replicas: int) -> Call:
         """Call the loss at fresh scores, with `replicas` examples of each positive, in blocks."""
@@ -90,6 +152,8 @@ class Box:
         if question.scores is not None:
             return np.tile(question.scores, (positive.size, 1)), positive, generator
         normal = generator.standard_normal((positive.size, question.prior.n_labels))
+        if self.lift is not None:
+            normal[np.arange(positive.size), positive] += np.repeat(self.lift, replicas)
         return question.temperature * normal, positive, generator
 
     def say_progress(self, n: int) -> None:

@@ -52,6 +52,8 @@ class Comparison:
     whole: float = 0.0
     # The standard error of the measured value.
     spread: float = 0.0
+    # Upper limit on the relative error that the rounding of the loss makes in a contribution.
+    rounding: float = 0.0
 
     def with_sums(
         self, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
@@ -66,7 +68,8 @@ class Comparison:
         if total == 0.0:
             # What was never seen has a probability of at most log(1/δ)/n; each of the two bounds has half of δ.
             width = min(half_width(0.0, bound, n, delta / 2), bound * math.log(2 / delta) / n)
-        low, high = max(mean - width, 0.0), mean + width + unseen
+        low = max(mean - width, 0.0) / (1 + self.rounding)
+        high = (mean + width) * (1 + self.rounding) + unseen
         return replace(
             self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound),
             spread=math.sqrt(variance / n),

@@ -1,16 +1,20 @@
-"""First contact with a loss: does it depend on the scores, repeat its answer, and have its own gradient?"""
+"""First contact with a loss: does it depend on the scores, repeat its answer, have its form and its own gradient?"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from implicitloss.auditing.box import Box, Call
+from implicitloss.auditing.blackbox import COARSEST
+from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
 from implicitloss.auditing.exact import draws_nothing
 from implicitloss.auditing.finding import Evidence, Flaw, Note
+from implicitloss.auditing.forms import probed
+from implicitloss.auditing.precision import of_type, rounding
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.state import keeps_state
 from implicitloss.problem import Problem
 
 # Directions along which gradients are compared with differences of values.
@@ -19,58 +23,174 @@ DIRECTIONS = 8
 # that is at most this share of the draws, has a probability below 1e-8.
 EXAMPLES_OF_ZERO, MOST_OF_THE_DRAWS = 2_000, 0.99
 SCORES_A_CALL = 1 << 18
+# A second part of the answer equals the scores, or sums to 1, within this.
+EQUAL = 1e-5
+# The step of differences in half precision, and the size of a rounding error in them that is no flaw.
+COARSE_STEP, COARSE_ROUNDINGS = 0.25, 8.0
+# Positives of a coarse loss are scored higher by the logarithm of their sum of weights, at most this.
+MOST_LIFT = 8.0
 
 
 @dataclass(frozen=True)
 class Contact:
-    """Whether the loss has gradients, repeats its answer for the same rng, draws nothing, and what else was found."""
+    """What the first calls showed: has the loss gradients, does it repeat its answer, can it be audited on?
 
+    `question` is the one that is left: a temperature that was found is part of it.
+    """
+
+    question: Question
     has_gradients: bool
     repeats: bool
     draws_nothing: bool
+    can_go_on: bool
     evidence: Evidence
 
 
 def first_contact(question: Question, box: Box) -> Contact:
-    """Ask a few times.  *Raises* ValueError for a loss that does not depend on the scores."""
-    flaws: list[Flaw | None] = []
-    notes: list[Note] = []
-    call = box.next_call(2)
+    """Ask a few times.  *Raises* ValueError for a loss that does not depend on the scores, or has no gradient."""
+    call = _call(box, box.new_seed())
+    box.check_size(call.answer.values, MOST_VALUE)
     _check_moves(box, call)
-    flaws.append(_negative(question, call))
-    again = box.ask(call.scores, call.positive, call.seed)
-    repeats = np.array_equal(call.answer.values, again.values)
-    flaws += _ignored_labels(question, box, call)
-    ignores_rng = repeats and _ignores_rng(box, call)
-    no_draws = ignores_rng and draws_nothing(question, box)
+    negative = _negative(question, call)
+    other = _call(box, box.new_probe())
+    again = box.called(call.scores, call.positive, call.seed)
+    has_gradients = call.answer.gradients is not None
+    if not np.array_equal(call.answer.values, again.values):
+        return _of_no_repeats(question, box, call, other, negative)
+    flaws, notes = _ignored_labels(question, box, call), []
+    if flaws:
+        return Contact(question, has_gradients, True, False, False, Evidence(flaws=tuple(flaws)))
+    ignores_rng = _ignores_rng(box, call)
+    _measure_rounding(question, box, call)
+    if question.scores is not None:
+        compared = "gradients were not compared with differences of the values, and " if has_gradients else ""
+        said = f"draws and weights may depend on the given scores, so {compared}the form of the loss was not probed"
+        notes.append(Note("given scores", said))
+        flaws += [] if negative is None else [negative]
+    else:
+        question, flaws, notes = _probed_form(question, box, call, negative, notes)
+        if has_gradients and all(flaw.lets_go_on for flaw in flaws):
+            wrong = _wrong_gradient(question, box)
+            _check_is_gradient(call, wrong is not None)
+            flaws += [] if wrong is None else [wrong]
+    no_draws = ignores_rng and draws_nothing(question, box, call)
     if ignores_rng and not no_draws:
-        notes.append(
+        notes = [
             Note(
                 "ignores rng",
                 "the answer is the same whatever the rng: a loss that sets its own seed draws the same labels every "
-                "time",
-            )
-        )
+                "time, and so does a compiled tf.function after set_seed",
+            ),
+            *notes,
+        ]
+    can_go_on = all(flaw.lets_go_on for flaw in flaws)
+    return Contact(question, has_gradients, True, no_draws, can_go_on, Evidence(flaws=tuple(flaws), notes=tuple(notes)))
+
+
+def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negative: Flaw | None) -> Contact:
+    """The contact with a loss that answers the same call differently."""
     has_gradients = call.answer.gradients is not None
-    if has_gradients and question.scores is not None:
-        notes.append(
-            Note(
-                "given scores",
-                "draws and weights may depend on the given scores, so gradients were not compared with differences of "
-                "the values",
-            )
+    flaws = () if negative is None else (negative,)
+    if keeps_state(box, call, other):
+        said = (
+            "the loss keeps state between calls: its answer depends on what was asked before (a queue, a memory bank, a "
+            "running estimate or count). An audit needs independent calls: pass reset=, a function that is called "
+            "before each call and puts the state back, or make the loss anew in each call"
         )
-    elif has_gradients and repeats:
-        flaws.append(_wrong_gradient(question, box))
-    found = Evidence(flaws=tuple(flaw for flaw in flaws if flaw is not None), notes=tuple(notes))
-    return Contact(has_gradients, repeats, no_draws, found)
+        return Contact(
+            question, has_gradients, False, False, False, Evidence(flaws=flaws, notes=(Note("keeps state", said),))
+        )
+    if call.answer.eps > COARSEST:  # nothing repeats, and so rounding cannot be measured
+        box.rounding = of_type(call.answer)
+    said = (
+        "the loss does not repeat its answer for the same rng: it draws from a generator of its own. Its form was not "
+        "probed" + ("; its values were audited by themselves too" if has_gradients else "")
+    )
+    notes = (Note("does not repeat", said),)
+    return Contact(question, has_gradients, False, False, not flaws, Evidence(flaws=flaws, notes=notes))
+
+
+def _call(box: Box, seed: int) -> Call:
+    """A call at fresh scores, whose values may have any size."""
+    scores, positive, _ = box.scores(2, seed)
+    return Call(scores, positive, box.called(scores, positive, seed), seed)
+
+
+def _measure_rounding(question: Question, box: Box, call: Call) -> None:
+    """Measure the rounding error, with the positive's score lifted where it is that of half precision.
+
+    Hits and weights are decoded from 1 + h + S, and rounding hides what is small beside it: S should be about 1.
+    """
+    box.rounding = rounding(question, box, call.scores, call.positive)
+    if call.answer.eps > COARSEST:
+        box.rounding = max(box.rounding, of_type(call.answer))
+    if not box.is_coarse or question.scores is not None or question.form != "softmax":
+        return
+    by_positive = np.median(call.answer.values.reshape(len(question.positives), -1), axis=1)
+    box.lift = np.clip(by_positive, 0.0, MOST_LIFT)
+    scores, positive, _ = box.scores(2, call.seed)
+    error = rounding(question, box, scores, positive)
+    if call.answer.eps > COARSEST:
+        error = max(error, of_type(box.ask(scores, positive, call.seed)))
+    box.rounding = max(error, 2 * COARSEST)
+
+
+def _probed_form(
+    question: Question, box: Box, call: Call, negative: Flaw | None, notes: list[Note]
+) -> tuple[Question, list[Flaw], list[Note]]:
+    """Probe the form; divide out what can be divided out."""
+    found, remark = probed(question, box)
+    if found is None:
+        box.check_size(call.answer.values)
+    if remark is not None:
+        notes = [*notes, Note("bounded", remark)]
+    if found is None or (found.kind == "another form" and negative is not None):
+        return question, [] if negative is None else [negative], notes
+    if not found.is_certain and _may_look_at_scores(box, call):
+        said = f"{found.sentence}. No scheme is named"
+        return question, [] if negative is None else [negative], [*notes, Note("unknown form", said)]
+    if not found.can_be_undone:
+        return question, [Flaw(found.kind, found.sentence)], notes
+    if found.factors is not None:
+        box.factors = found.factors
+    if found.temperature is not None:
+        question = replace(question, temperature=question.temperature * found.temperature)
+        box.question = question
+    said = f"{found.sentence}; this was divided out, and the rest is said of the loss without it"
+    if question.claim.margins is None:
+        return question, [], [*notes, Note(found.kind, said)]
+    return question, [Flaw(found.kind, said)], notes
+
+
+def _may_look_at_scores(box: Box, call: Call) -> bool:
+    """Whether the loss draws, and has no gradients that would say which labels were drawn."""
+    if call.answer.gradients is not None:
+        return False
+    return not np.array_equal(call.answer.values, box.called(call.scores, call.positive, box.new_probe()).values)
+
+
+def _check_is_gradient(call: Call, is_wrong: bool) -> None:
+    """*Raises* ValueError for a second part of the answer that is no gradient at all."""
+    given = call.answer.gradients
+    assert given is not None
+    apart = given - call.scores
+    if np.all(np.ptp(apart, axis=1) <= EQUAL * np.ptp(call.scores, axis=1)):
+        got = "the scores themselves (logits)" if np.allclose(apart, 0, atol=EQUAL) else "the scores, moved"
+    elif is_wrong and np.all(given >= 0) and np.allclose(given.sum(axis=1), 1, atol=EQUAL):
+        got = "numbers that sum to 1 (probabilities)"
+    else:
+        return
+    raise ValueError(
+        "the second part of the answer must be the gradient of each loss in the scores, (B, L), but it is "
+        f"{got}: return the losses alone, or use an adapter that takes gradients, e.g. implicitloss.adapters.torch"
+    )
 
 
 def _check_moves(box: Box, call: Call) -> None:
     """*Raises* ValueError for a loss that gives the same number whatever the scores."""
     values = call.answer.values
     if values.size > 1 and np.ptp(values) == 0 and np.ptp(call.scores) > 0:
-        other = box.next_call(2).answer.values
+        other = _call(box, box.new_seed()).answer.values
         if np.array_equal(np.unique(other), np.unique(values)):
             raise ValueError(
                 f"the loss must depend on the scores, but it was {values[0]:.6g} for every example at two sets "
@@ -90,9 +210,9 @@ def _negative(question: Question, call: Call) -> Flaw | None:
     )
 
 
-def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw | None]:
+def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
     """A flaw for each positive whose loss is 0 whatever the scores, as losses with an `ignore_index` have it."""
-    found: list[Flaw | None] = []
+    found: list[Flaw] = []
     for y in question.positives:
         # Masked hits alone give 0 too: of a label that is nearly all that is drawn, nothing is said.
         if np.any(call.answer.values[call.positive == y]) or _share_of_draws(question, y) > MOST_OF_THE_DRAWS:
@@ -100,10 +220,10 @@ def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw | Non
         a_call = max(2, SCORES_A_CALL // question.prior.n_labels)
         asked = 0
         while asked < EXAMPLES_OF_ZERO:
-            seed = box.new_seed()
+            seed = box.new_probe()
             positive = np.full(a_call, y, dtype=np.intp)
             normal = np.random.default_rng([2, seed]).standard_normal((a_call, question.prior.n_labels))
-            if np.any(box.ask(question.temperature * normal, positive, seed).values):
+            if np.any(box.called(question.temperature * normal, positive, seed).values):
                 break
             asked += a_call
         else:
@@ -123,7 +243,7 @@ def _share_of_draws(question: Question, y: int) -> float:
 
 def _ignores_rng(box: Box, call: Call) -> bool:
     """Whether another seed gives the same answer."""
-    return bool(np.array_equal(call.answer.values, box.ask(call.scores, call.positive, box.new_seed()).values))
+    return bool(np.array_equal(call.answer.values, box.called(call.scores, call.positive, box.new_seed()).values))
 
 
 def _wrong_gradient(question: Question, box: Box) -> Flaw | None:
@@ -143,7 +263,8 @@ def _gradient_flaw(question: Question, box: Box, size: float, limit: float) -> F
         step = np.where(generator.random(scores.shape) < 0.5, -0.5, 0.5)
         answer = box.ask(scores, positive, seed)
         is_double = answer.eps < 1e-12
-        h = question.temperature * (size if is_double else 0.05)
+        step_size = COARSE_STEP if box.is_coarse else size if is_double else 0.05
+        h = question.temperature * step_size
         ends = [box.ask(scores + sign * h * step, positive, seed).values for sign in (1, -1)]
         assert answer.gradients is not None
         differences += ((ends[0] - ends[1]) / (2 * h)).tolist()
@@ -152,7 +273,9 @@ def _gradient_flaw(question: Question, box: Box, size: float, limit: float) -> F
     # A draw may change now and then; the median of each positive is not affected.
     apart = np.abs(np.subtract(differences, slopes)).reshape(-1, len(question.positives))
     off = float(np.median(apart, axis=0).max()) / scale
-    if off <= (limit if is_double else 1e-2):
+    if box.is_coarse:
+        limit = 0.05 + COARSE_ROUNDINGS * box.rounding / (2 * h * scale)
+    if off <= (limit if is_double or box.is_coarse else 1e-2):
         return None
     ratio = float(np.dot(slopes, differences) / np.dot(differences, differences))
     return Flaw(

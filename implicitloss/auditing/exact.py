@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitloss.auditing.blackbox import Answer
-from implicitloss.auditing.box import Box
+from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer
+from implicitloss.auditing.box import Box, Call
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.question import SCORES_BY_DEFAULT, Question
 from implicitloss.labels import Floats, Labels
@@ -20,33 +20,34 @@ REPEATED_AT = 3
 SCORES_A_CALL = 1 << 20
 # A label is looked at by itself at this score, all others at minus this: beside a positive at 0 it fills the loss.
 RAISED = 20.0
-SINGLE_PRECISION = float(np.finfo(np.float32).eps)
 
 
-def draws_nothing(question: Question, box: Box) -> bool:
+def draws_nothing(question: Question, box: Box, call: Call) -> bool:
     """Whether the answer is the same for every seed and in every row, and every label has a part in it.
 
     A loss that sets its own seed gives the same answer too, but in other rows it draws other labels, and it draws only
     some of them.
     """
+    if call.answer.eps > COARSEST or box.is_coarse:
+        return False  # rounding is no small error
     for _ in range(REPEATED_AT):
-        call = box.next_call(2)
-        other = box.ask(call.scores, call.positive, box.new_seed())
-        turned = box.ask(call.scores[::-1], call.positive[::-1], box.new_seed())
-        apart = np.abs(turned.values[::-1] - call.answer.values)
-        if not np.array_equal(other.values, call.answer.values) or np.any(apart > rounding(call.answer)):
+        scores, positive, _ = box.scores(2, box.new_probe())
+        first, other = (box.called(scores, positive, box.new_probe()) for _ in range(2))
+        turned = box.called(scores[::-1], positive[::-1], box.new_probe())
+        apart = np.abs(turned.values[::-1] - first.values)
+        if not np.array_equal(other.values, first.values) or np.any(apart > error_of(first)):
             return False
-        if call.answer.gradients is not None and not np.all(call.answer.gradients != 0):
+        if first.gradients is not None and not np.all(first.gradients != 0):
             return False
-    if call.answer.gradients is not None:
+    if first.gradients is not None:
         return True
-    counted = call.positive[call.answer.values != 0]
+    counted = positive[first.values != 0]
     return bool(counted.size) and _every_label_counts(question, box, int(counted[0]))
 
 
-def rounding(answer: Answer) -> Floats:
+def error_of(answer: Answer) -> Floats:
     """The error that single precision, or the precision of the answer, may bring to each loss, (B,)."""
-    return ROUNDINGS * max(answer.eps, SINGLE_PRECISION) * (1.0 + np.abs(answer.values))
+    return ROUNDINGS * max(answer.eps, SINGLE) * (1.0 + np.abs(answer.values))
 
 
 def _every_label_counts(question: Question, box: Box, y: int) -> bool:
@@ -63,7 +64,7 @@ def _every_label_counts(question: Question, box: Box, y: int) -> bool:
         f[np.arange(raised.size), raised] = RAISED
         f[:, y] = 0.0
         positive = np.full(raised.size + 1, y, dtype=np.intp)
-        answer = box.ask(question.temperature * (f - question.shift), positive, box.new_seed())
-        if not np.all(answer.values[:-1] > answer.values[-1] + rounding(answer)[:-1]):
+        answer = box.called(question.temperature * (f - question.shift), positive, box.new_probe())
+        if not np.all(answer.values[:-1] > answer.values[-1] + error_of(answer)[:-1]):
             return False
     return True

@@ -11,6 +11,7 @@ import numpy as np
 
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import HITS, Comparison, Result
+from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import Fit, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
@@ -24,11 +25,13 @@ TILT_LABELS = 20
 # Tilts within this distance count as equal.
 TILT_EQUAL = 0.02
 
-FlawKind = Literal["negative loss", "wrong gradient", "another form", "ignored label"]
+FlawKind = Literal["negative loss", "wrong gradient", "ignored label", Kind]
 NoteKind = Literal[
-    "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "no negatives",
-    "another law", "draws nothing",
+    "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
+    "no negatives", "another law", "coarse", "bounded", "unknown form", "draws nothing", Kind,
 ]  # fmt: skip
+# A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
+HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature")
 Gains = Literal["neither", "frequent", "rare"]
 
 
@@ -38,6 +41,11 @@ class Flaw:
 
     kind: FlawKind
     sentence: str
+
+    @property
+    def lets_go_on(self) -> bool:
+        """Whether the loss has margins all the same."""
+        return self.kind in HAS_MARGINS
 
     def __str__(self) -> str:
         return self.sentence
@@ -137,11 +145,11 @@ class Finding:
         route = "value" if evidence.margins is None else "gradient"
         of_hits = [c for c in comparisons if c.part == HITS and c.route == route]
         hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
-        fit = nearest(question, comparisons, evidence.draw_statistics, evidence.draws_nothing)
+        fit = _nearest(question, evidence)
         return cls(
             verdict=_verdict(question, evidence), loss=box.name, claim=question.claim.name,
             positives=question.positives, comparisons=comparisons, margins=evidence.margins, hits=hits,
-            nearest=fit, slopes=None if fit is not None else slopes(question.prior, comparisons),
+            nearest=fit, slopes=None if fit is not None else _slopes(question, evidence),
             draw_statistics=evidence.draw_statistics, flaws=evidence.flaws, notes=evidence.notes, prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form,
@@ -151,6 +159,11 @@ class Finding:
     def ok(self) -> bool:
         """Whether the claim holds."""
         return self.verdict == "holds"
+
+    @property
+    def has_margins(self) -> bool:
+        """Whether anything was measured: a loss of another form has no margins, and one that keeps state is left."""
+        return bool(self.comparisons)
 
     @property
     def known_to(self) -> float:
@@ -191,6 +204,20 @@ class Finding:
             return tilt(fit.scheme, self.prior.few(TILT_LABELS), of)
         except ValueError:  # the scheme has no optimum, or the prior no rare labels
             return None
+
+
+def _nearest(question: Question, evidence: Evidence) -> Fit | None:
+    """The nearest scheme; None where the loss has no margins, or may have none."""
+    if any(note.kind == "unknown form" for note in evidence.notes):
+        return None
+    return nearest(question, evidence.comparisons, evidence.draw_statistics, evidence.draws_nothing)
+
+
+def _slopes(question: Question, evidence: Evidence) -> Slopes | None:
+    """The slopes of the margins on label frequency; None where the loss has no margins, or may have none."""
+    if any(note.kind == "unknown form" for note in evidence.notes):
+        return None
+    return slopes(question.prior, evidence.comparisons)
 
 
 def _verdict(question: Question, evidence: Evidence) -> Result:

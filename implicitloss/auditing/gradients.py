@@ -14,6 +14,7 @@ from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
 from implicitloss.auditing.finding import Evidence, Flaw, Note
 from implicitloss.auditing.pilot import DrawStatistics, Pilot
 from implicitloss.auditing.plan import of_hits, planned
+from implicitloss.auditing.precision import coarse
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.tally import Moments, Tally
 from implicitloss.problem import Problem
@@ -30,13 +31,15 @@ def by_gradients(question: Question, box: Box, contact: Contact) -> Evidence:
     """Evaluate until the question is decided, a flaw is seen, or the evaluations are used up."""
     pilot = Pilot.of(question, box)
     replicas, notes = _replicas(question, pilot)
+    notes += coarse(box)
     plan = planned(question, pilot)
     rows, n_labels = len(question.positives), question.prior.n_labels
     parts = [[c.labels for c in plan if c.positive == y] for y in question.positives]
     tally = Tally(question, parts, (pilot.seen > 0).astype(np.float64))
     looks = max(1, math.ceil(math.log2(question.runs / pilot.n)))
     # The error is shared by all looks, and in each by the plan, the labels, the two sides by score and the hits.
-    look = _Look(question, pilot, plan, tally, question.error / (looks * (len(plan) + rows * (n_labels + 3))))
+    delta = question.error / (looks * (len(plan) + rows * (n_labels + 3)))
+    look = _Look(question, pilot, plan, tally, delta, box.relative_rounding)
     flaws: tuple[Flaw, ...] = ()
     for k in range(looks):
         n = max(pilot.n, math.ceil(question.runs / 2 ** (looks - 1 - k)))
@@ -54,6 +57,8 @@ def by_gradients(question: Question, box: Box, contact: Contact) -> Evidence:
             )
         if flaws or contact.evidence.flaws or question.is_decided(found):
             break
+    if flaws:  # without the form, margins mean nothing
+        return Evidence(flaws=flaws, notes=tuple(notes))
     statistics = DrawStatistics.of(question, pilot)
     notes += _other_law(question, pilot, statistics)
     return Evidence(tuple(found), flaws, tuple(notes), tally.margins(look.delta), statistics)
@@ -87,6 +92,7 @@ class _Look:
     plan: list[Comparison]
     tally: Tally
     delta: float
+    rounding: float
 
     def comparisons(self) -> list[Comparison]:
         """The planned comparisons, then single labels, sides by score and hits, positive by positive."""
@@ -106,7 +112,7 @@ class _Look:
         """A planned comparison with the sums at an index of the moments."""
         n = self.tally.n
         total, variance, most = (float(x[at]) for x in (moments.total, moments.variance(n), moments.most))
-        return plan.with_sums(total, variance, most, n, self.delta, unseen)
+        return replace(plan, rounding=self.rounding).with_sums(total, variance, most, n, self.delta, unseen)
 
     def by_score(self, row: int) -> list[Comparison]:
         """Compare the labels scored above the positive, and those below it: a margin does not depend on scores."""
@@ -121,8 +127,8 @@ class _Look:
         for side, name in enumerate(BY_SCORE):
             claimed = float(tally.above[row, side]) / tally.n
             apart = self.measured(Comparison(y, name, at, "gradient", largest, claimed), tally.of_sides, (row, side))
-            width = apart.high - apart.measured
             mean = claimed + apart.measured
+            width = apart.high - apart.measured + self.rounding * abs(mean)
             found.append(replace(apart, measured=mean, low=max(mean - width, 0.0), high=mean + width))
         return found
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from typing import get_args
 
 from implicitloss.auditing.comparison import HITS, NEVER, SLICES, SPARE, Comparison
 from implicitloss.auditing.finding import Finding, Gains
+from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.slopes import Slope
 from implicitloss.formats import markdown, plain
 
@@ -20,6 +22,10 @@ SLOPE_ERRORS = 3.0
 
 def _title(finding: Finding) -> str:
     """The verdict, in a sentence."""
+    if not finding.has_margins and finding.verdict != "refuted":
+        lost = [note for note in finding.notes if note.kind == "keeps state"]
+        why = "the loss keeps state between calls" if lost else f"the loss is not of the {finding.form} form"
+        return f"{finding.verdict}: {why}, and no margins were measured"
     return {
         "holds": "holds: beside the audited positives, every group of negatives that is drawn often enough counts as "
         f"claimed, to within {finding.known_to:.0%}",
@@ -93,6 +99,8 @@ HEAD = ["", "positive", "negatives", "claimed Σp", "measured", "between", "rati
 
 def _legend(finding: Finding) -> list[str]:
     """What the table's marks and words mean, a sentence each; those that do not occur are left out."""
+    if not finding.has_margins:
+        return []
     shown = _shown(finding)
     marks, groups = {_mark(finding, c) for c in shown}, {c.part for c in shown}
     refuted = [c for c in shown if c.result(finding.tolerance) == "refuted"]
@@ -122,8 +130,8 @@ WORDS = {"holds": "holds", "refuted": "refuted", "inconclusive": "open", "measur
 
 def as_text(finding: Finding) -> str:
     """The report for a terminal: the verdict, the facts, and a table of comparisons."""
-    rows = [HEAD] + [_row(finding, cell) for cell in _shown(finding)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
+    rows = [HEAD] + [_row(finding, cell) for cell in _shown(finding)] if finding.has_margins else []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))] if rows else []
     table = [
         "  ".join(
             cell.rjust(w) if i >= 3 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
@@ -133,7 +141,8 @@ def as_text(finding: Finding) -> str:
     said = [f"{MARKS[finding.verdict]} {_title(finding)}", *(f"{name:<9}{text}" for name, text in _facts(finding))]
     head = [part for text in said for part in textwrap.wrap(text, 118, subsequent_indent=" " * 9)]
     legend = [line for text in _legend(finding) for line in textwrap.wrap(text, 118, subsequent_indent=" " * 2)]
-    return "\n".join([*head, "", *(row.rstrip() for row in table), "", *legend])
+    below = ["", *(row.rstrip() for row in table), "", *legend] if table else []
+    return "\n".join([*head, *below])
 
 
 def _hidden(finding: Finding) -> str:
@@ -145,7 +154,8 @@ def _hidden(finding: Finding) -> str:
 def as_markdown(finding: Finding) -> str:
     """The report in Markdown, for the summary of a CI step."""
     rows = [[markdown(part) for part in _row(finding, cell)] for cell in _shown(finding)]
-    lines = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * 3 + ["---:"] * 4, *rows]]
+    table = [HEAD, ["---"] * 3 + ["---:"] * 4, *rows] if finding.has_margins else []
+    lines = ["| " + " | ".join(row) + " |" for row in table]
     first = 2 + sum(c.part in (*SLICES, HITS, NEVER) for c in _shown(finding))
     more = ["", "<details><summary>More groups of labels</summary>", "", *lines[:2], *lines[first:], "", "</details>"]
     return "\n".join(
@@ -161,8 +171,11 @@ def as_markdown(finding: Finding) -> str:
 
 def explained(finding: Finding) -> str:
     """Explain what the loss optimises, what that teaches, and which labels gain."""
-    parts = [_title(finding) + "."]
+    parts = [_title(finding) + ".", *_on_form(finding)]
     if finding.nearest is None:
+        seen = finding.has_margins and not any(note.kind == "unknown form" for note in finding.notes)
+        if not seen:
+            return _as_lines(parts)
         return _as_lines([*parts, *_on_slopes(finding), *_on_slices(finding), *_on_draws(finding)])
     fit = finding.nearest
     parts.append(
@@ -211,6 +224,13 @@ def _on_slope(slope: Slope, positive: str, negative: str, flat: str) -> str:
     if abs(slope.value) <= SLOPE_ERRORS * slope.error:
         return flat
     return positive if slope.value > 0 else negative
+
+
+def _on_form(finding: Finding) -> list[str]:
+    """What was found of the form of the loss, and whether it repeats itself, a sentence each."""
+    kinds = ("keeps state", "unknown form", "another form", "negative loss", *get_args(Kind))
+    said = [str(found) for found in (*finding.flaws, *finding.notes) if found.kind in kinds]
+    return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in said]
 
 
 def _on_tilt(finding: Finding) -> list[str]:

@@ -17,10 +17,11 @@ from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach
 from implicitloss.auditing.decode import ROUNDINGS
-from implicitloss.auditing.exact import rounding
+from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.finding import Evidence, Note
 from implicitloss.auditing.pilot import LEAK_SHARE
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
+from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
 from implicitloss.labels import Floats, Labels
 
@@ -34,20 +35,22 @@ EXPECTED_DRAWS = 8.0
 def by_values(question: Question, box: Box) -> Evidence:
     """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
     parts = _Parts.of(question)
+    if box.is_coarse:
+        box.rounding = rounding(question, box, *parts.asked)
     first = max(FEWEST_PILOT_RUNS, question.runs // PILOT_SHARE)
     pilot = _Pilot(parts, np.array([_signals(question, box, parts.asked) for _ in range(first)]))
-    notes: tuple[Note, ...] = ()
+    notes = coarse(box)
     if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
-        notes = (Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"),)
-    return Evidence(tuple(_looks(question, box, pilot)), notes=notes)
+        notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
+    return Evidence(tuple(_looks(question, box, pilot)), notes=tuple(notes))
 
 
 def exactly(question: Question, box: Box) -> Evidence:
     """Measure each part once, for a loss that draws nothing: rounding is the only error."""
     parts = _Parts.of(question)
     answer = box.ask(*parts.asked, box.new_seed())
-    signals, errors = _decoded(question, answer), rounding(answer)
+    signals, errors = _decoded(question, answer), error_of(answer)
     if question.form == "softmax":
         errors = errors * (1.0 + signals)  # the loss is exponentiated
     found = []
@@ -258,7 +261,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
             sums[:, left] = sums[0, left] + signal, sums[1, left] + signal**2, np.maximum(sums[2, left], signal)
             n += 1
         box.say_progress(n)
-        found |= {i: _comparison(pilot, i, sums[:, i], n, delta) for i in left.tolist()}
+        found |= {i: _comparison(pilot, i, sums[:, i], n, delta, box.relative_rounding) for i in left.tolist()}
         if question.is_decided(list(found.values())):
             break
         left = np.array(
@@ -267,7 +270,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
     return list(found.values())
 
 
-def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float) -> Comparison:
+def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float, rounding: float) -> Comparison:
     """A part as its sums stand."""
     parts, question = pilot.parts, pilot.parts.question
     unit = parts.unit(i)
@@ -275,6 +278,7 @@ def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float) -> Co
     # Other parts than slices and halves are decisive only if the pilot says that they can be decided.
     can = mean > 0 and in_reach(mean, variance, largest, question.runs // 2, question.resolution, delta)
     planned = _planned(parts, i, decisive=can or parts.parts[i].name in (*SLICES, HALF), largest=largest / unit)
+    planned = replace(planned, rounding=rounding)
     spread = max(sums[1] - sums[0] ** 2 / n, 0.0) / max(n - 1, 1)
     return planned.with_sums(sums[0] / unit, spread / unit**2, sums[2] / unit, n, delta)
 
