@@ -11,6 +11,7 @@ from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.claimed import Claim
 from implicitloss.auditing.contact import Contact, first_contact
+from implicitloss.auditing.failure import is_of_the_loss, outside
 from implicitloss.auditing.finding import Evidence
 from implicitloss.auditing.gradients import by_gradients
 from implicitloss.auditing.question import Form, Question
@@ -121,8 +122,13 @@ def audit(
         tolerance=tolerance, resolution=resolution, heaviest=heaviest, runs=runs, error=error, rng=rng,
     )  # fmt: skip
     box = Box(loss_fn, question, progress, reset)
-    contact = first_contact(question, box)
-    return AuditReport.of(contact.question, box, contact.evidence + _measured(contact.question, box, contact))
+    try:
+        contact = first_contact(question, box)
+        return AuditReport.of(contact.question, box, contact.evidence + _measured(contact.question, box, contact))
+    except Exception as error:
+        if is_of_the_loss(error):  # its traceback shows the user's code alone
+            error.__traceback__ = outside(error.__traceback__)
+        raise
 
 
 def _measured(question: Question, box: Box, contact: Contact) -> Evidence:
