@@ -55,6 +55,11 @@ def audit(
     a claimed scheme, it is `heaviest` times the largest contribution in the pilot, and more in proportion to how much
     rarer the labels are.  A part in which one evaluation exceeds its limit stays inconclusive.
 
+    The error is that of the whole audit: of all parts, positives and looks.  Probes of the form and of the gradient
+    take no part in it, because they compare values on the same draws.  A loss that draws nothing is measured without
+    chance.  A pass says how far the margins may still be from the claim: `known_to` of the report.  The error is not
+    that of the nearest scheme or slip: these are named by the best fit.
+
     Parameters
     ----------
     loss_fn : callable

@@ -38,8 +38,8 @@ def ask(
     except Exception as error:
         if wants_tensors(error, loss_fn):
             error.add_note(
-                f"(the loss was called with NumPy arrays, scores {scores.shape} and positive {positive.shape}; a loss of "
-                "a framework needs its adapter, e.g. implicitloss.adapters.torch)"
+                f"(the loss was called with NumPy arrays, scores {scores.shape} and positive {positive.shape}; a loss "
+                "of a framework needs its adapter, e.g. implicitloss.adapters.torch)"
             )
         raise
     values, gradients = given if isinstance(given, tuple) and len(given) == 2 else (given, None)

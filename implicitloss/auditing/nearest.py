@@ -19,6 +19,7 @@ from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import SLIPS, Corrected, KeptDuplicates, Page, Slip, corrections, wrong_laws
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax, complete_margin
+from implicitloss.numerics.bounds import deviation_half_width, deviation_mean
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit, LogUniform, Mixture, Power, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
@@ -36,6 +37,8 @@ FITS_WITHIN = 1.3
 # Schemes whose squared misfits differ by less than this are equal: an earlier one is named.  By chance alone the right
 # one of two is worse by this much with a probability of about e^{-12}.
 EQUAL_MISFIT = 25.0
+# A law of draws is wrongly taken for another with this probability.
+FALSE_LAW = 1e-9
 # The largest m that is looked for where margins are no power of m.
 MOST_FREE_M = 10_000
 # The least relative error of a measured part: of the decoded weights, and of the single weight of a draw.
@@ -127,20 +130,17 @@ def nearest(
     if not parts.used:
         return None
     m = None if statistics is None or statistics.draws is None else statistics.draws[1]
-    q = None if statistics is None else statistics.q
     none_drawn = draws_nothing or (
         statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - 1
     )
     candidates = _Candidates(question, parts, m, none_drawn)
     fits = [fit for scheme in candidates.named() if (fit := candidates.fit(scheme)) is not None]
+    fits += list(candidates.fitted())
     agreeing = [fit for fit in fits if fit.agrees]
-    if not any(_is_equal(fit, fits) for fit in agreeing):
-        fits += list(candidates.fitted())
-        agreeing = [fit for fit in fits if fit.agrees]
     if agreeing:
         # If samplers have equal margins, the law that was seen decides, then the order.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
-        return min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question.prior, q)))
+        return min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
     near = [fit for fit in fits if fit.is_near]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
 
@@ -186,12 +186,29 @@ class Parts:
         return list(dict.fromkeys(c.positive for c in (*self.seen, *self.empty, *self.hits)))
 
 
-def _off(fit: Fit, prior: LabelPrior, q: Floats | None) -> float:
-    """The distance of the law of draws from the one that was seen."""
-    if q is None:
+def _off(fit: Fit, question: Question, statistics: DrawStatistics | None) -> float:
+    """The distance of the law of draws from the one that was seen, above that of chance; 0 where none was seen."""
+    if statistics is None or statistics.q is None or not statistics.n_draws:
         return 0.0
-    law = np.exp(fit.scheme.sampler.log_law(Problem(np.zeros(prior.n_labels), prior, 0)))
-    return round(float(np.abs(law - q).sum()), 1)
+    law = seen_law(fit.scheme, question)
+    if not law.sum() > 0:
+        return 0.0
+    law = law / law.sum()
+    n = statistics.n_draws
+    chance = deviation_mean(n, law) + deviation_half_width(n, FALSE_LAW)
+    return round(max(float(np.abs(law - statistics.q).sum()) - chance, 0.0), 1)
+
+
+def seen_law(scheme: Scheme, question: Question) -> Floats:
+    """The law of the draws that are seen beside all positives, (L,), not normalised: masked hits are not seen."""
+    f = np.zeros(question.prior.n_labels) if question.scores is None else question.scores
+    law = np.zeros(question.prior.n_labels)
+    for y in question.positives:
+        row = np.exp(scheme.sampler.log_law(Problem(f, question.prior, y)))
+        if scheme.hits != "keep":
+            row[y] = 0.0
+        law += row / row.sum() if scheme.hits == "exclude" else row
+    return law
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import get_args
 
-from implicitloss.auditing.comparison import HITS, NEVER, SLICES, SPARE, Comparison
+from implicitloss.auditing.comparison import HITS, NEVER, SLICES, Comparison
 from implicitloss.auditing.finding import Finding, Gains
 from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.slopes import Slope
@@ -51,8 +51,8 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         ("calls", f"{finding.calls:,}{_without_gradients(finding)}, seed {finding.seed}"),
         (
             "error",
-            f"a true claim is refuted with probability at most {finding.error:g}, if calls are independent and no "
-            f"evaluation weighs a group of negatives more than {SPARE:g} times as much as the first evaluations did",
+            f"a true claim is refuted with probability at most {finding.error:g}, under the conditions that "
+            "help(implicitloss.audit) names",
         ),
     ]
 

@@ -264,9 +264,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
         found |= {i: _comparison(pilot, i, sums[:, i], n, delta, box.relative_rounding) for i in left.tolist()}
         if question.is_decided(list(found.values())):
             break
-        left = np.array(
-            [i for i in left.tolist() if found[i].claimed == 0 or found[i].result(question.tolerance) != "holds"]
-        )
+        left = np.array([i for i in left.tolist() if found[i].claimed == 0 or found[i].is_open(question.tolerance)])
     return list(found.values())
 
 
