@@ -289,9 +289,10 @@ This file is written from `implicitloss/auditing/slips.py` by `python tests/test
 """
     parts = [head]
     for page in PAGES:
+        wrong, right = (line.replace("; ", "\n") for line in (page.line, page.fix))
         parts.append(
             f"## {page.name}\n\n{page.does}\n\n{page.wrong}\n\n**Who gains:** {page.gains}\n\n"
-            f"```python\n{page.line}  # wrong\n{page.fix}  # right\n```\n"
+            f"```python\n# wrong\n{wrong}\n# right\n{right}\n```\n"
         )
     return "\n".join(parts)
 

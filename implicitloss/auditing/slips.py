@@ -262,7 +262,7 @@ WRONG_LAWS = (
         does="It draws labels by id as if id 0 were the most frequent label; ids are not sorted by frequency.",
         wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
         gains="Labels with large ids, whatever their frequency.",
-        fix="q = np.log1p(1 / rank) / np.log(L + 1)   # rank 1: the most frequent label",
+        fix="q = np.log1p(1 / rank) / np.log(L + 1)  # rank 1: the most frequent label",
     ),
     WrongLaw(
         name="frequencies sorted, and so in another order than the ids",
@@ -319,13 +319,13 @@ WRONG_LAWS = (
         wrong="Drawn by it and corrected by π, or the other way round, it optimises softmax in which rare or frequent "
         "negatives count far too much.",
         gains="Frequent labels where it draws, rare ones where it corrects.",
-        fix="q = np.log1p(1 / rank) / np.log(L + 1)   # rank 1: the most frequent label",
+        fix="q = np.log1p(1 / rank) / np.log(L + 1)  # rank 1: the most frequent label",
     ),
 )
 
 MISMATCH = Page(
     name="correction by another law than that of the draws",
-    line="f_neg -= np.log(m * prior[neg])   # but neg is drawn by q",
+    line="f_neg -= np.log(m * prior[neg])  # but neg is drawn by q",
     does="It takes log(m π) off the negatives' logits, or log(m q') of yet another q', but they are drawn by q.",
     wrong="The margins are p = q_y'/π_y': it optimises softmax in which a negative counts by how much more often it is "
     "drawn than the correction says.",
