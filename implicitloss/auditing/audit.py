@@ -11,11 +11,12 @@ from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.claimed import Claim
 from implicitloss.auditing.contact import Contact, first_contact
+from implicitloss.auditing.failure import is_of_the_loss, outside
 from implicitloss.auditing.finding import Evidence
 from implicitloss.auditing.gradients import by_gradients
 from implicitloss.auditing.question import Form, Question
 from implicitloss.auditing.report import AuditReport
-from implicitloss.auditing.values import by_values
+from implicitloss.auditing.values import by_values, exactly
 from implicitloss.labels import LabelPrior
 from implicitloss.numerics.seeds import Seed
 
@@ -59,6 +60,11 @@ def audit(
     measured.  A factor, class weights and a temperature are named and divided out, and the audit goes on.  A smoothed,
     focal or clipped loss, a mean of pairs, a positive missing from the denominator, or another form, is named, and
     nothing is said of its margins.  A loss that keeps state between calls is told so, and not measured.
+
+    The error is that of the whole audit: of all parts, positives and looks.  Probes of the form and of the gradient
+    take no part in it, because they compare values on the same draws.  A loss that draws nothing is measured without
+    chance.  A pass says how far the margins may still be from the claim: `known_to` of the report.  The error is not
+    that of the nearest scheme or slip: these are named by the best fit.
 
     Parameters
     ----------
@@ -130,8 +136,13 @@ def audit(
         tolerance=tolerance, resolution=resolution, heaviest=heaviest, runs=runs, error=error, rng=rng,
     )  # fmt: skip
     box = Box(loss_fn, question, progress, reset)
-    contact = first_contact(question, box)
-    return AuditReport.of(contact.question, box, contact.evidence + _measured(contact.question, box, contact))
+    try:
+        contact = first_contact(question, box)
+        return AuditReport.of(contact.question, box, contact.evidence + _measured(contact.question, box, contact))
+    except Exception as error:
+        if is_of_the_loss(error):  # its traceback shows the user's code alone
+            error.__traceback__ = outside(error.__traceback__)
+        raise
 
 
 def _measured(question: Question, box: Box, contact: Contact) -> Evidence:
@@ -139,7 +150,7 @@ def _measured(question: Question, box: Box, contact: Contact) -> Evidence:
     if not contact.can_go_on:
         return Evidence()
     if not contact.has_gradients:
-        return by_values(question, box)
+        return exactly(question, box) if contact.draws_nothing else by_values(question, box)
     if any(flaw.kind == "wrong gradient" for flaw in contact.evidence.flaws):
         # Margins are not read from a gradient that is wrong: the claim is refuted, or the values say what there is.
         return by_values(question, box) if question.claim.margins is None else Evidence()

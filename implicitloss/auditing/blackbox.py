@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from implicitloss.auditing.failure import wants_tensors
 from implicitloss.labels import Floats, Labels
 
 LossFunction = Callable[[Floats, Labels, np.random.Generator], Any]
@@ -35,10 +36,11 @@ def ask(
     try:
         given = loss_fn(scores.copy(), positive.copy(), rng)
     except Exception as error:
-        error.add_note(
-            f"(the loss was called with NumPy arrays, scores {scores.shape} and positive {positive.shape}; a loss of a "
-            "framework needs its adapter, e.g. implicitloss.adapters.torch)"
-        )
+        if wants_tensors(error, loss_fn):
+            error.add_note(
+                f"(the loss was called with NumPy arrays, scores {scores.shape} and positive {positive.shape}; a loss "
+                "of a framework needs its adapter, e.g. implicitloss.adapters.torch)"
+            )
         raise
     values, gradients = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     n = positive.size

@@ -11,6 +11,8 @@ from implicitloss.numerics.bounds import half_width
 
 # Accidental hits are either kept or removed, so the order of magnitude of their weight is enough.
 HIT_RESOLUTION = 9.0
+# Where evaluations do not settle that, hits hold if what is left open changes e^loss at equal scores by this share.
+HITS_MINOR_SHARE = 0.01
 # One evaluation is assumed to contribute at most this many times the largest contribution in the pilot.
 SPARE = 3.0
 
@@ -46,6 +48,10 @@ class Comparison:
     negligible: float = 0.0
     # The factor with which the weight of accidental hits enters the sum: values cannot separate the two.
     hits_in: float = 0.0
+    # Of accidental hits, 1 + Σ p_yy' + p_yy as claimed: e^loss at equal scores.
+    whole: float = 0.0
+    # The standard error of the measured value.
+    spread: float = 0.0
     # Upper limit on the relative error that the rounding of the loss makes in a contribution.
     rounding: float = 0.0
 
@@ -64,10 +70,30 @@ class Comparison:
             width = min(half_width(0.0, bound, n, delta / 2), bound * math.log(2 / delta) / n)
         low = max(mean - width, 0.0) / (1 + self.rounding)
         high = (mean + width) * (1 + self.rounding) + unseen
-        return replace(self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound))
+        return replace(
+            self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound),
+            spread=math.sqrt(variance / n),
+        )  # fmt: skip
 
     def result(self, tolerance: float) -> Result:
-        """How the comparison ends if a relative deviation of `tolerance` counts as equal."""
+        """How the comparison ends if a relative deviation of `tolerance` counts as equal.
+
+        Accidental hits that are still open hold if what is undecided of their weight is a small part of the `whole`:
+        softmax losses are log(1 + p_yy + Σ p_yy' e^{f_y' - f_y}) in the mean, and so hits of weight .01 beside
+        negatives of weight 1 hardly change them, however badly that .01 is known.
+        """
+        if not self.is_open(tolerance):
+            return self._result(tolerance)
+        claimed = self.claimed or 0.0
+        undecided = max(self.high - claimed, claimed - self.low)
+        is_minor = not self.exceeds_bound and undecided <= HITS_MINOR_SHARE * self.whole
+        return "holds" if is_minor else "inconclusive"
+
+    def is_open(self, tolerance: float) -> bool:
+        """Whether more evaluations may settle the comparison."""
+        return self._result(tolerance) == "inconclusive"
+
+    def _result(self, tolerance: float) -> Result:
         if self.claimed is None:
             return "measured"
         if self.claimed == 0.0:

@@ -9,14 +9,20 @@ import numpy as np
 from implicitloss.auditing.blackbox import COARSEST
 from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
+from implicitloss.auditing.exact import draws_nothing
 from implicitloss.auditing.finding import Evidence, Flaw, Note
 from implicitloss.auditing.precision import of_type, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.state import keeps_state
+from implicitloss.problem import Problem
 
 # Directions along which gradients are compared with differences of values.
 DIRECTIONS = 8
+# The loss of a label is 0 if it was at this many sets of scores.  That all draws of each were masked hits, for a label
+# that is at most this share of the draws, has a probability below 1e-8.
+EXAMPLES_OF_ZERO, MOST_OF_THE_DRAWS = 2_000, 0.99
+SCORES_A_CALL = 1 << 18
 # A second part of the answer equals the scores, or sums to 1, within this.
 EQUAL = 1e-5
 # The step of differences in half precision, and the size of a rounding error in them that is no flaw.
@@ -35,6 +41,7 @@ class Contact:
     question: Question
     has_gradients: bool
     repeats: bool
+    draws_nothing: bool
     can_go_on: bool
     evidence: Evidence
 
@@ -53,15 +60,10 @@ def first_contact(question: Question, box: Box) -> Contact:
     again = box.called(call.scores, call.positive, call.seed)
     if not np.array_equal(call.answer.values, again.values):
         return _of_no_repeats(question, box, call, other, negative)
-    flaws, notes = [], []
-    if _ignores_rng(box, call):
-        notes.append(
-            Note(
-                "ignores rng",
-                "the answer is the same whatever the rng: a loss that sets its own seed draws the same labels every "
-                "time, and so does a compiled tf.function after set_seed",
-            )
-        )
+    flaws, notes = _ignored_labels(question, box, call), []
+    if flaws:
+        return Contact(question, has_gradients, True, False, False, Evidence(flaws=tuple(flaws)))
+    ignores_rng = _ignores_rng(box, call)
     _measure_rounding(question, box, call)
     if question.scores is not None:
         compared = "gradients were not compared with differences of the values, and " if has_gradients else ""
@@ -77,8 +79,18 @@ def first_contact(question: Question, box: Box) -> Contact:
             wrong = _wrong_gradient(question, box)
             _check_is_gradient(call, wrong is not None)
             flaws += [] if wrong is None else [wrong]
+    no_draws = ignores_rng and draws_nothing(question, box, call)
+    if ignores_rng and not no_draws:
+        notes = [
+            Note(
+                "ignores rng",
+                "the answer is the same whatever the rng: a loss that sets its own seed draws the same labels every "
+                "time, and so does a compiled tf.function after set_seed",
+            ),
+            *notes,
+        ]
     can_go_on = all(flaw.lets_go_on for flaw in flaws)
-    return Contact(question, has_gradients, True, can_go_on, Evidence(flaws=tuple(flaws), notes=tuple(notes)))
+    return Contact(question, has_gradients, True, no_draws, can_go_on, Evidence(flaws=tuple(flaws), notes=tuple(notes)))
 
 
 def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negative: Flaw | None) -> Contact:
@@ -91,7 +103,9 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
             "a running estimate or count). An audit needs independent calls: pass reset=, a function that is called "
             "before each call and puts the state back, or make the loss anew in each call"
         )
-        return Contact(question, has_gradients, False, False, Evidence(flaws=flaws, notes=(Note("keeps state", said),)))
+        return Contact(
+            question, has_gradients, False, False, False, Evidence(flaws=flaws, notes=(Note("keeps state", said),))
+        )
     if call.answer.eps > COARSEST:  # nothing repeats, and so rounding cannot be measured
         box.rounding = of_type(call.answer)
     said = (
@@ -99,7 +113,7 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
         "probed" + ("; its values were audited by themselves too" if has_gradients else "")
     )
     notes = (Note("does not repeat", said),)
-    return Contact(question, has_gradients, False, not flaws, Evidence(flaws=flaws, notes=notes))
+    return Contact(question, has_gradients, False, False, not flaws, Evidence(flaws=flaws, notes=notes))
 
 
 def _call(box: Box, seed: int) -> Call:
@@ -209,10 +223,39 @@ def _negative(question: Question, call: Call) -> Flaw | None:
     )
 
 
+def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
+    """A flaw for each positive whose loss is 0 whatever the scores, as losses with an `ignore_index` have it."""
+    found: list[Flaw] = []
+    for y in question.positives:
+        # Masked hits alone give 0 too: of a label that is nearly all that is drawn, nothing is said.
+        if np.any(call.answer.values[call.positive == y]) or _share_of_draws(question, y) > MOST_OF_THE_DRAWS:
+            continue
+        a_call = max(2, SCORES_A_CALL // question.prior.n_labels)
+        asked = 0
+        while asked < EXAMPLES_OF_ZERO:
+            seed = box.new_probe()
+            positive = np.full(a_call, y, dtype=np.intp)
+            normal = np.random.default_rng([2, seed]).standard_normal((a_call, question.prior.n_labels))
+            if np.any(box.called(question.temperature * normal, positive, seed).values):
+                break
+            asked += a_call
+        else:
+            said = f"the loss of label {question.prior.name(y)} is 0: is it the ignore_index / padding?"
+            found.append(Flaw("ignored label", said))
+    return found
+
+
+def _share_of_draws(question: Question, y: int) -> float:
+    """The share of a label among draws: its frequency, or by the law of the claimed scheme if that is more."""
+    share = float(question.prior.probabilities[y])
+    if question.scheme is None:
+        return share
+    f = np.zeros(question.prior.n_labels) if question.scores is None else question.scores
+    return max(share, float(np.exp(question.scheme.log_law(Problem(f, question.prior, y))[y])))
+
+
 def _ignores_rng(box: Box, call: Call) -> bool:
-    """Whether another seed gives the same answer, though not all labels have a part in it."""
-    if call.answer.gradients is not None and np.all(call.answer.gradients != 0):
-        return False  # the loss draws nothing
+    """Whether another seed gives the same answer."""
     return bool(np.array_equal(call.answer.values, box.called(call.scores, call.positive, box.new_seed()).values))
 
 

@@ -15,6 +15,7 @@ from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import Fit, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of, tilt
@@ -24,10 +25,12 @@ TILT_LABELS = 20
 # Tilts within this distance count as equal.
 TILT_EQUAL = 0.02
 
-FlawKind = Literal["negative loss", "wrong gradient", "depends on the row", "depends on other queries", Kind]
+FlawKind = Literal[
+    "negative loss", "wrong gradient", "depends on the row", "depends on other queries", "ignored label", Kind
+]  # fmt: skip
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
-    "no negatives", "another law", "coarse", "bounded", "unknown form", Kind,
+    "no negatives", "another law", "coarse", "bounded", "unknown form", "draws nothing", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
 HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature")
@@ -82,11 +85,13 @@ class Evidence:
     notes: tuple[Note, ...] = ()
     margins: Measured | None = None
     draw_statistics: DrawStatistics | None = None
+    draws_nothing: bool = False
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(
             self.comparisons + other.comparisons, self.flaws + other.flaws, self.notes + other.notes,
             self.margins or other.margins, self.draw_statistics or other.draw_statistics,
+            self.draws_nothing or other.draws_nothing,
         )  # fmt: skip
 
 
@@ -96,8 +101,8 @@ class Finding:
 
     `verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.  `margins` are p_yy',
     (rows, L), of the `positives`, if the loss has gradients; `hits` p_yy, (rows,); `comparisons` the parts that were
-    compared with the claim; `nearest` the scheme of this package that fits best; `flaws` contradict the form of the
-    loss or its gradient.
+    compared with the claim; `nearest` the scheme of this package that fits, or None, and then `slopes` are those of the
+    margins on label frequency; `flaws` contradict the form of the loss or its gradient.
     """
 
     verdict: Result
@@ -108,6 +113,7 @@ class Finding:
     margins: Measured | None
     hits: Measured
     nearest: Fit | None
+    slopes: Slopes | None
     draw_statistics: DrawStatistics | None
     flaws: tuple[Flaw, ...]
     notes: tuple[Note, ...]
@@ -141,10 +147,11 @@ class Finding:
         route = "value" if evidence.margins is None else "gradient"
         of_hits = [c for c in comparisons if c.part == HITS and c.route == route]
         hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
+        fit = _nearest(question, evidence)
         return cls(
             verdict=_verdict(question, evidence), loss=box.name, claim=question.claim.name,
             positives=question.positives, comparisons=comparisons, margins=evidence.margins, hits=hits,
-            nearest=_nearest(question, evidence),
+            nearest=fit, slopes=None if fit is not None else _slopes(question, evidence),
             draw_statistics=evidence.draw_statistics, flaws=evidence.flaws, notes=evidence.notes, prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form,
@@ -205,7 +212,14 @@ def _nearest(question: Question, evidence: Evidence) -> Fit | None:
     """The nearest scheme; None where the loss has no margins, or may have none."""
     if any(note.kind == "unknown form" for note in evidence.notes):
         return None
-    return nearest(question, evidence.comparisons, evidence.draw_statistics)
+    return nearest(question, evidence.comparisons, evidence.draw_statistics, evidence.draws_nothing)
+
+
+def _slopes(question: Question, evidence: Evidence) -> Slopes | None:
+    """The slopes of the margins on label frequency; None where the loss has no margins, or may have none."""
+    if any(note.kind == "unknown form" for note in evidence.notes):
+        return None
+    return slopes(question.prior, evidence.comparisons)
 
 
 def _verdict(question: Question, evidence: Evidence) -> Result:

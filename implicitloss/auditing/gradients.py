@@ -12,12 +12,12 @@ from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
 from implicitloss.auditing.contact import Contact
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
 from implicitloss.auditing.finding import Evidence, Flaw, Note
+from implicitloss.auditing.nearest import seen_law
 from implicitloss.auditing.pilot import DrawStatistics, Pilot
 from implicitloss.auditing.plan import of_hits, planned
 from implicitloss.auditing.precision import coarse
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.tally import Moments, Tally
-from implicitloss.problem import Problem
 
 # The largest number of scores in one call, and of examples of one positive.
 SCORES_A_CALL, EXAMPLES_A_CALL = 1 << 18, 64
@@ -158,13 +158,7 @@ def _other_law(question: Question, pilot: Pilot, statistics: DrawStatistics) -> 
     scheme, q = question.scheme, statistics.q
     if scheme is None or q is None or statistics.draws is None:
         return []
-    f = np.zeros(q.size) if question.scores is None else question.scores
-    law = np.zeros(q.size)
-    for y in question.positives:
-        row = np.exp(scheme.sampler.log_law(Problem(f, question.prior, y)))
-        if scheme.hits != "keep":
-            row[y] = 0.0  # hits are not seen
-        law += row / row.sum() if scheme.hits == "exclude" else row
+    law = seen_law(scheme, question)
     if not law.sum() > 0:
         return []  # every draw is a masked hit
     apart = float(np.abs(q - law / law.sum()).sum()) / 2

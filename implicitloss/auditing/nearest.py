@@ -1,30 +1,62 @@
-"""The nearest scheme: which of the named ones, and of the usual slips, has the margins that were measured?"""
+"""The nearest scheme: which of the named ones, of the usual slips, and of fitted ones has the margins measured?
+
+Nothing is named that is further than a factor of `FITS_WITHIN` from what was measured; slopes are given instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from implicitloss import samplers, weightings
-from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
+from implicitloss.auditing.comparison import BY_SCORE, HITS, NEVER, Comparison
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import SLIPS, Slip
+from implicitloss.auditing.slips import SLIPS, Corrected, KeptDuplicates, Page, Slip, corrections, wrong_laws
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.margins import Equalised, LogitAdjusted, Softmax, complete_margin
+from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax, complete_margin
+from implicitloss.numerics.bounds import deviation_half_width, deviation_mean
 from implicitloss.problem import Problem
-from implicitloss.samplers import Explicit, Power, Sampler, Uniform, WithinBatch
+from implicitloss.samplers import Explicit, LogUniform, Mixture, Power, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.theory.implicit import log_expected_weights
-from implicitloss.weightings import ForMargin, Importance, Weighting, complete_weighting
+from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting, complete_weighting
 
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 LIMIT_FACTOR = 1.05
 # The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.
 M_OF_ALL_LABELS = 10**9
+# A scheme is named if its margins lie within this factor of those measured, in the mean and within the limits of each
+# part.
+FITS_WITHIN = 1.3
+# Schemes whose squared misfits differ by less than this are equal: an earlier one is named.  By chance alone the right
+# one of two is worse by this much with a probability of about e^{-12}.
+EQUAL_MISFIT = 25.0
+# A law of draws is wrongly taken for another with this probability.
+FALSE_LAW = 1e-9
+# The largest m that is looked for where margins are no power of m.
+MOST_FREE_M = 10_000
+# The least relative error of a measured part: of the decoded weights, and of the single weight of a draw.
+LEAST_ERROR = 1e-4
+# Parts with a larger relative error say too little to fit a slope.
+MOST_ERROR = 0.3
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A parameter of a sampler that was fitted to the measured margins: its name, value and standard error."""
+
+    parameter: str
+    value: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.parameter} = {rounded(self.value, self.error)} ± {self.error:.1g}"
 
 
 @dataclass(frozen=True)
@@ -32,7 +64,8 @@ class Fit:
     """How well a scheme fits the measured margins.
 
     `distance` is √mean (log ratio)² over the parts, and the scheme `agrees` if its margins lie within all limits.
-    `m_known` is False where the number of draws was not seen and the margins do not depend on it.
+    `m_known` is False where the number of draws was not seen and the margins do not depend on it.  `misfit` is the sum
+    of squared differences over their errors, and `worst` the largest factor between margins and the limits of a part.
     """
 
     name: str
@@ -40,145 +73,355 @@ class Fit:
     distance: float
     agrees: bool
     m_known: bool = True
+    fitted: Fitted | None = None
+    misfit: float = 0.0
+    worst: float = 1.0
 
     @property
-    def slip(self) -> Slip | None:
+    def slip(self) -> Page | None:
         """The common slip that the scheme is, if its margins agree."""
-        weighting = self.scheme.weighting
-        return weighting if self.agrees and isinstance(weighting, Slip) else None
+        if not self.agrees:
+            return None
+        for part in (self.scheme.weighting, self.scheme.sampler):
+            page = getattr(part, "page", None)
+            if isinstance(page, Page):
+                return page
+        return None
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the margins lie within a factor of `FITS_WITHIN` of those measured."""
+        return self.agrees or (self.distance <= np.log(FITS_WITHIN) and self.worst <= FITS_WITHIN)
 
     def __str__(self) -> str:
         return self.name if self.agrees else f"{self.name} (off by a factor of {np.exp(self.distance):.3g} in the mean)"
 
 
-def name_of(scheme: Scheme, m_known: bool = True) -> str:
+def rounded(value: float, error: float) -> str:
+    """A number to as many digits as its error lets it have, and one more."""
+    digits = 3 if not error > 0 else int(np.clip(1 - np.floor(np.log10(error)), 0, 6))
+    return f"{value:.{digits}f}"
+
+
+def name_of(scheme: Scheme, m_known: bool = True, fitted: Fitted | None = None) -> str:
     """The name of a scheme, for example "relative weights, within-batch sampling, m = 15, hits kept"."""
     weighting = scheme.weighting
-    if scheme.m == M_OF_ALL_LABELS and isinstance(weighting, ForMargin):
-        return f"{complete_margin(weighting.target).name} over all labels, none drawn"
-    words, sampler = complete_weighting(weighting).name, complete_sampler(scheme.sampler).name
+    if scheme.m == M_OF_ALL_LABELS:
+        target = weighting.target if isinstance(weighting, ForMargin) else None
+        name = complete_weighting(weighting).name if target is None else complete_margin(target).name
+        return f"{name} over all labels, none drawn"
+    words = complete_weighting(weighting).name
+    sampler = complete_sampler(scheme.sampler).name
+    if fitted is not None:
+        sampler = f"{type(scheme.sampler).__name__} with fitted {fitted}"
     hits = {"keep": "kept", "mask": "masked", "exclude": "excluded"}[scheme.hits]
     return f"{words}, {sampler}, {f'm = {scheme.m}, ' if m_known else ''}hits {hits}"
 
 
-def nearest(question: Question, comparisons: Sequence[Comparison], statistics: DrawStatistics | None) -> Fit | None:
-    """The candidate that fits the decisive parts best, the claimed one first among equals; None if nothing was seen.
+def nearest(
+    question: Question, comparisons: Sequence[Comparison], statistics: DrawStatistics | None, draws_nothing: bool
+) -> Fit | None:
+    """The candidate that fits the decisive parts best, the claimed one first among equals.
 
-    `statistics` give m; candidates with equal margins are told apart by the law of their draws.
+    None if nothing was seen, and if none fits within a factor of `FITS_WITHIN`.  `statistics` give m; candidates with
+    equal margins are told apart by the law of their draws.
     """
-    parts, claimed, prior = _Parts.of(comparisons), question.scheme, question.prior
+    parts = Parts.of(comparisons)
     if not parts.used:
         return None
     m = None if statistics is None or statistics.draws is None else statistics.draws[1]
-    q = None if statistics is None else statistics.q
-    once = statistics is not None and statistics.multiplicity == 1
-    fits = [
-        _fit(scheme, parts, prior, m is None and scheme is not claimed)
-        for scheme in _candidates(prior, claimed, m, parts.hits, once)
-    ]
-    found = [fit for fit in fits if fit is not None]
-    if not found:
-        return None
-    best = min(fit.distance for fit in found)
-    near = [fit for fit in found if fit.distance <= best + 1e-3 or fit.agrees]
-    # If samplers have equal margins, the law that was seen decides, then the order.
-    return min(
-        near, key=lambda fit: (not fit.agrees, round(fit.distance, 3) if not fit.agrees else 0, _off(fit, prior, q))
+    none_drawn = draws_nothing or (
+        statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - 1
     )
+    candidates = _Candidates(question, parts, m, none_drawn)
+    fits = [fit for scheme in candidates.named() if (fit := candidates.fit(scheme)) is not None]
+    fits += list(candidates.fitted())
+    agreeing = [fit for fit in fits if fit.agrees]
+    if agreeing:
+        # If samplers have equal margins, the law that was seen decides, then the order.
+        near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
+        return min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
+    near = [fit for fit in fits if fit.is_near]
+    return min(near, key=lambda fit: round(fit.distance, 3), default=None)
+
+
+def _is_equal(fit: Fit, fits: Sequence[Fit]) -> bool:
+    """Whether a fit is as good as the best, but for chance."""
+    return fit.misfit <= min(other.misfit for other in fits) + EQUAL_MISFIT
 
 
 @dataclass(frozen=True, eq=False)
-class _Parts:
-    """Comparisons by what they say: parts that were `seen`, `empty` ones, `hits`, and those `used` for the distance."""
+class Parts:
+    """Comparisons by what they say: parts that were `seen`, `empty` ones, `hits`, and those `used` for the distance.
+
+    The `apart` ones have no label in common, for one positive, and enough draws for a fit.
+    """
 
     seen: list[Comparison]
     empty: list[Comparison]
     hits: list[Comparison]
     used: list[Comparison]
+    apart: list[Comparison]
 
     @classmethod
-    def of(cls, comparisons: Sequence[Comparison]) -> _Parts:
-        parts = [c for c in comparisons if c.part != HITS and c.labels.size]
+    def of(cls, comparisons: Sequence[Comparison]) -> Parts:
+        """Sort them; a positive whose loss is 0 says nothing."""
+        counted = {c.positive for c in comparisons if c.measured > 0}
+        parts = [c for c in comparisons if c.part != HITS and c.labels.size and c.positive in counted]
         seen, empty = [c for c in parts if c.measured > 0], [c for c in parts if not c.measured > 0]
         used = [c for c in seen if c.decisive] or seen
-        return cls(seen, empty, [c for c in comparisons if c.part == HITS], used)
+        apart = [
+            c
+            for c in seen
+            if (c.part.startswith("rank") or c.part == NEVER)
+            and not c.exceeds_bound
+            and c.spread <= MOST_ERROR * c.measured
+        ]
+        hits = [c for c in comparisons if c.part == HITS and c.positive in counted]
+        return cls(seen, empty, hits, used, apart)
+
+    @property
+    def positives(self) -> list[int]:
+        """The positives that any part is about."""
+        return list(dict.fromkeys(c.positive for c in (*self.seen, *self.empty, *self.hits)))
 
 
-def _off(fit: Fit, prior: LabelPrior, q: Floats | None) -> float:
-    """The distance of the law of draws from the one that was seen."""
-    if q is None:
+def _off(fit: Fit, question: Question, statistics: DrawStatistics | None) -> float:
+    """The distance of the law of draws from the one that was seen, above that of chance; 0 where none was seen."""
+    if statistics is None or statistics.q is None or not statistics.n_draws:
         return 0.0
-    law = np.exp(fit.scheme.sampler.log_law(Problem(np.zeros(prior.n_labels), prior, 0)))
-    return round(float(np.abs(law - q).sum()), 1)
+    law = seen_law(fit.scheme, question)
+    if not law.sum() > 0:
+        return 0.0
+    law = law / law.sum()
+    n = statistics.n_draws
+    chance = deviation_mean(n, law) + deviation_half_width(n, FALSE_LAW)
+    return round(max(float(np.abs(law - statistics.q).sum()) - chance, 0.0), 1)
 
 
-def _candidates(
-    prior: LabelPrior, claimed: Scheme | None, m: int | None, hits: Sequence[Comparison], once: bool
-) -> Iterator[Scheme]:
-    kept = any(c.measured > 0 for c in hits)
-    if claimed is not None and not claimed.sampler.needs_scores:
-        yield claimed
-    if m == prior.n_labels - 1 and once:
-        for margin in (Softmax(), LogitAdjusted(), Equalised()):
-            yield Scheme(Uniform(), ForMargin(margin), m=M_OF_ALL_LABELS, hits="mask")
-    draws = min(m or 0, MOST_NEGATIVES // 2) or (claimed.m if claimed is not None else 1)
-    # Among equals the first is named: these three first, then all others that do not look at the scores.
-    laws: list[Sampler] = [WithinBatch(), Uniform(), Power(0.75)]
-    if claimed is not None and claimed.sampler not in laws and not claimed.sampler.needs_scores:
-        laws.insert(0, claimed.sampler)
-    others = [sampler for sampler in samplers.examples() if not isinstance(sampler, Explicit)]
-    laws += [sampler for sampler in others if not sampler.needs_scores and sampler not in laws]
-    # Importance weights first among equals.
-    named = sorted(weightings.examples(), key=lambda weighting: not isinstance(weighting, Importance))
-    named = [weighting for weighting in named if type(weighting) is not ForMargin]
-    candidates: list[Weighting] = [*named, *SLIPS]  # type: ignore[list-item]
-    for sampler in laws:
-        for weighting in candidates:
-            for mode in ("keep",) if kept else ("mask", "exclude"):
-                yield Scheme(sampler, weighting, m=max(draws, 1), hits=mode)  # type: ignore[arg-type]
+def seen_law(scheme: Scheme, question: Question) -> Floats:
+    """The law of the draws that are seen beside all positives, (L,), not normalised: masked hits are not seen."""
+    f = np.zeros(question.prior.n_labels) if question.scores is None else question.scores
+    law = np.zeros(question.prior.n_labels)
+    for y in question.positives:
+        row = np.exp(scheme.sampler.log_law(Problem(f, question.prior, y)))
+        if scheme.hits != "keep":
+            row[y] = 0.0
+        law += row / row.sum() if scheme.hits == "exclude" else row
+    return law
 
 
-def _fit(scheme: Scheme, parts: _Parts, prior: LabelPrior, free: bool) -> Fit | None:
-    """How well a scheme fits; with the best m, if m is `free`.  None for a scheme that is undefined here."""
-    try:
-        scheme, p, known = _margins(scheme, parts, prior, free)
-    except ValueError:  # a label that cannot be drawn, or a positive of prior 0
-        return None
-    logs, agrees = [], True
-    for c in parts.seen:
-        row = p[c.positive]
-        expected = float(row[c.labels].sum() - row[c.positive] * (c.positive in c.labels))
-        expected += c.hits_in * float(row[c.positive])
-        if not expected > 0:
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """The schemes that may be named, in the order in which equals are named, and how well each fits."""
+
+    question: Question
+    parts: Parts
+    m: int | None
+    none_drawn: bool
+
+    @property
+    def draws(self) -> int:
+        """The number of draws that was seen, or else claimed."""
+        scheme = self.question.scheme
+        return max(min(self.m or 0, MOST_NEGATIVES // 2) or (scheme.m if scheme is not None else 1), 1)
+
+    @property
+    def hits(self) -> tuple[Any, ...]:
+        """The modes that the measured hits leave."""
+        return ("keep",) if any(c.measured > 0 for c in self.parts.hits) else ("mask", "exclude")
+
+    def named(self) -> Iterator[Scheme]:
+        """The claimed scheme, losses over all labels, named schemes, then slips."""
+        claimed, prior = self.question.scheme, self.question.prior
+        if claimed is not None and not claimed.sampler.needs_scores:
+            yield claimed
+        if self.none_drawn:
+            over_all: list[Any] = [ForMargin(margin) for margin in (Softmax(), LogitAdjusted(), Equalised())]
+            for weighting in (*over_all, *(slip for slip in SLIPS if isinstance(slip.target, LogitAdjusted))):
+                yield Scheme(Uniform(), weighting, m=M_OF_ALL_LABELS, hits="mask")
+        # Among equals the first is named: these first, then all others that do not look at the scores.
+        laws: list[Any] = [WithinBatch(), Uniform(), Power(0.75), LogUniform()]
+        if claimed is not None and claimed.sampler not in laws and not claimed.sampler.needs_scores:
+            laws.insert(0, claimed.sampler)
+        others = [sampler for sampler in samplers.examples() if not isinstance(sampler, Explicit)]
+        laws += [sampler for sampler in others if not sampler.needs_scores and sampler not in laws]
+        # Importance weights first among equals.
+        named = sorted(weightings.examples(), key=lambda weighting: not isinstance(weighting, Importance))
+        named = [weighting for weighting in named if type(weighting) is not ForMargin]
+        slips = [replace(slip, temperature=self.question.temperature) for slip in SLIPS if self._may_be(slip)]
+        first = [slip for slip in slips if slip.needs_target or self._is_claimed(slip.target)]
+        rest = [slip for slip in slips if slip not in first]
+        yield from self._each(laws, first)
+        yield from self._each(laws, named)
+        yield from self._each(laws, rest)
+        yield from self._each(laws, list(corrections(prior, [law for law in laws if not isinstance(law, Uniform)])))
+        # A law has one slip only if it is drawn from and not corrected by itself.
+        drawn: list[Any] = [Unit(), Constant()]
+        drawn += [Corrected(law, f"log(m q) taken off with the q of {law}") for law in laws[:1]]
+        yield from self._each(wrong_laws(prior), drawn)
+        if self.hits == ("keep",):
+            yield from self._each(laws, [KeptDuplicates(weighting) for weighting in named])
+
+    def is_odd(self, fit: Fit) -> bool:
+        """Whether the m that was fitted is unlikely: more draws than labels, or a slip with one draw, which is none."""
+        if self.m is not None or fit.scheme is self.question.scheme or not fit.m_known:
+            return False
+        m = fit.scheme.m
+        return (fit.slip is None and self.question.prior.n_labels < m < M_OF_ALL_LABELS) or (
+            fit.slip is not None and m == 1
+        )
+
+    def _is_claimed(self, target: Margin) -> bool:
+        """Whether these margins are claimed, and are others than those of softmax."""
+        return not isinstance(target, Softmax) and self._has_margins(target)
+
+    def _may_be(self, slip: Slip) -> bool:
+        """Whether a slip can be one here."""
+        return not slip.needs_target or self._has_margins(slip.target)
+
+    def _has_margins(self, target: Margin) -> bool:
+        p, prior = self.question.claim.margins, self.question.prior
+        if p is None:
+            return False
+        with np.errstate(all="ignore"):
+            return all(
+                np.allclose(np.delete(p[row], y), np.delete(np.exp(target.log_margin(prior, y)), y))
+                for row, y in enumerate(self.question.positives)
+            )
+
+    def _each(self, laws: Sequence[Any], weights: Sequence[Any]) -> Iterator[Scheme]:
+        for sampler in laws:
+            for weighting in weights:
+                for mode in self.hits:
+                    if mode in getattr(weighting, "hits", self.hits):
+                        yield Scheme(sampler, weighting, m=self.draws, hits=mode)
+
+    def fit(self, scheme: Scheme, fitted: Fitted | None = None) -> Fit | None:
+        """How well a scheme fits; with the best m, if m is not known.  None for a scheme that is undefined here."""
+        parts, prior = self.parts, self.question.prior
+        free = self.m is None and scheme is not self.question.scheme and scheme.m != M_OF_ALL_LABELS
+        try:
+            scheme, p, known = _margins(scheme, parts, prior, free)
+        except ValueError:  # a label that cannot be drawn, or a positive of prior 0
             return None
-        if c in parts.used:
-            logs.append(np.log(c.measured / expected))
-        if c.part not in BY_SCORE:
-            agrees &= c.low <= expected * LIMIT_FACTOR and expected <= c.high * LIMIT_FACTOR
-    for c in parts.empty:
-        agrees &= float(p[c.positive][c.labels].sum()) <= c.high * LIMIT_FACTOR
-    for c in parts.hits:
-        expected = float(p[c.positive][c.positive])
-        agrees &= (c.low <= expected <= c.high) if expected > 0 else not c.measured > 0
-    return Fit(name_of(scheme, known), scheme, float(np.sqrt(np.mean(np.square(logs)))), bool(agrees), known)
+        logs, agrees, misfit, worst = [], True, 0.0, 1.0
+        for c in parts.seen:
+            expected = _expected(c, p[c.positive])
+            if not expected > 0:
+                return None
+            if c in parts.used:
+                logs.append(np.log(c.measured / expected))
+                worst = max(worst, c.low / expected, expected / c.high)
+            if c.part not in BY_SCORE:
+                agrees &= c.low <= expected * LIMIT_FACTOR and expected <= c.high * LIMIT_FACTOR
+            if c in parts.apart or (not parts.apart and c in parts.used):
+                misfit += (np.log(c.measured / expected) / max(c.spread / c.measured, LEAST_ERROR)) ** 2
+        for c in parts.empty:
+            agrees &= float(p[c.positive][c.labels].sum()) <= c.high * LIMIT_FACTOR
+        for c in parts.hits:
+            expected = float(p[c.positive][c.positive])
+            agrees &= (c.low <= expected <= c.high) if expected > 0 else not c.measured > 0
+            if c.measured > 0 and expected > 0 and c.spread <= MOST_ERROR * c.measured:
+                misfit += (np.log(c.measured / expected) / max(c.spread / c.measured, LEAST_ERROR)) ** 2
+        distance = float(np.sqrt(np.mean(np.square(logs))))
+        name = name_of(scheme, known, fitted)
+        return Fit(name, scheme, distance, bool(agrees), known, fitted, float(misfit), float(worst))
+
+    def fitted(self) -> Iterator[Fit]:
+        """Powers of the prior, and mixtures of within-batch and uniform draws, with the exponent or share that fits."""
+        families: tuple[tuple[str, Callable[[float], Sampler], float, float], ...] = (
+            ("α", Power, 0.0, 4.0),
+            ("λ", Mixture, 1e-3, 1 - 1e-3),
+        )
+        if len(self.parts.apart) < 3:
+            return
+        for parameter, sampler, low, high in families:
+            for weighting in (Unit(), Constant(), Relative()):
+                for mode in self.hits:
+                    found = self._fitted(parameter, sampler, low, high, weighting, mode)
+                    if found is not None:
+                        yield found
+
+    def _fitted(
+        self, parameter: str, sampler: Callable[[float], Sampler], low: float, high: float, weighting: Weighting,
+        mode: Any,
+    ) -> Fit | None:  # fmt: skip
+        """The member of a family that fits best, by least squares on the logarithms of the measured parts."""
+        apart = self.parts.apart
+        errors = np.array([max(c.spread / c.measured, LEAST_ERROR) for c in apart])
+        measured = np.log([c.measured for c in apart])
+
+        def logs(value: float) -> Floats:
+            scheme = Scheme(sampler(value), weighting, m=self.draws, hits=mode)
+            p = _rows(scheme, self.question.prior, self.parts.positives)
+            return np.log([max(_expected(c, p[c.positive]), 1e-300) for c in apart])
+
+        # m is a factor of the margins of all but constant weights, and is not known by values.
+        scale = self.m is None and not isinstance(weighting, Constant)
+
+        def residual(value: float) -> Floats:
+            apart = (measured - logs(value)) / errors
+            if scale:
+                apart = apart - (np.sum(apart / errors) / np.sum(errors**-2)) / errors
+            return apart
+
+        best = minimize_scalar(
+            lambda x: float(np.sum(residual(x) ** 2)), bounds=(low, high), method="bounded", options={"xatol": 1e-7}
+        )
+        value = float(best.x)
+        if not low + 1e-4 < value < high - 1e-4:
+            return None
+        step = 1e-4 * min(1.0, value - low, high - value)
+        slope = (residual(value + step) - residual(value - step)) / (2 * step)
+        information = float(np.sum(slope**2))
+        if not information > 0:
+            return None
+        # Errors that were seen too small show in the residuals.
+        spare = max(len(apart) - 1 - scale, 1)
+        error = float(np.sqrt(max(1.0, float(best.fun) / spare) / information))
+        scheme = Scheme(sampler(value), weighting, m=self.draws, hits=mode)
+        return self.fit(scheme, Fitted(parameter, value, error))
 
 
-def _margins(scheme: Scheme, parts: _Parts, prior: LabelPrior, free: bool) -> tuple[Scheme, dict[int, Floats], bool]:
-    """The scheme, its margins m w q (L,) by positive, and whether m is known; a `free` m is set to the best."""
+def _expected(c: Comparison, row: Floats) -> float:
+    """What the margins (L,) of a positive say of a part; values show hits too."""
+    expected = float(row[c.labels].sum() - row[c.positive] * (c.positive in c.labels))
+    return expected + c.hits_in * float(row[c.positive])
+
+
+def _rows(scheme: Scheme, prior: LabelPrior, positives: Sequence[int]) -> dict[int, Floats]:
+    """The margins m w q (L,) by positive."""
     f = np.zeros(prior.n_labels)
-    positives = {c.positive for c in (*parts.used, *parts.empty, *parts.hits)}
+    return {y: np.exp(log_expected_weights(scheme, Problem(f, prior, y))) for y in positives}
 
-    def of(scheme: Scheme) -> dict[int, Floats]:
-        return {y: np.exp(log_expected_weights(scheme, Problem(f, prior, y))) for y in positives}
 
-    p = of(scheme)
+def _margins(scheme: Scheme, parts: Parts, prior: LabelPrior, free: bool) -> tuple[Scheme, dict[int, Floats], bool]:
+    """The scheme, its margins m w q (L,) by positive, and whether m is known; a `free` m is set to the best."""
+    positives = parts.positives
+    p = _rows(scheme, prior, positives)
     if not free:
         return scheme, p, True
     ratio = float(np.median([c.measured / max(float(p[c.positive][c.labels].sum()), 1e-300) for c in parts.used]))
-    doubled = of(replace(scheme, m=2 * scheme.m))
-    # Margins grow with m where a factor was lost, and with its square where the factor was applied twice.
-    power = next((k for k in (1, 2) if all(np.allclose(doubled[y], 2**k * p[y]) for y in p)), 0)
-    if not power:
-        return scheme, p, False
-    again = replace(scheme, m=max(1, min(round(scheme.m * ratio ** (1 / power)), 10**9)))
-    return again, of(again), True
+    doubled = _rows(replace(scheme, m=2 * scheme.m), prior, positives)
+    steps = np.concatenate([np.log(doubled[y][p[y] > 0] / p[y][p[y] > 0]) for y in p]) / np.log(2.0)
+    # Margins are m to a power: 1 where a factor was lost, 2 where it was applied twice, 0 where it does not matter.
+    power = float(np.median(steps))
+    if np.allclose(steps, power, atol=1e-6):
+        if abs(power) < 1e-6:
+            return scheme, p, False
+        m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS))))
+    else:
+        best = minimize_scalar(
+            lambda log_m: _distance(replace(scheme, m=max(1, round(np.exp(log_m)))), parts, prior),
+            bounds=(0.0, np.log(MOST_FREE_M)), method="bounded",
+        )  # fmt: skip
+        m = float(np.exp(best.x))
+    again = replace(scheme, m=max(1, round(m)))
+    return again, _rows(again, prior, positives), True
+
+
+def _distance(scheme: Scheme, parts: Parts, prior: LabelPrior) -> float:
+    """Σ (log ratio)² of a scheme over the parts."""
+    p = _rows(scheme, prior, parts.positives)
+    return float(sum(np.log(c.measured / max(_expected(c, p[c.positive]), 1e-300)) ** 2 for c in parts.used))

@@ -165,7 +165,7 @@ class Pilot:
 class DrawStatistics:
     """How labels were drawn in the pilot, and other things that margins hide.
 
-    `q` (L,) is the share of each label among the draws of all audited positives; `draws` are the least and the largest
+    `q` (L,) is the share of each label among the `n_draws` draws of all audited positives; `draws` are the least and the largest
     number of draws in an evaluation; `multiplicity` is the largest number of draws of one label; these three are None
     where draws of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By positive
     and slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and `gradient_ratio`
@@ -181,6 +181,7 @@ class DrawStatistics:
     dispersion: Floats
     gradient_ratio: Floats
     gradient_ratio_error: Floats
+    n_draws: int = 0
 
     @classmethod
     def of(cls, question: Question, pilot: Pilot) -> DrawStatistics:
@@ -198,7 +199,9 @@ class DrawStatistics:
         pooled = counts.sum(axis=(0, 1))
         draws = round(float(each.min())), round(float(each.max()))
         most = round(float(counts.max()))
-        return cls(pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice)
+        return cls(
+            pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice, round(float(pooled.sum()))
+        )
 
 
 def _membership(prior: LabelPrior) -> Floats:

@@ -51,7 +51,7 @@ def of_hits(question: Question, pilot: Pilot, row: int) -> Comparison:
     decisive = y == question.most_frequent and claimed is not None and (claimed == 0.0 or bool(pilot.hits[row].any()))
     return Comparison(
         y, HITS, np.array([y]), "gradient", largest, claimed, decisive, HIT_RESOLUTION,
-        negligible=question.negligible(row),
+        negligible=question.negligible(row), whole=question.whole(row),
     )  # fmt: skip
 
 

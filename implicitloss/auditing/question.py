@@ -27,6 +27,9 @@ FEWEST_BY_DEFAULT, MOST_BY_DEFAULT, MOST_RUNS_A_POSITIVE, FEWEST_RUNS_A_POSITIVE
 PILOT_SHARE, FEWEST_PILOT_RUNS = 16, 16
 # By default an audit evaluates at most this many scores.
 SCORES_BY_DEFAULT = 1 << 27
+# An audit by values of few labels goes on by default, up to so many scores and to this many times its `runs`: a rare
+# label's weight comes seldom, and each evaluation shows one part only.
+SCORES_BY_VALUES, MORE_BY_VALUES = 1 << 23, 8
 LEAST_ERROR = 1e-300
 # Losses and scores lie within this distance of 0: the squares of their exponentials must be finite.
 MOST_EXPONENT = 300.0
@@ -39,7 +42,8 @@ class Question:
     """What an audit asks.  `Question.of` makes it from the arguments of `implicitloss.audit`, and checks them.
 
     `claim` is the claim at each of the `positives` (rows,); `scheme` is the claimed scheme, if one is claimed; `scores`
-    (L,) are those given, or None for random ones; `runs` limits the evaluations of each positive; `root` is the seed.
+    (L,) are those given, or None for random ones; `runs` limits the evaluations of each positive, and `most_runs` those
+    of an audit by values that is not decided by then; `root` is the seed.
     """
 
     prior: LabelPrior
@@ -54,6 +58,7 @@ class Question:
     resolution: float
     heaviest: float
     runs: int
+    most_runs: int
     error: float
     root: int | list[int]
 
@@ -76,7 +81,12 @@ class Question:
             "error": error,
         })  # fmt: skip
         rows = _checked_positives(positives, prior)
-        runs = _checked_runs(runs, len(rows) * prior.n_labels)
+        scores_each = len(rows) * prior.n_labels
+        more = MORE_BY_VALUES if runs is None else 1
+        runs = _checked_runs(runs, scores_each)
+        # Doubled, so that the looks until `runs` are the same.
+        doubled = [runs << k for k in range(4) if runs << k <= more * runs]
+        most_runs = max([runs, *(n for n in doubled if n * scores_each <= SCORES_BY_VALUES)])
         root = root_of(rng)
         scheme = claim if isinstance(claim, Scheme) else None
         at = None if scores is None else checked_vector(scores, "scores")
@@ -93,8 +103,8 @@ class Question:
                 "exponentials of larger ones cannot be decoded"
             )
         return cls(
-            prior, claimed(claim, prior, rows, at), scheme, tuple(rows), at, form, shift=by, runs=runs, root=root,
-            **numbers,
+            prior, claimed(claim, prior, rows, at), scheme, tuple(rows), at, form, shift=by, runs=runs,
+            most_runs=most_runs, root=root, **numbers,
         )  # fmt: skip
 
     @property
@@ -117,11 +127,15 @@ class Question:
         p = self.claim.margins
         return 0.0 if p is None else float(p[row, self.neighbours(self.positives[row])].mean())
 
+    def whole(self, row: int) -> float:
+        """1 + Σ p_yy' + p_yy as claimed: e^loss of a positive where all scores are equal."""
+        p, hits = self.claim.margins, self.claim.hits
+        return 0.0 if p is None or hits is None else 1.0 + float(p[row].sum() + hits[row])
+
     def is_decided(self, comparisons: Sequence[Comparison]) -> bool:
         """Whether further evaluations would leave the verdict as it is."""
         results = [comparison.result(self.tolerance) for comparison in comparisons]
-        pairs = zip(results, comparisons, strict=True)
-        decided = all(result != "inconclusive" for result, comparison in pairs if comparison.decisive)
+        decided = not any(c.decisive and c.is_open(self.tolerance) for c in comparisons)
         return "refuted" in results or (decided and self.claim.margins is not None)
 
 

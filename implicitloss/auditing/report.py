@@ -16,7 +16,7 @@ from implicitloss.formats import as_json, plain
 
 __all__ = ["AuditReport"]
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,7 +40,9 @@ class AuditReport(Finding):
     hits : Measured
         p_yy, the weight of accidental hits, with limits, (P,).
     nearest : Fit or None
-        The scheme of this package that fits best.
+        The scheme of this package, or the common slip, that fits best; None if none fits within a factor of 1.3.
+    slopes : Slopes or None
+        Where none fits: log p_yy' = a + b log π_y' + c log π_y, fitted to the measured margins.
     draw_statistics : DrawStatistics or None
         How negatives were drawn, if the loss has gradients.
     flaws : tuple of Flaw
@@ -130,6 +132,8 @@ class AuditReport(Finding):
             "claim": self.claim,
             "nearest": None if self.nearest is None else str(self.nearest),
             "slip": None if self.nearest is None or self.nearest.slip is None else self.nearest.slip.to_dict(),
+            "fitted": None if self.nearest is None or self.nearest.fitted is None else vars(self.nearest.fitted).copy(),
+            "slopes": None if self.slopes is None else self.slopes.to_dict(),
             "flaws": [{"kind": flaw.kind, "sentence": flaw.sentence} for flaw in self.flaws],
             "notes": [{"kind": note.kind, "sentence": note.sentence} for note in self.notes],
             "positives": [self.prior.name(y) for y in self.positives],

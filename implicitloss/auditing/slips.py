@@ -1,8 +1,14 @@
-"""Common slips in the correction of a sampled softmax: what each does, why it is wrong, who gains, what to write.
+"""Common slips in a sampled softmax: what each does, why it is wrong, who gains, what to write instead.
 
 The lines of code are NumPy: `f_neg` (n, m) and `f_pos` (n, 1) are the logits of the negatives and of the positive,
-`neg` and `pos` their labels, `q` (L,) the law of the draws, `prior` (L,) the label frequencies π, and `m` the number of
-draws.  The correct form is `f_neg -= np.log(m * q[neg])`, which gives the margins p = 1 of softmax over all labels.
+`neg` and `pos` their labels, `q` (L,) the law of the draws, `prior` (L,) the label frequencies π, `counts` (L,) those
+as numbers, `m` the number of draws, and `T` a temperature.  The correct form is `f_neg -= np.log(m * q[neg])`, which
+gives the margins p = 1 of softmax over all labels.
+
+A slip is one of four things.  Most are weights (`Slip`): a function of q, m, π and y.  Some are laws (`WrongLaw`): a q
+that was built wrongly, by which labels are drawn, or which is taken off (`Corrected`).  One is about hits
+(`KeptDuplicates`): it changes what the positive's own draws weigh.  `PAGES` lists all of them; docs/slips.md
+shows them.
 
 A test of each slip runs both lines: an audit must name the slip after the first, and find its `target` after the other.
 To add a slip, add a value here.
@@ -10,19 +16,30 @@ To add a slip, add a value here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+import sympy as sp
 
-from implicitloss.labels import Floats
-from implicitloss.margins import Equalised, Margin, Softmax
-from implicitloss.weightings import Draws
+from implicitloss import symbols as s
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax
+from implicitloss.problem import Problem
+from implicitloss.samplers import LogUniform, Sampler, WithinBatch
+from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.weightings import Draws, Weighting, complete_weighting
+
+FILE = "docs/slips.md"
+# Laws within this total variation are equal.
+EQUAL_LAWS = 0.02
+RIGHT = "f_neg -= np.log(m * q[neg])"
 
 
-@dataclass(frozen=True)
-class Slip:
-    """A common slip: its weights log w = `log_w`(draws), and what a reader of a report needs to know.
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a reader of a report needs to know of a slip.
 
     `line` is the line that is written by mistake; `does` says what it does, and `wrong` which margins p_yy' result and
     which loss is optimised instead.  These are the margins where hits are masked; where they are excluded, each is
@@ -32,30 +49,55 @@ class Slip:
     """
 
     name: str
-    log_w: Callable[[Draws], Floats | float]
     line: str
     does: str
     wrong: str
     gains: str
-    fix: str = "f_neg -= np.log(m * q[neg])"
+    fix: str = RIGHT
     target: Margin = field(default=Softmax())
+
+    @property
+    def link(self) -> str:
+        """Where the page is: a file of the documentation, and the place in it."""
+        kept = "".join(c for c in self.name.lower() if c.isalnum() or c in " -_")
+        return f"{FILE}#{kept.replace(' ', '-')}"
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain values for JSON."""
+        found = {name: getattr(self, name) for name in ("name", "line", "does", "wrong", "gains", "fix")}
+        return found | {"link": self.link}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slip(Page):
+    """A slip in the weights: log w = `log_w`(draws, T), where T is the temperature that the audit was told.
+
+    `hits` are the modes in which the line is wrong.  A slip with `needs_target` has the margins of a scheme that one
+    may well want, and is one only where the `target` is claimed.
+    """
+
+    log_w: Callable[[Draws, float], Floats | float]
+    temperature: float = 1.0
+    hits: tuple[Literal["mask", "exclude", "keep"], ...] = ("mask", "exclude", "keep")
+    needs_target: bool = False
     is_eta_over_m = False
 
     def log_weight(self, draws: Draws) -> Floats:
         """log w, (L,)."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            found = np.broadcast_to(self.log_w(draws), draws.log_q.shape)
+            found = np.broadcast_to(self.log_w(draws, self.temperature), draws.log_q.shape)
         return np.where(np.isneginf(draws.log_q_unconditional), -np.inf, found)
 
-    def to_dict(self) -> dict[str, str]:
-        """Plain values for JSON."""
-        return {name: getattr(self, name) for name in ("name", "line", "does", "wrong", "gains", "fix")}
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return self
 
 
 SLIPS = (
     Slip(
-        "log q taken off without m, weights 1/q",
-        lambda d: -d.log_q_unconditional,
+        name="log q taken off without m, weights 1/q",
+        log_w=lambda d, T: -d.log_q_unconditional,
         line="f_neg -= np.log(q[neg])",
         does="It takes log q off the negatives' logits; log(m q) is right.",
         wrong="The margins are p = m: it optimises softmax in which each negative counts m times.",
@@ -63,8 +105,17 @@ SLIPS = (
         "right weights do; with uniform draws neither.",
     ),
     Slip(
-        "log(m q) added in place of taken off, weights m q",
-        lambda d: np.log(d.m) + d.log_q_unconditional,
+        name="log m taken off without q, weights 1/m",
+        log_w=lambda d, T: -np.log(d.m),
+        line="f_neg -= np.log(m)",
+        does="It takes log m off the negatives' logits; log(m q) is right.",
+        wrong="The margins are p = q_y': it optimises softmax in which a negative counts by how often it is drawn.",
+        gains="Rare labels, as in equalised losses if q = π; with uniform draws neither.",
+        needs_target=True,
+    ),
+    Slip(
+        name="log(m q) added in place of taken off, weights m q",
+        log_w=lambda d, T: np.log(d.m) + d.log_q_unconditional,
         line="f_neg += np.log(m * q[neg])",
         does="It adds log(m q) to the negatives' logits; the sign is wrong.",
         wrong="The margins are p = (m q_y')²: it optimises softmax in which a negative counts by the square of how "
@@ -72,8 +123,26 @@ SLIPS = (
         gains="Rare labels, more than in balanced softmax if q = π and m is large; with uniform draws neither.",
     ),
     Slip(
-        "log(m q) taken off the positive only, weights m q_y",
-        lambda d: np.log(d.m) + d.log_q_unconditional[d.positive],
+        name="log q added in place of log(m q) taken off, weights q",
+        log_w=lambda d, T: d.log_q_unconditional,
+        line="f_neg += np.log(q[neg])",
+        does="It adds log q to the negatives' logits; the sign is wrong, and m is lost.",
+        wrong="The margins are p = m q_y'²: it optimises softmax in which a negative counts by the square of how "
+        "often it is drawn, and rare negatives hardly count.",
+        gains="Rare labels, the more the larger m is; with uniform draws neither.",
+    ),
+    Slip(
+        name="log q added to both sides in place of taken off, weights q_y'/q_y",
+        log_w=lambda d, T: d.log_q_unconditional - d.log_q_unconditional[d.positive],
+        line="f_neg += np.log(q[neg]); f_pos += np.log(q[pos])",
+        does="It adds log q to the logits of the negatives and of the positive; the sign is wrong.",
+        wrong="The margins are p = m q_y'²/q_y: it optimises softmax in which frequent negatives count beside rare "
+        "positives, and rare ones hardly anywhere.",
+        gains="Rare labels, far more than in balanced softmax if q = π; with uniform draws neither.",
+    ),
+    Slip(
+        name="log(m q) taken off the positive only, weights m q_y",
+        log_w=lambda d, T: np.log(d.m) + d.log_q_unconditional[d.positive],
         line="f_pos -= np.log(m * q[pos])",
         does="It takes log(m q) off the positive's logit, and nothing off those of the negatives.",
         wrong="The margins are p = m² q_y q_y': it optimises softmax in which a negative counts by how often both "
@@ -81,8 +150,8 @@ SLIPS = (
         gains="Rare labels, the more the larger m is, and hardly any with few draws; with uniform draws neither.",
     ),
     Slip(
-        "1/m forgotten beside 1/(m q) and log π put in, weights π/q",
-        lambda d: d.prior.log - d.log_q_unconditional,
+        name="1/m forgotten beside 1/(m q) and log π put in, weights π/q",
+        log_w=lambda d, T: d.prior.log - d.log_q_unconditional,
         line="f_neg += np.log(prior[neg] / q[neg])",
         does="It adds log π to the negatives' logits and takes log q off; log(m q) is right.",
         wrong="The margins are p = m π_y': it optimises an equalised loss in which each negative counts m times.",
@@ -90,4 +159,258 @@ SLIPS = (
         fix="f_neg += np.log(prior[neg] / (m * q[neg]))",
         target=Equalised(),
     ),
+    Slip(
+        name="logit adjustment with the sign turned, margins π_y/π_y'",
+        log_w=lambda d, T: d.prior.log[d.positive] - d.prior.log - np.log(d.m) - d.log_q_unconditional,
+        line="f_neg -= np.log(prior[neg] * m * q[neg]); f_pos -= np.log(prior[pos])",
+        does="It takes log π off the logits; logit adjustment adds it.",
+        wrong="The margins are p = π_y/π_y': it optimises softmax in which rare negatives count most, beside frequent "
+        "positives above all.",
+        gains="Frequent labels, whichever sampler is used.",
+        fix="f_neg += np.log(prior[neg] / (m * q[neg])); f_pos += np.log(prior[pos])",
+        target=LogitAdjusted(),
+    ),
+    Slip(
+        name="expected counts of unique draws taken off, weights 1/(1 - (1 - q)^m)",
+        log_w=lambda d, T: -np.log(-np.expm1(d.m * np.log1p(-np.exp(d.log_q_unconditional)))),
+        line="f_neg -= np.log(1 - (1 - q[neg]) ** m)",
+        does="It takes off the expected count of draws without repetition; draws may repeat, and log(m q) is right.",
+        wrong="The margins are p = m q_y'/(1-(1-q_y')^m): it optimises softmax in which labels that one evaluation "
+        "draws several times count several times.",
+        gains="Rare labels, the more the larger m is; with uniform draws neither.",
+    ),
+    Slip(
+        name="unconditional q where the positive is excluded, weights 1/(m q)",
+        log_w=lambda d, T: -np.log(d.m) - d.log_q_unconditional,
+        line="f_neg -= np.log(m * q[neg])",
+        does="It takes log(m q) off, but labels are drawn from q/(1 - q_y): the positive is drawn again.",
+        wrong="The margins are p = 1/(1-q_y): it optimises softmax in which negatives count more beside frequent "
+        "positives.",
+        gains="Frequent labels, a little; with uniform draws neither.",
+        fix="f_neg -= np.log(m * q[neg] / (1 - q[pos]))",
+        hits=("exclude",),
+    ),
+    Slip(
+        name="correction divided by the temperature, weights (m q)^(-1/T)",
+        log_w=lambda d, T: -(np.log(d.m) + d.log_q_unconditional) / T,
+        line="f_neg = (f_neg - np.log(m * q[neg])) / T; f_pos = f_pos / T",
+        does="It takes log(m q) off before the temperature divides the logits; after it is right.",
+        wrong="The margins are p = (m q_y')^(1-1/T): for T < 1 it optimises softmax in which rare negatives count "
+        "most.",
+        gains="Frequent labels, for T < 1; with uniform draws neither.",
+        fix="f_neg = f_neg / T - np.log(m * q[neg]); f_pos = f_pos / T",
+    ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrongLaw(Page):
+    """A law q that was built wrongly from the prior: `law_of`(prior), (L,), in proportion.
+
+    Its `line` makes q; the slip is seen where labels are drawn by it and corrected by π, or the other way round.
+    """
+
+    law_of: Callable[[LabelPrior], Floats]
+    needs_scores = False
+    needs_positive = False
+    leaves_out_what_pays_nothing = False
+
+    def log_law(self, problem: Problem) -> Floats:
+        """log q, (L,)."""
+        law = np.asarray(self.law_of(problem.prior), dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            return np.log(law / law.sum())
+
+    def procedure(self, problem: Problem) -> Draw:
+        """Draw by the wrong law."""
+        return by_tickets(np.asarray(self.law_of(problem.prior), dtype=np.float64))
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        """q in symbols."""
+        return s.q[yp]
+
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return self
+
+
+def _ranks(prior: LabelPrior) -> Floats:
+    """The rank of each label by frequency, from 1."""
+    ranks = np.empty(prior.n_labels)
+    ranks[prior.by_frequency] = np.arange(1, prior.n_labels + 1)
+    return ranks
+
+
+def _counts(prior: LabelPrior) -> Floats:
+    """The count of each label, or its frequency over the least one."""
+    if prior.counts is not None:
+        return np.asarray(prior.counts, dtype=np.float64)
+    return np.asarray(prior.probabilities / prior.probabilities[prior.probabilities > 0].min())
+
+
+def _log_uniform(ranks: Floats) -> Floats:
+    return np.log1p(1 / np.maximum(ranks, 1e-12))
+
+
+OTHER_ORDER = "it optimises softmax in which labels count as others should."
+WRONG_LAWS = (
+    WrongLaw(
+        name="log-uniform by label id",
+        law_of=lambda prior: _log_uniform(np.arange(1.0, prior.n_labels + 1)),
+        line="q = np.log1p(1 / np.arange(1, L + 1)) / np.log(L + 1)",
+        does="It draws labels by id as if id 0 were the most frequent label; ids are not sorted by frequency.",
+        wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
+        gains="Labels with large ids, whatever their frequency.",
+        fix="q = np.log1p(1 / rank) / np.log(L + 1)  # rank 1: the most frequent label",
+    ),
+    WrongLaw(
+        name="frequencies sorted, and so in another order than the ids",
+        law_of=lambda prior: np.sort(prior.probabilities)[::-1],
+        line="q = np.sort(prior)[::-1]",
+        does="It gives the frequency of the most frequent label to id 0, the next to id 1, and so on, as "
+        "most_common() lists them.",
+        wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
+        gains="Labels with large ids, whatever their frequency.",
+        fix="q = prior",
+    ),
+    WrongLaw(
+        name="frequencies in the reverse order of the ids",
+        law_of=lambda prior: prior.probabilities[::-1],
+        line="q = prior[::-1]",
+        does="It gives each label the frequency of the label as far from the other end.",
+        wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
+        gains="Labels whose mirror image is rare.",
+        fix="q = prior",
+    ),
+    WrongLaw(
+        name="frequencies one id too late",
+        law_of=lambda prior: np.roll(prior.probabilities, 1),
+        line="q = np.roll(prior, 1)",
+        does="It gives each label the frequency of the label before it, as where one side counts a padding label.",
+        wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
+        gains="Labels after a rare one.",
+        fix="q = prior",
+    ),
+    WrongLaw(
+        name="frequencies one id too early",
+        law_of=lambda prior: np.roll(prior.probabilities, -1),
+        line="q = np.roll(prior, -1)",
+        does="It gives each label the frequency of the label after it, as where one side counts a padding label.",
+        wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
+        gains="Labels before a rare one.",
+        fix="q = prior",
+    ),
+    WrongLaw(
+        name="ranks used as counts",
+        law_of=_ranks,
+        line="q = rank / rank.sum()",
+        does="It takes ranks for counts: the rarest label has the largest rank, and is drawn most.",
+        wrong="Drawn by it and corrected by π, or the other way round, it optimises softmax in which rare or frequent "
+        "negatives count far too much.",
+        gains="Frequent labels where it draws, rare ones where it corrects.",
+        fix="q = prior",
+    ),
+    WrongLaw(
+        name="log-uniform with counts used as ranks",
+        law_of=lambda prior: _log_uniform(_counts(prior)),
+        line="q = np.log1p(1 / counts); q /= q.sum()",
+        does="It takes counts for ranks: the most frequent label has the largest count, and is drawn least.",
+        wrong="Drawn by it and corrected by π, or the other way round, it optimises softmax in which rare or frequent "
+        "negatives count far too much.",
+        gains="Frequent labels where it draws, rare ones where it corrects.",
+        fix="q = np.log1p(1 / rank) / np.log(L + 1)  # rank 1: the most frequent label",
+    ),
+)
+
+MISMATCH = Page(
+    name="correction by another law than that of the draws",
+    line="f_neg -= np.log(m * prior[neg])  # but neg is drawn by q",
+    does="It takes log(m π) off the negatives' logits, or log(m q') of yet another q', but they are drawn by q.",
+    wrong="The margins are p = q_y'/π_y': it optimises softmax in which a negative counts by how much more often it is "
+    "drawn than the correction says.",
+    gains="Frequent labels, where q is flatter than the law that is taken off, as word2vec's is.",
+)
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """Weights 1/(m r) by a law r that need not be that of the draws."""
+
+    law: Sampler
+    name: str
+    is_eta_over_m = True
+
+    def log_weight(self, draws: Draws) -> Floats:
+        """log w, (L,)."""
+        log_r = self.law.log_law(Problem(np.zeros(draws.prior.n_labels), draws.prior, draws.positive))
+        never = np.isneginf(draws.log_q_unconditional) | np.isneginf(log_r)
+        return np.where(never, -np.inf, -np.log(draws.m) - np.where(never, 0.0, log_r))
+
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return self.law if isinstance(self.law, WrongLaw) else MISMATCH
+
+
+KEPT_DUPLICATES = Page(
+    name="one accidental hit removed, its duplicates kept",
+    line="f_neg[np.arange(len(neg)), (neg == pos).argmax(1)] = np.where((neg == pos).any(1), -np.inf, f_neg[:, 0])",
+    does="It removes one draw of the positive from an evaluation; where the positive is drawn again, that stays.",
+    wrong="Negatives count as they should, but hits of a frequent positive stay: the loss cannot fall below "
+    "log(1 + hits).",
+    gains="Rare labels: beside frequent positives, whose hits stay, the gradient is smaller.",
+    fix="f_neg[neg == pos] = -np.inf",
+)
+
+
+@dataclass(frozen=True)
+class KeptDuplicates:
+    """The weights of `inner`, and for hits those of all but one draw of the positive: (m q_y - 1 + (1 - q_y)^m) w_yy.
+
+    As weights of a draw they are smaller by m q_y.
+    """
+
+    inner: Weighting
+    is_eta_over_m = False
+
+    @property
+    def name(self) -> str:
+        """How reports call the weights."""
+        return f"{complete_weighting(self.inner).name}, {KEPT_DUPLICATES.name}"
+
+    def log_weight(self, draws: Draws) -> Floats:
+        """log w, (L,)."""
+        log_w, y = np.array(self.inner.log_weight(draws), dtype=np.float64), draws.positive
+        q = float(np.exp(draws.log_q_unconditional[y]))
+        kept = 1.0 + np.expm1(draws.m * np.log1p(-q)) / (draws.m * q) if 0 < q < 1 else 1.0 - 1.0 / draws.m
+        with np.errstate(divide="ignore"):
+            log_w[y] += np.log(max(kept, 0.0))
+        return log_w
+
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return KEPT_DUPLICATES
+
+
+PAGES: tuple[Page, ...] = (*SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES)
+
+
+def wrong_laws(prior: LabelPrior) -> tuple[WrongLaw, ...]:
+    """The wrong laws that differ from the right ones for these labels: ids may be sorted by frequency, after all."""
+    if not prior.probabilities.min() > 0:
+        return ()
+    problem = Problem(np.zeros(prior.n_labels), prior, 0)
+    right = [np.exp(sampler.log_law(problem)) for sampler in (WithinBatch(), LogUniform())]
+    return tuple(
+        law for law in WRONG_LAWS if all(np.abs(np.exp(law.log_law(problem)) - q).sum() > 2 * EQUAL_LAWS for q in right)
+    )
+
+
+def corrections(prior: LabelPrior, others: Iterable[Sampler]) -> Iterator[Corrected]:
+    """Corrections by the law of each of the `others`, and by each wrong law."""
+    for sampler in others:
+        yield Corrected(sampler, f"log(m q) taken off with the q of {sampler}")
+    for law in wrong_laws(prior):
+        yield Corrected(law, f"log(m q) taken off with q of {law.name}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import get_args
 
-from implicitloss.auditing.comparison import HITS, NEVER, SLICES, SPARE, Comparison
+from implicitloss.auditing.comparison import HITS, NEVER, SLICES, Comparison
 from implicitloss.auditing.finding import Finding, Flaw, Gains, Note
 from implicitloss.auditing.forms import Kind
+from implicitloss.auditing.slopes import Slope
 from implicitloss.formats import markdown, plain
 
 MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
@@ -15,6 +16,8 @@ MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"
 OPEN = "(?)"
 # A tilt this close to -1 is called the balanced rule.
 BALANCED_WITHIN = 0.02
+# A fitted slope within this many standard errors of 0 is called none.
+SLOPE_ERRORS = 3.0
 
 
 def _title(finding: Finding) -> str:
@@ -36,6 +39,8 @@ def _title(finding: Finding) -> str:
 def _facts(finding: Finding) -> list[tuple[str, str]]:
     """The facts above the table, each with its name."""
     nearest = [] if finding.nearest is None else [("nearest", plain(finding.nearest))]
+    if finding.slopes is not None:
+        nearest = [("nearest", f"no scheme known here; {finding.slopes}")]
     return [
         ("loss", plain(finding.loss)),
         ("claim", plain(finding.claim)),
@@ -46,8 +51,8 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         ("calls", f"{finding.calls:,}{_without_gradients(finding)}, seed {finding.seed}"),
         (
             "error",
-            f"a true claim is refuted with probability at most {finding.error:g}, if calls are independent and no "
-            f"evaluation weighs a group of negatives more than {SPARE:g} times as much as the first evaluations did",
+            f"a true claim is refuted with probability at most {finding.error:g}, under the conditions that "
+            "help(implicitloss.audit) names",
         ),
     ]
 
@@ -59,7 +64,7 @@ def _without_gradients(finding: Finding) -> str:
 def _fix(finding: Finding) -> list[tuple[str, str]]:
     """The line of code to write instead, if the nearest scheme is a common slip."""
     slip = None if finding.nearest is None else finding.nearest.slip
-    return [] if slip is None else [("fix", f"{slip.fix}   in place of   {slip.line}")]
+    return [] if slip is None else [("fix", f"{slip.fix}   in place of   {slip.line}   ({slip.link})")]
 
 
 def _shown(finding: Finding) -> list[Comparison]:
@@ -169,8 +174,9 @@ def explained(finding: Finding) -> str:
     parts = [_title(finding) + ".", *_on_form(finding)]
     if finding.nearest is None:
         seen = finding.has_margins and not any(note.kind == "unknown form" for note in finding.notes)
-        parts += ["Too few negatives were seen to say what it optimises."] if seen else []
-        return "\n".join(textwrap.fill(plain(part), 118) for part in parts)
+        if not seen:
+            return _as_lines(parts)
+        return _as_lines([*parts, *_on_slopes(finding), *_on_slices(finding), *_on_draws(finding)])
     fit = finding.nearest
     parts.append(
         f"Its margins (how often each negative counts, in the mean) are those of: {fit.name}."
@@ -180,8 +186,44 @@ def explained(finding: Finding) -> str:
     if fit.slip is not None:
         parts.append(f"{fit.slip.does} {fit.slip.wrong}")
         parts.append(f"Write instead, for logits f_neg of negatives with labels neg: {fit.slip.fix}")
-    parts += [*_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)]
+        parts.append(f"More on it: {fit.slip.link}")
+    return _as_lines([*parts, *_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)])
+
+
+def _as_lines(parts: list[str]) -> str:
     return "\n".join(textwrap.fill(plain(part), 118) for part in parts)
+
+
+def _on_slopes(finding: Finding) -> list[str]:
+    """What the fitted slopes say where no scheme fits."""
+    found = finding.slopes
+    if found is None:
+        return ["Too few negatives were seen to say what it optimises."]
+    said = [
+        f"No scheme known here has its margins p_yy' (how often the negative y' counts beside the positive y, in the "
+        f"mean).  Fitted to label frequencies π: {found}.",
+        "For comparison: softmax over all labels has b = c = 0, an equalised loss b = 1 and c = 0, the logit-adjusted "
+        "loss b = 1 and c = -1, relative weights b = 0 and c = 1 (the margins for which Proposition 4 of Rawat et al. "
+        "gives weights).",
+        _on_slope(
+            found.b, "Frequent negatives count more than rare ones.", "Rare negatives count more than frequent ones.",
+            "Frequent and rare negatives count about equally.",
+        ),
+    ]  # fmt: skip
+    if found.c is not None:
+        beside = "Negatives count more beside frequent positives", "Negatives count more beside rare positives"
+        said.append(_on_slope(
+            found.c, f"{beside[0]}, which so push harder.", f"{beside[1]}, which so push harder.",
+            "Negatives count about equally beside frequent and rare positives.",
+        ))  # fmt: skip
+    return [said[0], said[1], " ".join(said[2:])]
+
+
+def _on_slope(slope: Slope, positive: str, negative: str, flat: str) -> str:
+    """The sentence for the sign of a slope, which is 0 within `SLOPE_ERRORS` errors for the third."""
+    if abs(slope.value) <= SLOPE_ERRORS * slope.error:
+        return flat
+    return positive if slope.value > 0 else negative
 
 
 def _on_form(finding: Finding) -> list[str]:

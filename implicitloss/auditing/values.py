@@ -8,14 +8,16 @@ negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j}) + h log(1 + e^{g_y}
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach
 from implicitloss.auditing.decode import ROUNDINGS
+from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.finding import Evidence, Note
 from implicitloss.auditing.pilot import LEAK_SHARE
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
@@ -42,6 +44,27 @@ def by_values(question: Question, box: Box) -> Evidence:
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
     return Evidence(tuple(_looks(question, box, pilot)), notes=tuple(notes))
+
+
+def exactly(question: Question, box: Box) -> Evidence:
+    """Measure each part once, for a loss that draws nothing: rounding is the only error."""
+    parts = _Parts.of(question)
+    answer = box.ask(*parts.asked, box.new_seed())
+    signals, errors = _decoded(question, answer), error_of(answer)
+    if question.form == "softmax":
+        errors = errors * (1.0 + signals)  # the loss is exponentiated
+    found = []
+    for i, (signal, error) in enumerate(zip(signals.tolist(), errors.tolist(), strict=True)):
+        planned, unit = _planned(parts, i, decisive=True), parts.unit(i)
+        low, high = max(signal - error, 0.0) / unit, (signal + error) / unit
+        # What rounding may hide is no hit.
+        measured = 0.0 if planned.claimed == 0.0 and low == 0.0 else signal / unit
+        found.append(
+            replace(planned, measured=measured, low=low, high=high, largest_contribution=high, spread=error / unit)
+        )
+    box.say_progress(question.runs)
+    said = "the loss draws nothing: each group was measured once, and rounding is the only error"
+    return Evidence(tuple(found), notes=(Note("draws nothing", said),), draws_nothing=True)
 
 
 @dataclass(frozen=True)
@@ -84,6 +107,10 @@ class _Parts:
         """The claimed margins of each part, nan where nothing is claimed."""
         p = self.question.claim.margins
         return np.array([math.nan if p is None else float(p[part.row, part.labels].sum()) for part in self.parts])
+
+    def unit(self, i: int) -> float:
+        """What a weight of 1 adds to the signal of a part; the empty part has the hits alone."""
+        return self.hit_gain if self.parts[i].is_hits else float(self.gain[i])
 
     @property
     def hit_gain(self) -> float:
@@ -203,7 +230,11 @@ def _by_claim(question: Question) -> Floats:
 
 def _signals(question: Question, box: Box, asked: tuple[Floats, Labels]) -> Floats:
     """h + gain Σ_part a of one call, for each part asked; a logistic loss has h log 2 in place of h."""
-    answer = box.ask(*asked, box.new_seed())
+    return _decoded(question, box.ask(*asked, box.new_seed()))
+
+
+def _decoded(question: Question, answer: Answer) -> Floats:
+    """The signals of an answer; what rounding may hide is 0."""
     signal = np.expm1(answer.values) if question.form == "softmax" else answer.values - np.log(2.0)
     return np.where(signal > ROUNDINGS * answer.eps, signal, 0.0)
 
@@ -214,13 +245,13 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
     A part that holds is not asked again, except where nothing is claimed: there a single draw refutes, at any time.
     """
     n_parts, first = len(pilot.parts.parts), len(pilot.signals)
-    looks = max(1, math.ceil(math.log2(max(question.runs / first, 2))))
+    looks = max(1, math.ceil(math.log2(max(question.most_runs / first, 2))))
     delta = question.error / (looks * n_parts)
     sums, n = np.zeros((3, n_parts)), 0
     left = np.arange(n_parts)
     found: dict[int, Comparison] = {}
     for look in range(looks):
-        until = max(first, math.ceil(question.runs / 2 ** (looks - 1 - look)))
+        until = max(first, math.ceil(question.most_runs / 2 ** (looks - 1 - look)))
         # At least two examples are asked together: some losses drop the axis of a single one.
         scores, positive = (
             np.resize(given[left], (max(left.size, 2), *given.shape[1:])) for given in pilot.parts.asked
@@ -233,35 +264,39 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
         found |= {i: _comparison(pilot, i, sums[:, i], n, delta, box.relative_rounding) for i in left.tolist()}
         if question.is_decided(list(found.values())):
             break
-        left = np.array(
-            [i for i in left.tolist() if found[i].claimed == 0 or found[i].result(question.tolerance) != "holds"]
-        )
+        left = np.array([i for i in left.tolist() if found[i].claimed == 0 or found[i].is_open(question.tolerance)])
     return list(found.values())
 
 
 def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float, rounding: float) -> Comparison:
-    """A part as its sums stand, in units of Σ_part p, hits included; the empty part in units of p_yy."""
+    """A part as its sums stand."""
     parts, question = pilot.parts, pilot.parts.question
-    part = parts.parts[i]
-    y, gain = question.positives[part.row], parts.hit_gain if part.is_hits else float(parts.gain[i])
-    claimed, negligible = None, 0.0
-    if question.claim.margins is not None:
-        claimed = float(parts.hits[i] + (0.0 if part.is_hits else parts.margins[i] * gain)) / gain
-        negligible = question.negligible(part.row)
+    unit = parts.unit(i)
     mean, variance, largest = (float(x[i]) for x in (pilot.mean, pilot.variance, pilot.largest_contribution))
+    # Other parts than slices and halves are decisive only if the pilot says that they can be decided.
+    can = mean > 0 and in_reach(mean, variance, largest, question.runs // 2, question.resolution, delta)
+    planned = _planned(parts, i, decisive=can or parts.parts[i].name in (*SLICES, HALF), largest=largest / unit)
+    planned = replace(planned, rounding=rounding)
+    spread = max(sums[1] - sums[0] ** 2 / n, 0.0) / max(n - 1, 1)
+    return planned.with_sums(sums[0] / unit, spread / unit**2, sums[2] / unit, n, delta)
+
+
+def _planned(parts: _Parts, i: int, decisive: bool, largest: float = 0.0) -> Comparison:
+    """A part with its claim, in units of Σ_part p, hits included; the empty part in units of p_yy.
+
+    Of the hits only those of the most frequent positive are decisive.
+    """
+    question, part, unit = parts.question, parts.parts[i], parts.unit(i)
+    y, claimed = question.positives[part.row], None
+    if question.claim.margins is not None:
+        claimed = float(parts.hits[i] + (0.0 if part.is_hits else parts.margins[i] * unit)) / unit
     if part.is_hits:
         decisive = y == question.most_frequent and claimed is not None
-    else:
-        # Other parts than slices and halves are decisive only if the pilot says that they can be decided.
-        can = mean > 0 and in_reach(mean, variance, largest, question.runs // 2, question.resolution, delta)
-        decisive = can or part.name in (*SLICES, HALF)
-    planned = Comparison(
-        y, part.name, np.array([y]) if part.is_hits else part.labels, "value", largest / gain, claimed, decisive,
-        HIT_RESOLUTION if part.is_hits else question.resolution, negligible=negligible,
-        hits_in=0.0 if part.is_hits else parts.hit_gain / gain, rounding=rounding,
+    return Comparison(
+        y, part.name, np.array([y]) if part.is_hits else part.labels, "value", largest, claimed, decisive,
+        HIT_RESOLUTION if part.is_hits else question.resolution, negligible=question.negligible(part.row),
+        hits_in=0.0 if part.is_hits else parts.hit_gain / unit, whole=question.whole(part.row) if part.is_hits else 0.0,
     )  # fmt: skip
-    spread = max(sums[1] - sums[0] ** 2 / n, 0.0) / max(n - 1, 1)
-    return planned.with_sums(sums[0] / gain, spread / gain**2, sums[2] / gain, n, delta)
 
 
 def _softplus_is(value: float) -> float:

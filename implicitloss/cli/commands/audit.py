@@ -25,7 +25,7 @@ from implicitloss.cli.exit import HOLDS, REFUTED
 from implicitloss.cli.formats import add_formats, write_reports
 from implicitloss.cli.labels import add_prior, check_counts, origin_of, seen_labels
 from implicitloss.cli.progress import Progress, say
-from implicitloss.formats import cut, sentence, unknown
+from implicitloss.formats import cut, plain, sentence, unknown
 
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
@@ -125,19 +125,24 @@ def run(args: argparse.Namespace) -> int:
         say(sentence(f"implicitloss audit: labels of the profile {args.profile}; --counts FILE gives yours"))
     claim = _claim(args)
     progress = Progress(0)
-    with contextlib.redirect_stdout(sys.stderr):  # what the loss prints is not part of the report
-        report = audit(
-            loss,
-            claim=claim,
-            prior=prior,
-            form=args.form,
-            temperature=args.temperature,
-            tolerance=args.tolerance,
-            resolution=args.resolution,
-            runs=args.runs,
-            rng=args.seed,
-            progress=lambda n, total: _show(progress, n, total),
-        )
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what the loss prints is not part of the report
+            report = audit(
+                loss,
+                claim=claim,
+                prior=prior,
+                form=args.form,
+                temperature=args.temperature,
+                tolerance=args.tolerance,
+                resolution=args.resolution,
+                runs=args.runs,
+                rng=args.seed,
+                progress=lambda n, total: _show(progress, n, total),
+            )
+    except ValueError as error:
+        if error.__cause__ is not None:
+            _say_frames(error.__cause__)
+        raise
     progress.done()
     write_reports(
         args,
@@ -208,6 +213,14 @@ def _where(error: BaseException) -> str:
     return lines[-1] if lines else ""
 
 
+def _say_frames(error: BaseException) -> None:
+    """Print where an error inside the loss came from, on stderr: the frames of the user's code, and none of ours."""
+    from implicitloss.auditing.failure import outside
+
+    for frame in traceback.extract_tb(outside(error.__traceback__)):
+        say(plain(f"  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"))
+
+
 def _sources() -> list[str]:
     """The files of all modules that are imported by now: the loss's and those that it needs."""
     return [file for module in list(sys.modules.values()) if isinstance(file := getattr(module, "__file__", None), str)]
@@ -245,6 +258,6 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
             raise ValueError(
                 f"the loss itself failed, called with scores and positives of shapes {shapes[0]}, {shapes[1]}: "
                 f"{cut(said, 120)}{_where(error)}{labels}"
-            ) from None
+            ) from error
 
     return functools.wraps(function)(watched) if hasattr(function, "__name__") else watched
