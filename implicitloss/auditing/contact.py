@@ -55,7 +55,7 @@ def first_contact(question: Question, box: Box) -> Contact:
     has_gradients = call.answer.gradients is not None
     between = _between_rows(question, box)
     if between:
-        return Contact(question, has_gradients, True, False, Evidence(flaws=between))
+        return Contact(question, has_gradients, True, False, False, Evidence(flaws=between))
     other = _call(box, box.new_probe())
     again = box.called(call.scores, call.positive, call.seed)
     if not np.array_equal(call.answer.values, again.values):
