@@ -264,7 +264,8 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
         found |= {i: _comparison(pilot, i, sums[:, i], n, delta, box.relative_rounding) for i in left.tolist()}
         if question.is_decided(list(found.values())):
             break
-        left = np.array([i for i in left.tolist() if found[i].claimed == 0 or found[i].is_open(question.tolerance)])
+        on = [i for i in left.tolist() if not found[i].claimed or found[i].is_open(question.tolerance)]
+        left = np.array(on, dtype=np.intp)
     return list(found.values())
 
 
