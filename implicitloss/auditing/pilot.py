@@ -166,8 +166,8 @@ class DrawStatistics:
     """How labels were drawn in the pilot, and other things that margins hide.
 
     `q` (L,) is the share of each label among the `n_draws` draws of all audited positives; `draws` are the least and
-    the largest number of draws in an evaluation; `multiplicity` is the largest number of draws of one label.  These
-    three are None where draws of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By
+    the largest number of draws in an evaluation; `multiplicity` is the largest number of draws of one label.  These are
+    None where draws of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By
     positive and slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and
     `gradient_ratio` the expected gradient on the slice over that of softmax over all labels, with its standard error.
     """
