@@ -1109,6 +1109,7 @@ def test_what_is_settled_is_not_asked_again(seed: int) -> None:
 def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loss may squeeze what it answers of one example; and what keeps a part company is not counted again."""
     monkeypatch.setattr(Comparison, "result", lambda cell, _: "inconclusive" if cell.part == HALF else "holds")
+    monkeypatch.setattr(Comparison, "is_open", lambda cell, _: cell.part == HALF)
     asked = []
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
@@ -1124,6 +1125,7 @@ def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyP
 def test_hits_that_are_not_claimed_are_asked_for_when_they_hold(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the halves hold at once; the last look has them, and the hits of both positives."""
     monkeypatch.setattr(Comparison, "result", lambda part, _: "inconclusive" if part.part == HALF else "holds")
+    monkeypatch.setattr(Comparison, "is_open", lambda part, _: part.part == HALF)
     asked = []
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:

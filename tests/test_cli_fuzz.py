@@ -573,7 +573,7 @@ def stands(tally: Tally, n: int) -> None:
 
 
 def test_whatever_comes_the_command_lines_keep_house(folder: Path, rng: Rng) -> None:
-    stands(fuzz(120, rng, folder), 120)
+    stands(fuzz(80, rng, folder), 80)
 
 
 @pytest.mark.slow

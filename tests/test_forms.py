@@ -24,7 +24,7 @@ from implicitloss.labels import Floats, Labels
 L, M = 8, 5
 PRIOR = il.LabelPrior.zipf(L, 1.0)
 Q = PRIOR.probabilities
-SEEDS = 20
+SEEDS = 5
 CLASS_WEIGHTS = np.linspace(0.5, 2.0, L)
 
 Weights = Callable[[Labels, np.random.Generator], Floats]

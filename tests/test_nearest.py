@@ -184,7 +184,7 @@ def test_hits_alone_are_no_label_that_is_ignored(seed: int) -> None:
 
 
 def test_right_losses_are_never_refuted_at_small_size(seed: int) -> None:
-    """Twenty seeds, losses that draw and one that does not; a false refutation has a probability of 1e-6 an audit."""
+    """Five seeds, losses that draw and one that does not; a false refutation has a probability of 1e-6 an audit."""
     small = il.LabelPrior.zipf(8, 1.0)
     q = np.asarray(small.probabilities)
     schemes: list[tuple[Any, Any]] = [
@@ -193,7 +193,7 @@ def test_right_losses_are_never_refuted_at_small_size(seed: int) -> None:
         (sampled(q, m=5, gradient=True), il.Scheme(S.WithinBatch(), W.Unit(), m=5, hits="mask")),
         (full, "full"),
     ]
-    for shift in range(20):
+    for shift in range(5):
         for loss, claim in schemes:
             report = il.audit(loss, claim=claim, prior=small, rng=seed + shift, runs=400)
             assert report.verdict != "refuted", str(report)
@@ -217,8 +217,11 @@ for _name, _law, _sampler in (
     RIGHT[f"relative, {_name}"] = (_q, _relative, il.Scheme(_sampler, W.Relative(), m=M, hits="mask"))
 
 
-@each_route
-@pytest.mark.parametrize("name", RIGHT)
+# By values a law takes seconds, and one will do.
+@pytest.mark.parametrize(
+    ("name", "gradient"),
+    [(name, True) for name in RIGHT] + [(name, False) for name in RIGHT if "within-batch" in name],
+)
 def test_right_schemes_are_never_called_a_slip(name: str, gradient: bool, seed: int) -> None:
     """Claimed or not; a claim of another scheme is refuted, and the right one is named."""
     law, log_w, scheme = RIGHT[name]

@@ -1,4 +1,7 @@
-"""In-batch (two-tower) losses, whose negatives are the labels of the other examples."""
+"""In-batch (two-tower) losses, whose negatives are the labels of the other examples.
+
+One file: an adapter, the batches that it asks, and the flaws between their rows that only it can see.
+"""
 
 from __future__ import annotations
 

@@ -8,9 +8,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-import implicitloss
-
-PACKAGE = os.path.join(os.path.dirname(os.path.abspath(implicitloss.__file__)), "")
+PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 FRAMEWORKS = ("torch", "tensorflow", "jax", "keras")
 # Methods that tensors have and arrays lack, as they appear in "'numpy.ndarray' object has no attribute 'gather'".
 OF_TENSORS = re.compile(

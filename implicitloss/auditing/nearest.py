@@ -1,6 +1,8 @@
 """The nearest scheme: which of the named ones, of the usual slips, and of fitted ones has the margins measured?
 
 Nothing is named that is further than a factor of `FITS_WITHIN` from what was measured; slopes are given instead.
+
+One file: which schemes are tried, how each is fitted, and which fit is named, in the order in which it happens.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class AuditReport(Finding):
     >>> report.verdict, report.failures[0].part
     ('refuted', 'tail')
     >>> str(report.nearest), round(report.tilt.bound, 2)  # rare labels gain
-    ('constant weights 1/m, within-batch sampling, hits masked', -0.63)
+    ('log m taken off without q, weights 1/m, within-batch sampling, hits masked', -0.63)
     """
 
     def check(self) -> None:

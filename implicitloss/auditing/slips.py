@@ -12,6 +12,8 @@ shows them.
 
 A test of each slip runs both lines: an audit must name the slip after the first, and find its `target` after the other.
 To add a slip, add a value here.
+
+One file: the pages of all slips, which are read and kept beside each other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A finding in words: as text for a terminal, as Markdown for a pull request, and as an explanation."""
+"""A finding in words: as text for a terminal, as Markdown for a pull request, and as an explanation.
+
+One file: each sentence that a report can have, beside the table that it explains.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 At f_j = f_y + c in a part and f_j = f_y - 60 elsewhere, expm1(ℓ) = h + e^c Σ_{j in part} a_j: its mean is the claimed
 weight of hits plus e^c times the part's margins.  c is set so that this is about 1.  A logistic loss is linear in its
 negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j}) + h log(1 + e^{g_y}).  The left sides are called signals.
+
+One file: the parts, their pilot and the looks at them share how a signal is made of a part.
 """
 
 from __future__ import annotations

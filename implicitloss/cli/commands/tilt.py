@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     scheme, prior = scheme_of(args, SoftmaxCrossEntropy()), prior_of(args)
     few = prior.few(args.labels)
-    true, bound = tilt(scheme, few), tilt(scheme, few, of="implicit")
+    true, bound = tilt(scheme, few, of="sampled"), tilt(scheme, few, of="implicit")
     gains = "neither" if abs(true) < EQUAL_WITHIN else "frequent" if true > 0 else "rare"
     values = {"scheme": str(scheme), "labels": few.n_labels, "tilt": {"true": true, "bound": bound}, "gains": gains}
     if write_json(args.json, values):
