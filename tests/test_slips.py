@@ -30,6 +30,10 @@ MIXED = il.LabelPrior.from_counts(np.random.default_rng(7).permutation(np.round(
 SLIPS_AT_T = [dataclasses.replace(slip, temperature=T) if "/ T" in slip.line else slip for slip in SLIPS]
 each_slip = pytest.mark.parametrize("slip", SLIPS_AT_T, ids=[slip.name for slip in SLIPS])
 each_route = pytest.mark.parametrize("gradient", [True, False], ids=["by-gradients", "by-values"])
+# Audits by values take seconds each.
+each_route_slowly = pytest.mark.parametrize(
+    "gradient", [pytest.param(True, id="by-gradients"), pytest.param(False, id="by-values", marks=pytest.mark.slow)]
+)
 DOCUMENT = Path(__file__).parents[1] / slips.FILE
 
 
@@ -120,7 +124,7 @@ def made(line: str, prior: il.LabelPrior) -> Floats:
     return np.asarray(given["q"], dtype=np.float64)
 
 
-@each_route
+@each_route_slowly
 @pytest.mark.parametrize("drawn", [True, False], ids=["drawn", "taken-off"])
 @pytest.mark.parametrize("law", WRONG_LAWS, ids=[law.name for law in WRONG_LAWS])
 def test_a_law_that_was_built_wrongly_is_named(law: WrongLaw, drawn: bool, gradient: bool, seed: int) -> None:
