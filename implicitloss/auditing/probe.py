@@ -22,7 +22,7 @@ REPEATS = 3
 
 
 class NotRepeatedError(Exception):
-    """The same probes have other answers: the loss draws anew, and repeated its first answer by chance."""
+    """Repeated probes have other answers: the loss draws anew, and repeated its first answer by chance."""
 
 
 def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:

@@ -20,7 +20,7 @@ def logsumexp(a: Floats, b: Floats | None = None) -> float:
 
 
 def log_rest(log_q: Floats) -> Floats:
-    """For each y, the log of the law's mass on the other labels, (L,).
+    """Log of the law's mass on the labels other than y, for each y, (L,).
 
     For the likeliest label the others are summed, because 1 - q would cancel.
     """
