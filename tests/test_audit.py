@@ -1095,7 +1095,7 @@ def test_what_is_settled_is_not_asked_again(seed: int) -> None:
     asked = []
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        asked.append(positive.size)
+        asked.append(len(np.unique(scores, axis=0)))
         return Sampled(gradient=False)(scores, positive, rng)
 
     report = il.audit(loss, claim=scheme(), prior=PRIOR, rng=seed)
@@ -1114,12 +1114,43 @@ def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyP
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         asked.append(positive.size)
-        return np.squeeze(Sampled(hits="keep", gradient=False)(scores, positive, rng))
+        return np.squeeze(Sampled(hits="keep", gradient=False, shared=True)(scores, positive, rng))
 
     report = il.audit(loss, claim=scheme(hits="keep"), prior=PRIOR, positives=[0], runs=2_000, rng=seed)
     assert asked[-1] == 2
     assert len(report.comparisons) > 10
     assert all(cell.low <= cell.claimed <= cell.high for cell in report.comparisons if cell.claimed is not None)
+
+
+def from_a_pool(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+    """All examples of a call draw from 8 labels that it has drawn, by values alone."""
+    pool = rng.choice(L, size=8, p=Q)
+    draws = rng.choice(pool, size=(len(positive), M))
+    gaps = np.take_along_axis(scores, draws, 1) - scores[np.arange(len(positive)), positive][:, None]
+    x = np.where(draws == positive[:, None], 0.0, np.exp(gaps) / (M * Q[draws]))
+    return np.log1p(x.sum(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("loss", "note"),
+    [
+        (Sampled(gradient=False), None),
+        (Sampled(gradient=False, shared=True), "shared negatives"),
+        (from_a_pool, "dependent examples"),
+    ],
+)
+def test_examples_of_a_call_count_once_where_they_depend(loss: Any, note: str | None, seed: int) -> None:
+    """By values too.  What is independent is called dependent with a probability of 1e-9 a part and audit."""
+    asked = []
+
+    def counted(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        asked.append(len(positive) // len(np.unique(scores, axis=0)))
+        return loss(scores, positive, rng)
+
+    report = il.audit(counted, claim="full", prior=PRIOR, positives=[50], runs=3_200, rng=seed)
+    assert report.verdict != "refuted"
+    assert {n.kind for n in report.notes} >= ({note} if note else set())
+    assert (max(asked[-3:]) == 1) == (note is not None)
 
 
 def test_hits_that_are_not_claimed_are_asked_for_when_they_hold(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1129,7 +1160,7 @@ def test_hits_that_are_not_claimed_are_asked_for_when_they_hold(seed: int, monke
     asked = []
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        asked.append(positive.size)
+        asked.append(len(np.unique(scores, axis=0)))
         return Sampled(gradient=False)(scores, positive, rng)
 
     il.audit(loss, claim=scheme(), prior=PRIOR, positives=[0, 1], runs=400, rng=seed)

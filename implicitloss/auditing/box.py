@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class Box:
         # The precision of half types is measured: their eps would make every answer a rounding error.
         eps = max(min(answer.eps, SINGLE) if self.rounding else answer.eps, EPS_OF_ROUNDING * self.rounding)
         if self.factors is None:
-            return replace(answer, eps=eps)
+            return Answer(answer.values, answer.gradients, eps)
         by = self.factors[positive]
         slopes = answer.gradients
         return Answer(answer.values / by, None if slopes is None else slopes / by[:, None], eps)

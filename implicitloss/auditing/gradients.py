@@ -11,6 +11,7 @@ from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
 from implicitloss.auditing.contact import Contact
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
+from implicitloss.auditing.examples import dependence, examples_a_call
 from implicitloss.auditing.finding import Evidence, Flaw, Note
 from implicitloss.auditing.nearest import seen_law
 from implicitloss.auditing.pilot import DrawStatistics, Pilot
@@ -19,8 +20,6 @@ from implicitloss.auditing.precision import coarse
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.tally import Moments, Tally
 
-# The largest number of scores in one call, and of examples of one positive.
-SCORES_A_CALL, EXAMPLES_A_CALL = 1 << 18, 64
 # Single labels are compared if the pilot drew them in this many evaluations; the worst few are reported.
 SINGLE_FROM_SEEN, SINGLE_REPORTED = 8, 3
 # A total variation between the laws of draws is noted from this much above that of chance.
@@ -30,7 +29,8 @@ NOTED_VARIATION = 0.05
 def by_gradients(question: Question, box: Box, contact: Contact) -> Evidence:
     """Evaluate until the question is decided, a flaw is seen, or the evaluations are used up."""
     pilot = Pilot.of(question, box)
-    replicas, notes = _replicas(question, pilot)
+    notes = dependence(pilot.shares_negatives, pilot.examples_depend)
+    replicas = 1 if notes else examples_a_call(len(question.positives), question.prior.n_labels)
     notes += coarse(box)
     plan = planned(question, pilot)
     rows, n_labels = len(question.positives), question.prior.n_labels
@@ -62,17 +62,6 @@ def by_gradients(question: Question, box: Box, contact: Contact) -> Evidence:
     statistics = DrawStatistics.of(question, pilot)
     notes += _other_law(question, pilot, statistics)
     return Evidence(tuple(found), flaws, tuple(notes), tally.margins(look.delta), statistics)
-
-
-def _replicas(question: Question, pilot: Pilot) -> tuple[int, list[Note]]:
-    """How many examples of each positive a call may have: one, with a note, where the examples depend."""
-    if pilot.shares_negatives:
-        said = "examples of one call share their negatives, or draw none; each call counts once"
-        return 1, [Note("shared negatives", said)]
-    if pilot.examples_depend:
-        return 1, [Note("dependent examples", "examples of one call depend on each other; each call counts once")]
-    scores_each = len(question.positives) * question.prior.n_labels
-    return max(1, min(EXAMPLES_A_CALL, SCORES_A_CALL // scores_each)), []
 
 
 def _fill(tally: Tally, n: int, replicas: int, box: Box) -> None:

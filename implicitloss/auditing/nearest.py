@@ -8,10 +8,12 @@ One file: which schemes are tried, how each is fitted, and which fit is named, i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from implicitloss import samplers, weightings
@@ -19,15 +21,23 @@ from implicitloss.auditing.comparison import BY_SCORE, HITS, NEVER, Comparison
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import SLIPS, Corrected, KeptDuplicates, Page, Slip, corrections, wrong_laws
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.labels import Floats, Labels
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax, complete_margin
 from implicitloss.numerics.bounds import deviation_half_width, deviation_mean
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit, LogUniform, Mixture, Power, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
-from implicitloss.scheme import MOST_NEGATIVES, Scheme
-from implicitloss.theory.implicit import log_expected_weights
-from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting, complete_weighting
+from implicitloss.scheme import MOST_NEGATIVES, Hits, Scheme
+from implicitloss.weightings import (
+    Constant,
+    Draws,
+    ForMargin,
+    Importance,
+    Relative,
+    Unit,
+    Weighting,
+    complete_weighting,
+)
 
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 LIMIT_FACTOR = 1.05
@@ -70,7 +80,6 @@ class Fit:
     of squared differences over their errors, and `worst` the largest factor between margins and the limits of a part.
     """
 
-    name: str
     scheme: Scheme
     distance: float
     agrees: bool
@@ -78,6 +87,11 @@ class Fit:
     fitted: Fitted | None = None
     misfit: float = 0.0
     worst: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The name of the scheme, with what was fitted."""
+        return name_of(self.scheme, self.m_known, self.fitted)
 
     @property
     def slip(self) -> Page | None:
@@ -182,10 +196,56 @@ class Parts:
         hits = [c for c in comparisons if c.part == HITS and c.positive in counted]
         return cls(seen, empty, hits, used, apart)
 
-    @property
+    @cached_property
     def positives(self) -> list[int]:
         """The positives that any part is about."""
         return list(dict.fromkeys(c.positive for c in (*self.seen, *self.empty, *self.hits)))
+
+    @cached_property
+    def sums(self) -> _Sums:
+        """The parts that were seen, of which there is one at least, as arrays."""
+        return _Sums.of(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """The parts that were seen as arrays (parts,): what was measured, and which margins (rows, L) each adds up."""
+
+    row: Labels  # of the positive
+    own: Labels  # the positive
+    entries: tuple[Labels, Labels, Labels]  # part, row and label of each margin that is added up
+    hits_in: Floats
+    log_measured: Floats
+    low: Floats
+    high: Floats
+    error: Floats  # of log_measured
+    is_used: NDArray[np.bool_]
+    is_apart: NDArray[np.bool_]
+    is_by_score: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, parts: Parts) -> _Sums:
+        """The arrays of these parts."""
+        seen = parts.seen
+        own = np.array([c.positive for c in seen])
+        row = np.array([parts.positives.index(c.positive) for c in seen])
+        others = [c.labels[c.labels != c.positive] for c in seen]
+        part = np.repeat(np.arange(len(seen)), [labels.size for labels in others])
+        measured, low, high, spread = np.array([(c.measured, c.low, c.high, c.spread) for c in seen]).T
+        return cls(
+            row, own, (part, row[part], np.concatenate(others)), np.array([c.hits_in for c in seen]), np.log(measured),
+            low, high, np.maximum(spread / measured, LEAST_ERROR), np.array([c in parts.used for c in seen]),
+            np.array([c in parts.apart for c in seen]), np.array([c.part in BY_SCORE for c in seen]),
+        )  # fmt: skip
+
+    def negatives(self, p: Floats) -> Floats:
+        """The sum of the margins p (rows, L) over the negatives of each part."""
+        part, row, label = self.entries
+        return np.asarray(np.bincount(part, p[row, label], minlength=self.own.size), dtype=np.float64)
+
+    def expected(self, p: Floats) -> Floats:
+        """What margins p (rows, L) say of each part: values show hits too."""
+        return np.asarray(self.negatives(p) + self.hits_in * p[self.row, self.own])
 
 
 def _off(fit: Fit, question: Question, statistics: DrawStatistics | None) -> float:
@@ -221,6 +281,8 @@ class _Candidates:
     parts: Parts
     m: int | None
     none_drawn: bool
+    # The draws of the last laws, by sampler and hits, a positive each: many schemes in turn draw from one law.
+    _draws: dict[tuple[Sampler, Hits], list[Draws]] = field(default_factory=dict)
 
     @property
     def draws(self) -> int:
@@ -301,34 +363,31 @@ class _Candidates:
 
     def fit(self, scheme: Scheme, fitted: Fitted | None = None) -> Fit | None:
         """How well a scheme fits; with the best m, if m is not known.  None for a scheme that is undefined here."""
-        parts, prior = self.parts, self.question.prior
+        parts, sums = self.parts, self.parts.sums
         free = self.m is None and scheme is not self.question.scheme and scheme.m != M_OF_ALL_LABELS
         try:
-            scheme, p, known = _margins(scheme, parts, prior, free)
+            scheme, p, known = self._with_margins(scheme, free)
         except ValueError:  # a label that cannot be drawn, or a positive of prior 0
             return None
-        logs, agrees, misfit, worst = [], True, 0.0, 1.0
-        for c in parts.seen:
-            expected = _expected(c, p[c.positive])
-            if not expected > 0:
-                return None
-            if c in parts.used:
-                logs.append(np.log(c.measured / expected))
-                worst = max(worst, c.low / expected, expected / c.high)
-            if c.part not in BY_SCORE:
-                agrees &= c.low <= expected * LIMIT_FACTOR and expected <= c.high * LIMIT_FACTOR
-            if c in parts.apart or (not parts.apart and c in parts.used):
-                misfit += (np.log(c.measured / expected) / max(c.spread / c.measured, LEAST_ERROR)) ** 2
+        expected = sums.expected(p)
+        if not np.all(expected > 0):
+            return None
+        logs, used = sums.log_measured - np.log(expected), sums.is_used
+        apart = sums.is_apart if parts.apart else used
+        inside = (sums.low <= expected * LIMIT_FACTOR) & (expected <= sums.high * LIMIT_FACTOR)
+        agrees = bool(np.all(inside | sums.is_by_score))
+        misfit = float(np.sum((logs / sums.error)[apart] ** 2))
+        worst = max(1.0, float(np.max(np.maximum(sums.low / expected, expected / sums.high)[~sums.is_by_score])))
+        rows = dict(zip(parts.positives, p, strict=True))
         for c in parts.empty:
-            agrees &= float(p[c.positive][c.labels].sum()) <= c.high * LIMIT_FACTOR
+            agrees &= float(rows[c.positive][c.labels].sum()) <= c.high * LIMIT_FACTOR
         for c in parts.hits:
-            expected = float(p[c.positive][c.positive])
-            agrees &= (c.low <= expected <= c.high) if expected > 0 else not c.measured > 0
-            if c.measured > 0 and expected > 0 and c.spread <= MOST_ERROR * c.measured:
-                misfit += (np.log(c.measured / expected) / max(c.spread / c.measured, LEAST_ERROR)) ** 2
-        distance = float(np.sqrt(np.mean(np.square(logs))))
-        name = name_of(scheme, known, fitted)
-        return Fit(name, scheme, distance, bool(agrees), known, fitted, float(misfit), float(worst))
+            of_hits = float(rows[c.positive][c.positive])
+            agrees &= (c.low <= of_hits <= c.high) if of_hits > 0 else not c.measured > 0
+            if c.measured > 0 and of_hits > 0 and c.spread <= MOST_ERROR * c.measured:
+                misfit += (np.log(c.measured / of_hits) / max(c.spread / c.measured, LEAST_ERROR)) ** 2
+        distance = float(np.sqrt(np.mean(np.square(logs[used]))))
+        return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
 
     def fitted(self) -> Iterator[Fit]:
         """Powers of the prior, and mixtures of within-batch and uniform draws, with the exponent or share that fits."""
@@ -350,23 +409,21 @@ class _Candidates:
         mode: Any,
     ) -> Fit | None:  # fmt: skip
         """The member of a family that fits best, by least squares on the logarithms of the measured parts."""
-        apart = self.parts.apart
-        errors = np.array([max(c.spread / c.measured, LEAST_ERROR) for c in apart])
-        measured = np.log([c.measured for c in apart])
+        sums = self.parts.sums
+        apart, errors, measured = sums.is_apart, sums.error[sums.is_apart], sums.log_measured[sums.is_apart]
 
         def logs(value: float) -> Floats:
-            scheme = Scheme(sampler(value), weighting, m=self.draws, hits=mode)
-            p = _rows(scheme, self.question.prior, self.parts.positives)
-            return np.log([max(_expected(c, p[c.positive]), 1e-300) for c in apart])
+            p = self._margins(Scheme(sampler(value), weighting, m=self.draws, hits=mode))
+            return np.log(np.maximum(sums.expected(p)[apart], 1e-300))
 
         # m is a factor of the margins of all but constant weights, and is not known by values.
         scale = self.m is None and not isinstance(weighting, Constant)
 
         def residual(value: float) -> Floats:
-            apart = (measured - logs(value)) / errors
+            off = (measured - logs(value)) / errors
             if scale:
-                apart = apart - (np.sum(apart / errors) / np.sum(errors**-2)) / errors
-            return apart
+                off = off - (np.sum(off / errors) / np.sum(errors**-2)) / errors
+            return off
 
         best = minimize_scalar(
             lambda x: float(np.sum(residual(x) ** 2)), bounds=(low, high), method="bounded", options={"xatol": 1e-7}
@@ -380,50 +437,52 @@ class _Candidates:
         if not information > 0:
             return None
         # Errors that were seen too small show in the residuals.
-        spare = max(len(apart) - 1 - scale, 1)
+        spare = max(errors.size - 1 - scale, 1)
         error = float(np.sqrt(max(1.0, float(best.fun) / spare) / information))
         scheme = Scheme(sampler(value), weighting, m=self.draws, hits=mode)
         return self.fit(scheme, Fitted(parameter, value, error))
 
+    def _with_margins(self, scheme: Scheme, free: bool) -> tuple[Scheme, Floats, bool]:
+        """The scheme, its margins m w q (rows, L), and whether m is known; a `free` m is set to the best."""
+        p, sums = self._margins(scheme), self.parts.sums
+        if not free:
+            return scheme, p, True
+        doubled = self._margins(replace(scheme, m=2 * scheme.m))
+        power = float(np.median(np.log2(doubled[p > 0] / p[p > 0])))
+        # Margins are m to a power: 1 where a factor was lost, 2 where it was applied twice, 0 where it does not matter.
+        if np.allclose(np.log2(doubled[p > 0] / p[p > 0]), power, atol=1e-6):
+            if abs(power) < 1e-6:
+                return scheme, p, False
+            ratios = np.exp(sums.log_measured) / np.maximum(sums.negatives(p), 1e-300)
+            ratio = float(np.median(ratios[sums.is_used]))
+            m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS))))
+        else:
+            best = minimize_scalar(
+                lambda log_m: self._distance(replace(scheme, m=max(1, round(np.exp(log_m))))),
+                bounds=(0.0, np.log(MOST_FREE_M)), method="bounded",
+            )  # fmt: skip
+            m = float(np.exp(best.x))
+        again = replace(scheme, m=max(1, round(m)))
+        return again, self._margins(again), True
 
-def _expected(c: Comparison, row: Floats) -> float:
-    """What the margins (L,) of a positive say of a part; values show hits too."""
-    expected = float(row[c.labels].sum() - row[c.positive] * (c.positive in c.labels))
-    return expected + c.hits_in * float(row[c.positive])
+    def _distance(self, scheme: Scheme) -> float:
+        """Σ (log ratio)² of a scheme over the parts."""
+        sums = self.parts.sums
+        off = sums.log_measured - np.log(np.maximum(sums.expected(self._margins(scheme)), 1e-300))
+        return float(np.sum(off[sums.is_used] ** 2))
 
+    def _margins(self, scheme: Scheme) -> Floats:
+        """The margins m w q of each positive, (rows, L)."""
+        law = scheme.sampler, scheme.hits
+        if law not in self._draws:
+            if len(self._draws) > 1:
+                self._draws.clear()
+            self._draws[law] = [scheme.draws(problem) for problem in self._problems]
+        plans = [scheme.plan(problem, draws) for problem, draws in zip(self._problems, self._draws[law], strict=True)]
+        return np.exp(np.log(scheme.m) + np.array([plan.log_q + plan.log_w for plan in plans]))
 
-def _rows(scheme: Scheme, prior: LabelPrior, positives: Sequence[int]) -> dict[int, Floats]:
-    """The margins m w q (L,) by positive."""
-    f = np.zeros(prior.n_labels)
-    return {y: np.exp(log_expected_weights(scheme, Problem(f, prior, y))) for y in positives}
-
-
-def _margins(scheme: Scheme, parts: Parts, prior: LabelPrior, free: bool) -> tuple[Scheme, dict[int, Floats], bool]:
-    """The scheme, its margins m w q (L,) by positive, and whether m is known; a `free` m is set to the best."""
-    positives = parts.positives
-    p = _rows(scheme, prior, positives)
-    if not free:
-        return scheme, p, True
-    ratio = float(np.median([c.measured / max(float(p[c.positive][c.labels].sum()), 1e-300) for c in parts.used]))
-    doubled = _rows(replace(scheme, m=2 * scheme.m), prior, positives)
-    steps = np.concatenate([np.log(doubled[y][p[y] > 0] / p[y][p[y] > 0]) for y in p]) / np.log(2.0)
-    # Margins are m to a power: 1 where a factor was lost, 2 where it was applied twice, 0 where it does not matter.
-    power = float(np.median(steps))
-    if np.allclose(steps, power, atol=1e-6):
-        if abs(power) < 1e-6:
-            return scheme, p, False
-        m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS))))
-    else:
-        best = minimize_scalar(
-            lambda log_m: _distance(replace(scheme, m=max(1, round(np.exp(log_m)))), parts, prior),
-            bounds=(0.0, np.log(MOST_FREE_M)), method="bounded",
-        )  # fmt: skip
-        m = float(np.exp(best.x))
-    again = replace(scheme, m=max(1, round(m)))
-    return again, _rows(again, prior, positives), True
-
-
-def _distance(scheme: Scheme, parts: Parts, prior: LabelPrior) -> float:
-    """Σ (log ratio)² of a scheme over the parts."""
-    p = _rows(scheme, prior, parts.positives)
-    return float(sum(np.log(c.measured / max(_expected(c, p[c.positive]), 1e-300)) ** 2 for c in parts.used))
+    @cached_property
+    def _problems(self) -> list[Problem]:
+        """Each positive at equal scores: no scheme that may be named looks at them."""
+        prior = self.question.prior
+        return [Problem(np.zeros(prior.n_labels), prior, y) for y in self.parts.positives]

@@ -24,8 +24,8 @@ LEAK_SHARE = 1e-3
 RATIO_ERROR, RATIO_RELATIVE_ERROR = 1e-2, 1e-5
 # If more than this share of the weights are not multiples of one draw's weight, draws have no single weight.
 BROKEN_SHARE = 0.01
-# The test for dependent examples wrongly reports dependence with this probability.
-FALSE_DEPENDENCE = 1e-9
+# The test for dependent examples wrongly reports dependence with this probability; it needs so many calls.
+FALSE_DEPENDENCE, FEWEST_CALLS = 1e-9, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,18 +147,10 @@ class Pilot:
     @cached_property
     def examples_depend(self) -> bool:
         """Whether the means of calls vary more than those of independent examples would by chance."""
-        calls, slices = self.n // self.a_call, _membership(self.prior)
-        if self.a_call == 1 or calls < 8:
-            return False
+        slices = _membership(self.prior)
         # The number of labels drawn, and their weight as ranks, whose tails are short.
         weights = np.concatenate([self.weights @ slices, self.weights.sum(axis=2, keepdims=True)], axis=2)
-        drawn = np.concatenate([self.drawn @ slices, stats.rankdata(weights, axis=1)], axis=2)
-        drawn = drawn[:, : calls * self.a_call]
-        means = drawn.reshape(drawn.shape[0], calls, self.a_call, -1).mean(axis=2)
-        variance = drawn.var(axis=1, ddof=1)
-        ratio = means.var(axis=1, ddof=1) * self.a_call / np.maximum(variance, 1e-300)
-        limit = float(stats.chi2.isf(FALSE_DEPENDENCE, calls - 1)) / (calls - 1)
-        return bool(np.any((ratio > limit) & (variance > 0)))
+        return means_vary(np.concatenate([self.drawn @ slices, stats.rankdata(weights, axis=1)], axis=2), self.a_call)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +194,20 @@ class DrawStatistics:
         return cls(
             pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice, round(float(pooled.sum()))
         )
+
+
+def means_vary(terms: Floats, a_call: int) -> bool:
+    """Whether the means of calls of `a_call` terms, of the terms (rows, n, k), vary more than by chance."""
+    rows, n, _ = terms.shape
+    calls = n // a_call
+    if a_call == 1 or calls < FEWEST_CALLS:
+        return False
+    terms = terms[:, : calls * a_call]
+    means = terms.reshape(rows, calls, a_call, -1).mean(axis=2)
+    variance = terms.var(axis=1, ddof=1)
+    ratio = means.var(axis=1, ddof=1) * a_call / np.maximum(variance, 1e-300)
+    limit = float(stats.chi2.isf(FALSE_DEPENDENCE, calls - 1)) / (calls - 1)
+    return bool(np.any((ratio > limit) & (variance > 0)))
 
 
 def _membership(prior: LabelPrior) -> Floats:

@@ -51,6 +51,10 @@ class Moments:
         self.calls += 1
         np.maximum(self.most, terms.max(axis=1), out=self.most)
 
+    def at(self, index: Labels) -> Moments:
+        """The moments of some of the terms."""
+        return Moments(self.total[index], self.squares[index], self.most[index], self.of_calls[index], self.calls)
+
     def variance(self, n: int) -> Floats:
         """The variance of one of `n` terms: the larger of two estimates, from the terms and from the sums of calls.
 

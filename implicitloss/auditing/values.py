@@ -14,17 +14,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import stats
 
 from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
+from implicitloss.auditing.examples import dependence, examples_a_call
 from implicitloss.auditing.finding import Evidence, Note
-from implicitloss.auditing.pilot import LEAK_SHARE
+from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
+from implicitloss.auditing.tally import Moments
 from implicitloss.labels import Floats, Labels
 
 # Labels outside a part are scored this far below the positive.
@@ -40,8 +43,11 @@ def by_values(question: Question, box: Box) -> Evidence:
     if box.is_coarse:
         box.rounding = max(box.rounding, rounding(question, box, *parts.asked))
     first = max(FEWEST_PILOT_RUNS, question.runs // PILOT_SHARE)
-    pilot = _Pilot(parts, np.array([_signals(question, box, parts.asked) for _ in range(first)]))
-    notes = coarse(box)
+    a_call = max(1, min(PILOT_EXAMPLES_A_CALL, first // FEWEST_CALLS))
+    everything = np.arange(len(parts.parts))
+    calls = [_signals(parts, box, everything, a_call) for _ in range(math.ceil(first / a_call))]
+    pilot = _Pilot(parts, np.concatenate(calls, axis=1).T, a_call)
+    notes = dependence(pilot.shares_negatives, pilot.examples_depend) + coarse(box)
     if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
@@ -156,10 +162,28 @@ class _Parts:
 
 @dataclass(frozen=True, eq=False)
 class _Pilot:
-    """The signals of the first evaluations, (n, parts)."""
+    """The signals of the first evaluations, (n, parts), `a_call` of them in a call."""
 
     parts: _Parts
     signals: Floats
+    a_call: int
+
+    @cached_property
+    def shares_negatives(self) -> bool:
+        """Whether the examples of a call have the same negatives."""
+        calls = self.signals.reshape(-1, self.a_call, len(self.parts.parts))
+        return self.a_call > 1 and bool(np.all(calls == calls[:, :1]))
+
+    @cached_property
+    def examples_depend(self) -> bool:
+        """Whether the means of calls vary more than those of independent examples would by chance."""
+        return means_vary(stats.rankdata(self.signals, axis=0)[None], self.a_call)
+
+    def replicas(self, n_parts: int) -> int:
+        """How many examples of each of `n_parts` parts a call may have: one where they depend."""
+        if self.shares_negatives or self.examples_depend:
+            return 1
+        return examples_a_call(n_parts, self.parts.question.prior.n_labels)
 
     @cached_property
     def mean(self) -> Floats:
@@ -230,9 +254,13 @@ def _by_claim(question: Question) -> Floats:
     return np.asarray(found)
 
 
-def _signals(question: Question, box: Box, asked: tuple[Floats, Labels]) -> Floats:
-    """h + gain Σ_part a of one call, for each part asked; a logistic loss has h log 2 in place of h."""
-    return _decoded(question, box.ask(*asked, box.new_seed()))
+def _signals(parts: _Parts, box: Box, left: Labels, replicas: int) -> Floats:
+    """h + gain Σ_part a, (parts left, replicas), of one call; a logistic loss has h log 2 in place of h."""
+    scores, positive = parts.asked
+    # At least two examples are asked together: some losses drop the axis of a single one.
+    at = np.resize(np.repeat(left, replicas), max(left.size * replicas, 2))
+    signals = _decoded(parts.question, box.ask(scores[at], positive[at], box.new_seed()))
+    return signals[: left.size * replicas].reshape(left.size, replicas)
 
 
 def _decoded(question: Question, answer: Answer) -> Floats:
@@ -249,30 +277,31 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
     n_parts, first = len(pilot.parts.parts), len(pilot.signals)
     looks = max(1, math.ceil(math.log2(max(question.most_runs / first, 2))))
     delta = question.error / (looks * n_parts)
-    sums, n = np.zeros((3, n_parts)), 0
-    left = np.arange(n_parts)
+    left, n = np.arange(n_parts), 0
+    moments = Moments.zeros(n_parts)
     found: dict[int, Comparison] = {}
     for look in range(looks):
         until = max(first, math.ceil(question.most_runs / 2 ** (looks - 1 - look)))
-        # At least two examples are asked together: some losses drop the axis of a single one.
-        scores, positive = (
-            np.resize(given[left], (max(left.size, 2), *given.shape[1:])) for given in pilot.parts.asked
-        )
+        replicas = pilot.replicas(left.size)
         while n < until:
-            signal = _signals(question, box, (scores, positive))[: left.size]
-            sums[:, left] = sums[0, left] + signal, sums[1, left] + signal**2, np.maximum(sums[2, left], signal)
-            n += 1
+            signals = _signals(pilot.parts, box, left, min(replicas, until - n))
+            moments.add(signals)
+            n += signals.shape[1]
         box.say_progress(n)
-        found |= {i: _comparison(pilot, i, sums[:, i], n, delta, box.relative_rounding) for i in left.tolist()}
+        sums = zip(moments.total, moments.variance(n), moments.most, strict=True)
+        for i, of_part in zip(left.tolist(), sums, strict=True):
+            found[i] = _comparison(pilot, i, of_part, n, delta, box.relative_rounding)
         if question.is_decided(list(found.values())):
             break
-        on = [i for i in left.tolist() if not found[i].claimed or found[i].is_open(question.tolerance)]
-        left = np.array(on, dtype=np.intp)
+        on = np.array([not found[i].claimed or found[i].is_open(question.tolerance) for i in left.tolist()])
+        left, moments = left[on], moments.at(np.flatnonzero(on))
     return list(found.values())
 
 
-def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float, rounding: float) -> Comparison:
-    """A part as its sums stand."""
+def _comparison(
+    pilot: _Pilot, i: int, sums: tuple[float, float, float], n: int, delta: float, rounding: float
+) -> Comparison:
+    """A part as its sum, the variance of an evaluation and the maximum stand after `n` evaluations."""
     parts, question = pilot.parts, pilot.parts.question
     unit = parts.unit(i)
     mean, variance, largest = (float(x[i]) for x in (pilot.mean, pilot.variance, pilot.largest_contribution))
@@ -280,8 +309,8 @@ def _comparison(pilot: _Pilot, i: int, sums: Floats, n: int, delta: float, round
     can = mean > 0 and in_reach(mean, variance, largest, question.runs // 2, question.resolution, delta)
     planned = _planned(parts, i, decisive=can or parts.parts[i].name in (*SLICES, HALF), largest=largest / unit)
     planned = replace(planned, rounding=rounding)
-    spread = max(sums[1] - sums[0] ** 2 / n, 0.0) / max(n - 1, 1)
-    return planned.with_sums(sums[0] / unit, spread / unit**2, sums[2] / unit, n, delta)
+    total, spread, most = map(float, sums)
+    return planned.with_sums(total / unit, spread / unit**2, most / unit, n, delta)
 
 
 def _planned(parts: _Parts, i: int, decisive: bool, largest: float = 0.0) -> Comparison:
