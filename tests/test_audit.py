@@ -440,7 +440,7 @@ def test_a_cell_by_hand() -> None:
     assert not cell.exceeds_bound
     assert Comparison(0, "head", part, "gradient", 1.5, 1.0).with_sums(4.0, 2 / 3, 2.0, 4, 0.01).exceeds_bound
     never = Comparison(0, "head", part, "gradient", 6.0, 1.0).with_sums(0.0, 0.0, 0.0, 1_000, 0.01, unseen=0.5)
-    assert never.high == pytest.approx(6 * math.log(200) / 1_000 + 0.5)
+    assert never.high == pytest.approx(6 * math.log(400) / 1_000 + 0.5)
 
     def ends(low: float, high: float, claimed: float | None, tolerance: float = 0.0, **more: Any) -> str:
         measured = (low + high) / 2

@@ -46,8 +46,6 @@ class Comparison:
     exceeds_bound: bool = False
     # Upper limit that still passes where the claim is 0.
     negligible: float = 0.0
-    # The factor with which the weight of accidental hits enters the sum: values cannot separate the two.
-    hits_in: float = 0.0
     # Of accidental hits, 1 + Σ p_yy' + p_yy as claimed: e^loss at equal scores.
     whole: float = 0.0
     # The standard error of the measured value.
@@ -65,14 +63,29 @@ class Comparison:
         """
         mean, bound = total / n, self.largest_contribution
         width = half_width(variance, bound, n, delta)
-        if total == 0.0:
-            # What was never seen has a probability of at most log(1/δ)/n; each of the two bounds has half of δ.
-            width = min(half_width(0.0, bound, n, delta / 2), bound * math.log(2 / delta) / n)
+        if total == 0.0 and variance == 0.0:
+            # Empirical Bernstein needs three events of probability δ/4: the mean is off above, or below, or the
+            # variance is seen too small.  A fourth is that something was never seen whose probability is above
+            # log(4/δ)/n.
+            width = bound * math.log(4 / delta) / n
         low = max(mean - width, 0.0) / (1 + self.rounding)
         high = (mean + width) * (1 + self.rounding) + unseen
         return replace(
             self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound),
             spread=math.sqrt(variance / n),
+        )  # fmt: skip
+
+    def without(self, hits: Comparison, known: bool) -> Comparison:
+        """The comparison of what is left of the sum when the `hits` in it, in its units, are taken off.
+
+        The limits of both hold at once, and so do those of their difference.  Where no negative is claimed, one draw
+        refutes if it is `known` to be no hit; else the lower limit has to.
+        """
+        low, high = max(self.low - hits.high, 0.0), max(self.high - hits.low, 0.0)
+        is_seen = known or self.claimed != 0.0 or low > 0.0
+        return replace(
+            self, measured=max(self.measured - hits.measured, 0.0) if is_seen else 0.0, low=low, high=high,
+            exceeds_bound=self.exceeds_bound or hits.exceeds_bound, spread=math.hypot(self.spread, hits.spread),
         )  # fmt: skip
 
     def result(self, tolerance: float) -> Result:

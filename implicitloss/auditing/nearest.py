@@ -211,10 +211,7 @@ class Parts:
 class _Sums:
     """The parts that were seen as arrays (parts,): what was measured, and which margins (rows, L) each adds up."""
 
-    row: Labels  # of the positive
-    own: Labels  # the positive
     entries: tuple[Labels, Labels, Labels]  # part, row and label of each margin that is added up
-    hits_in: Floats
     log_measured: Floats
     low: Floats
     high: Floats
@@ -227,25 +224,20 @@ class _Sums:
     def of(cls, parts: Parts) -> _Sums:
         """The arrays of these parts."""
         seen = parts.seen
-        own = np.array([c.positive for c in seen])
         row = np.array([parts.positives.index(c.positive) for c in seen])
         others = [c.labels[c.labels != c.positive] for c in seen]
         part = np.repeat(np.arange(len(seen)), [labels.size for labels in others])
         measured, low, high, spread = np.array([(c.measured, c.low, c.high, c.spread) for c in seen]).T
         return cls(
-            row, own, (part, row[part], np.concatenate(others)), np.array([c.hits_in for c in seen]), np.log(measured),
-            low, high, np.maximum(spread / measured, LEAST_ERROR), np.array([c in parts.used for c in seen]),
+            (part, row[part], np.concatenate(others)), np.log(measured), low, high,
+            np.maximum(spread / measured, LEAST_ERROR), np.array([c in parts.used for c in seen]),
             np.array([c in parts.apart for c in seen]), np.array([c.part in BY_SCORE for c in seen]),
         )  # fmt: skip
 
-    def negatives(self, p: Floats) -> Floats:
-        """The sum of the margins p (rows, L) over the negatives of each part."""
-        part, row, label = self.entries
-        return np.asarray(np.bincount(part, p[row, label], minlength=self.own.size), dtype=np.float64)
-
     def expected(self, p: Floats) -> Floats:
-        """What margins p (rows, L) say of each part: values show hits too."""
-        return np.asarray(self.negatives(p) + self.hits_in * p[self.row, self.own])
+        """The sums of the margins p (rows, L) over the negatives of each part."""
+        part, row, label = self.entries
+        return np.asarray(np.bincount(part, p[row, label], minlength=self.error.size), dtype=np.float64)
 
 
 def _off(fit: Fit, question: Question, statistics: DrawStatistics | None) -> float:
@@ -453,7 +445,7 @@ class _Candidates:
         if np.allclose(np.log2(doubled[p > 0] / p[p > 0]), power, atol=1e-6):
             if abs(power) < 1e-6:
                 return scheme, p, False
-            ratios = np.exp(sums.log_measured) / np.maximum(sums.negatives(p), 1e-300)
+            ratios = np.exp(sums.log_measured) / np.maximum(sums.expected(p), 1e-300)
             ratio = float(np.median(ratios[sums.is_used]))
             m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS))))
         else:

@@ -1,8 +1,12 @@
 """The value route: at scores that suppress all labels outside a part, the loss shows the weight of that part.
 
-At f_j = f_y + c in a part and f_j = f_y - 60 elsewhere, expm1(ℓ) = h + e^c Σ_{j in part} a_j: its mean is the claimed
-weight of hits plus e^c times the part's margins.  c is set so that this is about 1.  A logistic loss is linear in its
-negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j}) + h log(1 + e^{g_y}).  The left sides are called signals.
+At f_j = f_y + c in a part and f_j = f_y - 60 elsewhere, expm1(ℓ) = h + e^c Σ_{j in part} a_j: its mean is the weight
+of hits plus e^c times the part's margins.  c is set so that this is about 1, or more where hits are claimed: they are
+to be a small share of it.  A logistic loss is linear in its negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j})
++ h log(1 + e^{g_y}).  The left sides are called signals.
+
+The hits are measured by themselves, where all negatives are suppressed, and taken off the other signals: a claim on
+negatives is judged by what negatives contribute, whatever the hits beside them are.
 
 One file: the parts, their pilot and the looks at them share how a signal is made of a part.
 """
@@ -10,6 +14,7 @@ One file: the parts, their pilot and the looks at them share how a signal is mad
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -35,6 +40,10 @@ SUPPRESSED = 60.0
 HALF = "half of the labels, at random"
 # A pilot in which this many draws of a label were expected has had one, almost surely.
 EXPECTED_DRAWS = 8.0
+# A share of draws is surely above the share of hits if it is so by this many standard errors.
+HITS_ERRORS = 5.0
+# Claimed hits are at most this share of a signal, and one hit is at most this share of the heaviest draw of a part.
+HITS_SHARE, ONE_HIT_SHARE = 0.02, 0.25
 
 
 def by_values(question: Question, box: Box) -> Evidence:
@@ -61,15 +70,19 @@ def exactly(question: Question, box: Box) -> Evidence:
     signals, errors = _decoded(question, answer), error_of(answer)
     if question.form == "softmax":
         errors = errors * (1.0 + signals)  # the loss is exponentiated
-    found = []
-    for i, (signal, error) in enumerate(zip(signals.tolist(), errors.tolist(), strict=True)):
-        planned, unit = _planned(parts, i, decisive=True), parts.unit(i)
+
+    def alone(i: int, unit: float) -> Comparison:
+        signal, error = float(signals[i]), float(errors[i])
         low, high = max(signal - error, 0.0) / unit, (signal + error) / unit
+        planned = _planned(parts, i, decisive=True, largest=high)
         # What rounding may hide is no hit.
         measured = 0.0 if planned.claimed == 0.0 and low == 0.0 else signal / unit
-        found.append(
-            replace(planned, measured=measured, low=low, high=high, largest_contribution=high, spread=error / unit)
-        )
+        return replace(planned, measured=measured, low=low, high=high, spread=error / unit)
+
+    found = []
+    for i, part in enumerate(parts.parts):
+        unit, hits = parts.unit(i), parts.hits_of[part.row]
+        found.append(alone(i, unit) if part.is_hits else alone(i, unit).without(alone(hits, unit), known=False))
     box.say_progress(question.runs)
     said = "the loss draws nothing: each group was measured once, and rounding is the only error"
     return Evidence(tuple(found), notes=(Note("draws nothing", said),), draws_nothing=True)
@@ -126,6 +139,11 @@ class _Parts:
         return 1.0 if self.question.form == "softmax" else float(np.log(2.0))
 
     @cached_property
+    def hits_of(self) -> list[int]:
+        """The index of the part that has the hits alone, by row."""
+        return [i for i, part in enumerate(self.parts) if part.is_hits]
+
+    @cached_property
     def hits(self) -> Floats:
         """The contribution of the claimed hits to the signal of each part."""
         hits = self.question.claim.hits
@@ -134,17 +152,19 @@ class _Parts:
 
     @cached_property
     def gain(self) -> Floats:
-        """The factor of each part's weight in its signal, chosen so that the signal is about 1."""
+        """The factor of each part's weight in its signal: the signal is about 1, and hits are little of it."""
         claim = self.question.claim
         if claim.margins is None:
             return np.array([1.0 / max(part.labels.size, 1) for part in self.parts])
-        gain = np.array([1.0 / m if m > 0 else 1.0 for m in self.margins])
+        # Hits vary, and a heavy one would hide a part.
+        gain = np.array([
+            max(1.0, hits / HITS_SHARE) / (m or 1.0) for m, hits in zip(self.margins, self.hits, strict=True)
+        ])  # fmt: skip
         if claim.weights is not None and claim.hit_weights is not None:
-            # A heavy hit would hide a part: the part's heaviest label is given the same signal as a hit.
             for i, part in enumerate(self.parts):
                 largest = float(claim.weights[part.row, part.labels].max(initial=0.0))
-                equal = self.hit_gain * float(claim.hit_weights[part.row]) / largest if largest > 0 else 0.0
-                gain[i] = max(gain[i], equal)
+                one = self.hit_gain * float(claim.hit_weights[part.row])
+                gain[i] = max(gain[i], one / ONE_HIT_SHARE / largest if largest > 0 else 0.0)
         return gain
 
     @cached_property
@@ -208,6 +228,11 @@ class _Pilot:
             largest[i] = max(largest[i], own) or math.inf
         return np.asarray(largest)
 
+    def _share(self, i: int) -> float:
+        """The share of the evaluations in which a part, or a hit beside it, was drawn."""
+        signal = self.signals[:, i]
+        return float(np.mean(signal > LEAK_SHARE * signal.max())) if signal.any() else 0.0
+
     def _by_draws(self) -> Floats:
         """The assumed largest weight of each label that the pilot may have missed, (rows, L), else 0.
 
@@ -220,16 +245,18 @@ class _Pilot:
             at = [i for i, part in enumerate(self.parts.parts) if part.row == row]
             (of_hits,) = (i for i in at if self.parts.parts[i].is_hits)
             draw, level = math.inf, 1.0
+            hits = self._share(of_hits)
             for i in at[: at.index(of_hits)]:
                 part, signal = self.parts.parts[i], self.signals[:, i]
                 if part.name in (*SLICES, HALF):
                     continue
                 top = float(signal.max())
-                if top > 0:
+                # A signal may be of hits alone: the share of draws is what is surely above that of hits.
+                share = max(self._share(i) - hits - HITS_ERRORS * math.sqrt(2 * hits / len(signal)), 0.0)
+                if share > 0:
                     # The smallest signal is one draw.  If there are hits it may be a hit, and the largest is taken.
                     one = top if self.signals[:, of_hits].any() else float(signal[signal > LEAK_SHARE * top].min())
                     draw, level = one / float(self.parts.gain[i]), float(prior[part.labels].max())
-                share = float(np.mean(signal > LEAK_SHARE * top)) if top > 0 else 0.0
                 draws = -math.log1p(-min(share, 1 - 0.5 / len(signal))) * len(signal)
                 in_part = prior[part.labels]
                 law = np.minimum(in_part / max(float(in_part.sum()), 1e-300), 1.0 / part.labels.size)
@@ -288,46 +315,57 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
             moments.add(signals)
             n += signals.shape[1]
         box.say_progress(n)
-        sums = zip(moments.total, moments.variance(n), moments.most, strict=True)
-        for i, of_part in zip(left.tolist(), sums, strict=True):
-            found[i] = _comparison(pilot, i, of_part, n, delta, box.relative_rounding)
+        variance = moments.variance(n)
+        sums = {i: (moments.total[k], variance[k], moments.most[k]) for k, i in enumerate(left.tolist())}
+        found |= {i: _comparison(pilot, i, sums, n, delta, box.relative_rounding) for i in left.tolist()}
         if question.is_decided(list(found.values())):
             break
-        on = np.array([not found[i].claimed or found[i].is_open(question.tolerance) for i in left.tolist()])
-        left, moments = left[on], moments.at(np.flatnonzero(on))
+        on = {i for i in left.tolist() if not found[i].claimed or found[i].is_open(question.tolerance)}
+        # Whatever is asked of a positive, its hits are taken off.
+        on |= {pilot.parts.hits_of[pilot.parts.parts[i].row] for i in on}
+        still = np.isin(left, list(on))
+        left, moments = left[still], moments.at(np.flatnonzero(still))
     return list(found.values())
 
 
 def _comparison(
-    pilot: _Pilot, i: int, sums: tuple[float, float, float], n: int, delta: float, rounding: float
+    pilot: _Pilot, i: int, sums: Mapping[int, tuple[float, float, float]], n: int, delta: float, rounding: float
 ) -> Comparison:
-    """A part as its sum, the variance of an evaluation and the maximum stand after `n` evaluations."""
+    """A part less the hits, from the sum, the variance of an evaluation and the maximum of the parts asked."""
     parts, question = pilot.parts, pilot.parts.question
-    unit = parts.unit(i)
-    mean, variance, largest = (float(x[i]) for x in (pilot.mean, pilot.variance, pilot.largest_contribution))
+    part, unit, hits = parts.parts[i], parts.unit(i), parts.hits_of[parts.parts[i].row]
+
+    def alone(k: int, decisive: bool, largest: float) -> Comparison:
+        total, variance, most = map(float, sums[k])
+        planned = replace(_planned(parts, k, decisive=decisive, largest=largest / unit), rounding=rounding)
+        return planned.with_sums(total / unit, variance / unit**2, most / unit, n, delta)
+
+    largest = float(pilot.largest_contribution[i])
+    if part.is_hits:
+        return alone(i, False, largest)
     # Other parts than slices and halves are decisive only if the pilot says that they can be decided.
+    mean, variance = float(pilot.mean[i] - pilot.mean[hits]), float(pilot.variance[i] + pilot.variance[hits])
     can = mean > 0 and in_reach(mean, variance, largest, question.runs // 2, question.resolution, delta)
-    planned = _planned(parts, i, decisive=can or parts.parts[i].name in (*SLICES, HALF), largest=largest / unit)
-    planned = replace(planned, rounding=rounding)
-    total, spread, most = map(float, sums)
-    return planned.with_sums(total / unit, spread / unit**2, most / unit, n, delta)
+    whole = alone(i, can or part.name in (*SLICES, HALF), largest)
+    # A hit contributes to the signal of the part too, and so no more than the largest contribution there.
+    of_hits = alone(hits, False, min(largest, float(pilot.largest_contribution[hits])))
+    return whole.without(of_hits, known=not (parts.hits[i] > 0 or of_hits.measured > 0))
 
 
 def _planned(parts: _Parts, i: int, decisive: bool, largest: float = 0.0) -> Comparison:
-    """A part with its claim, in units of Σ_part p, hits included; the empty part in units of p_yy.
+    """A part with its claim, Σ_part p; of the empty part p_yy.
 
     Of the hits only those of the most frequent positive are decisive.
     """
-    question, part, unit = parts.question, parts.parts[i], parts.unit(i)
-    y, claimed = question.positives[part.row], None
-    if question.claim.margins is not None:
-        claimed = float(parts.hits[i] + (0.0 if part.is_hits else parts.margins[i] * unit)) / unit
+    question, part = parts.question, parts.parts[i]
+    y, p, hits = question.positives[part.row], question.claim.margins, question.claim.hits
+    claimed = None if p is None or hits is None else float(hits[part.row] if part.is_hits else parts.margins[i])
     if part.is_hits:
         decisive = y == question.most_frequent and claimed is not None
     return Comparison(
         y, part.name, np.array([y]) if part.is_hits else part.labels, "value", largest, claimed, decisive,
         HIT_RESOLUTION if part.is_hits else question.resolution, negligible=question.negligible(part.row),
-        hits_in=0.0 if part.is_hits else parts.hit_gain / unit, whole=question.whole(part.row) if part.is_hits else 0.0,
+        whole=question.whole(part.row) if part.is_hits else 0.0,
     )  # fmt: skip
 
 

@@ -1,0 +1,120 @@
+"""Kept hits in audits by values: a claim on negatives is judged by what negatives contribute.
+
+A very frequent positive is hit by nearly every evaluation, and its hits are most of what the values show; a tail whose
+weights are doubled is a small part of that.  Audits of true claims are refuted with probability at most 1e-6 each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import implicitloss as il
+from implicitloss.auditing.comparison import HITS, Comparison
+from implicitloss.labels import Floats, Labels
+
+L, M = 60, 16
+PRIOR = il.LabelPrior.from_counts([12_000, *(2_000 // k for k in range(1, L))])
+LAWS = {"log-uniform": (il.samplers.LogUniform(), np.log1p(1 / np.arange(1.0, L + 1)) / np.log(L + 1)),
+        "within-batch": (il.samplers.WithinBatch(), PRIOR.probabilities)}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Sampled softmax, or the decoupled logistic loss, by values; hits are kept, and weights of the tail multiplied."""
+
+    q: Any
+    tail: float = 1.0
+    hits: str = "keep"
+    logistic: bool = False
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows = np.arange(len(positive))
+        draws = rng.choice(L, size=(len(positive), M), p=self.q)
+        own = scores[rows, positive][:, None]
+        weight = np.ones(L)
+        weight[PRIOR.slices()["tail"]] = self.tail
+        hit = draws == positive[:, None]
+        each = np.where(hit, 1.0 if self.hits == "keep" else 0.0, weight[draws])
+        f = np.take_along_axis(scores, draws, axis=1)
+        if self.logistic:
+            return np.logaddexp(0, -own[:, 0]) + np.sum(each * np.logaddexp(0, f), axis=1)
+        return np.log1p(np.sum(each * np.exp(f - own), axis=1))
+
+
+def parts(report: il.AuditReport, y: int, part: str) -> Comparison:
+    (found,) = (c for c in report.comparisons if c.positive == y and c.part == part)
+    return found
+
+
+def unit(sampler: Any, hits: Any = "keep") -> il.Scheme:
+    return il.Scheme(sampler, il.weightings.Unit(), m=M, hits=hits)
+
+
+@pytest.mark.parametrize(
+    ("law", "form"), [("log-uniform", "softmax"), ("log-uniform", "logistic"), ("within-batch", "softmax")]
+)
+def test_a_doubled_tail_is_refuted_beside_heavy_hits(law: str, form: Any, seed: int) -> None:
+    sampler, q = LAWS[law]
+    options: dict[str, Any] = {"prior": PRIOR, "claim": unit(sampler), "form": form, "positives": [0], "rng": seed}
+    right, wrong = (il.audit(Kept(q, tail, logistic=form == "logistic"), **options) for tail in (1.0, 2.0))
+    assert (right.verdict, wrong.verdict) == ("holds", "refuted"), f"{right}\n{wrong}"
+    for report, factor in ((right, 1.0), (wrong, 2.0)):
+        tail = parts(report, 0, "tail")
+        assert tail.claimed == pytest.approx(M * q[PRIOR.slices()["tail"]].sum())
+        assert tail.measured == pytest.approx(factor * tail.claimed, rel=0.15)
+        assert parts(report, 0, HITS).result(0.0) == "holds"
+
+
+def test_a_forgotten_mask_is_no_heavy_negative(seed: int) -> None:
+    """Hits that are kept and were claimed to be masked: the hits refute, and negatives count as often as claimed."""
+    sampler, q = LAWS["within-batch"]
+    report = il.audit(Kept(q), prior=PRIOR, claim=unit(sampler, "mask"), positives=[0], rng=seed)
+    assert {c.part for c in report.failures} == {HITS}
+    assert report.nearest is not None
+    assert (report.nearest.scheme.hits, report.nearest.scheme.m) == ("keep", M)
+    for name in PRIOR.slices():
+        part = parts(report, 0, name)
+        assert part.measured == pytest.approx(part.claimed, rel=0.2)
+    assert "negatives count this many times as often as claimed" in report.explain()
+
+
+@pytest.mark.parametrize("tail", [1.0, 1.1])
+def test_hits_are_taken_off_where_nothing_is_drawn(tail: float, seed: int) -> None:
+    """log(1 + 40 + Σ e^{f_y' - f_y}): the tail is known to the rounding, however large the 40 is."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        x = np.exp(scores - scores[np.arange(len(positive)), positive][:, None])
+        x[:, PRIOR.slices()["tail"]] *= tail
+        x[np.arange(len(positive)), positive] = 41.0
+        return np.asarray(np.log(x.sum(axis=1)))
+
+    claim = np.ones((L, L)) + 39 * np.eye(L)
+    report = il.audit(loss, prior=PRIOR, claim=claim, positives=[0], rng=seed)
+    assert report.verdict == ("holds" if tail == 1.0 else "refuted"), str(report)
+    assert parts(report, 0, "tail").measured == pytest.approx(tail * 20, rel=1e-3)
+
+
+def test_negatives_that_are_not_claimed_are_told_from_hits(seed: int) -> None:
+    """Claimed: hits, and no negatives of the tail.  A hit in the signal of the tail is none of its draws."""
+    tail = PRIOR.slices()["tail"]
+    q = np.where(np.isin(np.arange(L), tail), 0.0, PRIOR.probabilities)
+    q = q / q.sum()
+    claim = np.broadcast_to(M * q, (1, L))
+    options: dict[str, Any] = {"prior": PRIOR, "claim": claim, "positives": [0], "rng": seed}
+    assert il.audit(Kept(q), **options).verdict == "holds"
+    leaks = il.audit(Kept(0.99 * q + 0.01 * np.isin(np.arange(L), tail) / tail.size), **options)
+    assert leaks.verdict == "refuted"
+    assert "tail" in {c.part for c in leaks.failures}
+
+
+def test_the_difference_of_two_limits_by_hand() -> None:
+    part, hits = (
+        Comparison(0, name, np.array([1]), "value", 9.0, 1.0, measured=(low + high) / 2, low=low, high=high, spread=e)
+        for name, low, high, e in (("tail", 10.0, 14.0, 4.0), (HITS, 9.0, 11.0, 3.0))
+    )
+    left = part.without(hits, known=True)
+    assert (left.measured, left.low, left.high, left.spread) == (2.0, 0.0, 5.0, 5.0)
