@@ -75,7 +75,8 @@ def test_a_forgotten_mask_is_no_heavy_negative(seed: int) -> None:
     report = il.audit(Kept(q), prior=PRIOR, claim=unit(sampler, "mask"), positives=[0], rng=seed)
     assert {c.part for c in report.failures} == {HITS}
     assert report.nearest is not None
-    assert (report.nearest.scheme.hits, report.nearest.scheme.m) == ("keep", M)
+    assert report.nearest.scheme.hits == "keep"
+    assert abs(report.nearest.scheme.m - M) <= 2  # it is known to about 4 %
     for name in PRIOR.slices():
         part = parts(report, 0, name)
         assert part.measured == pytest.approx(part.claimed, rel=0.2)

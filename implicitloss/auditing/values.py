@@ -40,8 +40,8 @@ SUPPRESSED = 60.0
 HALF = "half of the labels, at random"
 # A pilot in which this many draws of a label were expected has had one, almost surely.
 EXPECTED_DRAWS = 8.0
-# A share of draws is surely above the share of hits if it is so by this many standard errors.
-HITS_ERRORS = 5.0
+# A part was surely drawn beside hits if the mean of its signals is above that of hits by this many standard errors.
+DRAWN_ERRORS = 5.0
 # Claimed hits are at most this share of a signal, and one hit is at most this share of the heaviest draw of a part.
 HITS_SHARE, ONE_HIT_SHARE = 0.02, 0.25
 
@@ -228,10 +228,17 @@ class _Pilot:
             largest[i] = max(largest[i], own) or math.inf
         return np.asarray(largest)
 
-    def _share(self, i: int) -> float:
-        """The share of the evaluations in which a part, or a hit beside it, was drawn."""
-        signal = self.signals[:, i]
-        return float(np.mean(signal > LEAK_SHARE * signal.max())) if signal.any() else 0.0
+    def _drawn(self, i: int, hits: int) -> tuple[bool, float]:
+        """Whether labels of a part were surely drawn, and in which share of the evaluations at least.
+
+        A signal may be of hits alone: a draw shows above all hits, and draws show in the mean.
+        """
+        signal, of_hits = self.signals[:, i], float(self.signals[:, hits].max())
+        share = float(np.mean(signal > max(LEAK_SHARE * float(signal.max()), SPARE * of_hits)))
+        if not of_hits > 0:
+            return share > 0, share
+        error = math.sqrt(float(self.variance[i] + self.variance[hits]) / len(signal))
+        return share > 0 or float(self.mean[i] - self.mean[hits]) > DRAWN_ERRORS * error, share
 
     def _by_draws(self) -> Floats:
         """The assumed largest weight of each label that the pilot may have missed, (rows, L), else 0.
@@ -245,15 +252,13 @@ class _Pilot:
             at = [i for i, part in enumerate(self.parts.parts) if part.row == row]
             (of_hits,) = (i for i in at if self.parts.parts[i].is_hits)
             draw, level = math.inf, 1.0
-            hits = self._share(of_hits)
             for i in at[: at.index(of_hits)]:
                 part, signal = self.parts.parts[i], self.signals[:, i]
                 if part.name in (*SLICES, HALF):
                     continue
                 top = float(signal.max())
-                # A signal may be of hits alone: the share of draws is what is surely above that of hits.
-                share = max(self._share(i) - hits - HITS_ERRORS * math.sqrt(2 * hits / len(signal)), 0.0)
-                if share > 0:
+                is_drawn, share = self._drawn(i, of_hits)
+                if is_drawn:
                     # The smallest signal is one draw.  If there are hits it may be a hit, and the largest is taken.
                     one = top if self.signals[:, of_hits].any() else float(signal[signal > LEAK_SHARE * top].min())
                     draw, level = one / float(self.parts.gain[i]), float(prior[part.labels].max())
