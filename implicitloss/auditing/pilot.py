@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.decode import decode
@@ -150,7 +150,7 @@ class Pilot:
         slices = _membership(self.prior)
         # The number of labels drawn, and their weight as ranks, whose tails are short.
         weights = np.concatenate([self.weights @ slices, self.weights.sum(axis=2, keepdims=True)], axis=2)
-        return means_vary(np.concatenate([self.drawn @ slices, stats.rankdata(weights, axis=1)], axis=2), self.a_call)
+        return means_vary(np.concatenate([self.drawn @ slices, ranks(weights)], axis=2), self.a_call)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +196,16 @@ class DrawStatistics:
         )
 
 
+def ranks(terms: Floats) -> Floats:
+    """The ranks of terms (rows, n, k) along n; equal ones share their mean rank."""
+    ordered = np.moveaxis(np.sort(terms, axis=1), 1, 2)
+    found = np.empty_like(terms)
+    for row, k in np.ndindex(ordered.shape[:2]):
+        ends = [np.searchsorted(ordered[row, k], terms[row, :, k], side) for side in ("left", "right")]
+        found[row, :, k] = (ends[0] + ends[1] + 1) / 2
+    return found
+
+
 def means_vary(terms: Floats, a_call: int) -> bool:
     """Whether the means of calls of `a_call` terms, of the terms (rows, n, k), vary more than by chance."""
     rows, n, _ = terms.shape
@@ -206,7 +216,7 @@ def means_vary(terms: Floats, a_call: int) -> bool:
     means = terms.reshape(rows, calls, a_call, -1).mean(axis=2)
     variance = terms.var(axis=1, ddof=1)
     ratio = means.var(axis=1, ddof=1) * a_call / np.maximum(variance, 1e-300)
-    limit = float(stats.chi2.isf(FALSE_DEPENDENCE, calls - 1)) / (calls - 1)
+    limit = float(special.chdtri(calls - 1, FALSE_DEPENDENCE)) / (calls - 1)
     return bool(np.any((ratio > limit) & (variance > 0)))
 
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
 
 from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
@@ -28,7 +27,7 @@ from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence, examples_a_call
 from implicitloss.auditing.finding import Evidence, Note
-from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary
+from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary, ranks
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
@@ -197,7 +196,7 @@ class _Pilot:
     @cached_property
     def examples_depend(self) -> bool:
         """Whether the means of calls vary more than those of independent examples would by chance."""
-        return means_vary(stats.rankdata(self.signals, axis=0)[None], self.a_call)
+        return means_vary(ranks(self.signals[None]), self.a_call)
 
     def replicas(self, n_parts: int) -> int:
         """How many examples of each of `n_parts` parts a call may have: one where they depend."""

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 from scipy.special import gammaln
 
 __all__ = [
@@ -85,4 +85,4 @@ def total_variation_seen(n: int, q: NDArray[np.float64], delta: float) -> float:
 
 def count_is_unlikely(count: int, n: int, q: float, delta: float) -> bool:
     """Whether a binomial count lies in a tail, on either side, that has probability at most `delta`/2."""
-    return bool(min(stats.binom.cdf(count, n, q), stats.binom.sf(count - 1, n, q)) < delta / 2)
+    return bool(min(special.bdtr(count, n, q), special.bdtrc(count - 1, n, q)) < delta / 2)
