@@ -1122,6 +1122,30 @@ def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyP
     assert all(cell.low <= cell.claimed <= cell.high for cell in report.comparisons if cell.claimed is not None)
 
 
+def tail_counts(factor: float) -> Any:
+    """Importance weights, those of the rarest third times the factor, by values."""
+    weights = np.where(np.isin(np.arange(L), PRIOR.slices()["tail"]), factor, 1.0)
+    return Sampled(counted=Q / weights, gradient=False)
+
+
+def test_a_quick_audit_asks_a_third_and_sees_a_factor_of_two(seed: int) -> None:
+    """Its resolution is 1: it holds where all is known to within a factor of 2, and 3 times the weight is refuted."""
+    asked: dict[str, int] = {"full": 0, "quick": 0}
+    for budget in asked:
+
+        def counted(scores: Floats, positive: Labels, rng: np.random.Generator, budget: str = budget) -> Any:
+            asked[budget] += positive.size
+            return tail_counts(1.0)(scores, positive, rng)
+
+        report = il.audit(counted, claim=scheme(), prior=PRIOR, rng=seed, budget=budget)  # type: ignore[arg-type]
+        assert report.verdict == "holds"
+        assert report.known_to <= report.resolution == {"full": 0.25, "quick": 1.0}[budget]
+    assert asked["quick"] < asked["full"] / 3
+    assert il.audit(tail_counts(3.0), claim=scheme(), prior=PRIOR, rng=seed, budget="quick").verdict == "refuted"
+    with pytest.raises(ValueError, match="budget must be 'full' or 'quick', got 'cheap'"):
+        il.audit(tail_counts(1.0), claim=scheme(), prior=PRIOR, budget="cheap")  # type: ignore[arg-type]
+
+
 def from_a_pool(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
     """All examples of a call draw from 8 labels that it has drawn, by values alone."""
     pool = rng.choice(L, size=8, p=Q)

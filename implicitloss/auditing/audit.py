@@ -14,7 +14,7 @@ from implicitloss.auditing.contact import Contact, first_contact
 from implicitloss.auditing.failure import is_of_the_loss, outside
 from implicitloss.auditing.finding import Evidence
 from implicitloss.auditing.gradients import by_gradients
-from implicitloss.auditing.question import Form, Question
+from implicitloss.auditing.question import Budget, Form, Question
 from implicitloss.auditing.report import AuditReport
 from implicitloss.auditing.values import by_values, exactly
 from implicitloss.labels import LabelPrior
@@ -34,9 +34,10 @@ def audit(
     temperature: float = 1.0,
     shift: ArrayLike = 0.0,
     tolerance: float = 0.0,
-    resolution: float = 0.25,
+    resolution: float | None = None,
     heaviest: float = 10.0,
     runs: int | None = None,
+    budget: Budget = "full",
     error: float = 1e-6,
     rng: Seed = None,
     reset: Callable[[], object] | None = None,
@@ -89,13 +90,16 @@ def audit(
         The claim is about the scores plus `shift`, as in noise-contrastive losses.
     tolerance : float
         A relative deviation >= 0 that counts as equal.
-    resolution : float
-        A relative deviation > 0 that must be excluded for "holds".
+    resolution : float, optional
+        A relative deviation > 0 that must be excluded for "holds"; by default 0.25.
     heaviest : float
         See above; at least 1.
     runs : int, optional
         The largest number of evaluations of each positive, at least 32; by default 400 to 20,000, fewer for more
         labels.  Without gradients, parts that hold are not asked again, and later calls have fewer examples.
+    budget : {"full", "quick"}
+        "quick" has a resolution of 1, so that "holds" rules out what counts twice or half, and a quarter of the `runs`,
+        where these are not given.  It takes about a third of the time, and refutes a true claim no more often.
     error : float
         The probability with which a true claim may be refuted, from 1e-300 to below 1.
     rng : seed, Generator or None
@@ -133,7 +137,7 @@ def audit(
     """
     question = Question.of(
         prior=prior, claim=claim, positives=positives, scores=scores, form=form, temperature=temperature, shift=shift,
-        tolerance=tolerance, resolution=resolution, heaviest=heaviest, runs=runs, error=error, rng=rng,
+        tolerance=tolerance, resolution=resolution, heaviest=heaviest, runs=runs, budget=budget, error=error, rng=rng,
     )  # fmt: skip
     box = Box(loss_fn, question, progress, reset)
     try:

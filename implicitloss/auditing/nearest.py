@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 from scipy.optimize import minimize_scalar
 
 from implicitloss import samplers, weightings
@@ -150,6 +151,10 @@ def nearest(
         statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - 1
     )
     candidates = _Candidates(question, parts, m, none_drawn)
+    claimed = candidates.claimed()
+    is_claimed = claimed is not None and claimed.agrees and claimed.misfit <= parts.misfit_by_chance
+    if claimed is not None and is_claimed and _off(claimed, question, statistics) == 0.0:
+        return claimed  # no other fits better, but for chance
     fits = [fit for scheme in candidates.named() if (fit := candidates.fit(scheme)) is not None]
     fits += list(candidates.fitted())
     agreeing = [fit for fit in fits if fit.agrees]
@@ -200,6 +205,11 @@ class Parts:
     def positives(self) -> list[int]:
         """The positives that any part is about."""
         return list(dict.fromkeys(c.positive for c in (*self.seen, *self.empty, *self.hits)))
+
+    @property
+    def misfit_by_chance(self) -> float:
+        """What the misfit of the right scheme exceeds with a probability of about `FALSE_LAW`: it has as many terms."""
+        return float(special.chdtri(len(self.apart or self.used) + len(self.hits), FALSE_LAW))
 
     @cached_property
     def sums(self) -> _Sums:
@@ -286,6 +296,11 @@ class _Candidates:
     def hits(self) -> tuple[Any, ...]:
         """The modes that the measured hits leave."""
         return ("keep",) if any(c.measured > 0 for c in self.parts.hits) else ("mask", "exclude")
+
+    def claimed(self) -> Fit | None:
+        """How well the claimed scheme fits."""
+        scheme = self.question.scheme
+        return None if scheme is None or scheme.sampler.needs_scores else self.fit(scheme)
 
     def named(self) -> Iterator[Scheme]:
         """The claimed scheme, losses over all labels, named schemes, then slips."""

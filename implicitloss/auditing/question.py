@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implicitloss.arguments import as_number, shown
+from implicitloss.arguments import as_number, checked_choice, shown
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
 from implicitloss.auditing.comparison import Comparison
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_vector
@@ -20,6 +20,10 @@ from implicitloss.scheme import Scheme
 
 Form = Literal["softmax", "logistic"]
 FORMS: tuple[Form, ...] = get_args(Form)
+Budget = Literal["full", "quick"]
+# The default resolution of each budget, and the part of the default evaluations that it has.
+RESOLUTIONS = {"full": 0.25, "quick": 1.0}
+SHARES = {"full": 1, "quick": 4}
 
 # Evaluations of each positive: limits of the default, the most that can be asked for, and the least.
 FEWEST_BY_DEFAULT, MOST_BY_DEFAULT, MOST_RUNS_A_POSITIVE, FEWEST_RUNS_A_POSITIVE = 400, 20_000, 1_000_000_000, 32
@@ -65,8 +69,8 @@ class Question:
     @classmethod
     def of(
         cls, *, prior: LabelPrior, claim: Claim, positives: Sequence[int] | None, scores: ArrayLike | None, form: Form,
-        temperature: float, shift: ArrayLike, tolerance: float, resolution: float, heaviest: float, runs: int | None,
-        error: float, rng: Seed,
+        temperature: float, shift: ArrayLike, tolerance: float, resolution: float | None, heaviest: float,
+        runs: int | None, budget: Budget, error: float, rng: Seed,
     ) -> Question:  # fmt: skip
         """The question that these arguments ask.  *Raises* ValueError for arguments out of range."""
         if not isinstance(prior, LabelPrior):
@@ -76,14 +80,15 @@ class Question:
             raise ValueError("an audit needs at least two labels, got one")
         if not isinstance(form, str) or form not in FORMS:
             raise ValueError(f"form must be 'softmax' or 'logistic', got {shown(form)}")
+        name = checked_choice(budget, "budget", tuple(SHARES))
         numbers = _checked_numbers({
-            "temperature": temperature, "resolution": resolution, "tolerance": tolerance, "heaviest": heaviest,
-            "error": error,
+            "temperature": temperature, "resolution": RESOLUTIONS[name] if resolution is None else resolution,
+            "tolerance": tolerance, "heaviest": heaviest, "error": error,
         })  # fmt: skip
         rows = _checked_positives(positives, prior)
         scores_each = len(rows) * prior.n_labels
         more = MORE_BY_VALUES if runs is None else 1
-        runs = _checked_runs(runs, scores_each)
+        runs = _checked_runs(runs, scores_each, SHARES[name])
         # Doubled, so that the looks until `runs` are the same.
         doubled = [runs << k for k in range(4) if runs << k <= more * runs]
         most_runs = max([runs, *(n for n in doubled if n * scores_each <= SCORES_BY_VALUES)])
@@ -173,10 +178,13 @@ def _checked_positives(positives: Any, prior: LabelPrior) -> list[int]:
     return rows
 
 
-def _checked_runs(runs: Any, scores_each: int) -> int:
-    """The largest number of evaluations of each positive; `scores_each` scores go into one evaluation of all."""
+def _checked_runs(runs: Any, scores_each: int, share: int) -> int:
+    """The largest number of evaluations of each positive, a `share`-th of the default if none is given.
+
+    `scores_each` scores go into one evaluation of all.
+    """
     if runs is None:
-        return min(MOST_BY_DEFAULT, max(FEWEST_BY_DEFAULT, SCORES_BY_DEFAULT // scores_each))
+        return max(FEWEST_BY_DEFAULT, min(MOST_BY_DEFAULT, SCORES_BY_DEFAULT // scores_each) // share)
     if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < FEWEST_RUNS_A_POSITIVE:
         raise ValueError(f"runs must be a whole number >= {FEWEST_RUNS_A_POSITIVE}, got {shown(runs)}")
     if runs > MOST_RUNS_A_POSITIVE:

@@ -92,9 +92,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resolution",
         metavar="SHARE",
         type=float,
-        default=0.25,
         help="say that the claim holds only if a deviation of SHARE is ruled out (default 0.25, for 25 %%); less needs "
         "more evaluations",
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="NAME",
+        default="full",
+        help="full (default), or quick: about a third of the time, for a resolution of 1 (100 %%)",
     )
     parser.add_argument(
         "--runs",
@@ -136,6 +141,7 @@ def run(args: argparse.Namespace) -> int:
                 tolerance=args.tolerance,
                 resolution=args.resolution,
                 runs=args.runs,
+                budget=args.budget,
                 rng=args.seed,
                 progress=lambda n, total: _show(progress, n, total),
             )
