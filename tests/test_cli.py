@@ -170,7 +170,7 @@ def test_reports_are_written_whole_and_agree(tmp_path: Path, capsys: pytest.Capt
     assert "rawat2021.table2.uniform-constant" in out
     assert "rawat2021.table2.uniform-constant" in err
     report = json.loads(Path(files["json"]).read_text())
-    assert report["schema"] == 1
+    assert report["schema"] == CLAIMS
     (claim,) = report["claims"]
     assert set(claim) >= {"id", "statement", "source", "outcome", "evidence", "near_misses"}
     assert claim["outcome"] == "proved"
@@ -670,7 +670,7 @@ def test_json_is_spelt_one_way(
     def lasting(document: str) -> dict[str, Any]:
         """Without the time that it took, and the command."""
         found: dict[str, Any] = json.loads(document)
-        assert found["schema"] in (1, 3)
+        assert found["schema"] in (CLAIMS, COMMAND, AUDIT)
         return {name: value for name, value in found.items() if name not in ("summary", "provenance", "claims")}
 
     text, alone, dash, beside = (said(*form) for form in ([], ["--json"], ["--json", "-"], ["--json", "found.json"]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks import Check, Result
-from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict, together
+from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict, in_full, together
 from implicitloss.samplers.sampler import ImpossibleDraw
 
 __all__ = ["FAMILY_ERROR", "Claim", "settle"]
@@ -40,7 +40,7 @@ class Claim:
     @property
     def methods(self) -> tuple[str, ...]:
         """How it is settled."""
-        return tuple(check.method for check in self.checks)
+        return tuple(in_full(check.method, check.detail) for check in self.checks)
 
     def on_prior(self) -> Claim | None:
         """This claim with only the checks that depend on the prior; None if there are none."""
@@ -71,10 +71,10 @@ def _run(check: Check, setting: Setting, delta: float) -> Result:
         with np.errstate(all=None if setting.strict else "ignore"):
             return check.run(setting, delta)
     except ImpossibleDraw as error:
-        return Result(Evidence(check.method, Outcome.REFUTED, 1, note=str(error)), {})
+        return Result(Evidence(check.method, Outcome.REFUTED, 1, check.detail, note=str(error)), {})
     except (ValueError, ArithmeticError) as error:
         # A number that cannot be had here settles nothing, and must not take the other claims with it.
-        return Result(Evidence(check.method, Outcome.INCONCLUSIVE, 1, note=str(error)), {})
+        return Result(Evidence(check.method, Outcome.INCONCLUSIVE, 1, check.detail, note=str(error)), {})
 
 
 def _outcome(results: Sequence[Result]) -> Outcome:

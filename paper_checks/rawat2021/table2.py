@@ -175,7 +175,7 @@ def _claim(row: Row, loss: Loss, id: str, table: str, source: str) -> Claim:
                 _on_slice(row.margin),
                 _five_percent(row.margin),
                 {off: lambda case: 1.05 * _on_slice(row.margin)(case)},
-                method="labels drawn, weighed and counted; empirical-Bernstein bounds",
+                method="labels drawn, weighed and counted",
                 budget=40_000_000,
             ),
         ),

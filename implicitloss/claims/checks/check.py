@@ -26,7 +26,12 @@ class Check(Protocol):
 
     @property
     def method(self) -> str:
-        """How it settles the claim."""
+        """The witness's name."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """How it works, where the name does not say it."""
         ...
 
     @property

@@ -30,7 +30,8 @@ class Identity:
 
     pairs: Pairs
     near_misses: Mapping[str, Pairs]
-    method: str = "SymPy, for every L and m"
+    method: str = "SymPy"
+    detail: str = "for every L and m"
     uses_prior: bool = False
     # Whether the identity is all that the statement says; a step of it makes no proof of the whole.
     whole: bool = True
@@ -48,13 +49,20 @@ class Identity:
             count += 1
             outcome, note = _settled(left - right)
             evidence = Evidence(
-                self.method, outcome, 1, case=label, observed=s.text(left), expected=s.text(right), note=note
+                self.method,
+                outcome,
+                1,
+                self.detail,
+                case=label,
+                observed=s.text(left),
+                expected=s.text(right),
+                note=note,
             )
             worst.see(evidence, count)  # the last of several
             if outcome is Outcome.REFUTED:
                 break
         assert count, "an identity needs at least one pair"
-        return replace(worst.kept(self.method), n_cases=count, seconds=time.perf_counter() - start)
+        return replace(worst.kept(self.method, self.detail), n_cases=count, seconds=time.perf_counter() - start)
 
 
 def _settled(difference: sp.Expr) -> tuple[Outcome, str]:

@@ -11,7 +11,7 @@ from implicitloss.formats import as_json
 
 __all__ = ["SCHEMA", "to_dict", "to_json"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def to_json(report: Run) -> str:
