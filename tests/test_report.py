@@ -18,9 +18,9 @@ import pytest
 import implicitloss as il
 from implicitloss import formats
 from implicitloss.claims.report import (
+    CLAIMS_SCHEMA,
     MARKS,
     NO_POWER,
-    SCHEMA,
     Report,
     provenance,
     to_html,
@@ -231,7 +231,7 @@ def test_json_round_trips() -> None:
     one = mixed()
     document = json.loads(to_json(one))
     assert list(document) == ["schema", "title", "summary", "family_error", "provenance", "claims"]
-    assert document["schema"] == SCHEMA == 2
+    assert document["schema"] == CLAIMS_SCHEMA == 2
     assert document["summary"]["counts"] == {o.value: n for o, n in one.counts.items()}
     assert document["summary"]["near_misses"] == {"refuted": 6, "total": 7}
     assert document["summary"]["ok"] is False

@@ -15,6 +15,7 @@ from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import Fit, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.slips import Gains
 from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.labels import LabelPrior
@@ -34,7 +35,6 @@ NoteKind = Literal[
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
 HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature")
-Gains = Literal["neither", "frequent", "rare"]
 
 
 @dataclass(frozen=True)

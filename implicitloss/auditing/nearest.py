@@ -189,9 +189,7 @@ class Parts:
         apart = [
             c
             for c in seen
-            if (c.part.startswith("rank") or c.part == NEVER)
-            and not c.exceeds_bound
-            and c.spread <= MOST_ERROR * c.measured
+            if (c.ranks is not None or c.part == NEVER) and not c.exceeds_bound and c.spread <= MOST_ERROR * c.measured
         ]
         hits = [c for c in comparisons if c.part == HITS and c.positive in counted]
         return cls(seen, empty, hits, used, apart)

@@ -22,7 +22,7 @@ import numpy as np
 
 from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
-from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach
+from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach, ranks_named
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence, examples_a_call
@@ -94,6 +94,7 @@ class _Part:
     row: int
     name: str
     labels: Labels
+    ranks: tuple[int, int] | None = None
 
     @property
     def is_hits(self) -> bool:
@@ -115,7 +116,7 @@ class _Parts:
         generator = np.random.default_rng([1, *np.atleast_1d(question.root)])
         for row, y in enumerate(question.positives):
             order = ranked[ranked != y]
-            found += [_Part(row, name, labels) for name, labels in _doubling(order)]
+            found += _doubling(row, order)
             slices = [_Part(row, name, labels[labels != y]) for name, labels in question.prior.slices().items()]
             found += [part for part in slices if part.labels.size]
             half = generator.permutation(order)[: max(order.size // 2, 1)]
@@ -253,7 +254,7 @@ class _Pilot:
             draw, level = math.inf, 1.0
             for i in at[: at.index(of_hits)]:
                 part, signal = self.parts.parts[i], self.signals[:, i]
-                if part.name in (*SLICES, HALF):
+                if part.ranks is None:
                     continue
                 top = float(signal.max())
                 is_drawn, share = self._drawn(i, of_hits)
@@ -369,7 +370,7 @@ def _planned(parts: _Parts, i: int, decisive: bool, largest: float = 0.0) -> Com
     return Comparison(
         y, part.name, np.array([y]) if part.is_hits else part.labels, "value", largest, claimed, decisive,
         HIT_RESOLUTION if part.is_hits else question.resolution, negligible=question.negligible(part.row),
-        whole=question.whole(part.row) if part.is_hits else 0.0,
+        ranks=part.ranks, whole=question.whole(part.row) if part.is_hits else 0.0,
     )  # fmt: skip
 
 
@@ -378,15 +379,15 @@ def _softplus_is(value: float) -> float:
     return float(value + np.log(-np.expm1(-value)))
 
 
-def _doubling(order: Labels) -> list[tuple[str, Labels]]:
+def _doubling(row: int, order: Labels) -> list[_Part]:
     """The labels from frequent to rare in parts of 1, 1, 2, 4, 8, ..."""
     parts, first, size = [], 0, 1
     while first < order.size:
         last = min(first + size, order.size)
         if order.size - last < size // 2:
             last = order.size
-        name = f"rank {first + 1} of the others" if last == first + 1 else f"ranks {first + 1} to {last} of the others"
-        parts.append((name, order[first:last]))
+        ranks = first + 1, last
+        parts.append(_Part(row, f"{ranks_named(*ranks)} of the others", order[first:last], ranks))
         size = max(size, last)
         first = last
     return parts
