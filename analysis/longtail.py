@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.inputs import features
 from analysis.inputs.markdown import mean_and_error, table
-from analysis.inputs.mixture import Mixture, error_by_slice
+from analysis.inputs.mixture import GaussianMixture, error_by_slice
 from analysis.inputs.schemes import COLUMNS, full_losses, sampled_losses, scheme
 from analysis.study import Point, Row
 from analysis.training.network import Network, train
@@ -81,9 +81,9 @@ def _profile(name: str) -> LabelPrior:
 
 
 @lru_cache(maxsize=4)
-def _mixture(name: str) -> Mixture:
+def _mixture(name: str) -> GaussianMixture:
     """One mixture of class centres, shared by both profiles and all seeds."""
-    return Mixture.random(_profile(name), DIMENSIONS, SEPARATION, np.random.default_rng(0))
+    return GaussianMixture.random(_profile(name), DIMENSIONS, SEPARATION, np.random.default_rng(0))
 
 
 def _objective(point: Point) -> tuple[margins.Margin | Scheme, Loss]:

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from implicitloss.claims.case import Setting
 from implicitloss.claims.verdict import Evidence
 
-__all__ = ["Check", "Result"]
+__all__ = ["Check", "CheckResult"]
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """The evidence on the claim and on each near miss."""
 
     evidence: Evidence
@@ -48,6 +48,6 @@ class Check(Protocol):
         """How many random comparisons it makes."""
         ...
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         """Settle it, each random comparison wrong with probability at most `delta`."""
         ...

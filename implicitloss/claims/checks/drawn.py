@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from implicitloss.claims.case import Setting
-from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.check import CheckResult
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.labels import Floats
@@ -59,7 +59,7 @@ class Averages:
     def comparisons(self, setting: Setting) -> int:
         return len(self.cases(setting))
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         n = runs_needed(self.largest_variance, 1.0, self.resolution / 2, delta)
@@ -90,7 +90,7 @@ class Averages:
             return replace(worst.kept(self.method, self.detail), seconds=time.perf_counter() - start)
 
         misses = {statement: judge(claimed(setting)) for statement, claimed in self.near_misses.items()}
-        return Result(judge([claimed for _, claimed in cases]), misses)
+        return CheckResult(judge([claimed for _, claimed in cases]), misses)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Frequencies:
     def comparisons(self, setting: Setting) -> int:
         return len(self.cases(setting))
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         n = math.ceil(2 * math.log(6 / delta) / self.resolution**2)
@@ -151,7 +151,7 @@ class Frequencies:
             note = f"resolution in total variation {seen_from:.2g}"
             return replace(worst.kept(self.method, self.detail), note=note, seconds=time.perf_counter() - start)
 
-        return Result(judge(self.claimed), {miss: judge(claimed) for miss, claimed in self.near_misses.items()})
+        return CheckResult(judge(self.claimed), {miss: judge(claimed) for miss, claimed in self.near_misses.items()})
 
 
 class Deviation(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from implicitloss.claims.case import Setting
-from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.check import CheckResult
 from implicitloss.claims.checks.numbers import Cases, Number, coincide, entry_of, with_error
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome, Relation
@@ -43,7 +43,7 @@ class Exact:
     def comparisons(self, setting: Setting) -> int:
         return 0
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         observed = [with_error(self.observed(case)) for case in cases]
@@ -54,7 +54,7 @@ class Exact:
             if relation == self.relation and coincide(cases, claimed, self.claimed, self._floor):
                 continue
             misses[statement] = self._judge(cases, observed, claimed, relation, time.perf_counter())
-        return Result(evidence, misses)
+        return CheckResult(evidence, misses)
 
     def _floor(self, case: Any) -> float:
         return self.floor(case) if callable(self.floor) else self.floor

@@ -11,7 +11,7 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.claims.case import Setting
-from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.check import CheckResult
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 
@@ -39,9 +39,9 @@ class Identity:
     def comparisons(self, setting: Setting) -> int:
         return 0
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         misses = {statement: self._judge(pairs) for statement, pairs in self.near_misses.items()}
-        return Result(self._judge(self.pairs), misses, self.whole)
+        return CheckResult(self._judge(self.pairs), misses, self.whole)
 
     def _judge(self, pairs: Pairs) -> Evidence:
         start, worst, count = time.perf_counter(), Worst(), 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from implicitloss.claims.case import Case, Setting
-from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.check import CheckResult
 from implicitloss.claims.checks.numbers import Number, coincide, entry_of, with_error
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
@@ -60,7 +60,7 @@ class Simulated:
         per_case = setting.prior.n_labels if self.quantity == "gradient" else 1
         return len(self.cases(setting)) * per_case
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         estimates: list[Estimate | None] = [None] * len(cases)
@@ -80,7 +80,7 @@ class Simulated:
             for statement, claimed in self.near_misses.items()
             if not coincide(cases, claimed, self.claimed, lambda case: 0.99 * self.resolution(case))
         }
-        return Result(evidence, misses)
+        return CheckResult(evidence, misses)
 
     def _simulate(
         self, setting: Setting, cases: Sequence[Case], resolutions: Sequence[float], delta: float
