@@ -9,6 +9,8 @@ import numpy as np
 from implicitloss.counts.placed import Counts
 from implicitloss.counts.source import Source
 
+__all__ = ["extreme", "is_extreme"]
+
 HEAD = re.compile(rb"(\d+)[ \t]+(\d+)[ \t]+(\d+)[ \t]*\r?\n")
 POINT = re.compile(rb"(?:\d+(?:,\d+)*)?(?:[ \t]+\d+:\S+)*[ \t]*\r?")
 MOST_LABELS = 100_000_000
