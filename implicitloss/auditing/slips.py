@@ -282,7 +282,7 @@ def _log_uniform(ranks: Floats) -> Floats:
     return np.log1p(1 / np.maximum(ranks, 1e-12))
 
 
-OTHER_ORDER = "it optimises softmax in which labels count as others should."
+OTHER_ORDER = "it optimises softmax in which each label counts as another one should."
 WRONG_LAWS = (
     WrongLaw(
         name="log-uniform by label id",
