@@ -47,7 +47,7 @@ class Identity:
         start, worst, count = time.perf_counter(), Worst(), 0
         for label, left, right in pairs():
             count += 1
-            outcome, note = _settled(left - right)
+            outcome, note = _decided(left - right)
             evidence = Evidence(
                 self.method,
                 outcome,
@@ -65,7 +65,7 @@ class Identity:
         return replace(worst.kept(self.method, self.detail), n_cases=count, seconds=time.perf_counter() - start)
 
 
-def _settled(difference: sp.Expr) -> tuple[Outcome, str]:
+def _decided(difference: sp.Expr) -> tuple[Outcome, str]:
     """Whether the difference is 0, and why not."""
     if s.vanishes(difference):
         return Outcome.PROVED, ""
