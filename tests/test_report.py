@@ -392,6 +392,36 @@ def test_text_gives_the_closest_call_of_an_order(compared: dict[str, object], sh
     assert f"32.0 M draws{', ' * bool(shown)}{shown} ·" in text
 
 
+@pytest.mark.parametrize(
+    ("compared", "shown"),
+    [
+        ({"observed": 0.4231567, "tolerance": 5e-3}, "observed 0.4232, expected 0.5, tolerance 0.005"),
+        ({"observed": 1 / 3, "tolerance": 1e-16}, "observed 0.333333333333333, expected 0.5"),
+        ({"observed": 1e-9, "tolerance": 1.0}, "observed 1e-09"),
+        ({"observed": 0.4231567, "tolerance": None}, "observed 0.4231567, expected 0.5; rerun"),
+        ({"observed": "m*q", "expected": "q"}, "observed m*q, expected q, "),
+        ({"observed": math.inf}, "observed inf"),
+        ({"relation": "<=", "entry": 0, "entries": 7}, "case m=8, entry 0 of 7, observed 0.25, expected <= 0.5"),
+        ({"quantity": "draws of the 4 rarest labels"}, "case m=8, quantity draws of the 4 rarest labels, observed"),
+    ],
+)
+def test_numbers_are_shown_to_a_hundredth_of_the_tolerance(compared: dict[str, object], shown: str) -> None:
+    assert shown in to_junit(report(verdict("a.b", **compared))).replace("\n", "; ").replace("&lt;", "<")
+
+
+def test_evidence_is_numbers_in_json() -> None:
+    """An order has its relation beside its two numbers; a witness that compared nothing has none of them."""
+    (claim,) = json.loads(to_json(report(verdict("a.b", relation="<=", entry=0, entries=7, standard_error=2e-5))))[
+        "claims"
+    ]
+    (found,) = claim["evidence"]
+    compared = {"observed": 0.25, "relation": "<=", "expected": 0.5, "entry": 0, "entries": 7}
+    assert found.items() >= (compared | {"tolerance": 1e-4, "standard_error": 2e-5}).items()
+    assert not {"observed", "relation", "expected", "entry"} & set(
+        json.loads(to_json(unreached()))["claims"][0]["evidence"][1]
+    )
+
+
 def test_text_shows_the_numbers_where_asked_or_failed() -> None:
     brief, full = to_text(mixed()), to_text(mixed(), details=True)
     for part in (
