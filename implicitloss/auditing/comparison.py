@@ -9,6 +9,19 @@ from typing import Any, Literal
 from implicitloss.labels import Labels
 from implicitloss.numerics.bounds import half_width
 
+__all__ = [
+    "BY_SCORE",
+    "HITS",
+    "HIT_RESOLUTION",
+    "NEVER",
+    "SLICES",
+    "SPARE",
+    "Comparison",
+    "Result",
+    "in_reach",
+    "ranks_named",
+]
+
 # Accidental hits are either kept or removed, so the order of magnitude of their weight is enough.
 HIT_RESOLUTION = 9.0
 # Where evaluations do not settle that, hits hold if what is left open changes e^loss at equal scores by this share.

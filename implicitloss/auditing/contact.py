@@ -1,4 +1,7 @@
-"""First contact with a loss: does it depend on the scores, repeat its answer, have its form and its own gradient?"""
+"""First contact with a loss: does it depend on the scores, repeat its answer, have its form and its own gradient?
+
+One file: the questions of the first calls, in the order in which they are asked.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.state import keeps_state
 from implicitloss.problem import Problem
+
+__all__ = ["Contact", "first_contact"]
 
 # Directions along which gradients are compared with differences of values.
 DIRECTIONS = 8

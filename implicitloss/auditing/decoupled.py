@@ -26,6 +26,8 @@ from implicitloss.auditing.forms import LOOKS_AT_SCORES, Found, number, origin
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 
+__all__ = ["Decoupled", "decoupled", "is_decoupled", "logistic"]
+
 # So many values enter a comparison, each with its own rounding.
 VALUES_COMPARED = 4
 

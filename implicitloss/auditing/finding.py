@@ -21,6 +21,8 @@ from implicitloss.auditing.tally import Measured
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of, tilt
 
+__all__ = ["Evidence", "Finding", "Flaw", "Note", "Tilt"]
+
 # This many labels show which way an optimum leans.
 TILT_LABELS = 20
 # Tilts within this distance count as equal.

@@ -20,6 +20,8 @@ from implicitloss.auditing.precision import coarse
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.tally import Moments, Tally
 
+__all__ = ["by_gradients"]
+
 # Single labels are compared if the pilot drew them in this many evaluations; the worst few are reported.
 SINGLE_FROM_SEEN, SINGLE_REPORTED = 8, 3
 # A total variation between the laws of draws is noted from this much above that of chance.

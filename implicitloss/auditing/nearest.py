@@ -39,6 +39,8 @@ from implicitloss.weightings import (
     complete_weighting,
 )
 
+__all__ = ["LEAST_ERROR", "Fit", "Fitted", "Parts", "name_of", "nearest", "rounded", "seen_law"]
+
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 LIMIT_FACTOR = 1.05
 # The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.

@@ -9,6 +9,8 @@ from implicitloss.auditing.pilot import Pilot
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Labels
 
+__all__ = ["MOST_UNSEEN_DRAWS", "of_hits", "planned"]
+
 # The largest number of decisive parts of a positive's labels; more would take more evaluations.
 MOST_PARTS = 24
 # Assumed upper limit on the draws, per evaluation, of a label that the pilot never drew.

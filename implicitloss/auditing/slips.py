@@ -33,6 +33,19 @@ from implicitloss.samplers import LogUniform, Sampler, WithinBatch
 from implicitloss.samplers.sampler import Draw, by_tickets
 from implicitloss.weightings import Draws, Weighting, complete_weighting
 
+__all__ = [
+    "SLIPS",
+    "Corrected",
+    "Gains",
+    "KeptDuplicates",
+    "Page",
+    "Slip",
+    "WhoGains",
+    "WrongLaw",
+    "corrections",
+    "wrong_laws",
+]
+
 FILE = "docs/slips.md"
 # Laws within this total variation are equal.
 EQUAL_LAWS = 0.02

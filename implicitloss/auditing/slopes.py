@@ -11,6 +11,8 @@ from implicitloss.auditing.comparison import Comparison
 from implicitloss.auditing.nearest import LEAST_ERROR, Parts, rounded
 from implicitloss.labels import LabelPrior
 
+__all__ = ["Slope", "Slopes", "slopes"]
+
 # Rounds of Gauss-Newton, each of which makes the error far smaller than the one before.
 ROUNDS = 20
 

@@ -14,6 +14,8 @@ from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import half_width
 
+__all__ = ["Measured", "Moments", "Tally"]
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:

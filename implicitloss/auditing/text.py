@@ -15,6 +15,8 @@ from implicitloss.auditing.slips import Gains
 from implicitloss.auditing.slopes import Slope
 from implicitloss.formats import markdown, plain
 
+__all__ = ["as_markdown", "as_text", "explained"]
+
 MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
 # A comparison that is open, and that the verdict does not wait for.
 OPEN = "(?)"

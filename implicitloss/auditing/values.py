@@ -34,6 +34,8 @@ from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Quest
 from implicitloss.auditing.tally import Moments
 from implicitloss.labels import Floats, Labels
 
+__all__ = ["by_values", "exactly"]
+
 # Labels outside a part are scored this far below the positive.
 SUPPRESSED = 60.0
 HALF = "half of the labels, at random"
