@@ -19,7 +19,7 @@ import pytest
 import implicitloss as il
 from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
 from implicitloss.auditing.finding import Tilt
-from implicitloss.auditing.tally import Moments
+from implicitloss.auditing.tally import Sums
 from implicitloss.auditing.values import HALF, _softplus_is
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import half_width
@@ -1085,7 +1085,7 @@ def test_examples_that_share_their_negatives_are_said_to(seed: int) -> None:
 
 def test_calls_that_vary_more_than_their_terms_widen_limits() -> None:
     """Two calls of four equal terms each: by the terms 2/7 a term, by the calls' sums, 0 and 4, four times 1/2."""
-    moments = Moments.zeros(1, 1)
+    moments = Sums.zeros(1, 1)
     moments.add(np.zeros((1, 4, 1)))
     moments.add(np.ones((1, 4, 1)))
     assert float(moments.variance(8)[0, 0]) == pytest.approx(2.0)

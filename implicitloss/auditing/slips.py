@@ -53,7 +53,7 @@ RIGHT = "f_neg -= np.log(m * q[neg])"
 
 
 Gains = Literal["neither", "frequent", "rare"]
-WORDS: dict[Gains | None, str] = {"neither": "Neither", "frequent": "Frequent labels", "rare": "Rare labels", None: ""}
+WHO: dict[Gains | None, str] = {"neither": "Neither", "frequent": "Frequent labels", "rare": "Rare labels", None: ""}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class WhoGains:
         always = ", whichever sampler is used" if self.with_uniform in ("rare", "frequent") else ""
         grows = ", the more the larger m is" if self.grows else ""
         uniform = "; with uniform draws neither" if self.with_uniform == "neither" else ""
-        return f"{WORDS[self.labels]}{always}{grows}{self.how}{uniform}."
+        return f"{WHO[self.labels]}{always}{grows}{self.how}{uniform}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,12 +26,12 @@ from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence, examples_a_call
-from implicitloss.auditing.finding import Evidence, Note
+from implicitloss.auditing.finding import Note, Observed
 from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary, ranks
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
-from implicitloss.auditing.tally import Moments
+from implicitloss.auditing.tally import Sums
 from implicitloss.labels import Floats, Labels
 
 __all__ = ["by_values", "exactly"]
@@ -47,7 +47,7 @@ DRAWN_ERRORS = 5.0
 HITS_SHARE, ONE_HIT_SHARE = 0.02, 0.25
 
 
-def by_values(question: Question, box: Box) -> Evidence:
+def by_values(question: Question, box: Box) -> Observed:
     """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
     parts = _Parts.of(question)
     if box.is_coarse:
@@ -61,10 +61,10 @@ def by_values(question: Question, box: Box) -> Evidence:
     if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
-    return Evidence(tuple(_looks(question, box, pilot)), notes=tuple(notes))
+    return Observed(tuple(_looks(question, box, pilot)), notes=tuple(notes))
 
 
-def exactly(question: Question, box: Box) -> Evidence:
+def exactly(question: Question, box: Box) -> Observed:
     """Measure each part once, for a loss that draws nothing: rounding is the only error."""
     parts = _Parts.of(question)
     answer = box.ask(*parts.asked, box.new_seed())
@@ -86,7 +86,7 @@ def exactly(question: Question, box: Box) -> Evidence:
         found.append(alone(i, unit) if part.is_hits else alone(i, unit).without(alone(hits, unit), known=False))
     box.say_progress(question.runs)
     said = "the loss draws nothing: each group was measured once, and rounding is the only error"
-    return Evidence(tuple(found), notes=(Note("draws nothing", said),), draws_nothing=True)
+    return Observed(tuple(found), notes=(Note("draws nothing", said),), draws_nothing=True)
 
 
 @dataclass(frozen=True)
@@ -312,7 +312,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
     looks = max(1, math.ceil(math.log2(max(question.most_runs / first, 2))))
     delta = question.error / (looks * n_parts)
     left, n = np.arange(n_parts), 0
-    moments = Moments.zeros(n_parts)
+    moments = Sums.zeros(n_parts)
     found: dict[int, Comparison] = {}
     for look in range(looks):
         until = max(first, math.ceil(question.most_runs / 2 ** (looks - 1 - look)))
@@ -388,8 +388,8 @@ def _doubling(row: int, order: Labels) -> list[_Part]:
         last = min(first + size, order.size)
         if order.size - last < size // 2:
             last = order.size
-        ranks = first + 1, last
-        parts.append(_Part(row, f"{ranks_named(*ranks)} of the others", order[first:last], ranks))
+        ends = first + 1, last
+        parts.append(_Part(row, f"{ranks_named(*ends)} of the others", order[first:last], ends))
         size = max(size, last)
         first = last
     return parts
