@@ -13,7 +13,7 @@ from scipy.optimize import root
 from scipy.stats import norm
 
 from analysis.inputs.markdown import mean_and_error, table
-from analysis.inputs.schemes import FULL, scheme, table2
+from analysis.inputs.schemes import COLUMNS, FULL, full_losses, sampled_losses, scheme
 from analysis.study import Point, Row
 from analysis.training.network import Network, train
 from implicitloss.labels import Floats, LabelPrior
@@ -38,17 +38,16 @@ OWN_LABELS = True  # no prior is asked for
 
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
     """Each full loss and each scheme of Table 2, hits masked and kept; its trials together."""
-    names = [*((name, "none") for name in FULL)]
-    names += [(f"{q}, {w}", hits) for q, w in table2() for hits in ("mask", "keep")]
-    return [{"name": name, "hits": hits, "trials": FEW_TRIALS if quick else TRIALS} for name, hits in names]
+    losses = [loss | {"hits": "none"} for loss in full_losses(FULL)]
+    losses += [loss | {"hits": hits} for loss in sampled_losses() for hits in ("mask", "keep")]
+    return [{**loss, "trials": FEW_TRIALS if quick else TRIALS} for loss in losses]
 
 
 def _scheme(point: Point) -> Scheme:
     if point["hits"] == "none":
         # Of two labels, one is the negative: drawn for certain, it has the margin itself.
         return Scheme(Uniform(), ForMargin(FULL[point["name"]]), m=1, hits="exclude")
-    sampler, weighting = point["name"].split(", ")
-    return scheme(sampler, weighting, M, point["hits"])
+    return scheme(point["sampler"], point["weighting"], M, point["hits"])
 
 
 def errors(w: Floats, b: float) -> tuple[float, float]:
@@ -108,8 +107,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 def _row(point: Point, trial: int, w: Floats, b: float) -> Row:
     rare, frequent = errors(w, b)
     return {
-        "name": point["name"],
-        "hits": point["hits"],
+        **{name: point[name] for name in (*COLUMNS, "hits")},
         "trial": trial,
         "rare": rare,
         "frequent": frequent,

@@ -14,8 +14,8 @@ import numpy as np
 
 from analysis.inputs import features
 from analysis.inputs.markdown import mean_and_error, table
-from analysis.inputs.mixture import Mixture, error_by_slice
-from analysis.inputs.schemes import scheme, table2
+from analysis.inputs.mixture import GaussianMixture, error_by_slice
+from analysis.inputs.schemes import COLUMNS, full_losses, sampled_losses, scheme
 from analysis.study import Point, Row
 from analysis.training.network import Network, train
 from implicitloss import margins
@@ -23,6 +23,7 @@ from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, cosine_contrastive
 from implicitloss.minibatch import Minibatch
 from implicitloss.optima.population import population_optimum
+from implicitloss.scheme import Scheme
 
 DATA = "train.npz test.npz with X (n, d), y (n,)"
 M, DIMENSIONS, SEPARATION = 32, 48, 4.0
@@ -43,17 +44,18 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
         raise ValueError(f"longtail reads two files, train and test, got {len(data)}")
     if data:
         _given(tuple(data))  # what is wrong with a file is said before the work
-    names = [*FULL, *(f"{q}, {w}" for q, w in table2())]
+    losses = [*full_losses(FULL), *sampled_losses()]
     profiles = ["given"] if data else ["EXP"] if quick else ["EXP", "STEP"]
     epochs = EPOCHS // 8 if quick else EPOCHS
     trained = [
-        {"profile": p, "name": n, "seed": s, "epochs": epochs, "data": list(data)}
+        {"profile": p, **loss, "seed": s, "epochs": epochs, "data": list(data)}
         for p in profiles
-        for n in names
+        for loss in losses
         for s in range(FEW_SEEDS if quick else SEEDS)
     ]
     x = FEW_PREDICTED if quick else PREDICTED
-    predicted = [{"profile": p, "name": n, "seed": -1, "x": x} for p in profiles for n in names if n != "contrastive"]
+    known = [loss for loss in losses if loss["name"] != "contrastive"]
+    predicted = [{"profile": p, **loss, "seed": -1, "x": x} for p in profiles for loss in known]
     return trained if data else trained + predicted
 
 
@@ -79,18 +81,18 @@ def _profile(name: str) -> LabelPrior:
 
 
 @lru_cache(maxsize=4)
-def _mixture(name: str) -> Mixture:
+def _mixture(name: str) -> GaussianMixture:
     """One mixture of class centres, shared by both profiles and all seeds."""
-    return Mixture.random(_profile(name), DIMENSIONS, SEPARATION, np.random.default_rng(0))
+    return GaussianMixture.random(_profile(name), DIMENSIONS, SEPARATION, np.random.default_rng(0))
 
 
-def _objective(name: str) -> tuple[margins.Margin | tuple[str, str], Loss]:
-    if name == "contrastive":
+def _objective(point: Point) -> tuple[margins.Margin | Scheme, Loss]:
+    if point["name"] == "contrastive":
         return margins.Softmax(), Decoupled(cosine_contrastive(0.0))
-    if name in FULL:
-        return margins.LogitAdjusted() if name == "logit-adjusted" else margins.Softmax(), SoftmaxCrossEntropy()
-    sampler, weighting = name.split(", ")
-    return (sampler, weighting), SoftmaxCrossEntropy()
+    if point["name"] in FULL:
+        adjusted = point["name"] == "logit-adjusted"
+        return margins.LogitAdjusted() if adjusted else margins.Softmax(), SoftmaxCrossEntropy()
+    return scheme(point["sampler"], point["weighting"], M), SoftmaxCrossEntropy()
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
@@ -108,11 +110,9 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         x = mixture.draw(y, rng).astype(np.float32)
         test_y = np.repeat(np.arange(prior.n_labels), TEST)
         test_x = mixture.draw(test_y, rng).astype(np.float32)
-    objective, loss = _objective(point["name"])
-    if isinstance(objective, tuple):
-        objective = scheme(*objective, M)  # type: ignore[assignment]
+    objective, loss = _objective(point)
     network = Network(x.shape[1], prior.n_labels, rng, cosine=point["name"] == "contrastive")
-    batch = Minibatch(objective, loss, prior)  # type: ignore[arg-type]
+    batch = Minibatch(objective, loss, prior)
     pairs = np.arange(len(y)), y
     train(network, x, pairs, batch, rng, epochs=point["epochs"], size=SIZE, step=STEP)
     wrong = (network.scores(test_x).argmax(axis=1) != test_y).astype(np.float64)
@@ -122,25 +122,24 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 def _predicted(point: Point) -> tuple[Floats, Labels, LabelPrior]:
     """P(wrong) of the rule argmax f*, f* the optimum of the true expected loss at x, labels and prior."""
     prior, mixture = _profile(point["profile"]), _mixture(point["profile"])
-    objective, loss = _objective(point["name"])
-    size = point["x"] if isinstance(objective, tuple) else RULES
+    objective, loss = _objective(point)
+    size = point["x"] if isinstance(objective, Scheme) else RULES
     y = np.linspace(0, prior.n_labels - 1, size).round().astype(np.intp)
     x = mixture.draw(y, np.random.default_rng([7]))
-    if not isinstance(objective, tuple):
+    if not isinstance(objective, Scheme):
         log_eta = mixture.log_likelihood(x) + (0 if point["name"] == "logit-adjusted" else prior.log)
         return (log_eta.argmax(axis=1) != y).astype(np.float64), y, prior
-    chosen = scheme(*objective, M)
     # Labels all but impossible at x change no maximum, and would make Newton's method wait for them.
     eta = np.maximum(mixture.eta(x), 1e-7)
     eta /= eta.sum(axis=1, keepdims=True)
-    best = [int(population_optimum(chosen, loss, one, prior, "sampled").argmax()) for one in eta]
+    best = [int(population_optimum(objective, loss, one, prior, "sampled").argmax()) for one in eta]
     return (np.array(best) != y).astype(np.float64), y, prior
 
 
 def _row(point: Point, wrong: Floats, y: Labels, prior: LabelPrior) -> Row:
     by_slice = error_by_slice(wrong, y, prior.slices())
     full = dict.fromkeys(("head", "torso", "tail"), float("nan")) | by_slice
-    shown = {name: point[name] for name in ("profile", "name", "seed")}
+    shown = {name: point[name] for name in ("profile", *COLUMNS, "seed")}
     return shown | {"kind": "predicted" if point["seed"] < 0 else "trained"} | full
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
-from analysis.inputs.schemes import FULL, scheme, table2
+from analysis.inputs.schemes import COLUMNS, FULL, full_losses, sampled_losses, scheme
 from analysis.study import Point, Row
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, LabelPrior
@@ -44,8 +44,8 @@ class Powers:
 
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
     """Each scheme with each mode for hits, the full losses, and a grid of the map."""
-    drawn = [{"kind": "scheme", "sampler": q, "weighting": w, "hits": h} for q, w in table2() for h in MODES]
-    full = [{"kind": "full loss", "name": name} for name in FULL]
+    drawn = [{"kind": "scheme", **loss, "hits": hits} for loss in sampled_losses() for hits in MODES]
+    full = [{"kind": "full loss", **loss, "hits": "none"} for loss in full_losses(FULL)]
     steps = 5 if quick else 13
     ground = [{"kind": "ground", "b": b, "steps": steps} for b in np.linspace(-1.5, 1.5, steps).tolist()]
     return [*drawn, *full, *ground]
@@ -64,7 +64,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """Cells of the heat map and the point on the map; or one column of the map's ground."""
     few = prior.few(FEW)
     row: Row = dict.fromkeys(
-        ("kind", "name", "hits", "rank", "other_rank", "p", "b", "c", "log_const", "misfit", "tilt"), ""
+        ("kind", *COLUMNS, "hits", "rank", "other_rank", "p", "b", "c", "log_const", "misfit", "tilt"), ""
     )
     if point["kind"] == "ground":
         return [
@@ -74,20 +74,19 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
             for c in np.linspace(-0.5, 1.5, point["steps"]).tolist()
         ]
     if point["kind"] == "full loss":
-        name, hits = point["name"], "none"
-        chosen = Scheme(Uniform(), ForMargin(FULL[name]), m=1, hits="mask")
+        chosen = Scheme(Uniform(), ForMargin(FULL[point["name"]]), m=1, hits="mask")
     else:
-        name, hits = f"{point['sampler']}, {point['weighting']}", point["hits"]
-        chosen = scheme(point["sampler"], point["weighting"], M, hits)
+        chosen = scheme(point["sampler"], point["weighting"], M, point["hits"])
+    row |= {name: point[name] for name in (*COLUMNS, "hits")}
     margins = implicit_margins(chosen, prior)
     const, b, c, misfit = fit(margins, prior)
     place = {"b": b, "c": c, "log_const": const, "misfit": misfit, "tilt": tilt(chosen, few, "implicit")}
-    found = [row | {"kind": point["kind"], "name": name, "hits": hits} | place]
+    found = [row | {"kind": point["kind"]} | place]
     shown = np.linspace(0, prior.n_labels - 1, min(SHOWN, prior.n_labels)).round().astype(int)
     p = margins[np.ix_(prior.by_frequency[shown], prior.by_frequency[shown])]
     for i, rank in enumerate(shown):
         for j, other in enumerate(shown):
             if i != j:
                 cell = {"rank": int(rank) + 1, "other_rank": int(other) + 1, "p": float(p[i, j])}
-                found.append(row | {"kind": f"{point['kind']} margin", "name": name, "hits": hits} | cell)
+                found.append(row | {"kind": f"{point['kind']} margin"} | cell)
     return found

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.inputs.mixture import Mixture
-from analysis.inputs.schemes import FULL, scheme, table2
+from analysis.inputs.mixture import GaussianMixture
+from analysis.inputs.schemes import COLUMNS, FULL, full_losses, sampled_losses, scheme
 from analysis.study import Point, Row
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
@@ -29,19 +29,15 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
     """Each scheme of Table 2, hits masked and kept, at each m; and the full losses."""
     ladder, n = (SHORT, FEW) if quick else (LADDER, MANY)
     drawn = [
-        {"name": f"{q}, {w}", "hits": hits, "m": m, "x": n}
-        for q, w in table2()
-        for hits in ("mask", "keep")
-        for m in ladder
+        {**loss, "hits": hits, "m": m, "x": n} for loss in sampled_losses() for hits in ("mask", "keep") for m in ladder
     ]
-    return [*drawn, *({"name": name, "hits": "none", "m": 0, "x": n} for name in FULL)]
+    return [*drawn, *({**loss, "hits": "none", "m": 0, "x": n} for loss in full_losses(FULL))]
 
 
 def _chosen(point: Point) -> Scheme:
     if point["hits"] == "none":
         return Scheme(Uniform(), ForMargin(FULL[point["name"]]), m=1, hits="mask")
-    sampler, weighting = point["name"].split(", ")
-    return scheme(sampler, weighting, point["m"], point["hits"])
+    return scheme(point["sampler"], point["weighting"], point["m"], point["hits"])
 
 
 def _distance(f: Floats, to: Floats) -> float:
@@ -56,7 +52,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """
     few = prior.few(LABELS)
     rng = np.random.default_rng(0)
-    mixture = Mixture.random(few, DIMENSIONS, SEPARATION, rng)
+    mixture = GaussianMixture.random(few, DIMENSIONS, SEPARATION, rng)
     x = mixture.draw(np.linspace(0, few.n_labels - 1, point["x"]).round().astype(np.intp), rng)
     eta, balanced = mixture.eta(x), mixture.log_likelihood(x)
     posterior = np.exp(balanced - balanced.max(axis=1, keepdims=True))
@@ -77,7 +73,8 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         right = np.zeros_like(posterior[at])
         right[np.arange(len(at)), chosen] = posterior[at, chosen]
         by_label = 1 - right.sum(axis=0) / posterior[at].sum(axis=0)
-        row = {name: point[name] for name in ("name", "hits", "m")} | {"of": of, "labels": few.n_labels, "n_x": len(at)}
+        row = {name: point[name] for name in (*COLUMNS, "hits", "m")}
+        row |= {"of": of, "labels": few.n_labels, "n_x": len(at)}
         row["from_softmax"] = float(np.mean([_distance(optima[i], np.log(eta[i])) for i in at]))
         row["from_balanced"] = float(np.mean([_distance(optima[i], balanced[i]) for i in at]))
         for name, part in zip(("head", "torso", "tail"), third, strict=True):

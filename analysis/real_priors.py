@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -24,11 +24,16 @@ DATA = "label counts, a prior each"
 WORDS = 50_000
 M = 64
 FEW = 20
+MADE: dict[str, Callable[[], LabelPrior]] = {
+    "CIFAR-100-LT (EXP)": lambda: LabelPrior.exp(100, 500, 100),
+    "CIFAR-100-LT (STEP)": lambda: LabelPrior.step(100, 500, 100),
+    "Zipf, 10,000 labels": lambda: LabelPrior.zipf(10_000, 1.0),
+}
 
 
 def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
     """Each scheme of Table 2, hits masked and kept, on each prior."""
-    names = ["CIFAR-100-LT (EXP)", "CIFAR-100-LT (STEP)", "Zipf, 10,000 labels"]
+    names = list(MADE)
     if importlib.util.find_spec("wordfreq") is not None:
         names.append("English words")
     if not data and not np.array_equal(prior.probabilities, LabelPrior.exp(100, 500, 100).probabilities):
@@ -62,11 +67,7 @@ def _prior(name: str, is_file: bool, given: LabelPrior) -> LabelPrior:
         return LabelPrior.from_counts(prior.counts[prior.counts > 0])
     if name == "given":
         return given
-    if name == "English words":
-        return _words()
-    if name.startswith("Zipf"):
-        return LabelPrior.zipf(10_000, 1.0)
-    return LabelPrior.exp(100, 500, 100) if "EXP" in name else LabelPrior.step(100, 500, 100)
+    return _words() if name == "English words" else MADE[name]()
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.inputs import extreme
 from analysis.inputs.markdown import mean_and_error, table
-from analysis.inputs.schemes import scheme, table2
+from analysis.inputs.schemes import COLUMNS, full_losses, sampled_losses, scheme
 from analysis.study import Point, Row
 from analysis.training.network import Network, train
 from implicitloss import margins
@@ -43,12 +43,12 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
         raise ValueError(f"retrieval reads two files, train and test, got {len(data)}")
     for path in data:
         extreme.read(path)  # what is wrong with a file is said before hours of work
-    names = [ALL, *(f"{q}, {w}" for q, w in table2())]
+    objectives = [*full_losses([ALL]), *sampled_losses()]
     epochs, seeds = (EPOCHS // 4, 1) if quick else (EPOCHS, SEEDS)
     return [
-        {"loss": loss, "name": name, "seed": seed, "epochs": epochs, "data": list(data)}
+        {"loss": loss, **objective, "seed": seed, "epochs": epochs, "data": list(data)}
         for loss in LOSSES
-        for name in names
+        for objective in objectives
         for seed in range(seeds)
     ]
 
@@ -68,13 +68,13 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     train_set, test_set = _read(tuple(point["data"]))
     rng = np.random.default_rng([point["seed"]])
     seen = LabelPrior.from_counts(train_set.counts)
-    objective = margins.Softmax() if point["name"] == ALL else scheme(*point["name"].split(", "), M)
+    objective = margins.Softmax() if point["name"] == ALL else scheme(point["sampler"], point["weighting"], M)
     cosine = point["loss"] == "contrastive"
     network = Network(train_set.x.shape[1], seen.n_labels, rng, hidden=HIDDEN, cosine=cosine)
     batch = Minibatch(objective, LOSSES[point["loss"]], seen)
     train(network, train_set.x, train_set.pairs, batch, rng, epochs=point["epochs"], size=SIZE, step=STEP)
     scores = network.scores(test_set.x)
-    of = {name: point[name] for name in ("loss", "name", "seed")}
+    of = {name: point[name] for name in ("loss", *COLUMNS, "seed")}
     found = [of | {"metric": "recall", **row} for row in recalls(scores, test_set.pairs, train_set.counts)]
     found += [of | row for row in precisions(scores, test_set, train_set)]
     return found

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from figures._marks import COLOR, MARKER, WEIGHTINGS, face
+from figures._marks import COLOR, MARKER, WEIGHTINGS, face, one_of
 
 CLAIMS = (
     *(f"rawat2021.table2.{q}-{w}" for q in ("uniform", "within-batch") for w in WEIGHTINGS),
@@ -70,7 +70,7 @@ def draw(table: Any) -> Figure:
     norm = LogNorm(cells["p"].min(), cells["p"].max())
     for row, weighting in enumerate(WEIGHTINGS):
         for column, sampler in enumerate(("uniform", "within-batch")):
-            rows = cells[cells["name"] == f"{sampler}, {weighting}"]
+            rows = one_of(cells, sampler=sampler, weighting=weighting)
             ax = axes[row, column]
             grid = rows.pivot(index="rank", columns="other_rank", values="p")
             sns.heatmap(
@@ -110,10 +110,9 @@ def _map(ax: Any, table: Any) -> None:
     # At one place, side by side.
     shifts = 0.11 * (alike.cumcount() - (alike.transform("size") - 1) / 2)
     for shift, (_, row) in zip(shifts, masked.iterrows(), strict=True):
-        sampler, weighting = row["name"].split(", ")
-        color = COLOR[weighting]
+        weighting, color = row["weighting"], COLOR[row["weighting"]]
         ax.plot(
-            row["b"] + shift, row["c"], MARKER[weighting], color=color, mfc=face(sampler, color), ms=6,
+            row["b"] + shift, row["c"], MARKER[weighting], color=color, mfc=face(row["sampler"], color), ms=6,
             label=row["name"],
         )  # fmt: skip
     full = places[places["kind"] == "full loss"].set_index("name")

@@ -20,18 +20,19 @@ CLAIMS = (
 FULL = {"softmax": (-4, -26), "equalised": (-56, 8), "adaptive": (-14, 34), "logit-adjusted": (-61, 10)}
 
 
-def _end(table: Any, name: str, hits: str, of: str, last: bool) -> Any:
-    rows = one_of(table, name=name, hits=hits, of=of).sort_values("m")
-    return rows.iloc[-1 if last else 0]
+def _ends(table: Any, **where: str) -> tuple[Any, Any]:
+    """The rows of the smallest and of the largest m."""
+    rows = one_of(table, of="sampled", **where).sort_values("m")
+    return rows.iloc[0], rows.iloc[-1]
 
 
 def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
     said = []
-    for name in ("within-batch, constant", "within-batch, importance", "within-batch, relative", "within-batch, tail"):
-        few, many = (_end(table, name, "mask", "sampled", last) for last in (False, True))
+    for weighting in WEIGHTINGS:
+        few, many = _ends(table, sampler="within-batch", weighting=weighting, hits="mask")
         said.append(
-            f"{name.split(', ')[1]} ({few['from_softmax']:.2f}, {few['from_balanced']:.2f}) at m = {few['m']} to "
+            f"{weighting} ({few['from_softmax']:.2f}, {few['from_balanced']:.2f}) at m = {few['m']} to "
             f"({many['from_softmax']:.2f}, {many['from_balanced']:.2f}) at m = {many['m']}"
         )
     worst = one_of(table, name="within-batch, relative", hits="keep", of="sampled")["from_softmax"].max()
@@ -73,15 +74,15 @@ def draw(table: Any) -> Figure:
     for ax, hits in zip(axes, ("mask", "keep"), strict=False):
         for sampler in ("uniform", "within-batch"):
             for weighting in WEIGHTINGS:
-                name, color = f"{sampler}, {weighting}", COLOR[weighting]
-                rows = one_of(table, name=name, hits=hits, of="sampled").sort_values("m")
+                color, of_scheme = COLOR[weighting], one_of(table, sampler=sampler, weighting=weighting, hits=hits)
+                rows = one_of(of_scheme, of="sampled").sort_values("m")
                 sizes = [12 + 30 * i / max(len(rows) - 1, 1) for i in range(len(rows))]
                 ax.plot(rows["from_softmax"], rows["from_balanced"], color=color, lw=0.8)
                 ax.scatter(
                     rows["from_softmax"], rows["from_balanced"], sizes, marker=MARKER[weighting], edgecolor=color,
-                    facecolor=face(sampler, color), linewidth=0.8, label=name, zorder=3,
+                    facecolor=face(sampler, color), linewidth=0.8, label=f"{sampler}, {weighting}", zorder=3,
                 )  # fmt: skip
-                bound = one_of(table, name=name, hits=hits, of="implicit")
+                bound = one_of(of_scheme, of="implicit")
                 ax.plot(bound["from_softmax"], bound["from_balanced"], "x", color=color, ms=3, mew=0.7)
         for name, (dx, dy) in FULL.items():
             row = one_of(table, name=name, hits="none").iloc[0]

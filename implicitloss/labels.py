@@ -25,6 +25,7 @@ from implicitloss.arguments import (
 )
 from implicitloss.arguments import checked_probabilities as checked_probabilities
 from implicitloss.arguments import checked_vector as checked_vector
+from implicitloss.counts.extreme import MOST_LABELS
 from implicitloss.formats import nearest_name
 
 __all__ = ["MOST_SAMPLES", "Floats", "LabelPrior", "Labels", "checked_label", "checked_prior", "checked_unequal"]
@@ -35,8 +36,6 @@ Labels = NDArray[np.intp]
 MOST_SAMPLES = 2.0**53
 # The largest difference between a given probability and its label's share of the counts.
 COUNTS_ROUNDING = 1e-9
-# Profiles are made in memory, at several vectors of eight bytes a label.
-MOST_LABELS = 100_000_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)

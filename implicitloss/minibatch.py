@@ -366,7 +366,7 @@ def _beside(draw: Draw, y: int) -> Draw:
             if drawn > DRAWS_A_NEGATIVE * (kept + SPARE_NEGATIVES):
                 raise ValueError(
                     f"hits='exclude' leaves hardly anything to draw: {drawn:,} draws gave {kept} negatives, the rest "
-                    f"were label {y}, the positive; take hits='mask', or a sampler that draws by tickets"
+                    f"were label {y}, the positive; take hits='mask', or a procedure by by_tickets"
                 )
             labels = draw(rng, min(max(size - kept, 2 * drawn), PART_NUMBERS))
             found.append(labels[labels != y])

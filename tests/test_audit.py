@@ -19,7 +19,7 @@ import pytest
 import implicitloss as il
 from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
 from implicitloss.auditing.finding import Tilt
-from implicitloss.auditing.tally import Moments
+from implicitloss.auditing.tally import Sums
 from implicitloss.auditing.values import HALF, _softplus_is
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import half_width
@@ -630,6 +630,22 @@ def test_the_legend_explains_a_mark_that_its_limits_do_not(of: dict[str, Any], m
     assert said not in " ".join(str(replace(report, comparisons=others)).split())
 
 
+@pytest.mark.parametrize("gradient", [True, False], ids=["gradients", "values"])
+def test_a_part_that_is_a_range_of_ranks_says_which(gradient: bool, seed: int) -> None:
+    """The ranks are those of its labels, and beside values those among the others; the legend explains them."""
+    report = il.audit(Sampled(gradient=gradient), claim="full", prior=PRIOR, rng=seed, runs=400)
+    ranked = [c for c in report.comparisons if c.ranks is not None]
+    assert {c.part for c in ranked} == {c.part for c in report.comparisons if c.part.startswith("rank")} != set()
+    for c in ranked:
+        order = [k for k in PRIOR.by_frequency if gradient or k != c.positive]
+        ranks = [order.index(k) + 1 for k in c.labels]
+        assert c.ranks == (min(ranks), max(ranks))
+    shown = [replace(c, decisive=True) for c in report.comparisons]
+    for parts in ([c for c in shown if c.ranks is not None], [c for c in shown if c.ranks is None]):
+        text = str(replace(report, comparisons=tuple(parts)))
+        assert ("ranks: labels by frequency" in text) == (parts[0].ranks is not None)
+
+
 def test_a_report_says_once_that_it_had_no_gradients(seed: int) -> None:
     """Where both routes were taken, each row from values says so."""
     text = str(il.audit(Sampled(gradient=False), claim="full", prior=PRIOR, rng=seed, runs=400))
@@ -1069,7 +1085,7 @@ def test_examples_that_share_their_negatives_are_said_to(seed: int) -> None:
 
 def test_calls_that_vary_more_than_their_terms_widen_limits() -> None:
     """Two calls of four equal terms each: by the terms 2/7 a term, by the calls' sums, 0 and 4, four times 1/2."""
-    moments = Moments.zeros(1, 1)
+    moments = Sums.zeros(1, 1)
     moments.add(np.zeros((1, 4, 1)))
     moments.add(np.ones((1, 4, 1)))
     assert float(moments.variance(8)[0, 0]) == pytest.approx(2.0)

@@ -12,7 +12,7 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.checks import Average, Averages, Exact, Frequencies, Identity, Simulated, drawn, simulated
-from implicitloss.claims.checks.drawn import deviations
+from implicitloss.claims.checks.drawn import Deviation, deviations
 from implicitloss.claims.checks.identity import counterexample
 from implicitloss.claims.checks.simulated import ATTEMPTS
 from implicitloss.claims.claim import FAMILY_ERROR, Claim, settle
@@ -131,7 +131,7 @@ def test_exact_one_bad_case_or_entry_is_enough() -> None:
     evidence = check.run(SETTING, DELTA).evidence
     assert evidence.outcome is Outcome.REFUTED
     assert evidence.case == "1"
-    assert "entry 3" in evidence.observed
+    assert (evidence.observed, evidence.expected, evidence.entry, evidence.entries) == (1.001, 1.0, 3, 5)
 
 
 def test_a_near_miss_that_says_the_same_here_is_not_shown() -> None:
@@ -458,7 +458,7 @@ def test_each_part_of_frequencies_refutes_what_no_other_sees(
     result = wrong.run(setting, DELTA)
     assert result.evidence.outcome is Outcome.REFUTED
 
-    def without(*args: Any) -> dict[str, tuple[float, str, str]]:
+    def without(*args: Any) -> dict[str, Deviation]:
         return {name: found for name, found in deviations(*args).items() if name != part}
 
     monkeypatch.setattr(drawn, "deviations", without)
@@ -476,7 +476,7 @@ def test_draws_that_are_too_regular_are_refuted_too() -> None:
     dealt = Frequencies(lambda _: [(Dealt(), at)], lambda sampler, problem: np.full(LABELS, 1 / LABELS), {})
     evidence = dealt.run(SETTING, DELTA).evidence
     assert evidence.outcome is Outcome.REFUTED
-    assert "total deviation" in evidence.observed
+    assert evidence.quantity == "total deviation"
 
 
 def test_the_parts_of_frequencies_share_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -490,11 +490,11 @@ def test_the_parts_of_frequencies_share_the_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(drawn, "count_is_unlikely", spy)
     asked: list[float] = []
 
-    def parts(counts: Any, q: Any, n: int, delta: float) -> dict[str, tuple[float, str, str]]:
+    def parts(counts: Any, q: Any, n: int, delta: float) -> dict[str, Deviation]:
         asked.append(delta)
         found = deviations(counts, q, n, delta)
-        assert found["cumulative"][2] == f"at most {cdf_half_width(n, delta):.5f}"
-        assert found["total"][2].endswith(f"± {deviation_half_width(n, delta):.5f}")
+        assert found["cumulative"].tolerance == cdf_half_width(n, delta)
+        assert found["total"].tolerance == deviation_half_width(n, delta)
         return found
 
     monkeypatch.setattr(drawn, "deviations", parts)

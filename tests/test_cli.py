@@ -21,8 +21,10 @@ import pytest
 import implicitloss as il
 from analysis.__main__ import main as analyse
 from figures.__main__ import main as draw
+from implicitloss.auditing.report import AUDIT_SCHEMA
+from implicitloss.claims.report import CLAIMS_SCHEMA
 from implicitloss.cli import commands
-from implicitloss.cli.files import write_all
+from implicitloss.cli.files import COMMAND_SCHEMA, write_all
 from implicitloss.cli.main import main
 from paper_checks.__main__ import main as paper_checks
 
@@ -170,7 +172,7 @@ def test_reports_are_written_whole_and_agree(tmp_path: Path, capsys: pytest.Capt
     assert "rawat2021.table2.uniform-constant" in out
     assert "rawat2021.table2.uniform-constant" in err
     report = json.loads(Path(files["json"]).read_text())
-    assert report["schema"] == 1
+    assert report["schema"] == CLAIMS_SCHEMA
     (claim,) = report["claims"]
     assert set(claim) >= {"id", "statement", "source", "outcome", "evidence", "near_misses"}
     assert claim["outcome"] == "proved"
@@ -550,11 +552,11 @@ def test_a_link_keeps_pointing_and_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     link.symlink_to(real)
     assert paper_checks([ONE, "--json", str(link)]) == 0
     assert link.is_symlink()
-    assert json.loads(real.read_text())["schema"] == 1
+    assert json.loads(real.read_text())["schema"] == CLAIMS_SCHEMA
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = subprocess.Popen([sys.executable, "-m", "paper_checks", ONE, "--json", str(pipe)], stdout=-1, stderr=-1)
-    assert json.loads(pipe.read_text())["schema"] == 1
+    assert json.loads(pipe.read_text())["schema"] == CLAIMS_SCHEMA
     writer.communicate(timeout=60)
     assert writer.returncode == 0
     assert pipe.is_fifo()
@@ -670,7 +672,7 @@ def test_json_is_spelt_one_way(
     def lasting(document: str) -> dict[str, Any]:
         """Without the time that it took, and the command."""
         found: dict[str, Any] = json.loads(document)
-        assert found["schema"] in (1, 3)
+        assert found["schema"] in (CLAIMS_SCHEMA, COMMAND_SCHEMA, AUDIT_SCHEMA)
         return {name: value for name, value in found.items() if name not in ("summary", "provenance", "claims")}
 
     text, alone, dash, beside = (said(*form) for form in ([], ["--json"], ["--json", "-"], ["--json", "found.json"]))

@@ -191,8 +191,8 @@ def test_a_form_is_named_and_nothing_is_said_of_its_margins(name: str, gradient:
 def test_a_form_is_named_whatever_the_seed(name: str, seed: int) -> None:
     kind, shape, options, said = NAMED[name]
     for shift in range(SEEDS):
-        evidence = contact(Loss(shape, **options), seed + shift, positives=POSITIVES).evidence
-        (found,) = [item for item in (*evidence.flaws, *evidence.notes) if item.kind == kind]
+        observed = contact(Loss(shape, **options), seed + shift, positives=POSITIVES).observed
+        (found,) = [item for item in (*observed.flaws, *observed.notes) if item.kind == kind]
         assert said in found.sentence
 
 
@@ -204,7 +204,7 @@ def test_what_is_two_per_cent_off_has_no_name(name: str, seed: int) -> None:
         for gradient in (False, True)[: 1 + (shift < 4)]:
             loss = Loss(shape, off=0.02, gradient=gradient, **options)
             found = contact(loss, seed + shift, positives=POSITIVES)
-            kinds = {item.kind for item in (*found.evidence.flaws, *found.evidence.notes)}
+            kinds = {item.kind for item in (*found.observed.flaws, *found.observed.notes)}
             assert not kinds & {item[0] for item in NAMED.values()}, kinds
             assert kinds & {"another form", "unknown form", "negative loss"}
             if gradient:
@@ -219,8 +219,8 @@ def test_a_sum_of_other_terms_is_no_sum_of_pairs(term: str, seed: int) -> None:
         return (a * each).sum(axis=1)
 
     for shift in range(SEEDS):
-        evidence = contact(Loss(shape, drawn()), seed + shift, positives=POSITIVES).evidence
-        (found,) = (*evidence.flaws, *evidence.notes)
+        observed = contact(Loss(shape, drawn()), seed + shift, positives=POSITIVES).observed
+        (found,) = (*observed.flaws, *observed.notes)
         # Hinges reach into both halves of the negatives at once only now and then.
         assert found.kind == "another form" or (term == "hinge" and found.kind == "unknown form")
         if found.kind == "another form":
@@ -238,9 +238,9 @@ def test_one_pair_for_all_negatives_is_neither_a_softmax_nor_a_mean_of_pairs(of:
 
     for shift in range(SEEDS):
         for gradient in (False, True)[: 1 + (shift < 4)]:
-            evidence = contact(Loss(shape, gradient=gradient), seed + shift, positives=POSITIVES).evidence
-            assert [flaw.kind for flaw in evidence.flaws] == ["another form"]
-            assert "not of the softmax form" in evidence.flaws[0].sentence
+            observed = contact(Loss(shape, gradient=gradient), seed + shift, positives=POSITIVES).observed
+            assert [flaw.kind for flaw in observed.flaws] == ["another form"]
+            assert "not of the softmax form" in observed.flaws[0].sentence
 
 
 def test_what_can_be_divided_out_is_audited_on(seed: int) -> None:
@@ -402,15 +402,15 @@ def test_a_right_loss_has_no_flaw_whatever_the_seed(name: str, seed: int) -> Non
     loss, options = RIGHT[name]
     for shift in range(SEEDS):
         found = contact(loss, seed + shift, **options)
-        assert found.evidence.flaws == (), found.evidence.flaws
+        assert found.observed.flaws == (), found.observed.flaws
         assert found.can_go_on
-        kinds = {note.kind for note in found.evidence.notes}
+        kinds = {note.kind for note in found.observed.notes}
         assert kinds <= {"ignores rng", "bounded", "unknown form"}, kinds
         assert ("unknown form" in kinds) <= (name == "draws by the scores")
 
 
 def test_a_guard_is_said_where_it_is_near(seed: int) -> None:
-    (said,) = [note for note in contact(guarded(1e-7), seed).evidence.notes if note.kind == "bounded"]
+    (said,) = [note for note in contact(guarded(1e-7), seed).observed.notes if note.kind == "bounded"]
     assert said.sentence == "the loss does not rise above 16.1: probabilities below 1e-07 are cut off"
 
 
@@ -441,11 +441,11 @@ def test_draws_by_the_scores_are_audited_and_not_named(seed: int) -> None:
 )  # fmt: skip
 def test_logistic_losses(loss: Any, form: str, kind: str, said: str, seed: int) -> None:
     for shift in range(SEEDS):
-        evidence = contact(loss, seed + shift, form=form).evidence
-        found = [item for item in evidence.flaws if item.kind == kind]
+        observed = contact(loss, seed + shift, form=form).observed
+        found = [item for item in observed.flaws if item.kind == kind]
         # Of a loss that draws, and has no gradients, another form is no more than a note.
-        found += [item for item in evidence.notes if item.kind == "unknown form" and kind == "another form"]  # type: ignore[misc]
-        assert found, evidence
+        found += [item for item in observed.notes if item.kind == "unknown form" and kind == "another form"]  # type: ignore[misc]
+        assert found, observed
         assert said in found[0].sentence
 
 
@@ -648,7 +648,7 @@ def test_fresh_draws_are_no_state(law: Floats, m: int, seed: int) -> None:
         inner = Loss(cross_entropy, drawn(law, m))
         found = contact(lambda f, y, rng, inner=inner, own=own: inner(f, y, own), seed + shift)
         assert found.can_go_on
-        kinds = [note.kind for note in found.evidence.notes]
+        kinds = [note.kind for note in found.observed.notes]
         assert kinds == ["does not repeat"] or found.repeats  # the same draws by chance
 
 
@@ -693,4 +693,4 @@ def test_a_second_part_that_is_no_gradient_is_refused(n_labels: int, seed: int) 
     def right(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         return _of_many(scores, positive, rng), shares(scores) - np.eye(n_labels)[positive]
 
-    assert contact(right, seed, prior).evidence.flaws == ()
+    assert contact(right, seed, prior).observed.flaws == ()

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from analysis import longtail, retrieval
 from analysis.__main__ import main as analyse
 from analysis.inputs import extreme, features
-from analysis.inputs.mixture import Mixture, error_by_slice
+from analysis.inputs.mixture import GaussianMixture, error_by_slice
 from analysis.training.network import Network, train
 from implicitloss import LabelPrior, Minibatch, losses, margins
 
@@ -113,7 +113,7 @@ def test_the_mixture_knows_its_eta(seed: int) -> None:
     """Bayes by hand for one x; and η averages to the prior over x of the mixture (six standard errors of 4,000 x)."""
     prior = LabelPrior.from_probabilities([0.7, 0.2, 0.1])
     rng = np.random.default_rng(seed)
-    mixture = Mixture.random(prior, 2, 1.5, rng)
+    mixture = GaussianMixture.random(prior, 2, 1.5, rng)
     x = np.array([[0.3, -0.2]])
     density = prior.probabilities * np.exp(-0.5 * np.sum((x - mixture.centres) ** 2, axis=1))
     np.testing.assert_allclose(mixture.eta(x)[0], density / density.sum())

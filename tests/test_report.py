@@ -18,9 +18,9 @@ import pytest
 import implicitloss as il
 from implicitloss import formats
 from implicitloss.claims.report import (
+    CLAIMS_SCHEMA,
     MARKS,
     NO_POWER,
-    SCHEMA,
     Report,
     provenance,
     to_html,
@@ -42,8 +42,8 @@ HOSTILE = "<script>alert('&')</script> | `a` | \x1b[32mok\x1b[0m \x00 ]]> $x$ \u
 def evidence(outcome: Outcome, **more: object) -> Evidence:
     shown = {
         "case": "m=8",
-        "observed": "0.25",
-        "expected": "0.5",
+        "observed": 0.25,
+        "expected": 0.5,
         "tolerance": 1e-4,
         "runs": 4_000_000,
         "draws": 32_000_000,
@@ -231,7 +231,7 @@ def test_json_round_trips() -> None:
     one = mixed()
     document = json.loads(to_json(one))
     assert list(document) == ["schema", "title", "summary", "family_error", "provenance", "claims"]
-    assert document["schema"] == SCHEMA == 1
+    assert document["schema"] == CLAIMS_SCHEMA == 2
     assert document["summary"]["counts"] == {o.value: n for o, n in one.counts.items()}
     assert document["summary"]["near_misses"] == {"refuted": 6, "total": 7}
     assert document["summary"]["ok"] is False
@@ -375,18 +375,51 @@ def test_text_takes_three_lines_for_a_claim_that_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("observed", "expected", "shown"),
+    ("compared", "shown"),
     [
-        ("0.400818150035103", "> 0.001", "0.401 > 0.001"),
-        ("2.50961814155497", "<= 2.50961814155497", "2.51 <= 2.51"),
-        ("-1.44101 (entry 3 of 100)", "< -1", "-1.44 (entry 3 of 100) < -1"),
-        ("2.51", "2.51", ""),
-        ("m*Sum(q(k))", "m*Sum(q(k))", ""),
+        ({"observed": 0.400818150035103, "relation": ">", "expected": 0.001}, "0.401 > 0.001"),
+        ({"observed": 2.50961814155497, "relation": "<=", "expected": 2.50961814155497}, "2.51 <= 2.51"),
+        (
+            {"observed": -1.44101, "relation": "<", "expected": -1.0, "entry": 3, "entries": 100},
+            "-1.44 (entry 3 of 100) < -1",
+        ),
+        ({"observed": 2.51, "expected": 2.51}, ""),
+        ({"observed": "m*Sum(q(k))", "expected": "m*Sum(q(k))"}, ""),
     ],
 )
-def test_text_gives_the_closest_call_of_an_order(observed: str, expected: str, shown: str) -> None:
-    text = to_text(report(verdict("a.b", Outcome.EXACT, observed=observed, expected=expected)))
+def test_text_gives_the_closest_call_of_an_order(compared: dict[str, object], shown: str) -> None:
+    text = to_text(report(verdict("a.b", Outcome.EXACT, **compared)))
     assert f"32.0 M draws{', ' * bool(shown)}{shown} ·" in text
+
+
+@pytest.mark.parametrize(
+    ("compared", "shown"),
+    [
+        ({"observed": 0.4231567, "tolerance": 5e-3}, "observed 0.4232, expected 0.5, tolerance 0.005"),
+        ({"observed": 1 / 3, "tolerance": 1e-16}, "observed 0.333333333333333, expected 0.5"),
+        ({"observed": 1e-9, "tolerance": 1.0}, "observed 1e-09"),
+        ({"observed": 0.4231567, "tolerance": None}, "observed 0.4231567, expected 0.5; rerun"),
+        ({"observed": "m*q", "expected": "q"}, "observed m*q, expected q, "),
+        ({"observed": math.inf}, "observed inf"),
+        ({"relation": "<=", "entry": 0, "entries": 7}, "case m=8, entry 0 of 7, observed 0.25, expected <= 0.5"),
+        ({"quantity": "draws of the 4 rarest labels"}, "case m=8, quantity draws of the 4 rarest labels, observed"),
+    ],
+)
+def test_numbers_are_shown_to_a_hundredth_of_the_tolerance(compared: dict[str, object], shown: str) -> None:
+    assert shown in to_junit(report(verdict("a.b", **compared))).replace("\n", "; ").replace("&lt;", "<")
+
+
+def test_evidence_is_numbers_in_json() -> None:
+    """An order has its relation beside its two numbers; a witness that compared nothing has none of them."""
+    (claim,) = json.loads(to_json(report(verdict("a.b", relation="<=", entry=0, entries=7, standard_error=2e-5))))[
+        "claims"
+    ]
+    (found,) = claim["evidence"]
+    compared = {"observed": 0.25, "relation": "<=", "expected": 0.5, "entry": 0, "entries": 7}
+    assert found.items() >= (compared | {"tolerance": 1e-4, "standard_error": 2e-5}).items()
+    assert not {"observed", "relation", "expected", "entry"} & set(
+        json.loads(to_json(unreached()))["claims"][0]["evidence"][1]
+    )
 
 
 def test_text_shows_the_numbers_where_asked_or_failed() -> None:
@@ -640,7 +673,7 @@ def test_html_shows_each_witness_and_near_miss() -> None:
 def test_html_escapes() -> None:
     hostile = Verdict(
         HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), Outcome.REFUTED,
-        (Evidence(HOSTILE, Outcome.REFUTED, 1, HOSTILE, HOSTILE, HOSTILE, note=HOSTILE),),
+        (Evidence(HOSTILE, Outcome.REFUTED, 1, *[HOSTILE] * 4, note=HOSTILE),),
         (NearMissVerdict(HOSTILE, Outcome.PROVED, ()),),
     )  # fmt: skip
     page = to_html(Report(HOSTILE, (hostile,), {HOSTILE: HOSTILE}, 1e-6, HOSTILE))

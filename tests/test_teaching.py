@@ -23,6 +23,7 @@ from implicitloss.cli.main import main
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.newton import NoOptimum
 from implicitloss.teaching import document
+from implicitloss.teaching.choices import OFFERED
 from implicitloss.teaching.derivations import SAMPLERS, WEIGHTINGS, derivations
 from implicitloss.teaching.vectors import scheme as vectors_scheme
 from implicitloss.teaching.vectors import vectors
@@ -82,6 +83,19 @@ def test_vectors_cover_every_choice() -> None:
     for name in ("sampler", "weighting", "hits"):
         assert len({v["settings"][name] for v in found}) == {"sampler": 3, "weighting": 5, "hits": 3}[name]
     assert found == vectors()
+
+
+def test_the_page_offers_the_weightings_and_samplers_that_it_is_tested_with() -> None:
+    """Its selects are its only lists; every value is in the library's derivations and vectors."""
+    body = document._asset("body.html")
+
+    def offered(name: str) -> list[str]:
+        (options,) = re.findall(rf'<select id="{name}">(.*?)</select>', body)
+        return re.findall(r'<option value="([^"]+)"', options)
+
+    assert offered("weighting") == list(OFFERED) == list(WEIGHTINGS)
+    for name in ("sampler", "weighting", "hits"):
+        assert set(offered(name)) == {v["settings"][name] for v in vectors()}
 
 
 def test_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,14 +11,14 @@ from implicitloss.labels import Floats, LabelPrior, Labels
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class GaussianMixture:
     """Centres (L, d) at `separation` from 0 in random directions; η_y(x) ∝ π_y e^{-‖x - c_y‖²/2}."""
 
     prior: LabelPrior
     centres: Floats
 
     @classmethod
-    def random(cls, prior: LabelPrior, d: int, separation: float, rng: np.random.Generator) -> Mixture:
+    def random(cls, prior: LabelPrior, d: int, separation: float, rng: np.random.Generator) -> GaussianMixture:
         """The larger the separation and d, the easier."""
         directions = rng.standard_normal((prior.n_labels, d))
         return cls(prior, separation * directions / np.linalg.norm(directions, axis=1, keepdims=True))

@@ -15,6 +15,8 @@ import numpy as np
 
 from implicitloss.labels import Floats, LabelPrior, Labels
 
+__all__ = ["Batches", "Layout"]
+
 # Up to so many labels each has an entry of its own in every batch; else entries are given out in each batch anew.
 OWN_ENTRIES = 64
 # The entries of items with an entry of their own, for the label and for the item: items have length 1.

@@ -8,6 +8,8 @@ import sys
 
 from implicitloss.adapters.framework import Framework
 
+__all__ = ["frameworks"]
+
 # Files of this folder that are no framework, and may ask for the frameworks themselves.
 SKIPPED = {"discovery", "framework", "in_batch", "one_by_one"}
 

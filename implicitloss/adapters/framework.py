@@ -13,6 +13,8 @@ from implicitloss.arguments import shown
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.labels import Floats, Labels
 
+__all__ = ["SEEDS", "Framework", "check_loss", "named_after"]
+
 DTYPES = ("float32", "float64")
 # Seeds that every framework takes.
 SEEDS = 2**31 - 1

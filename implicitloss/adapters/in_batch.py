@@ -20,6 +20,8 @@ from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.auditing.finding import Flaw
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 
+__all__ = ["in_batch"]
+
 # NumPy has no gradients.
 NUMPY = Framework(
     "numpy", lambda lib, array: array, lambda lib, loss, scores, rows, seed, dtype: (loss(scores, rows), None),

@@ -10,6 +10,8 @@ from implicitloss.adapters.framework import check_loss, named_after
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.labels import Floats, Labels
 
+__all__ = ["one_by_one"]
+
 
 def one_by_one(loss_fn: LossFunction) -> LossFunction:
     """Adapt a loss that averages or sums its examples: it is called with one example at a time.

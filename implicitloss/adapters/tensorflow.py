@@ -11,6 +11,8 @@ from implicitloss.adapters.framework import Framework
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.labels import Floats, Labels
 
+__all__ = ["tensorflow"]
+
 
 def _tensor(lib: Any, array: Any) -> Any:
     return lib.constant(array, dtype="float32" if array.dtype.kind == "f" else "int64")

@@ -12,7 +12,7 @@ from implicitloss.auditing.box import Box
 from implicitloss.auditing.claimed import Claim
 from implicitloss.auditing.contact import Contact, first_contact
 from implicitloss.auditing.failure import is_of_the_loss, outside
-from implicitloss.auditing.finding import Evidence
+from implicitloss.auditing.finding import Observed
 from implicitloss.auditing.gradients import by_gradients
 from implicitloss.auditing.question import Budget, Form, Question
 from implicitloss.auditing.report import AuditReport
@@ -142,22 +142,22 @@ def audit(
     box = Box(loss_fn, question, progress, reset)
     try:
         contact = first_contact(question, box)
-        return AuditReport.of(contact.question, box, contact.evidence + _measured(contact.question, box, contact))
+        return AuditReport.of(contact.question, box, contact.observed + _measured(contact.question, box, contact))
     except Exception as error:
         if is_of_the_loss(error):  # its traceback shows the user's code alone
             error.__traceback__ = outside(error.__traceback__)
         raise
 
 
-def _measured(question: Question, box: Box, contact: Contact) -> Evidence:
+def _measured(question: Question, box: Box, contact: Contact) -> Observed:
     """What the routes find that the first contact allows: nothing of a loss that has no margins, or keeps state."""
     if not contact.can_go_on:
-        return Evidence()
+        return Observed()
     if not contact.has_gradients:
         return exactly(question, box) if contact.draws_nothing else by_values(question, box)
-    if any(flaw.kind == "wrong gradient" for flaw in contact.evidence.flaws):
+    if any(flaw.kind == "wrong gradient" for flaw in contact.observed.flaws):
         # Margins are not read from a gradient that is wrong: the claim is refuted, or the values say what there is.
-        return by_values(question, box) if question.claim.margins is None else Evidence()
+        return by_values(question, box) if question.claim.margins is None else Observed()
     if contact.repeats or question.scores is not None:
         return by_gradients(question, box, contact)
     # The gradient cannot be compared with the value, and so both are audited, each with half of the error.

@@ -11,6 +11,8 @@ import numpy as np
 from implicitloss.auditing.failure import wants_tensors
 from implicitloss.labels import Floats, Labels
 
+__all__ = ["COARSEST", "SINGLE", "Answer", "LossFunction", "ask"]
+
 LossFunction = Callable[[Floats, Labels, np.random.Generator], Any]
 """`loss_fn(scores (B, L), positive (B,), rng)` -> losses (B,), or (losses (B,), gradients (B, L))."""
 

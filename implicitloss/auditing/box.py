@@ -13,6 +13,8 @@ from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, LossFunctio
 from implicitloss.auditing.question import MOST_EXPONENT, Question
 from implicitloss.labels import Floats, Labels
 
+__all__ = ["MOST_VALUE", "Box", "Call"]
+
 # The largest loss that can be decoded, by form: softmax losses are exponentiated, logistic ones are not.
 MOST_VALUE = 1e100
 MOST_LOSS = {"softmax": MOST_EXPONENT, "logistic": MOST_VALUE}

@@ -15,6 +15,8 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
 
+__all__ = ["Claim", "Claimed", "claimed"]
+
 Claim = Scheme | Margin | ArrayLike | str | None
 
 

@@ -9,6 +9,19 @@ from typing import Any, Literal
 from implicitloss.labels import Labels
 from implicitloss.numerics.bounds import half_width
 
+__all__ = [
+    "BY_SCORE",
+    "HITS",
+    "HIT_RESOLUTION",
+    "NEVER",
+    "SLICES",
+    "SPARE",
+    "Comparison",
+    "Result",
+    "in_reach",
+    "ranks_named",
+]
+
 # Accidental hits are either kept or removed, so the order of magnitude of their weight is enough.
 HIT_RESOLUTION = 9.0
 # Where evaluations do not settle that, hits hold if what is left open changes e^loss at equal scores by this share.
@@ -44,6 +57,8 @@ class Comparison:
     low: float = 0.0
     high: float = float("inf")
     exceeds_bound: bool = False
+    # The first and the last rank by frequency, where the labels are those of a range of ranks.
+    ranks: tuple[int, int] | None = None
     # Upper limit that still passes where the claim is 0.
     negligible: float = 0.0
     # Of accidental hits, 1 + Σ p_yy' + p_yy as claimed: e^loss at equal scores.
@@ -146,6 +161,11 @@ class Comparison:
             "decisive": self.decisive,
             "exceeds_bound": self.exceeds_bound,
         }
+
+
+def ranks_named(first: int, last: int) -> str:
+    """The name of a part that is a range of ranks."""
+    return f"rank {first}" if first == last else f"ranks {first} to {last}"
 
 
 def in_reach(

@@ -1,8 +1,13 @@
-"""First contact with a loss: does it depend on the scores, repeat its answer, have its form and its own gradient?"""
+"""First contact with a loss: does it depend on the scores, repeat its answer, have its form and its own gradient?
+
+One file: the questions of the first calls, in the order in which they are asked.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,12 +15,14 @@ from implicitloss.auditing.blackbox import COARSEST
 from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
 from implicitloss.auditing.exact import draws_nothing
-from implicitloss.auditing.finding import Evidence, Flaw, Note
+from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.precision import of_type, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.state import keeps_state
 from implicitloss.problem import Problem
+
+__all__ = ["AsksInBatches", "Contact", "first_contact"]
 
 # Directions along which gradients are compared with differences of values.
 DIRECTIONS = 8
@@ -31,6 +38,15 @@ COARSE_STEP, COARSE_ROUNDINGS = 0.25, 8.0
 MOST_LIFT = 8.0
 
 
+@runtime_checkable
+class AsksInBatches(Protocol):
+    """A loss whose adapter asks it in batches, and can say where one row depends on another."""
+
+    def flaws_between_rows(self, temperature: float, rng: np.random.Generator) -> Iterable[Flaw]:
+        """The flaws between the rows of a batch."""
+        ...
+
+
 @dataclass(frozen=True)
 class Contact:
     """What the first calls showed: has the loss gradients, does it repeat its answer, can it be audited on?
@@ -43,7 +59,7 @@ class Contact:
     repeats: bool
     draws_nothing: bool
     can_go_on: bool
-    evidence: Evidence
+    observed: Observed
 
 
 def first_contact(question: Question, box: Box) -> Contact:
@@ -55,14 +71,14 @@ def first_contact(question: Question, box: Box) -> Contact:
     has_gradients = call.answer.gradients is not None
     between = _between_rows(question, box)
     if between:
-        return Contact(question, has_gradients, True, False, False, Evidence(flaws=between))
+        return Contact(question, has_gradients, True, False, False, Observed(flaws=between))
     other = _call(box, box.new_probe())
     again = box.called(call.scores, call.positive, call.seed)
     if not np.array_equal(call.answer.values, again.values):
         return _of_no_repeats(question, box, call, other, negative)
     flaws, notes = _ignored_labels(question, box, call), []
     if flaws:
-        return Contact(question, has_gradients, True, False, False, Evidence(flaws=tuple(flaws)))
+        return Contact(question, has_gradients, True, False, False, Observed(flaws=tuple(flaws)))
     ignores_rng = _ignores_rng(box, call)
     _measure_rounding(question, box, call)
     if question.scores is not None:
@@ -90,7 +106,7 @@ def first_contact(question: Question, box: Box) -> Contact:
             *notes,
         ]
     can_go_on = all(flaw.lets_go_on for flaw in flaws)
-    return Contact(question, has_gradients, True, no_draws, can_go_on, Evidence(flaws=tuple(flaws), notes=tuple(notes)))
+    return Contact(question, has_gradients, True, no_draws, can_go_on, Observed(flaws=tuple(flaws), notes=tuple(notes)))
 
 
 def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negative: Flaw | None) -> Contact:
@@ -104,7 +120,7 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
             "before each call and puts the state back, or make the loss anew in each call"
         )
         return Contact(
-            question, has_gradients, False, False, False, Evidence(flaws=flaws, notes=(Note("keeps state", said),))
+            question, has_gradients, False, False, False, Observed(flaws=flaws, notes=(Note("keeps state", said),))
         )
     if call.answer.eps > COARSEST:  # nothing repeats, and so rounding cannot be measured
         box.rounding = of_type(call.answer)
@@ -113,7 +129,7 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
         "probed" + ("; its values were audited by themselves too" if has_gradients else "")
     )
     notes = (Note("does not repeat", said),)
-    return Contact(question, has_gradients, False, False, not flaws, Evidence(flaws=flaws, notes=notes))
+    return Contact(question, has_gradients, False, False, not flaws, Observed(flaws=flaws, notes=notes))
 
 
 def _call(box: Box, seed: int) -> Call:
@@ -194,9 +210,10 @@ def _check_is_gradient(call: Call, is_wrong: bool) -> None:
 
 def _between_rows(question: Question, box: Box) -> tuple[Flaw, ...]:
     """The flaws between the rows of a batch, of a loss that an adapter asks in batches."""
-    asks = getattr(box.loss_fn, "flaws_between_rows", None)
+    if not isinstance(box.loss_fn, AsksInBatches):
+        return ()
     generator = np.random.default_rng([2, *np.atleast_1d(question.root)])
-    return () if asks is None else tuple(asks(question.temperature, generator))
+    return tuple(box.loss_fn.flaws_between_rows(question.temperature, generator))
 
 
 def _check_moves(box: Box, call: Call) -> None:

@@ -19,6 +19,23 @@ from implicitloss.auditing.box import Box
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
+__all__ = [
+    "CLIPPED_UP_TO",
+    "CORE",
+    "DEVIATION",
+    "FAR_DOWN",
+    "FAR_UP",
+    "LADDER",
+    "SEEDS",
+    "SUPPRESSED",
+    "TOGETHER",
+    "Asked",
+    "Curve",
+    "allowed",
+    "curve_of",
+    "fitted",
+]
+
 # All negatives are moved by these many temperatures, the positive stays: far up, around the bend, far down.
 FAR_UP, LADDER, FAR_DOWN, FARTHEST = (-24.0, -16.0), (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0), (16.0, 40.0), 60.0
 MOVED_BY = (*FAR_UP, *LADDER, *FAR_DOWN, FARTHEST)

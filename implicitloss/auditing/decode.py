@@ -19,6 +19,8 @@ from implicitloss.auditing.box import Call
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 
+__all__ = ["FLAW_FROM_ROUNDINGS", "ROUNDINGS", "Decoded", "decode"]
+
 # The rounding error of a decoded weight, in units of the loss's precision; scores are a few units wide.
 ROUNDINGS = 256
 # An answer further than this many rounding errors from its form is reported as a flaw.

@@ -26,12 +26,14 @@ from implicitloss.auditing.forms import LOOKS_AT_SCORES, Found, number, origin
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 
+__all__ = ["Payments", "decoupled", "is_decoupled", "logistic"]
+
 # So many values enter a comparison, each with its own rounding.
 VALUES_COMPARED = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Decoupled:
+class Payments:
     """What a sum over labels pays, by example (B,): the positive `pays` times log(1 + e^{-g_y}).
 
     `smoothed` is what the negatives pay besides for being low; `level` is the value that the loss does not exceed,
@@ -52,7 +54,7 @@ class Decoupled:
         return self.off <= self.allowed
 
 
-def decoupled(question: Question, box: Box) -> Decoupled:
+def decoupled(question: Question, box: Box) -> Payments:
     """Probe the terms of the positive and of the negatives, and whether they add up."""
     ask = Asked.of(question, box, box.new_probe())
     rows, ladder = np.arange(ask.positive.size), np.array(LADDER)
@@ -78,10 +80,10 @@ def decoupled(question: Question, box: Box) -> Decoupled:
     values = np.concatenate([curve, same, np.stack([none, one, other, far, near], axis=1)], axis=1)
     apart = np.abs(np.concatenate([off, off_same, halves, crossed]))
     largest = float(np.max(np.nan_to_num(apart, nan=np.inf)))
-    return Decoupled(paid[:, 0], weights[:, 1], level, largest, VALUES_COMPARED * allowed(box.rounding), values)
+    return Payments(paid[:, 0], weights[:, 1], level, largest, VALUES_COMPARED * allowed(box.rounding), values)
 
 
-def logistic(question: Question, box: Box, seen: Decoupled) -> Found | None:
+def logistic(question: Question, box: Box, seen: Payments) -> Found | None:
     """The form of a loss that is audited as a logistic one; None if it is one."""
     if np.all(seen.level <= CLIPPED_UP_TO):
         return Found("clipped", f"the loss does not rise above {number(float(np.median(seen.level)))}: it is clipped")

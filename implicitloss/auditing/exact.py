@@ -14,6 +14,8 @@ from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.question import SCORES_BY_DEFAULT, Question
 from implicitloss.labels import Floats, Labels
 
+__all__ = ["draws_nothing", "error_of"]
+
 # The answer must be the same for other seeds at this many sets of random scores.
 REPEATED_AT = 3
 # Scores in one call that looks at labels one by one.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from implicitloss.auditing.finding import Note
 
+__all__ = ["dependence", "examples_a_call"]
+
 # The largest number of scores in a call after the pilot, and of examples of one positive or part.
 SCORES_A_CALL, EXAMPLES_A_CALL = 1 << 18, 64
 

@@ -8,6 +8,8 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+__all__ = ["is_of_the_loss", "outside", "wants_tensors"]
+
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 FRAMEWORKS = ("torch", "tensorflow", "jax", "keras")
 # Methods that tensors have and arrays lack, as they appear in "'numpy.ndarray' object has no attribute 'gather'".

@@ -15,10 +15,13 @@ from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import Fit, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.slips import Gains
 from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of, tilt
+
+__all__ = ["Finding", "Flaw", "Note", "Observed", "Tilt"]
 
 # This many labels show which way an optimum leans.
 TILT_LABELS = 20
@@ -34,7 +37,6 @@ NoteKind = Literal[
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
 HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature")
-Gains = Literal["neither", "frequent", "rare"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Tilt:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Observed:
     """What one stage of an audit found; the sum of two has the comparisons, flaws and notes of both, in order."""
 
     comparisons: tuple[Comparison, ...] = ()
@@ -87,8 +89,8 @@ class Evidence:
     draw_statistics: DrawStatistics | None = None
     draws_nothing: bool = False
 
-    def __add__(self, other: Evidence) -> Evidence:
-        return Evidence(
+    def __add__(self, other: Observed) -> Observed:
+        return Observed(
             self.comparisons + other.comparisons, self.flaws + other.flaws, self.notes + other.notes,
             self.margins or other.margins, self.draw_statistics or other.draw_statistics,
             self.draws_nothing or other.draws_nothing,
@@ -126,8 +128,8 @@ class Finding:
     form: str
 
     @classmethod
-    def of(cls, question: Question, box: Box, evidence: Evidence) -> Self:
-        """Make the finding that follows from all evidence.
+    def of(cls, question: Question, box: Box, observed: Observed) -> Self:
+        """Make the finding that follows from all that was observed.
 
         Parameters
         ----------
@@ -135,24 +137,24 @@ class Finding:
             What was asked.
         box : Box
             The loss, with the number of calls.
-        evidence : Evidence
-            The evidence of all stages.
+        observed : Observed
+            What all stages observed.
 
         Returns
         -------
         Finding
             An instance of this class.
         """
-        comparisons = evidence.comparisons
-        route = "value" if evidence.margins is None else "gradient"
+        comparisons = observed.comparisons
+        route = "value" if observed.margins is None else "gradient"
         of_hits = [c for c in comparisons if c.part == HITS and c.route == route]
         hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
-        fit = _nearest(question, evidence)
+        fit = _nearest(question, observed)
         return cls(
-            verdict=_verdict(question, evidence), loss=box.name, claim=question.claim.name,
-            positives=question.positives, comparisons=comparisons, margins=evidence.margins, hits=hits,
-            nearest=fit, slopes=None if fit is not None else _slopes(question, evidence),
-            draw_statistics=evidence.draw_statistics, flaws=evidence.flaws, notes=evidence.notes, prior=question.prior,
+            verdict=_verdict(question, observed), loss=box.name, claim=question.claim.name,
+            positives=question.positives, comparisons=comparisons, margins=observed.margins, hits=hits,
+            nearest=fit, slopes=None if fit is not None else _slopes(question, observed),
+            draw_statistics=observed.draw_statistics, flaws=observed.flaws, notes=observed.notes, prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form,
         )  # fmt: skip
@@ -208,24 +210,24 @@ class Finding:
             return None
 
 
-def _nearest(question: Question, evidence: Evidence) -> Fit | None:
+def _nearest(question: Question, observed: Observed) -> Fit | None:
     """The nearest scheme; None where the loss has no margins, or may have none."""
-    if any(note.kind == "unknown form" for note in evidence.notes):
+    if any(note.kind == "unknown form" for note in observed.notes):
         return None
-    return nearest(question, evidence.comparisons, evidence.draw_statistics, evidence.draws_nothing)
+    return nearest(question, observed.comparisons, observed.draw_statistics, observed.draws_nothing)
 
 
-def _slopes(question: Question, evidence: Evidence) -> Slopes | None:
+def _slopes(question: Question, observed: Observed) -> Slopes | None:
     """The slopes of the margins on label frequency; None where the loss has no margins, or may have none."""
-    if any(note.kind == "unknown form" for note in evidence.notes):
+    if any(note.kind == "unknown form" for note in observed.notes):
         return None
-    return slopes(question.prior, evidence.comparisons)
+    return slopes(question.prior, observed.comparisons)
 
 
-def _verdict(question: Question, evidence: Evidence) -> Result:
-    comparisons = evidence.comparisons
+def _verdict(question: Question, observed: Observed) -> Result:
+    comparisons = observed.comparisons
     results = [c.result(question.tolerance) for c in comparisons]
-    if "refuted" in results or (evidence.flaws and question.claim.margins is not None):
+    if "refuted" in results or (observed.flaws and question.claim.margins is not None):
         return "refuted"
     if question.claim.margins is None:
         return "measured"

@@ -12,13 +12,15 @@ from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
 from implicitloss.auditing.contact import Contact
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
 from implicitloss.auditing.examples import dependence, examples_a_call
-from implicitloss.auditing.finding import Evidence, Flaw, Note
+from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.nearest import seen_law
 from implicitloss.auditing.pilot import DrawStatistics, Pilot
 from implicitloss.auditing.plan import of_hits, planned
 from implicitloss.auditing.precision import coarse
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.tally import Moments, Tally
+from implicitloss.auditing.tally import Sums, Tally
+
+__all__ = ["by_gradients"]
 
 # Single labels are compared if the pilot drew them in this many evaluations; the worst few are reported.
 SINGLE_FROM_SEEN, SINGLE_REPORTED = 8, 3
@@ -26,7 +28,7 @@ SINGLE_FROM_SEEN, SINGLE_REPORTED = 8, 3
 NOTED_VARIATION = 0.05
 
 
-def by_gradients(question: Question, box: Box, contact: Contact) -> Evidence:
+def by_gradients(question: Question, box: Box, contact: Contact) -> Observed:
     """Evaluate until the question is decided, a flaw is seen, or the evaluations are used up."""
     pilot = Pilot.of(question, box)
     notes = dependence(pilot.shares_negatives, pilot.examples_depend)
@@ -55,13 +57,13 @@ def by_gradients(question: Question, box: Box, contact: Contact) -> Evidence:
                     "another form?",
                 ),
             )
-        if flaws or contact.evidence.flaws or question.is_decided(found):
+        if flaws or contact.observed.flaws or question.is_decided(found):
             break
     if flaws:  # without the form, margins mean nothing
-        return Evidence(flaws=flaws, notes=tuple(notes))
+        return Observed(flaws=flaws, notes=tuple(notes))
     statistics = DrawStatistics.of(question, pilot)
     notes += _other_law(question, pilot, statistics)
-    return Evidence(tuple(found), flaws, tuple(notes), tally.margins(look.delta), statistics)
+    return Observed(tuple(found), flaws, tuple(notes), tally.margins(look.delta), statistics)
 
 
 def _fill(tally: Tally, n: int, replicas: int, box: Box) -> None:
@@ -97,7 +99,7 @@ class _Look:
             found.append(self.measured(hits, tally.of_hits, (row, 0), float(tally.unseen[row]) / tally.n))
         return found
 
-    def measured(self, plan: Comparison, moments: Moments, at: tuple[int, int], unseen: float = 0.0) -> Comparison:
+    def measured(self, plan: Comparison, moments: Sums, at: tuple[int, int], unseen: float = 0.0) -> Comparison:
         """A planned comparison with the sums at an index of the moments."""
         n = self.tally.n
         total, variance, most = (float(x[at]) for x in (moments.total, moments.variance(n), moments.most))

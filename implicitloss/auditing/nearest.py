@@ -40,6 +40,8 @@ from implicitloss.weightings import (
     complete_weighting,
 )
 
+__all__ = ["LEAST_RELATIVE_ERROR", "Fit", "Fitted", "Parts", "name_of", "nearest", "rounded", "seen_law"]
+
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 LIMIT_FACTOR = 1.05
 # The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.
@@ -55,7 +57,7 @@ FALSE_LAW = 1e-9
 # The largest m that is looked for where margins are no power of m.
 MOST_FREE_M = 10_000
 # The least relative error of a measured part: of the decoded weights, and of the single weight of a draw.
-LEAST_ERROR = 1e-4
+LEAST_RELATIVE_ERROR = 1e-4
 # Parts with a larger relative error say too little to fit a slope.
 MOST_ERROR = 0.3
 
@@ -194,9 +196,7 @@ class Parts:
         apart = [
             c
             for c in seen
-            if (c.part.startswith("rank") or c.part == NEVER)
-            and not c.exceeds_bound
-            and c.spread <= MOST_ERROR * c.measured
+            if (c.ranks is not None or c.part == NEVER) and not c.exceeds_bound and c.spread <= MOST_ERROR * c.measured
         ]
         hits = [c for c in comparisons if c.part == HITS and c.positive in counted]
         return cls(seen, empty, hits, used, apart)
@@ -240,7 +240,7 @@ class _Sums:
         measured, low, high, spread = np.array([(c.measured, c.low, c.high, c.spread) for c in seen]).T
         return cls(
             (part, row[part], np.concatenate(others)), np.log(measured), low, high,
-            np.maximum(spread / measured, LEAST_ERROR), np.array([c in parts.used for c in seen]),
+            np.maximum(spread / measured, LEAST_RELATIVE_ERROR), np.array([c in parts.used for c in seen]),
             np.array([c in parts.apart for c in seen]), np.array([c.part in BY_SCORE for c in seen]),
         )  # fmt: skip
 
@@ -365,7 +365,7 @@ class _Candidates:
         for sampler in laws:
             for weighting in weights:
                 for mode in self.hits:
-                    if mode in getattr(weighting, "hits", self.hits):
+                    if mode in (weighting.hits if isinstance(weighting, Slip) else self.hits):
                         yield Scheme(sampler, weighting, m=self.draws, hits=mode)
 
     def fit(self, scheme: Scheme, fitted: Fitted | None = None) -> Fit | None:
@@ -392,7 +392,7 @@ class _Candidates:
             of_hits = float(rows[c.positive][c.positive])
             agrees &= (c.low <= of_hits <= c.high) if of_hits > 0 else not c.measured > 0
             if c.measured > 0 and of_hits > 0 and c.spread <= MOST_ERROR * c.measured:
-                misfit += (np.log(c.measured / of_hits) / max(c.spread / c.measured, LEAST_ERROR)) ** 2
+                misfit += (np.log(c.measured / of_hits) / max(c.spread / c.measured, LEAST_RELATIVE_ERROR)) ** 2
         distance = float(np.sqrt(np.mean(np.square(logs[used]))))
         return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
 

@@ -16,6 +16,8 @@ from implicitloss.auditing.decode import decode
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
 from implicitloss.labels import Floats, LabelPrior
 
+__all__ = ["FEWEST_CALLS", "LEAK_SHARE", "PILOT_EXAMPLES_A_CALL", "DrawStatistics", "Pilot", "means_vary", "ranks"]
+
 # The pilot makes this many evaluations in a call, and keeps this many numbers.
 PILOT_EXAMPLES_A_CALL, KEPT_NUMBERS = 8, 1 << 26
 # A weight below this share of the label's largest is a leak of a mask, or rounding, and not a draw.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, NEVER, SPARE, Comparison, in_reach
+from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, NEVER, SPARE, Comparison, in_reach, ranks_named
 from implicitloss.auditing.pilot import Pilot
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Labels
+
+__all__ = ["MOST_UNSEEN_DRAWS", "of_hits", "planned"]
 
 # The largest number of decisive parts of a positive's labels; more would take more evaluations.
 MOST_PARTS = 24
@@ -24,7 +26,8 @@ def planned(question: Question, pilot: Pilot) -> list[Comparison]:
     for row, y in enumerate(question.positives):
         order = prior.by_frequency[prior.by_frequency != y]
         for part in _partition(question, pilot, row, order[pilot.seen[row, order] > 0]):
-            found.append(_of_part(question, pilot, row, _ranks(rank, part), part, decisive=True))
+            ranks = int(rank[part].min()) + 1, int(rank[part].max()) + 1
+            found.append(_of_part(question, pilot, row, ranks_named(*ranks), part, ranks))
         for name, labels in prior.slices().items():
             part = labels[(pilot.seen[row, labels] > 0) & (labels != y)]
             if part.size:
@@ -84,15 +87,16 @@ def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> lis
 
 
 def _of_part(
-    question: Question, pilot: Pilot, row: int, part: str, labels: Labels, decisive: bool = False
+    question: Question, pilot: Pilot, row: int, part: str, labels: Labels, ranks: tuple[int, int] | None = None
 ) -> Comparison:
-    """Compare labels that the pilot drew."""
+    """Compare labels that the pilot drew; a range of ranks is decisive."""
     p = question.claim.margins
     claimed = None if p is None else float(p[row, labels].sum())
     most = float(pilot.weights[row][:, labels].sum(axis=1).max())
     largest = SPARE * max(most, float(pilot.floor[row, labels].max()))
     y = question.positives[row]
-    return Comparison(y, part, labels, "gradient", largest, claimed, decisive, question.resolution)
+    decisive = ranks is not None
+    return Comparison(y, part, labels, "gradient", largest, claimed, decisive, question.resolution, ranks=ranks)
 
 
 def _of_unseen(question: Question, pilot: Pilot, row: int, rare: Labels) -> Comparison:
@@ -119,9 +123,3 @@ def _largest_unseen(question: Question, pilot: Pilot, row: int, labels: Labels) 
         return np.inf
     # Rarer labels may weigh more, in proportion, as they do with importance weights.
     return question.heaviest * float(pilot.most[row].max()) * max(1.0, float(prior[seen].min()) / rarest)
-
-
-def _ranks(rank: Labels, part: Labels) -> str:
-    """The range of a part's frequency ranks, counted from 1."""
-    low, high = int(rank[part].min()) + 1, int(rank[part].max()) + 1
-    return f"rank {low}" if low == high else f"ranks {low} to {high}"

@@ -10,6 +10,8 @@ from implicitloss.auditing.comparison import HITS
 from implicitloss.auditing.finding import Finding
 from implicitloss.formats import figure
 
+__all__ = ["plotted"]
+
 MARKERS = "osD^v<>P"
 
 

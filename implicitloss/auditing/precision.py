@@ -10,6 +10,8 @@ from implicitloss.auditing.finding import Note
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
+__all__ = ["coarse", "of_type", "rounding"]
+
 # All scores are moved together by multiples of this many temperatures.
 STEP = 0.0213
 # Fourth differences of a smooth loss are of the order of STEP⁴; those of independent errors of size 1 have this size.

@@ -17,6 +17,8 @@ from implicitloss.auditing.forms import FORMS, Found, another
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 
+__all__ = ["NotRepeatedError", "probed"]
+
 # Probes that show another form are repeated so often.
 REPEATS = 3
 

@@ -16,7 +16,7 @@ from implicitloss.formats import as_json, plain
 
 __all__ = ["AuditReport"]
 
-SCHEMA = 3
+AUDIT_SCHEMA = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,7 +126,7 @@ class AuditReport(Finding):
         """The report as plain values, for JSON."""
         tilt = self.tilt
         return {
-            "schema": SCHEMA,
+            "schema": AUDIT_SCHEMA,
             "verdict": self.verdict,
             "loss": self.loss,
             "claim": self.claim,

@@ -33,10 +33,47 @@ from implicitloss.samplers import LogUniform, Sampler, WithinBatch
 from implicitloss.samplers.sampler import Draw, by_tickets
 from implicitloss.weightings import Draws, Weighting, complete_weighting
 
+__all__ = [
+    "SLIPS",
+    "Corrected",
+    "Gains",
+    "KeptDuplicates",
+    "Page",
+    "Slip",
+    "WhoGains",
+    "WrongLaw",
+    "corrections",
+    "wrong_laws",
+]
+
 FILE = "docs/slips.md"
 # Laws within this total variation are equal.
 EQUAL_LAWS = 0.02
 RIGHT = "f_neg -= np.log(m * q[neg])"
+
+
+Gains = Literal["neither", "frequent", "rare"]
+WHO: dict[Gains | None, str] = {"neither": "Neither", "frequent": "Frequent labels", "rare": "Rare labels", None: ""}
+
+
+@dataclass(frozen=True)
+class WhoGains:
+    """Which labels gain by the implicit loss, with samplers that draw frequent labels more often.
+
+    `labels` is None where it depends on other things than frequency.  `with_uniform` says who gains with uniform draws,
+    and `grows` that they gain the more the larger m is.  `how` ends the sentence that this value is printed as.
+    """
+
+    labels: Gains | None
+    how: str = ""
+    with_uniform: Gains | None = None
+    grows: bool = False
+
+    def __str__(self) -> str:
+        always = ", whichever sampler is used" if self.with_uniform in ("rare", "frequent") else ""
+        grows = ", the more the larger m is" if self.grows else ""
+        uniform = "; with uniform draws neither" if self.with_uniform == "neither" else ""
+        return f"{WHO[self.labels]}{always}{grows}{self.how}{uniform}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +82,15 @@ class Page:
 
     `line` is the line that is written by mistake; `does` says what it does, and `wrong` which margins p_yy' result and
     which loss is optimised instead.  These are the margins where hits are masked; where they are excluded, each is
-    larger by 1/(1 - q_y).  `gains` says who gains by the implicit loss: it begins with "Rare labels", "Frequent labels"
-    or "Neither", for samplers that draw frequent labels more often.  `fix` is the line to write instead; it gives the
-    margins of the `target`.
+    larger by 1/(1 - q_y).  `gains` says who gains.  `fix` is the line to write instead; it gives the margins of the
+    `target`.
     """
 
     name: str
     line: str
     does: str
     wrong: str
-    gains: str
+    gains: WhoGains
     fix: str = RIGHT
     target: Margin = field(default=Softmax())
 
@@ -64,10 +100,10 @@ class Page:
         kept = "".join(c for c in self.name.lower() if c.isalnum() or c in " -_")
         return f"{FILE}#{kept.replace(' ', '-')}"
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, str | None]:
         """Plain values for JSON."""
-        found = {name: getattr(self, name) for name in ("name", "line", "does", "wrong", "gains", "fix")}
-        return found | {"link": self.link}
+        found = {name: getattr(self, name) for name in ("name", "line", "does", "wrong", "fix")}
+        return found | {"gains": self.gains.labels, "who_gains": str(self.gains), "link": self.link}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +139,12 @@ SLIPS = (
         line="f_neg -= np.log(q[neg])",
         does="It takes log q off the negatives' logits; log(m q) is right.",
         wrong="The margins are p = m: it optimises softmax in which each negative counts m times.",
-        gains="Neither, by the implicit loss.  The sampled loss favours rare labels while m is small, more than the "
-        "right weights do; with uniform draws neither.",
+        gains=WhoGains(
+            "neither",
+            ", by the implicit loss.  The sampled loss favours rare labels while m is small, more than the right "
+            "weights do",
+            "neither",
+        ),
     ),
     Slip(
         name="log m taken off without q, weights 1/m",
@@ -112,7 +152,7 @@ SLIPS = (
         line="f_neg -= np.log(m)",
         does="It takes log m off the negatives' logits; log(m q) is right.",
         wrong="The margins are p = q_y': it optimises softmax in which a negative counts by how often it is drawn.",
-        gains="Rare labels, as in equalised losses if q = π; with uniform draws neither.",
+        gains=WhoGains("rare", ", as in equalised losses if q = π", "neither"),
         needs_target=True,
     ),
     Slip(
@@ -122,7 +162,7 @@ SLIPS = (
         does="It adds log(m q) to the negatives' logits; the sign is wrong.",
         wrong="The margins are p = (m q_y')²: it optimises softmax in which a negative counts by the square of how "
         "often it is drawn, and rare negatives hardly count.",
-        gains="Rare labels, more than in balanced softmax if q = π and m is large; with uniform draws neither.",
+        gains=WhoGains("rare", ", more than in balanced softmax if q = π and m is large", "neither"),
     ),
     Slip(
         name="log q added in place of log(m q) taken off, weights q",
@@ -131,7 +171,7 @@ SLIPS = (
         does="It adds log q to the negatives' logits; the sign is wrong, and m is lost.",
         wrong="The margins are p = m q_y'²: it optimises softmax in which a negative counts by the square of how "
         "often it is drawn, and rare negatives hardly count.",
-        gains="Rare labels, the more the larger m is; with uniform draws neither.",
+        gains=WhoGains("rare", "", "neither", grows=True),
     ),
     Slip(
         name="log q added to both sides in place of taken off, weights q_y'/q_y",
@@ -140,7 +180,7 @@ SLIPS = (
         does="It adds log q to the logits of the negatives and of the positive; the sign is wrong.",
         wrong="The margins are p = m q_y'²/q_y: it optimises softmax in which frequent negatives count beside rare "
         "positives, and rare ones hardly anywhere.",
-        gains="Rare labels, far more than in balanced softmax if q = π; with uniform draws neither.",
+        gains=WhoGains("rare", ", far more than in balanced softmax if q = π", "neither"),
     ),
     Slip(
         name="log(m q) taken off the positive only, weights m q_y",
@@ -149,7 +189,7 @@ SLIPS = (
         does="It takes log(m q) off the positive's logit, and nothing off those of the negatives.",
         wrong="The margins are p = m² q_y q_y': it optimises softmax in which a negative counts by how often both "
         "labels are drawn.",
-        gains="Rare labels, the more the larger m is, and hardly any with few draws; with uniform draws neither.",
+        gains=WhoGains("rare", ", and hardly any with few draws", "neither", grows=True),
     ),
     Slip(
         name="1/m forgotten beside 1/(m q) and log π put in, weights π/q",
@@ -157,7 +197,7 @@ SLIPS = (
         line="f_neg += np.log(prior[neg] / q[neg])",
         does="It adds log π to the negatives' logits and takes log q off; log(m q) is right.",
         wrong="The margins are p = m π_y': it optimises an equalised loss in which each negative counts m times.",
-        gains="Rare labels, whichever sampler is used, the more the larger m is.",
+        gains=WhoGains("rare", "", "rare", grows=True),
         fix="f_neg += np.log(prior[neg] / (m * q[neg]))",
         target=Equalised(),
     ),
@@ -168,7 +208,7 @@ SLIPS = (
         does="It takes log π off the logits; logit adjustment adds it.",
         wrong="The margins are p = π_y/π_y': it optimises softmax in which rare negatives count most, beside frequent "
         "positives above all.",
-        gains="Frequent labels, whichever sampler is used.",
+        gains=WhoGains("frequent", "", "frequent"),
         fix="f_neg += np.log(prior[neg] / (m * q[neg])); f_pos += np.log(prior[pos])",
         target=LogitAdjusted(),
     ),
@@ -179,7 +219,7 @@ SLIPS = (
         does="It takes off the expected count of draws without repetition; draws may repeat, and log(m q) is right.",
         wrong="The margins are p = m q_y'/(1-(1-q_y')^m): it optimises softmax in which labels that one evaluation "
         "draws several times count several times.",
-        gains="Rare labels, the more the larger m is; with uniform draws neither.",
+        gains=WhoGains("rare", "", "neither", grows=True),
     ),
     Slip(
         name="unconditional q where the positive is excluded, weights 1/(m q)",
@@ -188,7 +228,7 @@ SLIPS = (
         does="It takes log(m q) off, but labels are drawn from q/(1 - q_y): the positive is drawn again.",
         wrong="The margins are p = 1/(1-q_y): it optimises softmax in which negatives count more beside frequent "
         "positives.",
-        gains="Frequent labels, a little; with uniform draws neither.",
+        gains=WhoGains("frequent", ", a little", "neither"),
         fix="f_neg -= np.log(m * q[neg] / (1 - q[pos]))",
         hits=("exclude",),
     ),
@@ -199,7 +239,7 @@ SLIPS = (
         does="It takes log(m q) off before the temperature divides the logits; after it is right.",
         wrong="The margins are p = (m q_y')^(1-1/T): for T < 1 it optimises softmax in which rare negatives count "
         "most.",
-        gains="Frequent labels, for T < 1; with uniform draws neither.",
+        gains=WhoGains("frequent", ", for T < 1", "neither"),
         fix="f_neg = f_neg / T - np.log(m * q[neg]); f_pos = f_pos / T",
     ),
 )
@@ -255,7 +295,7 @@ def _log_uniform(ranks: Floats) -> Floats:
     return np.log1p(1 / np.maximum(ranks, 1e-12))
 
 
-OTHER_ORDER = "it optimises softmax in which labels count as others should."
+OTHER_ORDER = "it optimises softmax in which each label counts as another one should."
 WRONG_LAWS = (
     WrongLaw(
         name="log-uniform by label id",
@@ -263,7 +303,7 @@ WRONG_LAWS = (
         line="q = np.log1p(1 / np.arange(1, L + 1)) / np.log(L + 1)",
         does="It draws labels by id as if id 0 were the most frequent label; ids are not sorted by frequency.",
         wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
-        gains="Labels with large ids, whatever their frequency.",
+        gains=WhoGains(None, "Labels with large ids, whatever their frequency"),
         fix="q = np.log1p(1 / rank) / np.log(L + 1)  # rank 1: the most frequent label",
     ),
     WrongLaw(
@@ -273,7 +313,7 @@ WRONG_LAWS = (
         does="It gives the frequency of the most frequent label to id 0, the next to id 1, and so on, as "
         "most_common() lists them.",
         wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
-        gains="Labels with large ids, whatever their frequency.",
+        gains=WhoGains(None, "Labels with large ids, whatever their frequency"),
         fix="q = prior",
     ),
     WrongLaw(
@@ -282,7 +322,7 @@ WRONG_LAWS = (
         line="q = prior[::-1]",
         does="It gives each label the frequency of the label as far from the other end.",
         wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
-        gains="Labels whose mirror image is rare.",
+        gains=WhoGains(None, "Labels whose mirror image is rare"),
         fix="q = prior",
     ),
     WrongLaw(
@@ -291,7 +331,7 @@ WRONG_LAWS = (
         line="q = np.roll(prior, 1)",
         does="It gives each label the frequency of the label before it, as where one side counts a padding label.",
         wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
-        gains="Labels after a rare one.",
+        gains=WhoGains(None, "Labels after a rare one"),
         fix="q = prior",
     ),
     WrongLaw(
@@ -300,7 +340,7 @@ WRONG_LAWS = (
         line="q = np.roll(prior, -1)",
         does="It gives each label the frequency of the label after it, as where one side counts a padding label.",
         wrong="Drawn by it and corrected by π, or the other way round, " + OTHER_ORDER,
-        gains="Labels before a rare one.",
+        gains=WhoGains(None, "Labels before a rare one"),
         fix="q = prior",
     ),
     WrongLaw(
@@ -310,7 +350,7 @@ WRONG_LAWS = (
         does="It takes ranks for counts: the rarest label has the largest rank, and is drawn most.",
         wrong="Drawn by it and corrected by π, or the other way round, it optimises softmax in which rare or frequent "
         "negatives count far too much.",
-        gains="Frequent labels where it draws, rare ones where it corrects.",
+        gains=WhoGains(None, "Frequent labels where it draws, rare ones where it corrects"),
         fix="q = prior",
     ),
     WrongLaw(
@@ -320,7 +360,7 @@ WRONG_LAWS = (
         does="It takes counts for ranks: the most frequent label has the largest count, and is drawn least.",
         wrong="Drawn by it and corrected by π, or the other way round, it optimises softmax in which rare or frequent "
         "negatives count far too much.",
-        gains="Frequent labels where it draws, rare ones where it corrects.",
+        gains=WhoGains(None, "Frequent labels where it draws, rare ones where it corrects"),
         fix="q = np.log1p(1 / rank) / np.log(L + 1)  # rank 1: the most frequent label",
     ),
 )
@@ -331,7 +371,7 @@ MISMATCH = Page(
     does="It takes log(m π) off the negatives' logits, or log(m q') of yet another q', but they are drawn by q.",
     wrong="The margins are p = q_y'/π_y': it optimises softmax in which a negative counts by how much more often it is "
     "drawn than the correction says.",
-    gains="Frequent labels, where q is flatter than the law that is taken off, as word2vec's is.",
+    gains=WhoGains("frequent", ", where q is flatter than the law that is taken off, as word2vec's is"),
 )
 
 
@@ -361,7 +401,7 @@ KEPT_DUPLICATES = Page(
     does="It removes one draw of the positive from an evaluation; where the positive is drawn again, that stays.",
     wrong="Negatives count as they should, but hits of a frequent positive stay: the loss cannot fall below "
     "log(1 + hits).",
-    gains="Rare labels: beside frequent positives, whose hits stay, the gradient is smaller.",
+    gains=WhoGains("rare", ": beside frequent positives, whose hits stay, the gradient is smaller"),
     fix="f_neg[neg == pos] = -np.inf",
 )
 

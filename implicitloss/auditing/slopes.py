@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicitloss.auditing.comparison import Comparison
-from implicitloss.auditing.nearest import LEAST_ERROR, Parts, rounded
+from implicitloss.auditing.nearest import LEAST_RELATIVE_ERROR, Parts, rounded
 from implicitloss.labels import LabelPrior
+
+__all__ = ["Slope", "Slopes", "slopes"]
 
 # Rounds of Gauss-Newton, each of which makes the error far smaller than the one before.
 ROUNDS = 20
@@ -62,7 +64,7 @@ def slopes(prior: LabelPrior, comparisons: Sequence[Comparison]) -> Slopes | Non
     if len(parts) < 3 + has_c or not np.ptp([prior.log[c.labels].mean() for c in parts]) > 0:
         return None
     measured = np.log([c.measured for c in parts])
-    errors = np.array([max(c.spread / c.measured, LEAST_ERROR) for c in parts])
+    errors = np.array([max(c.spread / c.measured, LEAST_RELATIVE_ERROR) for c in parts])
     found = np.zeros(3 if has_c else 2)
     for _ in range(ROUNDS):
         shares = [np.exp(found[1] * (prior.log[c.labels] - prior.log[c.labels].max())) for c in parts]

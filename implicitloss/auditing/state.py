@@ -13,6 +13,8 @@ import numpy as np
 from implicitloss.auditing.box import Box, Call
 from implicitloss.labels import Floats
 
+__all__ = ["keeps_state"]
+
 # Calls in a row; the last of them that have to agree for a loss that has settled, to within a share of their spread.
 IN_A_ROW, SETTLED, AGREE = 40, 12, 1e-3
 # Calls in between, and how often the loss has to come back.

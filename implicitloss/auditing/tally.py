@@ -14,6 +14,8 @@ from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import half_width
 
+__all__ = ["Measured", "Sums", "Tally"]
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -28,7 +30,7 @@ class Measured:
 
 
 @dataclass(eq=False)
-class Moments:
+class Sums:
     """Sum, sum of squares and maximum of terms along one axis; and of the sums of calls, whose terms may depend."""
 
     total: Floats
@@ -38,7 +40,7 @@ class Moments:
     calls: int = 0
 
     @classmethod
-    def zeros(cls, *shape: int) -> Moments:
+    def zeros(cls, *shape: int) -> Sums:
         """The moments of no terms."""
         return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
@@ -51,9 +53,9 @@ class Moments:
         self.calls += 1
         np.maximum(self.most, terms.max(axis=1), out=self.most)
 
-    def at(self, index: Labels) -> Moments:
+    def at(self, index: Labels) -> Sums:
         """The moments of some of the terms."""
-        return Moments(self.total[index], self.squares[index], self.most[index], self.of_calls[index], self.calls)
+        return Sums(self.total[index], self.squares[index], self.most[index], self.of_calls[index], self.calls)
 
     def variance(self, n: int) -> Floats:
         """The variance of one of `n` terms: the larger of two estimates, from the terms and from the sums of calls.
@@ -78,7 +80,7 @@ class Moments:
 
 @dataclass(eq=False)
 class Tally:
-    """Moments of the weights of each positive's labels (rows, L), parts (rows, parts) and hits (rows, 1).
+    """Sums of the weights of each positive's labels (rows, L), parts (rows, parts) and hits (rows, 1).
 
     `of_sides` (rows, 2) are those of the measured weight less the claimed one, of the labels scored above the positive
     and below it; only labels that are `counted` (rows, L) enter.
@@ -99,10 +101,10 @@ class Tally:
         for row, parts in enumerate(self.parts):
             for k, part in enumerate(parts):
                 self.member[row, part, k] = 1.0
-        self.of_labels = Moments.zeros(rows, n_labels)
-        self.of_parts = Moments.zeros(rows, width)
-        self.of_hits = Moments.zeros(rows, 1)
-        self.of_sides = Moments.zeros(rows, 2)
+        self.of_labels = Sums.zeros(rows, n_labels)
+        self.of_parts = Sums.zeros(rows, width)
+        self.of_hits = Sums.zeros(rows, 1)
+        self.of_sides = Sums.zeros(rows, 2)
         self.above, self.unseen = np.zeros((rows, 2)), np.zeros(rows)
 
     def add(self, decoded: Decoded, is_above: Floats) -> None:

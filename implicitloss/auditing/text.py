@@ -9,10 +9,13 @@ import textwrap
 from typing import get_args
 
 from implicitloss.auditing.comparison import HITS, NEVER, SLICES, Comparison
-from implicitloss.auditing.finding import Finding, Flaw, Gains, Note
+from implicitloss.auditing.finding import Finding, Flaw, Note
 from implicitloss.auditing.forms import Kind
+from implicitloss.auditing.slips import Gains
 from implicitloss.auditing.slopes import Slope
 from implicitloss.formats import markdown, plain
+
+__all__ = ["as_markdown", "as_text", "explained"]
 
 MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
 # A comparison that is open, and that the verdict does not wait for.
@@ -120,7 +123,7 @@ def _legend(finding: Finding) -> list[str]:
         "accidental hits: draws of the positive itself. A claim of 0 holds where they are known to count less than "
         "a label about as frequent.": HITS in groups,
         "ranks: labels by frequency, the most frequent first; the others: all labels but the positive.": any(
-            group.startswith("rank") for group in groups
+            c.ranks is not None for c in shown
         ),
         "the pilot: the first evaluations, by which the others are planned.": NEVER in groups,
         _hidden(finding): bool(_hidden(finding)),

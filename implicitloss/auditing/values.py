@@ -22,17 +22,19 @@ import numpy as np
 
 from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
-from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach
+from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach, ranks_named
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence, examples_a_call
-from implicitloss.auditing.finding import Evidence, Note
+from implicitloss.auditing.finding import Note, Observed
 from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary, ranks
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
-from implicitloss.auditing.tally import Moments
+from implicitloss.auditing.tally import Sums
 from implicitloss.labels import Floats, Labels
+
+__all__ = ["by_values", "exactly"]
 
 # Labels outside a part are scored this far below the positive.
 SUPPRESSED = 60.0
@@ -45,7 +47,7 @@ DRAWN_ERRORS = 5.0
 HITS_SHARE, ONE_HIT_SHARE = 0.02, 0.25
 
 
-def by_values(question: Question, box: Box) -> Evidence:
+def by_values(question: Question, box: Box) -> Observed:
     """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
     parts = _Parts.of(question)
     if box.is_coarse:
@@ -59,10 +61,10 @@ def by_values(question: Question, box: Box) -> Evidence:
     if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
-    return Evidence(tuple(_looks(question, box, pilot)), notes=tuple(notes))
+    return Observed(tuple(_looks(question, box, pilot)), notes=tuple(notes))
 
 
-def exactly(question: Question, box: Box) -> Evidence:
+def exactly(question: Question, box: Box) -> Observed:
     """Measure each part once, for a loss that draws nothing: rounding is the only error."""
     parts = _Parts.of(question)
     answer = box.ask(*parts.asked, box.new_seed())
@@ -84,7 +86,7 @@ def exactly(question: Question, box: Box) -> Evidence:
         found.append(alone(i, unit) if part.is_hits else alone(i, unit).without(alone(hits, unit), known=False))
     box.say_progress(question.runs)
     said = "the loss draws nothing: each group was measured once, and rounding is the only error"
-    return Evidence(tuple(found), notes=(Note("draws nothing", said),), draws_nothing=True)
+    return Observed(tuple(found), notes=(Note("draws nothing", said),), draws_nothing=True)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class _Part:
     row: int
     name: str
     labels: Labels
+    ranks: tuple[int, int] | None = None
 
     @property
     def is_hits(self) -> bool:
@@ -115,7 +118,7 @@ class _Parts:
         generator = np.random.default_rng([1, *np.atleast_1d(question.root)])
         for row, y in enumerate(question.positives):
             order = ranked[ranked != y]
-            found += [_Part(row, name, labels) for name, labels in _doubling(order)]
+            found += _doubling(row, order)
             slices = [_Part(row, name, labels[labels != y]) for name, labels in question.prior.slices().items()]
             found += [part for part in slices if part.labels.size]
             half = generator.permutation(order)[: max(order.size // 2, 1)]
@@ -253,7 +256,7 @@ class _Pilot:
             draw, level = math.inf, 1.0
             for i in at[: at.index(of_hits)]:
                 part, signal = self.parts.parts[i], self.signals[:, i]
-                if part.name in (*SLICES, HALF):
+                if part.ranks is None:
                     continue
                 top = float(signal.max())
                 is_drawn, share = self._drawn(i, of_hits)
@@ -309,7 +312,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
     looks = max(1, math.ceil(math.log2(max(question.most_runs / first, 2))))
     delta = question.error / (looks * n_parts)
     left, n = np.arange(n_parts), 0
-    moments = Moments.zeros(n_parts)
+    moments = Sums.zeros(n_parts)
     found: dict[int, Comparison] = {}
     for look in range(looks):
         until = max(first, math.ceil(question.most_runs / 2 ** (looks - 1 - look)))
@@ -369,7 +372,7 @@ def _planned(parts: _Parts, i: int, decisive: bool, largest: float = 0.0) -> Com
     return Comparison(
         y, part.name, np.array([y]) if part.is_hits else part.labels, "value", largest, claimed, decisive,
         HIT_RESOLUTION if part.is_hits else question.resolution, negligible=question.negligible(part.row),
-        whole=question.whole(part.row) if part.is_hits else 0.0,
+        ranks=part.ranks, whole=question.whole(part.row) if part.is_hits else 0.0,
     )  # fmt: skip
 
 
@@ -378,15 +381,15 @@ def _softplus_is(value: float) -> float:
     return float(value + np.log(-np.expm1(-value)))
 
 
-def _doubling(order: Labels) -> list[tuple[str, Labels]]:
+def _doubling(row: int, order: Labels) -> list[_Part]:
     """The labels from frequent to rare in parts of 1, 1, 2, 4, 8, ..."""
     parts, first, size = [], 0, 1
     while first < order.size:
         last = min(first + size, order.size)
         if order.size - last < size // 2:
             last = order.size
-        name = f"rank {first + 1} of the others" if last == first + 1 else f"ranks {first + 1} to {last} of the others"
-        parts.append((name, order[first:last]))
+        ends = first + 1, last
+        parts.append(_Part(row, f"{ranks_named(*ends)} of the others", order[first:last], ends))
         size = max(size, last)
         first = last
     return parts

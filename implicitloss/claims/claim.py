@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from implicitloss.claims.case import Setting
-from implicitloss.claims.checks import Check, Result
-from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict, together
+from implicitloss.claims.checks import Check, CheckResult
+from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict, in_full, together
 from implicitloss.samplers.sampler import ImpossibleDraw
 
 __all__ = ["FAMILY_ERROR", "Claim", "settle"]
@@ -40,7 +40,7 @@ class Claim:
     @property
     def methods(self) -> tuple[str, ...]:
         """How it is settled."""
-        return tuple(check.method for check in self.checks)
+        return tuple(in_full(check.method, check.detail) for check in self.checks)
 
     def on_prior(self) -> Claim | None:
         """This claim with only the checks that depend on the prior; None if there are none."""
@@ -65,19 +65,19 @@ def settle(
     return verdicts
 
 
-def _run(check: Check, setting: Setting, delta: float) -> Result:
+def _run(check: Check, setting: Setting, delta: float) -> CheckResult:
     try:
         # On a scheme of one's own overflow is no defect; what is not finite is judged inconclusive.
         with np.errstate(all=None if setting.strict else "ignore"):
             return check.run(setting, delta)
     except ImpossibleDraw as error:
-        return Result(Evidence(check.method, Outcome.REFUTED, 1, note=str(error)), {})
+        return CheckResult(Evidence(check.method, Outcome.REFUTED, 1, check.detail, note=str(error)), {})
     except (ValueError, ArithmeticError) as error:
         # A number that cannot be had here settles nothing, and must not take the other claims with it.
-        return Result(Evidence(check.method, Outcome.INCONCLUSIVE, 1, note=str(error)), {})
+        return CheckResult(Evidence(check.method, Outcome.INCONCLUSIVE, 1, check.detail, note=str(error)), {})
 
 
-def _outcome(results: Sequence[Result]) -> Outcome:
+def _outcome(results: Sequence[CheckResult]) -> Outcome:
     """Every witness has to agree; the strongest that speaks of the whole statement says how the claim stands."""
     every = together(result.evidence.outcome for result in results)
     whole = [result.evidence.outcome for result in results if result.whole]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["Evidence", "NearMissVerdict", "Outcome", "Verdict", "together"]
+__all__ = ["Evidence", "NearMissVerdict", "Outcome", "Relation", "Verdict", "in_full", "together"]
+
+Relation = Literal["=", "<=", "<", ">"]
 
 
 class Outcome(StrEnum):
@@ -47,22 +49,35 @@ def together(outcomes: Iterable[Outcome]) -> Outcome:
     return next(outcome for outcome in Outcome if outcome in seen)
 
 
+def in_full(method: str, detail: str) -> str:
+    """A witness's name, with how it works in brackets."""
+    return f"{method} ({detail})" if detail else method
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """What one witness found: the outcome over all cases, and the case that decided it.
+    """What one witness found: the outcome over all cases, and the numbers of the case that decided it.
 
-    `observed`, `expected` and `tolerance` belong to `case`, which failed or came nearest to failing.  `tolerance` is
-    the half-width or error bound of the comparison, `resolution` the smallest difference that would have been found
-    there.  `draws` is the number of labels drawn.
+    `method` names the witness, and `detail` says how it works.  `case` failed or came nearest to failing.  There
+    `observed` `relation` `expected` was asked: two numbers or two formulas, of a `quantity` where the witness compares
+    several; of vectors of `entries` numbers, that at `entry`.  `tolerance` is the half-width or error bound of the
+    comparison, `standard_error` that of a simulated number, `resolution` the smallest difference that would have been
+    found.  `draws` is the number of labels drawn.
     """
 
     method: str
     outcome: Outcome
     n_cases: int
+    detail: str = ""
     case: str = ""
-    observed: str = ""
-    expected: str = ""
+    quantity: str = ""
+    observed: float | str | None = None
+    relation: Relation = "="
+    expected: float | str | None = None
+    entry: int | None = None
+    entries: int | None = None
     tolerance: float | None = None
+    standard_error: float | None = None
     resolution: float | None = None
     draws: int | None = None
     runs: int | None = None
@@ -73,6 +88,8 @@ class Evidence:
         """Plain values for JSON; what does not apply is left out."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["outcome"] = self.outcome.value
+        if self.expected is None:
+            del values["relation"]
         return {name: value for name, value in values.items() if value not in (None, "")}
 
 

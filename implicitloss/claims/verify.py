@@ -17,7 +17,7 @@ from implicitloss.scheme import Scheme, checked_scheme
 if TYPE_CHECKING:
     from implicitloss.margins import Margin
 
-__all__ = ["settled", "verify"]
+__all__ = ["report_on", "verify"]
 
 
 def verify(
@@ -75,7 +75,7 @@ def verify(
     checked_scheme(scheme)
     checked_problem(problem)
     claims = about_scheme(scheme, problem, target)
-    return settled(
+    return report_on(
         claims,
         Setting(problem.prior, "as given", seed, full, threads, strict=False),
         title=f"{scheme}, positive {problem.prior.name(problem.positive)}",
@@ -83,7 +83,7 @@ def verify(
     )
 
 
-def settled(
+def report_on(
     claims: Sequence[Claim],
     setting: Setting,
     *,

@@ -46,10 +46,10 @@ def run_claims(claims: Sequence[Claim], setting: Setting, args: argparse.Namespa
 
     `rerun` is the command that settles one claim again, with {id} for its id.
     """
-    from implicitloss.claims.verify import settled
+    from implicitloss.claims.verify import report_on
 
     progress = Progress(len(claims))
-    report = settled(claims, setting, title=title, rerun=rerun, progress=lambda i, claim: progress(i, claim.id))
+    report = report_on(claims, setting, title=title, rerun=rerun, progress=lambda i, claim: progress(i, claim.id))
     progress.done()
     as_text = functools.partial(report.to_text, wants_color(sys.stdout), columns(), args.details)
     if write_reports(args, formats, report, report.to_json, as_text) and not args.details:

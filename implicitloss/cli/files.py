@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 # The version of the JSON documents that have no version of their own.
-SCHEMA = 1
+COMMAND_SCHEMA = 1
 # The files that this process has written, or has begun to write.
 written: list[str] = []
 
@@ -91,7 +91,7 @@ def _is_special(path: str) -> bool:
 
 def json_document(values: Mapping[str, Any]) -> str:
     """The values as a JSON document, with the version of its schema."""
-    return as_json({"schema": SCHEMA, **values}) + "\n"
+    return as_json({"schema": COMMAND_SCHEMA, **values}) + "\n"
 
 
 def write_json(path: str | None, values: Mapping[str, Any]) -> bool:

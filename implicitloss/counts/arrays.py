@@ -11,6 +11,8 @@ from implicitloss.arguments import shown
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import Column, Table
 
+__all__ = ["array", "parquet"]
+
 
 def array(source: Source) -> Table:
     """The table of a .npy file, or of the arrays of an .npz file."""

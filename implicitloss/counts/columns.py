@@ -12,6 +12,8 @@ from implicitloss.arguments import shown
 from implicitloss.counts.table import Column, Table
 from implicitloss.formats import nearest_name
 
+__all__ = ["COUNTS", "EXAMPLES", "LABELS", "Chosen", "chosen"]
+
 COUNTS = {
     "count", "counts", "freq", "freqs", "frequency", "frequencies", "n", "num", "number", "instances", "instance_count",
     "image_count", "n_samples", "num_samples", "num_images", "occurrences", "cnt",

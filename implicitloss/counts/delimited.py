@@ -14,6 +14,8 @@ from implicitloss.counts.columns import COUNTS, EXAMPLES, LABELS
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import Column, Table, column
 
+__all__ = ["delimited"]
+
 DELIMITERS = ("\t", ";", "|", ",")
 # The delimiter and the header are found in this many bytes.
 LOOKED_AT = 1 << 13

@@ -11,6 +11,8 @@ from implicitloss.counts.columns import COUNTS
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import Column, Table, column
 
+__all__ = ["document"]
+
 WAYS = 'a list of counts, {"label": count, ...}, records with label and count, or COCO categories'
 # The counts of LVIS: instances, and images with an instance.
 CATEGORY_COUNTS = {"instance_count", "image_count"}

@@ -9,14 +9,17 @@ import numpy as np
 from implicitloss.counts.placed import Counts
 from implicitloss.counts.source import Source
 
-HEAD = re.compile(rb"(\d+)[ \t]+(\d+)[ \t]+(\d+)[ \t]*\r?\n")
+__all__ = ["MOST_LABELS", "extreme", "is_extreme"]
+
+FIRST_LINE = re.compile(rb"(\d+)[ \t]+(\d+)[ \t]+(\d+)[ \t]*\r?\n")
 POINT = re.compile(rb"(?:\d+(?:,\d+)*)?(?:[ \t]+\d+:\S+)*[ \t]*\r?")
+# Files are read and profiles are made in memory, at several vectors of eight bytes a label.
 MOST_LABELS = 100_000_000
 
 
 def is_extreme(data: bytes) -> bool:
     """Whether the file has this format, by its first two lines."""
-    head = HEAD.match(data)
+    head = FIRST_LINE.match(data)
     if head is None:
         return False
     second = data[head.end() : head.end() + 100_000].split(b"\n", 1)[0]
@@ -25,7 +28,7 @@ def is_extreme(data: bytes) -> bool:
 
 def extreme(source: Source, first_id: int) -> Counts:
     """How many points have each label; the header says how many labels there are."""
-    head = HEAD.match(source.data)
+    head = FIRST_LINE.match(source.data)
     assert head is not None
     points, _, n_labels = (int(x) for x in head.groups())
     lines = source.data[head.end() :].decode("utf-8", "replace").splitlines()

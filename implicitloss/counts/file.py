@@ -17,6 +17,8 @@ from implicitloss.counts.source import Source
 from implicitloss.counts.table import Column, Table
 from implicitloss.counts.values import counts_of
 
+__all__ = ["read"]
+
 # What a file of another format begins with, and the line that makes a readable one of it.
 OTHERS = {
     b"\xd0\xcf\x11\xe0": "an old Excel file; save it as CSV",

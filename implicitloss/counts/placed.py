@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from implicitloss.arguments import shown
 
+__all__ = ["Counts", "by_id", "by_name"]
+
 Floats = NDArray[np.float64]
 
 TOTALS = {"total", "totals", "grand total", "sum", "all", "overall", "gesamt", "summe", ""}

@@ -14,6 +14,8 @@ from functools import cached_property
 
 from implicitloss.arguments import shown
 
+__all__ = ["Source"]
+
 # What a compressed file begins with.
 COMPRESSED: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress,

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Column", "Table", "as_numbers", "column"]
+
 Kind = Literal["whole", "number", "text"]
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from implicitloss.arguments import shown
 from implicitloss.counts.table import Column, Table
 
+__all__ = ["counts_of"]
+
 # 12.000 is twelve here and twelve thousand there.
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:([.,'’ \u00a0\u202f])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
 # How far shares may be from 1, or from 100.

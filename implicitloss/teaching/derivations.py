@@ -12,7 +12,7 @@ from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.margins import LogitAdjusted
 from implicitloss.samplers import Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import HITS, Scheme
-from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting
+from implicitloss.teaching.choices import weightings_with
 from implicitloss.witness.derive import derive
 
 __all__ = ["derivations"]
@@ -46,13 +46,7 @@ SAMPLERS: dict[str, Sampler] = {
     "power": _AnyPower(),
     "model": ModelBased(),
 }
-WEIGHTINGS: dict[str, Weighting] = {
-    "constant": Constant(),
-    "unit": Unit(),
-    "importance": Importance(),
-    "relative": Relative(),
-    "tail": ForMargin(_AnyTau()),
-}
+WEIGHTINGS = weightings_with(_AnyTau())
 
 
 @cache

@@ -14,14 +14,13 @@ from implicitloss.optima.population import population_optimum
 from implicitloss.problem import Problem
 from implicitloss.samplers import Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import HITS, Scheme
+from implicitloss.teaching.choices import OFFERED, weightings_with
 from implicitloss.theory.implicit import implicit_loss, implicit_margins
-from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Unit, Weighting
 from implicitloss.witness.integrate import integrate
 
 __all__ = ["scheme", "vectors"]
 
 VECTORS = 24
-WEIGHTINGS = ("constant", "unit", "importance", "relative", "tail")
 
 
 def scheme(settings: dict[str, Any]) -> Scheme:
@@ -29,14 +28,8 @@ def scheme(settings: dict[str, Any]) -> Scheme:
     share = settings["share"]
     mixed: Sampler = Mixture(share) if 0 < share < 1 else WithinBatch() if share else Uniform()
     sampler = {"mixture": mixed, "power": Power(settings["alpha"]), "model": ModelBased()}[settings["sampler"]]
-    weightings: dict[str, Weighting] = {
-        "constant": Constant(),
-        "unit": Unit(),
-        "importance": Importance(),
-        "relative": Relative(),
-        "tail": ForMargin(LogitAdjusted(settings["tau"])),
-    }
-    return Scheme(sampler, weightings[settings["weighting"]], m=settings["m"], hits=settings["hits"])
+    weighting = weightings_with(LogitAdjusted(settings["tau"]))[settings["weighting"]]
+    return Scheme(sampler, weighting, m=settings["m"], hits=settings["hits"])
 
 
 @cache
@@ -49,7 +42,7 @@ def vectors(n: int = VECTORS, seed: int = 0) -> list[dict[str, Any]]:
             "sampler": ("mixture", "mixture", "power", "model")[i % 4],
             "share": (0.0, 1.0, 0.5)[i % 3],
             "alpha": round(float(rng.uniform(0.25, 1.5)), 3),
-            "weighting": WEIGHTINGS[i % 5],
+            "weighting": OFFERED[i % len(OFFERED)],
             "tau": round(float(rng.uniform(0.3, 1.5)), 3),
             "m": int(rng.choice([1, 2, 8, 50, 500])),
             "hits": HITS[int(rng.integers(3))],

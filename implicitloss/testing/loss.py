@@ -28,7 +28,7 @@ from implicitloss.weightings import Constant
 __all__ = ["check_loss"]
 
 # A slope is compared with a difference of payments over this step, to this much of the payments beside it.
-STEP = 2.0**-17
+RELATIVE_STEP = 2.0**-17
 ROUGHLY = 1e-6
 # Payments whose logarithm is larger are too large for a float.
 LARGEST_LOG = 700.0
@@ -110,7 +110,7 @@ def _check_slopes(loss: Loss, at: Problem, log_paid: Floats) -> None:
     others = [j for j in range(n_labels) if j != y and log_paid[j] < LARGEST_LOG]
     size = np.abs(slopes) + np.exp(np.minimum(log_paid, LARGEST_LOG))
     for j in others:
-        step = STEP * max(1.0, abs(at.scores[j]))
+        step = RELATIVE_STEP * max(1.0, abs(at.scores[j]))
         moved = [at.scores + sign * step * (np.arange(n_labels) == j) for sign in (1, -1)]
         high, low = (np.exp(_payments(loss, scores, at)[j]) for scores in moved)
         found[j] = (high - low) / (moved[0][j] - moved[1][j])
@@ -125,7 +125,7 @@ def _check_slopes(loss: Loss, at: Problem, log_paid: Floats) -> None:
         others,
     )
     f_y = float(at.scores[y])
-    step = STEP * max(1.0, abs(f_y))
+    step = RELATIVE_STEP * max(1.0, abs(f_y))
     high, low = f_y + step, f_y - step
     rise = (loss.positive_pays(high) - loss.positive_pays(low)) / (high - low)
     slope = loss.positive_slope(f_y)

@@ -151,7 +151,7 @@ def _inconsistent(id: str, name: str, margin: Margin, source: str) -> Claim:
         source,
         (
             Exact(
-                "largest excess balanced error over 20 laws, all 243 classifiers tried on each",
+                "largest excess balanced error over 20 laws",
                 _first_world,
                 _worst(_excess(margin)),
                 lambda world: 1e-3,
@@ -160,6 +160,7 @@ def _inconsistent(id: str, name: str, margin: Margin, source: str) -> Claim:
                 },
                 relation=">",
                 uses_prior=False,
+                detail="all 243 classifiers tried on each",
             ),
         ),
         ("softmax with pairwise margins, scores free at each x",),
@@ -190,7 +191,7 @@ CLAIMS = (
         (
             *(
                 Exact(
-                    f"Newton's method, τ = {tau:g}",
+                    "Newton's method",
                     _all_worlds,
                     _loss_form(tau),
                     _post_hoc(tau),
@@ -201,6 +202,7 @@ CLAIMS = (
                     resolution=1e-5,
                     floor=1e-5,
                     uses_prior=False,
+                    detail=f"τ = {tau:g}",
                 )
                 for tau in (0.5, 1.0, 2.0)
             ),

@@ -123,7 +123,7 @@ def _direction(
         source,
         (
             Exact(
-                f"tilt of the optimum, Newton's method on {INTEGRATE}",
+                "tilt of the optimum",
                 lessons(sampler, weighting, draws=(2, 4, 32), seeds=(0,)),
                 tilt,
                 _zero,
@@ -132,6 +132,7 @@ def _direction(
                     "it does not move the optimum": ("=", _zero),
                 },
                 relation=relation,
+                detail=f"Newton's method on {INTEGRATE}",
             ),
         ),
         ("labels equally likely at x; twenty of the prior's labels; hits masked and excluded, m = 2, 4, 32",),
@@ -205,13 +206,14 @@ def _kept(
         "derived: f* = log η - log(q h) + const for w = h_y'/h_y, hits kept, every m",
         (
             Exact(
-                f"the optimum, Newton's method on {INTEGRATE}",
+                "the optimum",
                 lessons(sampler, weighting, of=("sampled",), hits=("keep",), draws=(1, 2, 16)),
                 _found,
                 claimed,
                 misses,
                 resolution=1e-5,
                 floor=1e-5,
+                detail=f"Newton's method on {INTEGRATE}",
             ),
         ),
         ("hits are kept; η does not depend on π",),
@@ -242,13 +244,14 @@ CLAIMS = (
         "derived: at m = 1 the loss is a sum over pairs, and each pair is minimised by itself",
         (
             Exact(
-                f"the optimum, Newton's method on {INTEGRATE}",
+                "the optimum",
                 lessons(WithinBatch(), Relative(), of=("sampled",), draws=(1,)),
                 _found,
                 _one_draw,
                 {"it teaches what the bound says": _by_bound, "it teaches log η - log π": _balanced},
                 resolution=1e-5,
                 floor=1e-5,
+                detail=f"Newton's method on {INTEGRATE}",
             ),
         ),
         ("hits masked or excluded; η does not depend on π",),
@@ -259,21 +262,23 @@ CLAIMS = (
         "Rawat et al. 2021, section 4.1",
         (
             Exact(
-                f"the optimum, Newton's method on {INTEGRATE}",
+                "the optimum",
                 lessons(Uniform(), Constant(), hits=("mask", "exclude", "keep")),
                 _found,
                 _flat,
                 {"within-batch negatives have the same optimum": _other_sampler},
                 resolution=1e-5,
                 floor=1e-5,
+                detail=f"Newton's method on {INTEGRATE}",
             ),
             Exact(
-                f"tilt of the optimum, Newton's method on {INTEGRATE}",
+                "tilt of the optimum",
                 lessons(Uniform(), Constant(), hits=("mask", "exclude", "keep"), seeds=(0,)),
                 tilt,
                 _zero,
                 {"it tilts like within-batch negatives": lambda lesson: tilt(replace(lesson, sampler=WithinBatch()))},
                 floor=1e-6,
+                detail=f"Newton's method on {INTEGRATE}",
             ),
             Exact(
                 "Newton's method against a search in one number",
@@ -338,7 +343,7 @@ CLAIMS = (
             "found by computing the optima, not in the paper; these weights are consistent only as m grows",
             (
                 Exact(
-                    f"tilt of the optimum, Newton's method on {INTEGRATE}",
+                    "tilt of the optimum",
                     lessons(WithinBatch(), weighting, of=("sampled",), hits=("mask", "exclude"), draws=(1, 4, 16)),
                     tilt,
                     lambda lesson, goal=goal: goal,
@@ -347,6 +352,7 @@ CLAIMS = (
                         "they lean to frequent labels": (">", lambda lesson, goal=goal: goal),
                     },
                     relation="<",
+                    detail=f"Newton's method on {INTEGRATE}",
                 ),
             ),
             ("labels equally likely at x; hits masked or excluded",),

@@ -13,6 +13,7 @@ import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
+from implicitloss.arguments import as_word
 from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.checks import Exact, Identity, Simulated
 from implicitloss.claims.claim import Claim
@@ -175,7 +176,7 @@ def _claim(row: Row, loss: Loss, id: str, table: str, source: str) -> Claim:
                 _on_slice(row.margin),
                 _five_percent(row.margin),
                 {off: lambda case: 1.05 * _on_slice(row.margin)(case)},
-                method="labels drawn, weighed and counted; empirical-Bernstein bounds",
+                method="labels drawn, weighed and counted",
                 budget=40_000_000,
             ),
         ),
@@ -184,8 +185,7 @@ def _claim(row: Row, loss: Loss, id: str, table: str, source: str) -> Claim:
 
 
 def _words(row: Row) -> tuple[str, str]:
-    words = {"Uniform()": "uniform", "WithinBatch()": "within-batch"}
-    return words[str(row.sampler)], str(row.weighting).removesuffix("()").lower()
+    return as_word(type(row.sampler)), as_word(type(row.weighting))
 
 
 def _name(row: Row) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from implicitloss.auditing.finding import Finding
 
+__all__ = ["to_markdown"]
+
 HELP = "append the report to FILE as Markdown, e.g. $GITHUB_STEP_SUMMARY; with -, print it in place of the text"
 APPENDS = True
 

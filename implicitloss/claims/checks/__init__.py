@@ -1,6 +1,6 @@
 """Checks: ways to settle a claim.  Each runs its near misses through the very same comparison, on the same numbers."""
 
-from implicitloss.claims.checks.check import Check, Result
+from implicitloss.claims.checks.check import Check, CheckResult
 from implicitloss.claims.checks.drawn import Average, Averages, Frequencies
 from implicitloss.claims.checks.exact import Exact
 from implicitloss.claims.checks.identity import Identity
@@ -12,10 +12,10 @@ __all__ = [
     "Averages",
     "Cases",
     "Check",
+    "CheckResult",
     "Exact",
     "Frequencies",
     "Identity",
     "Number",
-    "Result",
     "Simulated",
 ]

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from implicitloss.claims.case import Setting
 from implicitloss.claims.verdict import Evidence
 
-__all__ = ["Check", "Result"]
+__all__ = ["Check", "CheckResult"]
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckResult:
     """The evidence on the claim and on each near miss."""
 
     evidence: Evidence
@@ -26,7 +26,12 @@ class Check(Protocol):
 
     @property
     def method(self) -> str:
-        """How it settles the claim."""
+        """The witness's name."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """How it works, where the name does not say it."""
         ...
 
     @property
@@ -43,6 +48,6 @@ class Check(Protocol):
         """How many random comparisons it makes."""
         ...
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         """Settle it, each random comparison wrong with probability at most `delta`."""
         ...

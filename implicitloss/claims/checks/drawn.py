@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from implicitloss.claims.case import Setting
-from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.check import CheckResult
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.labels import Floats
@@ -27,7 +27,7 @@ from implicitloss.numerics.bounds import (
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Sampler, checked_draws
 
-__all__ = ["Average", "Averages", "Frequencies", "deviations"]
+__all__ = ["Average", "Averages", "Deviation", "Frequencies", "deviations"]
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,14 @@ class Averages:
     near_misses: Mapping[str, Callable[[Setting], Sequence[float]]]
     resolution: float = 0.02
     largest_variance: float = 0.25
-    method: str = "simulation, empirical-Bernstein bounds"
+    method: str = "simulation"
+    detail: str = "empirical-Bernstein bounds"
     uses_prior: bool = True
 
     def comparisons(self, setting: Setting) -> int:
         return len(self.cases(setting))
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         n = runs_needed(self.largest_variance, 1.0, self.resolution / 2, delta)
@@ -76,18 +77,20 @@ class Averages:
                     self.method,
                     Outcome.REFUTED if strain > 1 else outcome,
                     len(cases),
+                    self.detail,
                     case=str(case),
-                    observed=f"{x.mean():.6g}",
-                    expected=f"{target:.6g}",
+                    observed=float(x.mean()),
+                    expected=float(target),
                     tolerance=width,
+                    standard_error=float(x.std(ddof=1)) / math.sqrt(n),
                     resolution=self.resolution,
                     runs=n,
                 )
                 worst.see(evidence, strain)
-            return replace(worst.kept(self.method), seconds=time.perf_counter() - start)
+            return replace(worst.kept(self.method, self.detail), seconds=time.perf_counter() - start)
 
         misses = {statement: judge(claimed(setting)) for statement, claimed in self.near_misses.items()}
-        return Result(judge([claimed for _, claimed in cases]), misses)
+        return CheckResult(judge([claimed for _, claimed in cases]), misses)
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,14 @@ class Frequencies:
     claimed: Callable[[Sampler, Problem], Floats]
     near_misses: Mapping[str, Callable[[Sampler, Problem], Floats]]
     resolution: float = 0.01
-    method: str = "drawn labels; cumulative, total and tail deviations"
+    method: str = "drawn labels"
+    detail: str = "cumulative, total and tail deviations"
     uses_prior: bool = field(default=True)
 
     def comparisons(self, setting: Setting) -> int:
         return len(self.cases(setting))
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         n = math.ceil(2 * math.log(6 / delta) / self.resolution**2)
@@ -129,26 +133,39 @@ class Frequencies:
                 order = problem.prior.by_frequency
                 law = claimed(sampler, problem)[order]
                 seen_from = max(seen_from, total_variation_seen(n, law, delta / 3))
-                strain, seen, allowed = max(deviations(counts[order], law, n, delta / 3).values())
+                part = max(deviations(counts[order], law, n, delta / 3).values(), key=lambda part: part.strain)
                 evidence = Evidence(
                     self.method,
-                    Outcome.REFUTED if strain > 1 else Outcome.SUPPORTED,
+                    Outcome.REFUTED if part.strain > 1 else Outcome.SUPPORTED,
                     len(cases),
+                    self.detail,
                     case=str(sampler),
-                    observed=seen,
-                    expected=allowed,
+                    quantity=part.quantity,
+                    observed=part.observed,
+                    expected=part.expected,
+                    tolerance=part.tolerance,
                     resolution=self.resolution,
                     draws=n * len(cases),
                 )
-                worst.see(evidence, strain)
+                worst.see(evidence, part.strain)
             note = f"resolution in total variation {seen_from:.2g}"
-            return replace(worst.kept(self.method), note=note, seconds=time.perf_counter() - start)
+            return replace(worst.kept(self.method, self.detail), note=note, seconds=time.perf_counter() - start)
 
-        return Result(judge(self.claimed), {miss: judge(claimed) for miss, claimed in self.near_misses.items()})
+        return CheckResult(judge(self.claimed), {miss: judge(claimed) for miss, claimed in self.near_misses.items()})
 
 
-def deviations(counts: Any, q: Floats, n: int, delta: float) -> dict[str, tuple[float, str, str]]:
-    """How far counts are from n q, part by part: relative to what is allowed, what was seen, and what is allowed.
+class Deviation(NamedTuple):
+    """How far counts are from their law in one respect; `strain` is the distance over the distance that is allowed."""
+
+    strain: float
+    quantity: str
+    observed: float
+    expected: float
+    tolerance: float | None = None
+
+
+def deviations(counts: Any, q: Floats, n: int, delta: float) -> dict[str, Deviation]:
+    """How far counts are from n q, part by part.
 
     Labels from frequent to rare; each part is wrong with probability at most `delta`.
     """
@@ -156,8 +173,8 @@ def deviations(counts: Any, q: Floats, n: int, delta: float) -> dict[str, tuple[
     mean, reach = deviation_mean(n, q), deviation_half_width(n, delta)
     total = float(np.abs(counts / n - q).sum())
     found = {
-        "cumulative": ((distance - 1e-9) / width, f"cumulative distance {distance:.5f}", f"at most {width:.5f}"),
-        "total": ((abs(total - mean) - 1e-9) / reach, f"total deviation {total:.5f}", f"{mean:.5f} ± {reach:.5f}"),
+        "cumulative": Deviation((distance - 1e-9) / width, "cumulative distance", distance, 0.0, width),
+        "total": Deviation((abs(total - mean) - 1e-9) / reach, "total deviation", total, mean, reach),
     }
     sizes = [2**k for k in range(q.size.bit_length()) if 2**k < q.size]
     for name in ("rarest", "most frequent"):
@@ -165,8 +182,8 @@ def deviations(counts: Any, q: Floats, n: int, delta: float) -> dict[str, tuple[
             part = slice(q.size - size, None) if name == "rarest" else slice(size)
             drawn, share = int(counts[part].sum()), min(float(q[part].sum()), 1.0)
             if count_is_unlikely(drawn, n, share, delta / (2 * len(sizes))):
-                found[name] = (1e6, f"{drawn} draws of the {size} {name} labels", f"about {n * share:.4g}")
+                found[name] = Deviation(1e6, f"draws of the {size} {name} labels", drawn, n * share)
     impossible = int(counts[q == 0].sum())
     if impossible:
-        found["impossible"] = (math.inf, f"{impossible} draws of labels with q = 0", "none")
+        found["impossible"] = Deviation(math.inf, "draws of labels with q = 0", impossible, 0.0)
     return found

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from implicitloss.claims.case import Setting
-from implicitloss.claims.checks.check import Result
-from implicitloss.claims.checks.numbers import Cases, Number, Relation, coincide, shown_number, with_error
+from implicitloss.claims.checks.check import CheckResult
+from implicitloss.claims.checks.numbers import Cases, Number, coincide, entry_of, with_error
 from implicitloss.claims.checks.worst import Worst
-from implicitloss.claims.verdict import Evidence, Outcome
+from implicitloss.claims.verdict import Evidence, Outcome, Relation
 from implicitloss.labels import Floats
 
 __all__ = ["Exact"]
@@ -34,6 +34,7 @@ class Exact:
     observed: Callable[[Any], Number]
     claimed: Callable[[Any], Number]
     near_misses: Mapping[str, Callable[[Any], Number] | tuple[Relation, Callable[[Any], Number]]]
+    detail: str = ""
     relation: Relation = "="
     resolution: float = 1e-8
     floor: Callable[[Any], float] | float = 0.0
@@ -42,7 +43,7 @@ class Exact:
     def comparisons(self, setting: Setting) -> int:
         return 0
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         observed = [with_error(self.observed(case)) for case in cases]
@@ -53,7 +54,7 @@ class Exact:
             if relation == self.relation and coincide(cases, claimed, self.claimed, self._floor):
                 continue
             misses[statement] = self._judge(cases, observed, claimed, relation, time.perf_counter())
-        return Result(evidence, misses)
+        return CheckResult(evidence, misses)
 
     def _floor(self, case: Any) -> float:
         return self.floor(case) if callable(self.floor) else self.floor
@@ -72,20 +73,24 @@ class Exact:
             judged, strain, at = _compare(
                 value, error, target, target_error, relation, self.resolution, self._floor(case)
             )
-            tolerance = float(np.ravel(error + target_error)[min(at, np.size(error + target_error) - 1)])
+            entries = max(value.size, target.size)
             evidence = Evidence(
                 self.method,
                 judged,
                 len(cases),
+                self.detail,
                 case=str(case),
-                observed=shown_number(value, at),
-                expected=f"{relation} {shown_number(target, at)}" if relation != "=" else shown_number(target, at),
-                tolerance=tolerance,
+                observed=entry_of(value, at),
+                relation=relation,
+                expected=entry_of(target, at),
+                entry=at if entries > 1 else None,
+                entries=entries if entries > 1 else None,
+                tolerance=entry_of(error + target_error, at),
                 resolution=self.resolution,
             )
             # Of the cases that fail the first is shown.
             worst.see(evidence, strain if judged is Outcome.EXACT else 0.0)
-        return replace(worst.kept(self.method), seconds=time.perf_counter() - start)
+        return replace(worst.kept(self.method, self.detail), seconds=time.perf_counter() - start)
 
 
 def _compare(

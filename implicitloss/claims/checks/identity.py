@@ -11,7 +11,7 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.claims.case import Setting
-from implicitloss.claims.checks.check import Result
+from implicitloss.claims.checks.check import CheckResult
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 
@@ -30,7 +30,8 @@ class Identity:
 
     pairs: Pairs
     near_misses: Mapping[str, Pairs]
-    method: str = "SymPy, for every L and m"
+    method: str = "SymPy"
+    detail: str = "for every L and m"
     uses_prior: bool = False
     # Whether the identity is all that the statement says; a step of it makes no proof of the whole.
     whole: bool = True
@@ -38,26 +39,33 @@ class Identity:
     def comparisons(self, setting: Setting) -> int:
         return 0
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         misses = {statement: self._judge(pairs) for statement, pairs in self.near_misses.items()}
-        return Result(self._judge(self.pairs), misses, self.whole)
+        return CheckResult(self._judge(self.pairs), misses, self.whole)
 
     def _judge(self, pairs: Pairs) -> Evidence:
         start, worst, count = time.perf_counter(), Worst(), 0
         for label, left, right in pairs():
             count += 1
-            outcome, note = _settled(left - right)
+            outcome, note = _decided(left - right)
             evidence = Evidence(
-                self.method, outcome, 1, case=label, observed=s.text(left), expected=s.text(right), note=note
+                self.method,
+                outcome,
+                1,
+                self.detail,
+                case=label,
+                observed=s.text(left),
+                expected=s.text(right),
+                note=note,
             )
             worst.see(evidence, count)  # the last of several
             if outcome is Outcome.REFUTED:
                 break
         assert count, "an identity needs at least one pair"
-        return replace(worst.kept(self.method), n_cases=count, seconds=time.perf_counter() - start)
+        return replace(worst.kept(self.method, self.detail), n_cases=count, seconds=time.perf_counter() - start)
 
 
-def _settled(difference: sp.Expr) -> tuple[Outcome, str]:
+def _decided(difference: sp.Expr) -> tuple[Outcome, str]:
     """Whether the difference is 0, and why not."""
     if s.vanishes(difference):
         return Outcome.PROVED, ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,10 @@ from implicitloss.claims.case import Setting
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
 
-__all__ = ["Cases", "Number", "Relation", "coincide", "shown_number", "with_error"]
+__all__ = ["Cases", "Number", "coincide", "entry_of", "with_error"]
 
 Number = float | Floats | Estimate
 Cases = Callable[[Setting], Sequence[Any]]
-Relation = Literal["=", "<=", "<", ">"]
 
 
 def coincide(
@@ -42,7 +41,6 @@ def with_error(number: Number) -> tuple[Floats, Floats]:
     return value, np.abs(value) * 4 * np.finfo(np.float64).eps
 
 
-def shown_number(value: Floats, at: int) -> str:
-    """The entry `at`, and where it stands among several."""
-    entry = float(np.ravel(value)[min(at, value.size - 1)])
-    return f"{entry:.15g}" if value.size == 1 else f"{entry:.15g} (entry {at} of {value.size})"
+def entry_of(value: Floats, at: int) -> float:
+    """The entry `at` of a vector; a single number stands for all entries."""
+    return float(np.ravel(value)[min(at, value.size - 1)])

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from implicitloss.claims.case import Case, Setting
-from implicitloss.claims.checks.check import Result
-from implicitloss.claims.checks.numbers import Number, coincide, shown_number, with_error
+from implicitloss.claims.checks.check import CheckResult
+from implicitloss.claims.checks.numbers import Number, coincide, entry_of, with_error
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.estimate import Estimate, Quantity
@@ -51,7 +51,8 @@ class Simulated:
     near_misses: Mapping[str, Callable[[Case], Number]]
     quantity: Quantity = "mean"
     reference: Callable[[Case], float] | None = None
-    method: str = "simulation, empirical-Bernstein bounds"
+    method: str = "simulation"
+    detail: str = "empirical-Bernstein bounds"
     uses_prior: bool = True
     budget: int = BUDGET_DRAWS
 
@@ -59,7 +60,7 @@ class Simulated:
         per_case = setting.prior.n_labels if self.quantity == "gradient" else 1
         return len(self.cases(setting)) * per_case
 
-    def run(self, setting: Setting, delta: float) -> Result:
+    def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         estimates: list[Estimate | None] = [None] * len(cases)
@@ -79,7 +80,7 @@ class Simulated:
             for statement, claimed in self.near_misses.items()
             if not coincide(cases, claimed, self.claimed, lambda case: 0.99 * self.resolution(case))
         }
-        return Result(evidence, misses)
+        return CheckResult(evidence, misses)
 
     def _simulate(
         self, setting: Setting, cases: Sequence[Case], resolutions: Sequence[float], delta: float
@@ -188,6 +189,7 @@ class _Judge:
             with np.errstate(invalid="ignore"):  # a claim of inf
                 strains = np.abs(np.atleast_1d(estimate.value - target)) / allowed
             at = int(np.argmax(strains))
+            observed = np.asarray(estimate.value)
             resolution = self.check.resolution(case)
             outcome = Outcome.INCONCLUSIVE
             if np.all(np.isfinite(strains)):
@@ -201,10 +203,14 @@ class _Judge:
                 self.check.method,
                 outcome,
                 len(self.reached),
+                self.check.detail,
                 case=str(case),
-                observed=shown_number(np.asarray(estimate.value), at),
-                expected=shown_number(target, at),
+                observed=entry_of(observed, at),
+                expected=entry_of(target, at),
+                entry=at if observed.size > 1 else None,
+                entries=observed.size if observed.size > 1 else None,
                 tolerance=float(widths[at]),
+                standard_error=entry_of(np.asarray(estimate.error), at),
                 resolution=resolution,
                 draws=self.draws,
                 runs=estimate.n,
@@ -215,7 +221,7 @@ class _Judge:
             notes.append(f"{_cases_are(self.left_out)} out of reach of {self.budget:,} draws")
         if too_wide:
             notes.append(f"{_cases_are(too_wide)} known too coarsely after {ATTEMPTS} attempts")
-        kept = worst.kept(self.check.method)
+        kept = worst.kept(self.check.method, self.check.detail)
         return replace(kept, note="; ".join(notes) or kept.note)
 
 

@@ -25,6 +25,6 @@ class Worst:
         if self._rank is None or rank > self._rank:
             self._rank, self._evidence = rank, evidence
 
-    def kept(self, method: str) -> Evidence:
+    def kept(self, method: str, detail: str) -> Evidence:
         """The evidence that was kept; where no case was seen, that nothing is settled by this `method`."""
-        return self._evidence or Evidence(method, Outcome.INCONCLUSIVE, 0, note="no case")
+        return self._evidence or Evidence(method, Outcome.INCONCLUSIVE, 0, detail, note="no case")

@@ -4,7 +4,7 @@ Every rendering is a pure function of a `Report`.  Failures come first; a claim 
 misses do not all fall, is never shown as a pass.
 """
 
-from implicitloss.claims.report.as_json import SCHEMA, to_json
+from implicitloss.claims.report.as_json import CLAIMS_SCHEMA, to_json
 from implicitloss.claims.report.formats.html import to_html
 from implicitloss.claims.report.formats.junit import to_junit
 from implicitloss.claims.report.formats.markdown import to_markdown
@@ -14,9 +14,9 @@ from implicitloss.claims.report.text import to_text
 from implicitloss.claims.report.wording import MARKS, NO_POWER
 
 __all__ = [
+    "CLAIMS_SCHEMA",
     "MARKS",
     "NO_POWER",
-    "SCHEMA",
     "Report",
     "Run",
     "provenance",

@@ -9,21 +9,22 @@ from implicitloss.claims.report.wording import standing
 from implicitloss.claims.verdict import Verdict
 from implicitloss.formats import as_json
 
-__all__ = ["SCHEMA", "to_dict", "to_json"]
+__all__ = ["CLAIMS_SCHEMA", "to_dict", "to_json"]
 
-SCHEMA = 1
+# It grows when a field goes or changes its meaning.
+CLAIMS_SCHEMA = 2
 
 
 def to_json(report: Run) -> str:
-    """Strict JSON of schema `SCHEMA`; a number that is not finite becomes null."""
+    """Strict JSON of schema `CLAIMS_SCHEMA`; a number that is not finite becomes null."""
     return as_json(to_dict(report)) + "\n"
 
 
 def to_dict(report: Run) -> dict[str, Any]:
-    """Plain values of schema `SCHEMA`."""
+    """Plain values of schema `CLAIMS_SCHEMA`."""
     refuted, total = report.near_misses
     return {
-        "schema": SCHEMA,
+        "schema": CLAIMS_SCHEMA,
         "title": report.title,
         "summary": {
             "ok": report.ok,

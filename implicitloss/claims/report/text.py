@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -95,18 +94,16 @@ def _in_brief(page: _Page, verdict: Verdict) -> list[str]:
 
 
 def _witness(evidence: Evidence) -> str:
-    """Its mark, the first words of its method, its work, and its closest call if the claim is an order."""
-    name = f"{MARKS[wording.standing(evidence)]} {re.split('[,;:] ', plain(evidence.method))[0]}"
+    """Its mark, its method, its work, and its closest call if the claim is an order."""
+    name = f"{MARKS[wording.standing(evidence)]} {plain(evidence.method)}"
     if not evidence.n_cases:
         return f"{name}: {NOT_TRIED}, {plain(evidence.note)}"
     work = wording.number(evidence.n_cases, "case") if evidence.n_cases > 1 else ""
     if evidence.draws:
         millions = evidence.draws / 1e6
         work = f"{millions:.1f} M draws" if millions >= 1 else wording.number(evidence.draws, "draw")
-    closest = f"{evidence.observed} {evidence.expected}" if evidence.expected[:1] in ("<", ">") else ""
-    closest = re.sub(r"\d+\.\d+(e-\d+)?", lambda shown: f"{float(shown[0]):.3g}", plain(closest))
     # What it leaves out, or how coarsely it sees.
-    return ", ".join(part for part in (name, work, closest, plain(evidence.note)) if part)
+    return ", ".join(part for part in (name, work, wording.closest_call(evidence), plain(evidence.note)) if part)
 
 
 def _in_full(page: _Page, verdict: Verdict) -> list[str]:
@@ -126,7 +123,7 @@ def _in_full(page: _Page, verdict: Verdict) -> list[str]:
 
 
 def _evidence(page: _Page, evidence: Evidence, indent: int, tone: str) -> list[str]:
-    said = " · ".join([plain(evidence.method), *wording.work(evidence)])
+    said = " · ".join([wording.witness(evidence), *wording.work(evidence)])
     lines = page.wrap(said, indent, label=f"{wording.label(wording.standing(evidence))}: ", label_tone=tone)
     for name, text in wording.numbers(evidence).items():
         # Some four lines tell formulas apart; more of them would bury the failure.

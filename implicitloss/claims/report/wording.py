@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from implicitloss.claims.report.run import Run
-from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict
+from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict, in_full
 from implicitloss.formats import cut, plain
 
 __all__ = [
     "MARKS",
     "NOT_TRIED",
     "NO_POWER",
+    "closest_call",
     "conclusion",
     "duration",
     "guarantee",
@@ -28,6 +30,7 @@ __all__ = [
     "standing",
     "standings",
     "tone",
+    "witness",
     "work",
 ]
 
@@ -142,10 +145,47 @@ def known(report: Run) -> dict[str, str]:
 
 def numbers(evidence: Evidence) -> dict[str, str]:
     """The case that decided, what was compared there, and the note; what does not apply is left out."""
-    shown = evidence.to_dict()
-    shown |= {name: small(shown[name]) for name in ("tolerance", "resolution") if name in shown}
-    names = ("case", "observed", "expected", "tolerance", "resolution", "note")
-    return {name: plain(shown[name]) for name in names if name in shown}
+    bounds = {"tolerance": evidence.tolerance, "resolution": evidence.resolution}
+    order = "" if evidence.relation == "=" else f"{evidence.relation} "
+    shown = {
+        "case": evidence.case,
+        "quantity": evidence.quantity,
+        "entry": _entry(evidence),
+        "observed": _compared(evidence.observed, evidence.tolerance),
+        "expected": order + _compared(evidence.expected, evidence.tolerance),
+        **{name: "" if bound is None else small(bound) for name, bound in bounds.items()},
+        "note": evidence.note,
+    }
+    return {name: plain(text) for name, text in shown.items() if text}
+
+
+def closest_call(evidence: Evidence) -> str:
+    """The two numbers that were ordered, to three digits; nothing if the claim is no order."""
+    observed, expected = evidence.observed, evidence.expected
+    if evidence.relation == "=" or not isinstance(observed, float) or not isinstance(expected, float):
+        return ""
+    entry = f" (entry {_entry(evidence)})" if _entry(evidence) else ""
+    return f"{observed:.3g}{entry} {evidence.relation} {expected:.3g}"
+
+
+def _entry(evidence: Evidence) -> str:
+    """Which number of a vector was compared."""
+    return "" if evidence.entry is None else f"{evidence.entry} of {evidence.entries}"
+
+
+def _compared(value: float | str | None, tolerance: float | None) -> str:
+    """A formula, or a number to a hundredth of what the comparison tolerates."""
+    if not isinstance(value, (int, float)):
+        return value or ""
+    digits = 15
+    if tolerance and value and math.isfinite(value / tolerance):
+        digits = min(max(math.ceil(math.log10(abs(value) / tolerance)) + 2, 3), 15)
+    return f"{value:.{digits}g}"
+
+
+def witness(evidence: Evidence) -> str:
+    """A witness's name and how it works."""
+    return plain(in_full(evidence.method, evidence.detail))
 
 
 def work(evidence: Evidence) -> list[str]:
@@ -159,4 +199,4 @@ def sentence(evidence: Evidence) -> str:
     """A witness, its outcome, its work and its numbers."""
     done = ", ".join([standing(evidence), *work(evidence)])
     shown = ", ".join(f"{name} {cut(text, 80)}" for name, text in numbers(evidence).items())
-    return f"{plain(evidence.method)}: {done}" + (f"; {shown}" if shown else "")
+    return f"{witness(evidence)}: {done}" + (f"; {shown}" if shown else "")

@@ -244,9 +244,9 @@ def payments(
         statement,
         source,
         (
-            Identity(written, {turned: partial(written, -1)}, method="SymPy: as written out", whole=False),
+            Identity(written, {turned: partial(written, -1)}, detail="as written out", whole=False),
             Exact(
-                "SymPy at 200 digits against NumPy, payments and their derivatives",
+                "SymPy at 200 digits against NumPy",
                 cases,
                 by_symbols,
                 _paid_by_numbers,
@@ -258,6 +258,7 @@ def payments(
                 },
                 resolution=1e-10,
                 uses_prior=False,
+                detail="payments and their derivatives",
             ),
         ),
         ("scores off the kinks of the losses, where a slope is one number",),

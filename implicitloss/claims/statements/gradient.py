@@ -50,7 +50,7 @@ def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -
         "Rawat et al. 2021, after Lemma 2; Bengio and Senécal 2008; constant derived: e^{f_y}/Ẑ expanded twice about Z",
         (
             Exact(
-                f"all entries, {INTEGRATE} against {EXHAUST}",
+                "all entries",
                 tiny,
                 lambda case: integrate(case.scheme, case.loss, case.problem, "gradient"),
                 lambda case: exhausted(case, "gradient"),
@@ -60,6 +60,7 @@ def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -
                     )
                 },
                 floor=1e-12,
+                detail=f"{INTEGRATE} against {EXHAUST}",
             ),
             Simulated(
                 sampled,
@@ -69,15 +70,16 @@ def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -
                 quantity="gradient",
             ),
             Exact(
-                f"order in 1/m, {INTEGRATE}, extrapolated",
+                "order in 1/m",
                 cases,
                 lambda case: order(along(case, bias), ladder(case)),
                 exponent(1.0),
                 {"the bias falls like 1/m²": exponent(2.0), "the bias falls like 1/√m": exponent(0.5)},
                 resolution=1e-2,
+                detail=f"{INTEGRATE}, extrapolated",
             ),
             Exact(
-                f"constant, {INTEGRATE}, extrapolated",
+                "constant",
                 cases,
                 lambda case: limit(along(case, bias), ladder(case), 1),
                 constant,
@@ -87,6 +89,7 @@ def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList) -
                     "the bias is negative": partial(constant, sign=-1.0),
                 },
                 resolution=1e-3,
+                detail=f"{INTEGRATE}, extrapolated",
             ),
         ),
         ("hits excluded; q and w held fixed in the gradient; V = Σ_{y'≠y} e^{2f}/q - (Σ_{y'≠y} e^f)², Z = Σ e^f",),

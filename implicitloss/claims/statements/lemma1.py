@@ -40,7 +40,6 @@ from implicitloss.witness.integrate import integrate
 
 __all__ = ["derived", "lemma1_mean", "lemma1_unbiased", "lemma1_variance_claim"]
 
-ONE = sp.Integer(1)
 _w, _q, _v = sp.Function("w"), sp.Function("q"), sp.Function("v")
 _p_general = s.m * _w(s.y, s.k) * _q(s.k)
 _phi = sp.Symbol("phi", real=True)
@@ -57,7 +56,7 @@ def _mean_pairs(margin: sp.Expr) -> Callable[[], list[tuple[str, sp.Expr, sp.Exp
 def derived(id: str, schemes: Callable[[], Sequence[tuple[Scheme, Loss]]]) -> Claim:
     """Every line of every derivation is checked by SymPy, and ends in p = m w q."""
 
-    def pairs(factor: sp.Expr = ONE) -> list[tuple[str, sp.Expr, sp.Expr]]:
+    def pairs(factor: sp.Expr = sp.S.One) -> list[tuple[str, sp.Expr, sp.Expr]]:
         rows = []
         for scheme, loss in schemes():
             found = derivation(scheme, loss)

@@ -51,9 +51,7 @@ def lemma2_bound(id: str, tiny: CaseList, cases: CaseList) -> Claim:
         "The expected sampled softmax cross-entropy is at most log(1 + Σ_{y'≠y} p_yy' e^{f_y' - f_y}), p = m w q.",
         "Rawat et al. 2021, Lemma 2, Eq. (11)",
         (
-            Identity(
-                concave(-1), {"log(1 + S) is convex": concave(1)}, method="SymPy: log(1 + S) is concave", whole=False
-            ),
+            Identity(concave(-1), {"log(1 + S) is convex": concave(1)}, detail="log(1 + S) is concave", whole=False),
             Exact(EXHAUST, tiny, exhausted, implicit, misses, relation="<="),  # type: ignore[arg-type]
             Exact(INTEGRATE, cases, integrated, implicit, misses, relation="<="),  # type: ignore[arg-type]
         ),
@@ -135,7 +133,7 @@ def lemma2_equality(id: str, cases: CaseList) -> Claim:
                 },
             ),
             Exact(
-                "the gap, by integrals",
+                "the gap",
                 cases,
                 lambda case: 0.0,
                 gap_under(ModelBased(), importance, "exclude"),
@@ -145,6 +143,7 @@ def lemma2_equality(id: str, cases: CaseList) -> Claim:
                     uniform: gap_under(Uniform(), importance, "exclude"),
                 },
                 floor=1e-18,
+                detail="by integrals",
             ),
         ),
         ("the positive is never drawn",),
@@ -170,20 +169,22 @@ def no_gap(id: str, cases: CaseList) -> Claim:
         "Rawat et al. 2021, after Lemma 2",
         (
             Exact(
-                "the gap, by integrals",
+                "the gap",
                 cases,
                 lambda case: 0.0,
                 lambda case: integrated(case, "gap"),
                 {"the gap is what weights halved on every other label make it": half},
                 floor=1e-18,
+                detail="by integrals",
             ),
             Exact(
-                "the variance, by integrals",
+                "the variance",
                 cases,
                 lambda case: 0.0,
                 lambda case: integrated(case, "variance"),
                 {"the variance is what weights halved on every other label make it": half},
                 floor=1e-18,
+                detail="by integrals",
             ),
         ),
     )

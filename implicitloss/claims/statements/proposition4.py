@@ -33,14 +33,12 @@ from implicitloss.theory.implicit import log_expected_weights, margin_loss
 
 __all__ = ["optimises", "proposition4"]
 
-ONE = sp.Integer(1)
-
 
 def optimises(id: str, scheme: Scheme, goal: margins.Margin, cases: CaseList) -> Claim:
     """The scheme's implicit margins under softmax are those of `goal`: for every prior, or for this one."""
     total = sp.Symbol("N", positive=True)
 
-    def pairs(factor: sp.Expr = ONE) -> list[tuple[str, sp.Expr, sp.Expr]]:
+    def pairs(factor: sp.Expr = sp.S.One) -> list[tuple[str, sp.Expr, sp.Expr]]:
         # Counts are N times the prior, which sums to 1.
         known = {s.n[k]: total * s.pi[k] for k in (s.y, s.yp)} | {s.over_labels(s.pi[s.k]): sp.Integer(1)}
         margin = derivation(scheme, SoftmaxCrossEntropy()).margin
@@ -80,7 +78,7 @@ def proposition4(
 ) -> Claim:
     """w = p/(m q) makes the implicit loss ℓ^p."""
 
-    def pairs(factor: sp.Expr = ONE) -> list[tuple[str, sp.Expr, sp.Expr]]:
+    def pairs(factor: sp.Expr = sp.S.One) -> list[tuple[str, sp.Expr, sp.Expr]]:
         rows = []
         for sampler in samplers:
             for goal in targets:

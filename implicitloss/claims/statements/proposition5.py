@@ -166,7 +166,7 @@ def proposition5(id: str, cases: CaseList) -> Claim:
                 moment_resolution,
                 {"the price is χ²(q‖q*), the other way round": partial(chi_square, reverse=True)},
                 quantity="variance",
-                method="simulation of competitors, empirical-Bernstein bounds",
+                method="simulation of competitors",
             ),
         ),
         (

@@ -62,20 +62,22 @@ def theorem3_leading(id: str, cases: CaseList, sampled: CaseList) -> Claim:
         "Rawat et al. 2021, Theorem 3, Eq. (12)",
         (
             Exact(
-                f"order in 1/m, {INTEGRATE}, extrapolated",
+                "order in 1/m",
                 cases,
                 lambda case: order(along(case, mse), ladder(case)),
                 exponent(1.0),
                 {"the squared error falls like 1/m²": exponent(2.0), "... like 1/√m": exponent(0.5)},
                 resolution=1e-2,
+                detail=f"{INTEGRATE}, extrapolated",
             ),
             Exact(
-                f"constant, {INTEGRATE}, extrapolated",
+                "constant",
                 cases,
                 lambda case: limit(along(case, mse), ladder(case), 1),
                 leading_constant,
                 {"the constant is σ/μ": root, "μ is E η e^{f_y'}, without e^{f_y}": without_positive},
                 resolution=1e-3,
+                detail=f"{INTEGRATE}, extrapolated",
             ),
             Simulated(
                 sampled,
@@ -123,8 +125,7 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
 
         return constant
 
-    ordered = f"order in 1/m, {INTEGRATE}, extrapolated"
-    constant = f"constant, {INTEGRATE}, extrapolated"
+    extrapolated = f"{INTEGRATE}, extrapolated"
     return Claim(
         id,
         "Squared error v/m + (11v²/4 - k3)/m² + O(1/m³) and bias -v/(2m) + (k3/3 - 3v²/4)/m² + O(1/m³).",
@@ -132,15 +133,16 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
         "Rawat et al. 2021, Theorem 3, precise",
         (
             Exact(
-                ordered,
+                "order in 1/m",
                 cases,
                 lambda case: order(along(case, rest), ladder(case)),
                 exponent(2.0),
                 {"the remainder is of order 1/m^{3/2}": exponent(1.5), "... of order 1/m³": exponent(3.0)},
                 resolution=1e-2,
+                detail=extrapolated,
             ),
             Exact(
-                constant,
+                "constant",
                 cases,
                 lambda case: limit(along(case, rest), ladder(case), 2),
                 second(lambda case: _series(case).mse),
@@ -149,9 +151,10 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
                     "the constant is 11v²/4, without the skewness": other(11 / 4, 0.0),
                 },
                 resolution=1e-2,
+                detail=extrapolated,
             ),
             Exact(
-                f"bias: {constant}",
+                "constant of the bias",
                 cases,
                 lambda case: limit(along(case, bias_rest), ladder(case), 2),
                 second(lambda case: _series(case).bias),
@@ -160,6 +163,7 @@ def theorem3_remainder(id: str, cases: CaseList) -> Claim:
                     "the bias's constant is k3/3 - v²/2": other(-1 / 2, 1 / 3),
                 },
                 resolution=1e-2,
+                detail=extrapolated,
             ),
         ),
         ("v = σ²/μ², k3 = κ₃/μ³, κ₃ the third central moment; weights η/m with η free of m",),
@@ -201,15 +205,16 @@ def theorem3_outside(id: str, cases: CaseList) -> Claim:
         "with η free of m",
         (
             Exact(
-                f"order in 1/m, {INTEGRATE}, extrapolated",
+                "order in 1/m",
                 cases,
                 lambda case: order(along(case, mse), ladder(case)),
                 exponent(1.0),
                 {"the squared error falls like 1/m²": exponent(2.0), "the squared error does not fall": exponent(0.0)},
                 resolution=2e-2,
+                detail=f"{INTEGRATE}, extrapolated",
             ),
             Exact(
-                f"constant, {INTEGRATE}, extrapolated",
+                "constant",
                 cases,
                 lambda case: limit(along(case, mse), ladder(case), 1),
                 own,
@@ -218,6 +223,7 @@ def theorem3_outside(id: str, cases: CaseList) -> Claim:
                     "the constant is σ²/μ² with the η = m w of m = 4": frozen(4),
                 },
                 resolution=2e-2,
+                detail=f"{INTEGRATE}, extrapolated",
             ),
         ),
         ("the weights do not depend on m",),

@@ -35,7 +35,7 @@ __all__ = ["add_arguments", "run"]
 
 HELP = "measure what a loss of your own optimises, and test whether it is what you claim"
 # More evaluations of each positive would take hours.
-MOST_RUNS = 10_000_000
+MOST_AUDIT_RUNS = 10_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,8 +117,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audit the loss, and report; the exit code is 0 if the claim holds or nothing was claimed."""
-    if args.runs is not None and args.runs > MOST_RUNS:
-        raise ValueError(f"--runs must be at most {MOST_RUNS:,}, got {args.runs:,}")
+    if args.runs is not None and args.runs > MOST_AUDIT_RUNS:
+        raise ValueError(f"--runs must be at most {MOST_AUDIT_RUNS:,}, got {args.runs:,}")
     from implicitloss.auditing.audit import audit
     from implicitloss.cli import names
 

@@ -4,7 +4,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const NUMBERS = ["labels", "tail", "share", "alpha", "tau", "m", "positive", "peak"];
-const KINDS = {sampler: ["mixture", "power", "model"], weighting: ["constant", "unit", "importance", "relative", "tail"], hits: ["exclude", "mask", "keep"], eta: ["equal", "prior", "peaked"], counts: ["yes", "no"]};
+const KINDS = Object.fromEntries(["sampler", "weighting", "hits", "eta", "counts"].map((name) => [name, [...$(name).options].map((option) => option.value)]));
 const LIMITS = {labels: [3, 40], tail: [0, 2], share: [0, 1], alpha: [0, 2], tau: [0.1, 2], m: [1, 1024], positive: [0, 39], peak: [0, 39]};
 const MS = [...new Set(range(41).map((v) => Math.round(2 ** (v / 4))))];
 const nearest = (m) => MS.reduce((best, v, i) => Math.abs(Math.log(v / m)) < Math.abs(Math.log(MS[best] / m)) ? i : best, 0);

@@ -23,7 +23,7 @@ from implicitloss.numerics.moments import Moments
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
 from implicitloss.scheme import Scheme
-from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDEST_LOG_RANGE, Table, Worth
+from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDEST_LOG_RANGE, SchemeTable, Worth
 
 __all__ = ["Matrix", "Pieces"]
 
@@ -37,7 +37,7 @@ class Pieces:
     """Losses of runs whose labels come in pieces; each draw is looked up once, in tables narrow enough to add up."""
 
     def __init__(
-        self, stream: Scheme, problem: Problem, tables: Sequence[Table], draw: Draw, pool: ThreadPoolExecutor
+        self, stream: Scheme, problem: Problem, tables: Sequence[SchemeTable], draw: Draw, pool: ThreadPoolExecutor
     ) -> None:
         self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
         self.skipped = problem.positive if stream.hits == "exclude" else -1
@@ -122,7 +122,7 @@ class Matrix:
     """Losses and gradients of runs from all of their labels, (runs, m), added up in logarithms: for wide tables."""
 
     def __init__(
-        self, stream: Scheme, problem: Problem, tables: Sequence[Table], draw: Draw, pool: ThreadPoolExecutor
+        self, stream: Scheme, problem: Problem, tables: Sequence[SchemeTable], draw: Draw, pool: ThreadPoolExecutor
     ) -> None:
         self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
         self.skipped = problem.positive if stream.hits == "exclude" else -1
@@ -165,7 +165,7 @@ def _give_up(drawn: int, kept: int, y: int) -> None:
 
 
 def _name_impossible(
-    stream: Scheme, problem: Problem, table: Table, draw: Draw, generator: np.random.Generator, size: int
+    stream: Scheme, problem: Problem, table: SchemeTable, draw: Draw, generator: np.random.Generator, size: int
 ) -> None:
     """*Raises* ImpossibleDraw, with a label that the sampler draws although its q = 0."""
     ruled_out = np.flatnonzero(~table.worth.reachable)

@@ -24,7 +24,7 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
 from implicitloss.weightings import complete_weighting
 
-__all__ = ["THREADED_FROM_LABELS", "WIDEST_LOG_RANGE", "Table", "Worth", "tables_of"]
+__all__ = ["THREADED_FROM_LABELS", "WIDEST_LOG_RANGE", "SchemeTable", "Worth", "tables_of"]
 
 # A table whose log x span less than this is added up in doubles, a wider one in logarithms.
 WIDEST_LOG_RANGE = 600.0
@@ -34,7 +34,7 @@ LARGEST_TERM = 1e140
 THREADED_FROM_LABELS = 50_000
 
 
-def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: ThreadPoolExecutor) -> list[Table]:
+def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: ThreadPoolExecutor) -> list[SchemeTable]:
     """A table for each case.  Schemes that differ in m only share the vectors of length L, if w is a power of m."""
     powers = [complete_weighting(scheme.weighting).m_power for scheme, _ in cases]
     keys: list[Any] = [
@@ -55,7 +55,7 @@ def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: Thre
     for power, key, (scheme, loss) in zip(powers, keys, cases, strict=True):
         worth, m = worths[key].result(), first[key][0].m
         offset = 0.0 if scheme.m == m else float(power * (np.log(scheme.m) - np.log(m)))
-        tables.append(Table(worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y)))
+        tables.append(SchemeTable(worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y)))
     return tables
 
 
@@ -103,7 +103,7 @@ class Worth:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class SchemeTable:
     """x = e^{log x + offset} of the labels under one scheme, and the loss of a run's sum."""
 
     worth: Worth

@@ -125,7 +125,7 @@ def _claim(report: Run, verdict: Verdict) -> str:
 def _row(evidence: Evidence) -> list[str]:
     numbers = {name: html(text) for name, text in wording.numbers(evidence).items()}
     note = numbers.pop("note", "")
-    witness = html(evidence.method) + (f'<p class="dim">{note}</p>' if note else "")
+    witness = html(wording.witness(evidence)) + (f'<p class="dim">{note}</p>' if note else "")
     shown = _terms({name: f"<code>{text}</code>" for name, text in numbers.items()})
     return [witness, shown, "<br>".join(wording.work(evidence))]
 
