@@ -18,7 +18,7 @@ from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import checked_positive
 from implicitloss.scheme import Scheme
 
-__all__ = ["FEWEST_PILOT_RUNS", "MOST_EXPONENT", "PILOT_SHARE", "SCORES_BY_DEFAULT", "Form", "Question"]
+__all__ = ["FEWEST_PILOT_RUNS", "MOST_EXPONENT", "PILOT_SHARE", "SCORES_BY_DEFAULT", "Budget", "Form", "Question"]
 
 Form = Literal["softmax", "logistic"]
 FORMS: tuple[Form, ...] = get_args(Form)
