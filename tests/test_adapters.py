@@ -133,6 +133,104 @@ def test_tensorflow(seed: int) -> None:
     assert il.audit(il.adapters.tensorflow(loss), claim=WRONG, prior=PRIOR, rng=seed).verdict == "refuted"
 
 
+class Streamed:
+    """Within-batch draws with importance weights; what is not repeated is asked of a stream, which counts."""
+
+    def __init__(self) -> None:
+        self.asked = self.opened = 0
+
+    def __call__(self, scores: Any, positive: Any, rng: np.random.Generator) -> Any:
+        drawn = rng.choice(L, size=(len(positive), M), p=PRIOR.probabilities)
+        rows, own = np.arange(len(positive)), positive[:, None]
+        each = np.exp(scores[rows[:, None], drawn] - scores[rows, positive][:, None]) / M / PRIOR.probabilities[drawn]
+        x = np.zeros(scores.shape)
+        np.add.at(x, (rows[:, None], drawn), np.where(drawn == own, 0.0, each))
+        total = 1 + x.sum(axis=1)
+        slopes = x / total[:, None]
+        slopes[rows, positive] = -slopes.sum(axis=1)
+        return np.log(total), slopes
+
+    def stream(self) -> Any:
+        self.opened += 1
+
+        def ask(scores: Any, positive: Any, rng: np.random.Generator) -> Any:
+            self.asked += 1
+            return self(scores, positive, rng)
+
+        return ask
+
+
+def test_calls_that_are_not_repeated_go_to_a_stream(seed: int) -> None:
+    """It answers most calls, and the report is the same: it has the same draws here."""
+    loss, options = Streamed(), {"claim": CLAIM, "prior": PRIOR, "rng": seed, "runs": 400}
+    report = il.audit(loss, **options)
+    assert loss.opened == 1
+    assert loss.asked > 5
+    plain = il.audit(lambda scores, positive, rng: Streamed()(scores, positive, rng), **options)
+    assert str(report).replace("Streamed", "<lambda>") == str(plain)
+
+
+@pytest.mark.parametrize("options", [{"reset": lambda: None}, {"claim": "full"}])
+def test_what_a_stream_cannot_answer_is_not_asked_of_it(options: dict[str, Any]) -> None:
+    """A loss that is reset, or draws nothing."""
+    loss = Streamed()
+    if "claim" in options:
+
+        def full(scores: Any, positive: Any, rng: np.random.Generator) -> Any:
+            slopes = np.exp(scores - np.logaddexp.reduce(scores, axis=1)[:, None])
+            own = np.arange(len(positive)), positive
+            values = -np.log(slopes[own])
+            slopes[own] -= 1
+            return values, slopes
+
+        full.stream = loss.stream  # type: ignore[attr-defined]
+        il.audit(full, prior=PRIOR, rng=0, **options)
+    else:
+        il.audit(loss, claim=CLAIM, prior=PRIOR, rng=0, runs=400, **options)
+    assert loss.opened == 0
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_compiled_loss_of_tensorflow_draws_anew() -> None:
+    """Its draws differ from call to call, by the seed, after another seed, and for another number of examples."""
+    tf = pytest.importorskip("tensorflow")
+
+    def loss(scores: Any, positive: Any) -> Any:
+        drawn = tf.random.uniform((len(positive), M), maxval=L, dtype=tf.int64)
+        return tf.reduce_logsumexp(tf.gather(scores, drawn, batch_dims=1), axis=1)
+
+    adapted, scores = il.adapters.tensorflow(loss), np.arange(3.0 * L).reshape(3, L)
+    y = np.array([0, 1, 2])
+
+    def answers(n: int, order: str) -> list[Any]:
+        ask, found = adapted.stream(), []  # type: ignore[attr-defined]
+        for seed, kind in enumerate(order, 10 * n):
+            call = adapted if kind == "s" else ask
+            of = slice(None) if kind == "a" else slice(2)
+            values, slopes = call(scores[of], y[of], np.random.default_rng(seed))
+            assert np.allclose(slopes.sum(axis=1), 1, atol=1e-5)
+            found.append(values.tolist())
+        return found
+
+    first = answers(0, "aasaabba")
+    assert first == answers(0, "aasaabba")
+    assert len({tuple(values) for values in first + answers(1, "aab")}) == 11
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_loss_that_cannot_be_compiled_is_asked_one_call_at_a_time(seed: int) -> None:
+    tf = pytest.importorskip("tensorflow")
+
+    def loss(scores: Any, positive: Any) -> Any:
+        drawn = np.argsort(tf.random.uniform((L,)).numpy())[:M]
+        f_y = tf.gather(scores, positive[:, None], batch_dims=1)
+        return tf.math.log1p(tf.reduce_sum(tf.exp(tf.gather(scores, drawn, axis=1) - f_y), axis=1))
+
+    report = il.audit(il.adapters.tensorflow(loss), prior=PRIOR, rng=seed, runs=64)
+    assert report.verdict == "measured"
+    assert report.calls > 64
+
+
 MINE = """
 import numpy as np
 

@@ -53,6 +53,9 @@ class Framework:
         `stack(lib, values)` is a list of B tensors, of one number each, as a tensor (B,).
     key_of
         `key_of(lib, key, i)` is the key of the i-th of several calls, where losses take a key.
+    stream
+        `stream(lib, loss, dtype)` is a faster function (scores, positive, seed) -> values and gradients, as
+        `gradients` has them, whose draws are new in each call and cannot be repeated; or None.
     """
 
     package: str
@@ -62,6 +65,7 @@ class Framework:
     rows: Callable[[Any, Any, tuple[int, ...]], list[Any]] = _rows
     stack: Callable[[Any, list[Any]], Any] = _stack
     key_of: Callable[[Any, Any, int], Any] = _key_of
+    stream: Callable[[Any, Callable[..., Any], str], Callable[[Floats, Labels, int], tuple[Any, Any]]] | None = None
 
     def imported(self) -> Any:
         """The package.  *Raises* ValueError, with the command that installs it, if it cannot be imported."""
@@ -86,6 +90,14 @@ class Framework:
             values, slopes = self.gradients(lib, loss, scores, positive, int(rng.integers(SEEDS)), kind)
             return values if slopes is None else (values, slopes)
 
+        if self.stream is not None:
+            stream = self.stream
+
+            def opened() -> LossFunction:
+                ask = stream(lib, loss, kind)
+                return lambda scores, positive, rng: ask(scores, positive, int(rng.integers(SEEDS)))
+
+            loss_fn.stream = opened  # type: ignore[attr-defined]
         return named_after(loss, loss_fn)
 
 

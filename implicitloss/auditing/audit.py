@@ -158,6 +158,10 @@ def _measured(question: Question, box: Box, contact: Contact) -> Observed:
     if any(flaw.kind == "wrong gradient" for flaw in contact.observed.flaws):
         # Margins are not read from a gradient that is wrong: the claim is refuted, or the values say what there is.
         return by_values(question, box) if question.claim.margins is None else Observed()
+    # A stream is for a loss all whose chance comes from the seed that it is given, and none from elsewhere.
+    ignores_rng = any(note.kind == "ignores rng" for note in contact.observed.notes)
+    if contact.repeats and not contact.draws_nothing and not ignores_rng:
+        box.open_stream()
     if contact.repeats or question.scores is not None:
         return by_gradients(question, box, contact)
     # The gradient cannot be compared with the value, and so both are audited, each with half of the error.

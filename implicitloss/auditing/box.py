@@ -40,7 +40,8 @@ class Box:
 
     `reset` is called before each call.  What is known of the loss after the first contact: the `rounding` error of its
     values, absolute, 0 where it was not measured; the `factors` (L,) by which it is scaled at each positive, which are
-    divided out; and the `lift` (rows,) of the positives' scores, for losses whose rounding would hide the hits.
+    divided out; and the `lift` (rows,) of the positives' scores, for losses whose rounding would hide the hits.  Calls
+    that are not repeated go to the `stream`, if there is one.
     """
 
     loss_fn: LossFunction
@@ -53,6 +54,7 @@ class Box:
     rounding: float = 0.0
     factors: Floats | None = None
     lift: Floats | None = None
+    stream: LossFunction | None = None
 
     def __post_init__(self) -> None:
         # A class is called to make something, and not to compute a loss.
@@ -113,10 +115,20 @@ class Box:
 
         Values may be too large to decode: they are not yet known to be of their form.
         """
+        return self._answered(self.loss_fn, scores, positive, seed, finite=finite)
+
+    def open_stream(self) -> None:
+        """Let the adapter answer `next_call` faster, if it can: the loss repeats its answers, and is not reset."""
+        opened = getattr(self.loss_fn, "stream", None)
+        self.stream = None if opened is None or self.reset is not None else opened()
+
+    def _answered(
+        self, loss_fn: LossFunction, scores: Floats, positive: Labels, seed: int, *, finite: bool = True
+    ) -> Answer:
         self.calls += 1
         if self.reset is not None:
             self.reset()
-        answer = ask(self.loss_fn, scores, positive, self._generator(seed, 1), finite=finite)
+        answer = ask(loss_fn, scores, positive, self._generator(seed, 1), finite=finite)
         # The precision of half types is measured: their eps would make every answer a rounding error.
         eps = max(min(answer.eps, SINGLE) if self.rounding else answer.eps, EPS_OF_ROUNDING * self.rounding)
         if self.factors is None:
@@ -145,7 +157,9 @@ class Box:
         """Call the loss at fresh scores, with `replicas` examples of each positive, in blocks."""
         seed = self.new_seed()
         scores, positive, _ = self.scores(replicas, seed)
-        return Call(scores, positive, self.ask(scores, positive, seed), seed)
+        answer = self._answered(self.stream or self.loss_fn, scores, positive, seed)
+        self.check_size(answer.values)
+        return Call(scores, positive, answer, seed)
 
     def scores(self, replicas: int, seed: int) -> tuple[Floats, Labels, np.random.Generator]:
         """The scores (B, L) of a seed, given or normal; the positives (B,); and the generator after the scores."""
