@@ -969,6 +969,25 @@ def test_many_runs_do_not_fill_memory_with_a_pilot(monkeypatch: pytest.MonkeyPat
     assert looked[0] < 100
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+def test_progress_is_said_between_looks(monkeypatch: pytest.MonkeyPatch, gradients: bool) -> None:
+    """Looks are ever further apart: between two of them the caller hears of each call, or ten times a second."""
+    from implicitloss.auditing import box as module
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        values, slopes = Sampled(hits="keep")(scores, positive, rng)
+        return (values, slopes) if gradients else values
+
+    said: dict[float, list[int]] = {0.0: [], 1e9: []}
+    for seconds, heard in said.items():
+        monkeypatch.setattr(module, "SECONDS_BETWEEN_PROGRESS", seconds)
+        il.audit(loss, prior=PRIOR, rng=0, runs=400, progress=lambda n, _, heard=heard: heard.append(n))
+    each, looks = said[0.0], said[1e9]
+    assert 1 < len(looks) < len(each)
+    assert set(looks) <= set(each)
+    assert max(each) == looks[-1]
+
+
 # --- tests of one's own -------------------------------------------------------------------------------------------
 
 

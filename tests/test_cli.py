@@ -997,3 +997,31 @@ def test_the_tilt_of_a_scheme_says_who_gains(tmp_path: Path, capsys: pytest.Capt
 def test_a_loss_is_named_by_its_module(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "mine.py:loss", "--claim", "full"]) == 2
     assert "the loss must be given by its module, mine:loss, got 'mine.py:loss'" in capsys.readouterr().err
+
+
+def test_an_audit_shows_its_progress_on_a_terminal(tmp_path: Path) -> None:
+    """One line of stderr that is overwritten, and cleared at the end; the report alone goes to stdout."""
+    import pty
+
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\n\ndef loss(scores, positive, rng):\n    own = np.arange(len(positive)), positive\n"
+        "    drawn = rng.integers(scores.shape[1], size=(len(positive), 10))\n"
+        "    moved = np.take_along_axis(scores, drawn, axis=1) - scores[own][:, None]\n"
+        "    return np.log1p(np.exp(moved).sum(axis=1))\n"
+    )
+    ours, theirs = pty.openpty()
+    asked = [
+        "audit", "mine:loss", "--claim", "none", "--profile", "zipf:50:1", "--runs", "500",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "implicitloss", *asked], stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=120,
+        cwd=tmp_path,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 1 << 20).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "evaluations of each positive" not in done.stdout
+    lines = shown.split("\r\x1b[2K")
+    assert re.fullmatch(r"\[ *\d+/500\] evaluations of each positive", lines[1]), shown
+    assert lines[-1] == ""

@@ -108,7 +108,7 @@ def audit(
         It is called, without arguments, before each call of the loss, to put back what the loss remembers: a queue, a
         memory bank, a running estimate.  The other way is a loss that is made anew in each call.
     progress : callable, optional
-        It is called as `progress(done, runs)` after each look.
+        It is called as `progress(done, runs)` after each look, and in between up to ten times a second.
 
     Returns
     -------

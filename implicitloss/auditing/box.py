@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ MOST_LOSS = {"softmax": MOST_EXPONENT, "logistic": MOST_VALUE}
 FIRST_PROBE = 1 << 31
 # A measured rounding error bounds that of an answer by this many times, which `ROUNDINGS` of its `eps` make up.
 EPS_OF_ROUNDING = 1 / 64
+SECONDS_BETWEEN_PROGRESS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ class Box:
     factors: Floats | None = None
     lift: Floats | None = None
     stream: LossFunction | None = None
+    said_at: float = 0.0
 
     def __post_init__(self) -> None:
         # A class is called to make something, and not to compute a loss.
@@ -172,9 +175,11 @@ class Box:
             normal[np.arange(positive.size), positive] += np.repeat(self.lift, replicas)
         return question.temperature * normal, positive, generator
 
-    def say_progress(self, n: int) -> None:
-        """Tell the caller that `n` evaluations of each positive are done."""
-        if self.progress is not None:
+    def say_progress(self, n: int, *, look: bool = True) -> None:
+        """Tell the caller that `n` evaluations of each positive are done; between looks, not too often."""
+        now = time.monotonic()
+        if self.progress is not None and (look or now - self.said_at >= SECONDS_BETWEEN_PROGRESS):
+            self.said_at = now
             self.progress(n, self.question.runs)
 
     def _generator(self, seed: int, stream: int) -> np.random.Generator:

@@ -72,6 +72,7 @@ def _fill(tally: Tally, n: int, replicas: int, box: Box) -> None:
         call = box.next_call(min(replicas, n - tally.n))
         own = call.scores[np.arange(call.positive.size), call.positive]
         tally.add(decode(tally.question, call), (call.scores > own[:, None]).astype(np.float64))
+        box.say_progress(tally.n, look=False)
 
 
 @dataclass(frozen=True, eq=False)

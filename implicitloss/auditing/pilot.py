@@ -58,6 +58,7 @@ class Pilot:
             answers.append(decode(question, call))
             scores.append(call.scores / question.temperature)
             slopes.append(question.temperature * call.answer.gradients)
+            box.say_progress(len(answers) * a_call, look=False)
         ratio = _gradient_ratio(question, _in_blocks(scores, rows), _in_blocks(slopes, rows))
         weights = _in_blocks([answer.weights for answer in answers], rows)
         hits = _in_blocks([answer.hits for answer in answers], rows)

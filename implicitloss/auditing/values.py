@@ -321,6 +321,7 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
             signals = _signals(pilot.parts, box, left, min(replicas, until - n))
             moments.add(signals)
             n += signals.shape[1]
+            box.say_progress(n, look=False)
         box.say_progress(n)
         variance = moments.variance(n)
         sums = {i: (moments.total[k], variance[k], moments.most[k]) for k, i in enumerate(left.tolist())}

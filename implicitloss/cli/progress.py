@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from typing import TextIO
 
 __all__ = ["Progress", "say", "silence"]
@@ -32,9 +33,11 @@ class Progress:
     def __init__(self, total: int) -> None:
         self.total = total
         self.live = sys.stderr.isatty()
+        self.said_at = time.monotonic()
 
     def __call__(self, i: int, what: str) -> None:
         line = f"[{i + 1:>{len(str(self.total))}}/{self.total}] {what}"
+        self.said_at = time.monotonic()
         if self.live:
             say(f"\r\x1b[2K{line}", end="")
         else:

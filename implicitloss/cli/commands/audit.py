@@ -9,6 +9,7 @@ import importlib
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ __all__ = ["add_arguments", "run"]
 HELP = "measure what a loss of your own optimises, and test whether it is what you claim"
 # More evaluations of each positive would take hours.
 MOST_AUDIT_RUNS = 10_000_000
+SECONDS_BETWEEN_LINES = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,7 +164,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(progress: Progress, n: int, total: int) -> None:
     progress.total = total
-    progress(n - 1, "evaluations of each positive")
+    if progress.live or n == total or time.monotonic() - progress.said_at >= SECONDS_BETWEEN_LINES:
+        progress(n - 1, "evaluations of each positive")
 
 
 def _claim(args: argparse.Namespace) -> Claim:
