@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 import implicitloss as il
-from analysis.libraries import boxes
+from analysis.libraries import boxes, sequential
 from analysis.libraries import study as libraries
 from figures import libraries as figure
 
@@ -83,6 +84,40 @@ def test_inclusion_in_draws_without_replacement(seed: int) -> None:
     assert boxes.inclusion(q, SIZE.m).sum() == pytest.approx(SIZE.m)
     # Five of them, and the bias of the formula, which is of order 1/m.
     assert boxes.inclusion(q, SIZE.m) == pytest.approx(counted, abs=5 * 0.008)
+
+
+@pytest.mark.parametrize(("tries", "m"), [(1, 1), (3, 1), (3, 2), (4, 2), (4, 4)])
+def test_the_smallest_ids_among_the_draws(tries: int, m: int) -> None:
+    """P that a label is among the m smallest of the distinct draws, beside all sequences of draws."""
+    q = np.array([0.1, 0.4, 0.2, 0.3])
+    expected = np.zeros(q.size)
+    for drawn in itertools.product(range(q.size), repeat=tries):
+        expected[sorted(set(drawn))[:m]] += np.prod(q[list(drawn)])
+    assert sequential.kept(q, tries, m) == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_an_adapter_offers_is_asked_too() -> None:
+    """The stream of a loss, whose examples are counted, and its flaws between rows."""
+
+    class Offers:
+        def __call__(self, scores: Any, positive: Any, rng: Any) -> Any:
+            return _full(scores, positive, rng)
+
+        def stream(self) -> Any:
+            return self
+
+        def flaws_between_rows(self, temperature: float, rng: Any) -> tuple[()]:
+            asked.append(temperature)
+            return ()
+
+    asked: list[float] = []
+    counted = libraries._Counted(Offers())
+    counted.stream()(np.zeros((3, 10)), np.arange(3), None)
+    counted(np.zeros((2, 10)), np.arange(2), None)
+    assert counted.asked == 5
+    il.audit(counted, prior=PRIOR, claim="full", rng=0, runs=32)
+    assert asked == [1.0]
+    assert not hasattr(libraries._Counted(_full), "stream")
 
 
 def test_quotes_are_looked_up() -> None:

@@ -1,4 +1,4 @@
-"""Packages of recommenders, with samplers of their own: Torch-RecHub and RecBole."""
+"""Packages of recommenders, with samplers of their own: Torch-RecHub, RecBole and LibRecommender."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 import implicitloss as il
-from analysis.libraries.boxes import inclusion, of_draws
+from analysis.libraries.boxes import inclusion, of_draws, without_hits
 from analysis.libraries.case import NEARLY, Audited, Case, Size
+from analysis.libraries.tensorflow import tf_in_batch
 from implicitloss.labels import Floats, Labels
 
 
@@ -114,4 +115,56 @@ def recbole(size: Size) -> list[Case]:
              "popularity-biased distribution", sampler._pop_sampling,
              size.scheme(None, "exclude", il.samplers.Power(0.75)), "draws ∝ π^0.75, used items excluded",
              drawn(distribution="popularity", alpha=0.75), prior),
+    ]  # fmt: skip
+
+
+def librecommender(size: Size) -> list[Case]:
+    """The samplers of negatives, and the loss of `TwoTower`, which is TensorFlow's of the first version.
+
+    A sampler draws a hit again: ten times if it is uniform, once if it goes by popularity, and then it stays.
+    """
+    tf = importlib.import_module("tensorflow")
+    sampling = importlib.import_module("libreco.sampling.negatives")
+    two_tower = importlib.import_module("libreco.algorithms").TwoTower
+    tf.compat.v1.enable_v2_behavior()  # which the import has turned off
+    losses = importlib.import_module("libreco.tfops.loss")
+    prior, n = size.counted, size.n_labels
+    assert prior.counts is not None
+    consumed = {i: range(int(count)) for i, count in enumerate(prior.counts)}
+    popular = sampling.neg_probs_from_frequency(consumed, n, temperature=0.75)
+
+    def uniform(y: int, rng: np.random.Generator) -> Labels:
+        return np.asarray(sampling.negatives_from_random(rng, n, np.array([y]), size.m))
+
+    def by_popularity(y: int, rng: np.random.Generator) -> Labels:
+        return np.asarray(sampling.negatives_from_popular(rng, n, np.array([y]), size.m, probs=popular))
+
+    def loss(removed: bool) -> Audited:
+        q = tf.constant(prior.probabilities, tf.float32)
+
+        def of(queries: Any, items: Any, labels: Any) -> Any:
+            model = SimpleNamespace(
+                temperature=1.0, use_correction=True, correction=tf.gather(q, labels), item_indices=labels,
+                remove_accidental_hits=removed,
+            )  # fmt: skip
+            model.adjust_logits = lambda logits, all_adjust: two_tower.adjust_logits(model, logits, all_adjust)
+            return losses.softmax_cross_entropy(model, queries, items)
+
+        return tf_in_batch(size, prior, of)
+
+    relative = il.weightings.Relative()
+    hits = "Whether to remove accidental hits of examples used as negatives"
+    return [
+        Case("sampling.negatives_from_random", "``'random'`` means random sampling", two_tower,
+             without_hits(np.full((n, n), size.m / (n - 1))), "uniform draws, the positive excluded",
+             of_draws(uniform), prior),
+        Case("sampling.negatives_from_popular",
+             "``'popular'`` has a higher probability to sample popular items as negative samples", two_tower,
+             size.m * (popular[None, :] * (1 + popular[:, None])), "draws ∝ π^0.75, a hit drawn once again",
+             of_draws(by_popularity), prior),
+        Case("TwoTower (softmax, use_correction=True)",
+             "Whether to use sampling bias correction in softmax loss described in Reference[1]", two_tower,
+             size.scheme(relative), "relative weights, in-batch, hits kept", loss(False), prior),
+        Case("TwoTower (softmax, use_correction=True, remove_accidental_hits=True)", hits, two_tower,
+             size.scheme(relative, "mask"), "relative weights, in-batch, hits masked", loss(True), prior),
     ]  # fmt: skip

@@ -7,13 +7,24 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import implicitloss as il
-from analysis.libraries import gensim, jax, recommenders, tensorflow, torch
-from analysis.libraries.case import Case, Size
+from analysis.libraries import (
+    classification,
+    contrastive,
+    gensim,
+    jax,
+    knowledge_graphs,
+    recommenders,
+    sequential,
+    tensorflow,
+    torch,
+)
+from analysis.libraries.case import Audited, Case, Size
 from analysis.study import Point, Row
 from implicitloss.labels import Floats, LabelPrior, Labels
 
@@ -35,6 +46,19 @@ PACKAGES: dict[str, Callable[[Size], list[Case]]] = {
     "gensim": gensim.gensim,
     "keras-rs": tensorflow.keras_rs,
     "tensorflow-recommenders": tensorflow.tensorflow_recommenders,
+    "deepmatch": tensorflow.deepmatch,
+    "librecommender": recommenders.librecommender,
+    "info-nce-pytorch": contrastive.info_nce_pytorch,
+    "lightly": contrastive.lightly,
+    "open-clip-torch": contrastive.open_clip,
+    "rectools": sequential.rectools,
+    "replay-rec": sequential.replay,
+    "transformers4rec": sequential.transformers4rec,
+    "pykeen": knowledge_graphs.pykeen,
+    "timm": classification.timm,
+    "balanced-loss": classification.balanced_loss,
+    "cut-cross-entropy": classification.cut_cross_entropy,
+    "mmpretrain": classification.mmpretrain,
 }
 
 
@@ -60,20 +84,39 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         return [_audited(package, version, case, size) for case in cases]
 
 
+@dataclass(eq=False)
+class _Counted:
+    """A loss that counts the examples that it is asked for; with what its adapter offers besides."""
+
+    loss: Audited
+    asked: int = 0
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        self.asked += positive.size
+        return self.loss(scores, positive, rng)
+
+    def __getattr__(self, name: str) -> Any:
+        offered = getattr(self.loss, name)
+        return self._stream if name == "stream" else offered
+
+    def _stream(self) -> Audited:
+        answer = self.loss.stream()  # type: ignore[attr-defined]
+
+        def ask(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+            self.asked += positive.size
+            return answer(scores, positive, rng)
+
+        return ask
+
+
 def _audited(package: str, version: str, case: Case, size: Size) -> Row:
     """One case."""
-    asked = 0
-
-    def counting(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        nonlocal asked
-        asked += positive.size
-        return case.loss(scores, positive, rng)
-
+    counted = _Counted(case.loss)
     start = time.perf_counter()
     about = {"function": case.function, "documented": quoted(case.quote, case.source), "audited": case.words}
     try:
         options = {"runs": size.runs, "rng": SEED, **case.options}
-        report = il.audit(counting, claim=case.claim, prior=case.prior, **options)
+        report = il.audit(counted, claim=case.claim, prior=case.prior, **options)
     except Exception as error:  # as above
         return _row(package, version, size, **about, verdict="skipped", notes=_said(error))
     tilt, gains = (report.tilt, report.gains) if case.leans else (None, None)
@@ -86,7 +129,7 @@ def _audited(package: str, version: str, case: Case, size: Size) -> Row:
     ]
     return _row(
         package, version, size, **about, nearest=str(report.nearest), verdict=report.verdict, gains=gains or "",
-        tilt=slope, notes="; ".join([*off, *map(str, (*report.flaws, *report.notes))]), evaluations=asked,
+        tilt=slope, notes="; ".join([*off, *map(str, (*report.flaws, *report.notes))]), evaluations=counted.asked,
         seconds=round(time.perf_counter() - start, 1),
     )  # fmt: skip
 

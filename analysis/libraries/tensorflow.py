@@ -110,7 +110,7 @@ def tensorflow(size: Size) -> list[Case]:
     ]  # fmt: skip
 
 
-def _tf_in_batch(size: Size, prior: LabelPrior, loss: Callable[..., Any]) -> Audited:
+def tf_in_batch(size: Size, prior: LabelPrior, loss: Callable[..., Any]) -> Audited:
     """`loss(queries (n, n), items (n, n), labels (n,))` -> (n,) losses, compiled once."""
     tf = _tensorflow()
 
@@ -135,6 +135,41 @@ def _rare(size: Size) -> tuple[LabelPrior, int]:
     return prior, int(np.argmin(np.abs(prior.log - np.log(1e-6))))
 
 
+def deepmatch(size: Size) -> list[Case]:
+    """The layers that compute losses: `InBatchSoftmaxLayer`, and `SampledSoftmaxLayer` by frequency."""
+    tf = _tensorflow()
+    layers = importlib.import_module("deepmatch.layers.core")
+    config = importlib.import_module("deepmatch.utils").NegativeSampler
+    prior, n = size.counted, size.n_labels
+    assert prior.counts is not None
+    in_batch = layers.InBatchSoftmaxLayer(config("inbatch", size.m, "item", item_count=prior.counts)._asdict())
+    by_frequency = config("frequency", size.m, "item", item_count=prior.counts, distortion=0.75)
+    sampled, eye = layers.SampledSoftmaxLayer(by_frequency._asdict()), tf.eye(n)
+    sampled.build([(n, n), (None, n), (None, 1)])
+
+    def of_batch(queries: Any, items: Any, labels: Any) -> Any:
+        return in_batch.call([queries, items, labels[:, None]])[:, 0]
+
+    def of_draws(scores: Any, positive: Any) -> Any:
+        return sampled.call([eye, scores, positive[:, None]])[:, 0]
+
+    q = prior.probabilities**0.75
+    included = inclusion(q / q.sum(), size.m)
+    return [
+        Case(
+            "layers.InBatchSoftmaxLayer, sampler='inbatch'", "global frequency of item", config,
+            size.scheme(il.weightings.Relative()), "relative weights, in-batch, hits kept",
+            tf_in_batch(size, prior, of_batch), prior,
+        ),
+        Case(
+            "layers.SampledSoftmaxLayer, sampler='frequency', distortion=0.75",
+            "skew factor of the unigram probability distribution", config, without_hits(rows_of(included)),
+            "distinct draws ∝ π^0.75, expected counts taken off both sides: p = P_y, hits 0",
+            il.adapters.tensorflow(of_draws), prior, {"tolerance": NEARLY, "runs": min(size.runs, 4000)},
+        ),
+    ]  # fmt: skip
+
+
 def keras_rs(size: Size) -> list[Case]:
     """`SamplingProbabilityCorrection` and `RemoveAccidentalHits` before Keras' categorical cross-entropy."""
     tf = _tensorflow()
@@ -153,7 +188,7 @@ def keras_rs(size: Size) -> list[Case]:
                 logits = remove(logits, targets, labels)
             return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
-        return _tf_in_batch(size, prior, of)
+        return tf_in_batch(size, prior, of)
 
     prior, (rare, label) = size.prior, _rare(size)
     added = rare.probabilities + 1e-6
@@ -194,7 +229,7 @@ def tensorflow_recommenders(size: Size) -> list[Case]:
             given = {"candidate_sampling_probability": tf.gather(q, labels)} if corrected else {}
             return task(queries, items, candidate_ids=labels, compute_metrics=False, **given)
 
-        return _tf_in_batch(size, prior, of)
+        return tf_in_batch(size, prior, of)
 
     prior, (rare, label) = size.prior, _rare(size)
     relative = il.weightings.Relative()
