@@ -171,9 +171,9 @@ def test_without_packages_the_record_is_drawn_and_its_date_is_said(monkeypatch: 
     table = pd.DataFrame([row for point in libraries.points(PRIOR, True) for row in libraries.rows(PRIOR, point)])
     table = table.replace({"tilt": {"": np.nan}})
     tilts = pd.read_csv(figure.RECORD)["tilt"]
-    assert _points(figure.draw(table)) == [("recorded on 2026-11-21, L = 1000, m = 100", tilts.notna().sum())]
-    assert "37 audits of 10 packages, recorded on 2026-11-21" in figure.caption(table)
-    assert "Recorded on 2026-11-21" in figure.alt(table)
+    assert _points(figure.draw(table)) == [("recorded on 2026-11-26, L = 1000, m = 100", tilts.notna().sum())]
+    assert "67 audits of 23 packages, recorded on 2026-11-26" in figure.caption(table)
+    assert "Recorded on 2026-11-26" in figure.alt(table)
 
 
 def test_packages_that_are_here_take_the_place_of_their_record() -> None:
@@ -185,9 +185,9 @@ def test_packages_that_are_here_take_the_place_of_their_record() -> None:
     tilts = record["tilt"].notna()
     assert _points(figure.draw(table)) == [
         ("audited on 2030-01-02, L = 200, m = 20", (tilts & of_torch).sum()),
-        ("recorded on 2026-11-21, L = 1000, m = 100", (tilts & ~of_torch).sum()),
+        ("recorded on 2026-11-26, L = 1000, m = 100", (tilts & ~of_torch).sum()),
     ]
     assert "3 audits of 1 package, audited on 2030-01-02" in figure.caption(table)
-    assert "34 audits of 9 packages, recorded on 2026-11-21" in figure.caption(table)
+    assert "64 audits of 22 packages, recorded on 2026-11-26" in figure.caption(table)
     everything = record.assign(date="2030-01-02")
     assert [title for title, _ in _points(figure.draw(everything))] == ["audited on 2030-01-02, L = 1000, m = 100"]

@@ -57,7 +57,8 @@ def balanced_loss(size: Size) -> list[Case]:
     each = _one_by_one(lambda f, y: made(f.float(), y) / weights[y[0]])
     return [
         Case(
-            f"{name}, over (1-β)/(1-β^n)", "Class Balanced Loss: ((1-beta)/(1-beta^n))*Loss(labels, logits)", loss,
+            f"{name}, over (1-β)/(1-β^n)", "Class Balanced Loss: ((1-beta)/(1-beta^n))*Loss(labels, logits)",
+            loss.__init__,
             "full", "full softmax: p = 1", each, prior,
         ),
         Case(

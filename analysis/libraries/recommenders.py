@@ -133,6 +133,9 @@ def librecommender(size: Size) -> list[Case]:
     consumed = {i: range(int(count)) for i, count in enumerate(prior.counts)}
     popular = sampling.neg_probs_from_frequency(consumed, n, temperature=0.75)
 
+    again = size.m * popular[None, :] * (1 + popular[:, None])
+    np.fill_diagonal(again, size.m * popular**2)
+
     def uniform(y: int, rng: np.random.Generator) -> Labels:
         return np.asarray(sampling.negatives_from_random(rng, n, np.array([y]), size.m))
 
@@ -160,7 +163,7 @@ def librecommender(size: Size) -> list[Case]:
              of_draws(uniform), prior),
         Case("sampling.negatives_from_popular",
              "``'popular'`` has a higher probability to sample popular items as negative samples", two_tower,
-             size.m * (popular[None, :] * (1 + popular[:, None])), "draws ∝ π^0.75, a hit drawn once again",
+             again, "draws ∝ π^0.75, a hit drawn once again",
              of_draws(by_popularity), prior),
         Case("TwoTower (softmax, use_correction=True)",
              "Whether to use sampling bias correction in softmax loss described in Reference[1]", two_tower,

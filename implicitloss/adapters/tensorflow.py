@@ -17,14 +17,15 @@ def _tensor(lib: Any, array: Any) -> Any:
     return lib.constant(array, dtype="float32" if array.dtype.kind == "f" else "int64")
 
 
+# TensorFlow has one seed for all: how often it was set here.
+times_seeded = 0
+
+
 def _set_seed(lib: Any, seed: int) -> None:
     """Set the global seed.  It throws away all compiled kernels, and compiled functions repeat their draws after it."""
     global times_seeded
     times_seeded += 1
     lib.random.set_seed(seed)
-
-
-times_seeded = 0
 
 
 def _differentiated(lib: Any, loss: Callable[..., Any], f: Any, positive: Any) -> tuple[Any, Any]:
