@@ -196,7 +196,7 @@ def test_a_compiled_loss_of_tensorflow_draws_anew() -> None:
     tf = pytest.importorskip("tensorflow")
 
     def loss(scores: Any, positive: Any) -> Any:
-        drawn = tf.random.uniform((len(positive), M), maxval=L, dtype=tf.int64)
+        drawn = tf.random.uniform((scores.shape[0], M), maxval=L, dtype=tf.int64)
         return tf.reduce_logsumexp(tf.gather(scores, drawn, batch_dims=1), axis=1)
 
     adapted, scores = il.adapters.tensorflow(loss), np.arange(3.0 * L).reshape(3, L)
@@ -210,11 +210,30 @@ def test_a_compiled_loss_of_tensorflow_draws_anew() -> None:
             values, slopes = call(scores[of], y[of], np.random.default_rng(seed))
             assert np.allclose(slopes.sum(axis=1), 1, atol=1e-5)
             found.append(values.tolist())
+        assert inspect.getclosurevars(ask).nonlocals["ask"].ways == (False, True)  # it was compiled as it is
         return found
 
     first = answers(0, "aasaabba")
     assert first == answers(0, "aasaabba")
     assert len({tuple(values) for values in first + answers(1, "aab")}) == 11
+
+
+@pytest.mark.filterwarnings("default")
+def test_losses_that_need_autograph_are_compiled_too() -> None:
+    """`len` and `if` of a tensor."""
+    tf = pytest.importorskip("tensorflow")
+
+    def loss(scores: Any, positive: Any) -> Any:
+        values = tf.random.uniform((len(positive),)) + scores[:, 0]
+        if tf.reduce_sum(values) > 0:
+            values = values + 1.0
+        return values
+
+    ask, scores = il.adapters.tensorflow(loss).stream(), np.ones((2, L))  # type: ignore[attr-defined]
+    found = [ask(scores, np.array([0, 1]), np.random.default_rng(seed))[0] for seed in range(3)]
+    assert all(np.all((values > 2) & (values < 3)) for values in found)
+    assert len({values[0] for values in found}) == 3
+    assert inspect.getclosurevars(ask).nonlocals["ask"].ways == (True,)
 
 
 @pytest.mark.filterwarnings("default")

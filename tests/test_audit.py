@@ -983,7 +983,7 @@ def test_progress_is_said_between_looks(monkeypatch: pytest.MonkeyPatch, gradien
         monkeypatch.setattr(module, "SECONDS_BETWEEN_PROGRESS", seconds)
         il.audit(loss, prior=PRIOR, rng=0, runs=400, progress=lambda n, _, heard=heard: heard.append(n))
     each, looks = said[0.0], said[1e9]
-    assert 1 < len(looks) < len(each)
+    assert any(looks[-2] < n < looks[-1] for n in each)
     assert set(looks) <= set(each)
     assert max(each) == looks[-1]
 

@@ -57,22 +57,25 @@ class _Stream:
     dtype: str
     compiled: Callable[..., Any] | None = None
     compiled_for: tuple[int, ...] = ()
-    can_be_compiled: bool = True
+    # As it is, or else rewritten by AutoGraph, which knows `len` and `if` of tensors.
+    ways: tuple[bool, ...] = (False, True)
 
     def __call__(self, scores: Floats, positive: Labels, seed: int) -> tuple[Any, Any]:
         lib = self.lib
-        now = (times_seeded, len(positive))
-        if self.can_be_compiled and now != self.compiled_for:
-            _set_seed(lib, seed)
-            self.compiled_for = (times_seeded, len(positive))
-            self.compiled = lib.function(lambda f, y: _differentiated(lib, self.loss, f, y), autograph=False)
-        if self.can_be_compiled and self.compiled is not None:
+        while self.ways:
+            if self.compiled is None or self.compiled_for != (times_seeded, len(positive)):
+                _set_seed(lib, seed)
+                self.compiled_for = (times_seeded, len(positive))
+                self.compiled = lib.function(self._differentiated, autograph=self.ways[0])
             try:
                 values, slopes = self.compiled(lib.constant(scores, self.dtype), lib.constant(positive, "int64"))
                 return values.numpy(), slopes.numpy()
             except Exception:  # whatever keeps it from being compiled; an error of the loss itself comes again below
-                self.can_be_compiled = False
+                self.compiled, self.ways = None, self.ways[1:]
         return _gradients(lib, self.loss, scores, positive, seed, self.dtype)
+
+    def _differentiated(self, f: Any, positive: Any) -> tuple[Any, Any]:
+        return _differentiated(self.lib, self.loss, f, positive)
 
 
 def _rows(lib: Any, scores: Any, shape: tuple[int, ...]) -> list[Any]:
@@ -85,7 +88,9 @@ FRAMEWORK = Framework("tensorflow", _tensor, _gradients, rows=_rows, stream=_Str
 def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
     """Adapt a TensorFlow or Keras loss for `il.audit`, with the gradients of a gradient tape.
 
-    TensorFlow's samplers draw from its global seed, which the adapter sets anew for each call.
+    TensorFlow's samplers draw from its global seed, which the adapter sets anew for each call.  Setting it is slow: an
+    audit asks the loss, compiled by `tf.function`, for draws that go on from call to call where it repeats no call.  A
+    loss that cannot be compiled is asked one call at a time.
 
     Parameters
     ----------
