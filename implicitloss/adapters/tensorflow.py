@@ -21,13 +21,19 @@ def _tensor(lib: Any, array: Any) -> Any:
 def _gradients(
     lib: Any, loss: Callable[..., Any], scores: Floats, positive: Labels, seed: int, dtype: str
 ) -> tuple[Any, Any]:
-    lib.random.set_seed(seed)
-    f = lib.constant(scores, dtype=dtype)
-    with lib.GradientTape() as tape:
-        tape.watch(f)
-        values = loss(f, lib.constant(positive, dtype="int64"))
-        total = lib.reduce_sum(values)
-    slopes = tape.gradient(total, f)
+    # A compiled function has the draws of the seed with which it was traced, whatever the seed is now.
+    was_eager = lib.config.functions_run_eagerly()
+    lib.config.run_functions_eagerly(True)
+    try:
+        lib.random.set_seed(seed)
+        f = lib.constant(scores, dtype=dtype)
+        with lib.GradientTape() as tape:
+            tape.watch(f)
+            values = loss(f, lib.constant(positive, dtype="int64"))
+            total = lib.reduce_sum(values)
+        slopes = tape.gradient(total, f)
+    finally:
+        lib.config.run_functions_eagerly(was_eager)
     return values.numpy(), np.zeros(scores.shape) if slopes is None else lib.convert_to_tensor(slopes).numpy()
 
 
@@ -41,7 +47,8 @@ FRAMEWORK = Framework("tensorflow", _tensor, _gradients, rows=_rows)
 def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
     """Adapt a TensorFlow or Keras loss for `il.audit`, with the gradients of a gradient tape.
 
-    TensorFlow's samplers draw from its global seed, which the adapter sets anew for each call.
+    TensorFlow's samplers draw from its global seed, which the adapter sets anew for each call.  Functions that were
+    compiled by `tf.function` run eagerly meanwhile, because compiled ones repeat their draws.
 
     Parameters
     ----------
