@@ -26,7 +26,7 @@ from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence, examples_a_call
-from implicitloss.auditing.finding import Note, Observed
+from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary, ranks
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
@@ -41,6 +41,8 @@ SUPPRESSED = 80.0
 HALF = "half of the labels, at random"
 # A pilot in which this many draws of a label were expected has had one, almost surely.
 EXPECTED_DRAWS = 8.0
+# Calls, and examples of each positive in them, that look for hits between rows.
+MIXED_CALLS, MIXED_EXAMPLES = 16, 16
 # A part was surely drawn beside hits if the mean of its signals is above that of hits by this many standard errors.
 DRAWN_ERRORS = 5.0
 # The size of a claimed signal; of it, claimed hits are at most this share, and one hit is at most this share of the
@@ -62,7 +64,26 @@ def by_values(question: Question, box: Box) -> Observed:
     if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
-    return Observed(tuple(_looks(question, box, pilot)), notes=tuple(notes))
+    found = _looks(question, box, pilot)
+    return Observed(tuple(found), flaws=_hits_between_rows(parts, box, found), notes=tuple(notes))
+
+
+def _hits_between_rows(parts: _Parts, box: Box, found: list[Comparison]) -> tuple[Flaw, ...]:
+    """The flaw of hits that are claimed to be removed, and count where examples of other positives stand beside.
+
+    Examples of one positive stand together else, and a mask of another row is then the right one.
+    """
+    of_hits = [c for c in found if c.part == HITS]
+    if len(of_hits) < 2 or any(c.claimed != 0.0 or c.measured > 0 for c in of_hits):
+        return ()
+    scores, positive = parts.asked
+    for _ in range(MIXED_CALLS):
+        seed = box.new_probe()
+        at = np.random.default_rng([3, seed]).permutation(np.repeat(parts.hits_of, MIXED_EXAMPLES))
+        if np.any(_decoded(parts.question, box.ask(scores[at], positive[at], seed)) > 0):
+            said = "accidental hits count where rows of other labels stand beside: is their mask that of another row?"
+            return (Flaw("depends on the row", said),)
+    return ()
 
 
 def exactly(question: Question, box: Box) -> Observed:
