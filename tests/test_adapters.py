@@ -131,6 +131,17 @@ def test_tensorflow(seed: int) -> None:
 
     assert il.audit(il.adapters.tensorflow(loss), claim=CLAIM, prior=PRIOR, rng=seed, runs=4_000).verdict == "holds"
     assert il.audit(il.adapters.tensorflow(loss), claim=WRONG, prior=PRIOR, rng=seed).verdict == "refuted"
+    # A compiled function would repeat its draws, whatever the seed.
+    compiled = il.audit(il.adapters.tensorflow(tf.function(loss)), claim=CLAIM, prior=PRIOR, rng=seed, runs=4_000)
+    assert (compiled.verdict, compiled.notes) == ("holds", ())
+    assert not tf.config.functions_run_eagerly()
+
+    def same(scores: Any, positive: Any) -> Any:
+        tf.random.set_seed(1)
+        return loss(scores, positive)
+
+    fixed = il.audit(il.adapters.tensorflow(same), claim=CLAIM, prior=PRIOR, rng=seed)
+    assert [flaw.kind for flaw in fixed.flaws] == ["same draws"]
 
 
 class Streamed:

@@ -91,9 +91,10 @@ class Loss:
         return values(gaps), slopes
 
 
-def smoothed(epsilon: float) -> Shape:
+def smoothed(epsilon: float, n_logits: int | None = None) -> Shape:
     def shape(gaps: Any, a: Floats, hits: Floats, positive: Labels) -> Any:
-        n = a.sum(axis=1) + 1  # logits; those of the negatives are drawn with a weight of 1
+        # Those of the negatives are drawn with a weight of 1.
+        n = a.sum(axis=1) + 1 if n_logits is None else n_logits
         return cross_entropy(gaps, a, hits, positive) - epsilon * (a * gaps).sum(axis=1) / n
 
     return shape
@@ -136,6 +137,7 @@ NAMED: dict[str, tuple[str, Shape, dict[str, Any], str]] = {
     "temperature": ("temperature", cross_entropy, {"weights": drawn(), "temperature": 0.2}, "temperature of 0.2"),
     "a warm one": ("temperature", cross_entropy, {"temperature": 5.0}, "temperature of 5 divides"),
     "smoothed": ("label-smoothed", smoothed(0.1), {}, "ε = 0.1 if it is spread over 8 logits"),
+    "smoothed, with hits": ("label-smoothed", smoothed(0.1, M + 1), {"weights": drawn(), "keep": True}, "ε = "),
     "smoothed draws": ("label-smoothed", smoothed(0.2), {"weights": drawn(np.eye(L)[7]), "keep": True}, "0.1667 times"),
     "focal 2": ("focal", focal(2.0), {}, "γ = 2"),
     "focal .5": ("focal", scaled(0.25, focal(0.5)), {"weights": drawn()}, "γ = 0.5, scaled by 0.25"),
@@ -406,7 +408,7 @@ def test_a_right_loss_has_no_flaw_whatever_the_seed(name: str, seed: int) -> Non
         assert found.observed.flaws == (), found.observed.flaws
         assert found.can_go_on
         kinds = {note.kind for note in found.observed.notes}
-        assert kinds <= {"ignores rng", "bounded", "unknown form"}, kinds
+        assert kinds <= {"same answers", "ignores rng", "bounded", "unknown form"}, kinds
         assert ("unknown form" in kinds) <= (name == "draws by the scores")
 
 
@@ -446,8 +448,57 @@ def test_logistic_losses(loss: Any, form: str, kind: str, said: str, seed: int) 
         found = [item for item in observed.flaws if item.kind == kind]
         # Of a loss that draws, and has no gradients, another form is no more than a note.
         found += [item for item in observed.notes if item.kind == "unknown form" and kind == "another form"]  # type: ignore[misc]
+        # What can be taken off is a note where nothing is claimed.
+        found += [item for item in observed.notes if item.kind == kind == "gBCE"]  # type: ignore[misc]
         assert found, observed
         assert said in found[0].sentence
+
+
+@pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
+@pytest.mark.parametrize("tail", [1.0, 2.0])
+def test_what_the_positive_pays_is_taken_off(tail: float, gradient: bool, seed: int) -> None:
+    """β times the positive's term, as in gBCE: that is a flaw, and the margins are measured all the same."""
+    rare = PRIOR.slices()["tail"]
+    weight = np.where(np.isin(np.arange(L), rare), tail, 1.0)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows = np.arange(len(positive))
+        a = drawn(Q, M, weight)(positive, rng)
+        a[rows, positive] = 0.0
+        own = scores[rows, positive]
+        values = 0.3 * np.logaddexp(0, -own) + (a * np.logaddexp(0, scores)).sum(axis=1)
+        slopes = a / (1 + np.exp(-scores))
+        slopes[rows, positive] = -0.3 / (1 + np.exp(own))
+        return (values, slopes) if gradient else values
+
+    claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=M, hits="mask")
+    given: dict[str, Any] = {"prior": PRIOR, "form": "logistic", "positives": POSITIVES, "rng": seed, "runs": 4_000}
+    report = il.audit(loss, claim=claim, **given)
+    assert report.verdict == "refuted"
+    assert [flaw.kind for flaw in report.flaws] == ["gBCE"]
+    assert "β = 0.3 times" in str(report.flaws[0])
+    refuted = {c.part for c in report.failures}
+    assert ("tail" in refuted) == (tail == 2.0), str(report)
+    if tail == 1.0:
+        assert not refuted
+        assert il.audit(loss, claim=None, **given).verdict == "measured"
+
+
+def test_another_form_contradicts_a_scheme_and_passes_no_claim(seed: int) -> None:
+    """Draws of the claimed scheme do not look at the scores; those of a claimed margin may."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return Loss(cross_entropy, drawn())(scores, positive, rng) ** 1.02
+
+    claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=M, hits="mask")
+    given: dict[str, Any] = {"prior": PRIOR, "positives": POSITIVES, "rng": seed, "runs": 2_000}
+    report = il.audit(loss, claim=claim, **given)
+    assert (report.verdict, [flaw.kind for flaw in report.flaws]) == ("refuted", ["another form"])
+    report = il.audit(
+        loss, claim=np.broadcast_to(M * Q, (2, L)) * (np.arange(L) != np.array(POSITIVES)[:, None]), **given
+    )
+    assert report.verdict == "inconclusive", str(report)
+    assert str(report).startswith("? inconclusive: the loss is not of the softmax form, unless its draws")
 
 
 # --- precision ----------------------------------------------------------------------------------------------------
@@ -456,8 +507,11 @@ SIXTY = il.LabelPrior.zipf(60, 1.0)
 IMPORTANCE = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=20, hits="mask")
 
 
-def in_half_precision(bits: int, gradient: bool, slip: float = 1.0, returned: bool = False) -> Any:
-    """Importance weights in closed form; logits, and the gradient, or the answer too, have the precision of `bits`."""
+def in_half_precision(bits: int, gradient: bool, slip: float | None = 1.0, returned: bool = False) -> Any:
+    """Importance weights in closed form; logits, and the gradient, or the answer too, have the precision of `bits`.
+
+    A `slip` multiplies the weights; None is another one for each draw, from 2/3 to 4/3.
+    """
     q = SIXTY.probabilities
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
@@ -465,7 +519,8 @@ def in_half_precision(bits: int, gradient: bool, slip: float = 1.0, returned: bo
         a = np.zeros(scores.shape)
         np.add.at(a, (n[:, None], rng.choice(q.size, size=(n.size, 20), p=q)), 1.0)
         a[n, positive] = 0.0
-        x = slip * a / (20 * q) * np.exp(f - f[n, positive][:, None])
+        by = rng.uniform(2 / 3, 4 / 3, a.shape) if slip is None else slip
+        x = by * a / (20 * q) * np.exp(f - f[n, positive][:, None])
         values = np.log1p(x.sum(axis=1))
         slopes = x / np.exp(values)[:, None]
         slopes[n, positive] = -slopes.sum(axis=1)
@@ -506,6 +561,20 @@ def test_hits_are_known_beside_many_labels_in_half_precision(seed: int) -> None:
     report = il.audit(loss, claim="full", prior=SIXTY, rng=seed, runs=4_000)
     assert report.verdict == "holds", str(report)
     assert np.all(report.hits.high < 1)
+
+
+@pytest.mark.parametrize("bits", [45, 42], ids=["bfloat16", "float16"])
+def test_draws_are_counted_in_half_precision(bits: int, seed: int) -> None:
+    """Each draw of a label has one weight, but for rounding; and weights that vary by a third are no rounding."""
+    given: dict[str, Any] = {"claim": IMPORTANCE, "prior": SIXTY, "rng": seed, "runs": 2_000, "positives": [20, 30]}
+    found = il.audit(in_half_precision(bits, True), **given).draw_statistics
+    assert found is not None
+    assert not found.weights_vary
+    assert found.draws is not None
+    assert 20 - 4 <= found.draws[1] <= 20  # hits are masked
+    varied = il.audit(in_half_precision(bits, True, slip=None), **given).draw_statistics
+    assert varied is not None
+    assert varied.weights_vary
 
 
 def test_a_wrong_gradient_is_seen_in_half_precision_too(seed: int) -> None:

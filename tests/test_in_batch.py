@@ -282,6 +282,39 @@ def test_a_queue_has_the_width_of_all_labels(rng: np.random.Generator) -> None:
     assert abs(np.mean(before == PRIOR.n_labels - 1) - Q[-1]) < 5 * np.sqrt(Q[-1] / before.size)
 
 
+def test_a_queue_that_is_not_filled_has_the_way_named(seed: int) -> None:
+    for adapted, is_in_batch in ((il.adapters.in_batch(Queue(), PRIOR, N), True), (Counting(), False)):
+        (note,) = il.audit(adapted, claim=claim(hits="mask"), prior=PRIOR, rng=seed, runs=64).notes
+        assert note.kind == "keeps state"
+        assert ("in_batch(..., warmup=)" in note.sentence) == is_in_batch
+
+
+class Counting:
+    """Softmax over all labels whose temperature falls from call to call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, scores: Any, positive: Any, rng: Any) -> Any:
+        self.calls += 1
+        f = scores * (1 + self.calls / 100)
+        return np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(positive)), positive]
+
+
+def test_a_smoothed_mean_is_named(seed: int) -> None:
+    """Batches have duplicates, and so another share of the logits is the positive's in each."""
+
+    def smoothed(q: Any, i: Any, y: Any) -> Any:
+        f = q @ i.T
+        return np.mean(np.log(np.exp(f).sum(axis=1)) - 0.9 * np.diag(f) - 0.1 * f.mean(axis=1))
+
+    (flaw,) = il.audit(
+        il.adapters.in_batch(smoothed, PRIOR, N, reduction="mean"), claim=claim(), prior=PRIOR, rng=seed, runs=64
+    ).flaws
+    assert flaw.kind == "label-smoothed"
+    assert f"ε = 0.1 if it is spread over {N} logits" in flaw.sentence
+
+
 # --- gradients ----------------------------------------------------------------------------------------------------
 
 

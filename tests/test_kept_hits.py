@@ -119,3 +119,20 @@ def test_the_difference_of_two_limits_by_hand() -> None:
     )
     left = part.without(hits, known=True)
     assert (left.measured, left.low, left.high, left.spread) == (2.0, 0.0, 5.0, 5.0)
+
+
+def test_a_mask_of_another_row_is_seen_beside_other_positives(seed: int) -> None:
+    """Examples of one positive stand together in a call, and there the label of the row before is the right one."""
+    law = il.LabelPrior.zipf(L, 1.0).probabilities
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator, shift: int = 1) -> Any:
+        draws = rng.choice(L, size=(len(positive), M), p=law)
+        f = np.take_along_axis(scores, draws, axis=1) - np.take_along_axis(scores, positive[:, None], axis=1)
+        masked = draws == np.roll(positive, shift)[:, None]
+        return np.log1p(np.where(masked, 0.0, np.exp(f)).sum(axis=1))
+
+    options: dict[str, Any] = {"prior": il.LabelPrior.zipf(L, 1.0), "positives": [0, 3], "rng": seed, "runs": 400}
+    claim = unit(il.samplers.WithinBatch(), "mask")
+    assert il.audit(loss, claim=claim, **options).verdict == "refuted"
+    right = il.audit(lambda f, y, rng: loss(f, y, rng, 0), claim=claim, **options)
+    assert right.verdict != "refuted", str(right)

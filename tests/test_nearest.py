@@ -14,7 +14,9 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing.comparison import HITS, Comparison
-from implicitloss.auditing.nearest import FITS_WITHIN
+from implicitloss.auditing.nearest import FITS_WITHIN, nearest
+from implicitloss.auditing.pilot import DrawStatistics
+from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
 S, W = il.samplers, il.weightings
@@ -123,12 +125,89 @@ def sampled_at(scores: Floats, positive: Labels, drawn: Labels) -> Floats:
     return np.asarray(np.log1p(np.where(drawn == positive[:, None], 0.0, x).sum(axis=1) / M))
 
 
-@pytest.mark.parametrize("loss", [shared, by_row])
-def test_a_loss_with_a_seed_of_its_own_is_no_loss_that_draws_nothing(loss: Any, seed: int) -> None:
-    report = il.audit(loss, claim=None, prior=PRIOR, rng=seed, runs=64)
-    kinds = {note.kind for note in report.notes}
-    assert "ignores rng" in kinds
-    assert "draws nothing" not in kinds
+def few_by_row(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+    """A seed of its own, and a few draws in each row."""
+    drawn = np.random.default_rng(0).choice(L, size=(len(positive), M), p=PRIOR.probabilities)
+    return np.asarray(sampled_at(scores, positive, drawn))
+
+
+def of_frequent(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+    """Softmax over the positive and the most frequent half of the labels."""
+    return np.asarray(sampled_at(scores, positive, np.broadcast_to(np.arange(L // 2), (len(positive), L // 2))))
+
+
+CONSTANT = il.Scheme(S.WithinBatch(), W.Constant(), m=M, hits="mask")
+
+
+@pytest.mark.parametrize("loss", [by_row, few_by_row])
+def test_the_same_draws_in_every_call_are_the_headline(loss: Any, seed: int) -> None:
+    """Nothing is measured: a thousand calls say no more than one."""
+    for claim, verdict in ((CONSTANT, "refuted"), (None, "measured")):
+        report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, runs=64)
+        assert (report.verdict, [flaw.kind for flaw in report.flaws]) == (verdict, ["same draws"])
+        assert "draws the same labels in every call" in str(report).splitlines()[0]
+        assert (report.comparisons, report.nearest, report.slopes) == ((), None, None)
+        assert "margins (how" not in report.explain()
+
+
+@pytest.mark.parametrize("loss", [shared, of_frequent])
+def test_labels_that_never_count_are_said_and_no_scheme_is_named(loss: Any, seed: int) -> None:
+    """Rows are alike: whether these labels were drawn, or are the only candidates, cannot be seen."""
+    for claim in (CONSTANT, None):
+        report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, runs=200)
+        assert report.verdict in ("measured",) if claim is None else ("refuted", "inconclusive")
+        assert report.notes[0].kind == "ignores rng"
+        assert "the answer was the same for every seed" in str(report).splitlines()[0]
+        assert (report.nearest, report.slopes) == (None, None)
+        assert report.comparisons
+
+
+def test_hits_that_hide_draws_are_no_same_draws(seed: int) -> None:
+    """Nine in ten evaluations draw the positive alone: answers repeat by chance, and no row has draws of its own."""
+    q = np.array([0.9, 0.06, 0.04])
+    few = il.LabelPrior.from_probabilities(q)
+    claim = il.Scheme(S.WithinBatch(), W.Unit(), m=1, hits="mask")
+    for shift in range(20):
+        report = il.audit(sampled(q, m=1), claim=claim, prior=few, positives=[0], rng=seed + shift, runs=64)
+        assert report.verdict != "refuted", str(report)
+
+
+def test_examples_that_share_their_hits_are_no_ignored_label(seed: int) -> None:
+    """One draw for a whole call: a thousand examples with a loss of 0 are one hit."""
+    q = np.array([0.95, 0.03, 0.02])
+    few = il.LabelPrior.from_probabilities(q)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        drawn = np.broadcast_to(rng.choice(3, p=q), (len(positive), 1))
+        return np.asarray(sampled_at(scores, positive, drawn) * 1.0)
+
+    claim = np.array([[0.0, 0.03, 0.02]]) / M
+    for shift in range(20):
+        report = il.audit(loss, claim=claim, prior=few, positives=[0], rng=seed + shift, runs=64)
+        assert "ignored label" not in {flaw.kind for flaw in report.flaws}, str(report)
+
+
+def test_a_coarse_loss_that_draws_nothing_is_not_asked_for_its_seed(seed: int) -> None:
+    """By gradients every label is seen to count, however coarse the loss is."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        f = scores.astype(np.float16).astype(np.float64)
+        slopes = np.exp(f - np.logaddexp.reduce(f, axis=1)[:, None])
+        slopes[np.arange(len(positive)), positive] -= 1.0
+        return full(f, positive, rng), slopes
+
+    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed, runs=64)
+    assert not {"ignores rng", "same answers"} & {note.kind for note in report.notes}
+    assert report.nearest is not None
+    assert "none drawn" in report.nearest.name
+
+
+def test_a_generator_that_goes_on_draws_anew(seed: int) -> None:
+    own = np.random.default_rng(seed)
+    loss = sampled(PRIOR.probabilities, -np.log(M))
+    report = il.audit(lambda f, y, rng: loss(f, y, own), claim=CONSTANT, prior=PRIOR, rng=seed, runs=400)
+    assert [note.kind for note in report.notes] == ["does not repeat"]
+    assert report.verdict != "refuted"
 
 
 # Hits, judged by what they change.
@@ -298,6 +377,37 @@ def test_errors_of_fitted_numbers_are_not_too_small(seed: int) -> None:
     assert 0.3 < np.std(off) < 2.0
 
 
+@pytest.mark.parametrize(("misfit", "name"), [(24.0, "Power(alpha=0.75)"), (26.0, "fitted α = 0.7")])
+def test_a_known_scheme_is_named_unless_a_fitted_one_is_better_beyond_chance(misfit: float, name: str) -> None:
+    """Parts measured at the exponent .7, with errors that make the squared misfit of .75 what it is said to be.
+
+    All limits are wide, and so both agree.  A right scheme is worse than a fitted one by more than 25 by chance with
+    probability e^{-12.5}.
+    """
+    question = Question.of(
+        prior=PRIOR, claim=None, positives=[0], scores=None, form="softmax", temperature=1.0, shift=0.0, tolerance=0.0,
+        resolution=0.25, heaviest=10.0, runs=None, budget="full", error=1e-6, rng=0,
+    )  # fmt: skip
+    groups = np.split(np.arange(1, L), [3, 10, 30])
+    near, known = (
+        [float(M * law[group].sum()) for group in groups]
+        for law in (PRIOR.probabilities**power / np.sum(PRIOR.probabilities**power) for power in (0.7, 0.75))
+    )
+    error = float(np.sqrt(np.sum(np.log(np.divide(near, known)) ** 2) / misfit))
+    comparisons = [
+        Comparison(
+            0, f"ranks {group[0] + 1} to {group[-1] + 1}", group, "gradient", 1.0, None, True, measured=value,
+            low=value / 2, high=2 * value, spread=error * value, ranks=(int(group[0]) + 1, int(group[-1]) + 1),
+        )
+        for group, value in zip(groups, near, strict=True)
+    ]  # fmt: skip
+    none = np.zeros((1, 3))
+    draws = DrawStatistics(None, (M, M), None, 0, False, tuple(PRIOR.slices()), none, none, none)
+    fit = nearest(question, comparisons, draws, draws_nothing=False)
+    assert fit is not None
+    assert name in fit.name
+
+
 @each_route
 @pytest.mark.parametrize(("b", "c"), [(1.4, 0.6), (-0.5, -1.0)])
 def test_where_nothing_fits_slopes_are_given(b: float, c: float, gradient: bool, seed: int) -> None:
@@ -321,6 +431,91 @@ def test_where_nothing_fits_slopes_are_given(b: float, c: float, gradient: bool,
     assert ("beside frequent positives" in said) == (c > 0)
     assert "no scheme known here" in str(report)
     assert report.to_dict()["nearest"] is None
+
+
+def test_a_tail_far_off_is_said_by_slice_and_no_slope_is_called_flat(seed: int) -> None:
+    """Twenty times too much in a third of the labels is no slope: where the fit is poor, the report does not say 0."""
+    law = np.asarray(PRIOR.probabilities)
+    far = np.where(np.isin(np.arange(L), PRIOR.slices()["tail"]), np.log(20.0), 0.0)
+    report = il.audit(sampled(law, far - np.log(M * law), gradient=True), claim="full", prior=PRIOR, rng=seed)
+    said = " ".join(report.explain().split())
+    assert report.verdict == "refuted"
+    assert report.slopes is not None
+    assert "Fitted to the frequencies π of the labels that counted" in said
+    assert "Frequent and rare negatives count about equally" not in said
+    (tail,) = (c for c in report.comparisons if (c.positive, c.part) == (0, "tail"))
+    assert tail.measured / tail.claimed == pytest.approx(20, rel=0.2)
+    assert f"tail ×{tail.measured / tail.claimed:.3g}" in said
+
+
+def test_a_common_factor_is_said_and_no_draws_are_guessed(seed: int) -> None:
+    """A margin of 1/2 taken off the positive's score: every weight is e^{1/2} times too large, whatever the draws."""
+    law = np.asarray(PRIOR.probabilities)
+    report = il.audit(sampled(law, 0.5 - np.log(M * law)), claim="full", prior=PRIOR, positives=[0, 50], rng=seed)
+    said = " ".join(report.explain().split())
+    assert report.verdict == "refuted"
+    assert "or 0.5 taken off the positive's score?" in said or "or 0.49 taken off" in said or "or 0.51 taken" in said
+    assert report.nearest is None or report.nearest.slip is None, str(report)
+    assert report.tilt is None or report.tilt.true is None
+    other = il.audit(sampled(law, PRIOR.log - np.log(M * law)), claim="full", prior=PRIOR, positives=[0, 50], rng=seed)
+    assert "All negatives count about" not in other.explain()
+
+
+def test_other_draws_at_other_scores_are_no_other_form(seed: int) -> None:
+    """By gradients it is seen which labels are drawn; a scheme whose draws do not look at the scores is refuted."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows = np.arange(len(positive))
+        law = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        a = rng.multinomial(M, law) / (M * law)
+        a[rows, positive] = 0.0
+        x = a * np.exp(scores - at(scores, positive[:, None]))
+        values = np.log1p(x.sum(axis=1))
+        slopes = x / np.exp(values)[:, None]
+        slopes[rows, positive] = -slopes.sum(axis=1)
+        return values, slopes
+
+    for claim in ("full", None):
+        report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, runs=64)
+        assert (report.verdict, report.flaws) == ("measured" if claim is None else "inconclusive", ())
+        assert [note.kind for note in report.notes] == ["looks at scores"]
+        assert "depend on the scores" in str(report).splitlines()[0]
+    assert il.audit(loss, claim=CONSTANT, prior=PRIOR, rng=seed, runs=64).verdict == "refuted"
+
+
+def test_a_mean_over_a_call_is_refused(seed: int) -> None:
+    inner = sampled(PRIOR.probabilities)
+    with pytest.raises(ValueError, match=r"must differ, but all 6 examples had .*: if it is their mean, wrap it in"):
+        il.audit(lambda f, y, rng: np.full(len(y), inner(f, y, rng).mean()), claim=None, prior=PRIOR, rng=seed)
+
+
+def test_positives_that_are_replaced_now_and_then_are_no_temperature(seed: int) -> None:
+    """One in ten labels is another: for one seed the curve is that of a softmax, for another it is not."""
+    inner = sampled(PRIOR.probabilities, -np.log(M * np.asarray(PRIOR.probabilities)))
+
+    def noisy(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        other = rng.choice(L, len(positive), p=PRIOR.probabilities)
+        return inner(scores, np.where(rng.random(len(positive)) < 0.1, other, positive), rng)
+
+    for shift in range(4):
+        report = il.audit(noisy, claim="full", prior=PRIOR, positives=[0, 50], rng=seed + shift, runs=400)
+        assert "temperature" not in {flaw.kind for flaw in report.flaws}, str(report)
+        assert report.nearest is None, str(report)
+
+
+@each_route
+def test_labels_that_never_count_are_asked_for(gradient: bool, seed: int) -> None:
+    """The rarer half is never drawn: no scheme is near that, and the reader is asked for the counts."""
+    law = np.where(np.arange(L) < L // 2, PRIOR.probabilities, 0.0) / PRIOR.probabilities[: L // 2].sum()
+    drawn = sampled(law, -np.log(M * np.asarray(PRIOR.probabilities)), gradient=gradient)
+    report = il.audit(drawn, claim="full", prior=PRIOR, rng=seed)
+    assert report.verdict == "refuted"
+    assert report.nearest is None, str(report)
+    (note,) = report.notes
+    assert note.kind == "never counted"
+    never = int(note.sentence.split()[0])
+    assert never == L // 2 if gradient else L // 4 <= never <= L // 2  # by values some share a part with others
+    assert "are these the counts of this loss" in " ".join(report.explain().split())
 
 
 def test_no_name_is_said_for_what_does_not_fit(seed: int) -> None:

@@ -32,7 +32,7 @@ from implicitloss.losses import (
     squared_hinge,
 )
 from implicitloss.margins import Equalised, LogitAdjusted
-from implicitloss.optima import objective
+from implicitloss.optima import objective, population
 from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.population import separable_optimum, tilt
 from implicitloss.samplers import Explicit, MinimumVariance, ModelBased, Power, Sampler, Uniform, WithinBatch
@@ -372,6 +372,30 @@ def test_labels_that_hardly_ever_occur_at_x_do_not_stall_newton(of: Any) -> None
     expected = np.log(eta) - prior.log
     expected -= expected.mean()
     np.testing.assert_allclose(optimum, expected, atol=1e-9 if of == "implicit" else 0.5)
+
+
+def test_the_tilt_of_many_labels_starts_from_that_of_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number is the same to rounding, after a third of the steps."""
+    many = LabelPrior.zipf(450, 1.0)
+    scheme = Scheme(WithinBatch(), Unit(), m=64, hits="mask")
+    asked: list[int] = []
+    plain = population.implicit_objective
+
+    def counted(eta: Any, log_p: Any) -> Any:
+        inner = plain(eta, log_p)
+
+        def objective(f: Any) -> Any:
+            asked.append(f.size)
+            return inner(f)
+
+        return objective
+
+    monkeypatch.setattr(population, "implicit_objective", counted)
+    near = tilt(scheme, many, "implicit")
+    steps = asked.count(450)
+    monkeypatch.setattr(population, "NEAR_FROM_LABELS", 10_000)
+    assert near == pytest.approx(tilt(scheme, many, "implicit"), abs=1e-11)
+    assert 0 < steps <= (asked.count(450) - steps) / 3
 
 
 def test_the_tilt_of_known_schemes(prior: LabelPrior) -> None:

@@ -40,8 +40,14 @@ def _differentiated(lib: Any, loss: Callable[..., Any], f: Any, positive: Any) -
 def _gradients(
     lib: Any, loss: Callable[..., Any], scores: Floats, positive: Labels, seed: int, dtype: str
 ) -> tuple[Any, Any]:
-    _set_seed(lib, seed)
-    values, slopes = _differentiated(lib, loss, lib.constant(scores, dtype), lib.constant(positive, "int64"))
+    # A compiled function has the draws of the seed with which it was traced, whatever the seed is now.
+    was_eager = lib.config.functions_run_eagerly()
+    lib.config.run_functions_eagerly(True)
+    try:
+        _set_seed(lib, seed)
+        values, slopes = _differentiated(lib, loss, lib.constant(scores, dtype), lib.constant(positive, "int64"))
+    finally:
+        lib.config.run_functions_eagerly(was_eager)
     return values.numpy(), slopes.numpy()
 
 
@@ -88,9 +94,10 @@ FRAMEWORK = Framework("tensorflow", _tensor, _gradients, rows=_rows, stream=_Str
 def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:
     """Adapt a TensorFlow or Keras loss for `il.audit`, with the gradients of a gradient tape.
 
-    TensorFlow's samplers draw from its global seed, which the adapter sets anew for each call.  Setting it is slow: an
-    audit asks the loss, compiled by `tf.function`, for draws that go on from call to call where it repeats no call.  A
-    loss that cannot be compiled is asked one call at a time.
+    TensorFlow's samplers draw from its global seed, which the adapter sets anew for each call.  Functions that were
+    compiled by `tf.function` run eagerly meanwhile, because compiled ones repeat their draws.  Setting the seed is slow:
+    where an audit repeats no call, it asks the loss, compiled by `tf.function`, for draws that go on from call to call.
+    A loss that cannot be compiled is asked one call at a time.
 
     Parameters
     ----------

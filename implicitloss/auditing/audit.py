@@ -49,23 +49,26 @@ def audit(
     relative `tolerance`.  It is "holds" if at every audited positive, every decisive part of the labels is known to lie
     within `tolerance` plus `resolution` of the claim.  It is "measured" if nothing is claimed, else "inconclusive".
 
-    A true claim is refuted with probability at most `error`, however often the audit looks, if two conditions hold.
+    A true claim is refuted with probability at most `error`, however often the audit looks, if three conditions hold.
     First, calls are independent.  Examples of one call may depend on each other; if their draws or their means show it,
-    each call counts once.  Second, no evaluation contributes more than three times the largest contribution in the
-    pilot, to any part.  For labels that the pilot never drew, the limit is three draws of the claimed weight; without
-    a claimed scheme, it is `heaviest` times the largest contribution in the pilot, and more in proportion to how much
-    rarer the labels are.  A part in which one evaluation exceeds its limit stays inconclusive.
+    each call counts once.  Second, weights do not depend on the scores, unless `scores` are given.  Third, no
+    evaluation contributes more than three times the largest contribution in the pilot, to any part.  For labels that
+    the pilot never drew, the limit is three draws of the claimed weight; without a claimed scheme, it is `heaviest`
+    times the largest contribution in the pilot, and more in proportion to how much rarer the labels are.  A part in
+    which one evaluation exceeds its limit stays inconclusive.
 
     Before anything is measured, the form of the loss is probed: the same call, with the same seed, at other scores.
     The draws are the same, and no chance is involved: a loss of the claimed form passes, within its rounding, which is
-    measured.  A factor, class weights and a temperature are named and divided out, and the audit goes on.  A smoothed,
-    focal or clipped loss, a mean of pairs, a positive missing from the denominator, or another form, is named, and
-    nothing is said of its margins.  A loss that keeps state between calls is told so, and not measured.
+    measured.  A factor, class weights, a temperature and what the positive of a gBCE pays are named and divided out,
+    and the audit goes on.  A smoothed, focal or clipped loss, a mean of pairs, a positive missing from the denominator,
+    or another form, is named, and nothing is said of its margins.  A loss that keeps state between calls, draws the
+    same labels in every call, or draws other labels at other scores, is told so, and not measured.
 
-    The error is that of the whole audit: of all parts, positives and looks.  Probes of the form and of the gradient
-    take no part in it, because they compare values on the same draws.  A loss that draws nothing is measured without
-    chance.  A pass says how far the margins may still be from the claim: `known_to` of the report.  The error is not
-    that of the nearest scheme or slip: these are named by the best fit.
+    The error is that of the whole audit: of all parts, positives and looks, which have seven eighths of it, and of the
+    probes that ask for other draws.  Probes of the form and of the gradient take no part in it, because they compare
+    values on the same draws.  A loss that draws nothing is measured without chance.  A pass says how far the margins
+    may still be from the claim: `known_to` of the report.  The error is not that of the nearest scheme or slip: these
+    are named by the best fit.
 
     Parameters
     ----------
@@ -163,8 +166,8 @@ def _measured(question: Question, box: Box, contact: Contact) -> Observed:
     if contact.repeats and not contact.draws_nothing and not ignores_rng:
         box.open_stream()
     if contact.repeats or question.scores is not None:
-        return by_gradients(question, box, contact)
+        return by_gradients(question, box)
     # The gradient cannot be compared with the value, and so both are audited, each with half of the error.
     half = replace(question, error=question.error / 2)
-    found = by_gradients(half, box, contact)
+    found = by_gradients(half, box)
     return found if found.flaws else found + by_values(half, box)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from implicitloss.arguments import shown
 from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, LossFunction, ask
@@ -42,8 +43,9 @@ class Box:
 
     `reset` is called before each call.  What is known of the loss after the first contact: the `rounding` error of its
     values, absolute, 0 where it was not measured; the `factors` (L,) by which it is scaled at each positive, which are
-    divided out; and the `lift` (rows,) of the positives' scores, for losses whose rounding would hide the hits.  Calls
-    that are not repeated go to the `stream`, if there is one.
+    divided out; what the positive of a logistic loss `pays` (L,), whose excess is taken off; and the `lift` (rows,) of
+    the positives' scores, for losses whose rounding would hide the hits.  Calls that are not repeated go to the
+    `stream`, if there is one.
     """
 
     loss_fn: LossFunction
@@ -55,6 +57,7 @@ class Box:
     probes: int = 0
     rounding: float = 0.0
     factors: Floats | None = None
+    pays: Floats | None = None
     lift: Floats | None = None
     stream: LossFunction | None = None
     said_at: float = 0.0
@@ -134,11 +137,19 @@ class Box:
         answer = ask(loss_fn, scores, positive, self._generator(seed, 1), finite=finite)
         # The precision of half types is measured: their eps would make every answer a rounding error.
         eps = max(min(answer.eps, SINGLE) if self.rounding else answer.eps, EPS_OF_ROUNDING * self.rounding)
-        if self.factors is None:
-            return Answer(answer.values, answer.gradients, eps)
-        by = self.factors[positive]
-        slopes = answer.gradients
-        return Answer(answer.values / by, None if slopes is None else slopes / by[:, None], eps)
+        values, slopes = answer.values, answer.gradients
+        if self.factors is not None:
+            by = self.factors[positive]
+            values, slopes = values / by, None if slopes is None else slopes / by[:, None]
+        if self.pays is not None:
+            rows, question = np.arange(positive.size), self.question
+            g = (scores / question.temperature + question.shift)[rows, positive]
+            excess = self.pays[positive] - 1.0
+            values = values - excess * np.logaddexp(0.0, -g)
+            if slopes is not None:
+                slopes = slopes.copy()
+                slopes[rows, positive] += excess * expit(-g) / question.temperature
+        return Answer(values, slopes, eps)
 
     def ask(self, scores: Floats, positive: Labels, seed: int) -> Answer:
         """Call the loss once, with the generator of `seed`."""

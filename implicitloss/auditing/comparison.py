@@ -24,8 +24,9 @@ __all__ = [
 
 # Accidental hits are either kept or removed, so the order of magnitude of their weight is enough.
 HIT_RESOLUTION = 9.0
-# Where evaluations do not settle that, hits hold if what is left open changes e^loss at equal scores by this share.
-HITS_MINOR_SHARE = 0.01
+# Hits that are not settled so, and negatives that are claimed not to count, hold if what is left open of them changes
+# e^loss at equal scores by this share.
+MINOR_SHARE = 0.01
 # One evaluation is assumed to contribute at most this many times the largest contribution in the pilot.
 SPARE = 3.0
 
@@ -61,7 +62,7 @@ class Comparison:
     ranks: tuple[int, int] | None = None
     # Upper limit that still passes where the claim is 0.
     negligible: float = 0.0
-    # Of accidental hits, 1 + Σ p_yy' + p_yy as claimed: e^loss at equal scores.
+    # Of accidental hits, and of negatives that are not to count: 1 + Σ p_yy' + p_yy as claimed, e^loss at equal scores.
     whole: float = 0.0
     # The standard error of the measured value.
     spread: float = 0.0
@@ -79,10 +80,10 @@ class Comparison:
         mean, bound = total / n, self.largest_contribution
         width = half_width(variance, bound, n, delta)
         if total == 0.0 and variance == 0.0:
-            # Empirical Bernstein needs three events of probability δ/4: the mean is off above, or below, or the
-            # variance is seen too small.  A fourth is that something was never seen whose probability is above
-            # log(4/δ)/n.
-            width = bound * math.log(4 / delta) / n
+            # Empirical Bernstein allows for three events of probability δ/4: the mean is off above, or below, or the
+            # variance is seen too small.  A fourth, of δ/8: something was never seen whose probability is above
+            # log(8/δ)/n.  The last eighth is left to the probes, `Question.error_of_a_probe`.
+            width = bound * math.log(8 / delta) / n
         low = max(mean - width, 0.0) / (1 + self.rounding)
         high = (mean + width) * (1 + self.rounding) + unseen
         return replace(
@@ -106,15 +107,15 @@ class Comparison:
     def result(self, tolerance: float) -> Result:
         """How the comparison ends if a relative deviation of `tolerance` counts as equal.
 
-        Accidental hits that are still open hold if what is undecided of their weight is a small part of the `whole`:
-        softmax losses are log(1 + p_yy + Σ p_yy' e^{f_y' - f_y}) in the mean, and so hits of weight .01 beside
-        negatives of weight 1 hardly change them, however badly that .01 is known.
+        Accidental hits, or negatives of no weight, that are still open hold if what is undecided of their weight is a
+        small part of the `whole`: softmax losses are log(1 + p_yy + Σ p_yy' e^{f_y' - f_y}) in the mean, and so hits
+        of weight .01 beside negatives of weight 1 hardly change them, however badly that .01 is known.
         """
         if not self.is_open(tolerance):
             return self._result(tolerance)
         claimed = self.claimed or 0.0
         undecided = max(self.high - claimed, claimed - self.low)
-        is_minor = not self.exceeds_bound and undecided <= HITS_MINOR_SHARE * self.whole
+        is_minor = not self.exceeds_bound and undecided <= MINOR_SHARE * self.whole
         return "holds" if is_minor else "inconclusive"
 
     def is_open(self, tolerance: float) -> bool:

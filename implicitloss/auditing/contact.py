@@ -5,6 +5,7 @@ One file: the questions of the first calls, in the order in which they are asked
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -14,7 +15,7 @@ import numpy as np
 from implicitloss.auditing.blackbox import COARSEST
 from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
-from implicitloss.auditing.exact import draws_nothing
+from implicitloss.auditing.exact import use_of_rng
 from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.precision import of_type, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
@@ -26,16 +27,40 @@ __all__ = ["AsksInBatches", "Contact", "first_contact"]
 
 # Directions along which gradients are compared with differences of values.
 DIRECTIONS = 8
-# The loss of a label is 0 if it was at this many sets of scores.  That all draws of each were masked hits, for a label
-# that is at most this share of the draws, has a probability below 1e-8.
-EXAMPLES_OF_ZERO, MOST_OF_THE_DRAWS = 2_000, 0.99
+# Of a label that is more than this share of the draws it is not said that its loss is 0, and a label whose law is not
+# known may be as much.  The least share that is assumed, and the examples of a call.
+MOST_OF_THE_DRAWS, LEAST_SHARE, EXAMPLES_OF_ZERO = 0.99, 0.1, 16
 SCORES_A_CALL = 1 << 18
+# A loss does not depend on the scores if it was the same at so many sets of them, and two more.
+SETS_OF_SCORES = 98
+# A loss is a mean over a call if all examples have the same in so many calls more.
+SAME_IN_CALLS = 8
 # A second part of the answer equals the scores, or sums to 1, within this.
 EQUAL = 1e-5
 # The step of differences in half precision, and the size of a rounding error in them that is no flaw.
 COARSE_STEP, COARSE_ROUNDINGS = 0.25, 8.0
 # Positives of a coarse loss are scored higher by the logarithm of their sum of weights, at most this.
 MOST_LIFT = 8.0
+
+# What is said of a loss whose answers repeat when they should not, or do not when they should.
+SAME_DRAWS = (
+    "the answer is the same whatever the rng, but examples that change places have other losses: the loss draws the "
+    "same labels in every call (is a seed set inside it?), or it depends on the row"
+)
+SOME_LABELS = (
+    "the answer was the same for every seed, and some labels never counted: the loss draws the same labels in every "
+    "call (is a seed set inside it?), or it has no other candidates. Its margins are those of these labels"
+)
+SAME_ANSWERS = "the answer was the same for every seed: the loss draws nothing, or a seed is set inside it"
+LOOKS_AT_SCORES = (
+    "other labels are drawn at other scores: what such a loss optimises depends on the scores, and so give those to "
+    "audit at, scores="
+)
+KEEPS_STATE = (
+    "the loss keeps state between calls: its answer depends on what was asked before (a queue, a memory bank, a "
+    "running estimate or count). An audit needs independent calls: pass reset=, a function that is called before each "
+    "call and puts the state back, or make the loss anew in each call"
+)
 
 
 @runtime_checkable
@@ -79,7 +104,6 @@ def first_contact(question: Question, box: Box) -> Contact:
     flaws, notes = _ignored_labels(question, box, call), []
     if flaws:
         return Contact(question, has_gradients, True, False, False, Observed(flaws=tuple(flaws)))
-    ignores_rng = _ignores_rng(box, call)
     _measure_rounding(question, box, call)
     if question.scores is not None:
         compared = "gradients were not compared with differences of the values, and " if has_gradients else ""
@@ -91,22 +115,23 @@ def first_contact(question: Question, box: Box) -> Contact:
             question, flaws, notes = _probed_form(question, box, call, negative, notes)
         except NotRepeatedError:
             return _of_no_repeats(question, box, call, other, negative)
+        if notes and notes[-1].kind == "looks at scores":
+            return Contact(question, has_gradients, True, False, False, Observed(notes=tuple(notes)))
         if has_gradients and all(flaw.lets_go_on for flaw in flaws):
             wrong = _wrong_gradient(question, box)
             _check_is_gradient(call, wrong is not None)
             flaws += [] if wrong is None else [wrong]
-    no_draws = ignores_rng and draws_nothing(question, box, call)
-    if ignores_rng and not no_draws:
-        notes = [
-            Note(
-                "ignores rng",
-                "the answer is the same whatever the rng: a loss that sets its own seed draws the same labels every "
-                "time, and so does a compiled tf.function after set_seed",
-            ),
-            *notes,
-        ]
+    use = use_of_rng(question, box, call)
+    if use == "same draws":
+        flaws = [Flaw("same draws", SAME_DRAWS), *flaws]
+    elif use == "unknown":
+        notes = [Note("same answers", SAME_ANSWERS), *notes]
+    elif use == "some labels":
+        notes = [Note("ignores rng", SOME_LABELS), *notes]
     can_go_on = all(flaw.lets_go_on for flaw in flaws)
-    return Contact(question, has_gradients, True, no_draws, can_go_on, Observed(flaws=tuple(flaws), notes=tuple(notes)))
+    return Contact(
+        question, has_gradients, True, use == "none", can_go_on, Observed(flaws=tuple(flaws), notes=tuple(notes))
+    )
 
 
 def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negative: Flaw | None) -> Contact:
@@ -114,11 +139,9 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
     has_gradients = call.answer.gradients is not None
     flaws = () if negative is None else (negative,)
     if keeps_state(box, call, other):
-        said = (
-            "the loss keeps state between calls: its answer depends on what was asked before (a queue, a memory bank, "
-            "a running estimate or count). An audit needs independent calls: pass reset=, a function that is called "
-            "before each call and puts the state back, or make the loss anew in each call"
-        )
+        # In-batch losses whose memory is a queue of items have the one thing more.
+        queue = "; for a queue of items, in_batch(..., warmup=) fills it before each example"
+        said = f"{KEEPS_STATE}{queue if hasattr(box.loss_fn, 'warmup') else ''}"
         return Contact(
             question, has_gradients, False, False, False, Observed(flaws=flaws, notes=(Note("keeps state", said),))
         )
@@ -168,13 +191,18 @@ def _probed_form(
         notes = [*notes, Note("bounded", remark)]
     if found is None or (found.kind == "another form" and negative is not None):
         return question, [] if negative is None else [negative], notes
-    if not found.is_certain and _may_look_at_scores(box, call):
-        said = f"{found.sentence}. No scheme is named"
+    if not found.is_certain and question.scheme is None and _draws_move(question, box):
+        return question, [], [*notes, Note("looks at scores", LOOKS_AT_SCORES)]
+    # The draws of a scheme that is claimed do not look at the scores, and their form is that of the claim.
+    if not found.is_certain and question.scheme is None and _may_look_at_scores(box, call):
+        said = f"{found.sentence}. Unless they do, the loss has no margins: no claim passes. No scheme is named"
         return question, [] if negative is None else [negative], [*notes, Note("unknown form", said)]
     if not found.can_be_undone:
         return question, [Flaw(found.kind, found.sentence)], notes
     if found.factors is not None:
         box.factors = found.factors
+    if found.pays is not None:
+        box.pays = found.pays
     if found.temperature is not None:
         question = replace(question, temperature=question.temperature * found.temperature)
         box.question = question
@@ -182,6 +210,25 @@ def _probed_form(
     if question.claim.margins is None:
         return question, [], [*notes, Note(found.kind, said)]
     return question, [Flaw(found.kind, said)], notes
+
+
+def _draws_move(question: Question, box: Box) -> bool:
+    """Whether other labels have a gradient at other scores, with the same seed: the draws look at the scores.
+
+    A loss that draws nothing chooses among its negatives, and that is its form.
+    """
+    moves = False
+    draws = False
+    for _ in range(DIRECTIONS):
+        seed = box.new_probe()
+        scores, positive, generator = box.scores(2, seed)
+        moved = scores + question.temperature * generator.standard_normal(scores.shape)
+        here, there = (box.called(f, positive, seed) for f in (scores, moved))
+        if here.gradients is None or there.gradients is None:
+            return False
+        moves |= bool(np.any((here.gradients != 0) != (there.gradients != 0)))
+        draws |= not np.array_equal(here.values, box.called(scores, positive, box.new_probe()).values)
+    return moves and draws
 
 
 def _may_look_at_scores(box: Box, call: Call) -> bool:
@@ -220,12 +267,28 @@ def _check_moves(box: Box, call: Call) -> None:
     """*Raises* ValueError for a loss that gives the same number whatever the scores."""
     values = call.answer.values
     if values.size > 1 and np.ptp(values) == 0 and np.ptp(call.scores) > 0:
-        other = _call(box, box.new_seed()).answer.values
-        if np.array_equal(np.unique(other), np.unique(values)):
+        _check_no_mean(box, call)
+        # Masked hits alone give the same number for a while.
+        seeds = (box.new_seed(), *(box.new_probe() for _ in range(SETS_OF_SCORES)))
+        if all(np.array_equal(np.unique(_call(box, seed).answer.values), np.unique(values)) for seed in seeds):
             raise ValueError(
-                f"the loss must depend on the scores, but it was {values[0]:.6g} for every example at two sets "
-                "of random scores"
+                f"the loss must depend on the scores, but it was {values[0]:.6g} for every example at "
+                f"{len(seeds) + 1} sets of random scores"
             )
+
+
+def _check_no_mean(box: Box, call: Call) -> None:
+    """*Raises* ValueError for a loss that is the same for all examples of a call, and another in the next."""
+    more = [_call(box, box.new_probe()).answer.values for _ in range(SAME_IN_CALLS)]
+    if (
+        box.question.scores is None
+        and all(np.ptp(values) == 0 for values in more)
+        and len({*map(float, np.array(more)[:, 0])}) > 1
+    ):
+        raise ValueError(
+            f"the losses of one call must differ, but all {call.positive.size} examples had "
+            f"{call.answer.values[0]:.6g}: if it is their mean, wrap it in implicitloss.adapters.one_by_one"
+        )
 
 
 def _negative(question: Question, call: Call) -> Flaw | None:
@@ -241,21 +304,24 @@ def _negative(question: Question, call: Call) -> Flaw | None:
 
 
 def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
-    """A flaw for each positive whose loss is 0 whatever the scores, as losses with an `ignore_index` have it."""
+    """A flaw for each positive whose loss is 0 whatever the scores, as losses with an `ignore_index` have it.
+
+    Masked hits alone give 0 too.  The examples of a call may share their draws, and so calls are counted: one of masked
+    hits alone has a probability of at most the positive's share of the draws.
+    """
     found: list[Flaw] = []
     for y in question.positives:
-        # Masked hits alone give 0 too: of a label that is nearly all that is drawn, nothing is said.
-        if np.any(call.answer.values[call.positive == y]) or _share_of_draws(question, y) > MOST_OF_THE_DRAWS:
+        share = _share_of_draws(question, y)
+        if np.any(call.answer.values[call.positive == y]) or share > MOST_OF_THE_DRAWS:
             continue
-        a_call = max(2, SCORES_A_CALL // question.prior.n_labels)
-        asked = 0
-        while asked < EXAMPLES_OF_ZERO:
+        a_call = max(2, min(EXAMPLES_OF_ZERO, SCORES_A_CALL // question.prior.n_labels))
+        calls = math.ceil(math.log(question.error_of_a_probe) / math.log(max(share, LEAST_SHARE)))
+        for _ in range(calls):
             seed = box.new_probe()
             positive = np.full(a_call, y, dtype=np.intp)
             normal = np.random.default_rng([2, seed]).standard_normal((a_call, question.prior.n_labels))
             if np.any(box.called(question.temperature * normal, positive, seed).values):
                 break
-            asked += a_call
         else:
             said = f"the loss of label {question.prior.name(y)} is 0: is it the ignore_index / padding?"
             found.append(Flaw("ignored label", said))
@@ -263,17 +329,12 @@ def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
 
 
 def _share_of_draws(question: Question, y: int) -> float:
-    """The share of a label among draws: its frequency, or by the law of the claimed scheme if that is more."""
+    """The share of a label among draws, by the claimed scheme or its frequency; where none is claimed, as if large."""
     share = float(question.prior.probabilities[y])
     if question.scheme is None:
-        return share
+        return max(share, MOST_OF_THE_DRAWS)
     f = np.zeros(question.prior.n_labels) if question.scores is None else question.scores
     return max(share, float(np.exp(question.scheme.log_law(Problem(f, question.prior, y))[y])))
-
-
-def _ignores_rng(box: Box, call: Call) -> bool:
-    """Whether another seed gives the same answer."""
-    return bool(np.array_equal(call.answer.values, box.called(call.scores, call.positive, box.new_seed()).values))
 
 
 def _wrong_gradient(question: Question, box: Box) -> Flaw | None:

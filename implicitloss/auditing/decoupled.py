@@ -24,7 +24,7 @@ from implicitloss.auditing.curve import (
 )  # fmt: skip
 from implicitloss.auditing.forms import LOOKS_AT_SCORES, Found, number, origin
 from implicitloss.auditing.question import Question
-from implicitloss.labels import Floats
+from implicitloss.labels import Floats, Labels
 
 __all__ = ["Payments", "decoupled", "is_decoupled", "logistic"]
 
@@ -41,6 +41,7 @@ class Payments:
     and `allowed` what rounding explains; `values` are all answers.
     """
 
+    positive: Labels
     pays: Floats
     smoothed: Floats
     level: Floats
@@ -80,7 +81,9 @@ def decoupled(question: Question, box: Box) -> Payments:
     values = np.concatenate([curve, same, np.stack([none, one, other, far, near], axis=1)], axis=1)
     apart = np.abs(np.concatenate([off, off_same, halves, crossed]))
     largest = float(np.max(np.nan_to_num(apart, nan=np.inf)))
-    return Payments(paid[:, 0], weights[:, 1], level, largest, VALUES_COMPARED * allowed(box.rounding), values)
+    return Payments(
+        ask.positive, paid[:, 0], weights[:, 1], level, largest, VALUES_COMPARED * allowed(box.rounding), values
+    )
 
 
 def logistic(question: Question, box: Box, seen: Payments) -> Found | None:
@@ -105,10 +108,13 @@ def logistic(question: Question, box: Box, seen: Payments) -> Found | None:
         )
     if np.all(np.abs(seen.pays - 1) <= seen.allowed):
         return None
+    pays = np.ones(question.prior.n_labels)
+    pays[seen.positive] = seen.pays
     return Found(
         "gBCE",
         f"the positive pays β = {number(beta)} times log(1 + e^-f_y): a gBCE, or a loss that is scaled"
-        f"{origin(question, beta)}",
+        f"{origin(question, beta)}, negatives and all",
+        pays=pays if np.all(seen.pays > 0) else None,
     )
 
 

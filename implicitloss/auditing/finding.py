@@ -29,14 +29,16 @@ TILT_LABELS = 20
 TILT_EQUAL = 0.02
 
 FlawKind = Literal[
-    "negative loss", "wrong gradient", "depends on the row", "depends on other queries", "ignored label", Kind
+    "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "ignored label",
+    Kind,
 ]  # fmt: skip
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
-    "no negatives", "another law", "coarse", "bounded", "unknown form", "draws nothing", Kind,
+    "no negatives", "never counted", "looks at scores", "another law", "coarse", "bounded", "unknown form",
+    "draws nothing", "same answers", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
-HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature")
+HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature", "gBCE")
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class Observed:
     draw_statistics: DrawStatistics | None = None
     draws_nothing: bool = False
 
+    @property
+    def is_of_unknown_form(self) -> bool:
+        """Whether the loss is of another form, unless its draws or weights depend on the scores."""
+        return any(note.kind == "unknown form" for note in self.notes)
+
     def __add__(self, other: Observed) -> Observed:
         return Observed(
             self.comparisons + other.comparisons, self.flaws + other.flaws, self.notes + other.notes,
@@ -103,8 +110,8 @@ class Finding:
 
     `verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.  `margins` are p_yy',
     (rows, L), of the `positives`, if the loss has gradients; `hits` p_yy, (rows,); `comparisons` the parts that were
-    compared with the claim; `nearest` the scheme of this package that fits, or None, and then `slopes` are those of the
-    margins on label frequency; `flaws` contradict the form of the loss or its gradient.
+    compared with the claim; `nearest` the scheme of this package that fits, or None; where none agrees, `slopes` are
+    those of the margins on label frequency; `flaws` contradict the form of the loss or its gradient.
     """
 
     verdict: Result
@@ -153,8 +160,9 @@ class Finding:
         return cls(
             verdict=_verdict(question, observed), loss=box.name, claim=question.claim.name,
             positives=question.positives, comparisons=comparisons, margins=observed.margins, hits=hits,
-            nearest=fit, slopes=None if fit is not None else _slopes(question, observed),
-            draw_statistics=observed.draw_statistics, flaws=observed.flaws, notes=observed.notes, prior=question.prior,
+            nearest=fit, slopes=None if fit is not None and fit.agrees else _slopes(question, observed),
+            draw_statistics=observed.draw_statistics, flaws=observed.flaws,
+            notes=observed.notes + _never_counted(question, comparisons), prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form,
         )  # fmt: skip
@@ -192,7 +200,8 @@ class Finding:
         bound = self._slope(self.nearest, "implicit")
         if bound is None:
             return None
-        return Tilt(bound, self._slope(self.nearest, "sampled") if self.nearest.m_known else None)
+        known = self.nearest.m_known and not self.nearest.draws_guessed
+        return Tilt(bound, self._slope(self.nearest, "sampled") if known else None)
 
     @property
     def gains(self) -> Gains | None:
@@ -212,16 +221,33 @@ class Finding:
 
 def _nearest(question: Question, observed: Observed) -> Fit | None:
     """The nearest scheme; None where the loss has no margins, or may have none."""
-    if any(note.kind == "unknown form" for note in observed.notes):
+    if observed.is_of_unknown_form or any(note.kind == "ignores rng" for note in observed.notes):
         return None
     return nearest(question, observed.comparisons, observed.draw_statistics, observed.draws_nothing)
 
 
 def _slopes(question: Question, observed: Observed) -> Slopes | None:
     """The slopes of the margins on label frequency; None where the loss has no margins, or may have none."""
-    if any(note.kind == "unknown form" for note in observed.notes):
+    if observed.is_of_unknown_form or any(note.kind == "ignores rng" for note in observed.notes):
         return None
     return slopes(question.prior, observed.comparisons)
+
+
+def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tuple[Note, ...]:
+    """A note on labels that never counted, of parts that are known to count less than is claimed."""
+    silent = [
+        c.labels
+        for c in comparisons
+        if c.part != HITS and c.claimed and c.measured == 0 and c.result(question.tolerance) == "refuted"
+    ]
+    n = np.unique(np.concatenate([*silent, np.zeros(0, dtype=np.intp)])).size
+    if not n:
+        return ()
+    said = (
+        f"{n:,} labels that are claimed to count never did: are these the counts of this loss, in the order of its "
+        "ids, and are all labels candidates?"
+    )
+    return (Note("never counted", said),)
 
 
 def _verdict(question: Question, observed: Observed) -> Result:
@@ -232,7 +258,8 @@ def _verdict(question: Question, observed: Observed) -> Result:
     if question.claim.margins is None:
         return "measured"
     unknown = [c for c, result in zip(comparisons, results, strict=True) if c.decisive and result == "inconclusive"]
-    return "holds" if not unknown and _is_complete(question.positives, comparisons) else "inconclusive"
+    is_known = not unknown and not observed.is_of_unknown_form and _is_complete(question.positives, comparisons)
+    return "holds" if is_known else "inconclusive"
 
 
 def _is_complete(positives: Sequence[int], comparisons: Sequence[Comparison]) -> bool:

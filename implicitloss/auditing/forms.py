@@ -51,20 +51,22 @@ LOOKS_AT_SCORES = "(if draws or weights depend on the scores, give the scores to
 class Found:
     """A form that a loss was found to have, in place of the one that is audited.
 
-    `factors` (L,) scale the loss at each audited positive, and `temperature` divides its scores besides the one given:
-    both can be undone, and the audit goes on.  Otherwise its margins mean nothing.
+    `factors` (L,) scale the loss at each audited positive, `temperature` divides its scores besides the one given, and
+    `pays` (L,) is what the positive of a logistic loss pays, times log(1 + e^{-g_y}): each can be undone, and the audit
+    goes on.  Otherwise its margins mean nothing.
     """
 
     kind: Kind
     sentence: str
     factors: Floats | None = None
     temperature: float | None = None
+    pays: Floats | None = None
     is_certain: bool = True
 
     @property
     def can_be_undone(self) -> bool:
         """Whether the audit can go on."""
-        return self.factors is not None or self.temperature is not None
+        return self.factors is not None or self.temperature is not None or self.pays is not None
 
 
 def _scaled(question: Question, box: Box, curve: Curve) -> Found | None:
@@ -97,6 +99,8 @@ def _with_temperature(question: Question, box: Box, curve: Curve) -> Found | Non
         again = asked
         if again.is_softmax():
             temperature /= float(np.median(again.far_slope))
+            if abs(temperature - 1) <= OTHER_THAN_ONE:
+                return None  # it is of this form for one seed, and for another it was not
             said = f"a temperature of {number(question.temperature * temperature)} divides the scores"
             given = "" if question.temperature == 1.0 else f", and not {number(question.temperature)}"
             return Found("temperature", said + given, temperature=temperature)
@@ -111,20 +115,21 @@ def _smoothed(question: Question, box: Box, curve: Curve) -> Found | None:
     grows, factor = -curve.slope(*FAR_UP), curve.far_slope - curve.slope(*FAR_UP)
     if not (np.all(factor > 0) and np.all(np.abs(grows) > DEVIATION * factor)):
         return None
-    share = grows / factor
-    if np.ptp(share) > SAME or not np.all(np.abs(curve.together - curve.at(0.0)) <= curve.tolerance(0.0)):
+    share = grows / factor  # it differs between examples whose logits have the positive's several times
+    if not np.all(np.abs(curve.together - curve.at(0.0)) <= curve.tolerance(0.0)):
         return None
     straight = curve.over(factor)
     straight = replace(straight, values=straight.values + share[:, None] * straight.moves)
     if not straight.is_softmax(least=0.0, whole=False):
         return None
-    kappa = float(np.median(share))
+    kappa = float(share[np.argmax(np.abs(share))])
     n = question.prior.n_labels if question.scheme is None else question.scheme.m + 1
     scaled = "" if np.all(np.abs(factor - 1) <= OTHER_THAN_ONE) else f", and scaled by {number(float(factor[0]))}"
     return Found(
         "label-smoothed",
-        f"the loss is label-smoothed{scaled}: it does not fall to 0 for a sure positive, but grows by {number(kappa)} "
-        f"times the distance of the scores (ε = {number(kappa * n / (n - 1))} if it is spread over {n} logits)",
+        f"the loss is label-smoothed{scaled}: it does not fall to 0 for a sure positive, but grows by "
+        f"{_at_most(share, kappa)} times the distance of the scores (ε = {number(kappa * n / (n - 1))} if it is spread "
+        f"over {n} logits)",
     )
 
 
@@ -260,6 +265,10 @@ def _by_positive(curve: Curve, parameter: Floats) -> dict[int, float] | None:
             return None
         found[y] = float(np.median(values))
     return found
+
+
+def _at_most(values: Floats, largest: float) -> str:
+    return f"{'up to ' if np.ptp(values) > SAME else ''}{number(largest)}"
 
 
 def number(value: float) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
-from implicitloss.auditing.contact import Contact
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
 from implicitloss.auditing.examples import dependence, examples_a_call
 from implicitloss.auditing.finding import Flaw, Note, Observed
@@ -28,7 +27,7 @@ SINGLE_FROM_SEEN, SINGLE_REPORTED = 8, 3
 NOTED_VARIATION = 0.05
 
 
-def by_gradients(question: Question, box: Box, contact: Contact) -> Observed:
+def by_gradients(question: Question, box: Box) -> Observed:
     """Evaluate until the question is decided, a flaw is seen, or the evaluations are used up."""
     pilot = Pilot.of(question, box)
     notes = dependence(pilot.shares_negatives, pilot.examples_depend)
@@ -57,7 +56,7 @@ def by_gradients(question: Question, box: Box, contact: Contact) -> Observed:
                     "another form?",
                 ),
             )
-        if flaws or contact.observed.flaws or question.is_decided(found):
+        if flaws or question.is_decided(found):
             break
     if flaws:  # without the form, margins mean nothing
         return Observed(flaws=flaws, notes=tuple(notes))

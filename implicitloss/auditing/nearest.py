@@ -58,7 +58,7 @@ FALSE_LAW = 1e-9
 MOST_FREE_M = 10_000
 # The least relative error of a measured part: of the decoded weights, and of the single weight of a draw.
 LEAST_RELATIVE_ERROR = 1e-4
-# Parts with a larger relative error say too little to fit a slope.
+# Parts with a larger relative error say too little to fit a slope, or to name a scheme.
 MOST_ERROR = 0.3
 
 
@@ -81,6 +81,7 @@ class Fit:
     `distance` is √mean (log ratio)² over the parts, and the scheme `agrees` if its margins lie within all limits.
     `m_known` is False where the number of draws was not seen and the margins do not depend on it.  `misfit` is the sum
     of squared differences over their errors, and `worst` the largest factor between margins and the limits of a part.
+    Where `draws_guessed`, other draws with other weights are as likely: the margins say nothing of them.
     """
 
     scheme: Scheme
@@ -90,6 +91,7 @@ class Fit:
     fitted: Fitted | None = None
     misfit: float = 0.0
     worst: float = 1.0
+    draws_guessed: bool = False
 
     @property
     def name(self) -> str:
@@ -142,11 +144,11 @@ def nearest(
 ) -> Fit | None:
     """The candidate that fits the decisive parts best, the claimed one first among equals.
 
-    None if nothing was seen, and if none fits within a factor of `FITS_WITHIN`.  `statistics` give m; candidates with
-    equal margins are told apart by the law of their draws.
+    None if nothing is known to within `MOST_ERROR`, and if none fits within a factor of `FITS_WITHIN`.  `statistics`
+    give m; candidates with equal margins are told apart by the law of their draws.
     """
     parts = Parts.of(comparisons)
-    if not parts.used:
+    if not any(c.spread <= MOST_ERROR * c.measured for c in parts.used):
         return None
     m = None if statistics is None or statistics.draws is None else statistics.draws[1]
     none_drawn = draws_nothing or (
@@ -163,7 +165,8 @@ def nearest(
     if agreeing:
         # If samplers have equal margins, the law that was seen decides, then the order.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
-        return min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
+        best = min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
+        return replace(best, draws_guessed=candidates.is_guessed(best))
     near = [fit for fit in fits if fit.is_near]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
 
@@ -200,6 +203,11 @@ class Parts:
         ]
         hits = [c for c in comparisons if c.part == HITS and c.positive in counted]
         return cls(seen, empty, hits, used, apart)
+
+    @property
+    def known_hits(self) -> list[Comparison]:
+        """The hits that were seen often enough for a fit."""
+        return [c for c in self.hits if c.measured > 0 and c.spread <= MOST_ERROR * c.measured]
 
     @cached_property
     def positives(self) -> list[int]:
@@ -339,9 +347,13 @@ class _Candidates:
         if self.m is not None or fit.scheme is self.question.scheme or not fit.m_known:
             return False
         m = fit.scheme.m
-        return (fit.slip is None and self.question.prior.n_labels < m < M_OF_ALL_LABELS) or (
-            fit.slip is not None and m == 1
-        )
+        return self.question.prior.n_labels < m < M_OF_ALL_LABELS or (fit.slip is not None and m == 1)
+
+    def is_guessed(self, fit: Fit) -> bool:
+        """Whether draws that were not seen are others than those that are claimed, or unlikely ones."""
+        claimed = self.question.scheme
+        other = claimed is not None and fit.scheme.m not in (claimed.m, M_OF_ALL_LABELS)
+        return self.is_odd(fit) or (self.m is None and other)
 
     def _is_claimed(self, target: Margin) -> bool:
         """Whether these margins are claimed, and are others than those of softmax."""
@@ -387,11 +399,13 @@ class _Candidates:
         worst = max(1.0, float(np.max(np.maximum(sums.low / expected, expected / sums.high)[~sums.is_by_score])))
         rows = dict(zip(parts.positives, p, strict=True))
         for c in parts.empty:
-            agrees &= float(rows[c.positive][c.labels].sum()) <= c.high * LIMIT_FACTOR
+            of_part = float(rows[c.positive][c.labels].sum())
+            agrees &= of_part <= c.high * LIMIT_FACTOR
+            worst = max(worst, of_part / max(c.high, 1e-300))
         for c in parts.hits:
             of_hits = float(rows[c.positive][c.positive])
             agrees &= (c.low <= of_hits <= c.high) if of_hits > 0 else not c.measured > 0
-            if c.measured > 0 and of_hits > 0 and c.spread <= MOST_ERROR * c.measured:
+            if of_hits > 0 and c in parts.known_hits:
                 misfit += (np.log(c.measured / of_hits) / max(c.spread / c.measured, LEAST_RELATIVE_ERROR)) ** 2
         distance = float(np.sqrt(np.mean(np.square(logs[used]))))
         return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
@@ -462,7 +476,7 @@ class _Candidates:
                 return scheme, p, False
             ratios = np.exp(sums.log_measured) / np.maximum(sums.expected(p), 1e-300)
             ratio = float(np.median(ratios[sums.is_used]))
-            m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS))))
+            m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS / 2))))
         else:
             best = minimize_scalar(
                 lambda log_m: self._distance(replace(scheme, m=max(1, round(np.exp(log_m))))),
@@ -473,10 +487,12 @@ class _Candidates:
         return again, self._margins(again), True
 
     def _distance(self, scheme: Scheme) -> float:
-        """Σ (log ratio)² of a scheme over the parts."""
-        sums = self.parts.sums
-        off = sums.log_measured - np.log(np.maximum(sums.expected(self._margins(scheme)), 1e-300))
-        return float(np.sum(off[sums.is_used] ** 2))
+        """Σ (log ratio)² of a scheme over the parts, and over the hits that are known."""
+        sums, p = self.parts.sums, self._margins(scheme)
+        off = sums.log_measured - np.log(np.maximum(sums.expected(p), 1e-300))
+        rows = dict(zip(self.parts.positives, p, strict=True))
+        hits = [np.log(c.measured / max(float(rows[c.positive][c.positive]), 1e-300)) for c in self.parts.known_hits]
+        return float(np.sum(off[sums.is_used] ** 2) + np.sum(np.square(hits)))
 
     def _margins(self, scheme: Scheme) -> Floats:
         """The margins m w q of each positive, (rows, L)."""

@@ -26,6 +26,8 @@ LEAK_SHARE = 1e-3
 RATIO_ERROR, RATIO_RELATIVE_ERROR = 1e-2, 1e-5
 # If more than this share of the weights are not multiples of one draw's weight, draws have no single weight.
 BROKEN_SHARE = 0.01
+# Both weights of a ratio are rounded.  In half precision, the least weight of a label is that of at most so many draws.
+ROUNDINGS_A_RATIO, MOST_DRAWS_AT_LEAST = 3.0, 8
 # The test for dependent examples wrongly reports dependence with this probability; it needs so many calls.
 FALSE_DEPENDENCE, FEWEST_CALLS = 1e-9, 8
 
@@ -35,7 +37,7 @@ class Pilot:
     """The weights (rows, n, L) and hits (rows, n) of `n` evaluations of each positive, `a_call` of them in a call.
 
     `ratio` is the expected gradient on each slice of the negatives over that of softmax over all labels, (rows, S), and
-    `ratio_error` its standard error.
+    `ratio_error` its standard error.  `rounding` is the relative error that rounding may make in a weight.
     """
 
     prior: LabelPrior
@@ -44,6 +46,7 @@ class Pilot:
     a_call: int
     ratio: Floats
     ratio_error: Floats
+    rounding: float = 0.0
 
     @classmethod
     def of(cls, question: Question, box: Box) -> Pilot:
@@ -62,7 +65,7 @@ class Pilot:
         ratio = _gradient_ratio(question, _in_blocks(scores, rows), _in_blocks(slopes, rows))
         weights = _in_blocks([answer.weights for answer in answers], rows)
         hits = _in_blocks([answer.hits for answer in answers], rows)
-        return cls(question.prior, weights, hits, a_call, *ratio)
+        return cls(question.prior, weights, hits, a_call, *ratio, box.relative_rounding)
 
     @property
     def n(self) -> int:
@@ -92,11 +95,30 @@ class Pilot:
         """
         weights = np.where(self.drawn, self.weights, 0.0)
         steps = np.abs(np.diff(weights, axis=1))
-        least = np.full(self.most.shape, np.inf)
-        for found in (weights, np.where(steps > LEAK_SHARE * self.most[:, None], steps, 0.0)):
-            if found.shape[1]:
-                np.minimum(least, np.where(found > 0, found, np.inf).min(axis=1), out=least)
-        return least
+        least = np.where(weights > 0, weights, np.inf).min(axis=1)
+        if self.rounding:
+            return self._rounded_draw(least)
+        steps = np.where(steps > LEAK_SHARE * self.most[:, None], steps, np.inf)
+        return np.asarray(np.minimum(least, steps.min(axis=1, initial=np.inf)))
+
+    def _rounded_draw(self, least: Floats) -> Floats:
+        """The weight of one draw where rounding hides steps: the least weight is that of as few draws as fit.
+
+        They fit if all weights are multiples of one draw's, but for rounding.
+        """
+        found = least.copy()
+        for draws in range(MOST_DRAWS_AT_LEAST, 0, -1):
+            ratio = np.where(self.drawn, self.weights, 0.0) * (draws / least)[:, None]
+            fits = (self._broken(ratio) & self.drawn).sum(axis=1) <= BROKEN_SHARE * self.seen
+            found = np.where(fits, least / draws, found)
+        return found
+
+    def _broken(self, ratio: Floats) -> NDArray[np.bool_]:
+        """Which ratios of a weight to that of one draw are no whole numbers, beyond the rounding of both."""
+        return np.asarray(
+            np.abs(ratio - np.round(ratio))
+            > RATIO_ERROR + (RATIO_RELATIVE_ERROR + ROUNDINGS_A_RATIO * self.rounding) * ratio
+        )
 
     @cached_property
     def draws(self) -> Floats:
@@ -120,11 +142,7 @@ class Pilot:
         """Whether draws of a label have no single weight."""
         rows, _, labels = np.nonzero(self.drawn)
         ratio = self.weights[self.drawn] / self.one_draw[rows, labels]
-        if not ratio.size:
-            return False
-        return bool(
-            np.mean(np.abs(ratio - np.round(ratio)) > RATIO_ERROR + RATIO_RELATIVE_ERROR * ratio) > BROKEN_SHARE
-        )
+        return bool(ratio.size and np.mean(self._broken(ratio)) > BROKEN_SHARE)
 
     @cached_property
     def shares_negatives(self) -> bool:
@@ -185,7 +203,7 @@ class DrawStatistics:
         by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
         if pilot.weights_vary:
             return cls(None, None, None, never, True, *by_slice)
-        counts = pilot.draws.copy()
+        counts = np.round(pilot.draws) if pilot.rounding else pilot.draws.copy()
         hits = pilot.hits > 0
         one_hit = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
         rows = np.arange(len(question.positives))

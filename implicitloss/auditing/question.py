@@ -119,6 +119,11 @@ class Question:
         """The most frequent of the audited positives."""
         return max(self.positives, key=lambda y: float(self.prior.probabilities[y]))
 
+    @property
+    def error_of_a_probe(self) -> float:
+        """The probability with which one probe that draws may find a flaw that is none: all have 1/8 of the error."""
+        return self.error / (8 * (len(self.positives) + 1))
+
     def neighbours(self, y: int) -> Labels:
         """The labels whose frequency ranks are nearest to that of `y`."""
         order = self.prior.by_frequency

@@ -42,7 +42,7 @@ class AuditReport(Finding):
     nearest : Fit or None
         The scheme of this package, or the common slip, that fits best; None if none fits within a factor of 1.3.
     slopes : Slopes or None
-        Where none fits: log p_yy' = a + b log π_y' + c log π_y, fitted to the measured margins.
+        Where none agrees: log p_yy' = a + b log π_y' + c log π_y, fitted to the measured margins.
     draw_statistics : DrawStatistics or None
         How negatives were drawn, if the loss has gradients.
     flaws : tuple of Flaw

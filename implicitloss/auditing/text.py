@@ -8,6 +8,8 @@ from __future__ import annotations
 import textwrap
 from typing import get_args
 
+import numpy as np
+
 from implicitloss.auditing.comparison import HITS, NEVER, SLICES, Comparison
 from implicitloss.auditing.finding import Finding, Flaw, Note
 from implicitloss.auditing.forms import Kind
@@ -24,14 +26,32 @@ OPEN = "(?)"
 BALANCED_WITHIN = 0.02
 # A fitted slope within this many standard errors of 0 is called none.
 SLOPE_ERRORS = 3.0
+# Slopes that are known to be smaller than this are called flat: over a factor of 1,000 in frequency they make 1.4.
+FLAT_WITHIN = 0.05
+# Slices whose ratios lie within this factor of each other may be off by one factor.
+COMMON_WITHIN = 1.2
 
 
 def _title(finding: Finding) -> str:
     """The verdict, in a sentence."""
+    kinds = {flaw.kind for flaw in finding.flaws} | {note.kind for note in finding.notes}
+    verdict = "REFUTED" if finding.verdict == "refuted" else finding.verdict
+    if "same draws" in kinds:
+        return (
+            f"{verdict}: the loss draws the same labels in every call, or depends on the row; no margins were measured"
+        )
     if not finding.has_margins and finding.verdict != "refuted":
-        lost = [note for note in finding.notes if note.kind == "keeps state"]
-        why = "the loss keeps state between calls" if lost else f"the loss is not of the {finding.form} form"
-        return f"{finding.verdict}: {why}, and no margins were measured"
+        reasons = {
+            "keeps state": "the loss keeps state between calls", "looks at scores": "its draws depend on the scores",
+        }  # fmt: skip
+        why = [said for kind, said in reasons.items() if kind in kinds]
+        why = why or [f"the loss is not of the {finding.form} form"]
+        return f"{finding.verdict}: {why[0]}, and no margins were measured"
+    if "unknown form" in kinds and finding.verdict == "inconclusive":
+        return f"inconclusive: the loss is not of the {finding.form} form, unless its draws depend on the scores"
+    if "ignores rng" in kinds and finding.verdict != "holds":
+        said = {"refuted": "the loss does not optimise what is claimed, and ", "measured": "nothing was claimed; "}
+        return f"{verdict}: {said.get(finding.verdict, '')}the answer was the same for every seed"
     return {
         "holds": "holds: beside the audited positives, every group of negatives that is drawn often enough counts as "
         f"claimed, to within {finding.known_to:.0%}",
@@ -45,7 +65,7 @@ def _title(finding: Finding) -> str:
 def _facts(finding: Finding) -> list[tuple[str, str]]:
     """The facts above the table, each with its name."""
     nearest = [] if finding.nearest is None else [("nearest", plain(finding.nearest))]
-    if finding.slopes is not None:
+    if finding.nearest is None and finding.slopes is not None:
         nearest = [("nearest", f"no scheme known here; {finding.slopes}")]
     return [
         ("loss", plain(finding.loss)),
@@ -121,7 +141,8 @@ def _legend(finding: Finding) -> list[str]:
         ),
         "head, torso, tail: the frequent, the middle and the rare labels.": bool(groups & set(SLICES)),
         "accidental hits: draws of the positive itself. A claim of 0 holds where they are known to count less than "
-        "a label about as frequent.": HITS in groups,
+        "a label about as frequent, any other where they are known to within a factor of 10; both also where what is "
+        "open hardly changes the loss.": HITS in groups,
         "ranks: labels by frequency, the most frequent first; the others: all labels but the positive.": any(
             c.ranks is not None for c in shown
         ),
@@ -179,8 +200,8 @@ def explained(finding: Finding) -> str:
     """Explain what the loss optimises, what that teaches, and which labels gain."""
     parts = [_title(finding) + ".", *_on_form(finding)]
     if finding.nearest is None:
-        seen = finding.has_margins and not any(note.kind == "unknown form" for note in finding.notes)
-        if not seen:
+        said = any(note.kind in ("ignores rng", "unknown form") for note in finding.notes)
+        if said or not finding.has_margins:
             return _as_lines(parts)
         return _as_lines([*parts, *_on_slopes(finding), *_on_slices(finding), *_on_draws(finding)])
     fit = finding.nearest
@@ -193,6 +214,8 @@ def explained(finding: Finding) -> str:
         parts.append(f"{fit.slip.does} {fit.slip.wrong}")
         parts.append(f"Write instead, for logits f_neg of negatives with labels neg: {fit.slip.fix}")
         parts.append(f"More on it: {fit.slip.link}")
+    if finding.slopes is not None:
+        parts += _on_slopes(finding)[1:]
     return _as_lines([*parts, *_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)])
 
 
@@ -206,14 +229,16 @@ def _on_slopes(finding: Finding) -> list[str]:
     if found is None:
         return ["Too few negatives were seen to say what it optimises."]
     said = [
-        f"No scheme known here has its margins p_yy' (how often the negative y' counts beside the positive y, in the "
-        f"mean).  Fitted to label frequencies π: {found}.",
+        "No scheme known here has its margins p_yy' (how often the negative y' counts beside the positive y, in the "
+        "mean).",
+        f"Fitted to the frequencies π of the labels that counted: {found}.",
         "For comparison: softmax over all labels has b = c = 0, an equalised loss b = 1 and c = 0, the logit-adjusted "
         "loss b = 1 and c = -1, relative weights b = 0 and c = 1 (the margins for which Proposition 4 of Rawat et al. "
         "gives weights).",
         _on_slope(
             found.b, "Frequent negatives count more than rare ones.", "Rare negatives count more than frequent ones.",
             "Frequent and rare negatives count about equally.",
+            "Whether frequent or rare negatives count more, no slope says.",
         ),
     ]  # fmt: skip
     if found.c is not None:
@@ -221,23 +246,34 @@ def _on_slopes(finding: Finding) -> list[str]:
         said.append(_on_slope(
             found.c, f"{beside[0]}, which so push harder.", f"{beside[1]}, which so push harder.",
             "Negatives count about equally beside frequent and rare positives.",
+            "Whether negatives count more beside frequent or rare positives, no slope says.",
         ))  # fmt: skip
-    return [said[0], said[1], " ".join(said[2:])]
+    return [said[0], said[1], said[2], " ".join(said[3:])]
 
 
-def _on_slope(slope: Slope, positive: str, negative: str, flat: str) -> str:
-    """The sentence for the sign of a slope, which is 0 within `SLOPE_ERRORS` errors for the third."""
+def _on_slope(slope: Slope, positive: str, negative: str, flat: str, unclear: str) -> str:
+    """The sentence for the sign of a slope; for one that is 0 within `SLOPE_ERRORS` errors; and for a poor fit."""
     if abs(slope.value) <= SLOPE_ERRORS * slope.error:
-        return flat
+        return flat if SLOPE_ERRORS * slope.error <= FLAT_WITHIN else unclear
     return positive if slope.value > 0 else negative
 
 
 def _on_form(finding: Finding) -> list[str]:
     """What was found of the form of the loss, and whether it repeats itself, a sentence each."""
-    kinds = ("keeps state", "unknown form", "another form", "negative loss", *get_args(Kind))
+    kinds = (
+        "keeps state",
+        "same draws",
+        "ignores rng",
+        "never counted",
+        "looks at scores",
+        "unknown form",
+        "another form",
+        "negative loss",
+        *get_args(Kind),
+    )
     found: list[Flaw | Note] = [*finding.flaws, *finding.notes]
     said = [str(item) for item in found if item.kind in kinds]
-    return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in said]
+    return [f"{sentence[0].upper()}{sentence[1:]}{'' if sentence.endswith('?') else '.'}" for sentence in said]
 
 
 def _on_tilt(finding: Finding) -> list[str]:
@@ -272,7 +308,7 @@ def _who(gains: Gains, slope: float) -> str:
 
 def _on_slices(finding: Finding) -> list[str]:
     """How much the negatives of each slice count, over the claim."""
-    said = []
+    said = _on_common_factor(finding)
     for y in finding.positives:
         sides = [c for c in finding.comparisons if c.positive == y and c.part in SLICES and c.claimed]
         if sides:
@@ -282,6 +318,22 @@ def _on_slices(finding: Finding) -> list[str]:
                 f"{counts}."
             )
     return said
+
+
+def _on_common_factor(finding: Finding) -> list[str]:
+    """What it means if all slices, beside all positives, are off by one factor, within all limits."""
+    slices = [c for c in finding.comparisons if c.part in SLICES and c.claimed and c.measured > 0]
+    if finding.verdict != "refuted" or not slices:
+        return []
+    low, high = max(c.low / (c.claimed or 1.0) for c in slices), min(c.high / (c.claimed or 1.0) for c in slices)
+    ratios = [c.measured / (c.claimed or 1.0) for c in slices]
+    if low > high or low <= 1 <= high or max(ratios) > COMMON_WITHIN * min(ratios):
+        return []
+    factor = float(np.median(ratios))
+    return [
+        f"All negatives count about {factor:.3g} times as often as claimed, beside each positive: is a factor lost, or "
+        f"{abs(np.log(factor)):.2g} {'taken off' if factor > 1 else 'added to'} the positive's score?"
+    ]
 
 
 def _on_draws(finding: Finding) -> list[str]:

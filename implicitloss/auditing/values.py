@@ -1,7 +1,7 @@
 """The value route: at scores that suppress all labels outside a part, the loss shows the weight of that part.
 
-At f_j = f_y + c in a part and f_j = f_y - 60 elsewhere, expm1(ℓ) = h + e^c Σ_{j in part} a_j: its mean is the weight
-of hits plus e^c times the part's margins.  c is set so that this is about 1, or more where hits are claimed: they are
+At f_j = f_y + c in a part and f_j = f_y - 80 elsewhere, expm1(ℓ) = h + e^c Σ_{j in part} a_j: its mean is the weight of
+hits plus e^c times the part's margins.  c is set so that these are about 4, or more where hits are claimed, which are
 to be a small share of it.  A logistic loss is linear in its negatives: ℓ - log(1 + e^{-g_y}) = Σ a_j log(1 + e^{g_j})
 + h log(1 + e^{g_y}).  The left sides are called signals.
 
@@ -14,7 +14,7 @@ One file: the parts, their pilot and the looks at them share how a signal is mad
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,7 +26,7 @@ from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence, examples_a_call
-from implicitloss.auditing.finding import Note, Observed
+from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary, ranks
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
@@ -36,15 +36,18 @@ from implicitloss.labels import Floats, Labels
 
 __all__ = ["by_values", "exactly"]
 
-# Labels outside a part are scored this far below the positive.
-SUPPRESSED = 60.0
+# Labels outside a part are scored this far below the positive; e^80 is still a number in single precision.
+SUPPRESSED = 80.0
 HALF = "half of the labels, at random"
 # A pilot in which this many draws of a label were expected has had one, almost surely.
 EXPECTED_DRAWS = 8.0
+# Calls, and examples of each positive in them, that look for hits between rows.
+MIXED_CALLS, MIXED_EXAMPLES = 16, 16
 # A part was surely drawn beside hits if the mean of its signals is above that of hits by this many standard errors.
 DRAWN_ERRORS = 5.0
-# Claimed hits are at most this share of a signal, and one hit is at most this share of the heaviest draw of a part.
-HITS_SHARE, ONE_HIT_SHARE = 0.02, 0.25
+# The size of a claimed signal; of it, claimed hits are at most this share, and one hit is at most this share of the
+# heaviest draw of a part.
+SIGNAL, HITS_SHARE, ONE_HIT_SHARE = 4.0, 0.02, 0.25
 
 
 def by_values(question: Question, box: Box) -> Observed:
@@ -61,7 +64,26 @@ def by_values(question: Question, box: Box) -> Observed:
     if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
-    return Observed(tuple(_looks(question, box, pilot)), notes=tuple(notes))
+    found = _looks(question, box, pilot)
+    return Observed(tuple(found), flaws=_hits_between_rows(parts, box, found), notes=tuple(notes))
+
+
+def _hits_between_rows(parts: _Parts, box: Box, found: list[Comparison]) -> tuple[Flaw, ...]:
+    """The flaw of hits that are claimed to be removed, and count where examples of other positives stand beside.
+
+    Examples of one positive stand together else, and a mask of another row is then the right one.
+    """
+    of_hits = [c for c in found if c.part == HITS]
+    if len(of_hits) < 2 or any(c.claimed != 0.0 or c.measured > 0 for c in of_hits):
+        return ()
+    scores, positive = parts.asked
+    for _ in range(MIXED_CALLS):
+        seed = box.new_probe()
+        at = np.random.default_rng([3, seed]).permutation(np.repeat(parts.hits_of, MIXED_EXAMPLES))
+        if np.any(_decoded(parts.question, box.ask(scores[at], positive[at], seed)) > 0):
+            said = "accidental hits count where rows of other labels stand beside: is their mask that of another row?"
+            return (Flaw("depends on the row", said),)
+    return ()
 
 
 def exactly(question: Question, box: Box) -> Observed:
@@ -154,13 +176,13 @@ class _Parts:
 
     @cached_property
     def gain(self) -> Floats:
-        """The factor of each part's weight in its signal: the signal is about 1, and hits are little of it."""
+        """The factor of each part's weight in its signal: it makes hits a small share of a signal."""
         claim = self.question.claim
         if claim.margins is None:
             return np.array([1.0 / max(part.labels.size, 1) for part in self.parts])
         # Hits vary, and a heavy one would hide a part.
         gain = np.array([
-            max(1.0, hits / HITS_SHARE) / (m or 1.0) for m, hits in zip(self.margins, self.hits, strict=True)
+            max(SIGNAL, hits / HITS_SHARE) / (m or 1.0) for m, hits in zip(self.margins, self.hits, strict=True)
         ])  # fmt: skip
         if claim.weights is not None and claim.hit_weights is not None:
             for i, part in enumerate(self.parts):
@@ -252,8 +274,9 @@ class _Pilot:
         found = np.zeros((len(question.positives), prior.size))
         for row, y in enumerate(question.positives):
             at = [i for i, part in enumerate(self.parts.parts) if part.row == row]
-            (of_hits,) = (i for i in at if self.parts.parts[i].is_hits)
-            draw, level = math.inf, 1.0
+            of_hits = self.parts.hits_of[row]
+            may_be_hit = bool(self.signals[:, of_hits].any() or self.parts.hits[of_hits] > 0)
+            drawn: list[tuple[float, float]] = []
             for i in at[: at.index(of_hits)]:
                 part, signal = self.parts.parts[i], self.signals[:, i]
                 if part.ranks is None:
@@ -261,18 +284,30 @@ class _Pilot:
                 top = float(signal.max())
                 is_drawn, share = self._drawn(i, of_hits)
                 if is_drawn:
-                    # The smallest signal is one draw.  If there are hits it may be a hit, and the largest is taken.
-                    one = top if self.signals[:, of_hits].any() else float(signal[signal > LEAK_SHARE * top].min())
-                    draw, level = one / float(self.parts.gain[i]), float(prior[part.labels].max())
+                    # The smallest signal is one draw.  It may be a hit: then the largest is taken, of all parts so far.
+                    one = top if may_be_hit else float(signal[signal > LEAK_SHARE * top].min())
+                    one /= float(self.parts.gain[i])
+                    drawn = [*(drawn if may_be_hit else []), (one, float(prior[part.labels].max()))]
                 draws = -math.log1p(-min(share, 1 - 0.5 / len(signal))) * len(signal)
                 in_part = prior[part.labels]
                 law = np.minimum(in_part / max(float(in_part.sum()), 1e-300), 1.0 / part.labels.size)
                 missed = part.labels[draws * law < EXPECTED_DRAWS]
-                rarer = np.full(missed.size, math.inf)  # nothing is known of labels that never occur
-                np.divide(level, prior[missed], out=rarer, where=prior[missed] > 0)
-                found[row, missed] = question.heaviest * draw * np.maximum(1.0, rarer)
-            found[row, y] = question.heaviest * draw * max(1.0, level / prior[y]) if prior[y] > 0 else math.inf
+                found[row, missed] = question.heaviest * _weight_of_rarer(drawn, prior[missed])
+            found[row, y] = question.heaviest * float(_weight_of_rarer(drawn, prior[[y]])[0])
         return found
+
+
+def _weight_of_rarer(drawn: Sequence[tuple[float, float]], prior: Floats) -> Floats:
+    """The weight of a draw of labels of these frequencies, by the weights and frequencies of those that were drawn.
+
+    It grows in proportion to how much rarer a label is.  Nothing is known of labels that never occur, or of any if none
+    was drawn.
+    """
+    found = np.full(prior.size, 0.0 if drawn else math.inf)
+    found[prior <= 0] = math.inf
+    for draw, level in drawn:
+        found = np.maximum(found, draw * np.maximum(1.0, level / np.maximum(prior, 1e-300)))
+    return found
 
 
 def _by_claim(question: Question) -> Floats:
@@ -373,7 +408,7 @@ def _planned(parts: _Parts, i: int, decisive: bool, largest: float = 0.0) -> Com
     return Comparison(
         y, part.name, np.array([y]) if part.is_hits else part.labels, "value", largest, claimed, decisive,
         HIT_RESOLUTION if part.is_hits else question.resolution, negligible=question.negligible(part.row),
-        ranks=part.ranks, whole=question.whole(part.row) if part.is_hits else 0.0,
+        ranks=part.ranks, whole=question.whole(part.row) if part.is_hits or claimed == 0.0 else 0.0,
     )  # fmt: skip
 
 

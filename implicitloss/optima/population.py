@@ -34,6 +34,8 @@ Of = Literal["implicit", "sampled"]
 FLAT = 1e-12
 # Newton's method needs memory in proportion to L², and time in proportion to L³.
 MOST_OPTIMISED_LABELS = 5_000
+# From so many labels on, the optimum of a few is a start that saves most steps.
+NEAR_FROM_LABELS, FEW_LABELS = 400, 100
 
 
 def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "sampled") -> Floats:
@@ -85,13 +87,20 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     True
     """
     eta = checked_eta(scheme, loss, eta, prior, of)
+    return _optimum(scheme, loss, eta, prior, of, None)
+
+
+def _optimum(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, near: Floats | None) -> Floats:
+    """The optimum, by Newton's method from scores that are `near` to it, if some are known."""
     start = np.log(eta)
     log_p = np.array([log_expected_weights(scheme, Problem(start, prior, y)) for y in range(prior.n_labels)])
     if isinstance(loss, Decoupled):
         return _decoupled(loss, eta, log_p)
     _check_held(log_p)
+    if near is not None and of == "sampled":
+        return minimise(sampled_objective(scheme, loss, eta, prior), near, eta)
     # From the bound's optimum it is not far to that of the sampled loss.
-    optimum = minimise(implicit_objective(eta, log_p), start, eta)
+    optimum = minimise(implicit_objective(eta, log_p), start if near is None else near, eta)
     if of == "sampled":
         optimum = minimise(sampled_objective(scheme, loss, eta, prior), optimum, eta)
     return optimum
@@ -146,7 +155,25 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled") -> float:
     if not x @ x > FLAT:
         raise ValueError("a tilt needs frequent and rare labels, but all labels are equally frequent")
     eta = np.full(prior.n_labels, 1 / prior.n_labels)
-    return float(x @ population_optimum(scheme, SoftmaxCrossEntropy(), eta, prior, of) / (x @ x))
+    loss = SoftmaxCrossEntropy()
+    eta = checked_eta(scheme, loss, eta, prior, of)
+    return float(x @ _optimum(scheme, loss, eta, prior, of, _near(scheme, prior, of)) / (x @ x))
+
+
+def _near(scheme: Scheme, prior: LabelPrior, of: Of) -> Floats | None:
+    """Scores near to the optimum where all labels are equally likely, from those of a few labels; None for few labels.
+
+    The optimum is then a function of label frequency alone, and the one of a few labels has nearly the same shape.
+    """
+    if prior.n_labels < NEAR_FROM_LABELS:
+        return None
+    few = prior.few(FEW_LABELS)
+    try:
+        found = population_optimum(scheme, SoftmaxCrossEntropy(), np.full(few.n_labels, 1 / few.n_labels), few, of)
+    except NoOptimum:
+        return None
+    at = few.log - few.log[0] + prior.log.max()
+    return np.asarray(np.interp(prior.log, at[::-1], found[::-1]))
 
 
 def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:

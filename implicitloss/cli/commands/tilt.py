@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from implicitloss.cli.arguments import add_json, add_scheme, scheme_of, whole_number
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.cli.labels import add_prior, origin_of, prior_of
+from implicitloss.cli.progress import Progress
 from implicitloss.formats import plain
 
 __all__ = ["add_arguments", "run"]
@@ -34,11 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the slopes of the true sampled loss and of its bound, and what they mean."""
     from implicitloss.losses import SoftmaxCrossEntropy
-    from implicitloss.optima.population import tilt
+    from implicitloss.optima.population import Of, tilt
 
     scheme, prior = scheme_of(args, SoftmaxCrossEntropy()), prior_of(args)
-    few = prior.few(args.labels)
-    true, bound = tilt(scheme, few, of="sampled"), tilt(scheme, few, of="implicit")
+    few, progress = prior.few(args.labels), Progress(2)
+    slopes: dict[Of, float] = {"sampled": math.nan, "implicit": math.nan}
+    for i, of in enumerate(slopes):
+        if progress.live:
+            progress(i, f"the optimum of the {of} loss, {few.n_labels:,} labels")
+        slopes[of] = tilt(scheme, few, of=of)
+    progress.done()
+    true, bound = slopes.values()
     gains = "neither" if abs(true) < EQUAL_WITHIN else "frequent" if true > 0 else "rare"
     values = {"scheme": str(scheme), "labels": few.n_labels, "tilt": {"true": true, "bound": bound}, "gains": gains}
     if write_json(args.json, values):
