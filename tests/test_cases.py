@@ -391,7 +391,6 @@ SHAPES: dict[str, Case] = {
     ),
     "one number for all": Case(lambda f, y, rng: np.full(len(y), 3.0), "refused", "must depend on the scores"),
     "a list of numbers": Case(lambda f, y, rng: full(f, y).tolist(), "holds"),
-    "probabilities in place of scores": Case(lambda f, y, rng: -np.log(np.abs(at(f, y[:, None])[:, 0])), "refuted", ""),
 }
 
 FIVE = il.LabelPrior.zipf(7, 1.0)
