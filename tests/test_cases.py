@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -498,3 +499,29 @@ def test_after_few_evaluations_no_name_is_given_to_what_is_far_off(seed: int) ->
         report = il.audit(Sampled(log_w=log_w), claim=IMPORTANCE, prior=PRIOR, rng=seed, runs=4_000)
         assert report.verdict == "refuted"
         assert report.nearest is None or not report.nearest.agrees, str(report)
+
+
+FILES: dict[str, tuple[Any, Any]] = {
+    "Swiss thousands": ("label,count\nHund,12'000\nKatze,5'000\n", "has a separator of thousands"),
+    "a comma at the end of each line": ("label,count,\ncat,5,\ndog,3,\n", [5, 3]),
+    "counts as 5e3": ("label,count\ncat,5e3\ndog,3e2\n", [5000, 300]),
+    "a German row of sums": ("label,count\ncat,5\ndog,3\nSumme,8\n", "'Summe' has the sum of the others"),
+    "decimal commas": ("label;count\ncat;5,0\ndog;3,0\n", "the count must be a number, got '5,0'"),
+    "Latin-1": ("label,count\nKühe,5\nHunde,3\n".encode("latin-1"), "is not a text file in UTF-8"),
+    "a label that comes twice": ("label,count\ncat,5\ndog,3\ncat,2\n", "label 'cat' was on line 2 already"),
+    "splits, each with its counts": ('{"train": {"cat": 5, "dog": 3}}', "got a dict of something else"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_read_or_refused(name: str, tmp_path: Path) -> None:
+    content, found = FILES[name]
+    file = tmp_path / "counts"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if isinstance(found, str):
+        with pytest.raises(ValueError, match=found):
+            il.LabelPrior.from_file(file)
+    else:
+        counts = il.LabelPrior.from_file(file).counts
+        assert counts is not None
+        assert counts.tolist() == found
