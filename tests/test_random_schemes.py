@@ -267,7 +267,8 @@ def audited(number: int) -> list[str]:
     case, verdicts = Case.drawn(number), []
     for kind, forbidden, claim in zip(("true", "wrong"), ("refuted", "holds"), case.claims(), strict=False):
         report = case.audit(claim)
-        case.check(report)
+        if kind == "true" or isinstance(claim, np.ndarray):  # a wrong scheme may say too little of what a draw weighs
+            case.check(report)
         assert report.verdict != forbidden, (case, claim)
         verdicts.append(f"{kind}: {report.verdict}")
     return verdicts
@@ -285,6 +286,12 @@ def without_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_random_schemes(block: int, seed: int) -> None:
     outcomes = Counter(verdict for k in range(5) for verdict in audited(seed + k))
     assert sum(outcomes.values()) >= 5
+
+
+@pytest.mark.usefixtures("without_nearest")
+def test_hits_that_the_pilot_should_have_seen_are_waited_for() -> None:
+    """Hits are claimed to be kept, 1 in 11 draws, and are excluded: all else fits at the first look."""
+    assert audited(10_658) == ["true: holds", "wrong: refuted"]
 
 
 @pytest.mark.slow
