@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 
+from implicitloss.auditing.failure import FRAMEWORKS
 from implicitloss.cli.main import main
 
 matplotlib.use("Agg")
@@ -41,11 +44,58 @@ def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def test_the_how_to_runs_as_it_is_written(project: Path) -> None:
-    done = pytest_run(project, "-s", "test_losses.py")
+    done = pytest_run(project, "-s", "test_losses.py", "test_claims.py")
     assert done.returncode == 0, done.stdout + done.stderr
     shown = re.search(r"the last line prints\n\n```text\n(.*?)```", HOW_TO, re.DOTALL)
     assert shown is not None
     assert shown[1] in done.stdout
+
+
+def test_the_first_test_has_five_lines() -> None:
+    assert len([line for line in FILES["test_losses.py"].splitlines() if line]) == 5
+
+
+class Remembering:
+    """A loss with a queue, as the how-to resets it: `queue` knows `copy_`, as tensors do."""
+
+    def __init__(self) -> None:
+        self.queue = self
+        self.calls = 0
+
+    def clear(self) -> None:
+        self.calls = 0
+
+    def copy_(self, full: int) -> None:
+        self.calls = full
+
+    def __call__(self, scores: Any, positive: Any, rng: Any) -> Any:
+        self.calls += 1
+        return np.log(np.exp(scores).sum(axis=1)) - (1 + self.calls / 50) * scores[np.arange(len(positive)), positive]
+
+
+def test_the_lines_between_run_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that are no files: adapters are made of frameworks that need not be there, and state is put back."""
+    import implicitloss as il
+
+    blocks = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
+    assert len(blocks) == 2
+    found = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", lambda name: None if name in FRAMEWORKS else found(name))
+    adapters = {"il": il, "my_loss": lambda *given: None, "PRIOR": il.LabelPrior.zipf(4, 1.0)}
+    exec(blocks[0], adapters)
+    assert callable(adapters["loss_fn"])
+    reports: list[Any] = []
+    monkeypatch.setattr(
+        il, "audit", lambda *given, run=il.audit, **options: reports.append(run(*given, runs=64, **options))
+    )
+    loss = Remembering()
+    exec(blocks[1], {"il": il, "loss": loss, "make_loss": Remembering, "full": 30, "CLAIM": "full",
+                     "PRIOR": il.LabelPrior.zipf(4, 1.0)})  # fmt: skip
+    assert len(reports) == len(blocks[1].splitlines()) == 3
+    assert all("keeps state" not in {note.kind for note in report.notes} for report in reports)
+    monkeypatch.undo()
+    kept = il.audit(loss, claim="full", prior=il.LabelPrior.zipf(4, 1.0), runs=64)
+    assert "keeps state" in {note.kind for note in kept.notes}
 
 
 def test_two_tower_losses_run_as_they_are_written(project: Path) -> None:
@@ -58,7 +108,7 @@ def test_two_tower_losses_run_as_they_are_written(project: Path) -> None:
 
 def test_a_failure_says_what_was_measured(project: Path) -> None:
     """The plugin's message and JUnit properties, in a session of its own."""
-    head = FILES["test_losses.py"].split("\n\n\n")[0]
+    head = FILES["test_claims.py"].split("\n\n\n")[0]
     wrong = "def test_wrong(assert_implicit_loss):\n    assert_implicit_loss(without_m, claim=CLAIM, prior=PRIOR)\n"
     (project / "test_wrong.py").write_text(f"{head}\n\n\n{wrong}", encoding="utf-8")
     done = pytest_run(project, "--junitxml=report.xml", "test_wrong.py")

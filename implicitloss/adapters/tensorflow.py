@@ -95,9 +95,9 @@ def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunct
     """Adapt a TensorFlow or Keras loss for `il.audit`, with the gradients of a gradient tape.
 
     TensorFlow's samplers draw from its global seed, which the adapter sets anew for each call.  Functions that were
-    compiled by `tf.function` run eagerly meanwhile, because compiled ones repeat their draws.  Setting the seed is slow:
-    where an audit repeats no call, it asks the loss, compiled by `tf.function`, for draws that go on from call to call.
-    A loss that cannot be compiled is asked one call at a time.
+    compiled by `tf.function` run eagerly meanwhile, because compiled ones repeat their draws.  Setting the seed is
+    slow: where an audit repeats no call, it asks the loss, compiled by `tf.function`, for draws that go on from call to
+    call.  A loss that cannot be compiled is asked one call at a time.
 
     Parameters
     ----------

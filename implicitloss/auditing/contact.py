@@ -176,7 +176,8 @@ def _measure_rounding(question: Question, box: Box, call: Call) -> None:
     scores, positive, _ = box.scores(2, call.seed)
     error = rounding(question, box, scores, positive)
     if call.answer.eps > COARSEST:
-        error = max(error, of_type(box.ask(scores, positive, call.seed)))
+        answer = box.ask(scores, positive, call.seed)
+        error = max(error, of_type(replace(answer, eps=call.answer.eps)))
     box.rounding = max(error, 2 * COARSEST)
 
 

@@ -99,7 +99,7 @@ class Curve:
     @cached_property
     def guard(self) -> Floats:
         """The value from which a guard against log 0 may be felt, (B,): -log(p + 1e-10) bends off at 23."""
-        bends = self.slope(FAR_DOWN[1], FARTHEST) < BENDS * self.slope(*FAR_DOWN)
+        bends = (self.slope(FAR_DOWN[1], FARTHEST) < BENDS * self.slope(*FAR_DOWN)) | np.isfinite(self.plateau)
         top = self.at(FARTHEST)
         return np.where(bends & (top > CLIPPED_UP_TO), top - NEAR_PLATEAU, np.inf)
 

@@ -82,9 +82,12 @@ def error_of(answer: Answer) -> Floats:
 
 
 def _every_label_counts(question: Question, box: Box, y: int) -> bool:
-    """Whether the loss of a positive grows with each other label's score."""
+    """Whether the loss of a positive grows with each other label's score, or with each that is claimed to count."""
     n_labels = question.prior.n_labels
-    others: Labels = np.delete(np.arange(n_labels), y)
+    p = question.claim.margins
+    counts = np.ones(n_labels, dtype=bool) if p is None else p[question.positives.index(y)] > 0
+    counts[y] = False
+    others: Labels = np.flatnonzero(counts)
     a_call = max(1, SCORES_A_CALL // n_labels)
     for first in range(0, others.size, a_call):
         raised = others[first : first + a_call]

@@ -52,6 +52,9 @@ FITS_WITHIN = 1.3
 # Schemes whose squared misfits differ by less than this are equal: an earlier one is named.  By chance alone the right
 # one of two is worse by this much with a probability of about e^{-12}.
 EQUAL_MISFIT = 25.0
+# A scheme does not agree if its margins are further than this many standard errors from those measured, in the mean
+# over parts: after few evaluations limits are wide.
+MOST_ERRORS = 8.0
 # A law of draws is wrongly taken for another with this probability.
 FALSE_LAW = 1e-9
 # The largest m that is looked for where margins are no power of m.
@@ -248,8 +251,9 @@ class _Sums:
         measured, low, high, spread = np.array([(c.measured, c.low, c.high, c.spread) for c in seen]).T
         return cls(
             (part, row[part], np.concatenate(others)), np.log(measured), low, high,
-            np.maximum(spread / measured, LEAST_RELATIVE_ERROR), np.array([c in parts.used for c in seen]),
-            np.array([c in parts.apart for c in seen]), np.array([c.part in BY_SCORE for c in seen]),
+            np.maximum(spread / measured, [max(c.rounding, LEAST_RELATIVE_ERROR) for c in seen]),
+            np.array([c in parts.used for c in seen]), np.array([c in parts.apart for c in seen]),
+            np.array([c.part in BY_SCORE for c in seen]),
         )  # fmt: skip
 
     def expected(self, p: Floats) -> Floats:
@@ -395,7 +399,7 @@ class _Candidates:
         apart = sums.is_apart if parts.apart else used
         inside = (sums.low <= expected * LIMIT_FACTOR) & (expected <= sums.high * LIMIT_FACTOR)
         agrees = bool(np.all(inside | sums.is_by_score))
-        misfit = float(np.sum((logs / sums.error)[apart] ** 2))
+        misfit, terms = float(np.sum((logs / sums.error)[apart] ** 2)), int(np.sum(apart))
         worst = max(1.0, float(np.max(np.maximum(sums.low / expected, expected / sums.high)[~sums.is_by_score])))
         rows = dict(zip(parts.positives, p, strict=True))
         for c in parts.empty:
@@ -406,7 +410,10 @@ class _Candidates:
             of_hits = float(rows[c.positive][c.positive])
             agrees &= (c.low <= of_hits <= c.high) if of_hits > 0 else not c.measured > 0
             if of_hits > 0 and c in parts.known_hits:
-                misfit += (np.log(c.measured / of_hits) / max(c.spread / c.measured, LEAST_RELATIVE_ERROR)) ** 2
+                error = max(c.spread / c.measured, c.rounding, LEAST_RELATIVE_ERROR)
+                misfit += (np.log(c.measured / of_hits) / error) ** 2
+                terms += 1
+        agrees &= misfit <= MOST_ERRORS**2 * terms
         distance = float(np.sqrt(np.mean(np.square(logs[used]))))
         return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
 

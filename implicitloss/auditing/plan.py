@@ -15,6 +15,8 @@ __all__ = ["MOST_UNSEEN_DRAWS", "of_hits", "planned"]
 MOST_PARTS = 24
 # Assumed upper limit on the draws, per evaluation, of a label that the pilot never drew.
 MOST_UNSEEN_DRAWS = 3.0
+# Hits that the pilot should have seen this often are decisive, although it saw none.
+EXPECTED_HITS = 3.0
 
 
 def planned(question: Question, pilot: Pilot) -> list[Comparison]:
@@ -51,7 +53,10 @@ def of_hits(question: Question, pilot: Pilot, row: int) -> Comparison:
             largest = SPARE * float(pilot.most[row, question.neighbours(y)].max())
         largest = largest or _largest_unseen(question, pilot, row, np.array([y]))
     # The hits of a rare positive come too seldom for a decision.
-    decisive = y == question.most_frequent and claimed is not None and (claimed == 0.0 or bool(pilot.hits[row].any()))
+    one_hit = 0.0 if claim.hit_weights is None else float(claim.hit_weights[row])
+    is_expected = one_hit > 0 and pilot.n * (claimed or 0.0) >= EXPECTED_HITS * one_hit
+    is_seen = is_expected or bool(pilot.hits[row].any())
+    decisive = y == question.most_frequent and claimed is not None and (claimed == 0.0 or is_seen)
     return Comparison(
         y, HITS, np.array([y]), "gradient", largest, claimed, decisive, HIT_RESOLUTION,
         negligible=question.negligible(row), whole=question.whole(row),

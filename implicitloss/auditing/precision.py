@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitloss.auditing.blackbox import Answer
+from implicitloss.auditing.blackbox import COARSEST, Answer
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.finding import Note
 from implicitloss.auditing.question import Question
@@ -12,8 +12,8 @@ from implicitloss.labels import Floats, Labels
 
 __all__ = ["coarse", "of_type", "rounding"]
 
-# All scores are moved together by multiples of this many temperatures.
-STEP = 0.0213
+# All scores are moved together by multiples of this many temperatures, or the positive's alone by those of the other.
+STEP, SMALL_STEP = 0.0213, 0.000213
 # Fourth differences of a smooth loss are of the order of STEP⁴; those of independent errors of size 1 have this size.
 WEIGHTS = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 OF_ERRORS = float(np.sqrt(np.sum(WEIGHTS**2)))
@@ -26,12 +26,22 @@ def rounding(question: Question, box: Box, scores: Floats, positive: Labels) -> 
     """The size of the rounding error of the values at these scores (B, L), at least 1e-17.
 
     The scores are moved together by small constants.  A softmax loss does not move, a logistic one smoothly: what is
-    left of fourth differences is rounding.  The largest tenth is left out, which are draws that jump.
+    left of fourth differences is rounding.  The largest tenth is left out, which are draws that jump.  Answers that are
+    rounded themselves show it only where they move: the positive's own score is moved too, by less.
     """
-    seed = box.new_probe()
-    steps = STEP * question.temperature * np.arange(MOVES)
-    values = np.array([box.probe(scores + step, positive, seed) for step in steps])
+    seed, rows = box.new_probe(), positive.size
+    step = np.full((2 * rows, scores.shape[1]), STEP)
+    step[rows:] = 0.0
+    step[np.arange(rows, 2 * rows), positive] = SMALL_STEP
+    asked, of = np.tile(scores, (2, 1)), np.tile(positive, 2)
+    values = np.array([box.probe(asked + k * question.temperature * step, of, seed) for k in range(MOVES)])
     apart = np.abs(np.lib.stride_tricks.sliding_window_view(values, WEIGHTS.size, axis=0) @ WEIGHTS) / OF_ERRORS
+    inside, outside = _size(apart[:, :rows]), _size(apart[:, rows:])
+    return max(inside, outside) if outside > COARSEST else inside
+
+
+def _size(apart: Floats) -> float:
+    """The standard deviation of errors, nine in ten of which are below the largest of these."""
     finite = apart[np.isfinite(apart)]
     return max(float(np.quantile(finite, SHARE)) / OF_NORMAL if finite.size else 0.0, 1e-17)
 
