@@ -40,6 +40,11 @@ def seed_of(item: pytest.Item) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: some tests wait for a browser, a cluster or a subprocess."""
+    return (os.cpu_count() or 1) + 1
+
+
 # Files that take longest come first, so that no core waits for the other at the end.
 LONG = ("test_studies", "test_teaching", "test_audit", "test_check_my_loss", "test_cli_fuzz", "test_fuzz", "test_cli")
 

@@ -79,7 +79,8 @@ def _hits_between_rows(parts: _Parts, box: Box, found: list[Comparison]) -> tupl
     scores, positive = parts.asked
     for _ in range(MIXED_CALLS):
         seed = box.new_probe()
-        at = np.random.default_rng([3, seed]).permutation(np.repeat(parts.hits_of, MIXED_EXAMPLES))
+        generator = np.random.default_rng([3, seed])
+        at = generator.permutation(np.repeat(parts.hits_of, MIXED_EXAMPLES))
         if np.any(_decoded(parts.question, box.ask(scores[at], positive[at], seed)) > 0):
             said = "accidental hits count where rows of other labels stand beside: is their mask that of another row?"
             return (Flaw("depends on the row", said),)
