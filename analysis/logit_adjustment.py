@@ -30,7 +30,7 @@ RARE = 0.05
 M = 4
 N, TRIALS, FEW_TRIALS = 10_000, 100, 2
 NODES = 48
-EPOCHS, SIZE, STEP = 8, 100, 0.05
+EPOCHS, FEW_EPOCHS, SIZE, STEP = 8, 2, 100, 0.05
 
 
 OWN_LABELS = True  # no prior is asked for
@@ -40,7 +40,8 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
     """Each full loss and each scheme of Table 2, hits masked and kept; its trials together."""
     losses = [loss | {"hits": "none"} for loss in full_losses(FULL)]
     losses += [loss | {"hits": hits} for loss in sampled_losses() for hits in ("mask", "keep")]
-    return [{**loss, "trials": FEW_TRIALS if quick else TRIALS} for loss in losses]
+    trials, epochs = (FEW_TRIALS, FEW_EPOCHS) if quick else (TRIALS, EPOCHS)
+    return [{**loss, "trials": trials, "epochs": epochs} for loss in losses]
 
 
 def _scheme(point: Point) -> Scheme:
@@ -98,7 +99,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         x = (np.where(y[:, None] == 0, MEAN, -MEAN) + rng.standard_normal((N, 2))).astype(np.float32)
         network = Network(2, 2, rng)
         batch = Minibatch(objective, SoftmaxCrossEntropy(), prior)
-        train(network, x, (np.arange(N), y), batch, rng, epochs=EPOCHS, size=SIZE, step=STEP)
+        train(network, x, (np.arange(N), y), batch, rng, epochs=point["epochs"], size=SIZE, step=STEP)
         v, bias = (part.astype(np.float64) for part in network.weights)
         found.append(_row(point, trial, v[0] - v[1], float(bias[0] - bias[1])))
     return found
