@@ -88,7 +88,7 @@ def draw(table: Any) -> Figure:
             shown, x="tilt", y="row", hue="verdict", style="verdict", hue_order=VERDICTS, style_order=VERDICTS,
             palette=COLORS, markers=MARKERS, s=40, ax=ax, legend=ax is axes[0], zorder=3,
         )  # fmt: skip
-        names = [f"{textwrap.fill(r.function, 72)}\n{textwrap.fill(f'as {r.audited}', 72)}" for r in _named(shown)]
+        names = [f"{textwrap.fill(r.function, 62)}\n{textwrap.fill(f'as {r.audited}', 62)}" for r in _named(shown)]
         ax.set_yticks(range(len(shown)), names, fontsize=5.5)
         for i, (package, of) in enumerate(shown.groupby("package", sort=False)["row"]):
             if i % 2:
