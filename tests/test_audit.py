@@ -1157,6 +1157,34 @@ def test_a_part_alone_is_asked_in_company(seed: int, monkeypatch: pytest.MonkeyP
     assert all(cell.low <= cell.claimed <= cell.high for cell in report.comparisons if cell.claimed is not None)
 
 
+@pytest.mark.parametrize(("lowered", "verdict"), [(np.inf, "holds"), (10.0, "refuted")])
+def test_a_floor_of_the_loss_is_no_hit(lowered: float, verdict: str, seed: int) -> None:
+    """Probabilities clipped to [1e-7, 1 - 1e-7], by values; a mask that lowers hits by 10 leaves 4.5e-5 of them."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        draws = rng.choice(L, size=(len(positive), M), p=Q)
+        gaps = np.take_along_axis(scores, draws, 1) - scores[np.arange(len(positive)), positive][:, None]
+        weighted = np.exp(gaps - np.log(M * Q[draws]))
+        hit = draws == positive[:, None]
+        p = 1 / (1 + np.where(hit, np.exp(-lowered) * weighted, weighted).sum(axis=1))
+        return np.asarray(-np.log(np.clip(p, 1e-7, 1 - 1e-7)))
+
+    report = il.audit(loss, claim=scheme(), prior=PRIOR, rng=seed, budget="quick")
+    assert report.verdict == verdict, str(report)
+
+
+def test_more_draws_than_are_claimed_are_said(seed: int) -> None:
+    """Importance weights have equal margins at any m: the claim holds, and the report names the m that was seen."""
+    report = il.audit(Sampled(), claim=scheme(m=M // 2), prior=PRIOR, rng=seed, budget="quick")
+    assert report.verdict == "holds"
+    (note,) = [note for note in report.notes if note.kind == "another number of draws"]
+    assert f"up to {M} labels, more than the {M // 2} that are claimed" in note.sentence
+    assert report.nearest is not None
+    assert report.nearest.scheme.m == M
+    right = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, budget="quick")
+    assert "another number of draws" not in {note.kind for note in right.notes}
+
+
 def tail_counts(factor: float) -> Any:
     """Importance weights, those of the rarest third times the factor, by values."""
     weights = np.where(np.isin(np.arange(L), PRIOR.slices()["tail"]), factor, 1.0)

@@ -27,6 +27,9 @@ HIT_RESOLUTION = 9.0
 # Hits that are not settled so, and negatives that are claimed not to count, hold if what is left open of them changes
 # e^loss at equal scores by this share.
 MINOR_SHARE = 0.01
+# Hits of at most this weight, beside a positive of weight 1, are those of a loss that is cut off near 0, as one whose
+# probabilities are clipped to 1 - 1e-7.
+LEAST_HITS = 2e-6
 # One evaluation is assumed to contribute at most this many times the largest contribution in the pilot.
 SPARE = 3.0
 
@@ -126,6 +129,8 @@ class Comparison:
         if self.claimed is None:
             return "measured"
         if self.claimed == 0.0:
+            if self.part == HITS and self.high <= LEAST_HITS:
+                return "holds"
             return "refuted" if self.measured > 0 else "holds" if self.high <= self.negligible else "inconclusive"
         if self.exceeds_bound:
             return "inconclusive"

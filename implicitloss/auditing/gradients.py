@@ -149,6 +149,9 @@ def _other_law(question: Question, pilot: Pilot, statistics: DrawStatistics) -> 
     scheme, q = question.scheme, statistics.q
     if scheme is None or q is None or statistics.draws is None:
         return []
+    if statistics.draws[1] > scheme.m:
+        said = f"an evaluation draws up to {statistics.draws[1]} labels, more than the {scheme.m} that are claimed"
+        return [Note("another number of draws", said)]
     law = seen_law(scheme, question)
     if not law.sum() > 0:
         return []  # every draw is a masked hit

@@ -59,6 +59,8 @@ MOST_ERRORS = 8.0
 FALSE_LAW = 1e-9
 # The largest m that is looked for where margins are no power of m.
 MOST_FREE_M = 10_000
+# An m that was fitted is that of the claim within this factor.
+NEAR_M = 1.25
 # The least relative error of a measured part: of the decoded weights, and of the single weight of a draw.
 LEAST_RELATIVE_ERROR = 1e-4
 # Parts with a larger relative error say too little to fit a slope, or to name a scheme.
@@ -103,8 +105,8 @@ class Fit:
 
     @property
     def slip(self) -> Page | None:
-        """The common slip that the scheme is, if its margins agree."""
-        if not self.agrees:
+        """The common slip that the scheme is, if its margins agree, and its draws are no guess."""
+        if not self.agrees or self.draws_guessed:
             return None
         for part in (self.scheme.weighting, self.scheme.sampler):
             page = getattr(part, "page", None)
@@ -159,9 +161,10 @@ def nearest(
     )
     candidates = _Candidates(question, parts, m, none_drawn)
     claimed = candidates.claimed()
-    is_claimed = claimed is not None and claimed.agrees and claimed.misfit <= parts.misfit_by_chance
-    if claimed is not None and is_claimed and _off(claimed, question, statistics) == 0.0:
-        return claimed  # no other fits better, but for chance
+    if claimed is not None and claimed.agrees and _off(claimed, question, statistics) == 0.0:
+        holds = all(c.result(question.tolerance) == "holds" for c in comparisons if c.decisive)
+        if holds or claimed.misfit <= parts.misfit_by_chance:
+            return claimed  # no other fits better, but for chance
     fits = [fit for scheme in candidates.named() if (fit := candidates.fit(scheme)) is not None]
     fits += list(candidates.fitted())
     agreeing = [fit for fit in fits if fit.agrees]
@@ -169,7 +172,8 @@ def nearest(
         # If samplers have equal margins, the law that was seen decides, then the order.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
         best = min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
-        return replace(best, draws_guessed=candidates.is_guessed(best))
+        is_other_law = _off(best, question, statistics) > 0
+        return replace(best, draws_guessed=candidates.is_guessed(best) or is_other_law)
     near = [fit for fit in fits if fit.is_near]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
 
@@ -310,15 +314,22 @@ class _Candidates:
         return ("keep",) if any(c.measured > 0 for c in self.parts.hits) else ("mask", "exclude")
 
     def claimed(self) -> Fit | None:
-        """How well the claimed scheme fits."""
+        """How well the claimed scheme fits; None where more was drawn than is claimed."""
+        scheme = self._claimed_scheme
+        return None if scheme is None else self.fit(scheme)
+
+    @property
+    def _claimed_scheme(self) -> Scheme | None:
         scheme = self.question.scheme
-        return None if scheme is None or scheme.sampler.needs_scores else self.fit(scheme)
+        if scheme is None or scheme.sampler.needs_scores or (self.m is not None and self.m > scheme.m):
+            return None
+        return scheme
 
     def named(self) -> Iterator[Scheme]:
         """The claimed scheme, losses over all labels, named schemes, then slips."""
         claimed, prior = self.question.scheme, self.question.prior
-        if claimed is not None and not claimed.sampler.needs_scores:
-            yield claimed
+        if self._claimed_scheme is not None:
+            yield self._claimed_scheme
         if self.none_drawn:
             over_all: list[Any] = [ForMargin(margin) for margin in (Softmax(), LogitAdjusted(), Equalised())]
             for weighting in (*over_all, *(slip for slip in SLIPS if isinstance(slip.target, LogitAdjusted))):
@@ -356,7 +367,8 @@ class _Candidates:
     def is_guessed(self, fit: Fit) -> bool:
         """Whether draws that were not seen are others than those that are claimed, or unlikely ones."""
         claimed = self.question.scheme
-        other = claimed is not None and fit.scheme.m not in (claimed.m, M_OF_ALL_LABELS)
+        is_all = fit.scheme.m == M_OF_ALL_LABELS
+        other = claimed is not None and not is_all and not 1 / NEAR_M <= fit.scheme.m / claimed.m <= NEAR_M
         return self.is_odd(fit) or (self.m is None and other)
 
     def _is_claimed(self, target: Margin) -> bool:
@@ -380,9 +392,17 @@ class _Candidates:
     def _each(self, laws: Sequence[Any], weights: Sequence[Any]) -> Iterator[Scheme]:
         for sampler in laws:
             for weighting in weights:
+                if isinstance(weighting, Slip) and self._says_nothing_of_slips(sampler):
+                    continue
                 for mode in self.hits:
                     if mode in (weighting.hits if isinstance(weighting, Slip) else self.hits):
                         yield Scheme(sampler, weighting, m=self.draws, hits=mode)
+
+    def _says_nothing_of_slips(self, sampler: Sampler) -> bool:
+        """Whether any slip would fit: with uniform draws its margins are all equal, and m, if not known, is fitted."""
+        claimed = self.question.scheme
+        is_claimed = claimed is not None and claimed.sampler == sampler
+        return self.m is None and isinstance(sampler, Uniform) and not is_claimed
 
     def fit(self, scheme: Scheme, fitted: Fitted | None = None) -> Fit | None:
         """How well a scheme fits; with the best m, if m is not known.  None for a scheme that is undefined here."""

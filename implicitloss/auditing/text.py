@@ -54,7 +54,7 @@ def _title(finding: Finding) -> str:
         return f"{verdict}: {said.get(finding.verdict, '')}the answer was the same for every seed"
     return {
         "holds": "holds: beside the audited positives, every group of negatives that is drawn often enough counts as "
-        f"claimed, to within {finding.known_to:.0%}",
+        f"claimed, to within {_closeness(finding.known_to)}",
         "refuted": "REFUTED: the loss does not optimise what is claimed",
         "inconclusive": "inconclusive: nothing speaks against the claim, but too little was drawn to be sure; more "
         "evaluations or gradients may help",
@@ -320,6 +320,13 @@ def _on_slices(finding: Finding) -> list[str]:
     return said
 
 
+def _closeness(known_to: float) -> str:
+    """A relative distance: in per cent, or as a factor if it is large."""
+    if known_to < 0.5:
+        return f"{known_to:.0%}" if known_to >= 0.01 else f"{known_to:.1g}".replace("e-0", "e-")
+    return f"a factor of {1 + known_to:.2g}"
+
+
 def _on_common_factor(finding: Finding) -> list[str]:
     """What it means if all slices, beside all positives, are off by one factor, within all limits."""
     slices = [c for c in finding.comparisons if c.part in SLICES and c.claimed and c.measured > 0]
@@ -330,6 +337,8 @@ def _on_common_factor(finding: Finding) -> list[str]:
     if low > high or low <= 1 <= high or max(ratios) > COMMON_WITHIN * min(ratios):
         return []
     factor = float(np.median(ratios))
+    if not low <= factor <= high:
+        return []
     return [
         f"All negatives count about {factor:.3g} times as often as claimed, beside each positive: is a factor lost, or "
         f"{abs(np.log(factor)):.2g} {'taken off' if factor > 1 else 'added to'} the positive's score?"
