@@ -116,7 +116,7 @@ def test_what_an_adapter_offers_is_asked_too() -> None:
     counted(np.zeros((2, 10)), np.arange(2), None)
     assert counted.asked == 5
     il.audit(counted, prior=PRIOR, claim="full", rng=0, runs=32)
-    assert asked == [1.0]
+    assert set(asked) == {1.0}
     assert not hasattr(libraries._Counted(_full), "stream")
 
 
