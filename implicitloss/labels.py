@@ -122,7 +122,8 @@ class LabelPrior:
         Parameters
         ----------
         counts : array_like, (L,)
-            n, whole numbers >= 0 with a positive sum of at most 2⁵³.
+            n, whole numbers >= 0 with a positive sum of at most 2⁵³.  A pandas Series must have the index 0, 1, ...,
+            L - 1: that of `value_counts()` is in the order of the counts.
         names : sequence of str, optional
             What reports call the labels.
 
@@ -134,7 +135,7 @@ class LabelPrior:
         Raises
         ------
         ValueError
-            For counts that are negative, not whole or all 0, and for names that repeat.
+            For counts that are negative, not whole or all 0, for a Series in another order, and for names that repeat.
 
         Examples
         --------
@@ -145,6 +146,12 @@ class LabelPrior:
         >>> prior.probabilities
         array([0.5 , 0.25, 0.25, 0.  ])
         """
+        index = getattr(counts, "index", None)
+        if index is not None and not callable(index) and list(index) != list(range(len(index))):
+            raise ValueError(
+                f"counts must have the index 0 to {len(index) - 1} in order, got a Series with "
+                f"{shown(list(index)[:4])}: give series.reindex(range(L), fill_value=0), or write it to a file for LabelPrior.from_file"
+            )
         n = _checked_counts(counts)
         return cls(n / n.sum(), n, names)  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -389,3 +390,12 @@ def test_a_list_without_an_end_is_refused() -> None:
 
     with pytest.raises(ValueError, match="positives must be at most 100,000,000"):
         checked_list(range(10**12), "positives")
+
+
+def test_a_series_in_the_order_of_its_counts_is_no_list_of_counts() -> None:
+    """`value_counts()` puts the most frequent label first; its values alone would be counts of other labels."""
+    series = pd.Series([3, 1, 1, 7, 7, 7, 0, 0, 0, 0, 0]).value_counts()
+    with pytest.raises(ValueError, match=r"index 0 to 3 in order, got a Series with \[0, 7, .*reindex"):
+        LabelPrior.from_counts(series)
+    ordered = series.reindex(range(8), fill_value=0)
+    assert LabelPrior.from_counts(ordered).counts.tolist() == [5, 2, 0, 1, 0, 0, 0, 3]

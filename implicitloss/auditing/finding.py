@@ -98,9 +98,9 @@ class Observed:
 
     def __add__(self, other: Observed) -> Observed:
         return Observed(
-            self.comparisons + other.comparisons, self.flaws + other.flaws, self.notes + other.notes,
-            self.margins or other.margins, self.draw_statistics or other.draw_statistics,
-            self.draws_nothing or other.draws_nothing,
+            self.comparisons + other.comparisons, self.flaws + other.flaws,
+            tuple(dict.fromkeys(self.notes + other.notes)), self.margins or other.margins,
+            self.draw_statistics or other.draw_statistics, self.draws_nothing or other.draws_nothing,
         )  # fmt: skip
 
 
