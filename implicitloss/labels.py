@@ -150,7 +150,8 @@ class LabelPrior:
         if index is not None and not callable(index) and list(index) != list(range(len(index))):
             raise ValueError(
                 f"counts must have the index 0 to {len(index) - 1} in order, got a Series with "
-                f"{shown(list(index)[:4])}: give series.reindex(range(L), fill_value=0), or write it to a file for LabelPrior.from_file"
+                f"{shown(list(index)[:4])}: give series.reindex(range(L), fill_value=0), or write it to a file for "
+                "LabelPrior.from_file"
             )
         n = _checked_counts(counts)
         return cls(n / n.sum(), n, names)  # type: ignore[arg-type]
