@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicitloss.auditing.comparison import Comparison
-from implicitloss.auditing.nearest import LEAST_RELATIVE_ERROR, Parts, rounded
+from implicitloss.auditing.nearest import rounded
+from implicitloss.auditing.parts import LEAST_RELATIVE_ERROR, Parts
 from implicitloss.labels import LabelPrior
 
 __all__ = ["Slope", "Slopes", "slopes"]
