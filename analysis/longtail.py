@@ -30,7 +30,7 @@ M, DIMENSIONS, SEPARATION = 32, 48, 4.0
 EPOCHS, SIZE, STEP = 40, 128, 0.01
 SEEDS, FEW_SEEDS = 5, 1
 TEST = 30  # x a label
-PREDICTED, FEW_PREDICTED = 800, 25  # x with an optimum, evenly over labels
+PREDICTED, FEW_PREDICTED = 800, 10  # x with an optimum, evenly over labels
 RULES = 50_000  # x for rules in closed form
 FULL = ("cross-entropy", "logit-adjusted", "contrastive")
 

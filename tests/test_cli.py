@@ -380,7 +380,7 @@ def test_names_lists_every_name_with_its_parameters_and_meaning(capsys: pytest.C
 
     assert main(["names"]) == 0
     said = capsys.readouterr().out
-    for option, table in names.OPTIONS.items():
+    for option, table in names.options().items():
         lines = said.split(f"{option}\n  ")[1].split("\n\n")[0].splitlines()
         assert [line.split()[0].partition(":")[0].partition("[")[0] for line in lines] == list(table)
         assert all(len(line.split()) > 2 for line in lines), "each has a meaning"

@@ -12,13 +12,12 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from implicitloss import adapters, losses, margins, samplers, scorers, weightings
-from implicitloss.adapters.discovery import frameworks
+from implicitloss import losses, margins, samplers, scorers, weightings
 from implicitloss.arguments import as_word
 from implicitloss.formats import unknown
 from implicitloss.labels import MOST_SAMPLES, LabelPrior
 
-__all__ = ["claim", "loss", "margin", "meaning", "profile", "sampler", "scorer", "usage", "weighting"]
+__all__ = ["claim", "loss", "margin", "meaning", "options", "profile", "sampler", "scorer", "usage", "weighting"]
 
 # Powers and margins are exponents; if they are larger, exact sums over their range take minutes.
 LARGEST = 1e5
@@ -169,22 +168,27 @@ PROFILES: dict[str, Callable[..., LabelPrior]] = {
     "zipf": _zipf,
 }
 
-# `il.adapters` has a function for each framework, whose docstring says what it is for.
-FRAMEWORKS: dict[str, Callable[..., Any]] = {
-    "numpy": _always(None, "NumPy's arrays, without gradients (the default)"),
-    **{name: _always(found, getattr(adapters, name).__doc__) for name, found in frameworks().items()},
-}
-
-# What each option takes, in the order of a command's help.
-OPTIONS: dict[str, Mapping[str, Callable[..., Any]]] = {
+# What each option takes, in the order of a command's help; and --framework, see `options`.
+TABLES: dict[str, Mapping[str, Callable[..., Any]]] = {
     "--sampler": SAMPLERS,
     "--weighting": WEIGHTINGS,
     "--loss": LOSSES,
     "--target": MARGINS,
     "--profile": PROFILES,
     "--scorer": SCORERS,
-    "--framework": FRAMEWORKS,
 }
+
+
+def options() -> dict[str, Mapping[str, Callable[..., Any]]]:
+    """What each option takes.  Frameworks bring the audit along, which few commands need, so they are imported here."""
+    from implicitloss import adapters
+    from implicitloss.adapters.discovery import frameworks
+
+    # `il.adapters` has a function for each framework, whose docstring says what it is for.
+    known = {name: _always(found, getattr(adapters, name).__doc__) for name, found in frameworks().items()}
+    return TABLES | {
+        "--framework": {"numpy": _always(None, "NumPy's arrays, without gradients (the default)"), **known}
+    }
 
 
 def usage(name: str, make: Callable[..., Any]) -> str:

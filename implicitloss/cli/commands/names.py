@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the names, option by option."""
     from implicitloss.cli import names
 
-    tables = {option.removeprefix("--"): table for option, table in names.OPTIONS.items()}
+    tables = {option.removeprefix("--"): table for option, table in names.options().items()}
     for option in args.options:
         if option not in tables:
             raise ValueError(unknown("option", option, tables))
