@@ -79,6 +79,13 @@ class Chromium:
         while not self.run(ready):
             time.sleep(0.02)
 
+    def follow(self, fragment: str) -> None:
+        """Go to another fragment of the page that is open, without loading it anew, and wait for its answer."""
+        self.run(
+            f"(() => {{ location.hash = {fragment!r}; "
+            "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))); })()"
+        )
+
     def run(self, expression: str) -> Any:
         """A value of the page; *raises* RuntimeError for what it throws."""
         found = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -159,7 +159,7 @@ def test_its_numbers_are_the_library_s_and_it_is_quiet(page: Path, browser: Chro
             'if (s.weighting === "relative") return plain[y] / plain[j];',
             'if (s.weighting === "relative") return q[y] / x;',
         ),
-        ("(m - 1) * STEP", "m * STEP"),
+        ("(m - 1) * weight", "m * weight"),
         ("? centred(f) : null;", "? null : null;"),
     ],
     ids=["lost-m", "kept-hits", "exponent", "conditional-q", "hessian", "no-optimum"],
@@ -210,7 +210,10 @@ def test_what_is_not_allowed_is_not_loaded(page: Path, browser: Chromium) -> Non
 def test_every_control_changes_what_it_should(
     control: str, value: str, first: str, changes: set[str], page: Path, browser: Chromium
 ) -> None:
-    browser.open(page, first or "#weighting=constant")
+    # One page for all; what is opened anew is below.
+    if browser.run("location.href.split('#')[0]") != page.as_uri():
+        browser.open(page)
+    browser.follow(first or "#weighting=constant")
     before = pictures(browser)
     put(browser, control, value)
     after = pictures(browser)
@@ -254,7 +257,7 @@ def test_what_a_first_reader_found(page: Path, browser: Chromium) -> None:
         "#tail=0&sampler=power&alpha=0&weighting=tail&eta=peaked&m=1&labels=16",
         "#weighting=unit&share=0&m=8&eta=peaked&peak=10",
     ):
-        browser.open(page, fragment)
+        browser.follow(fragment)
         assert "as full softmax does" not in browser.run("document.getElementById('named').textContent")
     browser.open(page, "#tail=0&sampler=model&weighting=constant&eta=peaked")
     assert "no loss with a name" in browser.run("document.getElementById('named').textContent")
@@ -392,6 +395,7 @@ def test_views_are_saved_as_svg_and_csv(name: str, page: Path, browser: Chromium
 
 
 def test_what_is_this_names_the_loss_and_its_lines_run(page: Path, browser: Chromium) -> None:
+    browser.open(page)
     for fragment, words in (
         ("#weighting=tail", "logit-adjusted"),
         ("#weighting=constant", "equalised"),
@@ -400,7 +404,7 @@ def test_what_is_this_names_the_loss_and_its_lines_run(page: Path, browser: Chro
         ("#weighting=unit&hits=keep", "log η - log π, the balanced rule"),
         ("#sampler=model&weighting=constant&eta=peaked", "no loss with a name"),
     ):
-        browser.open(page, fragment)
+        browser.follow(fragment)
         assert words in browser.run("document.getElementById('named').textContent")
         assert browser.run("document.querySelector('#derivation math').textContent").startswith("py𝑦′")
     # Who gains is said first: by the true sampled loss, and of the class probabilities that it is said of.
@@ -412,15 +416,15 @@ def test_what_is_this_names_the_loss_and_its_lines_run(page: Path, browser: Chro
         ("#tail=0&m=1", "Nobody gains."),
         ("#sampler=model", "Negatives that follow the scores."),
     ):
-        browser.open(page, fragment)
+        browser.follow(fragment)
         assert browser.run("document.getElementById('who').textContent") == who
-    browser.open(page, "#weighting=importance&m=1")
+    browser.follow("#weighting=importance&m=1")
     lesson = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=1, hits="mask")
     slope = il.tilt(lesson, il.LabelPrior.zipf(20, 1.0), "sampled")
     said = browser.run("document.getElementById('named').textContent")
     assert f"a score {-slope * np.log(10):.2f} higher than full softmax gives it" in said
     assert f"by the fitted slope {slope:.3f}" in said
-    browser.open(page, "#weighting=tail&tau=0.5&labels=6&hits=keep")
+    browser.follow("#weighting=tail&tau=0.5&labels=6&hits=keep")
     assert_same_margins(browser)
 
 
@@ -902,17 +906,18 @@ def said(browser: Chromium, element: str) -> str:
 
 def test_a_name_is_not_given_to_another_loss(page: Path, browser: Chromium) -> None:
     """A constant beside a named margin is another loss; mild tails do not make all rules one."""
+    browser.open(page)
     factors = {"#weighting=tail&hits=keep": "0.5", "#weighting=unit": "8", "#weighting=unit&share=0": "0.4"}
     for fragment, factor in factors.items():
-        browser.open(page, fragment)
+        browser.follow(fragment)
         assert f"with every negative counted {factor} times" in said(browser, "named")
-    browser.open(page, "#weighting=relative&hits=keep&m=1024&labels=3&tail=0.3")
+    browser.follow("#weighting=relative&hits=keep&m=1024&labels=3&tail=0.3")
     assert "nearly softmax cross-entropy." in said(browser, "named")
     mild, rules = LabelPrior.zipf(3, 0.1), set()
     for weighting in ("constant", "unit", "importance", "relative", "tail"):
         for m in (1, 8):
             for hits in ("mask", "keep"):
-                browser.open(page, f"#labels=3&tail=0.1&weighting={weighting}&m={m}&hits={hits}")
+                browser.follow(f"#labels=3&tail=0.1&weighting={weighting}&m={m}&hits={hits}")
                 slope = il.tilt(vectors_scheme({**browser.run("state")}), mild, "sampled")
                 named = said(browser, "named")
                 for words, rule in (("as full softmax does", 0.0), ("log η - log π, the balanced rule", -1.0)):
@@ -924,8 +929,9 @@ def test_a_name_is_not_given_to_another_loss(page: Path, browser: Chromium) -> N
 
 def test_a_likely_label_is_not_taken_for_a_frequent_one(page: Path, browser: Chromium) -> None:
     """Uniform draws with importance weights know nothing of frequencies, whichever label is the likely one."""
+    browser.open(page)
     for peak in (0, 10, 19):
-        browser.open(page, f"#share=0&m=1&eta=peaked&peak={peak}")
+        browser.follow(f"#share=0&m=1&eta=peaked&peak={peak}")
         assert said(browser, "who") == "Neither frequent nor rare labels gain by much."
         scores = Expected(browser.run("state")).optimum("sampled")
         others = np.arange(20) != peak
@@ -952,8 +958,9 @@ def test_uneven_counts_give_numbers_or_say_that_they_do_not(
     path, prior = tmp_path / "page.html", LabelPrior.from_counts(counts)
     path.write_text(document.page(prior, "mine.csv"), encoding="utf-8")
     browser.look(1280, 900)
-    for fragment in ("sampler=power&alpha=2&hits=exclude&positive=0", "sampler=power&alpha=1.5&m=1024&eta=prior"):
-        browser.open(path, "#" + fragment)
+    browser.open(path)
+    for fragment in ("#sampler=power&alpha=2&hits=exclude&positive=0", "#sampler=power&alpha=1.5&m=1024&eta=prior"):
+        browser.follow(fragment)
         shown_all = browser.run("document.querySelector('main').textContent + document.querySelector('main').innerHTML")
         assert "NaN" not in shown_all
         assert "Infinity" not in shown_all

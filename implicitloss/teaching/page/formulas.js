@@ -123,11 +123,12 @@ function sampledObjective(s, prior, eta) {
     for (let y = 0; y < n; y++) {
       const {q, x, t, logPhi} = transform(s, prior, f, y);
       const g = new Array(n).fill(0), own = new Array(n).fill(0), both = range(n).map(() => new Array(n).fill(0));
+      const decay = new Array(n);
       for (let i = 0; i < t.length; i++) {
-        const u = t[i], plain = STEP * u * Math.exp(-u) * power(m - 1, logPhi[i]);
-        value += eta[y] * STEP * -Math.exp(-u) * Math.expm1(m * logPhi[i]);
-        const twice = m > 1 ? (m - 1) * STEP * u * u * Math.exp(-u) * power(m - 2, logPhi[i]) : 0;
-        const decay = x.map((v, k) => k === y ? 0 : m * q[k] * v * Math.exp(-u * v));
+        const u = t[i], weight = STEP * Math.exp(-u), plain = weight * u * power(m - 1, logPhi[i]);
+        value -= eta[y] * weight * Math.expm1(m * logPhi[i]);
+        const twice = m > 1 ? (m - 1) * weight * u * u * power(m - 2, logPhi[i]) : 0;
+        for (let k = 0; k < n; k++) decay[k] = k === y || x[k] === 0 ? 0 : m * q[k] * x[k] * Math.exp(-u * x[k]);
         for (let k = 0; k < n; k++) {
           if (decay[k] === 0) continue;
           g[k] += plain * decay[k];
