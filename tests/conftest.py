@@ -41,7 +41,7 @@ def seed_of(item: pytest.Item) -> int:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than cores: some tests wait for a browser, a cluster or a subprocess."""
+    """One process more than cores: some tests wait for a cluster, a browser or a subprocess."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -49,10 +49,13 @@ def pytest_xdist_auto_num_workers() -> int:
 LONG = ("test_studies", "test_teaching", "test_audit", "test_check_my_loss", "test_cli_fuzz", "test_fuzz", "test_cli")
 
 
+@pytest.hookimpl(tryfirst=True)  # marks are read by -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first; and Hypothesis draws from the test's seed too."""
+    """Long files first; what opens a browser is marked; and Hypothesis draws from the test's seed too."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
         function = getattr(item, "function", None)
         if getattr(function, "is_hypothesis_test", False):
             hypothesis.seed(seed_of(item))(function)

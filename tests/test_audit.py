@@ -386,7 +386,7 @@ def test_hits_that_hardly_ever_come_refute_nothing(seed: int) -> None:
 
 def test_labels_that_are_a_million_times_rarer_refute_nothing(seed: int) -> None:
     few = il.LabelPrior.from_counts([10**6, 1, 1])
-    report = il.audit(Sampled(m=5, q=few.probabilities), claim="full", prior=few, rng=seed)
+    report = il.audit(Sampled(m=5, q=few.probabilities), claim="full", prior=few, rng=seed, runs=6_000)
     assert report.verdict == "inconclusive"
 
 
@@ -620,7 +620,7 @@ def test_a_report_in_words(seed: int) -> None:
     ids=["a hit where none is claimed", "not decisive", "decisive", "beyond the limit"],
 )  # fmt: skip
 def test_the_legend_explains_a_mark_that_its_limits_do_not(of: dict[str, Any], mark: str, said: str, seed: int) -> None:
-    report = il.audit(lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, rng=seed)
+    report = il.audit(lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, positives=[0, 50], rng=seed)
     hits = Comparison(0, HITS, np.array([0]), "gradient", 1.0, **of)
     others = tuple(c for c in report.comparisons if c.part != HITS)
     text = str(replace(report, comparisons=(*others, hits)))

@@ -38,11 +38,11 @@ def test_a_broken_package_costs_the_others_nothing(monkeypatch: pytest.MonkeyPat
     def broken(size: libraries.Size) -> Any:
         raise AttributeError("no such\nfunction")
 
-    def half(size: libraries.Size) -> list[libraries.Case]:
+    def half(size: libraries.Size) -> list[libraries.LibraryCase]:
         def fails(scores: Any, positive: Any, rng: Any) -> Any:
             raise TypeError("another signature")
 
-        return [libraries.Case("f", "", None, "full", "full", loss, size.prior) for loss in (fails, _full)]
+        return [libraries.LibraryCase("f", "", None, "full", "full", loss, size.prior) for loss in (fails, _full)]
 
     monkeypatch.setattr(libraries.importlib.metadata, "version", lambda name: "1.0")
     monkeypatch.setattr(libraries, "PACKAGES", {"broken": broken, "half": half})

@@ -289,9 +289,9 @@ def test_every_study_of_a_prior_takes_small_ones(
     file = tmp_path / "counts.csv"
     file.write_text("label,count\n" + "".join(f"{i},{n}\n" for i, n in enumerate(counts)))
     names = ["margins", "convergence", "jensen_gap", "variance", "gradient_bias", "optima", "tilt", "real_priors"]
+    command = ["--quick", "--counts", str(file), "--out", str(tmp_path / "out")]
     for name in names:
-        command = [name, "--quick", "--counts", str(file), "--out", str(tmp_path / "out")]
-        assert analyse(command) == 0, capsys.readouterr().err
+        assert analyse([name, *command]) == 0, capsys.readouterr().err
     assert draw(["--tables", str(tmp_path / "out")]) == 0, capsys.readouterr().err
     for name in names:
         assert not re.search(r"\bnan\b", (tmp_path / "out" / f"{name}.txt").read_text())

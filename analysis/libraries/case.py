@@ -43,7 +43,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Case:
+class LibraryCase:
     """One audit: `function` with its options, a `quote` from `source` (a documented object), the claim, in `words`."""
 
     function: str

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 import implicitloss as il
-from analysis.libraries.case import Case, Size
+from analysis.libraries.case import LibraryCase, Size
 from implicitloss.labels import Floats, Labels
 
 
-def info_nce_pytorch(size: Size) -> list[Case]:
+def info_nce_pytorch(size: Size) -> list[LibraryCase]:
     """`InfoNCE`, which takes cosines, with the other examples' keys as negatives."""
     made = importlib.import_module("info_nce").InfoNCE(temperature=0.07, reduction="none")
     prior = size.prior
@@ -21,7 +21,7 @@ def info_nce_pytorch(size: Size) -> list[Case]:
         return made(queries, items)
 
     return [
-        Case(
+        LibraryCase(
             "InfoNCE(temperature=0.07), no negative_keys",
             "If None, then the negative keys for a sample are the positive keys for the other samples", type(made),
             size.scheme(), "weights of 1, in-batch, hits kept, temperature 0.07",
@@ -30,7 +30,7 @@ def info_nce_pytorch(size: Size) -> list[Case]:
     ]  # fmt: skip
 
 
-def lightly(size: Size) -> list[Case]:
+def lightly(size: Size) -> list[LibraryCase]:
     """`NTXentLoss` with a memory bank of the last m items: a batch of them fills it before each example."""
     lib = importlib.import_module("torch")
     ntxent = importlib.import_module("lightly.loss").NTXentLoss
@@ -54,7 +54,7 @@ def lightly(size: Size) -> list[Case]:
         return values.detach().numpy(), slopes.numpy()
 
     return [
-        Case(
+        LibraryCase(
             "loss.NTXentLoss(temperature=0.07, memory_bank_size=(m, d))",
             "num_features are the number of negative samples stored in the memory bank", ntxent, size.scheme(),
             "weights of 1, the last m items, hits kept, temperature 0.07", loss, prior,
@@ -63,7 +63,7 @@ def lightly(size: Size) -> list[Case]:
     ]  # fmt: skip
 
 
-def open_clip(size: Size) -> list[Case]:
+def open_clip(size: Size) -> list[LibraryCase]:
     """`ClipLoss`, the mean of two directions and of the batch, and `SigLipLoss`, the mean of the batch."""
     lib = importlib.import_module("torch")
     losses = importlib.import_module("open_clip.loss")
@@ -79,12 +79,12 @@ def open_clip(size: Size) -> list[Case]:
         return (n * siglip(queries, items, 1.0, 0.0) + lib.nn.functional.logsigmoid(rest).sum()).reshape(1)
 
     return [
-        Case(
+        LibraryCase(
             "loss.ClipLoss()", "", losses.ClipLoss, size.scheme(), "weights of 1, in-batch, hits kept, both directions",
             il.adapters.in_batch(both, prior, n, framework="torch", reduction="mean", symmetric=True), prior,
             {"runs": min(size.runs, 4000)},
         ),
-        Case(
+        LibraryCase(
             "loss.SigLipLoss()", "Sigmoid Loss for Language Image Pre-Training", losses.SigLipLoss, size.scheme(),
             "logistic, weights of 1, in-batch, hits kept",
             il.adapters.in_batch(pairs, prior, n, framework="torch"), prior,

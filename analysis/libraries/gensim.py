@@ -8,11 +8,11 @@ import numpy as np
 
 import implicitloss as il
 from analysis.libraries.boxes import of_draws
-from analysis.libraries.case import Case, Size
+from analysis.libraries.case import LibraryCase, Size
 from implicitloss.labels import Labels
 
 
-def gensim(size: Size) -> list[Case]:
+def gensim(size: Size) -> list[LibraryCase]:
     """Negatives that `Word2Vec`'s compiled skip-gram draws, by the rows of its output layer that it changes.
 
     One sentence of two words, vectors of one dimension: the context's is 1, the target's is 0, so that only the pair
@@ -45,7 +45,7 @@ def gensim(size: Size) -> list[Case]:
         return np.repeat(np.arange(size.n_labels), times.astype(int))
 
     return [
-        Case("models.Word2Vec (sg=1, ns_exponent=0.75, default)", "The exponent used to shape the negative sampling "
+        LibraryCase("models.Word2Vec (sg=1, ns_exponent=0.75, default)", "The exponent used to shape the negative sampling "
              "distribution", word2vec.Word2Vec.__init__, size.scheme(None, "mask", il.samplers.Power(0.75)),
              "draws ∝ π^0.75, hits skipped", of_draws(draw), prior)
     ]  # fmt: skip

@@ -9,11 +9,11 @@ import numpy as np
 
 import implicitloss as il
 from analysis.libraries.boxes import batches, unit_length, without_hits
-from analysis.libraries.case import Case, Size
+from analysis.libraries.case import LibraryCase, Size
 from implicitloss.labels import Floats, Labels
 
 
-def optax(size: Size) -> list[Case]:
+def optax(size: Size) -> list[LibraryCase]:
     """Softmax and sigmoid cross-entropy over all labels, and `ntxent`."""
     jax = importlib.import_module("jax")
     lib = importlib.import_module("optax")
@@ -43,17 +43,17 @@ def optax(size: Size) -> list[Case]:
         return float(value), np.asarray(slope)
 
     return [
-        Case(
+        LibraryCase(
             "softmax_cross_entropy_with_integer_labels", "Computes softmax cross entropy between the logits and "
             "integer labels", lib.softmax_cross_entropy_with_integer_labels, "full", "full softmax: p = 1",
             il.adapters.jax(softmax), prior,
         ),
-        Case(
+        LibraryCase(
             "sigmoid_binary_cross_entropy, summed over labels", "Computes element-wise sigmoid cross entropy",
             lib.sigmoid_binary_cross_entropy, without_hits(np.ones((n, n))), "logistic over all labels: p = 1",
             il.adapters.jax(sigmoid), prior, {"form": "logistic"},
         ),
-        Case(
+        LibraryCase(
             "losses.ntxent(temperature=0.07), a group for each example", "temperature scaled cross entropy loss",
             lib.losses.ntxent, size.scheme(), "weights of 1, in-batch, hits kept",
             batches(one, prior, size.m), prior, {"temperature": 0.07},

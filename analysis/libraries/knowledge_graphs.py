@@ -10,11 +10,11 @@ import numpy as np
 
 import implicitloss as il
 from analysis.libraries.boxes import of_draws, without_hits
-from analysis.libraries.case import Case, Size
+from analysis.libraries.case import LibraryCase, Size
 from implicitloss.labels import Labels
 
 
-def pykeen(size: Size) -> list[Case]:
+def pykeen(size: Size) -> list[LibraryCase]:
     """`BasicNegativeSampler`, tails corrupted, and `InfoNCELoss` on its negatives."""
     lib = importlib.import_module("torch")
     sampler = importlib.import_module("pykeen.sampling").BasicNegativeSampler
@@ -40,11 +40,11 @@ def pykeen(size: Size) -> list[Case]:
     uniform = size.scheme(None, "exclude", il.samplers.Uniform())
     weight = math.exp(info_nce.margin / info_nce.inverse_softmax_temperature)
     return [
-        Case(
+        LibraryCase(
             "sampling.BasicNegativeSampler(corruption_scheme=('tail',))", "Randomly (uniformly) sample an entity",
             sampler, uniform, "uniform draws, the positive excluded", of_draws(draw), prior,
         ),
-        Case(
+        LibraryCase(
             "losses.InfoNCELoss() (margin=0.02, temperature 0.05)",
             "positive scores are subtracted by the margin", losses.InfoNCELoss,
             without_hits(np.full((n, n), weight * size.m / (n - 1))),

@@ -10,12 +10,12 @@ import numpy as np
 
 import implicitloss as il
 from analysis.libraries.boxes import inclusion, of_draws, without_hits
-from analysis.libraries.case import NEARLY, Audited, Case, Size
+from analysis.libraries.case import NEARLY, Audited, LibraryCase, Size
 from analysis.libraries.tensorflow import tf_in_batch
 from implicitloss.labels import Floats, Labels
 
 
-def torch_rechub(size: Size) -> list[Case]:
+def torch_rechub(size: Size) -> list[LibraryCase]:
     """`negative_sample` by all its methods, the in-batch negatives, and two losses that are called NCE."""
     lib = importlib.import_module("torch")
     match = importlib.import_module("torch_rechub.utils.match")
@@ -48,39 +48,39 @@ def torch_rechub(size: Size) -> list[Case]:
         return np.broadcast_to(p, (p.size, p.size)).copy()
 
     return [
-        Case("utils.match.negative_sample, method_id=0", "random sampling", sample,
+        LibraryCase("utils.match.negative_sample, method_id=0", "random sampling", sample,
              size.scheme(sampler=il.samplers.Uniform()), "uniform draws", drawn(0), prior),
-        Case("utils.match.negative_sample, method_id=1", "popularity sampling method used in word2vec", sample,
+        LibraryCase("utils.match.negative_sample, method_id=1", "popularity sampling method used in word2vec", sample,
              size.scheme(sampler=il.samplers.Power(0.75)), "draws ∝ π^0.75", drawn(1), prior),
-        Case("utils.match.negative_sample, method_id=2", "popularity sampling method by `log(count+1)+1e-6`", sample,
+        LibraryCase("utils.match.negative_sample, method_id=2", "popularity sampling method by `log(count+1)+1e-6`", sample,
              size.scheme(sampler=il.samplers.Explicit(q_log / q_log.sum())), "draws ∝ log(n + 1) + 1e-6", drawn(2),
              prior),
-        Case("utils.match.negative_sample, method_id=3", "tencent RALM sampling", sample,
+        LibraryCase("utils.match.negative_sample, method_id=3", "tencent RALM sampling", sample,
              all_alike(inclusion(rank, size.m)), "distinct draws ∝ log((k + 2)/(k + 1)), k the rank from 0", drawn(3),
              prior, {"tolerance": NEARLY}),
-        Case("utils.match.negative_sample, method_id=3", "", sample,
+        LibraryCase("utils.match.negative_sample, method_id=3", "", sample,
              all_alike(inclusion(of_counts / of_counts.sum(), size.m)),
              "distinct draws ∝ log((n + 2)/(n + 1)), n the count", drawn(3), prior,
              # At a rare label its own hits, too, are often enough to be decided.
              {"tolerance": NEARLY, "positives": [size.n_labels - 1]}),
-        Case("utils.match.inbatch_negative_sampling, cross-entropy", "Generate in-batch negative indices from a "
+        LibraryCase("utils.match.inbatch_negative_sampling, cross-entropy", "Generate in-batch negative indices from a "
              "similarity matrix", match.inbatch_negative_sampling, size.scheme(), "weights of 1, in-batch, hits kept",
              il.adapters.in_batch(in_batch, prior, size.m + 1, framework="torch"), prior,
              {"runs": min(size.runs, 2000)}),
-        Case("basic.loss_func.NCELoss", "Noise Contrastive Estimation (NCE) loss for recommender systems",
+        LibraryCase("basic.loss_func.NCELoss", "Noise Contrastive Estimation (NCE) loss for recommender systems",
              losses.NCELoss, size.scheme(None, "keep"), "logistic, draws from π",
              il.adapters.torch(nce), prior, {"form": "logistic"}),
-        Case("basic.loss_func.NCELoss", "", losses.NCELoss, "full", "full softmax: p = 1", il.adapters.torch(nce),
+        LibraryCase("basic.loss_func.NCELoss", "", losses.NCELoss, "full", "full softmax: p = 1", il.adapters.torch(nce),
              prior),
-        Case("basic.loss_func.InBatchNCELoss", "In-batch NCE loss with explicit negatives", losses.InBatchNCELoss,
+        LibraryCase("basic.loss_func.InBatchNCELoss", "In-batch NCE loss with explicit negatives", losses.InBatchNCELoss,
              size.scheme(), "weights of 1, in-batch, hits kept",
              il.adapters.torch(lambda f, y: in_batch_nce(f, eye, y)), prior),
-        Case("basic.loss_func.InBatchNCELoss", "", losses.InBatchNCELoss, "full", "full softmax: p = 1",
+        LibraryCase("basic.loss_func.InBatchNCELoss", "", losses.InBatchNCELoss, "full", "full softmax: p = 1",
              il.adapters.torch(lambda f, y: in_batch_nce(f, eye, y)), prior),
     ]  # fmt: skip
 
 
-def recbole(size: Size) -> list[Case]:
+def recbole(size: Size) -> list[LibraryCase]:
     """`Sampler`, uniform and by popularity; user y has used item y only."""
     lib = importlib.import_module("torch")
     sampler = importlib.import_module("recbole.sampler").Sampler
@@ -104,21 +104,21 @@ def recbole(size: Size) -> list[Case]:
 
     quote = "sample negative items for each input user"
     return [
-        Case("sampler.Sampler, distribution='uniform' (default)", quote, sampler,
+        LibraryCase("sampler.Sampler, distribution='uniform' (default)", quote, sampler,
              size.scheme(None, "exclude", il.samplers.Uniform()), "uniform draws, used items excluded",
              drawn(), prior),
-        Case("sampler.Sampler, distribution='popularity', alpha=1", "Sample [sample_num] items in the "
+        LibraryCase("sampler.Sampler, distribution='popularity', alpha=1", "Sample [sample_num] items in the "
              "popularity-biased distribution", sampler._pop_sampling,
              size.scheme(None, "exclude", il.samplers.WithinBatch()),
              "draws ∝ π, used items excluded", drawn(distribution="popularity"), prior),
-        Case("sampler.Sampler, distribution='popularity', alpha=0.75", "Sample [sample_num] items in the "
+        LibraryCase("sampler.Sampler, distribution='popularity', alpha=0.75", "Sample [sample_num] items in the "
              "popularity-biased distribution", sampler._pop_sampling,
              size.scheme(None, "exclude", il.samplers.Power(0.75)), "draws ∝ π^0.75, used items excluded",
              drawn(distribution="popularity", alpha=0.75), prior),
     ]  # fmt: skip
 
 
-def librecommender(size: Size) -> list[Case]:
+def librecommender(size: Size) -> list[LibraryCase]:
     """The samplers of negatives, and the loss of `TwoTower`, which is TensorFlow's of the first version.
 
     A sampler draws a hit again: ten times if it is uniform, once if it goes by popularity, and then it stays.
@@ -158,16 +158,16 @@ def librecommender(size: Size) -> list[Case]:
     relative = il.weightings.Relative()
     hits = "Whether to remove accidental hits of examples used as negatives"
     return [
-        Case("sampling.negatives_from_random", "``'random'`` means random sampling", two_tower,
+        LibraryCase("sampling.negatives_from_random", "``'random'`` means random sampling", two_tower,
              without_hits(np.full((n, n), size.m / (n - 1))), "uniform draws, the positive excluded",
              of_draws(uniform), prior),
-        Case("sampling.negatives_from_popular",
+        LibraryCase("sampling.negatives_from_popular",
              "``'popular'`` has a higher probability to sample popular items as negative samples", two_tower,
              again, "draws ∝ π^0.75, a hit drawn once again",
              of_draws(by_popularity), prior),
-        Case("TwoTower (softmax, use_correction=True)",
+        LibraryCase("TwoTower (softmax, use_correction=True)",
              "Whether to use sampling bias correction in softmax loss described in Reference[1]", two_tower,
              size.scheme(relative), "relative weights, in-batch, hits kept", loss(False), prior),
-        Case("TwoTower (softmax, use_correction=True, remove_accidental_hits=True)", hits, two_tower,
+        LibraryCase("TwoTower (softmax, use_correction=True, remove_accidental_hits=True)", hits, two_tower,
              size.scheme(relative, "mask"), "relative weights, in-batch, hits masked", loss(True), prior),
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from scipy.special import gammaln
 
 import implicitloss as il
 from analysis.libraries.boxes import rows_of, without_hits
-from analysis.libraries.case import Audited, Case, Size
+from analysis.libraries.case import Audited, LibraryCase, Size
 from implicitloss.labels import Floats
 
 # Calibration of RecTools' gBCE that is not its default, so that a mistaken constant shows.
@@ -29,7 +29,7 @@ def _each(one: Callable[[Any, Any], Any]) -> Audited:
     return il.adapters.torch(loss)
 
 
-def rectools(size: Size) -> list[Case]:
+def rectools(size: Size) -> list[LibraryCase]:
     """The losses that SASRec and BERT4Rec train with, on negatives of their default sampler.
 
     They return the mean over the positive and its m negatives of binary losses; what is audited is their sum.
@@ -59,16 +59,16 @@ def rectools(size: Size) -> list[Case]:
     scheme, prior = size.scheme(sampler=il.samplers.Uniform()), size.prior
     quote, uniform = 'loss : {"softmax", "BCE", "gBCE", "sampled_softmax"}', "uniform draws, hits kept"
     return [
-        Case(
+        LibraryCase(
             "SASRecModel(loss='sampled_softmax')", "Class to sample negatives uniformly from all catalog items",
             sampler, scheme, f"weights of 1, {uniform}", audited(module._calc_sampled_softmax_loss, 1.0), prior,
         ),
-        Case(
+        LibraryCase(
             "SASRecModel(loss='BCE'), the sum in place of the mean over m + 1", quote, model, scheme,
             f"logistic, weights of 1, {uniform}", audited(module._calc_bce_loss, size.m + 1.0), prior,
             {"form": "logistic"},
         ),
-        Case(
+        LibraryCase(
             f"SASRecModel(loss='gBCE', gbce_t={GBCE_T}), the sum in place of the mean over m + 1",
             "Calibration parameter for gBCE loss", model, scheme, f"logistic, weights of 1, {uniform}, without β",
             audited(module._calc_gbce_loss, size.m + 1.0), prior, {"form": "logistic"},
@@ -76,7 +76,7 @@ def rectools(size: Size) -> list[Case]:
     ]  # fmt: skip
 
 
-def replay(size: Size) -> list[Case]:
+def replay(size: Size) -> list[LibraryCase]:
     """`CESampled` and its kin, on the distinct negatives of `UniformNegativeSamplingTransform`; hits are masked."""
     lib = importlib.import_module("torch")
     losses = importlib.import_module("replay.nn.loss")
@@ -101,29 +101,29 @@ def replay(size: Size) -> list[Case]:
     epsilon = "correction to avoid zero in the logarithm during loss calculation"
     masked = "Assign very small values in negative logits for positions where positive labels equal to negative ones"
     return [
-        Case("nn.loss.CESampled()", masked, mask, drawn, f"weights of 1, {words}", audited(losses.CESampled()), prior),
-        Case(
+        LibraryCase("nn.loss.CESampled()", masked, mask, drawn, f"weights of 1, {words}", audited(losses.CESampled()), prior),
+        LibraryCase(
             "nn.loss.LogInCESampled(log_epsilon=0)", r"L_{\text{InfoNCE}} = -\log", losses.LogInCE, drawn,
             f"weights of 1, {words}", audited(losses.LogInCESampled(log_epsilon=0.0)), prior,
         ),
-        Case(
+        LibraryCase(
             "nn.loss.LogInCESampled() (log_epsilon=1e-6)", epsilon, losses.LogInCESampled.__init__, drawn,
             f"weights of 1, {words}, without ε", audited(losses.LogInCESampled()), prior,
         ),
-        Case(
+        LibraryCase(
             "nn.loss.BCESampled(log_epsilon=0)",
             "Calculates loss between one positive item and K negatively sampled items",
             losses.BCESampled, drawn, f"logistic, weights of 1, {words}", audited(losses.BCESampled(log_epsilon=0.0)),
             prior, {"form": "logistic"},
         ),
-        Case(
+        LibraryCase(
             "nn.loss.BCESampled() (log_epsilon=1e-6)", epsilon, losses.BCESampled.__init__, drawn,
             f"logistic, weights of 1, {words}, without ε", audited(losses.BCESampled()), prior, {"form": "logistic"},
         ),
     ]  # fmt: skip
 
 
-def transformers4rec(size: Size) -> list[Case]:
+def transformers4rec(size: Size) -> list[LibraryCase]:
     """`NextItemPredictionTask(sampled_softmax=True)`, the output layer the identity: logits are scores."""
     lib = importlib.import_module("torch")
     module = importlib.import_module("transformers4rec.torch.model.prediction_task")
@@ -156,11 +156,11 @@ def transformers4rec(size: Size) -> list[Case]:
     words = "distinct draws, P taken off both sides: p = P_y, hits 0"
     name = "NextItemPredictionTask(sampled_softmax=True"
     return [
-        Case(
+        LibraryCase(
             f"{name}, max_n_samples=m)", once, sampler.get_unique_sampling_distr, corrected(2 * size.m), words,
             audited(size.m), prior,
         ),
-        Case(
+        LibraryCase(
             f"{name}, max_n_samples=m)", "", sampler, as_found(size.m),
             "of the 2m tries the m smallest ids, less log(1 - (1 + q)^-2m): p = P(kept) P_y/P_y', hits 0",
             audited(size.m), prior,

@@ -24,7 +24,7 @@ from analysis.libraries import (
     tensorflow,
     torch,
 )
-from analysis.libraries.case import Audited, Case, Size
+from analysis.libraries.case import Audited, LibraryCase, Size
 from analysis.study import Point, Row
 from implicitloss.labels import Floats, LabelPrior, Labels
 
@@ -35,7 +35,7 @@ LABELS, M, RUNS = 1000, 100, 8000
 QUICK_LABELS, QUICK_M, QUICK_RUNS = 200, 20, 2000
 SEED = 20261121
 
-PACKAGES: dict[str, Callable[[Size], list[Case]]] = {
+PACKAGES: dict[str, Callable[[Size], list[LibraryCase]]] = {
     "tensorflow": tensorflow.tensorflow,
     "torch": torch.torch,
     "sentence-transformers": torch.sentence_transformers,
@@ -109,7 +109,7 @@ class _Counted:
         return ask
 
 
-def _audited(package: str, version: str, case: Case, size: Size) -> Row:
+def _audited(package: str, version: str, case: LibraryCase, size: Size) -> Row:
     """One case."""
     counted = _Counted(case.loss)
     start = time.perf_counter()

@@ -11,7 +11,7 @@ import numpy as np
 
 import implicitloss as il
 from analysis.libraries.boxes import batches, inclusion, rows_of, without_hits
-from analysis.libraries.case import NEARLY, Audited, Case, Size
+from analysis.libraries.case import NEARLY, Audited, LibraryCase, Size
 from implicitloss.labels import Floats, LabelPrior, Labels
 
 
@@ -52,7 +52,7 @@ def _candidates(size: Size, loss: Callable[..., Any], unique: bool, **options: A
     return audited
 
 
-def tensorflow(size: Size) -> list[Case]:
+def tensorflow(size: Size) -> list[LibraryCase]:
     """`tf.nn.sampled_softmax_loss`, draws distinct (the default) or not, and `tf.nn.nce_loss`; hits removed or not.
 
     With distinct draws nce_loss takes off expected counts that change from call to call (they count the tries of its
@@ -71,37 +71,37 @@ def tensorflow(size: Size) -> list[Case]:
     replaced = {"form": "logistic", "shift": -np.log(size.m * q)}
     unique = "draws distinct (default)"
     return [
-        Case(
+        LibraryCase(
             f"nn.sampled_softmax_loss, {unique}, remove_accidental_hits=True (default)",
             "It is generally an underestimate of the full softmax loss", softmax,
             "full", "full softmax: p = 1", _candidates(size, softmax, True, remove_accidental_hits=True), prior,
         ),
-        Case(
+        LibraryCase(
             f"nn.sampled_softmax_loss, {unique}, remove_accidental_hits=True (default)", log_q, helper,
             without_hits(rows_of(included)), "expected counts taken off both sides: p = P_y, hits 0",
             _candidates(size, softmax, True, remove_accidental_hits=True), prior, nearly,
         ),
-        Case(
+        LibraryCase(
             f"nn.sampled_softmax_loss, {unique}, remove_accidental_hits=False", log_q, helper,
             rows_of(included), "expected counts taken off both sides: p = P_y, hits P_y",
             _candidates(size, softmax, True, remove_accidental_hits=False), prior, nearly,
         ),
-        Case(
+        LibraryCase(
             "nn.sampled_softmax_loss, sampled_values with unique=False, remove_accidental_hits=True (default)",
             remove, softmax, size.scheme(relative, "mask", sampler), "relative weights, log-uniform, hits masked",
             _candidates(size, softmax, False, remove_accidental_hits=True), prior,
         ),
-        Case(
+        LibraryCase(
             "nn.sampled_softmax_loss, sampled_values with unique=False, remove_accidental_hits=False",
             log_q, helper, size.scheme(relative, "keep", sampler), "relative weights, log-uniform, hits kept",
             _candidates(size, softmax, False, remove_accidental_hits=False), prior,
         ),
-        Case(
+        LibraryCase(
             "nn.nce_loss, sampled_values with unique=False, remove_accidental_hits=False (default)",
             "the noise-contrastive estimation training loss", nce, size.scheme(None, "keep", sampler),
             "logistic at scores - log m q: weights of 1, hits kept", _candidates(size, nce, False), prior, replaced,
         ),
-        Case(
+        LibraryCase(
             "nn.nce_loss, sampled_values with unique=False, remove_accidental_hits=True",
             remove.replace("whether", "Whether"), nce, size.scheme(None, "mask", sampler),
             "logistic at scores - log m q: weights of 1, hits masked",
@@ -135,7 +135,7 @@ def _rare(size: Size) -> tuple[LabelPrior, int]:
     return prior, int(np.argmin(np.abs(prior.log - np.log(1e-6))))
 
 
-def deepmatch(size: Size) -> list[Case]:
+def deepmatch(size: Size) -> list[LibraryCase]:
     """The layers that compute losses: `InBatchSoftmaxLayer`, and `SampledSoftmaxLayer` by frequency."""
     tf = _tensorflow()
     layers = importlib.import_module("deepmatch.layers.core")
@@ -156,12 +156,12 @@ def deepmatch(size: Size) -> list[Case]:
     q = prior.probabilities**0.75
     included = inclusion(q / q.sum(), size.m)
     return [
-        Case(
+        LibraryCase(
             "layers.InBatchSoftmaxLayer, sampler='inbatch'", "global frequency of item", config,
             size.scheme(il.weightings.Relative()), "relative weights, in-batch, hits kept",
             tf_in_batch(size, prior, of_batch), prior,
         ),
-        Case(
+        LibraryCase(
             "layers.SampledSoftmaxLayer, sampler='frequency', distortion=0.75",
             "skew factor of the unigram probability distribution", config, without_hits(rows_of(included)),
             "distinct draws ∝ π^0.75, expected counts taken off both sides: p = P_y, hits 0",
@@ -170,7 +170,7 @@ def deepmatch(size: Size) -> list[Case]:
     ]  # fmt: skip
 
 
-def keras_rs(size: Size) -> list[Case]:
+def keras_rs(size: Size) -> list[LibraryCase]:
     """`SamplingProbabilityCorrection` and `RemoveAccidentalHits` before Keras' categorical cross-entropy."""
     tf = _tensorflow()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -194,19 +194,19 @@ def keras_rs(size: Size) -> list[Case]:
     added = rare.probabilities + 1e-6
     q = rare.probabilities
     return [
-        Case(
+        LibraryCase(
             "layers.SamplingProbabilityCorrection",
             "Corrects the logits to reflect the sampling probability of negatives",
             layers.SamplingProbabilityCorrection, size.scheme(il.weightings.Relative()),
             "relative weights, in-batch, hits kept", loss(prior, True, False), prior,
         ),
-        Case(
+        LibraryCase(
             "layers.SamplingProbabilityCorrection, probabilities below 1e-6",
             "Small float added to sampling probability", layers.SamplingProbabilityCorrection,
             size.m * q[None, :] * added[:, None] / added[None, :], "weights (q_y + ε)/(q_y' + ε), hits kept",
             loss(rare, True, False), rare, {"positives": [0, label, size.n_labels - 1]}, leans=False,
         ),
-        Case(
+        LibraryCase(
             "layers.RemoveAccidentalHits",
             "Zeroes the logits of negative candidates that have the same ID as the positive candidate in that row",
             layers.RemoveAccidentalHits, size.scheme(None, "mask"), "weights of 1, in-batch, hits masked",
@@ -215,7 +215,7 @@ def keras_rs(size: Size) -> list[Case]:
     ]  # fmt: skip
 
 
-def tensorflow_recommenders(size: Size) -> list[Case]:
+def tensorflow_recommenders(size: Size) -> list[LibraryCase]:
     """The `Retrieval` task, its loss without reduction, with and without its corrections."""
     tf = _tensorflow()
     retrieval = importlib.import_module("tensorflow_recommenders").tasks.Retrieval
@@ -235,21 +235,21 @@ def tensorflow_recommenders(size: Size) -> list[Case]:
     relative = il.weightings.Relative()
     corrects = "correct the logits to reflect the sampling probability of negative candidates"
     return [
-        Case(
+        LibraryCase(
             "tasks.Retrieval()",
             "minimizing the affinity between the query and candidates belonging to other queries in the batch",
             retrieval.call, size.scheme(), "weights of 1, in-batch, hits kept", loss(prior, False, False), prior,
         ),
-        Case(
+        LibraryCase(
             "tasks.Retrieval(remove_accidental_hits=True)", "enables removing accidental hits of examples used as "
             "negatives", retrieval.__init__, size.scheme(None, "mask"), "weights of 1, in-batch, hits masked",
             loss(prior, False, True), prior,
         ),
-        Case(
+        LibraryCase(
             "tasks.Retrieval(), candidate_sampling_probability=π", corrects, retrieval.call, size.scheme(relative),
             "relative weights, in-batch, hits kept", loss(prior, True, False), prior,
         ),
-        Case(
+        LibraryCase(
             "tasks.Retrieval(), candidate_sampling_probability=π, some below 1e-6", corrects, retrieval.call,
             size.scheme(relative), "relative weights, in-batch, hits kept", loss(rare, True, False), rare,
             {"positives": [0, label, size.n_labels - 1]}, leans=False,

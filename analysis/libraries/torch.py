@@ -10,13 +10,13 @@ import numpy as np
 
 import implicitloss as il
 from analysis.libraries.boxes import unit_length
-from analysis.libraries.case import Audited, Case, Size
+from analysis.libraries.case import Audited, LibraryCase, Size
 
 # Rows of the score matrix that the cached loss computes together: batches are cut.
 CHUNK = 32
 
 
-def torch(size: Size) -> list[Case]:
+def torch(size: Size) -> list[LibraryCase]:
     """Controls with known answers: cross-entropy as it is, and with log π added (logit adjustment)."""
     lib = importlib.import_module("torch")
     prior = size.prior
@@ -29,16 +29,16 @@ def torch(size: Size) -> list[Case]:
     quote = "Compute the cross entropy loss between input logits and target"
     source, name = lib.nn.functional.cross_entropy, "nn.functional.cross_entropy"
     return [
-        Case(name, quote, source, "full", "full softmax: p = 1", il.adapters.torch(plain), prior),
-        Case(
+        LibraryCase(name, quote, source, "full", "full softmax: p = 1", il.adapters.torch(plain), prior),
+        LibraryCase(
             f"{name}, logits + log π", "", source, il.margins.LogitAdjusted(), "logit-adjusted softmax: p = π_y'/π_y",
             adjusted, prior,
         ),
-        Case(f"{name}, logits + log π", "", source, "full", "full softmax, which it is not", adjusted, prior),
+        LibraryCase(f"{name}, logits + log π", "", source, "full", "full softmax, which it is not", adjusted, prior),
     ]  # fmt: skip
 
 
-def sentence_transformers(size: Size) -> list[Case]:
+def sentence_transformers(size: Size) -> list[LibraryCase]:
     """`MultipleNegativesRankingLoss`, cosines and scale 20, from embeddings, in one piece and in chunks.
 
     They return the mean of a batch.  All queries but the first are orthogonal to all items: their losses are log n
@@ -64,12 +64,12 @@ def sentence_transformers(size: Size) -> list[Case]:
     in_chunks = cached([None], mini_batch_size=CHUNK)
     chunked = first(lambda queries, items: in_chunks.calculate_loss([queries.split(CHUNK), items.split(CHUNK)]))
     return [
-        Case(
+        LibraryCase(
             "losses.MultipleNegativesRankingLoss (scale=20)", quote, mnrl.__init__, size.scheme(),
             "weights of 1, in-batch, hits kept, temperature 0.05",
             il.adapters.in_batch(loss, prior, size.m + 1, framework="torch"), prior, {"temperature": 0.05},
         ),
-        Case(
+        LibraryCase(
             f"losses.CachedMultipleNegativesRankingLoss (scale=20, mini_batch_size={CHUNK})", "Boosted version of "
             ":class:`MultipleNegativesRankingLoss`", cached.__init__, size.scheme(),
             "weights of 1, in-batch, hits kept, temperature 0.05",
@@ -78,7 +78,7 @@ def sentence_transformers(size: Size) -> list[Case]:
     ]  # fmt: skip
 
 
-def pytorch_metric_learning(size: Size) -> list[Case]:
+def pytorch_metric_learning(size: Size) -> list[LibraryCase]:
     """`NTXentLoss` with `DoNothingReducer`, one anchor against the batch; by classes, or each example its own."""
     lib = importlib.import_module("torch")
     package = importlib.import_module("pytorch_metric_learning")
@@ -100,11 +100,11 @@ def pytorch_metric_learning(size: Size) -> list[Case]:
 
     name = "losses.NTXentLoss(temperature=0.07)"
     return [
-        Case(
+        LibraryCase(
             f"{name}, class labels", "", ntxent, size.scheme(None, "mask"), "weights of 1, in-batch, hits masked",
             loss(True), prior, {"temperature": 0.07},
         ),
-        Case(
+        LibraryCase(
             f"{name}, a label of its own for each example", "", ntxent, size.scheme(),
             "weights of 1, in-batch, hits kept", loss(False), prior, {"temperature": 0.07},
         ),
