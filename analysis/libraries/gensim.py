@@ -45,7 +45,8 @@ def gensim(size: Size) -> list[LibraryCase]:
         return np.repeat(np.arange(size.n_labels), times.astype(int))
 
     return [
-        LibraryCase("models.Word2Vec (sg=1, ns_exponent=0.75, default)", "The exponent used to shape the negative sampling "
+        LibraryCase("models.Word2Vec (sg=1, ns_exponent=0.75, default)",
+             "The exponent used to shape the negative sampling "
              "distribution", word2vec.Word2Vec.__init__, size.scheme(None, "mask", il.samplers.Power(0.75)),
              "draws ∝ π^0.75, hits skipped", of_draws(draw), prior)
     ]  # fmt: skip

@@ -101,7 +101,8 @@ def replay(size: Size) -> list[LibraryCase]:
     epsilon = "correction to avoid zero in the logarithm during loss calculation"
     masked = "Assign very small values in negative logits for positions where positive labels equal to negative ones"
     return [
-        LibraryCase("nn.loss.CESampled()", masked, mask, drawn, f"weights of 1, {words}", audited(losses.CESampled()), prior),
+        LibraryCase("nn.loss.CESampled()", masked, mask, drawn, f"weights of 1, {words}",
+             audited(losses.CESampled()), prior),
         LibraryCase(
             "nn.loss.LogInCESampled(log_epsilon=0)", r"L_{\text{InfoNCE}} = -\log", losses.LogInCE, drawn,
             f"weights of 1, {words}", audited(losses.LogInCESampled(log_epsilon=0.0)), prior,
