@@ -510,6 +510,24 @@ def test_an_audit_with_other_labels_says_both_numbers(folder: Path, capsys: pyte
     assert "as many" not in capsys.readouterr().err
 
 
+def test_labels_of_an_audit_are_the_columns_that_their_ids_say(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ids have gaps, and one a count of 0: label 3 is `scores[:, 3]`, and labels that never occur are columns too."""
+    (folder / "counts.csv").write_text("label,count\n5,40\n3,30\n0,20\n1,0\n6,10\n")
+    (folder / "with_gaps.py").write_text(
+        "import numpy as np\n\nPRIOR = np.array([20, 0, 0, 30, 0, 40, 10]) / 100\n\n\ndef loss(f, y, rng):\n"
+        "    assert f.shape == (len(y), 7) and np.all(PRIOR[y] > 0)\n    p = 5 * PRIOR\n"
+        "    x = p * np.exp(f - f[np.arange(len(y)), y][:, None])\n    x[np.arange(len(y)), y] = 0\n"
+        "    return np.log1p(x.sum(axis=1))\n"
+    )
+    scheme = ["--sampler", "within-batch", "--weighting", "unit", "--m", "5", "--hits", "mask"]
+    assert main(["audit", "with_gaps:loss", *scheme, "--counts", "counts.csv", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["positives"] == ["5", "0", "6"]
+    assert "3 labels have count 0 in counts.csv and a column all the same: scores have 7 columns" in err
+
+
 def test_the_last_line_of_a_failed_run_is_the_command_for_one_claim(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,13 +24,14 @@ from implicitloss.cli.arguments import (
 )
 from implicitloss.cli.exit import HOLDS, REFUTED
 from implicitloss.cli.formats import add_formats, write_reports
-from implicitloss.cli.labels import add_prior, check_counts, origin_of, seen_labels
+from implicitloss.cli.labels import add_prior, origin_of, prior_of
 from implicitloss.cli.progress import Progress, say
 from implicitloss.formats import cut, plain, sentence, unknown
 
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
+    from implicitloss.labels import LabelPrior
 
 __all__ = ["add_arguments", "run"]
 
@@ -122,13 +123,13 @@ def run(args: argparse.Namespace) -> int:
     if args.runs is not None and args.runs > MOST_AUDIT_RUNS:
         raise ValueError(f"--runs must be at most {MOST_AUDIT_RUNS:,}, got {args.runs:,}")
     from implicitloss.auditing.audit import audit
-    from implicitloss.cli import names
 
     loss = _adapted(_loaded(args.loss), args)
     check(args, *_sources())
-    check_counts(args)
-    prior = names.profile(args.profile) if args.counts is None else seen_labels(args, "implicitloss audit")
-    if args.counts is None:
+    prior = prior_of(args)
+    if args.counts is not None:
+        _say_never(args, prior)
+    else:
         say(sentence(f"implicitloss audit: labels of the profile {args.profile}; --counts FILE gives yours"))
     claim = _claim(args)
     progress = Progress(0)
@@ -160,6 +161,15 @@ def run(args: argparse.Namespace) -> int:
         to_text=lambda: f"{report}\n\n{report.explain()}\n" if args.explain else f"{report}\n",
     )
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED
+
+
+def _say_never(args: argparse.Namespace, prior: LabelPrior) -> None:
+    """Say that labels that never occur keep their columns of the scores."""
+    never = prior.n_labels - prior.n_occurring
+    if never:
+        have = "label has" if never == 1 else "labels have"
+        said = f"{never} {have} count 0 in {args.counts} and a column all the same: scores have {prior.n_labels}"
+        say(sentence(f"implicitloss audit: {said} columns"))
 
 
 def _show(progress: Progress, n: int, total: int) -> None:
