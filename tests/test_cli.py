@@ -528,6 +528,18 @@ def test_labels_of_an_audit_are_the_columns_that_their_ids_say(
     assert "3 labels have count 0 in counts.csv and a column all the same: scores have 7 columns" in err
 
 
+def test_interactions_are_counted_where_it_is_said_which_column_has_the_labels(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "interactions.csv").write_text("user,item,rating\n0,2,5\n1,0,4\n1,2,3\n2,1,5\n3,2,1\n4,0,2\n")
+    command = ["tilt", *SCHEME[:8], "--counts", "interactions.csv"]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "its lines are counted: label='item' (--label-column item)" in said
+    assert main([*command, "--label-column", "item", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == 3
+
+
 def test_the_last_line_of_a_failed_run_is_the_command_for_one_claim(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -182,6 +182,8 @@ def _by_blanks(name: str, text: str) -> Table:
     if any(re.fullmatch(r"\.\.+(\s+\.\.+)?", line) for _, line in numbered):
         raise ValueError(f"{name} is a printed table that leaves rows out (...); write it with to_csv")
     numbered = [(i, line) for i, line in numbered if not FOOTER.fullmatch(line)]
+    if numbered and all(line.startswith("__label__") and len(line.split()) > 2 for _, line in numbered):
+        raise ValueError(f"{name} has texts after labels, as fastText reads them; write the label alone in each line")
     header: list[str] = []
     if len(numbered) > 1 and not any(map(NUMBER.fullmatch, numbered[0][1].split())):
         header = numbered.pop(0)[1].rsplit(None, 1)
@@ -201,6 +203,8 @@ def _by_blanks(name: str, text: str) -> Table:
         line = next((i for (i, _), row in zip(numbered, numbers, strict=True) if not row[-1]), numbered[0][0])
         raise ValueError(f"{name}, line {line}: a line must have a label and a count")
     cells = [line.rsplit(None, 1) if at_end else line.split(None, 1) for _, line in numbered]
+    if at_end and all(row[0].endswith((":", "=")) for row in cells):  # as YAML and settings have it
+        cells = [[row[0][:-1].rstrip(), row[1]] for row in cells]
     if any(re.search(r"(^|\s)\d+:\S", row[at_start and not at_end]) for row in cells):
         raise ValueError(f"{name} has features (index:value) in its lines; a label and a count are needed")
     names: list[str | None] = [*header] or [None, None]

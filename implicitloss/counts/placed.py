@@ -102,9 +102,8 @@ def _check_total(names: Sequence[str], counts: Floats, where: Callable[[int], st
     if len(names) < 3:
         return
     total = float(counts.sum())
-    for i in {0, len(names) - 1}:
-        others = total - float(counts[i])
-        if names[i].strip().lower().rstrip(":") in TOTALS and abs(counts[i] - others) <= TOTAL_WITHIN * others > 0:
+    for i in np.flatnonzero(np.abs(2 * counts - total) <= TOTAL_WITHIN * (total - counts)).tolist():
+        if counts[i] > 0 and names[i].strip().lower().rstrip(":") in TOTALS:
             raise ValueError(
                 f"{where(i)}: {shown(names[i])} has the sum of the others, {counts[i]:.0f}; it is no label: delete "
                 "the line"

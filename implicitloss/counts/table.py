@@ -73,6 +73,11 @@ class Column:
         """Whether no number is smaller than the one before."""
         return self.numbers is not None and bool((np.diff(self.numbers) >= 0).all())
 
+    @property
+    def begins_low(self) -> bool:
+        """Whether the least number is 0 or 1, as that of ids is."""
+        return self.numbers is not None and self.numbers.size > 0 and float(self.numbers.min()) in (0, 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
