@@ -152,6 +152,7 @@ class _InBatch:
 
     def __post_init__(self) -> None:
         self.__qualname__ = getattr(self.loss, "__qualname__", type(self.loss).__name__)
+        self.package = self.framework.package
         self._lib = self.framework.imported()
         self._is_alone = False
 
