@@ -456,9 +456,7 @@ BOTH_SIDES = Page(
     wrong="The margins are p = m q_y: it optimises softmax in which all negatives count more beside frequent "
     "positives.",
     gains=WhoGains(
-        "frequent",
-        ", by the implicit loss.  The sampled loss favours neither: its best scores are nearly log η",
-        "neither",
+        "frequent", ", by the implicit loss, the less the larger m is.  The sampled loss favours neither", "neither"
     ),
 )
 HITS_KEPT = Page(
