@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "loss",
         metavar="MODULE:FUNCTION",
         help="your loss: function(scores, positive, rng) takes scores (B, L) and the B positive labels, and returns B "
-        "losses; with gradients, a pair (losses, gradients in the scores)",
+        "losses; with gradients, a pair (losses, gradients in the scores).  For other losses, such as in-batch ones, "
+        "name what an adapter returns: in MODULE, FUNCTION = implicitloss.adapters.in_batch(...)",
     )
     parser.add_argument(
         "--claim",
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--one-by-one",
         action="store_true",
-        help="call the loss with one example at a time (for losses that return a mean or a sum)",
+        help="call the loss with one example at a time: for losses that return the mean or the sum of a batch",
     )
     parser.add_argument(
         "--form",
@@ -266,10 +267,14 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
     """
     import numpy as np
 
+    from implicitloss.auditing.failure import is_of_this_package
+
     def watched(*given: Any) -> Any:
         try:
             return function(*given)
         except (Exception, SystemExit) as error:
+            if isinstance(error, ValueError) and is_of_this_package(error):
+                raise  # an adapter says what is wrong
             shapes, said = [np.shape(x) for x in given[:2]], f"{type(error).__name__}: {error}"
             labels = ""
             if re.search(rf"\b{shapes[0][-1]}\b", said):
@@ -279,4 +284,10 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
                 f"{cut(said, 120)}{_where(error)}{labels}"
             ) from error
 
-    return functools.wraps(function)(watched) if hasattr(function, "__name__") else watched
+    functools.update_wrapper(watched, function)
+    watched.__qualname__ = getattr(function, "__qualname__", type(function).__name__)
+    # What a loss that is adapted already can do besides: an audit asks for these by name.
+    for name in ("flaws_between_rows", "package", "stream", "warmup"):
+        if hasattr(function, name):
+            setattr(watched, name, getattr(function, name))
+    return watched
