@@ -384,6 +384,8 @@ def test_names_lists_every_name_with_its_parameters_and_meaning(capsys: pytest.C
         lines = said.split(f"{option}\n  ")[1].split("\n\n")[0].splitlines()
         assert [line.split()[0].partition(":")[0].partition("[")[0] for line in lines] == list(table)
         assert all(len(line.split()) > 2 for line in lines), "each has a meaning"
+    # What is said is for a reader of the command line, and not of docstrings.
+    assert not re.search(r"`|\b(Make|Adapt)\b|il\.|: decoupled|[A-Z]\w+\(-", said)
     for usage in ("power[:ALPHA] ", "explicit:FILE ", "logit-adjusted[:TAU] ", "zipf:LABELS[:EXPONENT] ", "uniform  "):
         assert usage in said
     assert main(["names", "scorer", "--json"]) == 0
