@@ -264,7 +264,7 @@ def _not_examples(table: Table, counts: Column) -> Column:
     numbers = counts.numbers
     if numbers is None or counts.kind != "whole":
         return counts
-    different = np.unique(numbers).size
+    different = counts.n_different
     if counts.falls:
         no_gap = 2 < different == int(numbers[0] - numbers[-1]) + 1 and numbers[0] == numbers[1]
         may_be = no_gap and counts.begins_low and numbers.size >= FALLING_A_VALUE * different
