@@ -1026,6 +1026,23 @@ def test_the_tilt_of_a_scheme_says_who_gains(tmp_path: Path, capsys: pytest.Capt
     assert err == ""
 
 
+def test_the_tilt_is_that_of_an_audit_s_explanation(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`implicitloss tilt` and `--explain` compute on the same labels, and say how many."""
+    words = ["--profile", "zipf:150:1", "--explain", "--budget", "quick"]
+    (folder / "equalised.py").write_text(
+        "import numpy as np\n\nq = 1 / np.arange(1, 151)\nq /= q.sum()\n\n\ndef loss(f, y, rng):\n"
+        "    x = 8 * q * np.exp(f - f[np.arange(len(y)), y][:, None])\n    x[np.arange(len(y)), y] = 0\n"
+        "    return np.log1p(x.sum(axis=1))\n"
+    )
+    scheme = ["--sampler", "within-batch", "--weighting", "unit", "--m", "8", "--hits", "mask"]
+    assert main(["audit", "equalised:loss", *scheme, *words]) == 0
+    explained = " ".join(capsys.readouterr().out.split())
+    assert main(["tilt", *scheme, "--profile", "zipf:150:1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["labels"] == 100
+    assert f"the slope is {found['tilt']['bound']:+.3f} (computed on 100 of the 150 labels" in explained
+
+
 def test_a_loss_is_named_by_its_module(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "mine.py:loss", "--claim", "full"]) == 2
     assert "the loss must be given by its module, mine:loss, got 'mine.py:loss'" in capsys.readouterr().err

@@ -21,9 +21,9 @@ from implicitloss.auditing.tally import Measured
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of, tilt
 
-__all__ = ["Finding", "Flaw", "Note", "Observed", "Tilt"]
+__all__ = ["TILT_LABELS", "Finding", "Flaw", "Note", "Observed", "Tilt"]
 
-# This many labels show which way an optimum leans.
+# Tilts are computed on so many labels, here and by `implicitloss tilt`.
 TILT_LABELS = 100
 # Tilts within this distance count as equal.
 TILT_EQUAL = 0.02

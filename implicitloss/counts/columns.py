@@ -1,4 +1,7 @@
-"""Which column of a table has the labels, which the counts, and which the names?"""
+"""Which column of a table has the labels, which the counts, and which the names?
+
+One file: what a column is depends on what the others are, and what it may be besides is asked in the same order.
+"""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class _Text:
 
         def texts() -> Sequence[str]:
             listed: list[str] = cells.tolist()
-            if set(map(type, listed)) != {str}:
+            if not (i in self.texts and cells.dtype == object) and set(map(type, listed)) != {str}:
                 listed = self.frame(str, i)[i].tolist()  # numbers, or whole numbers too large for a machine's
             return list(map(str.strip, listed)) if self.has_blanks else listed
 
@@ -117,19 +117,25 @@ class _Text:
         return bool(written == digits + len(frame) * (len(columns) - 1) + (len(frame) - 1) * end)
 
     @cached_property
+    def blanks(self) -> list[bytes]:
+        """The kinds of blanks that are anywhere but between columns."""
+        data = self.source.utf8
+        kinds = [b" ", *([b"\t"] if self.delimiter != "\t" else []), *([] if data.isascii() else ["\xa0".encode()])]
+        return [blank for blank in kinds if blank in data]
+
+    @property
     def has_blanks(self) -> bool:
         """Whether there is a blank anywhere but between columns."""
-        data = self.source.utf8
-        is_wide = not data.isascii() and "\xa0".encode() in data
-        return b" " in data or is_wide or (self.delimiter != "\t" and b"\t" in data)
+        return bool(self.blanks)
 
     def has_codes(self, i: int) -> bool:
         """Whether a cell of column i is a code such as 007: a name, and no number."""
-        data, edge = self.source.utf8, b"\n0" if i == 0 else f"{self.delimiter}0".encode()
-        at = data.find(edge, max(self.start - 1, 0))
+        data, before = self.source.utf8, b"\n" if i == 0 else self.delimiter.encode()
+        at = data.find(before + b"0", max(self.start - 1, 0))
         while at >= 0 and not data[at + 2 : at + 3].isdigit():
-            at = data.find(edge, at + 1)
-        if at < 0 and not self.has_blanks and b'"' not in data and data[:1] != b"0":
+            at = data.find(before + b"0", at + 1)
+        is_hidden = b'"' in data or data[:1] == b"0" or any(before + blank in data for blank in self.blanks)
+        if at < 0 and not is_hidden:
             return False
         return any(len(text) > 1 and text[0] == "0" for text in map(str.strip, self.frame(str, i)[i].tolist()))
 
