@@ -369,7 +369,7 @@ REFUSED: list[tuple[str, Any, str, dict[str, str]]] = [
     ("crosstab", "label,0,1\na,5,3\nb,2,1\n", "a header must have no numbers", {}),
     ("latin1", "label,count\nK\xe4fer,5\nHund,3\n".encode("latin-1"), "not a text file in UTF-8", {}),
     ("nbsp", "label,count\na,1\xa0000\nb,3\n", "has a separator of thousands", {}),
-    ("parquet named csv", b"PAR1junk", "not a Parquet file", {}),
+    ("parquet", b"PAR1junk", "Parquet file", {}),
     ("gz of npy", gzip.compress(npy(np.sort(ids))), "labels of examples, or counts of labels", {}),
     ("huge id", "label,count\n1000000000,5\n1,3\n", "cannot be the number of a column", {}),
     ("hash ids", "label,count\n8402934820394820394,5\n3402934820394820394,3\n", "cannot be the number of a column", {}),
