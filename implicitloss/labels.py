@@ -36,6 +36,8 @@ Labels = NDArray[np.intp]
 MOST_SAMPLES = 2.0**53
 # The largest difference between a given probability and its label's share of the counts.
 COUNTS_ROUNDING = 1e-9
+# So many names are worth an import of pandas.
+MANY_NAMES = 100_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -568,8 +570,8 @@ def _checked_names(names: Iterable[object], n_labels: int) -> tuple[str, ...]:
     alone = isinstance(names, (str, bytes, Mapping)) or getattr(names, "ndim", 1) == 0
     if alone or not isinstance(names, Iterable):
         raise ValueError(f"names must be a list of text, one a label, got {shown(names)}")
-    given = tuple(islice(names, n_labels + 1))
-    if len(given) == n_labels and set(map(type, given)) == {str} and len(set(given)) == n_labels:
+    given = names if type(names) is tuple else tuple(islice(names, n_labels + 1))
+    if len(given) == n_labels and set(map(type, given)) == {str} and _differ(given):
         return given  # type: ignore[return-value]
     if len(given) != n_labels:
         more = " or more" * (len(given) > n_labels)
@@ -583,6 +585,16 @@ def _checked_names(names: Iterable[object], n_labels: int) -> tuple[str, ...]:
                 f"names must differ, but labels {first[str(name)]} and {label} are both called {shown(str(name))}"
             )
     return tuple(first)
+
+
+def _differ(names: tuple[object, ...]) -> bool:
+    """Whether all names differ: of many, their hashes, which are compared faster than a set is filled."""
+    if len(names) >= MANY_NAMES:
+        import pandas as pd
+
+        if pd.Index(np.fromiter(map(hash, names), dtype=np.int64, count=len(names))).is_unique:
+            return True
+    return len(set(names)) == len(names)
 
 
 def _checked_size(n_labels: int, what: str = "n_labels") -> int:

@@ -158,7 +158,7 @@ class Aligned(Scorer):
 
 
 def against(strength: float = 1.0, scale: float = 1.0) -> Aligned:
-    """Make scores against the prior: `Aligned(-strength, scale)`.
+    """Make scores that fall with the prior, f_y = -strength · (log π_y - mean log π) + scale · N(0, 1).
 
     Parameters
     ----------

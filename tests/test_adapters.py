@@ -344,3 +344,23 @@ def test_what_batches_refuse(given: Any, sentence: str) -> None:
     if given[0] == 3:
         with pytest.raises(ValueError, match=sentence):
             il.adapters.one_by_one(given[0])
+
+
+def test_a_mean_of_torch_keeps_its_gradient_one_by_one() -> None:
+    torch = pytest.importorskip("torch")
+    mean = il.adapters.one_by_one(il.adapters.torch(lambda f, y: torch.nn.functional.cross_entropy(f, y)))
+    values, slopes = mean(np.zeros((3, 4)), np.array([0, 1, 2]), np.random.default_rng(0))
+    assert values == pytest.approx(np.log(4))
+    assert slopes == pytest.approx(0.25 - np.eye(4)[:3])
+
+
+def test_compiling_again_for_other_batches_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    tf = pytest.importorskip("tensorflow")
+    stream = il.adapters.tensorflow(
+        lambda f, y: tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=f)
+    ).stream()  # type: ignore[attr-defined]
+    for n in range(1, 12):
+        stream(np.zeros((n, 4)), np.zeros(n, dtype=np.intp), np.random.default_rng(0))
+    assert not caplog.records
+    tf.get_logger().warning("retracing, outside")
+    assert len(caplog.records) == 1

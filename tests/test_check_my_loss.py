@@ -229,6 +229,89 @@ def test_markdown_alone_on_stdout(project: Path, capsys: pytest.CaptureFixture[s
     assert not (project / "-").exists()
 
 
+def full(f: Any, y: Any, rng: Any) -> Any:
+    return np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(y)), y]
+
+
+def slope(f: Any, y: Any) -> Any:
+    p = np.exp(f) / np.exp(f).sum(axis=1, keepdims=True)
+    p[np.arange(len(y)), y] -= 1
+    return p
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (lambda f, y, rng: full(f, y, rng).mean(), r"got shape \(\) for \(6,\); if it is a mean .* \(--one-by-one\)"),
+        (lambda f, y, rng: full(f, y, rng)[:, None], r"got shape \(6, 1\) for \(6,\); return losses\[:, 0\]"),
+        (lambda f, y, rng: full(f, y, rng)[None], r"got shape \(1, 6\) for \(6,\); return losses\[0\]"),
+        (lambda f, y, rng: f, r"got shape \(6, 12\) for \(6,\), a number for each label: return that of the positive"),
+        (lambda f, y, rng: f.T, r"got shape \(12, 6\) .* examples are columns: scores are \(B, L\)"),
+        (lambda f, y, rng: np.exp(f).sum(axis=0), r"got shape \(12,\) .* the sum over labels is axis 1"),
+        (lambda f, y, rng: f[:, :5], r"got shape \(6, 5\) for \(6,\)$"),
+        (lambda f, y, rng: None, "got None: is a return missing"),
+        (lambda f, y, rng: {"loss": full(f, y, rng)}, "got a dict with 'loss': return its losses alone"),
+        (lambda f, y, rng: (full(f, y, rng), f, y), "got 3 parts: return the losses alone"),
+        (lambda f, y, rng: (full(f, y, rng), slope(f, y).T), r"got \(12, 6\); return its transpose"),
+        (lambda f, y, rng: (full(f, y, rng), slope(f, y).sum(axis=0)), r"got \(12,\): that of the sum or the mean"),
+        (lambda f, y: full(f, y, None), r"takes \(f, y\); .* lambda scores, positive, rng: loss\(scores, positive\)"),
+        (lambda f, y, rng, q: 0, r"takes \(f, y, rng, q\); give lambda .* with its other arguments filled in"),
+    ],
+)
+def test_what_a_loss_may_not_return_or_take(loss: Any, sentence: str) -> None:
+    """One sentence each, with what to write."""
+    import implicitloss as il
+
+    with pytest.raises(ValueError, match=sentence) as error:
+        il.audit(loss, claim="full", prior=il.LabelPrior.zipf(12, 1.0), rng=0)
+    assert len(str(error.value)) <= 300
+
+
+ADAPTED = """
+import implicitloss as il
+import numpy as np
+
+
+def mean(f, y, rng):
+    return (np.log(np.exp(f).sum(axis=1)) - f[np.arange(len(y)), y]).mean()
+
+
+def diagonal(queries, items, labels):
+    own = (queries * items).sum(axis=1)
+    return np.log(np.exp(own).sum()) - own
+
+
+def narrow(queries, items, labels):
+    return (queries @ items.T)[:, :1]
+
+
+PRIOR = il.LabelPrior.zipf(7, 1.0)
+in_batch = il.adapters.in_batch(diagonal, PRIOR, batch=8)
+of_narrow = il.adapters.in_batch(narrow, PRIOR, batch=8)
+"""
+
+
+def test_other_losses_on_the_command_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mean by --one-by-one; what an adapter returned, by its name, with all that the adapter can do besides."""
+    (project / "adapted_losses.py").write_text(ADAPTED)
+    sys.modules.pop("adapted_losses", None)
+    words = ["--claim", "full", "--profile", "zipf:7:1", "--budget", "quick"]
+    assert main(["audit", "adapted_losses:mean", *words]) == 2
+    assert "(--one-by-one)" in capsys.readouterr().err
+    assert main(["audit", "adapted_losses:mean", "--one-by-one", *words]) == 0
+    assert "holds" in capsys.readouterr().out
+    assert main(["audit", "adapted_losses:in_batch", *words]) == 1
+    out = capsys.readouterr().out
+    assert "loss     diagonal" in out
+    assert "a row's loss depends on the queries of other rows" in out
+    assert main(["audit", "adapted_losses:of_narrow", *words]) == 2
+    err = capsys.readouterr().err
+    assert err.splitlines()[-1].startswith("implicitloss: the in-batch loss must return one number for each of 8")
+    assert "functools" not in err
+    assert main(["audit", "--help"]) == 0
+    assert "implicitloss.adapters.in_batch(...)" in " ".join(capsys.readouterr().out.split())
+
+
 def test_properties_and_pictures_take_any_name(project: Path) -> None:
     """A control character in a label's name would break the JUnit file, and dollars the picture."""
     import implicitloss as il

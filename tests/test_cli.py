@@ -384,6 +384,8 @@ def test_names_lists_every_name_with_its_parameters_and_meaning(capsys: pytest.C
         lines = said.split(f"{option}\n  ")[1].split("\n\n")[0].splitlines()
         assert [line.split()[0].partition(":")[0].partition("[")[0] for line in lines] == list(table)
         assert all(len(line.split()) > 2 for line in lines), "each has a meaning"
+    # What is said is for a reader of the command line, and not of docstrings.
+    assert not re.search(r"`|\b(Make|Adapt)\b|il\.|: decoupled|[A-Z]\w+\(-", said)
     for usage in ("power[:ALPHA] ", "explicit:FILE ", "logit-adjusted[:TAU] ", "zipf:LABELS[:EXPONENT] ", "uniform  "):
         assert usage in said
     assert main(["names", "scorer", "--json"]) == 0
@@ -508,6 +510,36 @@ def test_an_audit_with_other_labels_says_both_numbers(folder: Path, capsys: pyte
     # Another failure is not blamed on the labels.
     assert main(["audit", "seven_labels:broken", "--claim", "full", "--counts", "counts.csv"]) == 2
     assert "as many" not in capsys.readouterr().err
+
+
+def test_labels_of_an_audit_are_the_columns_that_their_ids_say(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ids have gaps, and one a count of 0: label 3 is `scores[:, 3]`, and labels that never occur are columns too."""
+    (folder / "counts.csv").write_text("label,count\n5,40\n3,30\n0,20\n1,0\n6,10\n")
+    (folder / "with_gaps.py").write_text(
+        "import numpy as np\n\nPRIOR = np.array([20, 0, 0, 30, 0, 40, 10]) / 100\n\n\ndef loss(f, y, rng):\n"
+        "    assert f.shape == (len(y), 7) and np.all(PRIOR[y] > 0)\n    p = 5 * PRIOR\n"
+        "    x = p * np.exp(f - f[np.arange(len(y)), y][:, None])\n    x[np.arange(len(y)), y] = 0\n"
+        "    return np.log1p(x.sum(axis=1))\n"
+    )
+    scheme = ["--sampler", "within-batch", "--weighting", "unit", "--m", "5", "--hits", "mask"]
+    assert main(["audit", "with_gaps:loss", *scheme, "--counts", "counts.csv", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["positives"] == ["5", "0", "6"]
+    assert "3 labels have count 0 in counts.csv and a column all the same: scores have 7 columns" in err
+
+
+def test_interactions_are_counted_where_it_is_said_which_column_has_the_labels(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "interactions.csv").write_text("user,item,rating\n0,2,5\n1,0,4\n1,2,3\n2,1,5\n3,2,1\n4,0,2\n")
+    command = ["tilt", *SCHEME[:8], "--counts", "interactions.csv"]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "its lines are counted: label='item' (--label-column item)" in said
+    assert main([*command, "--label-column", "item", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == 3
 
 
 def test_the_last_line_of_a_failed_run_is_the_command_for_one_claim(
@@ -992,6 +1024,23 @@ def test_the_tilt_of_a_scheme_says_who_gains(tmp_path: Path, capsys: pytest.Capt
     out, err = capsys.readouterr()
     assert json.loads(out)["gains"] == "neither"
     assert err == ""
+
+
+def test_the_tilt_is_that_of_an_audit_s_explanation(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`implicitloss tilt` and `--explain` compute on the same labels, and say how many."""
+    words = ["--profile", "zipf:150:1", "--explain", "--budget", "quick"]
+    (folder / "equalised.py").write_text(
+        "import numpy as np\n\nq = 1 / np.arange(1, 151)\nq /= q.sum()\n\n\ndef loss(f, y, rng):\n"
+        "    x = 8 * q * np.exp(f - f[np.arange(len(y)), y][:, None])\n    x[np.arange(len(y)), y] = 0\n"
+        "    return np.log1p(x.sum(axis=1))\n"
+    )
+    scheme = ["--sampler", "within-batch", "--weighting", "unit", "--m", "8", "--hits", "mask"]
+    assert main(["audit", "equalised:loss", *scheme, *words]) == 0
+    explained = " ".join(capsys.readouterr().out.split())
+    assert main(["tilt", *scheme, "--profile", "zipf:150:1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["labels"] == 100
+    assert f"the slope is {found['tilt']['bound']:+.3f} (computed on 100 of the 150 labels" in explained
 
 
 def test_a_loss_is_named_by_its_module(capsys: pytest.CaptureFixture[str]) -> None:

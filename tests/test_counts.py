@@ -272,9 +272,46 @@ def test_what_can_be_misread_is_refused(tmp_path: Path, content: Any, message: s
     assert "\n" not in str(caught.value)
 
 
-def test_parquet(tmp_path: Path) -> None:
+BY_SIZE = IDS.to_frame().groupby("label").size()
+
+
+@pytest.mark.parametrize(
+    ("frame", "found", "options"),
+    [
+        pytest.param(WORDS.value_counts().to_frame(), BY_NAME, {}, id="value_counts"),
+        pytest.param(IDS.value_counts().reset_index(), BY_ID, {}, id="ids"),
+        pytest.param(BY_SIZE.to_frame("count"), BY_ID, {}, id="groupby"),
+        pytest.param(IDS.to_frame(), BY_ID, {}, id="examples"),
+        pytest.param(
+            pd.DataFrame({"user": range(800), "item": IDS}), BY_ID, {"label": "item"}, id="interactions"
+        ),
+        pytest.param(pd.DataFrame({"name": ["a", "b"], "train": [5, 3], "val": [1, 2]}), ([1, 2], ("a", "b")),
+                     {"count": "val"}, id="a column by name"),
+        pytest.param(pd.DataFrame({"label": pd.Categorical(["cat", "dog"]), "count": [5, 3]}), PAIR, {},
+                     id="categories"),
+        pytest.param(pd.DataFrame({"label": [1, 0], "count": pd.array([5, 3], "Int64")}), ([3, 5], None), {},
+                     id="nullable"),
+    ],
+)  # fmt: skip
+def test_parquet(tmp_path: Path, frame: Any, found: Found, options: dict[str, str]) -> None:
     pytest.importorskip("pyarrow")
-    assert read(tmp_path / "file", lambda file: WORDS.value_counts().to_frame().to_parquet(file)) == BY_NAME
+    assert read(tmp_path / "file", frame.to_parquet, **options) == found
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"user": [0, 1, 2], "item": [1, 0, 1]}), "a line for each interaction"),
+        (pd.DataFrame({"label": ["a", "b"], "count": [5.0, None]}), "must be a whole number >= 0, got nan"),
+        (pd.DataFrame({"label": ["a", "b"], "count": pd.array([5, None], "Int64")}), "whole number >= 0, got"),
+        (pd.DataFrame({"label": ["a", "b"], "share": [0.5, 0.5]}), "has shares in its column"),
+        (pd.DataFrame({"labels": [[0, 1], [1]]}), "several labels in a cell"),
+    ],
+)  # fmt: skip
+def test_parquet_that_can_be_misread_is_refused(tmp_path: Path, frame: Any, message: str) -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "file", frame.to_parquet)
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: f"label,count\n{text}".encode("utf-8", "ignore")))

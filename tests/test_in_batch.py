@@ -404,7 +404,10 @@ def test_wrong_arguments(options: dict[str, Any], sentence: str) -> None:
 @pytest.mark.parametrize(
     ("loss", "options", "sentence"),
     [
-        (mean(plain), {}, r"one number for each of 6 examples \(.*pass reduction='mean'\), got shape \(\)"),
+        (mean(plain), {}, r"one number for each of 6 examples, got shape \(\); if .* pass reduction='mean' or 'sum'"),
+        (lambda q, i, y: plain(q, i, y)[:, None], {}, r"got shape \(6, 1\); return losses\[:, 0\]"),
+        (lambda q, i, y: q @ i.T, {}, r"got shape \(6, 6\): these may be logits"),
+        (lambda q, i, y: None, {}, r"for each of 6 examples, got NoneType"),
         (plain, {"reduction": "mean"}, r"with reduction='mean' .* must return one number, got shape \(6,\)"),
         (
             mean(lambda q, i, y: diagonal(q, i, y, np.log(Q[y]))),
@@ -422,3 +425,18 @@ def test_losses_that_cannot_be_asked(loss: Any, options: dict[str, Any], sentenc
     with pytest.raises(ValueError, match=sentence) as error:
         adapted(loss, options)(np.zeros((2, PRIOR.n_labels)), np.array([0, 1]), np.random.default_rng(0))
     assert len(str(error.value)) <= 300
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "sentence"),
+    [
+        (lambda q, i: 0, {}, r"take \(queries, items, labels\), but <lambda> takes \(q, i\): .*loss\(queries, items\)"),
+        (lambda q, i, n, y: 0, {}, r"but <lambda> takes \(q, i, n, y\): .*loss\(queries, items, labels, \.\.\.\)"),
+        (lambda q, i, y: 0, {"given": "logits"}, r"take \(logits, labels\), but .* or other given= and negatives="),
+        (lambda q, i, y: 0, {"negatives": 2}, r"take \(queries, items, negatives, labels\), but"),
+    ],
+)
+def test_a_loss_of_other_arguments_is_refused_when_it_is_adapted(loss: Any, options: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        adapted(loss, options)
+    il.adapters.in_batch(lambda *given: 0, PRIOR, N)

@@ -7,6 +7,7 @@ Slips are found in `implicitloss.auditing.slips`; a new one needs no line here. 
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,19 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing import slips
-from implicitloss.auditing.slips import KEPT_DUPLICATES, MISMATCH, PAGES, SLIPS, WRONG_LAWS, Page, Slip, WrongLaw
+from implicitloss.auditing.slips import (
+    BOTH_SIDES,
+    HITS_KEPT,
+    KEPT_DUPLICATES,
+    MISMATCH,
+    NO_CORRECTION,
+    PAGES,
+    SLIPS,
+    WRONG_LAWS,
+    Page,
+    Slip,
+    WrongLaw,
+)
 from implicitloss.labels import Floats, Labels
 
 L, M, T = 200, 20, 0.5
@@ -183,6 +196,113 @@ def test_hits_that_are_partly_removed_are_named(gradient: bool, seed: int) -> No
     assert il.audit(mended, claim=claim, prior=PRIOR, rng=seed).verdict == "holds"
 
 
+SCHEMES = {
+    # The scheme that the line is, beside a correction where the page is about hits alone.
+    NO_CORRECTION: ("", il.Scheme(SAMPLER, il.weightings.Unit(), m=M, hits="mask")),
+    BOTH_SIDES: ("", il.Scheme(SAMPLER, il.weightings.Relative(), m=M, hits="mask")),
+    HITS_KEPT: (f"{slips.RIGHT}; ", il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="keep")),
+}
+each_scheme = pytest.mark.parametrize("page", SCHEMES, ids=[page.name for page in SCHEMES])
+
+
+@each_route
+@each_scheme
+def test_a_scheme_that_may_be_wanted_is_a_slip_where_another_is_claimed(page: Page, gradient: bool, seed: int) -> None:
+    """The report has its page if softmax or no hits are claimed, and none if it is what is claimed."""
+    before, own = SCHEMES[page]
+    hits = "as the line has it" if own.hits == "keep" else "mask"
+    claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
+    loss = written(before + page.line, gradient, hits)
+    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed)
+    assert report.verdict == "refuted"
+    assert report.slips == (page,), str(report)
+    for text in (str(report), report.to_markdown(), report.explain()):
+        assert page.link in text.replace("\\", "")
+    assert page.does in " ".join(report.explain().split())
+    assert report.to_dict()["slip"] == page.to_dict()
+    mended = il.audit(written(before + page.fix, gradient, hits), claim=claim, prior=PRIOR, rng=seed)
+    assert mended.verdict == "holds", str(mended)
+    assert mended.slips == ()
+    for wanted in (own, None):
+        assert il.audit(loss, claim=wanted, prior=PRIOR, rng=seed, runs=400).slips == ()
+
+
+@pytest.mark.parametrize("page", [NO_CORRECTION, BOTH_SIDES], ids=["no correction", "both sides"])
+def test_the_margins_and_gains_of_a_scheme_that_may_be_wanted(page: Page) -> None:
+    _, scheme = SCHEMES[page]
+    (formula,) = re.findall(r"^The margins are p = (.+?): ", page.wrong)
+    expected = {"m q_y'": np.broadcast_to(M * Q, (L, L)), "m q_y": np.broadcast_to(M * Q[:, None], (L, L))}[formula]
+    off = ~np.eye(L, dtype=bool)
+    assert np.asarray(il.implicit_margins(scheme, PRIOR))[off] == pytest.approx(expected[off], rel=1e-9)
+    for sampler in FREQUENT_ONES:
+        slopes = tilts(scheme.weighting, sampler)
+        if page is NO_CORRECTION:
+            assert page.gains.labels == who(slopes)
+        else:
+            assert page.gains.labels == who(slopes[:1])
+            assert "the less the larger m is" in page.gains.how
+            assert slopes[0] > slopes[1] > slopes[2] > -1e-6
+            assert max(map(abs, tilts(scheme.weighting, sampler, "sampled"))) < 0.02
+    assert page.gains.with_uniform == who(tilts(scheme.weighting, il.samplers.Uniform()))
+
+
+def test_kept_hits_hardly_move_the_best_scores() -> None:
+    prior = PRIOR.few(20)
+    for weighting in (il.weightings.Unit(), il.weightings.Importance(), il.weightings.Relative()):
+        masked, kept = (
+            il.tilt(il.Scheme(il.samplers.WithinBatch(), weighting, m=M, hits=hits), prior, "sampled")
+            for hits in ("mask", "keep")
+        )
+        assert abs(kept - masked) < 0.05
+
+
+def ran(line: str, package: str) -> dict[str, Any]:
+    """The logits and the loss after a line, computed by the package."""
+    rng = np.random.default_rng(0)
+    neg, pos = rng.integers(0, 6, (4, 9)), rng.integers(0, 6, (4, 1))
+    q = rng.dirichlet(np.ones(6))
+    arrays = {
+        "q": q, "prior": q[::-1].copy(), "neg": neg, "pos": pos, "f_neg": rng.normal(size=(4, 9)),
+        "f_pos": rng.normal(size=(4, 1)),
+    }  # fmt: skip
+    given: dict[str, Any] = {"np": np, "math": math, "m": 9, "T": 0.5, "L": 6}
+    if package != "numpy":
+        lib = pytest.importorskip(package)
+        make = {"torch": "tensor", "tensorflow": "constant", "jax": "numpy"}[package]
+        tensor = getattr(lib, make)
+        arrays = {name: (tensor.asarray if package == "jax" else tensor)(array) for name, array in arrays.items()}
+        given |= {"torch": lib, "tf": lib, "jnp": getattr(lib, "numpy", None)}
+    given |= arrays
+    exec(line, given)
+    return {name: np.asarray(given[name]) for name in ("f_neg", "f_pos", "loss") if name in given}
+
+
+@pytest.mark.parametrize("package", ["torch", "tensorflow", "jax"])
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_the_fix_is_written_as_the_package_has_it(page: Page, package: str) -> None:
+    """It is the same computation, where the package is installed; lines that make q are NumPy's."""
+    line = slips.written_in(page.fix, package)
+    assert ("np." in re.sub("jnp", "", line)) == (page.fix.startswith("q = np."))
+    if page.fix.startswith("q = "):
+        assert line == page.fix
+        return
+    here, there = ran(page.fix, "numpy"), ran(line, package)
+    for name, array in here.items():
+        np.testing.assert_allclose(there[name], array, rtol=1e-5)
+
+
+@pytest.mark.parametrize("package", ["torch", "tensorflow", "jax"])
+def test_a_report_has_the_line_of_the_loss_s_package(package: str, seed: int) -> None:
+    """The adapter says what the loss is written in, and `one_by_one` passes it on."""
+    loss = written("f_neg -= np.log(q[neg])")
+    loss.package = package  # type: ignore[attr-defined]
+    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed, runs=400)
+    assert f"fix      {slips.written_in(slips.RIGHT, package)}" in str(report)
+    assert "np." not in slips.written_in(slips.RIGHT, package).replace("jnp.", "")
+    mean = il.adapters.one_by_one(loss)
+    assert mean.package == package  # type: ignore[attr-defined]
+
+
 def test_what_is_near_a_slip_and_not_it_has_no_fix(seed: int) -> None:
     """Margins between those of a slip and the right ones are given no slip's name."""
     between = written("f_neg -= np.log(m**0.3 * q[neg] ** 1.15)", gradient=False)
@@ -285,7 +405,8 @@ What an audit names when the margins of a loss are those of a common mistake. [W
 the terms. The lines of code are NumPy: `f_neg` (n, m) and `f_pos` (n, 1) are the logits of the negatives and of the
 positive, `neg` and `pos` their labels, `q` the law of the draws, `prior` the label frequencies π, `counts` and `rank`
 the labels' counts and ranks, `m` the number of draws. The margins p_yy' say how often the negative y' counts beside the
-positive y; they are those where accidental hits are masked.
+positive y; they are those where accidental hits are masked. The report on a loss of PyTorch,
+TensorFlow or JAX has them as that package has them.
 
 This file is written from `implicitloss/auditing/slips.py` by `python tests/test_slips.py`.
 """

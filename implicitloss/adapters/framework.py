@@ -98,6 +98,7 @@ class Framework:
                 return lambda scores, positive, rng: ask(scores, positive, int(rng.integers(SEEDS)))
 
             loss_fn.stream = opened  # type: ignore[attr-defined]
+        loss_fn.package = self.package  # type: ignore[attr-defined]
         return named_after(loss, loss_fn)
 
 

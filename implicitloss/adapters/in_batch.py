@@ -5,6 +5,7 @@ One file: an adapter, the batches that it asks, and the flaws between their rows
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,6 +41,8 @@ LEADS, SPARE_LEAD = 2.0 ** np.arange(-6, 8), 4.0
 # The losses of the others may be unknown by this much, if the answer counts as double, or as single precision.
 REST_OF_DOUBLE, REST_OF_SINGLE = 1e-12, 3e-5
 MOST_WARMUPS = 1_000_000
+# Losses of other frameworks may take a key too.
+WITHOUT_KEYS = ("numpy", "torch", "tensorflow")
 
 
 def in_batch(
@@ -117,11 +120,41 @@ def in_batch(
     warmups = checked_whole(warmup, "warmup, the number of batches before each example,", 0, MOST_WARMUPS)
     if warmups and given == "logits":
         raise ValueError("warmup fills a queue of items, which a loss of logits does not have, got given='logits'")
+    further = checked_whole(negatives, "negatives, the further items of an example,", 0, MOST_WARMUPS)
+    _check_arguments(loss, given, further, framework)
     layout = Layout(
-        prior, examples, checked_whole(negatives, "negatives, the further items of an example,", 0, MOST_WARMUPS),
+        prior, examples, further,
         quiet=both or reduction != "none", persistent=warmups > 0,
     )  # fmt: skip
     return _InBatch(loss, layout, known.get(framework, NUMPY), given, reduction, both, warmups)
+
+
+def _check_arguments(loss: Callable[..., Any], given: str, negatives: int, framework: str) -> None:
+    """*Raises* ValueError for a loss that takes another number of arguments than it will be given."""
+    names = ["logits", "labels"] if given == "logits" else ["queries", "items", "labels"]
+    names[2:2] = ["negatives"] if negatives and given != "logits" else []
+    ways = [names] if framework in WITHOUT_KEYS else [[*names, "key"], names]
+    try:
+        signature = inspect.signature(loss)
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return
+    if not any(_binds(signature, way) for way in ways):
+        names = ways[0]
+        called, takes = ", ".join(names), len(signature.parameters)
+        filled = ", ".join(names[:takes]) if takes < len(names) else f"{called}, ..."
+        raise ValueError(
+            f"the loss must take ({called}), but {getattr(loss, '__name__', type(loss).__name__):.40} takes "
+            f"{signature!s:.60}: give lambda {called}: loss({filled}), or other given= and negatives="
+        )
+
+
+def _binds(signature: inspect.Signature, names: list[str]) -> bool:
+    """Whether a function of this signature can be called with so many arguments."""
+    try:
+        signature.bind(*names)
+    except TypeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -152,6 +185,7 @@ class _InBatch:
 
     def __post_init__(self) -> None:
         self.__qualname__ = getattr(self.loss, "__qualname__", type(self.loss).__name__)
+        self.package = self.framework.package
         self._lib = self.framework.imported()
         self._is_alone = False
 
@@ -321,9 +355,14 @@ class _InBatch:
         shape, n = tuple(getattr(losses, "shape", ())), self.layout.n
         if self.reduction == "none":
             if shape not in ((n,), (1,)):
+                hints = {
+                    (): "; if it is their mean or sum, pass reduction='mean' or 'sum' to in_batch",
+                    (n, 1): "; return losses[:, 0]",
+                    (n, n): ": these may be logits, of which the loss is still to be computed",
+                }
                 raise ValueError(
-                    f"the in-batch loss must return one number for each of {n} examples (without reduction; for a loss "
-                    f"that returns their mean, pass reduction='mean'), got shape {shape}"
+                    f"the in-batch loss must return one number for each of {n} examples, got "
+                    f"{f'shape {shape}' if hasattr(losses, 'shape') else type(losses).__name__}{hints.get(shape, '')}"
                 )
             self._is_alone = shape == (1,)
             return losses[0 if self._is_alone else row]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +53,21 @@ def _gradients(
     return values.numpy(), slopes.numpy()
 
 
+@contextlib.contextmanager
+def _compiling_again(lib: Any) -> Iterator[None]:
+    """Keep TensorFlow from warning of functions that are compiled again: here that is meant."""
+
+    def is_another(record: logging.LogRecord) -> bool:
+        return "retracing" not in record.getMessage()
+
+    logger = lib.get_logger()
+    logger.addFilter(is_another)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_another)
+
+
 @dataclass(eq=False)
 class _Stream:
     """A loss that is compiled once and goes on drawing from call to call: 40 times as fast as with a seed for each.
@@ -74,7 +91,8 @@ class _Stream:
                 self.compiled_for = (times_seeded, len(positive))
                 self.compiled = lib.function(self._differentiated, autograph=self.ways[0])
             try:
-                values, slopes = self.compiled(lib.constant(scores, self.dtype), lib.constant(positive, "int64"))
+                with _compiling_again(lib):
+                    values, slopes = self.compiled(lib.constant(scores, self.dtype), lib.constant(positive, "int64"))
                 return values.numpy(), slopes.numpy()
             except Exception:  # whatever keeps it from being compiled; an error of the loss itself comes again below
                 self.compiled, self.ways = None, self.ways[1:]

@@ -33,6 +33,8 @@ def _gradients(
         values = loss(f, lib.tensor(positive))
         if not isinstance(values, lib.Tensor):
             raise ValueError(f"the loss must return a torch tensor, got {type(values).__name__}")
+        if values.numel() == len(positive) == 1:
+            values = values.reshape(1)  # the mean or the sum over one example
         if values.shape != (len(positive),):
             return _array(lib, values), None  # the audit refuses this shape, and says why
         if values.grad_fn is None:

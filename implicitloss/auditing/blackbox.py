@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +47,10 @@ def ask(
         raise
     values, gradients = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     n = positive.size
+    _check_kind(values)
     found = _array(values, "the loss")
     if found.shape != (n,):
-        hint = ""
-        if found.size == 1 and n > 1:
-            hint = "; if it is a mean or a sum, wrap it in implicitloss.adapters.one_by_one"
+        hint = _hint(found.shape, n, scores.shape[1])
         raise ValueError(
             f"the loss must return one number for each of {n} examples, got shape {found.shape} for ({n},){hint}"
         )
@@ -61,11 +61,54 @@ def ask(
     if gradients is not None:
         slopes = _array(gradients, "the gradient")
         if slopes.shape != scores.shape:
-            raise ValueError(f"the gradient must have the shape of the scores, {scores.shape}, got {slopes.shape}")
+            hint = _gradient_hint(slopes.shape, *scores.shape)
+            raise ValueError(
+                f"the gradient must have the shape of the scores, {scores.shape}, got {slopes.shape}{hint}"
+            )
         if finite:
             _check_finite(slopes, positive, scores, "the gradient")
         eps = max(eps, _precision(slopes))
     return Answer(found.astype(np.float64), None if slopes is None else slopes.astype(np.float64), eps)
+
+
+def _check_kind(values: Any) -> None:
+    """*Raises* ValueError for an answer that is no array at all."""
+    if values is None:
+        raise ValueError("the loss must return one number for each example, got None: is a return missing?")
+    if isinstance(values, dict):
+        keys = ", ".join(map(repr, list(values)[:3]))
+        raise ValueError(f"the loss must return numbers, got a dict with {keys:.80}: return its losses alone")
+    if isinstance(values, tuple):
+        raise ValueError(
+            f"the loss must return the losses, or the losses and their gradients, got {len(values)} parts: return the "
+            "losses alone"
+        )
+
+
+def _hint(shape: tuple[int, ...], n: int, n_labels: int) -> str:
+    """What may be wrong with losses of another shape, and what to write."""
+    if math.prod(shape) == 1 and n > 1:
+        return "; if it is a mean or a sum, wrap it in implicitloss.adapters.one_by_one (--one-by-one)"
+    if shape == (n, 1):
+        return "; return losses[:, 0]"
+    if shape == (1, n):
+        return "; return losses[0]"
+    if shape == (n, n_labels):
+        return ", a number for each label: return that of the positive, losses[np.arange(len(positive)), positive]"
+    if shape == (n_labels, n):
+        return ", a number for each label, and examples are columns: scores are (B, L), and the loss must be (B,)"
+    if shape == (n_labels,):
+        return ", a number for each label: scores are (B, L), and the sum over labels is axis 1"
+    return ""
+
+
+def _gradient_hint(shape: tuple[int, ...], n: int, n_labels: int) -> str:
+    """What may be wrong with gradients of another shape, and what to write."""
+    if shape == (n_labels, n):
+        return "; return its transpose"
+    if shape == (n_labels,):
+        return ": that of the sum or the mean of the losses? one row for each example is needed"
+    return ""
 
 
 def _array(given: Any, what: str) -> Any:

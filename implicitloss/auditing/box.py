@@ -27,6 +27,17 @@ EPS_OF_ROUNDING = 1 / 64
 SECONDS_BETWEEN_PROGRESS = 0.1
 
 
+def _way(signature: inspect.Signature) -> str:
+    """What to write for a function that takes other arguments."""
+    names = [p.name for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(names) <= 2:
+        return (
+            "; a loss of PyTorch, TensorFlow or JAX needs its adapter in implicitloss.adapters, and any other "
+            f"lambda scores, positive, rng: loss({', '.join(['scores', 'positive'][: len(names)])})"
+        )
+    return "; give lambda scores, positive, rng: loss(scores, positive, rng, ...) with its other arguments filled in"
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """One call of the loss: scores (B, L), positives (B,), the answer, and the seed, by which it can be repeated."""
@@ -78,8 +89,7 @@ class Box:
             signature.bind(None, None, None)
         except TypeError:
             raise ValueError(
-                f"the loss must take (scores, positive, rng), but {self.name} takes {signature}; losses of PyTorch, "
-                "TensorFlow and JAX need their adapter in implicitloss.adapters"
+                f"the loss must take (scores, positive, rng), but {self.name} takes {signature!s:.60}{_way(signature)}"
             ) from None
 
     @property

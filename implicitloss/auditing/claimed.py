@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from implicitloss.arguments import shown
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.margins import Margin, Softmax, checked_margin
+from implicitloss.margins import Margin, Softmax, checked_margin, complete_margin
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
@@ -50,7 +50,8 @@ def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Float
     if isinstance(claim, Scheme):
         return _of_scheme(claim, prior, positives, scores)
     if hasattr(claim, "log_margin") or isinstance(claim, type):
-        return _of_margin(str(claim), checked_margin(claim), prior, positives)  # type: ignore[arg-type]
+        margin = checked_margin(claim)  # type: ignore[arg-type]
+        return _of_margin(complete_margin(margin).name, margin, prior, positives)
     return _of_array(claim, prior, positives)
 
 

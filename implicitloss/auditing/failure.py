@@ -8,7 +8,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-__all__ = ["is_of_the_loss", "outside", "wants_tensors"]
+__all__ = ["is_of_the_loss", "is_of_this_package", "outside", "wants_tensors"]
 
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 FRAMEWORKS = ("torch", "tensorflow", "jax", "keras")
@@ -47,6 +47,12 @@ def is_of_the_loss(error: BaseException) -> bool:
     frames = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     asked = [i for i, name in enumerate(frames) if name == os.path.join(PACKAGE, "auditing", "blackbox.py")]
     return bool(asked) and any(not name.startswith(PACKAGE) for name in frames[asked[-1] + 1 :])
+
+
+def is_of_this_package(error: BaseException) -> bool:
+    """Whether an error was raised in this package, and not in the code of the loss that it called."""
+    frames = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].startswith(PACKAGE)
 
 
 def outside(found: TracebackType | None) -> TracebackType | None:

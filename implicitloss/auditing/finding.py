@@ -12,19 +12,19 @@ import numpy as np
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import HITS, Comparison, Result
 from implicitloss.auditing.forms import Kind
-from implicitloss.auditing.nearest import Fit, nearest
+from implicitloss.auditing.nearest import Fit, name_of, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import Gains
+from implicitloss.auditing.slips import Gains, Page, slips_of
 from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of, tilt
 
-__all__ = ["Finding", "Flaw", "Note", "Observed", "Tilt"]
+__all__ = ["TILT_LABELS", "Finding", "Flaw", "Note", "Observed", "Tilt"]
 
-# This many labels show which way an optimum leans.
-TILT_LABELS = 20
+# Tilts are computed on so many labels, here and by `implicitloss tilt`.
+TILT_LABELS = 100
 # Tilts within this distance count as equal.
 TILT_EQUAL = 0.02
 
@@ -111,7 +111,8 @@ class Finding:
     `verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.  `margins` are p_yy',
     (rows, L), of the `positives`, if the loss has gradients; `hits` p_yy, (rows,); `comparisons` the parts that were
     compared with the claim; `nearest` the scheme of this package that fits, or None; where none agrees, `slopes` are
-    those of the margins on label frequency; `flaws` contradict the form of the loss or its gradient.
+    those of the margins on label frequency; `flaws` contradict the form of the loss or its gradient; `slips` are the
+    pages of common slips that it has; `package` is what it is written in.
     """
 
     verdict: Result
@@ -133,6 +134,8 @@ class Finding:
     seed: int | list[int]
     calls: int
     form: str
+    slips: tuple[Page, ...] = ()
+    package: str = "numpy"
 
     @classmethod
     def of(cls, question: Question, box: Box, observed: Observed) -> Self:
@@ -158,13 +161,15 @@ class Finding:
         hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
         fit = _nearest(question, observed)
         return cls(
-            verdict=_verdict(question, observed), loss=box.name, claim=question.claim.name,
+            verdict=_verdict(question, observed), loss=box.name,
+            claim=question.claim.name if question.scheme is None else name_of(question.scheme),
             positives=question.positives, comparisons=comparisons, margins=observed.margins, hits=hits,
             nearest=fit, slopes=None if fit is not None and fit.agrees else _slopes(question, observed),
             draw_statistics=observed.draw_statistics, flaws=observed.flaws,
             notes=observed.notes + _never_counted(question, comparisons), prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
-            calls=box.calls, form=question.form,
+            calls=box.calls, form=question.form, slips=_slips(question, fit),
+            package=str(getattr(box.loss_fn, "package", "numpy")),
         )  # fmt: skip
 
     @property
@@ -224,6 +229,19 @@ def _nearest(question: Question, observed: Observed) -> Fit | None:
     if observed.is_of_unknown_form or any(note.kind == "ignores rng" for note in observed.notes):
         return None
     return nearest(question, observed.comparisons, observed.draw_statistics, observed.draws_nothing)
+
+
+def _slips(question: Question, fit: Fit | None) -> tuple[Page, ...]:
+    """The pages of the slips that a loss has whose margins are those of `fit`."""
+    if fit is None or not fit.agrees:
+        return ()
+    if fit.slip is not None:
+        return (fit.slip,)
+    p, hits = question.claim.margins, question.claim.hits
+    if p is None or hits is None or question.form != "softmax":
+        return ()
+    others = np.arange(p.shape[1]) != np.array(question.positives)[:, None]
+    return slips_of(fit.scheme, bool(np.allclose(p[others], 1.0)), not np.any(hits))
 
 
 def _slopes(question: Question, observed: Observed) -> Slopes | None:

@@ -59,6 +59,10 @@ class AuditReport(Finding):
         How often the loss was called.
     form : {"softmax", "logistic"}
         The form that was audited.
+    slips : tuple of Page
+        The common slips that the loss has, if its margins are those of one: what each does, and what to write instead.
+    package : str
+        What the loss is written in: "numpy", or the package of its adapter.
 
     Examples
     --------
@@ -131,7 +135,8 @@ class AuditReport(Finding):
             "loss": self.loss,
             "claim": self.claim,
             "nearest": None if self.nearest is None else str(self.nearest),
-            "slip": None if self.nearest is None or self.nearest.slip is None else self.nearest.slip.to_dict(),
+            "slip": self.slips[0].to_dict() if self.slips else None,
+            "slips": [slip.to_dict() for slip in self.slips],
             "fitted": None if self.nearest is None or self.nearest.fitted is None else vars(self.nearest.fitted).copy(),
             "slopes": None if self.slopes is None else self.slopes.to_dict(),
             "flaws": [{"kind": flaw.kind, "sentence": flaw.sentence} for flaw in self.flaws],

@@ -18,6 +18,7 @@ One file: the pages of all slips, which are read and kept beside each other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -31,7 +32,8 @@ from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax
 from implicitloss.problem import Problem
 from implicitloss.samplers import LogUniform, Sampler, WithinBatch
 from implicitloss.samplers.sampler import Draw, by_tickets
-from implicitloss.weightings import Draws, Weighting, complete_weighting
+from implicitloss.scheme import Scheme
+from implicitloss.weightings import Draws, Relative, Unit, Weighting, complete_weighting
 
 __all__ = [
     "SLIPS",
@@ -43,6 +45,8 @@ __all__ = [
     "WhoGains",
     "WrongLaw",
     "corrections",
+    "slips_of",
+    "written_in",
     "wrong_laws",
 ]
 
@@ -436,7 +440,90 @@ class KeptDuplicates:
         return KEPT_DUPLICATES
 
 
-PAGES: tuple[Page, ...] = (*SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES)
+LOSS = "loss = np.log1p(np.exp(f_neg - f_pos).sum(axis=1))"
+NO_CORRECTION = Page(
+    name="no correction, weights of 1",
+    line=LOSS,
+    does="It adds up the negatives as they are drawn, with nothing taken off their logits; log(m q) is right.",
+    wrong="The margins are p = m q_y': it optimises softmax in which a negative counts by how often it is drawn.",
+    gains=WhoGains("rare", ", as in balanced softmax if q = π", "neither"),
+    fix=f"{RIGHT}; {LOSS}",
+)
+BOTH_SIDES = Page(
+    name="log(m q) taken off both sides, weights q_y/q_y'",
+    line=f"{RIGHT}; f_pos -= np.log(m * q[pos])",
+    does="It takes log(m q) off the positive's logit too; the positive is no draw, and its logit stays as it is.",
+    wrong="The margins are p = m q_y: it optimises softmax in which all negatives count more beside frequent "
+    "positives.",
+    gains=WhoGains(
+        "frequent", ", by the implicit loss, the less the larger m is.  The sampled loss favours neither", "neither"
+    ),
+)
+HITS_KEPT = Page(
+    name="accidental hits kept",
+    line=LOSS,
+    does="It counts draws of the example's own label among the negatives, and the label is pushed down by itself.",
+    wrong="The loss cannot fall below log(1 + hits), and frequent labels, which are drawn often, learn least from "
+    "their own examples.",
+    gains=WhoGains("neither", ", as the best scores hardly change; frequent labels are learned more slowly", None),
+    fix=f"f_neg[neg == pos] = -np.inf; {LOSS}",
+)
+
+PAGES: tuple[Page, ...] = (*SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES, NO_CORRECTION, BOTH_SIDES, HITS_KEPT)
+
+
+def slips_of(scheme: Scheme, claims_softmax: bool, claims_no_hits: bool) -> tuple[Page, ...]:
+    """The slips of a scheme that may be wanted, and is not what is claimed: softmax over all labels, or no hits.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The scheme whose margins were measured.
+    claims_softmax : bool
+        Whether margins of 1 are claimed.
+    claims_no_hits : bool
+        Whether it is claimed that there are no hits.
+    """
+    found = []
+    if claims_softmax and isinstance(scheme.weighting, Unit):
+        found.append(NO_CORRECTION)
+    if claims_softmax and isinstance(scheme.weighting, Relative):
+        found.append(BOTH_SIDES)
+    if claims_no_hits and scheme.hits == "keep":
+        found.append(HITS_KEPT)
+    return tuple(found)
+
+
+# How packages write what the lines have from NumPy.
+PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
+    "torch": (
+        (r"f_neg\[(neg == pos)\] = -np\.inf", r"f_neg = f_neg.masked_fill(\1, -torch.inf)"),
+        (r"np\.log\(m\)", "math.log(m)"),
+        (r"\.sum\(axis=1\)", ".sum(dim=1)"),
+        (r"np\.(log|log1p|exp)\(", r"torch.\1("),
+    ),
+    "tensorflow": (
+        (r"f_neg\[(neg == pos)\] = -np\.inf", r"f_neg = tf.where(\1, -math.inf, f_neg)"),
+        (r"np\.log\(m\)", "math.log(m)"),
+        (r"\b(q|prior)\[(neg|pos)\]", r"tf.gather(\1, \2)"),
+        (r"np\.exp\(f_neg - f_pos\)\.sum\(axis=1\)", "tf.reduce_sum(tf.exp(f_neg - f_pos), axis=1)"),
+        (r"np\.(log|log1p|exp)\(", r"tf.math.\1("),
+    ),
+    "jax": (
+        (r"f_neg\[(neg == pos)\] = -np\.inf", r"f_neg = jnp.where(\1, -jnp.inf, f_neg)"),
+        (r"np\.(log|log1p|exp)\(", r"jnp.\1("),
+    ),
+}
+
+
+def written_in(line: str, package: str) -> str:
+    """The line of NumPy as a package has it; as it is, where it makes the law q, which is NumPy's in any package."""
+    if line.startswith("q = "):
+        return line
+    found = line
+    for pattern, there in PACKAGES.get(package, ()):
+        found = re.sub(pattern, there, found)
+    return line if re.search(r"\bnp\.", found) else found
 
 
 def wrong_laws(prior: LabelPrior) -> tuple[WrongLaw, ...]:

@@ -5,17 +5,19 @@ One file: each sentence that a report can have, beside the table that it explain
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import get_args
 
 import numpy as np
 
 from implicitloss.auditing.comparison import HITS, NEVER, SLICES, Comparison
-from implicitloss.auditing.finding import Finding, Flaw, Note
+from implicitloss.auditing.finding import TILT_LABELS, Finding, Flaw, Note
 from implicitloss.auditing.forms import Kind
-from implicitloss.auditing.slips import Gains
+from implicitloss.auditing.slips import Gains, Page, written_in
 from implicitloss.auditing.slopes import Slope
-from implicitloss.formats import markdown, plain
+from implicitloss.formats import code, markdown, plain
+from implicitloss.labels import LabelPrior
 
 __all__ = ["as_markdown", "as_text", "explained"]
 
@@ -74,12 +76,9 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         *_fix(finding),
         *(("flaw", plain(flaw)) for flaw in finding.flaws),
         *(("note", plain(note)) for note in finding.notes),
+        ("labels", _labels(finding.prior)),
         ("calls", f"{finding.calls:,}{_without_gradients(finding)}, seed {finding.seed}"),
-        (
-            "error",
-            f"a true claim is refuted with probability at most {finding.error:g}, under the conditions that "
-            "help(implicitloss.audit) names",
-        ),
+        ("error", f"a true claim is refuted with probability at most {finding.error:g}; conditions: {CONDITIONS}"),
     ]
 
 
@@ -87,10 +86,31 @@ def _without_gradients(finding: Finding) -> str:
     return ", of values alone (no gradients)" if {c.route for c in finding.comparisons} == {"value"} else ""
 
 
+def _labels(prior: LabelPrior) -> str:
+    """What the columns of the scores are: their number, and the names of the first and the last."""
+    never = prior.n_labels - prior.n_occurring
+    said = f"{prior.n_labels:,} columns"
+    said += "" if prior.counts is None else f", {prior.counts.sum():,.0f} samples"
+    said += f", {never:,} with count 0" if never else ""
+    if prior.names is None or all(map(str.isdigit, prior.names)):
+        return said
+    said += f"; the first is {plain(prior.name(0))}, the last {plain(prior.name(prior.n_labels - 1))}"
+    falls = prior.n_labels > 2 and bool(np.all(np.diff(prior.probabilities) <= 0))
+    return said + " (sorted by count: are the columns too?)" * falls
+
+
 def _fix(finding: Finding) -> list[tuple[str, str]]:
-    """The line of code to write instead, if the nearest scheme is a common slip."""
-    slip = None if finding.nearest is None else finding.nearest.slip
-    return [] if slip is None else [("fix", f"{slip.fix}   in place of   {slip.line}   ({slip.link})")]
+    """The line of code to write instead of each common slip, and its page."""
+    said = []
+    for slip in finding.slips:
+        right, wrong = (written_in(line, finding.package) for line in (slip.fix, slip.line))
+        said += [("fix", right + _if_so(finding)), ("", f"{IN_PLACE_OF}   {wrong}"), ("page", slip.link)]
+    return said
+
+
+def _if_so(finding: Finding) -> str:
+    """The proviso of a fix, as a comment, where other draws with other weights have the same margins."""
+    return "   # if these are its draws" if finding.nearest is not None and finding.nearest.draws_guessed else ""
 
 
 def _shown(finding: Finding) -> list[Comparison]:
@@ -120,36 +140,46 @@ def _mark(finding: Finding, c: Comparison) -> str:
     return OPEN if result == "inconclusive" and not c.decisive else MARKS[result]
 
 
+CONDITIONS = "help(implicitloss.audit)"
+MORE = "docs/check-my-loss.md#what-the-verdict-means"
+WIDTH = 118
+# The facts that are code or addresses, and the continuation of one.
+IN_PLACE_OF = "in place of"
+COPIED = ("fix", "", "page")
 HEAD = ["", "positive", "negatives", "claimed Σp", "measured", "between", "ratio"]
 
 
 def _legend(finding: Finding) -> list[str]:
-    """What the table's marks and words mean, a sentence each; those that do not occur are left out."""
+    """What the table's marks and words mean, in a few lines; what does not occur is left out."""
     if not finding.has_margins:
         return []
     shown = _shown(finding)
     marks, groups = {_mark(finding, c) for c in shown}, {c.part for c in shown}
     refuted = [c for c in shown if c.result(finding.tolerance) == "refuted"]
-    said = {
-        "Σp: how often these negatives count together beside this positive, in the mean. In softmax over all labels "
-        "each counts once. Its true value lies between the limits.": True,
-        f"Marks: {', '.join(f'{MARKS[r]} {word}' for r, word in WORDS.items() if MARKS[r] in marks)}.": True,
-        f"{OPEN} open, but the verdict does not wait for it: it is drawn too seldom.": OPEN in marks,
-        "✗ where 0 is claimed: one hit refutes, whatever the limits.": any(c.claimed == 0 for c in refuted),
-        "? whose limits leave out the claim: an evaluation weighed more than the limits assume.": any(
-            c.exceeds_bound and c.off_by > 1 for c in shown
-        ),
-        "head, torso, tail: the frequent, the middle and the rare labels.": bool(groups & set(SLICES)),
-        "accidental hits: draws of the positive itself. A claim of 0 holds where they are known to count less than "
-        "a label about as frequent, any other where they are known to within a factor of 10; both also where what is "
-        "open hardly changes the loss.": HITS in groups,
-        "ranks: labels by frequency, the most frequent first; the others: all labels but the positive.": any(
-            c.ranks is not None for c in shown
-        ),
-        "the pilot: the first evaluations, by which the others are planned.": NEVER in groups,
-        _hidden(finding): bool(_hidden(finding)),
-    }
-    return [sentence for sentence, occurs in said.items() if occurs]
+    hidden = len(finding.comparisons) - len(shown)
+    said = [
+        {
+            "Σp: how often these negatives count together beside this positive, in the mean; in softmax over all "
+            "labels, each once.": True,
+        },
+        {
+            f"Marks: {', '.join(f'{MARKS[r]} {word}' for r, word in WORDS.items() if MARKS[r] in marks)}.": True,
+            f"{OPEN} open, but drawn too seldom: the verdict does not wait for it.": OPEN in marks,
+            "✗ where 0 is claimed: one hit refutes, whatever the limits.": any(c.claimed == 0 for c in refuted),
+            "? whose limits leave out the claim: an evaluation weighed more than the limits assume.": any(
+                c.exceeds_bound and c.off_by > 1 for c in shown
+            ),
+        },
+        {
+            "head, torso, tail: frequent, middle and rare labels.": bool(groups & set(SLICES)),
+            "accidental hits: draws of the positive itself.": HITS in groups,
+            "ranks: labels by frequency, the most frequent first.": any(c.ranks is not None for c in shown),
+            "the pilot: the first evaluations.": NEVER in groups,
+        },
+        {f"{hidden} groups more: in JSON and to_frame().": hidden > 0, f"More: {MORE}": True},
+    ]
+    lines = [" ".join(sentence for sentence, occurs in line.items() if occurs) for line in said]
+    return [line for line in lines if line]
 
 
 WORDS = {"holds": "holds", "refuted": "refuted", "inconclusive": "open", "measured": "measured"}
@@ -165,17 +195,17 @@ def as_text(finding: Finding) -> str:
         )
         for row in rows
     ]
-    said = [f"{MARKS[finding.verdict]} {_title(finding)}", *(f"{name:<9}{text}" for name, text in _facts(finding))]
-    head = [part for text in said for part in textwrap.wrap(text, 118, subsequent_indent=" " * 9)]
-    legend = [line for text in _legend(finding) for line in textwrap.wrap(text, 118, subsequent_indent=" " * 2)]
+    said = [("", f"{MARKS[finding.verdict]} {_title(finding)}"), *((n, f"{n:<9}{text}") for n, text in _facts(finding))]
+    # Code and addresses are copied, and so they are not wrapped.
+    head = [part for name, text in said for part in ([text] if name in COPIED else _wrapped(text, 9))]
+    legend = [line for text in _legend(finding) for line in _wrapped(text, 2)]
     below = ["", *(row.rstrip() for row in table), "", *legend] if table else []
     return "\n".join([*head, *below])
 
 
-def _hidden(finding: Finding) -> str:
-    """A remark on the comparisons that are not shown."""
-    hidden = len(finding.comparisons) - len(_shown(finding))
-    return f"{hidden} groups more: in JSON, to_dict() and to_frame()." if hidden else ""
+def _wrapped(text: str, indent: int = 0) -> list[str]:
+    """The lines of a text; addresses stay whole."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def as_markdown(finding: Finding) -> str:
@@ -188,39 +218,56 @@ def as_markdown(finding: Finding) -> str:
     return "\n".join(
         [
             f"### {markdown(finding.loss)}: {markdown(_title(finding))}", "",
-            *(f"- **{name}:** {markdown(text)}" for name, text in _facts(finding)), "",
-            *map(markdown, explained(finding).splitlines()[1:]), "",
+            *(_in_markdown(name, text) for name, text in _facts(finding)), "",
+            *(line for part in _explanation(finding)[1:] for line in (markdown(part), "")),
             *lines[:first], *(more if lines[first:] else []), "",
             *(f"- {markdown(text)}" for text in _legend(finding)), "",
         ]
     )  # fmt: skip
 
 
+def _in_markdown(name: str, text: str) -> str:
+    """A fact as an item of a list; code as code."""
+    if not name:
+        return f"  {IN_PLACE_OF} {code(text.removeprefix(IN_PLACE_OF))}"
+    return f"- **{name}:** {code(text) if name == 'fix' else markdown(text)}"
+
+
 def explained(finding: Finding) -> str:
     """Explain what the loss optimises, what that teaches, and which labels gain."""
+    return "\n".join(line for part in _explanation(finding) for line in _wrapped(plain(part)))
+
+
+def _explanation(finding: Finding) -> list[str]:
+    """The verdict, and what follows, a paragraph each."""
     parts = [_title(finding) + ".", *_on_form(finding)]
     if finding.nearest is None:
         said = any(note.kind in ("ignores rng", "unknown form") for note in finding.notes)
         if said or not finding.has_margins:
-            return _as_lines(parts)
-        return _as_lines([*parts, *_on_slopes(finding), *_on_slices(finding), *_on_draws(finding)])
+            return parts
+        return [*parts, *_on_slopes(finding), *_on_slices(finding), *_on_draws(finding)]
     fit = finding.nearest
     parts.append(
         f"Its margins (how often each negative counts, in the mean) are those of: {fit.name}."
         if fit.agrees
         else f"No scheme known here has its margins (how often each negative counts, in the mean); the nearest: {fit}."
     )
-    if fit.slip is not None:
-        parts.append(f"{fit.slip.does} {fit.slip.wrong}")
-        parts.append(f"Write instead, for logits f_neg of negatives with labels neg: {fit.slip.fix}")
-        parts.append(f"More on it: {fit.slip.link}")
+    if finding.slips and fit.draws_guessed:
+        parts.append("Other draws with other weights may have the same margins. If these are its draws:")
+    for slip in finding.slips:
+        parts += [f"{slip.does} {slip.wrong}", *_instead(finding, slip)]
     if finding.slopes is not None:
         parts += _on_slopes(finding)[1:]
-    return _as_lines([*parts, *_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)])
+    return [*parts, *_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)]
 
 
-def _as_lines(parts: list[str]) -> str:
-    return "\n".join(textwrap.fill(plain(part), 118) for part in parts)
+def _instead(finding: Finding, slip: Page) -> list[str]:
+    """The line to write, with the names in it, and the page."""
+    line = written_in(slip.fix, finding.package)
+    names = {"f_neg": "the logits f_neg of negatives", "neg": "their labels neg", "q": "their law q"}
+    used = [said for name, said in names.items() if re.search(rf"\b{name}\b", line)]
+    about = f", with {', '.join(used)}" if used else ""
+    return [f"Write instead{about}: {line}", f"More on it: {slip.link}"]
 
 
 def _on_slopes(finding: Finding) -> list[str]:
@@ -281,10 +328,13 @@ def _on_tilt(finding: Finding) -> list[str]:
     tilt = finding.tilt
     if tilt is None:
         return []
+    few = min(TILT_LABELS, finding.prior.n_occurring)
+    labels = f"all {few}" if few == finding.prior.n_labels else f"{few} of the {finding.prior.n_labels:,}"
     bound = (
-        "Let η be a label's probability given the example, π its frequency in training. Where all η are equal, the "
-        f"scores that minimise the bound on this loss have slope {tilt.bound:+.3f} on log π (0: log η, as softmax over "
-        "all labels teaches; -1: log η - log π, the balanced rule, which is fair to rare labels)."
+        "Let η be a label's probability given the example, and π its frequency in training. The slope of the best "
+        "scores on log π, where all η are equal, says which labels gain. At 0 the scores are log η, as softmax over "
+        "all labels teaches; at -1 they are log η - log π, the balanced rule, which is fair to rare labels. By the "
+        f"bound on this loss the slope is {tilt.bound:+.3f} (computed on {labels} labels, as `implicitloss tilt` does)."
     )
     if tilt.true is None or finding.gains is None:
         said = "How many negatives are drawn was not seen, so what the true sampled loss teaches is not known."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -132,11 +133,15 @@ def _loss_word(loss: losses.Loss) -> str:
     return {"softmax cross-entropy": "softmax"}.get(name, name).replace(" ", "-")
 
 
+def _loss_meaning(loss: losses.Loss) -> str | None:
+    if isinstance(loss, losses.Decoupled):
+        return f"A sum of binary losses, one for each label: {loss.name.removeprefix('decoupled ')}"
+    return type(loss).__doc__
+
+
 # A loss with a parameter has it in brackets in its name, and is made by a function above.
 LOSSES: dict[str, Callable[..., losses.Loss]] = {
-    _loss_word(loss): _always(loss, loss.name if isinstance(loss, losses.Decoupled) else type(loss).__doc__)
-    for loss in losses.examples()
-    if "(" not in loss.name
+    _loss_word(loss): _always(loss, _loss_meaning(loss)) for loss in losses.examples() if "(" not in loss.name
 }
 LOSSES["cosine"] = _cosine
 
@@ -199,8 +204,11 @@ def usage(name: str, make: Callable[..., Any]) -> str:
 
 
 def meaning(make: Callable[..., Any]) -> str:
-    """What a name stands for: the first line of its docstring."""
-    return (make.__doc__ or "").strip().partition("\n")[0].rstrip(" .:;")
+    """What a name stands for: the first line of its docstring, without what is about Python."""
+    said = (make.__doc__ or "").strip().partition("\n")[0].rstrip(" .:;").replace("`", "")
+    said = re.sub(r"^Adapt an? (.+?) loss for il\.audit", r"losses of \1", said)
+    said = re.sub(r"^Make (the |an? )?", "", said)
+    return said[:1].upper() + said[1:]
 
 
 def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> samplers.Sampler:

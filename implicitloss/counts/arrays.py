@@ -30,7 +30,8 @@ def array(source: Source) -> Table:
     if len({one.size for one in arrays.values()}) > 1:
         raise ValueError(f"{source.name} has arrays of different lengths, {', '.join(map(shown, arrays))}")
     columns = tuple(_column(key, one) for key, one in arrays.items())
-    return _table(source.name, columns, len(columns) > 1)
+    # NumPy calls an array arr_0 that has no name.
+    return _table(source.name, columns, len(columns) > 1 or columns[0].name not in (None, "arr_0"))
 
 
 def parquet(source: Source) -> Table:

@@ -1,4 +1,7 @@
-"""Which column of a table has the labels, which the counts, and which the names?"""
+"""Which column of a table has the labels, which the counts, and which the names?
+
+One file: what a column is depends on what the others are, and what it may be besides is asked in the same order.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,20 @@ EXAMPLES = {
     "path", "image", "img", "file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path",
     "image_id", "text", "sentence", "url",
 }  # fmt: skip
+# Columns of interactions: a table that has one of these has a row for each, if its labels are pointed out.
+INTERACTIONS = {
+    "user", "user_id", "userid", "uid", "session", "session_id", "sessionid", "visitor_id", "visitorid", "customer",
+    "customer_id", "reviewerid", "timestamp", "ts",
+}  # fmt: skip
+# Names of columns that may as well number the labels.
+MAY_NUMBER = {"n", "num", "number"}
 MEDIA = re.compile(r".*\.(jpe?g|png|gif|bmp|webp|tiff?|npy|wav|mp3|flac|mp4|avi|txt)", re.IGNORECASE)
 # Numbers whose largest is at most this many times the number of different ones may be the labels of examples.
 LABELS_A_VALUE = 2
+# Falling numbers without a gap may be labels too, if each comes so often in the mean.
+FALLING_A_VALUE = 3
+# Rising numbers that repeat may be labels of examples if they begin at 0 or 1, or if so many are different.
+RISING_VALUES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +94,19 @@ def _counts(table: Table, label: str | None) -> Column | None:
     if len(known) > 1:
         raise _several(table, known)
     if known:
-        return known[0]
+        return _not_numbering(table, known[0])
     if len(table.columns) == 1:
-        only = table.columns[0]
-        return None if only.key in LABELS or only.kind == "text" else _not_examples(table, only)
+        return _only(table, table.columns[0], label)
+    if any(c.key in INTERACTIONS for c in columns):
+        _check_interactions(table, label)
+        return None
     # pandas before 2.0 writes ",label" or "index,label" for the counts of the column called label, and 0 where it has
     # no name.
     pair = _without_numbering(table.columns)
     if len(pair) == 2 and (pair[0].key in ("", "index") or pair[1].key == "0") and pair[1].kind == "whole":
         index, values = pair
         if values.key in ("0", "") or values.falls or not index.is_numbering:
-            return values
+            return _not_examples(table, values) if index.is_numbering else values
         if values.key in LABELS:
             raise ValueError(
                 f"{table.name} may have counts or examples in its column {shown(values.name)}; name the column of "
@@ -98,14 +114,53 @@ def _counts(table: Table, label: str | None) -> Column | None:
             )
     if any(c.key in EXAMPLES for c in columns) and any(c.key in LABELS for c in table.columns):
         return None
-    numbers = [c for c in _without_numbering(columns) if c.key not in LABELS | SHARES and c.kind != "text"]
+    no_counts = LABELS | SHARES | {"", "unnamed:_0"}
+    numbers = [c for c in _without_numbering(columns) if c.key not in no_counts and c.kind != "text"]
     shares = [c for c in columns if c.key in SHARES]
     if shares and not numbers:
         raise ValueError(
             f"{table.name} has shares in its column {shown(shares[0].name)}, and counts are needed; for shares use "
             "LabelPrior.from_probabilities"
         )
+    if label is not None and not numbers:
+        return None
     raise _several(table, numbers) if len(numbers) > 1 else _unclear(table, numbers)
+
+
+def _only(table: Table, only: Column, label: str | None) -> Column | None:
+    """The only column as counts, or None where its cells are the labels of examples."""
+    if only.key in LABELS or label is not None:
+        return None
+    if only.kind == "text":
+        raise ValueError(
+            f"{table.name} has one column, of text, and {shown(only.name)} above it: to count its lines write 'label' "
+            "in a line above them"
+        )
+    return _not_examples(table, only)
+
+
+def _check_interactions(table: Table, label: str | None) -> None:
+    """*Raises* ValueError where it is not said which column has the labels of a table with a row an interaction."""
+    if label is not None:
+        return
+    others = [c for c in table.columns if c.key not in INTERACTIONS and c.key not in ("rating", "score")]
+    likely = next((c for c in others if c.key in LABELS or c.key.endswith("id")), (others or table.columns)[-1])
+    name = str(likely.name).strip()
+    raise ValueError(
+        f"{table.name} has the columns {_listed([str(c.name) for c in table.columns])}, a line for each interaction; "
+        f"say which column has the labels, and its lines are counted: label={name!r:.40} (--label-column {name:.40})"
+    )
+
+
+def _not_numbering(table: Table, counts: Column) -> Column:
+    """The column; *raises* ValueError if its name may be that of ids, and it numbers the rows."""
+    has_names = any(c.kind == "text" for c in table.columns if c is not counts)
+    if counts.key in MAY_NUMBER and counts.size > 1 and has_names and counts.is_numbering:
+        raise ValueError(
+            f"{table.name} has a number for each name, 0 to L-1 or 1 to L, in its column {shown(counts.name)}: are "
+            "these ids?  If they are counts, call the column 'count'"
+        )
+    return counts
 
 
 def _without_numbering(columns: Sequence[Column]) -> Sequence[Column]:
@@ -159,14 +214,17 @@ def _by_content(table: Table) -> Chosen:
     """The columns of a table without a header, by what they hold."""
     columns = table.columns
     if len(columns) == 1:
-        return Chosen(None, _not_examples(table, columns[0]))
+        return Chosen(None, _not_examples(table, _not_size_first(table, columns[0])))
     if len(columns) > 2:
         raise ValueError(
             f"{table.name} has {len(columns)} columns and no header; name them in a first line, e.g. 'label,count'"
         )
     first, second = columns
     if "text" not in (first.kind, second.kind):
-        return Chosen(first, second) if first.key in LABELS else _of_numbers(table, first, second)
+        found = Chosen(first, second) if first.key in LABELS else _of_numbers(table, first, second)
+        assert found.counts is not None
+        _not_examples(table, found.counts)
+        return found
     names, counts = (first, second) if first.kind == "text" else (second, first)
     if counts.kind == "whole" and all(MEDIA.fullmatch(cell) for cell in names.texts[:100]):
         return Chosen(counts, None)
@@ -174,6 +232,11 @@ def _by_content(table: Table) -> Chosen:
         raise ValueError(
             f"{table.name} has a number for each name, 0 to L-1 or 1 to L: are these ids?  If they are counts, say so "
             "with the header 'label,count'"
+        )
+    if counts.size > 2 and counts.begins_low and counts.rises and not counts.has_repeats:
+        raise ValueError(
+            f"{table.name} has a number for each name, and they rise from {counts.texts[0]:.20}: are these ids?  If "
+            "they are counts, say so with the header 'label,count'"
         )
     return Chosen(names, _not_examples(table, counts))
 
@@ -198,16 +261,38 @@ def _of_numbers(table: Table, first: Column, second: Column) -> Chosen:
 def _not_examples(table: Table, counts: Column) -> Column:
     """The column; *raises* ValueError for numbers that may be the labels of examples instead of counts.
 
-    Labels of examples repeat, and hardly leave a number out below the largest.
+    Labels of examples repeat, and hardly leave a number out below the largest; or they rise from row to row.
+    Counts that fall from label to label are usual, unless the largest comes twice and they leave no number out.
     """
     numbers = counts.numbers
-    if numbers is None or counts.kind != "whole" or counts.falls or counts.rises:
+    if numbers is None or counts.kind != "whole":
         return counts
-    different = np.unique(numbers).size
-    if numbers.size >= 1.5 * different and 0 < float(numbers.max()) + 1 <= LABELS_A_VALUE * different:
+    different = counts.n_different
+    if counts.falls:
+        no_gap = 2 < different == int(numbers[0] - numbers[-1]) + 1 and numbers[0] == numbers[1]
+        may_be = no_gap and counts.begins_low and numbers.size >= FALLING_A_VALUE * different
+    elif counts.rises and (counts.begins_low or different >= RISING_VALUES):
+        may_be = different < numbers.size
+    else:
+        may_be = numbers.size >= 1.5 * different and 0 < float(numbers.max()) + 1 <= LABELS_A_VALUE * different
+    if may_be:
         raise ValueError(
-            f"{table.name} has {numbers.size} numbers without a name: labels of examples, or counts of labels?  "
-            "For examples write numpy.bincount(labels); for counts write the header 'label,count' and the labels"
+            f"{table.name} has {numbers.size} numbers without a name, from {numbers.min():.0f} to {numbers.max():.0f}: "
+            "labels of examples, or counts of labels?  For examples write numpy.bincount(labels); for counts write the "
+            "header 'label,count' and the labels"
+        )
+    return counts
+
+
+def _not_size_first(table: Table, counts: Column) -> Column:
+    """The column; *raises* ValueError if its first number is how many follow, which then fall."""
+    numbers = counts.numbers
+    if numbers is None or numbers.size < 3 or numbers[0] != numbers.size - 1 or counts.falls:
+        return counts
+    if bool((np.diff(numbers[1:]) <= 0).all()):
+        raise ValueError(
+            f"{table.name} begins with {numbers[0]:.0f}, and as many numbers follow: is that a count?  If not, delete "
+            "it; if so, write the header 'label,count' and the labels"
         )
     return counts
 
@@ -222,11 +307,16 @@ def _several(table: Table, columns: Sequence[Column]) -> ValueError:
 
 def _unclear(table: Table, numbers: Sequence[Column] = ()) -> ValueError:
     names = [str(c.name).strip() for c in table.columns]
-    example = repr(str(numbers[0].name).strip()) if numbers else "..."
-    return ValueError(
-        f"{table.name} has the columns {_listed(names)}, and none is known to be a count; name one with "
-        f"count={example:.40} (--count-column), or write the header 'label,count'"
-    )
+    if numbers:
+        example = repr(str(numbers[0].name).strip())
+        way = f"name one with count={example:.40} (--count-column), or write the header 'label,count'"
+    else:
+        last = next((c for c in reversed(table.columns) if c.key in LABELS and c.name), table.columns[-1])
+        way = (
+            "write the header 'label,count'; or, if each line is an example, name the column of labels with "
+            f"label={str(last.name).strip()!r:.40} (--label-column)"
+        )
+    return ValueError(f"{table.name} has the columns {_listed(names)}, and none is known to be a count; {way}")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from implicitloss.counts.columns import COUNTS, EXAMPLES, LABELS
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import Column, Table, column
@@ -41,8 +43,11 @@ def delimited(source: Source) -> Table:
     rows = [row for row in csv.reader(head, delimiter=delimiter) if row]
     first = rows[0]
     has_header = _is_header(rows, source.name)
-    text = _Text(source, delimiter, start + (len(head[0].encode()) if has_header else 0))
+    below = rows[1 if has_header else 0 :]
+    texts = {i for row in below for i, cell in enumerate(row) if not NUMBER.fullmatch(cell.strip())}
+    text = _Text(source, delimiter, start + (len(head[0].encode()) if has_header else 0), frozenset(texts))
     frame = text.frame()
+    text.is_plain = text.has_numbers_alone(frame)
     if has_header and len(frame) and len(first) != frame.shape[1]:
         text.check_widths(len(first))
     has_names = has_header and first != ["0", "1"]
@@ -52,16 +57,24 @@ def delimited(source: Source) -> Table:
 
 
 class _Text:
-    """The rows from byte `start` on.  pandas reads them; where something is wrong, `rows` says in which line."""
+    """The rows from byte `start` on.  pandas reads them; where something is wrong, `rows` says in which line.
 
-    def __init__(self, source: Source, delimiter: str, start: int) -> None:
-        self.source, self.delimiter, self.start = source, delimiter, start
+    Columns `texts` are known to be text.
+    """
+
+    def __init__(self, source: Source, delimiter: str, start: int, texts: frozenset[int]) -> None:
+        self.source, self.delimiter, self.start, self.texts = source, delimiter, start, texts
+        self.is_plain = False
 
     def frame(self, kind: Any = None, only: int | None = None) -> Any:
         """A pandas DataFrame, of cells of type `kind`, or of the types that pandas sees."""
         import pandas as pd
 
-        body = io.BytesIO(self.source.utf8[self.start :])
+        if kind is None and pd.StringDtype().storage == "python":  # Python's own text is read faster as it is
+            kind = dict.fromkeys(self.texts, object)
+
+        body = io.BytesIO(self.source.utf8)
+        body.seek(self.start)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.DtypeWarning)
@@ -84,28 +97,45 @@ class _Text:
 
         def texts() -> Sequence[str]:
             listed: list[str] = cells.tolist()
-            if set(map(type, listed)) != {str}:
+            if not (i in self.texts and cells.dtype == object) and set(map(type, listed)) != {str}:
                 listed = self.frame(str, i)[i].tolist()  # numbers, or whole numbers too large for a machine's
-            return [text.strip() for text in listed] if self.has_blanks else listed
+            return list(map(str.strip, listed)) if self.has_blanks else listed
 
-        is_code = cells.dtype.kind in "iu" and self.has_codes(i)
+        is_code = cells.dtype.kind in "iu" and not self.is_plain and self.has_codes(i)
         if cells.dtype.kind in "iuf" and not is_code:
             return Column(name, cells.to_numpy(), texts)
         return Column(name, None, texts)
 
+    def has_numbers_alone(self, frame: Any) -> bool:
+        """Whether the bytes are as many as whole numbers make: there is no code such as 007, no sign and no quote."""
+        data, columns = self.source.utf8, [frame[i].to_numpy() for i in frame]
+        if not columns or not len(frame) or any(x.dtype.kind not in "iu" or x.min() < 0 for x in columns):
+            return False
+        digits = sum(x.size + sum(np.count_nonzero(x >= 10**k) for k in range(1, len(str(x.max())))) for x in columns)
+        end = 2 if b"\r\n" in data[self.start : self.start + LOOKED_AT] else 1
+        written = len(data) - self.start - (len(data) - len(data.rstrip()))
+        return bool(written == digits + len(frame) * (len(columns) - 1) + (len(frame) - 1) * end)
+
     @cached_property
+    def blanks(self) -> list[bytes]:
+        """The kinds of blanks that are anywhere but between columns."""
+        data = self.source.utf8
+        kinds = [b" ", *([b"\t"] if self.delimiter != "\t" else []), *([] if data.isascii() else ["\xa0".encode()])]
+        return [blank for blank in kinds if blank in data]
+
+    @property
     def has_blanks(self) -> bool:
         """Whether there is a blank anywhere but between columns."""
-        data = self.source.utf8
-        return b" " in data or "\xa0".encode() in data or (self.delimiter != "\t" and b"\t" in data)
+        return bool(self.blanks)
 
     def has_codes(self, i: int) -> bool:
         """Whether a cell of column i is a code such as 007: a name, and no number."""
-        data, edge = self.source.utf8, b"\n0" if i == 0 else f"{self.delimiter}0".encode()
-        at = data.find(edge, max(self.start - 1, 0))
+        data, before = self.source.utf8, b"\n" if i == 0 else self.delimiter.encode()
+        at = data.find(before + b"0", max(self.start - 1, 0))
         while at >= 0 and not data[at + 2 : at + 3].isdigit():
-            at = data.find(edge, at + 1)
-        if at < 0 and not self.has_blanks and b'"' not in data and data[:1] != b"0":
+            at = data.find(before + b"0", at + 1)
+        is_hidden = b'"' in data or data[:1] == b"0" or any(before + blank in data for blank in self.blanks)
+        if at < 0 and not is_hidden:
             return False
         return any(len(text) > 1 and text[0] == "0" for text in map(str.strip, self.frame(str, i)[i].tolist()))
 
@@ -182,6 +212,8 @@ def _by_blanks(name: str, text: str) -> Table:
     if any(re.fullmatch(r"\.\.+(\s+\.\.+)?", line) for _, line in numbered):
         raise ValueError(f"{name} is a printed table that leaves rows out (...); write it with to_csv")
     numbered = [(i, line) for i, line in numbered if not FOOTER.fullmatch(line)]
+    if numbered and all(line.startswith("__label__") and len(line.split()) > 2 for _, line in numbered):
+        raise ValueError(f"{name} has texts after labels, as fastText reads them; write the label alone in each line")
     header: list[str] = []
     if len(numbered) > 1 and not any(map(NUMBER.fullmatch, numbered[0][1].split())):
         header = numbered.pop(0)[1].rsplit(None, 1)
@@ -201,6 +233,8 @@ def _by_blanks(name: str, text: str) -> Table:
         line = next((i for (i, _), row in zip(numbered, numbers, strict=True) if not row[-1]), numbered[0][0])
         raise ValueError(f"{name}, line {line}: a line must have a label and a count")
     cells = [line.rsplit(None, 1) if at_end else line.split(None, 1) for _, line in numbered]
+    if at_end and all(row[0].endswith((":", "=")) for row in cells):  # as YAML and settings have it
+        cells = [[row[0][:-1].rstrip(), row[1]] for row in cells]
     if any(re.search(r"(^|\s)\d+:\S", row[at_start and not at_end]) for row in cells):
         raise ValueError(f"{name} has features (index:value) in its lines; a label and a count are needed")
     names: list[str | None] = [*header] or [None, None]

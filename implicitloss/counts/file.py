@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitloss.arguments import shown
 from implicitloss.counts import arrays, documents, extreme
 from implicitloss.counts.columns import chosen
 from implicitloss.counts.delimited import delimited
@@ -28,6 +30,9 @@ OTHERS = {
     b"\x80\x05": "a pickle, which could run anything; write it with to_csv or numpy.save",
     b"%PDF": "a PDF file; a table of counts is needed",
 }
+
+# A cell with several ids.
+SEVERAL = re.compile(r"\[?\d+([,;|/ ]+\d+)+\]?")
 
 
 def read(
@@ -93,8 +98,17 @@ def _texts(names: Column | None) -> tuple[str, ...] | None:
 
 
 def _examples(table: Table, labels: Column, first_id: int) -> Counts:
-    """Count the examples of each label; names are sorted."""
+    """Count the examples of each label; names are sorted.  *Raises* ValueError for labels that are no examples'."""
     found, counts = np.unique(_ids(labels) if labels.kind == "whole" else np.array(labels.texts), return_counts=True)
+    if found.size == labels.size > 2:
+        raise ValueError(
+            f"{table.name} has each label once, and no column that is known to be a count; name one with count=... "
+            "(--count-column), or write the header 'label,count'"
+        )
     if labels.kind == "whole":
         return by_id(found, counts.astype(float), lambda i: f"{table.name}: label {found[i]}", first_id)
-    return Counts(counts.astype(float), tuple(map(str, found)))
+    names = tuple(map(str, found))
+    several = next((name for name in names if SEVERAL.fullmatch(name)), None)
+    if several is not None:
+        raise ValueError(f"{table.name} has several labels in a cell, {shown(several)}; write a line for each of them")
+    return Counts(counts.astype(float), names)

@@ -21,6 +21,7 @@ TOTAL_WITHIN = 0.01
 GAPS_A_ROW, GAPS_FREE = 100, 100_000
 # If at least this share of the names are whole numbers, and not all, they are neither ids nor names.
 MIXED_FROM = 0.5
+LOOKED_AT = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,8 @@ def by_name(names: Sequence[str], counts: Floats, where: Callable[[int], str]) -
     _check_total(names, counts, where)
     if "" in names:
         raise ValueError(f"{where(names.index(''))}: the label is empty")
-    numbers = sum(map(str.isdigit, names))
+    # If none of many, evenly spaced, is a number, then not half of all are.
+    numbers = sum(map(str.isdigit, names)) if any(map(str.isdigit, names[:: len(names) // LOOKED_AT + 1])) else 0
     if MIXED_FROM * len(names) <= numbers < len(names) and len(names) > 2 and not any(map(_is_code, names)):
         i = next(i for i, name in enumerate(names) if not name.isdigit())
         raise ValueError(
@@ -102,9 +104,8 @@ def _check_total(names: Sequence[str], counts: Floats, where: Callable[[int], st
     if len(names) < 3:
         return
     total = float(counts.sum())
-    for i in {0, len(names) - 1}:
-        others = total - float(counts[i])
-        if names[i].strip().lower().rstrip(":") in TOTALS and abs(counts[i] - others) <= TOTAL_WITHIN * others > 0:
+    for i in np.flatnonzero(np.abs(2 * counts - total) <= TOTAL_WITHIN * (total - counts)).tolist():
+        if counts[i] > 0 and names[i].strip().lower().rstrip(":") in TOTALS:
             raise ValueError(
                 f"{where(i)}: {shown(names[i])} has the sum of the others, {counts[i]:.0f}; it is no label: delete "
                 "the line"

@@ -51,17 +51,26 @@ class Column:
         return "_".join((self.name or "").lower().replace("-", " ").replace("_", " ").split())
 
     @cached_property
+    def n_different(self) -> int:
+        """How many different numbers there are; 0 in a column of text."""
+        if self.numbers is None or not self.numbers.size:
+            return 0
+        if self.numbers.dtype.kind in "iu" and self.numbers.min() >= 0 and self.numbers.max() < 10 * self.size + 1000:
+            return int(np.count_nonzero(np.bincount(self.numbers)))  # far faster than to sort, or to hash
+        return int(np.unique(self.numbers).size)
+
+    @cached_property
     def is_numbering(self) -> bool:
         """Whether the cells are 0 to L-1 or 1 to L, in any order."""
         if self.kind != "whole" or self.numbers is None or not self.numbers.size:
             return False
-        first = float(self.numbers.min())
-        return first in (0, 1) and bool(np.array_equal(np.sort(self.numbers), np.arange(self.numbers.size) + first))
+        first, last = float(self.numbers.min()), float(self.numbers.max())
+        return first in (0, 1) and last == first + self.size - 1 and self.n_different == self.size
 
-    @cached_property
+    @property
     def has_repeats(self) -> bool:
         """Whether a number comes twice."""
-        return self.numbers is not None and np.unique(self.numbers).size < self.numbers.size
+        return self.numbers is not None and self.n_different < self.size
 
     @property
     def falls(self) -> bool:
@@ -72,6 +81,11 @@ class Column:
     def rises(self) -> bool:
         """Whether no number is smaller than the one before."""
         return self.numbers is not None and bool((np.diff(self.numbers) >= 0).all())
+
+    @property
+    def begins_low(self) -> bool:
+        """Whether the least number is 0 or 1, as that of ids is."""
+        return self.numbers is not None and self.numbers.size > 0 and float(self.numbers.min()) in (0, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,13 +24,14 @@ from implicitloss.cli.arguments import (
 )
 from implicitloss.cli.exit import HOLDS, REFUTED
 from implicitloss.cli.formats import add_formats, write_reports
-from implicitloss.cli.labels import add_prior, check_counts, origin_of, seen_labels
+from implicitloss.cli.labels import add_prior, origin_of, prior_of
 from implicitloss.cli.progress import Progress, say
 from implicitloss.formats import cut, plain, sentence, unknown
 
 if TYPE_CHECKING:
     from implicitloss.auditing.blackbox import LossFunction
     from implicitloss.auditing.claimed import Claim
+    from implicitloss.labels import LabelPrior
 
 __all__ = ["add_arguments", "run"]
 
@@ -46,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "loss",
         metavar="MODULE:FUNCTION",
         help="your loss: function(scores, positive, rng) takes scores (B, L) and the B positive labels, and returns B "
-        "losses; with gradients, a pair (losses, gradients in the scores)",
+        "losses; with gradients, a pair (losses, gradients in the scores).  For other losses, such as in-batch ones, "
+        "name what an adapter returns: in MODULE, FUNCTION = implicitloss.adapters.in_batch(...)",
     )
     parser.add_argument(
         "--claim",
@@ -72,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--one-by-one",
         action="store_true",
-        help="call the loss with one example at a time (for losses that return a mean or a sum)",
+        help="call the loss with one example at a time: for losses that return the mean or the sum of a batch",
     )
     parser.add_argument(
         "--form",
@@ -122,13 +124,13 @@ def run(args: argparse.Namespace) -> int:
     if args.runs is not None and args.runs > MOST_AUDIT_RUNS:
         raise ValueError(f"--runs must be at most {MOST_AUDIT_RUNS:,}, got {args.runs:,}")
     from implicitloss.auditing.audit import audit
-    from implicitloss.cli import names
 
     loss = _adapted(_loaded(args.loss), args)
     check(args, *_sources())
-    check_counts(args)
-    prior = names.profile(args.profile) if args.counts is None else seen_labels(args, "implicitloss audit")
-    if args.counts is None:
+    prior = prior_of(args)
+    if args.counts is not None:
+        _say_never(args, prior)
+    else:
         say(sentence(f"implicitloss audit: labels of the profile {args.profile}; --counts FILE gives yours"))
     claim = _claim(args)
     progress = Progress(0)
@@ -160,6 +162,15 @@ def run(args: argparse.Namespace) -> int:
         to_text=lambda: f"{report}\n\n{report.explain()}\n" if args.explain else f"{report}\n",
     )
     return HOLDS if report.verdict in ("holds", "measured") else REFUTED
+
+
+def _say_never(args: argparse.Namespace, prior: LabelPrior) -> None:
+    """Say that labels that never occur keep their columns of the scores."""
+    never = prior.n_labels - prior.n_occurring
+    if never:
+        have = "label has" if never == 1 else "labels have"
+        said = f"{never} {have} count 0 in {args.counts} and a column all the same: scores have {prior.n_labels}"
+        say(sentence(f"implicitloss audit: {said} columns"))
 
 
 def _show(progress: Progress, n: int, total: int) -> None:
@@ -256,10 +267,14 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
     """
     import numpy as np
 
+    from implicitloss.auditing.failure import is_of_this_package
+
     def watched(*given: Any) -> Any:
         try:
             return function(*given)
         except (Exception, SystemExit) as error:
+            if isinstance(error, ValueError) and is_of_this_package(error):
+                raise  # an adapter says what is wrong
             shapes, said = [np.shape(x) for x in given[:2]], f"{type(error).__name__}: {error}"
             labels = ""
             if re.search(rf"\b{shapes[0][-1]}\b", said):
@@ -269,4 +284,10 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
                 f"{cut(said, 120)}{_where(error)}{labels}"
             ) from error
 
-    return functools.wraps(function)(watched) if hasattr(function, "__name__") else watched
+    functools.update_wrapper(watched, function)
+    watched.__qualname__ = getattr(function, "__qualname__", type(function).__name__)
+    # What a loss that is adapted already can do besides: an audit asks for these by name.
+    for name in ("flaws_between_rows", "package", "stream", "warmup"):
+        if hasattr(function, name):
+            setattr(watched, name, getattr(function, name))
+    return watched
