@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -149,6 +149,8 @@ class _InBatch:
     reduction: str
     symmetric: bool
     warmup: int
+    # Each example is one of a batch of its own, and the loss is called for each.
+    asks_each_alone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.__qualname__ = getattr(self.loss, "__qualname__", type(self.loss).__name__)

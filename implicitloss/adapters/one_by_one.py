@@ -57,4 +57,5 @@ def one_by_one(loss_fn: LossFunction) -> LossFunction:
             return np.array(values)
         return np.array(values), np.concatenate([np.reshape(slope, (1, -1)) for slope in slopes])
 
+    each.asks_each_alone = True  # type: ignore[attr-defined]
     return named_after(loss_fn, each)
