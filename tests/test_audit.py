@@ -520,6 +520,12 @@ def test_the_same_seed_gives_the_same_report(seed: int) -> None:
     json.dumps(first)
 
 
+def test_seeds_may_be_lists_of_large_numbers() -> None:
+    reports = [il.audit(Sampled(gradient=False), prior=PRIOR, runs=32, rng=[2**64 - 1, k]) for k in (1, 1, 2)]
+    first, same, other = (report.to_dict()["comparisons"] for report in reports)
+    assert first == same != other
+
+
 def test_a_loss_that_does_not_repeat_itself_is_asked_for_values_too(seed: int) -> None:
     own = np.random.default_rng(seed)
 

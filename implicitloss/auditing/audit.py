@@ -16,6 +16,7 @@ from implicitloss.auditing.finding import Observed
 from implicitloss.auditing.gradients import by_gradients
 from implicitloss.auditing.question import Budget, Form, Question
 from implicitloss.auditing.report import AuditReport
+from implicitloss.auditing.rows import rows_alike
 from implicitloss.auditing.values import by_values, exactly
 from implicitloss.labels import LabelPrior
 from implicitloss.numerics.seeds import Seed
@@ -50,12 +51,12 @@ def audit(
     within `tolerance` plus `resolution` of the claim.  It is "measured" if nothing is claimed, else "inconclusive".
 
     A true claim is refuted with probability at most `error`, however often the audit looks, if three conditions hold.
-    First, calls are independent; the examples of one call may depend on each other in any way, because limits count a
-    call once.  Second, weights do not depend on the scores, unless `scores` are given.  Third, no call contributes more
-    than three times the largest contribution of as many examples in the pilot, to any part.  For labels that the pilot
-    never drew, the limit is three draws of the claimed weight; without a claimed scheme, it is `heaviest` times the
-    largest contribution in the pilot, and more in proportion to how much rarer the labels are.  A part in which one
-    call exceeds its limit stays inconclusive.
+    First, calls are independent.  The examples of one call may depend on each other, but not on their places in it:
+    limits count a call once.  Second, weights do not depend on the scores, unless `scores` are given.  Third, no call
+    contributes more than three times the largest contribution of as many examples in the pilot, to any part.  For
+    labels that the pilot never drew, the limit is three draws of the claimed weight; without a claimed scheme, it is
+    `heaviest` times the largest contribution in the pilot, and more in proportion to how much rarer the labels are.  A
+    part in which one call exceeds its limit stays inconclusive.
 
     Before anything is measured, the form of the loss is probed: the same call, with the same seed, at other scores.
     The draws are the same, and no chance is involved: a loss of the claimed form passes, within its rounding, which is
@@ -145,7 +146,10 @@ def audit(
     box = Box(loss_fn, question, progress, reset)
     try:
         contact = first_contact(question, box)
-        return AuditReport.of(contact.question, box, contact.observed + _measured(contact.question, box, contact))
+        observed = contact.observed
+        if contact.can_go_on:
+            observed += rows_alike(contact.question, box)
+        return AuditReport.of(contact.question, box, observed + _measured(contact.question, box, contact))
     except Exception as error:
         if is_of_the_loss(error):  # its traceback shows the user's code alone
             error.__traceback__ = outside(error.__traceback__)

@@ -140,7 +140,7 @@ class _Parts:
         """Doubling parts from frequent to rare, the slices, half of the labels at random, and the hits."""
         found: list[_Part] = []
         ranked = question.prior.by_frequency
-        generator = np.random.default_rng([1, *np.atleast_1d(question.root)])
+        generator = question.generator(1)
         for row, y in enumerate(question.positives):
             order = ranked[ranked != y]
             found += _doubling(row, order)
