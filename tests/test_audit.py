@@ -1291,7 +1291,7 @@ def test_examples_of_a_call_count_once_where_they_depend(loss: Any, note: str | 
         asked.append(len(positive) // len(np.unique(scores, axis=0)))
         return loss(scores, positive, rng)
 
-    report = il.audit(counted, claim="full", prior=PRIOR, positives=[50], runs=3_200, rng=seed)
+    report = il.audit(counted, claim="full", prior=PRIOR, positives=[50], runs=4_096, rng=seed)
     assert report.verdict != "refuted"
     assert {n.kind for n in report.notes} >= ({note} if note else set())
     assert (max(asked[-3:]) == 1) == (note is not None)

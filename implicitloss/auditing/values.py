@@ -32,6 +32,7 @@ from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
+from implicitloss.auditing.single import single_labels
 from implicitloss.auditing.tally import Sums
 from implicitloss.labels import Floats, Labels
 
@@ -67,7 +68,9 @@ def by_values(question: Question, box: Box) -> Observed:
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
     found = _looks(question, box, pilot)
-    return Observed(tuple(found), flaws=_hits_between_rows(parts, box, found), notes=tuple(notes))
+    observed = Observed(tuple(found), flaws=_hits_between_rows(parts, box, found), notes=tuple(notes))
+    refuted = observed.flaws or any(c.result(question.tolerance) == "refuted" for c in found)
+    return observed if refuted else observed + single_labels(question, box)
 
 
 def _hits_between_rows(parts: _Parts, box: Box, found: list[Comparison]) -> tuple[Flaw, ...]:
