@@ -109,8 +109,9 @@ def audit(
     rng : seed, Generator or None
         An audit with the same seed gives the same report.
     reset : callable, optional
-        It is called, without arguments, before each call of the loss, to put back what the loss remembers: a queue, a
-        memory bank, a running estimate.  The other way is a loss that is made anew in each call.
+        It is called, without arguments, before each call of the loss, and with `in_batch` and `one_by_one` before each
+        example, to put back what the loss remembers: a queue, a memory bank, a running estimate.  The other way is a
+        loss that is made anew in each call.
     progress : callable, optional
         It is called as `progress(done, runs)` after each look, and in between up to ten times a second.
 

@@ -7,25 +7,18 @@ the loss for each example by itself makes each a call of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
+from implicitloss.auditing.blackbox import AsksEachAlone
 from implicitloss.auditing.box import Box
 from implicitloss.labels import Floats
 
-__all__ = ["AsksEachAlone", "Examples", "sums_of_calls"]
+__all__ = ["Examples", "sums_of_calls"]
 
 # The largest number of scores in a call after the pilot, and of examples of one positive or part in it; and the least
 # number of calls, because limits have a term in the inverse of it.
 SCORES_A_CALL, EXAMPLES_A_CALL, CALLS = 1 << 17, 8, 2048
 # Where each example is a call of the loss: so many times the scores, and the largest number of examples.
 SCORES_ALONE, EXAMPLES_ALONE = 2, 64
-
-
-@runtime_checkable
-class AsksEachAlone(Protocol):
-    """A loss whose adapter calls it for each example by itself."""
-
-    asks_each_alone: bool
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitloss.auditing.blackbox import AsksEachAlone
 from implicitloss.auditing.box import Box
-from implicitloss.auditing.calls import AsksEachAlone
 from implicitloss.auditing.exact import MOVED, error_of
 from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.question import Question

@@ -69,8 +69,8 @@ def by_values(question: Question, box: Box) -> Observed:
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
     found = _looks(question, box, pilot)
     observed = Observed(tuple(found), flaws=_hits_between_rows(parts, box, found), notes=tuple(notes))
-    refuted = observed.flaws or any(c.result(question.tolerance) == "refuted" for c in found)
-    return observed if refuted else observed + single_labels(question, box)
+    holds = not observed.flaws and all(c.result(question.tolerance) == "holds" for c in found if c.decisive)
+    return observed + single_labels(question, box) if holds else observed
 
 
 def _hits_between_rows(parts: _Parts, box: Box, found: list[Comparison]) -> tuple[Flaw, ...]:
