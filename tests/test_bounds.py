@@ -17,6 +17,7 @@ from implicitloss.numerics.bounds import (
     deviation_mean,
     half_width,
     runs_needed,
+    sum_half_width,
     total_variation_seen,
 )
 
@@ -33,6 +34,35 @@ def test_half_width_by_hand() -> None:
         math.sqrt(2 * 0.25 * log / 1000),
     ):
         assert half_width(0.25, 3.0, 1000, 1e-6) > wrong * 1.01
+
+
+def test_sums_by_hand() -> None:
+    """Where squares decide √(2 squares log(32/δ)), where the span does span log(32/δ)/0.95, and never far above."""
+    log = math.log(32e6)
+    assert sum_half_width(1e6, 1.0, 1e-6) == pytest.approx(math.sqrt(2e6 * log), rel=0.05)
+    assert sum_half_width(0.0, 3.0, 1e-6) == pytest.approx(3 * log / 0.95, rel=1e-12)
+    assert sum_half_width(3.0, np.inf, 1e-6) == np.inf
+    each = sum_half_width(np.array([[0.0, 2.0], [5.0, 9.0]]), np.array([3.0, 0.5]), 0.1)
+    assert each[1, 0] == sum_half_width(5.0, 3.0, 0.1)
+    assert each.shape == (2, 2)
+
+
+@pytest.mark.parametrize("center", [0.0, 0.2, 1.0])
+def test_sums_of_bernoulli_trials_leave_the_limits_as_seldom_as_is_said(center: float) -> None:
+    """Exactly, by all counts, for trials of any probability."""
+    delta, n = 0.05, 400
+    counts = np.arange(n + 1)
+    width = sum_half_width(counts * (1 - center) ** 2 + (n - counts) * center**2, 1.0, delta)
+
+    def worst(share: float) -> float:
+        return max(
+            float(stats.binom.pmf(counts, n, p)[np.abs(counts - n * p) > share * width].sum())
+            for p in np.linspace(0, 1, 501)
+        )
+
+    assert worst(1.0) <= delta
+    # Near miss: a third of it.
+    assert worst(1 / 3) > delta
 
 
 def test_one_term_says_nothing() -> None:

@@ -440,3 +440,51 @@ def test_a_loss_of_other_arguments_is_refused_when_it_is_adapted(loss: Any, opti
     with pytest.raises(ValueError, match=sentence):
         adapted(loss, options)
     il.adapters.in_batch(lambda *given: 0, PRIOR, N)
+
+
+class Growing:
+    """A queue of the items of one earlier batch, which are negatives too."""
+
+    def __init__(self) -> None:
+        self.items: Any = None
+        self.asked = self.emptied = 0
+
+    def __call__(self, q: Any, i: Any, y: Any) -> Any:
+        self.asked += 1
+        found = entropy(q @ (i if self.items is None else np.concatenate([i, self.items])).T)
+        self.items = i
+        return found
+
+    def clear(self) -> None:
+        self.emptied += 1
+        self.items = None
+
+
+def test_what_a_loss_remembers_is_put_back_before_each_batch(seed: int) -> None:
+    """Batches of one call of the audit follow each other: a queue that is emptied once a call has items of the last."""
+    queue = Growing()
+    report = il.audit(
+        il.adapters.in_batch(queue, PRIOR, N, warmup=1), claim=claim(m=2 * N - 1), prior=PRIOR, rng=seed,
+        reset=queue.clear, **COARSE,
+    )  # fmt: skip
+    assert report.verdict == "holds", str(report)
+    empty = Growing()
+    adapted = il.adapters.in_batch(empty, PRIOR, N)
+    report = il.audit(adapted, claim=claim(), prior=PRIOR, rng=seed, reset=empty.clear, **COARSE)
+    assert report.verdict == "holds", str(report)
+    assert empty.emptied >= empty.asked
+
+
+def test_what_a_loss_remembers_is_put_back_before_each_example(seed: int) -> None:
+    """A loss that doubles with each call is one that is asked once after each reset."""
+    factor = [1.0]
+
+    def mean(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        factor[0] *= 2
+        return factor[0] / 2 * entropy(scores, positive).mean()
+
+    def reset() -> None:
+        factor[0] = 1.0
+
+    report = il.audit(il.adapters.one_by_one(mean), claim="full", prior=PRIOR, rng=seed, reset=reset, runs=32)
+    assert report.verdict == "holds", str(report)

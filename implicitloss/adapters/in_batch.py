@@ -182,6 +182,7 @@ class _InBatch:
     reduction: str
     symmetric: bool
     warmup: int
+    reset: Callable[[], object] | None = None
 
     def __post_init__(self) -> None:
         self.__qualname__ = getattr(self.loss, "__qualname__", type(self.loss).__name__)
@@ -213,6 +214,10 @@ class _InBatch:
         if first.single:
             found = found.astype(np.float32)
         return (found, np.concatenate(slopes)) if slopes else found
+
+    def resetting(self, reset: Callable[[], object]) -> LossFunction:
+        """The same loss, with `reset` called before the batches of each example, of which each has its own."""
+        return replace(self, reset=reset)
 
     def flaws_between_rows(self, temperature: float, rng: np.random.Generator) -> tuple[Flaw, ...]:
         """The flaws of a loss that depends on the row, or on the queries of other rows.
@@ -343,6 +348,8 @@ class _InBatch:
             return self.loss(asked, items, labels, *key)
 
         def ask(asked: Any, i: int, keys: Any) -> Any:
+            if self.reset is not None:
+                self.reset()
             key = [self.framework.key_of(self._lib, key, i) for key in keys]
             for before in earlier[i]:
                 call(asked, tensor(self.layout.items(before[None])[0]), tensor(before), *key)

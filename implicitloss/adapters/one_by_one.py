@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,16 @@ def one_by_one(loss_fn: LossFunction) -> LossFunction:
     array([1.3863, 1.3863])
     """
     check_loss(loss_fn)
+    return _one_by_one(loss_fn, lambda: None)
+
+
+def _one_by_one(loss_fn: LossFunction, reset: Callable[[], object]) -> LossFunction:
+    """The adapted loss, with `reset` called before each example."""
 
     def each(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         values, slopes = [], []
         for i in range(len(positive)):
+            reset()
             given = loss_fn(scores[i : i + 1], positive[i : i + 1], rng)
             value, slope = given if isinstance(given, tuple) else (given, None)
             value = np.asarray(value)
@@ -58,4 +65,5 @@ def one_by_one(loss_fn: LossFunction) -> LossFunction:
         return np.array(values), np.concatenate([np.reshape(slope, (1, -1)) for slope in slopes])
 
     each.package = getattr(loss_fn, "package", "numpy")  # type: ignore[attr-defined]
+    each.resetting = lambda reset: _one_by_one(loss_fn, reset)  # type: ignore[attr-defined]
     return named_after(loss_fn, each)

@@ -16,6 +16,7 @@ from implicitloss.auditing.finding import Observed
 from implicitloss.auditing.gradients import by_gradients
 from implicitloss.auditing.question import Budget, Form, Question
 from implicitloss.auditing.report import AuditReport
+from implicitloss.auditing.rows import rows_alike
 from implicitloss.auditing.values import by_values, exactly
 from implicitloss.labels import LabelPrior
 from implicitloss.numerics.seeds import Seed
@@ -49,14 +50,13 @@ def audit(
     relative `tolerance`.  It is "holds" if at every audited positive, every decisive part of the labels is known to lie
     within `tolerance` plus `resolution` of the claim.  It is "measured" if nothing is claimed, else "inconclusive".
 
-    A true claim is refuted with probability at most `error`, however often the audit looks, if four conditions hold.
-    First, calls are independent.  Second, examples of one call are independent, or the draws or the means of the pilot
-    show that they are not, and each call counts once.  An event that is rare and common to all examples of a call may
-    not show.  Third, weights do not depend on the scores, unless `scores` are given.  Fourth, no evaluation contributes
-    more than three times the largest contribution in the pilot, to any part.  For labels that the pilot never drew, the
-    limit is three draws of the claimed weight; without a claimed scheme, it is `heaviest` times the largest
-    contribution in the pilot, and more in proportion to how much rarer the labels are.  A part in which one evaluation
-    exceeds its limit stays inconclusive.
+    A true claim is refuted with probability at most `error`, however often the audit looks, if three conditions hold.
+    First, calls are independent.  The examples of one call may depend on each other, but not on their places in it:
+    limits count a call once.  Second, weights do not depend on the scores, unless `scores` are given.  Third, no call
+    contributes more than three times the largest contribution of as many examples in the pilot, to any part.  For
+    labels that the pilot never drew, the limit is three draws of the claimed weight; without a claimed scheme, it is
+    `heaviest` times the largest contribution in the pilot, and more in proportion to how much rarer the labels are.  A
+    part in which one call exceeds its limit stays inconclusive.
 
     Before anything is measured, the form of the loss is probed: the same call, with the same seed, at other scores.
     The draws are the same, and no chance is involved: a loss of the claimed form passes, within its rounding, which is
@@ -100,7 +100,7 @@ def audit(
         See above; at least 1.
     runs : int, optional
         The largest number of evaluations of each positive, at least 32; by default 400 to 20,000, fewer for more
-        labels.  Without gradients, parts that hold are not asked again, and later calls have fewer examples.
+        labels.  Without gradients, parts that hold are not asked again.
     budget : {"full", "quick"}
         "quick" has a resolution of 1, so that "holds" rules out what counts twice or half, and a quarter of the `runs`,
         where these are not given.  It takes about a third of the time, and refutes a true claim no more often.
@@ -109,8 +109,9 @@ def audit(
     rng : seed, Generator or None
         An audit with the same seed gives the same report.
     reset : callable, optional
-        It is called, without arguments, before each call of the loss, to put back what the loss remembers: a queue, a
-        memory bank, a running estimate.  The other way is a loss that is made anew in each call.
+        It is called, without arguments, before each call of the loss, and with `in_batch` and `one_by_one` before each
+        example, to put back what the loss remembers: a queue, a memory bank, a running estimate.  The other way is a
+        loss that is made anew in each call.
     progress : callable, optional
         It is called as `progress(done, runs)` after each look, and in between up to ten times a second.
 
@@ -127,7 +128,7 @@ def audit(
 
     Notes
     -----
-    The method is derived here; the limits are those of `implicitloss.numerics.bounds.half_width`.
+    The method is derived here; the limits are those of `implicitloss.numerics.bounds.sum_half_width`.
 
     Examples
     --------
@@ -146,7 +147,10 @@ def audit(
     box = Box(loss_fn, question, progress, reset)
     try:
         contact = first_contact(question, box)
-        return AuditReport.of(contact.question, box, contact.observed + _measured(contact.question, box, contact))
+        observed = contact.observed
+        if contact.can_go_on:
+            observed += rows_alike(contact.question, box)
+        return AuditReport.of(contact.question, box, observed + _measured(contact.question, box, contact))
     except Exception as error:
         if is_of_the_loss(error):  # its traceback shows the user's code alone
             error.__traceback__ = outside(error.__traceback__)

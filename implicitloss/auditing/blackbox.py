@@ -5,17 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from implicitloss.auditing.failure import wants_tensors
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["COARSEST", "SINGLE", "Answer", "LossFunction", "ask"]
+__all__ = ["COARSEST", "SINGLE", "Answer", "AsksEachAlone", "LossFunction", "ask"]
 
 LossFunction = Callable[[Floats, Labels, np.random.Generator], Any]
 """`loss_fn(scores (B, L), positive (B,), rng)` -> losses (B,), or (losses (B,), gradients (B, L))."""
+
+
+@runtime_checkable
+class AsksEachAlone(Protocol):
+    """A loss whose adapter calls it for each example by itself."""
+
+    def resetting(self, reset: Callable[[], object]) -> LossFunction:
+        """The same loss, with `reset` called before each example."""
+        ...
 
 
 # Rounding errors above this are those of half precision.

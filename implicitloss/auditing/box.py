@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from implicitloss.arguments import shown
-from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, LossFunction, ask
+from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, AsksEachAlone, LossFunction, ask
 from implicitloss.auditing.question import MOST_EXPONENT, Question
 from implicitloss.labels import Floats, Labels
 
@@ -81,6 +81,8 @@ class Box:
             raise ValueError(f"progress must be a function (done, runs), got {shown(self.progress)}")
         if self.reset is not None and not callable(self.reset):
             raise ValueError(f"reset must be a function without arguments, got {shown(self.reset)}")
+        if self.reset is not None and isinstance(self.loss_fn, AsksEachAlone):
+            self.loss_fn = self.loss_fn.resetting(self.reset)
         try:
             signature = inspect.signature(self.loss_fn)
         except (TypeError, ValueError):  # some built-in functions have no signature

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from implicitloss.labels import Labels
-from implicitloss.numerics.bounds import half_width
+from implicitloss.labels import Floats, Labels
+from implicitloss.numerics.bounds import sum_half_width
 
 __all__ = [
     "BY_SCORE",
@@ -30,7 +30,7 @@ MINOR_SHARE = 0.01
 # Hits of at most this weight, beside a positive of weight 1, are those of a loss that is cut off near 0, as one whose
 # probabilities are clipped to 1 - 1e-7.
 LEAST_HITS = 2e-6
-# One evaluation is assumed to contribute at most this many times the largest contribution in the pilot.
+# One call is assumed to contribute at most this many times the largest contribution of as many examples in the pilot.
 SPARE = 3.0
 
 Result = Literal["holds", "refuted", "inconclusive", "measured"]
@@ -44,9 +44,9 @@ HITS, BY_SCORE = "accidental hits", ("scored above the positive", "scored below 
 class Comparison:
     """Σ p_yy' over the `labels` of a part, for one positive: the claim, and the measured value between two limits.
 
-    The limits assume that one evaluation contributes at most `largest_contribution`.  If an evaluation contributes
-    more, the comparison `exceeds_bound` and stays inconclusive.  An audit holds only if every `decisive` comparison is
-    known to within its `resolution`; any comparison can refute.
+    The limits assume that the examples of one call contribute at most `largest_contribution`, together.  If those of a
+    call contribute more, the comparison `exceeds_bound` and stays inconclusive.  An audit holds only if every
+    `decisive` comparison is known to within its `resolution`; any comparison can refute.
     """
 
     positive: int
@@ -73,25 +73,20 @@ class Comparison:
     rounding: float = 0.0
 
     def with_sums(
-        self, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
+        self, total: float, squares: float, most: float, n: int, delta: float, unseen: float = 0.0
     ) -> Comparison:
-        """The comparison after `n` evaluations with sum `total`, variance of one evaluation and maximum `most`.
+        """The comparison after `n` evaluations, by the sums over the examples of each call.
 
-        The limits are empirical-Bernstein limits, wrong with probability at most `delta`; rounding may hide up to
-        `unseen` in the mean.
+        `total` is their total, `squares` the sum of their squared distances from what the pilot expects, and `most`
+        the largest.  The limits are wrong with probability at most `delta`; rounding may hide `unseen` in the mean.
         """
         mean, bound = total / n, self.largest_contribution
-        width = half_width(variance, bound, n, delta)
-        if total == 0.0 and variance == 0.0:
-            # Empirical Bernstein allows for three events of probability δ/4: the mean is off above, or below, or the
-            # variance is seen too small.  A fourth, of δ/8: something was never seen whose probability is above
-            # log(8/δ)/n.  The last eighth is left to the probes, `Question.error_of_a_probe`.
-            width = bound * math.log(8 / delta) / n
+        width = float(sum_half_width(squares, bound, delta)) / n
         low = max(mean - width, 0.0) / (1 + self.rounding)
         high = (mean + width) * (1 + self.rounding) + unseen
         return replace(
             self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound),
-            spread=math.sqrt(variance / n),
+            spread=math.sqrt(squares) / n,
         )  # fmt: skip
 
     def without(self, hits: Comparison, known: bool) -> Comparison:
@@ -174,11 +169,12 @@ def ranks_named(first: int, last: int) -> str:
     return f"rank {first}" if first == last else f"ranks {first} to {last}"
 
 
-def in_reach(
-    mean: float, variance: float, largest_contribution: float, runs: int, resolution: float, delta: float
-) -> bool:
-    """Whether limits after `runs` evaluations are likely to lie within a factor 1 + `resolution` of `mean`.
+def in_reach(sums: Floats, n: int, largest_contribution: float, runs: int, resolution: float, delta: float) -> bool:
+    """Whether limits after `runs` evaluations are likely to lie within a factor 1 + `resolution` of the mean.
 
-    The limits may take 60 % of that distance; the rest is left for the error of the measured mean.
+    `sums` are those of the calls of a pilot of `n` evaluations.  The limits may take 60 % of that distance; the rest is
+    left for the error of the measured mean.
     """
-    return half_width(variance, largest_contribution, runs, delta) <= 0.6 * resolution / (1 + resolution) * mean
+    squares = float(sums.var(ddof=1)) * sums.size * runs / n
+    width = float(sum_half_width(squares, largest_contribution, delta)) / runs
+    return width <= 0.6 * resolution / (1 + resolution) * float(sums.sum()) / n

@@ -262,7 +262,7 @@ def _between_rows(question: Question, box: Box) -> tuple[Flaw, ...]:
     """The flaws between the rows of a batch, of a loss that an adapter asks in batches."""
     if not isinstance(box.loss_fn, AsksInBatches):
         return ()
-    generator = np.random.default_rng([2, *np.atleast_1d(question.root)])
+    generator = question.generator(2)
     for _ in range(BATCHES_BETWEEN_ROWS):
         flaws = tuple(box.loss_fn.flaws_between_rows(question.temperature, generator))
         if flaws:

@@ -17,7 +17,7 @@ from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.question import SCORES_BY_DEFAULT, Question
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["error_of", "use_of_rng"]
+__all__ = ["MOVED", "error_of", "use_of_rng"]
 
 # The answer must be the same for so many other seeds, and for other seeds at this many sets of random scores.
 SEEDS_TRIED, REPEATED_AT = 16, 3

@@ -35,7 +35,7 @@ FlawKind = Literal[
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
     "no negatives", "never counted", "looks at scores", "another law", "another number of draws", "coarse", "bounded",
-    "unknown form", "draws nothing", "same answers", Kind,
+    "unknown form", "draws nothing", "same answers", "rows tried", "single labels", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
 HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature", "gBCE")
@@ -262,8 +262,8 @@ def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tup
     if not n:
         return ()
     said = (
-        f"{n:,} labels that are claimed to count never did: are these the counts of this loss, in the order of its "
-        "ids, and are all labels candidates?"
+        f"{n:,} label{' that is' if n == 1 else 's that are'} claimed to count never did: are these the counts of this "
+        "loss, in the order of its ids, and are all labels candidates?"
     )
     return (Note("never counted", said),)
 

@@ -10,7 +10,7 @@ import numpy as np
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
-from implicitloss.auditing.examples import dependence, examples_a_call
+from implicitloss.auditing.examples import dependence
 from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.nearest import seen_law
 from implicitloss.auditing.pilot import DrawStatistics, Pilot
@@ -31,20 +31,19 @@ def by_gradients(question: Question, box: Box) -> Observed:
     """Evaluate until the question is decided, a flaw is seen, or the evaluations are used up."""
     pilot = Pilot.of(question, box)
     notes = dependence(pilot.shares_negatives, pilot.examples_depend)
-    replicas = 1 if notes else examples_a_call(len(question.positives), question.prior.n_labels)
     notes += coarse(box)
     plan = planned(question, pilot)
     rows, n_labels = len(question.positives), question.prior.n_labels
     parts = [[c.labels for c in plan if c.positive == y] for y in question.positives]
-    tally = Tally(question, parts, (pilot.seen > 0).astype(np.float64))
+    tally = Tally(question, parts, (pilot.seen > 0).astype(np.float64), pilot.examples.together)
     looks = max(1, math.ceil(math.log2(question.runs / pilot.n)))
     # The error is shared by all looks, and in each by the plan, the labels, the two sides by score and the hits.
-    delta = question.error / (looks * (len(plan) + rows * (n_labels + 3)))
+    delta = question.error_of_limits / (looks * (len(plan) + rows * (n_labels + 3)))
     look = _Look(question, pilot, plan, tally, delta, box.relative_rounding)
     flaws: tuple[Flaw, ...] = ()
     for k in range(looks):
         n = max(pilot.n, math.ceil(question.runs / 2 ** (looks - 1 - k)))
-        _fill(tally, n, replicas, box)
+        _fill(tally, n, pilot.examples.a_call, box)
         box.say_progress(n)
         found = look.comparisons()
         if tally.below > FLAW_FROM_ROUNDINGS:
@@ -62,13 +61,13 @@ def by_gradients(question: Question, box: Box) -> Observed:
         return Observed(flaws=flaws, notes=tuple(notes))
     statistics = DrawStatistics.of(question, pilot)
     notes += _other_law(question, pilot, statistics)
-    return Observed(tuple(found), flaws, tuple(notes), tally.margins(look.delta), statistics)
+    return Observed(tuple(found), flaws, tuple(notes), tally.margins(pilot.mean, look.delta), statistics)
 
 
-def _fill(tally: Tally, n: int, replicas: int, box: Box) -> None:
+def _fill(tally: Tally, n: int, a_call: int, box: Box) -> None:
     """Evaluate until the tally has `n` evaluations of each positive."""
     while tally.n < n:
-        call = box.next_call(min(replicas, n - tally.n))
+        call = box.next_call(min(a_call, n - tally.n))
         own = call.scores[np.arange(call.positive.size), call.positive]
         tally.add(decode(tally.question, call), (call.scores > own[:, None]).astype(np.float64))
         box.say_progress(tally.n, look=False)
@@ -91,19 +90,23 @@ class _Look:
         tally = self.tally
         for row, y in enumerate(self.question.positives):
             for k, part in enumerate([c for c in self.plan if c.positive == y]):
-                found.append(self.measured(part, tally.of_parts, (row, k)))
+                expected = float(self.pilot.mean[row, part.labels].sum())
+                found.append(self.measured(part, tally.of_parts, (row, k), expected))
             found += self.single_labels(row)
             if self.question.scores is None and self.question.claim.margins is not None:
                 found += self.by_score(row)
             hits = of_hits(self.question, self.pilot, row)
-            found.append(self.measured(hits, tally.of_hits, (row, 0), float(tally.unseen[row]) / tally.n))
+            expected, unseen = float(self.pilot.hits[row].mean()), float(tally.unseen[row]) / tally.n
+            found.append(self.measured(hits, tally.of_hits, (row, 0), expected, unseen))
         return found
 
-    def measured(self, plan: Comparison, moments: Sums, at: tuple[int, int], unseen: float = 0.0) -> Comparison:
-        """A planned comparison with the sums at an index of the moments."""
-        n = self.tally.n
-        total, variance, most = (float(x[at]) for x in (moments.total, moments.variance(n), moments.most))
-        return replace(plan, rounding=self.rounding).with_sums(total, variance, most, n, self.delta, unseen)
+    def measured(
+        self, plan: Comparison, sums: Sums, at: tuple[int, int], expected: float, unseen: float = 0.0
+    ) -> Comparison:
+        """A planned comparison with the sums at an index, of terms that the pilot expects to be `expected`."""
+        own = sums.at(at)
+        found = float(own.total), float(own.squares_about(expected)), float(own.most)
+        return replace(plan, rounding=self.rounding).with_sums(*found, self.tally.n, self.delta, unseen)
 
     def by_score(self, row: int) -> list[Comparison]:
         """Compare the labels scored above the positive, and those below it: a margin does not depend on scores."""
@@ -112,12 +115,14 @@ class _Look:
         y, at = self.question.positives[row], np.flatnonzero(self.pilot.seen[row] > 0)
         if not at.size:
             return []
-        # In one evaluation, measured less claimed lies between minus the whole claim and the largest contribution.
-        largest = SPARE * float(self.pilot.weights[row].sum(axis=1).max()) + float(p[row, at].sum())
+        # In one call, measured less claimed lies between minus the whole claim and the largest contribution.
+        largest = SPARE * float(self.pilot.of_calls(self.pilot.weights[row].sum(axis=1)).max())
+        largest += tally.together * float(p[row, at].sum())
         found = []
         for side, name in enumerate(BY_SCORE):
             claimed = float(tally.above[row, side]) / tally.n
-            apart = self.measured(Comparison(y, name, at, "gradient", largest, claimed), tally.of_sides, (row, side))
+            plan = Comparison(y, name, at, "gradient", largest, claimed)
+            apart = self.measured(plan, tally.of_sides, (row, side), 0.0)
             mean = claimed + apart.measured
             width = apart.high - apart.measured + self.rounding * abs(mean)
             found.append(replace(apart, measured=mean, low=max(mean - width, 0.0), high=mean + width))
@@ -129,9 +134,9 @@ class _Look:
         at = np.flatnonzero(pilot.seen[row] >= SINGLE_FROM_SEEN)
         if p is None or not at.size:
             return []
-        largest = SPARE * np.maximum(pilot.most[row], pilot.floor[row])
-        mean, width = tally.of_labels.limits(largest, tally.n, self.delta)
-        off = np.abs(mean - p)[row, at] / np.maximum(width[row, at], 1e-300)
+        largest = SPARE * np.maximum(pilot.of_calls(pilot.weights[row]).max(axis=0), pilot.floor[row])
+        mean, width = tally.of_labels.at(row).limits(pilot.mean[row], largest, self.delta)
+        off = np.abs(mean - p[row])[at] / np.maximum(width[at], 1e-300)
         found = []
         for i in np.argsort(-off)[:SINGLE_REPORTED]:
             if off[i] > 1:
@@ -140,7 +145,7 @@ class _Look:
                     self.question.positives[row], f"label {self.question.prior.name(label)}", np.array([label]),
                     "gradient", float(largest[label]), float(p[row, label]),
                 )  # fmt: skip
-                found.append(self.measured(single, tally.of_labels, (row, label)))
+                found.append(self.measured(single, tally.of_labels, (row, label), float(pilot.mean[row, label])))
         return found
 
 

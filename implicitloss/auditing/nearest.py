@@ -332,7 +332,10 @@ class _Candidates:
         inside = (sums.low <= expected * LIMIT_FACTOR) & (expected <= sums.high * LIMIT_FACTOR)
         agrees = bool(np.all(inside | sums.is_by_score))
         misfit, terms = float(np.sum((logs / sums.error)[apart] ** 2)), int(np.sum(apart))
-        worst = max(1.0, float(np.max(np.maximum(sums.low / expected, expected / sums.high)[~sums.is_by_score])))
+        # The distance from the nearer limit, or from so many errors where limits are wide.
+        apart_by = np.maximum(np.log(np.maximum(sums.low, 1e-300) / expected), np.log(expected / sums.high))
+        apart_by = np.maximum(apart_by, np.abs(logs) - MOST_ERRORS * sums.error)
+        worst = max(1.0, float(np.exp(np.max(apart_by[~sums.is_by_score]))))
         rows = dict(zip(parts.positives, p, strict=True))
         for c in parts.empty:
             of_part = float(rows[c.positive][c.labels].sum())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from implicitloss.auditing.box import Box
+from implicitloss.auditing.calls import Examples, sums_of_calls
 from implicitloss.auditing.decode import decode
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
 from implicitloss.labels import Floats, LabelPrior
@@ -46,6 +47,7 @@ class Pilot:
     a_call: int
     ratio: Floats
     ratio_error: Floats
+    box: Box
     rounding: float = 0.0
 
     @classmethod
@@ -65,7 +67,7 @@ class Pilot:
         ratio = _gradient_ratio(question, _in_blocks(scores, rows), _in_blocks(slopes, rows))
         weights = _in_blocks([answer.weights for answer in answers], rows)
         hits = _in_blocks([answer.hits for answer in answers], rows)
-        return cls(question.prior, weights, hits, a_call, *ratio, box.relative_rounding)
+        return cls(question.prior, weights, hits, a_call, *ratio, box, box.relative_rounding)
 
     @property
     def n(self) -> int:
@@ -76,6 +78,21 @@ class Pilot:
     def most(self) -> Floats:
         """The largest contribution of one evaluation to each label, (rows, L)."""
         return np.asarray(self.weights.max(axis=1))
+
+    @cached_property
+    def examples(self) -> Examples:
+        """How many examples of each positive the calls after the pilot have, and how they count."""
+        depend = self.shares_negatives or self.examples_depend
+        return Examples.of(self.box, depend, self.a_call, len(self.weights), self.box.question.runs)
+
+    def of_calls(self, terms: Floats) -> Floats:
+        """The sums of terms (n, ...), one an evaluation, over as many as count together later on."""
+        return sums_of_calls(terms, self.examples.together)
+
+    @cached_property
+    def mean(self) -> Floats:
+        """The mean contribution of each label, (rows, L)."""
+        return np.asarray(self.weights.mean(axis=1))
 
     @cached_property
     def drawn(self) -> NDArray[np.bool_]:

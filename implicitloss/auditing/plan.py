@@ -1,4 +1,4 @@
-"""The plan of the gradient route: which labels are compared together, and how much one evaluation may contribute."""
+"""The plan of the gradient route: which labels are compared together, and how much one call may contribute."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["MOST_UNSEEN_DRAWS", "of_hits", "planned"]
 
 # The largest number of decisive parts of a positive's labels; more would take more evaluations.
 MOST_PARTS = 24
-# Assumed upper limit on the draws, per evaluation, of a label that the pilot never drew.
+# Assumed upper limit on the draws, in one call, of labels that the pilot never drew.
 MOST_UNSEEN_DRAWS = 3.0
 # Hits that the pilot should have seen this often are decisive, although it saw none.
 EXPECTED_HITS = 3.0
@@ -43,14 +43,14 @@ def planned(question: Question, pilot: Pilot) -> list[Comparison]:
 def of_hits(question: Question, pilot: Pilot, row: int) -> Comparison:
     """Compare accidental hits: where none are claimed, one of them refutes."""
     y, claim = question.positives[row], question.claim
-    largest = SPARE * float(pilot.hits[row].max())
+    largest = SPARE * float(pilot.of_calls(pilot.hits[row]).max())
     claimed = None if claim.hits is None else float(claim.hits[row])
     if not largest > 0:
         if claim.hit_weights is not None and claim.hit_weights[row] > 0:
             largest = MOST_UNSEEN_DRAWS * float(claim.hit_weights[row])
         elif claimed == 0.0:
             # A hit would weigh as much as a label that is about as frequent.
-            largest = SPARE * float(pilot.most[row, question.neighbours(y)].max())
+            largest = SPARE * float(pilot.of_calls(pilot.weights[row][:, question.neighbours(y)]).max())
         largest = largest or _largest_unseen(question, pilot, row, np.array([y]))
     # The hits of a rare positive come too seldom for a decision.
     one_hit = 0.0 if claim.hit_weights is None else float(claim.hit_weights[row])
@@ -80,8 +80,9 @@ def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> lis
         draws += share[label]
         if draws < enough or not together.any():
             continue
-        largest = SPARE * max(float(together.max()), float(pilot.floor[row, label]))
-        if in_reach(float(together.mean()), float(together.var(ddof=1)), largest, runs, question.resolution, delta):
+        sums = pilot.of_calls(together)
+        largest = SPARE * max(float(sums.max()), float(pilot.floor[row, label]))
+        if in_reach(sums, pilot.n, largest, runs, question.resolution, delta):
             parts.append(part)
             part, together, draws = [], np.zeros(pilot.n), 0.0
     if part and parts:
@@ -97,7 +98,7 @@ def _of_part(
     """Compare labels that the pilot drew; a range of ranks is decisive."""
     p = question.claim.margins
     claimed = None if p is None else float(p[row, labels].sum())
-    most = float(pilot.weights[row][:, labels].sum(axis=1).max())
+    most = float(pilot.of_calls(pilot.weights[row][:, labels].sum(axis=1)).max())
     largest = SPARE * max(most, float(pilot.floor[row, labels].max()))
     y = question.positives[row]
     decisive = ranks is not None

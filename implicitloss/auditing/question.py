@@ -98,7 +98,7 @@ class Question:
         scheme = claim if isinstance(claim, Scheme) else None
         at = None if scores is None else checked_vector(scores, "scores")
         if at is None and scheme is not None and scheme.sampler.needs_scores:
-            at = np.random.default_rng([0, *np.atleast_1d(root)]).standard_normal(prior.n_labels)
+            at = _generator(root, 0).standard_normal(prior.n_labels)
         by = _checked_shift(shift)
         for name, vector in (("scores", at), ("shift", by)):
             if vector is not None and vector.ndim and vector.shape != (prior.n_labels,):
@@ -120,9 +120,18 @@ class Question:
         return max(self.positives, key=lambda y: float(self.prior.probabilities[y]))
 
     @property
+    def error_of_limits(self) -> float:
+        """The probability with which any limit, at any look, may leave out the truth: 7/8 of the error."""
+        return self.error * 7 / 8
+
+    @property
     def error_of_a_probe(self) -> float:
         """The probability with which one probe that draws may find a flaw that is none: all have 1/8 of the error."""
-        return self.error / (8 * (len(self.positives) + 1))
+        return self.error / (8 * (len(self.positives) + 3))
+
+    def generator(self, stream: int) -> np.random.Generator:
+        """A generator of this audit, for what is chosen once in it."""
+        return _generator(self.root, stream)
 
     def neighbours(self, y: int) -> Labels:
         """The labels whose frequency ranks are nearest to that of `y`."""
@@ -149,6 +158,10 @@ class Question:
         results = [comparison.result(self.tolerance) for comparison in comparisons]
         decided = not any(c.decisive and c.is_open(self.tolerance) for c in comparisons)
         return "refuted" in results or (decided and self.claim.margins is not None)
+
+
+def _generator(root: int | list[int], stream: int) -> np.random.Generator:
+    return np.random.default_rng([stream, *(root if isinstance(root, list) else [root])])
 
 
 def _checked_numbers(given: dict[str, Any]) -> dict[str, float]:

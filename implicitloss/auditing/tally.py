@@ -12,7 +12,7 @@ from implicitloss.auditing.comparison import SPARE
 from implicitloss.auditing.decode import Decoded
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
-from implicitloss.numerics.bounds import half_width
+from implicitloss.numerics.bounds import sum_half_width
 
 __all__ = ["Measured", "Sums", "Tally"]
 
@@ -31,51 +31,52 @@ class Measured:
 
 @dataclass(eq=False)
 class Sums:
-    """Sum, sum of squares and maximum of terms along one axis; and of the sums of calls, whose terms may depend."""
+    """Moments of the sums Y over the examples of each call: Σ Y, Σ Y², Σ b Y and the largest Y, arrays of one shape.
+
+    b is the number of examples that are summed, in all `n`, and `sizes` is Σ b².
+    """
 
     total: Floats
     squares: Floats
+    by_size: Floats
     most: Floats
-    of_calls: Floats
-    calls: int = 0
+    n: int = 0
+    sizes: float = 0.0
 
     @classmethod
     def zeros(cls, *shape: int) -> Sums:
-        """The moments of no terms."""
+        """The moments of no sums."""
         return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
-    def add(self, terms: Floats) -> None:
-        """Add the `terms` (rows, b, ...) of one call, summed over b."""
-        total = terms.sum(axis=1)
+    def add(self, terms: Floats, together: int) -> None:
+        """Add the `terms` (rows, b, ...) of one call; each is a sum of its own where not all b are `together`."""
+        b = terms.shape[1]
+        sums, size = (terms, 1) if together == 1 else (terms.sum(axis=1, keepdims=True), b)
+        total = sums.sum(axis=1)
         self.total += total
-        self.squares += np.square(terms).sum(axis=1)
-        self.of_calls += np.square(total) / terms.shape[1]
-        self.calls += 1
-        np.maximum(self.most, terms.max(axis=1), out=self.most)
+        self.squares += np.square(sums).sum(axis=1)
+        self.by_size += size * total
+        self.n += b
+        self.sizes += size * b
+        np.maximum(self.most, sums.max(axis=1), out=self.most)
 
-    def at(self, index: Labels) -> Sums:
+    def at(self, index: Any) -> Sums:
         """The moments of some of the terms."""
-        return Sums(self.total[index], self.squares[index], self.most[index], self.of_calls[index], self.calls)
+        total, squares, by_size, most = (
+            np.asarray(array[index]) for array in (self.total, self.squares, self.by_size, self.most)
+        )
+        return Sums(total, squares, by_size, most, self.n, self.sizes)
 
-    def variance(self, n: int) -> Floats:
-        """The variance of one of `n` terms: the larger of two estimates, from the terms and from the sums of calls.
+    def squares_about(self, mean: Floats | float) -> Floats:
+        """Σ (Y - b mean)²."""
+        return np.asarray(np.maximum(self.squares - 2 * mean * self.by_size + np.square(mean) * self.sizes, 0.0))
 
-        Sums of calls vary more if the terms of a call are positively correlated.
+    def limits(self, expected: Floats, largest: Floats, delta: float) -> tuple[Floats, Floats]:
+        """Means of terms that are `expected` to be these, and half-widths of their limits, as `Comparison.with_sums`.
+
+        The terms of one call add up to at most `largest` each.
         """
-        apart = np.maximum(self.squares - self.total**2 / n, 0.0) / max(n - 1, 1)
-        together = np.maximum(self.of_calls - self.total**2 / n, 0.0) / max(self.calls - 1, 1)
-        return np.asarray(np.maximum(apart, together) if self.calls > 1 else apart)
-
-    def limits(self, largest: Floats, n: int, delta: float) -> tuple[Floats, Floats]:
-        """Means of `n` terms of at most `largest` each, and their empirical-Bernstein half-widths.
-
-        The half-widths are those of `Comparison.with_sums`.
-        """
-        mean = self.total / n
-        variance = self.variance(n)
-        # The width is linear in the standard deviation and in the range.
-        width = np.sqrt(variance) * half_width(1.0, 0.0, n, delta) + largest * half_width(0.0, 1.0, n, delta)
-        return mean, width
+        return self.total / self.n, sum_half_width(self.squares_about(expected), largest, delta) / self.n
 
 
 @dataclass(eq=False)
@@ -83,12 +84,13 @@ class Tally:
     """Sums of the weights of each positive's labels (rows, L), parts (rows, parts) and hits (rows, 1).
 
     `of_sides` (rows, 2) are those of the measured weight less the claimed one, of the labels scored above the positive
-    and below it; only labels that are `counted` (rows, L) enter.
+    and below it; only labels that are `counted` (rows, L) enter.  Examples of one call count `together`, or alone if 1.
     """
 
     question: Question
     parts: Sequence[Sequence[Labels]]
     counted: Floats
+    together: int
     n: int = 0
     below: float = -np.inf
     unseen: Floats = field(init=False)
@@ -112,10 +114,10 @@ class Tally:
         rows, n_labels = self.counted.shape
         weights = decoded.weights.reshape(rows, -1, n_labels)
         self.n += weights.shape[1]
-        self.of_labels.add(weights)
-        self.of_parts.add(weights @ self.member)
+        self.of_labels.add(weights, self.together)
+        self.of_parts.add(weights @ self.member, self.together)
         hits = decoded.hits.reshape(rows, -1)
-        self.of_hits.add(hits[:, :, None])
+        self.of_hits.add(hits[:, :, None], self.together)
         self.unseen += np.where(hits > 0, 0.0, decoded.slack.reshape(hits.shape)).sum(axis=1)
         self.below = max(self.below, decoded.below)
         side = is_above.reshape(weights.shape)
@@ -126,12 +128,12 @@ class Tally:
         measured = np.stack([np.einsum("rbl,rbl->rb", weights, s) for s in (side, other)], axis=2)
         said = np.stack([np.einsum("rl,rbl->rb", claimed, s) for s in (side, other)], axis=2)
         self.above += said.sum(axis=1)
-        self.of_sides.add(measured - said)
+        self.of_sides.add(measured - said, self.together)
 
-    def margins(self, delta: float) -> Measured:
-        """Every label's margin, with empirical-Bernstein limits from the largest contribution seen of the label."""
+    def margins(self, expected: Floats, delta: float) -> Measured:
+        """Every label's margin, with limits from its largest contribution that was seen; `expected` by the pilot."""
         most = self.of_labels.most
         # A label that was never seen is bounded by the largest contribution of any label.
         largest = SPARE * np.where(most > 0, most, most.max(axis=1, keepdims=True))
-        mean, width = self.of_labels.limits(largest, self.n, delta)
+        mean, width = self.of_labels.limits(expected, largest, delta)
         return Measured(mean, np.maximum(mean - width, 0.0), mean + width)

@@ -166,7 +166,7 @@ def _legend(finding: Finding) -> list[str]:
             f"Marks: {', '.join(f'{MARKS[r]} {word}' for r, word in WORDS.items() if MARKS[r] in marks)}.": True,
             f"{OPEN} open, but drawn too seldom: the verdict does not wait for it.": OPEN in marks,
             "✗ where 0 is claimed: one hit refutes, whatever the limits.": any(c.claimed == 0 for c in refuted),
-            "? whose limits leave out the claim: an evaluation weighed more than the limits assume.": any(
+            "? whose limits leave out the claim: a call weighed more than the limits assume.": any(
                 c.exceeds_bound and c.off_by > 1 for c in shown
             ),
         },

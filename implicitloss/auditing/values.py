@@ -22,15 +22,17 @@ import numpy as np
 
 from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
+from implicitloss.auditing.calls import Examples, sums_of_calls
 from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach, ranks_named
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
-from implicitloss.auditing.examples import dependence, examples_a_call
+from implicitloss.auditing.examples import dependence
 from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary, ranks
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
+from implicitloss.auditing.single import single_labels
 from implicitloss.auditing.tally import Sums
 from implicitloss.labels import Floats, Labels
 
@@ -56,16 +58,19 @@ def by_values(question: Question, box: Box) -> Observed:
     if box.is_coarse:
         box.rounding = max(box.rounding, rounding(question, box, *parts.asked))
     first = max(FEWEST_PILOT_RUNS, question.runs // PILOT_SHARE)
-    a_call = max(1, min(PILOT_EXAMPLES_A_CALL, first // FEWEST_CALLS))
+    # A power of 2, as `Examples` has it.
+    a_call = 1 << max(1, min(PILOT_EXAMPLES_A_CALL, first // FEWEST_CALLS)).bit_length() - 1
     everything = np.arange(len(parts.parts))
     calls = [_signals(parts, box, everything, a_call) for _ in range(math.ceil(first / a_call))]
-    pilot = _Pilot(parts, np.concatenate(calls, axis=1).T, a_call)
+    pilot = _Pilot(parts, np.concatenate(calls, axis=1).T, a_call, box)
     notes = dependence(pilot.shares_negatives, pilot.examples_depend) + coarse(box)
     if not pilot.signals.any():
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
     found = _looks(question, box, pilot)
-    return Observed(tuple(found), flaws=_hits_between_rows(parts, box, found), notes=tuple(notes))
+    observed = Observed(tuple(found), flaws=_hits_between_rows(parts, box, found), notes=tuple(notes))
+    holds = not observed.flaws and all(c.result(question.tolerance) == "holds" for c in found if c.decisive)
+    return observed + single_labels(question, box) if holds else observed
 
 
 def _hits_between_rows(parts: _Parts, box: Box, found: list[Comparison]) -> tuple[Flaw, ...]:
@@ -138,7 +143,7 @@ class _Parts:
         """Doubling parts from frequent to rare, the slices, half of the labels at random, and the hits."""
         found: list[_Part] = []
         ranked = question.prior.by_frequency
-        generator = np.random.default_rng([1, *np.atleast_1d(question.root)])
+        generator = question.generator(1)
         for row, y in enumerate(question.positives):
             order = ranked[ranked != y]
             found += _doubling(row, order)
@@ -212,6 +217,7 @@ class _Pilot:
     parts: _Parts
     signals: Floats
     a_call: int
+    box: Box
 
     @cached_property
     def shares_negatives(self) -> bool:
@@ -224,11 +230,16 @@ class _Pilot:
         """Whether the means of calls vary more than those of independent examples would by chance."""
         return means_vary(ranks(self.signals[None]), self.a_call)
 
-    def replicas(self, n_parts: int) -> int:
-        """How many examples of each of `n_parts` parts a call may have: one where they depend."""
-        if self.shares_negatives or self.examples_depend:
-            return 1
-        return examples_a_call(n_parts, self.parts.question.prior.n_labels)
+    @cached_property
+    def examples(self) -> Examples:
+        """How many examples of each part the calls after the pilot have, and how they count."""
+        depend = self.shares_negatives or self.examples_depend
+        return Examples.of(self.box, depend, self.a_call, len(self.parts.parts), self.parts.question.most_runs)
+
+    @cached_property
+    def sums(self) -> Floats:
+        """The sums of signals over as many evaluations as count together later on, (n/together, parts)."""
+        return sums_of_calls(self.signals, self.examples.together)
 
     @cached_property
     def mean(self) -> Floats:
@@ -242,8 +253,8 @@ class _Pilot:
 
     @cached_property
     def largest_contribution(self) -> Floats:
-        """The assumed largest contribution of one evaluation to the signal of each part."""
-        parts, most = self.parts, self.signals.max(axis=0)
+        """The assumed largest contribution of one call to the signals of each part."""
+        parts, most = self.parts, self.sums.max(axis=0)
         largest = SPARE * most
         unseen = _by_claim(parts.question) if parts.question.claim.weights is not None else self._by_draws()
         for i, part in enumerate(parts.parts):
@@ -346,21 +357,21 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
     """
     n_parts, first = len(pilot.parts.parts), len(pilot.signals)
     looks = max(1, math.ceil(math.log2(max(question.most_runs / first, 2))))
-    delta = question.error / (looks * n_parts)
+    delta = question.error_of_limits / (looks * n_parts)
+    a_call, together = pilot.examples.a_call, pilot.examples.together
     left, n = np.arange(n_parts), 0
     moments = Sums.zeros(n_parts)
     found: dict[int, Comparison] = {}
     for look in range(looks):
         until = max(first, math.ceil(question.most_runs / 2 ** (looks - 1 - look)))
-        replicas = pilot.replicas(left.size)
         while n < until:
-            signals = _signals(pilot.parts, box, left, min(replicas, until - n))
-            moments.add(signals)
+            signals = _signals(pilot.parts, box, left, min(a_call, until - n))
+            moments.add(signals, together)
             n += signals.shape[1]
             box.say_progress(n, look=False)
         box.say_progress(n)
-        variance = moments.variance(n)
-        sums = {i: (moments.total[k], variance[k], moments.most[k]) for k, i in enumerate(left.tolist())}
+        squares = moments.squares_about(pilot.mean[left])
+        sums = {i: (moments.total[k], squares[k], moments.most[k]) for k, i in enumerate(left.tolist())}
         found |= {i: _comparison(pilot, i, sums, n, delta, box.relative_rounding) for i in left.tolist()}
         if question.is_decided(list(found.values())):
             break
@@ -375,21 +386,21 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
 def _comparison(
     pilot: _Pilot, i: int, sums: Mapping[int, tuple[float, float, float]], n: int, delta: float, rounding: float
 ) -> Comparison:
-    """A part less the hits, from the sum, the variance of an evaluation and the maximum of the parts asked."""
+    """A part less the hits, from the total, the squares and the maximum of the sums of calls of the parts asked."""
     parts, question = pilot.parts, pilot.parts.question
     part, unit, hits = parts.parts[i], parts.unit(i), parts.hits_of[parts.parts[i].row]
 
     def alone(k: int, decisive: bool, largest: float) -> Comparison:
-        total, variance, most = map(float, sums[k])
+        total, squares, most = map(float, sums[k])
         planned = replace(_planned(parts, k, decisive=decisive, largest=largest / unit), rounding=rounding)
-        return planned.with_sums(total / unit, variance / unit**2, most / unit, n, delta)
+        return planned.with_sums(total / unit, squares / unit**2, most / unit, n, delta)
 
     largest = float(pilot.largest_contribution[i])
     if part.is_hits:
         return alone(i, False, largest)
     # Other parts than slices and halves are decisive only if the pilot says that they can be decided.
-    mean, variance = float(pilot.mean[i] - pilot.mean[hits]), float(pilot.variance[i] + pilot.variance[hits])
-    can = mean > 0 and in_reach(mean, variance, largest, question.runs // 2, question.resolution, delta)
+    apart, n_pilot = pilot.sums[:, i] - pilot.sums[:, hits], len(pilot.signals)
+    can = bool(apart.sum() > 0) and in_reach(apart, n_pilot, largest, question.runs // 2, question.resolution, delta)
     whole = alone(i, can or part.name in (*SLICES, HALF), largest)
     # A hit contributes to the signal of the part too, and so no more than the largest contribution there.
     of_hits = alone(hits, False, min(largest, float(pilot.largest_contribution[hits])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 from scipy.special import gammaln
 
@@ -20,6 +20,7 @@ __all__ = [
     "deviation_mean",
     "half_width",
     "runs_needed",
+    "sum_half_width",
     "total_variation_seen",
 ]
 
@@ -34,6 +35,28 @@ def half_width(variance: float, span: float, n: int, delta: float) -> float:
         return math.inf
     log = math.log(4 / delta)
     return math.sqrt(2 * variance * log / n) + 7 * span * log / (3 * (n - 1))
+
+
+# The tilts λ among which `sum_half_width` takes the best, each with its share of the error: neighbours lose 3 %.
+TILTS = 0.95 * 0.6 ** np.arange(16)
+
+
+def sum_half_width(squares: ArrayLike, span: ArrayLike, delta: float) -> NDArray[np.float64]:
+    """|Σ (Y_k - E Y_k)| exceeds this with probability at most `delta`, for independent Y_k of any laws.
+
+    min_λ (span log(2J/δ) + (-log(1-λ) - λ) squares/span)/λ over J = 16 fixed λ < 1, where squares = Σ (Y_k - c_k)².
+    Each Y_k and its c_k lie in an interval of length `span`, and the c_k were fixed before the Y_k were drawn.  It is
+    √(2 squares log(2J/δ)) where the variance decides, and about span log(2J/δ) where the range does, also if no Y_k
+    was anything but c_k.  *Source:* Fan, Grama and Liu 2015, lemma 4.1: E e^{λξ - (-log(1-λ) - λ) ξ²} <=
+    1 + λ E ξ for ξ >= -1; here with ξ = ±(Y_k - c_k)/span, and Markov's inequality on both sides for each λ.
+    """
+    span = np.asarray(span, dtype=np.float64)
+    of_range = span * math.log(2 * TILTS.size / delta)
+    of_variance = np.asarray(squares) / np.maximum(span, 1e-300)
+    found = np.full(np.broadcast(of_range, of_variance).shape, np.inf)
+    for tilt in TILTS:
+        np.minimum(found, (of_range - (math.log1p(-tilt) + tilt) * of_variance) / tilt, out=found)
+    return found
 
 
 def runs_needed(variance: float, span: float, width: float, delta: float) -> int:

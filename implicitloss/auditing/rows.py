@@ -1,0 +1,127 @@
+"""A few calls of many rows: is a row of a later chunk, or the last one, treated as the first ones are?
+
+Every row has one of a few contents: a positive, scored far above all other labels or far below them.  The contents are
+put into the rows at random, and so the losses of one content are exchangeable over rows, whatever the loss draws and
+however its examples depend on each other, if it treats all rows alike.  That is all the chance there is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitloss.auditing.blackbox import AsksEachAlone
+from implicitloss.auditing.box import Box
+from implicitloss.auditing.exact import MOVED, error_of
+from implicitloss.auditing.finding import Flaw, Note, Observed
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Floats, Labels
+
+__all__ = ["rows_alike"]
+
+# Rows of a call, if it has no more scores than this; fewer say nothing that other calls do not.  So many calls.
+MOST_ROWS, SCORES_A_CALL, LEAST_ROWS, CALLS = 4_097, 1 << 22, 128, 4
+# The positive is scored so far above all others, or below.
+FAR = 8.0
+# Standardised losses count at most so much, and only if they vary by more than so many rounding errors.
+MOST, ROUNDINGS = 4.0, 16.0
+
+
+def rows_alike(question: Question, box: Box) -> Observed:
+    """The flaw of a loss that treats later rows of a long call otherwise, and a note if calls could not be as long."""
+    n_labels = question.prior.n_labels
+    n = min(MOST_ROWS, SCORES_A_CALL // n_labels)
+    if isinstance(box.loss_fn, AsksEachAlone) or n < LEAST_ROWS:
+        return Observed()
+    notes = () if n == MOST_ROWS else (Note("rows tried", f"calls of more than {n:,} rows were not tried"),)
+    where = _other_rows([_Rows.of(question, box, n) for _ in range(CALLS)], question.error_of_a_probe)
+    if where is None:
+        return Observed(notes=notes)
+    said = (
+        f"in a call of {n:,} rows, the losses of {where} are others than those of the rest, whichever examples stand "
+        "there: is an offset forgotten in later chunks, or the last chunk treated otherwise?"
+    )
+    return Observed(flaws=(Flaw("depends on the row", said),), notes=notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of a call: their losses over the spread of those with the same content, and in which rows that is low.
+
+    `last` are the shares, of the rows with the content of the last one, with at most its loss, and with at least that.
+    """
+
+    losses: Floats
+    is_low: NDArray[np.bool_]
+    last: tuple[float, float]
+
+    @classmethod
+    def of(cls, question: Question, box: Box, n: int) -> _Rows:
+        """Ask once."""
+        seed = box.new_probe()
+        generator = np.random.default_rng([5, seed])
+        labels = np.array(question.positives, dtype=np.intp)
+        if labels.size == 1:  # a positive of another row has to be another one
+            labels = np.append(labels, question.neighbours(int(labels[0]))[:1])
+        content = generator.permutation(np.arange(n) % (2 * labels.size))
+        # A low positive in the last row, another in the first.
+        content[[0, -1]] = 2, 0
+        values, rounding = _losses(question, box, labels[content // 2], np.where(content % 2, FAR, -FAR), seed)
+        found = np.zeros(n)
+        for kind in range(2 * labels.size):
+            own = values[content == kind]
+            spread = float(own.std())
+            if spread > ROUNDINGS * rounding:  # rows may be rounded otherwise in another place
+                found[content == kind] = np.clip((own - own.mean()) / spread, -MOST, MOST)
+        own = values[content == 0]
+        shares = float(np.mean(own <= own[-1] + rounding)), float(np.mean(own >= own[-1] - rounding))
+        return cls(found, content % 2 == 0, shares)
+
+
+def _losses(question: Question, box: Box, positive: Labels, own: Floats, seed: int) -> tuple[Floats, float]:
+    """The losses at given scores, or equal ones, with the positive's moved by `own`, and their rounding error.
+
+    Losses that are no numbers are 0.
+    """
+    scores = np.zeros((positive.size, question.prior.n_labels))
+    if question.scores is not None:
+        scores += question.scores
+    else:
+        scores -= question.temperature * np.asarray(question.shift)
+    scores[np.arange(positive.size), positive] += question.temperature * own
+    try:
+        with np.errstate(all="ignore"):
+            answer = box.called(scores, positive, seed, finite=False)
+    except Exception as error:
+        error.add_note(f"(raised in a call of {positive.size:,} examples)")
+        raise
+    values = np.where(np.isfinite(answer.values), answer.values, 0.0)
+    return values, max(float(error_of(replace(answer, values=values)).max()), MOVED * box.rounding)
+
+
+def _other_rows(calls: list[_Rows], error: float) -> str | None:
+    """Which rows of the calls have other losses than the rest, in words; None if none have.
+
+    Sums over rows that are as many as a power of 2, the first or the last ones, of the losses of low positives, of
+    others, and of all squares, exceed Bernstein's bound with a probability of at most `error`; it holds for draws
+    without replacement, too (Hoeffding 1963, theorem 4).  So does the last row: its loss is the least of its content,
+    or the largest, in each call.  The first row and the last have no random content.
+    """
+    n = calls[0].losses.size
+    sizes = [1 << k for k in range(6, n.bit_length() - 1)]
+    rows = {f"the last {n - size:,} rows": np.arange(n) < size for size in sizes}
+    rows |= {f"the last {size:,} rows": np.arange(n) >= n - size for size in sizes}
+    log = math.log(2 * (3 * len(rows) + 1) / error)
+    losses, is_low = np.array([call.losses for call in calls]), np.array([call.is_low for call in calls])
+    for each in (losses * is_low, losses * ~is_low, np.square(losses)):
+        terms = each[:, 1:-1] - each[:, 1:-1].mean(axis=1, keepdims=True)
+        variance, largest = float(np.square(terms).mean(axis=1).max()), float(np.abs(terms).max())
+        for name, chosen in rows.items():
+            found = terms[:, chosen[1:-1]]
+            total = abs(float(found.sum()))
+            if total > 0 and total**2 >= (2 * found.size * variance + 2 / 3 * largest * total) * log:
+                return name
+    return "the last row" if min(np.sum(np.log([call.last for call in calls]), axis=0)) <= -log else None

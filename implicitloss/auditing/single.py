@@ -1,0 +1,87 @@
+"""Single labels by values: each is raised far above all others until it is drawn once; one that never is, is refuted.
+
+Parts are known to within the resolution, and a part in which one label of many is never drawn is still right.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from implicitloss.auditing.box import Box
+from implicitloss.auditing.comparison import Comparison
+from implicitloss.auditing.finding import Note, Observed
+from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Floats, Labels
+
+__all__ = ["single_labels"]
+
+# At most so many calls, with so many scores in all, and in one call.
+CALLS, SCORES, SCORES_A_CALL = 8_192, 1 << 25, 1 << 20
+# Labels that are not looked at are scored this far below the positive; a draw of the one that is has this signal, and a
+# signal of this share of it is no hit, and no rounding.
+SUPPRESSED, RAISED, SEEN = 80.0, math.exp(20.0), 1e-3
+
+
+def single_labels(question: Question, box: Box) -> Observed:
+    """The labels that were never drawn beside the first positive, and are claimed to count more than that allows.
+
+    In each call every label that was not seen yet has a row of its own.  A label that contributes at most w to a call,
+    and has a margin above w log(L/δ)/n, is not seen in n calls with probability at most δ/L.
+    """
+    y, claim, n_labels = question.positives[0], question.claim, question.prior.n_labels
+    if question.form != "softmax" or question.scores is not None or claim.margins is None or box.is_coarse:
+        return Observed()
+    p, log = claim.margins[0], math.log(n_labels / question.error_of_a_probe)
+    largest = np.full(n_labels, math.inf) if claim.weights is None else MOST_UNSEEN_DRAWS * claim.weights[0]
+    most_calls = min(CALLS, question.runs)
+    may_be_decided = (p > 0) if claim.weights is None else largest * log < p * most_calls
+    left, n, asked, heaviest = np.flatnonzero(may_be_decided), 0, 0, np.zeros(n_labels)
+    left = left[left != y]
+    scale = np.maximum(p, 1e-300) if claim.weights is None else np.maximum(claim.weights[0], 1e-300)
+    while left.size and n < most_calls and asked + left.size * n_labels <= SCORES:
+        chunks = np.array_split(left, math.ceil(left.size * n_labels / SCORES_A_CALL))
+        weights = np.concatenate([_weights(question, box, y, chunk, scale[chunk]) for chunk in chunks])
+        asked += left.size * n_labels
+        n += 1
+        heaviest[left] = weights
+        left = left[weights == 0]
+    if claim.weights is None:
+        largest = _by_seen(question, heaviest)
+    limits = largest[left] * log / max(n, 1)
+    missing = [i for i, label in enumerate(left.tolist()) if limits[i] < p[label]]
+    found = [
+        Comparison(
+            y, f"label {question.prior.name(int(left[i]))}", left[[i]], "value", float(largest[left[i]]),
+            float(p[left[i]]), measured=0.0, low=0.0, high=float(limits[i]),
+        )
+        for i in missing
+    ]  # fmt: skip
+    rest = int(np.count_nonzero(p > 0) - np.count_nonzero(heaviest)) - len(missing)
+    said = (
+        f"of {rest:,} label{'' if rest == 1 else 's'}, drawn seldom or never, only the groups are known: not seen alone"
+    )
+    return Observed(tuple(found), notes=(Note("single labels", said),) if rest else ())
+
+
+def _weights(question: Question, box: Box, y: int, raised: Labels, scale: Floats) -> Floats:
+    """The weight that each raised label has in one evaluation, 0 if it was not drawn; `scale` is that of a draw."""
+    f = np.full((max(raised.size, 2), question.prior.n_labels), -SUPPRESSED)
+    rows = np.arange(raised.size)
+    f[rows, raised] = np.log(RAISED / scale)
+    f[:, y] = 0.0
+    positive = np.full(len(f), y, dtype=np.intp)
+    answer = box.ask(question.temperature * (f - question.shift), positive, box.new_probe())
+    signal = np.expm1(answer.values[rows])
+    return np.where(signal > SEEN * RAISED, signal / RAISED * scale, 0.0)
+
+
+def _by_seen(question: Question, heaviest: Floats) -> Floats:
+    """The assumed largest weight of each label, where no weight is claimed, by the labels that were seen."""
+    prior, seen = question.prior.probabilities, heaviest > 0
+    if not seen.any():
+        return np.full(prior.size, math.inf)
+    rarer = np.maximum(1.0, prior[seen].min() / np.maximum(prior, 1e-300))
+    return np.asarray(question.heaviest * heaviest.max() * rarer)

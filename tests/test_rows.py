@@ -1,0 +1,139 @@
+"""Long calls: a loss that treats a later chunk, or the last row, otherwise is refuted, and says so.
+
+Chunks are 256 or 4,096 rows; an audit's other calls have some hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import implicitloss as il
+from implicitloss.auditing import finding, rows
+from implicitloss.labels import Floats, Labels
+
+L, M = 20, 8
+PRIOR = il.LabelPrior.zipf(L, 1.0)
+Q = np.asarray(PRIOR.probabilities)
+
+# The loss of a chunk from its scores, all positives, the first of its rows and the number of rows after its last.
+Chunk = Callable[[Callable[..., Any], Floats, Labels, int, np.random.Generator], Any]
+
+
+def sampled(gradient: bool, shared: bool = False) -> Callable[..., Any]:
+    """Softmax by 8 draws with importance weights, whose hits are masked."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        n, at = len(positive), np.arange(len(positive))
+        draws = np.broadcast_to(rng.choice(L, (1 if shared else n, M), p=Q), (n, M))
+        a = np.zeros(scores.shape)
+        np.add.at(a, (at[:, None], draws), 1 / (M * Q[draws]))
+        a[at, positive] = 0.0
+        x = a * np.exp(scores - scores[at, positive][:, None])
+        slopes = x / (1 + x.sum(axis=1))[:, None]
+        slopes[at, positive] = -slopes.sum(axis=1)
+        values = np.log1p(x.sum(axis=1))
+        return (values, slopes) if gradient else values
+
+    return loss
+
+
+def full(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+    return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(positive)), positive]
+
+
+LOSSES = {"gradients": sampled(True), "values": sampled(False), "draws nothing": full}
+
+
+def values_times(answer: Any, factor: float) -> Any:
+    return (answer[0] * factor, answer[1]) if isinstance(answer, tuple) else answer * factor
+
+
+def right(loss: Any, scores: Floats, positive: Labels, first: int, size: int, rng: Any) -> Any:
+    return loss(scores, positive[first : first + size], rng)
+
+
+def no_offset(loss: Any, scores: Floats, positive: Labels, first: int, size: int, rng: Any) -> Any:
+    return loss(scores, positive[: len(scores)], rng)
+
+
+def short_chunk_is_padding(loss: Any, scores: Floats, positive: Labels, first: int, size: int, rng: Any) -> Any:
+    return values_times(right(loss, scores, positive, first, size, rng), float(len(scores) == size or not first))
+
+
+def later_chunks_count_half(loss: Any, scores: Floats, positive: Labels, first: int, size: int, rng: Any) -> Any:
+    return values_times(right(loss, scores, positive, first, size, rng), 0.5 if first else 1.0)
+
+
+def in_chunks(loss: Any, size: int, chunk: Any) -> Callable[..., Any]:
+    def chunked(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        found = [
+            chunk(loss, scores[first : first + size], positive, first, size, rng)
+            for first in range(0, len(positive), size)
+        ]
+        if isinstance(found[0], tuple):
+            return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+        return np.concatenate(found)
+
+    return chunked
+
+
+@pytest.mark.parametrize("size", [256, 1_000, 4_096])
+@pytest.mark.parametrize("kind", LOSSES)
+def test_chunks_longer_than_other_calls_are_seen(kind: str, size: int, seed: int) -> None:
+    options: dict[str, Any] = {"prior": PRIOR, "claim": "full", "positives": [0, 5], "rng": seed, "budget": "quick"}
+    report = il.audit(in_chunks(LOSSES[kind], size, right), **options)
+    assert report.verdict == "holds", str(report)
+    for fault in (no_offset, short_chunk_is_padding, later_chunks_count_half):
+        report = il.audit(in_chunks(LOSSES[kind], size, fault), **options)
+        assert [flaw.kind for flaw in report.flaws] == ["depends on the row"], (fault.__name__, str(report))
+        assert "in a call of 4,097 rows, the losses of the last" in str(report.flaws[0])
+        assert report.verdict == "refuted"
+
+
+def test_one_positive_is_asked_beside_another(seed: int) -> None:
+    options: dict[str, Any] = {"prior": PRIOR, "claim": "full", "positives": [3], "rng": seed, "budget": "quick"}
+    assert il.audit(in_chunks(full, 256, no_offset), **options).flaws
+    assert il.audit(in_chunks(full, 256, right), **options).ok
+
+
+def test_rows_that_are_alike_are_seldom_said_not_to_be(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At an error of 0.8, of which the probe has a fortieth: 2 in 100 audits, and more than 10 in one of 100,000."""
+    monkeypatch.setattr(finding, "_nearest", lambda *_: None)
+    monkeypatch.setattr(rows, "MOST_ROWS", 257)
+    loss, found = sampled(False, shared=True), 0
+    for k in range(100):
+        found += len(il.audit(loss, prior=PRIOR, runs=32, error=0.8, rng=[seed, k]).flaws)
+    assert found <= 10
+
+
+def test_rows_may_be_rounded_otherwise_in_another_place(seed: int) -> None:
+    """A row that is alone in its chunk has another rounding than the others, in the same place of each call."""
+
+    def rounded(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        last = np.arange(len(positive)) >= 4_096
+        return full(scores, positive, rng) * (1 + 1e-7 * last)
+
+    assert il.audit(rounded, prior=PRIOR, claim="full", rng=seed).ok
+
+
+def test_how_many_rows_were_tried_is_said_where_scores_are_many(seed: int) -> None:
+    prior = il.LabelPrior.zipf(2_000, 1.0)
+    report = il.audit(full, prior=prior, claim="full", rng=seed)
+    assert report.ok
+    assert "calls of more than 2,097 rows were not tried" in str(report)
+    assert "not tried" not in str(il.audit(full, prior=PRIOR, claim="full", rng=seed))
+
+
+def test_an_error_in_a_long_call_says_how_long_it_was() -> None:
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        if len(positive) > 1_024:
+            raise MemoryError("no room")
+        return full(scores, positive, rng)
+
+    with pytest.raises(MemoryError, match="no room") as raised:
+        il.audit(loss, prior=PRIOR, claim="full", rng=0)
+    assert raised.value.__notes__ == ["(raised in a call of 4,097 examples)"]
