@@ -180,7 +180,7 @@ TODAY: dict[str, Case] = {
     "cached gradients counted four times": Case(Sampled(log_w=OFF, slope=4.0), "refuted", "4 times the difference"),
     "a fixed seed": Case(Sampled(log_w=OFF, seed=0), "refuted", "the same whatever the rng"),
     "an infinite loss": Case(lambda f, y, rng: full(f, y) / 0.0, "refused", "the loss must be finite, got inf"),
-    "a dict": Case(lambda f, y, rng: {"loss": full(f, y)}, "refused", "the loss must be numbers, got object"),
+    "a dict": Case(lambda f, y, rng: {"loss": full(f, y)}, "refused", "a dict with 'loss': return its losses alone"),
     "a batch mean": Case(lambda f, y, rng: full(f, y).mean(), "refused", "one_by_one"),
 }  # fmt: skip
 
@@ -378,12 +378,12 @@ NAMES = {name: replace(case, options={"runs": None}) for name, case in NAMES.ite
 
 SHAPES: dict[str, Case] = {
     "a column": Case(lambda f, y, rng: full(f, y)[:, None], "refused", r"got shape (6, 1) for (6,)"),
-    "nothing returned": Case(lambda f, y, rng: None, "refused", "the loss must be numbers"),
+    "nothing returned": Case(lambda f, y, rng: None, "refused", "got None: is a return missing?"),
     "whether the loss is large": Case(
         lambda f, y, rng: full(f, y) > 1, "refused", "the loss must be numbers, got bool"
     ),
     "complex numbers": Case(lambda f, y, rng: full(f, y) + 0j, "refused", "the loss must be numbers, got complex128"),
-    "three parts": Case(lambda f, y, rng: (full(f, y), f, f), "refused", "the loss must be"),
+    "three parts": Case(lambda f, y, rng: (full(f, y), f, f), "refused", "got 3 parts: return the losses alone"),
     "the loss and its logits": Case(lambda f, y, rng: (full(f, y), f), "refused", "the scores themselves"),
     "the loss and its probabilities": Case(lambda f, y, rng: (full(f, y), softmax(f)), "refused", "sum to 1"),
     "a loss of the scores alone": Case(lambda f, y: full(f, y), "refused", "must take (scores, positive, rng)"),
@@ -527,3 +527,11 @@ def test_a_file_is_read_or_refused(name: str, tmp_path: Path) -> None:
         counts = il.LabelPrior.from_file(file).counts
         assert counts is not None
         assert counts.tolist() == found
+
+
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_a_scaled_loss_that_draws_nothing_is_known_to_draw_nothing(factor: float, seed: int) -> None:
+    """Its first answer has the factor, and later ones are without: that is no draw."""
+    report = il.audit(lambda f, y, rng: factor * full(f, y), prior=il.LabelPrior.exp(100, 500, 100), rng=seed)
+    assert str(report.nearest) == "softmax over all labels, none drawn"
+    assert "scaled" in {note.kind for note in report.notes}

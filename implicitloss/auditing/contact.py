@@ -123,6 +123,8 @@ def first_contact(question: Question, box: Box) -> Contact:
             wrong = _wrong_gradient(question, box)
             _check_is_gradient(call, wrong is not None)
             flaws += [] if wrong is None else [wrong]
+    if box.factors is not None or box.pays is not None:  # the first answer still has what was divided out since
+        call = replace(call, answer=box.called(call.scores, call.positive, call.seed))
     use = use_of_rng(question, box, call)
     if use == "same draws":
         flaws = [Flaw("same draws", SAME_DRAWS), *flaws]
