@@ -1367,3 +1367,25 @@ def test_a_report_names_its_loss_and_says_what_it_leaves_out(seed: int) -> None:
     frequent = il.LabelPrior.zipf(1000, 1.0)
     few = il.audit(_counted(frequent.probabilities, 5, "mask", True), claim="full", prior=frequent, rng=seed, runs=400)
     assert "never drawn in the pilot" in str(few)
+
+
+@pytest.mark.parametrize("gradient", [True, False], ids=["gradients", "values"])
+def test_labels_of_count_0_that_never_count_keep_no_verdict_waiting(gradient: bool, seed: int) -> None:
+    """They are left out and said to be; the scheme that draws the others is claimed and named as ever."""
+    counts = np.round(1e4 / np.arange(1, 31))
+    counts[[4, 11, 25]] = 0
+    prior = il.LabelPrior.from_counts(counts)
+    q = np.asarray(prior.probabilities)
+    loss = Sampled(q=q, counted=np.where(q > 0, q, 1.0), m=8, gradient=gradient)
+    right = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=8, hits="mask")
+    for claim in ("full", right):
+        report = il.audit(loss, claim=claim, prior=prior, rng=seed)
+        assert report.verdict == "holds", str(report)
+        assert str(report.nearest).startswith("importance weights 1/(m q), within-batch sampling")
+        assert [note.kind for note in report.notes] == (["no count"] if claim == "full" else [])
+    wrong = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=8, hits="mask")
+    assert il.audit(loss, claim=wrong, prior=prior, rng=seed).verdict == "refuted"
+    # A loss in which they count is judged by them too.
+    uniform = Sampled(q=np.full(30, 1 / 30), counted=np.full(30, 1 / 30), m=8, gradient=gradient)
+    assert il.audit(uniform, claim="full", prior=prior, rng=seed).notes == ()
+    assert il.audit(uniform, claim=right, prior=prior, rng=seed).verdict == "refuted"

@@ -477,10 +477,9 @@ def test_what_the_positive_pays_is_taken_off(tail: float, gradient: bool, seed: 
     assert report.verdict == "refuted"
     assert [flaw.kind for flaw in report.flaws] == ["gBCE"]
     assert "β = 0.3 times" in str(report.flaws[0])
-    refuted = {c.part for c in report.failures}
-    assert ("tail" in refuted) == (tail == 2.0), str(report)
+    assert bool(report.failures) == (tail == 2.0), str(report)
+    assert all(np.isin(c.labels, rare).any() for c in report.failures)
     if tail == 1.0:
-        assert not refuted
         assert il.audit(loss, claim=None, **given).verdict == "measured"
 
 

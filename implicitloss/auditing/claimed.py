@@ -67,13 +67,27 @@ def _of_scheme(scheme: Scheme, prior: LabelPrior, positives: list[int], scores: 
     f = np.zeros(prior.n_labels) if scores is None else scores
     problems = [Problem(f, prior, y) for y in positives]
     with np.errstate(over="ignore"):
-        p = np.exp([log_expected_weights(scheme, problem) for problem in problems])
-        w = np.exp([scheme.plan(problem).log_w for problem in problems])
+        p, w = np.exp([_log_margins_and_weights(scheme, problem) for problem in problems]).transpose(1, 0, 2)
     _check_finite(np.maximum(p, w), positives)
     rows = np.arange(len(positives))
     hits, hit_weights = p[rows, positives], w[rows, positives]
     p[rows, positives] = 0.0
     return Claimed(str(scheme), p, hits, w, hit_weights)
+
+
+def _log_margins_and_weights(scheme: Scheme, problem: Problem) -> Floats:
+    """log p_yy' and log w, (2, L).  Labels of count 0 that are never drawn need no weight, and have p = 0."""
+    prior, occurs = problem.prior, problem.prior.probabilities > 0
+    log_law = scheme.sampler.log_law(problem)
+    if np.all(occurs) or not occurs[problem.positive] or np.any(np.isfinite(log_law[~occurs])):
+        return np.array([log_expected_weights(scheme, problem), scheme.plan(problem).log_w])
+    few = LabelPrior.from_probabilities(prior.probabilities[occurs])
+    inner = Problem(problem.scores[occurs], few, int(np.count_nonzero(occurs[: problem.positive])))
+    if not np.allclose(scheme.sampler.log_law(inner), log_law[occurs]):
+        return np.array([log_expected_weights(scheme, problem), scheme.plan(problem).log_w])
+    found = np.full((2, prior.n_labels), -np.inf)
+    found[:, occurs] = log_expected_weights(scheme, inner), scheme.plan(inner).log_w
+    return found
 
 
 def _of_array(claim: Any, prior: LabelPrior, positives: list[int]) -> Claimed:

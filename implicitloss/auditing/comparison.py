@@ -14,6 +14,7 @@ __all__ = [
     "HITS",
     "HIT_RESOLUTION",
     "NEVER",
+    "NO_COUNT",
     "SLICES",
     "SPARE",
     "Comparison",
@@ -37,6 +38,8 @@ Result = Literal["holds", "refuted", "inconclusive", "measured"]
 Route = Literal["gradient", "value"]
 SLICES = ("head", "torso", "tail")
 NEVER = "never drawn in the pilot"
+# Labels of count 0: no verdict waits for them.
+NO_COUNT = "of count 0"
 HITS, BY_SCORE = "accidental hits", ("scored above the positive", "scored below it")
 
 

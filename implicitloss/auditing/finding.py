@@ -10,7 +10,7 @@ from typing import Literal, Self
 import numpy as np
 
 from implicitloss.auditing.box import Box
-from implicitloss.auditing.comparison import HITS, Comparison, Result
+from implicitloss.auditing.comparison import HITS, NO_COUNT, Comparison, Result
 from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import Fit, name_of, nearest
 from implicitloss.auditing.pilot import DrawStatistics
@@ -35,7 +35,8 @@ FlawKind = Literal[
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
     "no negatives", "never counted", "looks at scores", "another law", "another number of draws", "coarse", "bounded",
-    "unknown form", "draws nothing", "same answers", "rows tried", "single labels", Kind,
+    "unknown form", "draws nothing", "same answers", "rows tried", "single labels",
+    "no count", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
 HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature", "gBCE")
@@ -166,7 +167,8 @@ class Finding:
             positives=question.positives, comparisons=comparisons, margins=observed.margins, hits=hits,
             nearest=fit, slopes=None if fit is not None and fit.agrees else _slopes(question, observed),
             draw_statistics=observed.draw_statistics, flaws=observed.flaws,
-            notes=observed.notes + _never_counted(question, comparisons), prior=question.prior,
+            notes=observed.notes + _never_counted(question, comparisons) + _of_no_count(comparisons),
+            prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form, slips=_slips(question, fit),
             package=str(getattr(box.loss_fn, "package", "numpy")),
@@ -266,6 +268,15 @@ def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tup
         "loss, in the order of its ids, and are all labels candidates?"
     )
     return (Note("never counted", said),)
+
+
+def _of_no_count(comparisons: Sequence[Comparison]) -> tuple[Note, ...]:
+    """A note on labels of count 0 that did not count, and are claimed to: no verdict waits for them."""
+    silent = [c.labels for c in comparisons if c.part == NO_COUNT and c.claimed and not c.measured > 0]
+    if not silent:
+        return ()
+    said = f"the verdict leaves out {silent[0].size:,} of the labels, whose count is 0, and which never counted"
+    return (Note("no count", said),)
 
 
 def _verdict(question: Question, observed: Observed) -> Result:

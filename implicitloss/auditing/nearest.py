@@ -21,7 +21,7 @@ from implicitloss.auditing.parts import LEAST_RELATIVE_ERROR, MOST_ERROR, Parts
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import SLIPS, Corrected, KeptDuplicates, Page, Slip, corrections, wrong_laws
-from implicitloss.labels import Floats
+from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax, complete_margin
 from implicitloss.numerics.bounds import deviation_half_width, deviation_mean
 from implicitloss.problem import Problem
@@ -333,9 +333,10 @@ class _Candidates:
         agrees = bool(np.all(inside | sums.is_by_score))
         misfit, terms = float(np.sum((logs / sums.error)[apart] ** 2)), int(np.sum(apart))
         # The distance from the nearer limit, or from so many errors where limits are wide.
-        apart_by = np.maximum(np.log(np.maximum(sums.low, 1e-300) / expected), np.log(expected / sums.high))
-        apart_by = np.maximum(apart_by, np.abs(logs) - MOST_ERRORS * sums.error)
-        worst = max(1.0, float(np.exp(np.max(apart_by[~sums.is_by_score]))))
+        low, high = np.log(np.maximum(sums.low, 1e-300)), np.log(sums.high)
+        off = np.maximum(low - np.log(expected), np.log(expected) - high)
+        off = np.maximum(off, np.abs(logs) - MOST_ERRORS * sums.error)
+        worst = max(1.0, float(np.exp(np.max(off[~sums.is_by_score]))))
         rows = dict(zip(parts.positives, p, strict=True))
         for c in parts.empty:
             of_part = float(rows[c.positive][c.labels].sum())
@@ -345,8 +346,7 @@ class _Candidates:
             of_hits = float(rows[c.positive][c.positive])
             agrees &= (c.low <= of_hits <= c.high) if of_hits > 0 else not c.measured > 0
             if of_hits > 0 and c in parts.known_hits:
-                error = max(c.spread / c.measured, c.rounding, LEAST_RELATIVE_ERROR)
-                misfit += (np.log(c.measured / of_hits) / error) ** 2
+                misfit += (np.log(c.measured / of_hits) / _error_of_hits(c)) ** 2
                 terms += 1
         agrees &= misfit <= MOST_ERRORS**2 * terms
         distance = float(np.sqrt(np.mean(np.square(logs[used]))))
@@ -429,11 +429,14 @@ class _Candidates:
         return again, self._margins(again), True
 
     def _distance(self, scheme: Scheme) -> float:
-        """Σ (log ratio)² of a scheme over the parts, and over the hits that are known."""
+        """Σ (log ratio)² of a scheme over the squared errors, of the parts, and of the hits that are known."""
         sums, p = self.parts.sums, self._margins(scheme)
-        off = sums.log_measured - np.log(np.maximum(sums.expected(p), 1e-300))
+        off = (sums.log_measured - np.log(np.maximum(sums.expected(p), 1e-300))) / sums.error
         rows = dict(zip(self.parts.positives, p, strict=True))
-        hits = [np.log(c.measured / max(float(rows[c.positive][c.positive]), 1e-300)) for c in self.parts.known_hits]
+        hits = [
+            np.log(c.measured / max(float(rows[c.positive][c.positive]), 1e-300)) / _error_of_hits(c)
+            for c in self.parts.known_hits
+        ]
         return float(np.sum(off[sums.is_used] ** 2) + np.sum(np.square(hits)))
 
     def _margins(self, scheme: Scheme) -> Floats:
@@ -444,10 +447,27 @@ class _Candidates:
                 self._draws.clear()
             self._draws[law] = [scheme.draws(problem) for problem in self._problems]
         plans = [scheme.plan(problem, draws) for problem, draws in zip(self._problems, self._draws[law], strict=True)]
-        return np.exp(np.log(scheme.m) + np.array([plan.log_q + plan.log_w for plan in plans]))
+        found = np.zeros((len(plans), self.question.prior.n_labels))
+        found[:, self._labels] = np.exp(np.log(scheme.m) + np.array([plan.log_q + plan.log_w for plan in plans]))
+        return found
+
+    @cached_property
+    def _labels(self) -> Labels:
+        """The labels that may be drawn: those of count 0 may where one of them counted, or is a positive."""
+        occurs = self.question.prior.probabilities > 0
+        counted = np.concatenate([*(c.labels for c in self.parts.seen), np.array(self.parts.positives)])
+        return np.flatnonzero(occurs | (not np.all(occurs[counted])))
 
     @cached_property
     def _problems(self) -> list[Problem]:
         """Each positive at equal scores: no scheme that may be named looks at them."""
-        prior = self.question.prior
-        return [Problem(np.zeros(prior.n_labels), prior, y) for y in self.parts.positives]
+        prior, labels = self.question.prior, self._labels
+        if labels.size < prior.n_labels:
+            prior = LabelPrior.from_probabilities(prior.probabilities[labels])
+        at = np.searchsorted(labels, self.parts.positives).tolist()
+        return [Problem(np.zeros(labels.size), prior, y) for y in at]
+
+
+def _error_of_hits(hits: Comparison) -> float:
+    """The relative error of a measured weight of hits."""
+    return max(hits.spread / hits.measured, hits.rounding, LEAST_RELATIVE_ERROR)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, NEVER, SPARE, Comparison, in_reach, ranks_named
+from implicitloss.auditing.comparison import (
+    HIT_RESOLUTION,
+    HITS,
+    NEVER,
+    NO_COUNT,
+    SPARE,
+    Comparison,
+    in_reach,
+    ranks_named,
+)
 from implicitloss.auditing.pilot import Pilot
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Labels
@@ -35,8 +44,10 @@ def planned(question: Question, pilot: Pilot) -> list[Comparison]:
             if part.size:
                 found.append(_of_part(question, pilot, row, name, part))
         rare = order[pilot.seen[row, order] == 0]
-        if rare.size:
-            found.append(_of_unseen(question, pilot, row, rare))
+        occurs = prior.probabilities[rare] > 0
+        for name, labels in ((NEVER, rare[occurs]), (NO_COUNT, rare[~occurs])):
+            if labels.size:
+                found.append(_of_unseen(question, pilot, row, name, labels))
     return found
 
 
@@ -105,12 +116,16 @@ def _of_part(
     return Comparison(y, part, labels, "gradient", largest, claimed, decisive, question.resolution, ranks=ranks)
 
 
-def _of_unseen(question: Question, pilot: Pilot, row: int, rare: Labels) -> Comparison:
+def _of_unseen(question: Question, pilot: Pilot, row: int, name: str, rare: Labels) -> Comparison:
     """Compare the labels that the pilot never drew: decisive if they are much of the claim, or of a slice of it."""
     p, w = question.claim.margins, question.claim.weights
-    decisive = p is not None and any(
-        float(p[row, np.intersect1d(rare, part)].sum()) > question.resolution * float(p[row, part].sum())
-        for part in question.prior.slices().values()
+    decisive = (
+        p is not None
+        and name == NEVER
+        and any(
+            float(p[row, np.intersect1d(rare, part)].sum()) > question.resolution * float(p[row, part].sum())
+            for part in question.prior.slices().values()
+        )
     )
     if w is None:
         largest = _largest_unseen(question, pilot, row, rare)
@@ -118,7 +133,7 @@ def _of_unseen(question: Question, pilot: Pilot, row: int, rare: Labels) -> Comp
         largest = MOST_UNSEEN_DRAWS * float(w[row, rare].max())
     claimed = None if p is None else float(p[row, rare].sum())
     y = question.positives[row]
-    return Comparison(y, NEVER, rare, "gradient", max(largest, 1e-300), claimed, decisive, question.resolution)
+    return Comparison(y, name, rare, "gradient", max(largest, 1e-300), claimed, decisive, question.resolution)
 
 
 def _largest_unseen(question: Question, pilot: Pilot, row: int, labels: Labels) -> float:

@@ -39,7 +39,8 @@ def single_labels(question: Question, box: Box) -> Observed:
     most_calls = min(CALLS, question.runs)
     may_be_decided = (p > 0) if claim.weights is None else largest * log < p * most_calls
     left, n, asked, heaviest = np.flatnonzero(may_be_decided), 0, 0, np.zeros(n_labels)
-    left = left[left != y]
+    occurs = question.prior.probabilities > 0
+    left = left[(left != y) & occurs[left]]
     scale = np.maximum(p, 1e-300) if claim.weights is None else np.maximum(claim.weights[0], 1e-300)
     while left.size and n < most_calls and asked + left.size * n_labels <= SCORES:
         chunks = np.array_split(left, math.ceil(left.size * n_labels / SCORES_A_CALL))
@@ -59,7 +60,7 @@ def single_labels(question: Question, box: Box) -> Observed:
         )
         for i in missing
     ]  # fmt: skip
-    rest = int(np.count_nonzero(p > 0) - np.count_nonzero(heaviest)) - len(missing)
+    rest = int(np.count_nonzero((p > 0) & occurs) - np.count_nonzero(heaviest)) - len(missing)
     said = (
         f"of {rest:,} label{'' if rest == 1 else 's'}, drawn seldom or never, only the groups are known: not seen alone"
     )

@@ -23,7 +23,16 @@ import numpy as np
 from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.calls import Examples, sums_of_calls
-from implicitloss.auditing.comparison import HIT_RESOLUTION, HITS, SLICES, SPARE, Comparison, in_reach, ranks_named
+from implicitloss.auditing.comparison import (
+    HIT_RESOLUTION,
+    HITS,
+    NO_COUNT,
+    SLICES,
+    SPARE,
+    Comparison,
+    in_reach,
+    ranks_named,
+)
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence
@@ -142,13 +151,14 @@ class _Parts:
     def of(cls, question: Question) -> _Parts:
         """Doubling parts from frequent to rare, the slices, half of the labels at random, and the hits."""
         found: list[_Part] = []
-        ranked = question.prior.by_frequency
+        prior = question.prior
+        ranked, never = prior.by_frequency, np.flatnonzero(prior.probabilities == 0)
         generator = question.generator(1)
         for row, y in enumerate(question.positives):
-            order = ranked[ranked != y]
+            order = ranked[(ranked != y) & (prior.probabilities[ranked] > 0)]
             found += _doubling(row, order)
-            slices = [_Part(row, name, labels[labels != y]) for name, labels in question.prior.slices().items()]
-            found += [part for part in slices if part.labels.size]
+            slices = [_Part(row, name, np.setdiff1d(labels, [y, *never])) for name, labels in prior.slices().items()]
+            found += [part for part in (*slices, _Part(row, NO_COUNT, never[never != y])) if part.labels.size]
             half = generator.permutation(order)[: max(order.size // 2, 1)]
             found += [_Part(row, HALF, np.sort(half)), _Part(row, HITS, order[:0])]
         return cls(question, tuple(found))
