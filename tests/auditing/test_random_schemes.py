@@ -6,7 +6,7 @@ weights are written out here, and so the truth shares no code with the audit.  A
 
 One file: a case with its loss, its truth and its claims, and the audits of it.
 
-`python tests/test_random_schemes.py FIRST COUNT` counts the outcomes of so many cases.
+`python tests/auditing/test_random_schemes.py FIRST COUNT` counts the outcomes of so many cases.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from implicitloss.auditing.failure import FRAMEWORKS
 from implicitloss.cli.main import main
 
 matplotlib.use("Agg")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOW_TO = (ROOT / "docs" / "check-my-loss.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```python file=(\S+)\n(.*?)```", HOW_TO, re.DOTALL))
 

@@ -467,7 +467,7 @@ def unsaid(tree: ast.AST) -> list[str]:
 
 
 def test_whoever_shows_an_optimum_says_of_which_loss() -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     folders = ("implicitloss", "paper_checks", "analysis", "figures", "docs")
     files = [path for folder in folders for path in (root / folder).rglob("*.py")]
     assert len(files) > 100

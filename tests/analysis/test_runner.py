@@ -21,7 +21,7 @@ from figures import tilt as tilt_figure
 from figures.__main__ import main as draw
 from implicitloss.labels import LabelPrior
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PRIOR = LabelPrior.exp(100, 500, 100)
 
 

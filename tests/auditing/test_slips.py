@@ -1,7 +1,7 @@
 """Each common slip is what its page says: its lines of code are run and audited, its margins and tilts computed.
 
 Slips are found in `implicitloss.auditing.slips`; a new one needs no line here.  docs/slips.md has their pages;
-`python tests/test_slips.py` writes it.
+`python tests/auditing/test_slips.py` writes it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ each_route = pytest.mark.parametrize("gradient", [True, False], ids=["by-gradien
 each_route_slowly = pytest.mark.parametrize(
     "gradient", [pytest.param(True, id="by-gradients"), pytest.param(False, id="by-values", marks=pytest.mark.slow)]
 )
-DOCUMENT = Path(__file__).parents[1] / slips.FILE
+DOCUMENT = Path(__file__).parents[2] / slips.FILE
 
 
 def written(
@@ -408,7 +408,7 @@ the labels' counts and ranks, `m` the number of draws. The margins p_yy' say how
 positive y; they are those where accidental hits are masked. The report on a loss of PyTorch,
 TensorFlow or JAX has them as that package has them.
 
-This file is written from `implicitloss/auditing/slips.py` by `python tests/test_slips.py`.
+This file is written from `implicitloss/auditing/slips.py` by `python tests/auditing/test_slips.py`.
 """
     parts = [head]
     for page in PAGES:
@@ -421,7 +421,7 @@ This file is written from `implicitloss/auditing/slips.py` by `python tests/test
 
 
 def test_the_document_has_the_pages() -> None:
-    """If it differs, `python tests/test_slips.py` writes it anew."""
+    """If it differs, `python tests/auditing/test_slips.py` writes it anew."""
     assert DOCUMENT.read_text(encoding="utf-8") == document()
 
 

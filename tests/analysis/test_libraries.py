@@ -142,7 +142,7 @@ def test_the_torch_control(seed: int) -> None:
 
 # --- the record -------------------------------------------------------------------------------------------------------
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "libraries.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "libraries.md"
 
 
 def test_the_document_shows_the_record_and_its_date() -> None:

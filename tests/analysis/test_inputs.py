@@ -187,7 +187,7 @@ def test_training_reaches_the_minimum_of_a_convex_loss() -> None:
 
 
 def test_the_real_set_is_read_as_it_is_described() -> None:
-    path: Any = Path(__file__).parents[2] / "shared" / "data" / "delicious_test.txt"
+    path: Any = Path(__file__).parents[3] / "shared" / "data" / "delicious_test.txt"
     if not path.exists():
         pytest.skip("the Delicious files are not here")
     found = extreme.read(path)

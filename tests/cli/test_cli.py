@@ -483,7 +483,7 @@ def test_options_may_be_shortened_and_values_may_look_like_numbers(capsys: pytes
 
 
 def test_nearest_names_are_sought_in_one_place() -> None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     found = {
         path.relative_to(root).as_posix()
         for top in ("implicitloss", "paper_checks", "analysis", "figures")
