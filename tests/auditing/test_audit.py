@@ -20,7 +20,9 @@ import implicitloss as il
 from implicitloss.auditing import calls, finding, pilot, values
 from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
 from implicitloss.auditing.finding import Tilt
+from implicitloss.auditing.slopes import Slope
 from implicitloss.auditing.tally import Sums
+from implicitloss.auditing.text import _on_slope
 from implicitloss.auditing.values import HALF, MIXED_CALLS, _softplus_is
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import sum_half_width
@@ -1367,6 +1369,17 @@ def test_a_report_names_its_loss_and_says_what_it_leaves_out(seed: int) -> None:
     frequent = il.LabelPrior.zipf(1000, 1.0)
     few = il.audit(_counted(frequent.probabilities, 5, "mask", True), claim="full", prior=frequent, rng=seed, runs=400)
     assert "never drawn in the pilot" in str(few)
+
+
+def test_a_slope_of_0_is_flat_only_where_it_is_known() -> None:
+    said = "more", "less", "equally", "not known"
+    for value, error, expected in (
+        (1.0, 0.1, "more"),
+        (-1.0, 0.1, "less"),
+        (0.0, 0.01, "equally"),
+        (0.1, 5.0, "not known"),
+    ):
+        assert _on_slope(Slope(value, error), *said) == expected
 
 
 @pytest.mark.parametrize("gradient", [True, False], ids=["gradients", "values"])

@@ -136,3 +136,22 @@ def test_a_mask_of_another_row_is_seen_beside_other_positives(seed: int) -> None
     assert il.audit(loss, claim=claim, **options).verdict == "refuted"
     right = il.audit(lambda f, y, rng: loss(f, y, rng, 0), claim=claim, **options)
     assert right.verdict != "refuted", str(right)
+
+
+def test_a_mask_of_another_row_is_seen_where_positives_are_mixed(seed: int) -> None:
+    """Rows of one positive stand together in other calls, and there the mask of the row before is the right one."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator, back: int = 1) -> Any:
+        rows = np.arange(len(positive))
+        draws = rng.integers(0, 10, size=(len(positive), M))
+        x = np.exp(scores[rows[:, None], draws] - scores[rows, positive][:, None])
+        return np.log1p(np.where(draws == np.roll(positive, back)[:, None], 0.0, x).sum(axis=1))
+
+    options: dict[str, Any] = {
+        "claim": il.Scheme(il.samplers.Uniform(), il.weightings.Unit(), m=M, hits="mask"),
+        "prior": il.LabelPrior.zipf(10, 1.0), "positives": [0, 4], "budget": "quick", "rng": seed,
+    }  # fmt: skip
+    assert il.audit(lambda f, y, rng: loss(f, y, rng, 0), **options).verdict == "holds"
+    report = il.audit(loss, **options)
+    assert report.verdict == "refuted"
+    assert any("is their mask that of another row?" in flaw.sentence for flaw in report.flaws), str(report)
