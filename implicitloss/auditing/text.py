@@ -149,6 +149,12 @@ COPIED = ("fix", "", "page")
 HEAD = ["", "positive", "negatives", "claimed Σp", "measured", "between", "ratio"]
 
 
+def _shows_no_draws(finding: Finding) -> bool:
+    """Whether a scheme that draws is named, and its draws were not seen."""
+    draws = not any(note.kind == "draws nothing" for note in finding.notes)
+    return draws and finding.draw_statistics is None and finding.nearest is not None and finding.nearest.agrees
+
+
 def _legend(finding: Finding) -> list[str]:
     """What the table's marks and words mean, in a few lines; what does not occur is left out."""
     if not finding.has_margins:
@@ -175,6 +181,7 @@ def _legend(finding: Finding) -> list[str]:
             "accidental hits: draws of the positive itself.": HITS in groups,
             "ranks: labels by frequency, the most frequent first.": any(c.ranks is not None for c in shown),
             "the pilot: the first evaluations.": NEVER in groups,
+            "nearest: by its margins, because values show no draws.": _shows_no_draws(finding),
         },
         {f"{hidden} groups more: in JSON and to_frame().": hidden > 0, f"More: {MORE}": True},
     ]
@@ -252,6 +259,8 @@ def _explanation(finding: Finding) -> list[str]:
         if fit.agrees
         else f"No scheme known here has its margins (how often each negative counts, in the mean); the nearest: {fit}."
     )
+    if _shows_no_draws(finding):
+        parts.append("Values show no draws: any other sampler, weights and m with these margins fit as well.")
     if finding.slips and fit.draws_guessed:
         parts.append("Other draws with other weights may have the same margins. If these are its draws:")
     for slip in finding.slips:

@@ -58,7 +58,7 @@ MIXED_CALLS, MIXED_EXAMPLES = 16, 16
 DRAWN_ERRORS = 5.0
 # The size of a claimed signal; of it, claimed hits are at most this share, and one hit is at most this share of the
 # heaviest draw of a part.
-SIGNAL, HITS_SHARE, ONE_HIT_SHARE = 4.0, 0.02, 0.25
+SIGNAL, HITS_SHARE, ONE_HIT_SHARE, NOT_ONE = 4.0, 0.02, 0.25, 1.1
 
 
 def by_values(question: Question, box: Box) -> Observed:
@@ -195,7 +195,8 @@ class _Parts:
         """The factor of each part's weight in its signal: it makes hits a small share of a signal."""
         claim = self.question.claim
         if claim.margins is None:
-            return np.array([1.0 / max(part.labels.size, 1) for part in self.parts])
+            gain = np.array([1.0 / max(part.labels.size, 1) for part in self.parts])
+            return np.where(gain == 1.0, NOT_ONE, gain)
         # Hits vary, and a heavy one would hide a part.
         gain = np.array([
             max(SIGNAL, hits / HITS_SHARE) / (m or 1.0) for m, hits in zip(self.margins, self.hits, strict=True)
@@ -205,7 +206,8 @@ class _Parts:
                 largest = float(claim.weights[part.row, part.labels].max(initial=0.0))
                 one = self.hit_gain * float(claim.hit_weights[part.row])
                 gain[i] = max(gain[i], one / ONE_HIT_SHARE / largest if largest > 0 else 0.0)
-        return gain
+        # A score equal to the positive's could be taken for a hit.
+        return np.where(gain == 1.0, NOT_ONE, gain)
 
     @cached_property
     def asked(self) -> tuple[Floats, Labels]:

@@ -155,3 +155,22 @@ def test_a_mask_of_another_row_is_seen_where_positives_are_mixed(seed: int) -> N
     report = il.audit(loss, **options)
     assert report.verdict == "refuted"
     assert any("is their mask that of another row?" in flaw.sentence for flaw in report.flaws), str(report)
+
+
+@pytest.mark.parametrize("claim", ["scheme", "full", "nothing"])
+def test_hits_may_be_masked_by_their_score(claim: str, seed: int) -> None:
+    """A mask of equal scores is right wherever scores differ: no part has the positive's score, whatever is claimed."""
+    prior = il.LabelPrior.zipf(20, 1.0)
+    q = np.asarray(prior.probabilities)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        draws = rng.choice(20, size=(len(positive), M), p=q)
+        f, own = np.take_along_axis(scores, draws, axis=1), scores[np.arange(len(positive)), positive][:, None]
+        return np.log1p(np.where(f == own, 0.0, np.exp(f - own) / (M * q[draws])).sum(axis=1))
+
+    scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=M, hits="mask")
+    report = il.audit(loss, claim={"scheme": scheme, "full": "full", "nothing": None}[claim], prior=prior, rng=seed)
+    assert report.verdict == ("measured" if claim == "nothing" else "holds"), str(report)
+    assert str(report.nearest).startswith("importance weights")
+    assert "by its margins, because values show no draws" in " ".join(str(report).split())
+    assert "Values show no draws" in report.explain()
