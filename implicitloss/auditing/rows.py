@@ -24,6 +24,8 @@ __all__ = ["rows_alike"]
 
 # Rows of a call, if it has no more scores than this; fewer say nothing that other calls do not.  So many calls.
 MOST_ROWS, SCORES_A_CALL, LEAST_ROWS, CALLS = 4_097, 1 << 22, 128, 4
+# Losses of calls of so few rows are compared with those of many, and are others from this factor on.
+FEW_ROWS, BY_NUMBER = 64, 1.1
 # The positive is scored so far above all others, or below.
 FAR = 8.0
 # Standardised losses count at most so much, and only if they vary by more than so many rounding errors.
@@ -36,8 +38,12 @@ def rows_alike(question: Question, box: Box) -> Observed:
     n = min(MOST_ROWS, SCORES_A_CALL // n_labels)
     if isinstance(box.loss_fn, AsksEachAlone) or n < LEAST_ROWS:
         return Observed()
-    notes = () if n == MOST_ROWS else (Note("rows tried", f"calls of more than {n:,} rows were not tried"),)
-    where = _other_rows([_Rows.of(question, box, n) for _ in range(CALLS)], question.error_of_a_probe)
+    notes: tuple[Note, ...] = (
+        () if n == MOST_ROWS else (Note("rows tried", f"calls of more than {n:,} rows were not tried"),)
+    )
+    calls = [_Rows.of(question, box, n) for _ in range(CALLS)]
+    notes += _by_number(calls, [_Rows.of(question, box, FEW_ROWS) for _ in range(CALLS)])
+    where = _other_rows(calls, question.error_of_a_probe)
     if where is None:
         return Observed(notes=notes)
     said = (
@@ -51,12 +57,14 @@ def rows_alike(question: Question, box: Box) -> Observed:
 class _Rows:
     """The rows of a call: their losses over the spread of those with the same content, and in which rows that is low.
 
-    `last` are the shares, of the rows with the content of the last one, with at most its loss, and with at least that.
+    `last` are the shares, of the rows with the content of the last one, with at most its loss, and with at least that;
+    `level` is their median loss.
     """
 
     losses: Floats
     is_low: NDArray[np.bool_]
     last: tuple[float, float]
+    level: float
 
     @classmethod
     def of(cls, question: Question, box: Box, n: int) -> _Rows:
@@ -78,7 +86,7 @@ class _Rows:
                 found[content == kind] = np.clip((own - own.mean()) / spread, -MOST, MOST)
         own = values[content == 0]
         shares = float(np.mean(own <= own[-1] + rounding)), float(np.mean(own >= own[-1] - rounding))
-        return cls(found, content % 2 == 0, shares)
+        return cls(found, content % 2 == 0, shares, float(np.median(own)))
 
 
 def _losses(question: Question, box: Box, positive: Labels, own: Floats, seed: int) -> tuple[Floats, float]:
@@ -100,6 +108,22 @@ def _losses(question: Question, box: Box, positive: Labels, own: Floats, seed: i
         raise
     values = np.where(np.isfinite(answer.values), answer.values, 0.0)
     return values, max(float(error_of(replace(answer, values=values)).max()), MOVED * box.rounding)
+
+
+def _by_number(many: list[_Rows], few: list[_Rows]) -> tuple[Note, ...]:
+    """A note where losses of calls of many rows are others than those of few, far beyond what calls differ by."""
+    levels = np.array([[call.level for call in calls] for calls in (many, few)])
+    if np.any(levels <= 0):
+        return ()
+    spread = float(np.max(levels.max(axis=1) / levels.min(axis=1)))
+    ratio = float(np.median(levels[0]) / np.median(levels[1]))
+    if max(ratio, 1 / ratio) < BY_NUMBER * spread**2:
+        return ()
+    said = (
+        f"in calls of {many[0].losses.size:,} rows, losses are about {ratio:.3g} times as large as in calls of "
+        f"{few[0].losses.size}: what is said holds for calls as small as those of the audit"
+    )
+    return (Note("number of rows", said),)
 
 
 def _other_rows(calls: list[_Rows], error: float) -> str | None:

@@ -5,6 +5,7 @@ Chunks are 256 or 4,096 rows; an audit's other calls have some hundred.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,21 @@ def test_how_many_rows_were_tried_is_said_where_scores_are_many(seed: int) -> No
     assert report.ok
     assert "calls of more than 2,097 rows were not tried" in str(report)
     assert "not tried" not in str(il.audit(full, prior=PRIOR, claim="full", rng=seed))
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_a_loss_that_depends_on_the_number_of_rows_says_so(kind: str, seed: int) -> None:
+    """Losses are twice as large in long calls; those that are not have no such note."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return values_times(LOSSES[kind](scores, positive, rng), 2.0 if len(positive) > 1_000 else 1.0)
+
+    options: dict[str, Any] = {"prior": PRIOR, "claim": "full", "positives": [0], "budget": "quick", "rng": seed}
+    (note,) = [note for note in il.audit(loss, **options).notes if note.kind == "number of rows"]
+    found = re.search(r"losses are about ([\d.]+) times as large", note.sentence)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(2.0, rel=0.1)
+    assert "number of rows" not in {note.kind for note in il.audit(LOSSES[kind], **options).notes}
 
 
 def test_an_error_in_a_long_call_says_how_long_it_was() -> None:
