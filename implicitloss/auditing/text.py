@@ -181,7 +181,7 @@ def _legend(finding: Finding) -> list[str]:
             "accidental hits: draws of the positive itself.": HITS in groups,
             "ranks: labels by frequency, the most frequent first.": any(c.ranks is not None for c in shown),
             "the pilot: the first evaluations.": NEVER in groups,
-            "nearest: by its margins, because values show no draws.": _shows_no_draws(finding),
+            "nearest: by its margins, because no draws were seen.": _shows_no_draws(finding),
         },
         {f"{hidden} groups more: in JSON and to_frame().": hidden > 0, f"More: {MORE}": True},
     ]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss.auditing import calls, finding, pilot, values
+from implicitloss.auditing import calls, finding, pilot, single, values
 from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
 from implicitloss.auditing.finding import Tilt
 from implicitloss.auditing.slopes import Slope
@@ -1184,8 +1184,9 @@ def test_a_wrong_tail_is_not_passed_by_values(seed: int) -> None:
     assert il.audit(wrong, claim=claim, prior=PRIOR, rng=seed).verdict == "refuted"
 
 
-def test_what_is_settled_is_not_asked_again(seed: int) -> None:
+def test_what_is_settled_is_not_asked_again(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few parts take the last look; an audit of 1,000 labels that asked all of them would take twice as long."""
+    monkeypatch.setattr(single, "CALLS", 0)  # single labels are asked by themselves
     asked = []
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
