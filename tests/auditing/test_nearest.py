@@ -73,7 +73,7 @@ def adjusted(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floa
 def test_softmax_over_all_labels_by_values_holds_and_is_measured_once(n_labels: int, seed: int) -> None:
     report = il.audit(full, claim="full", prior=il.LabelPrior.zipf(n_labels, 1.0), rng=seed)
     assert report.verdict == "holds"
-    assert report.calls < 60
+    assert report.calls < 70
     assert report.known_to < 1e-3
     assert str(report.nearest) == "softmax over all labels, none drawn"
     assert "draws nothing" in {note.kind for note in report.notes}
@@ -82,7 +82,7 @@ def test_softmax_over_all_labels_by_values_holds_and_is_measured_once(n_labels: 
 def test_a_loss_in_single_precision_that_draws_nothing_holds(seed: int) -> None:
     report = il.audit(in_single, claim="full", prior=PRIOR, rng=seed)
     assert report.verdict == "holds"
-    assert report.calls < 60
+    assert report.calls < 70
 
 
 def test_a_loss_that_draws_nothing_is_refuted_by_one_per_cent(seed: int) -> None:
