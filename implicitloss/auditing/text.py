@@ -259,12 +259,12 @@ def _explanation(finding: Finding) -> list[str]:
         if fit.agrees
         else f"No scheme known here has its margins (how often each negative counts, in the mean); the nearest: {fit}."
     )
-    if _shows_no_draws(finding):
-        parts.append("Values show no draws: any other sampler, weights and m with these margins fit as well.")
     if finding.slips and fit.draws_guessed:
         parts.append("Other draws with other weights may have the same margins. If these are its draws:")
     for slip in finding.slips:
         parts += [f"{slip.does} {slip.wrong}", *_instead(finding, slip)]
+    if _shows_no_draws(finding):
+        parts.append("Values show no draws: any other sampler, weights and m with these margins fit as well.")
     if finding.slopes is not None:
         parts += _on_slopes(finding)[1:]
     return [*parts, *_on_tilt(finding), *_on_slices(finding), *_on_draws(finding)]
