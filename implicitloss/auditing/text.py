@@ -110,7 +110,7 @@ def _fix(finding: Finding) -> list[tuple[str, str]]:
 
 def _if_so(finding: Finding) -> str:
     """The proviso of a fix, as a comment, where other draws with other weights have the same margins."""
-    return "   # if these are its draws" if finding.nearest is not None and finding.nearest.draws_guessed else ""
+    return "   # if these are its draws" if finding.draws_assumed else ""
 
 
 def _shown(finding: Finding) -> list[Comparison]:
@@ -252,7 +252,7 @@ def _explanation(finding: Finding) -> list[str]:
         if fit.agrees
         else f"No scheme known here has its margins (how often each negative counts, in the mean); the nearest: {fit}."
     )
-    if finding.slips and fit.draws_guessed:
+    if finding.slips and finding.draws_assumed:
         parts.append("Other draws with other weights may have the same margins. If these are its draws:")
     for slip in finding.slips:
         parts += [f"{slip.does} {slip.wrong}", *_instead(finding, slip)]

@@ -202,6 +202,7 @@ SCHEMES = {
     BOTH_SIDES: ("", il.Scheme(SAMPLER, il.weightings.Relative(), m=M, hits="mask")),
     HITS_KEPT: (f"{slips.RIGHT}; ", il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="keep")),
 }
+SIGN = "f_neg += np.log(m * q[neg])"
 each_scheme = pytest.mark.parametrize("page", SCHEMES, ids=[page.name for page in SCHEMES])
 
 
@@ -225,6 +226,29 @@ def test_a_scheme_that_may_be_wanted_is_a_slip_where_another_is_claimed(page: Pa
     assert mended.slips == ()
     for wanted in (own, None):
         assert il.audit(loss, claim=wanted, prior=PRIOR, rng=seed, runs=400).slips == ()
+
+
+def test_a_slip_is_no_fact_where_its_draws_are_assumed(seed: int) -> None:
+    """By values, weights by a power of q have the margins of other draws with weights of 1: that is said."""
+    said = "Other draws with other weights may have the same margins. If these are its draws:"
+    partly = "f_neg -= 0.4 * np.log(m * q[neg])"
+    by_values = il.audit(written(partly, False), claim="full", prior=PRIOR, rng=seed)
+    assert by_values.slips == (NO_CORRECTION,)
+    assert by_values.draws_assumed
+    assert said in by_values.explain()
+    assert "# if these are its draws" in str(by_values)
+    assert by_values.to_dict()["draws_assumed"]
+    # Gradients show the draws, and a claim says them.
+    sign = written(SIGN, True)
+    claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
+    seen = (
+        il.audit(sign, claim="full", prior=PRIOR, rng=seed),
+        il.audit(written(SIGN, False), claim=claim, prior=PRIOR, rng=seed),
+    )
+    for report in seen:
+        assert report.slips
+        assert not report.draws_assumed
+        assert said not in report.explain()
 
 
 @pytest.mark.parametrize("page", [NO_CORRECTION, BOTH_SIDES], ids=["no correction", "both sides"])
