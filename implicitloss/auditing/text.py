@@ -195,7 +195,10 @@ def as_text(finding: Finding) -> str:
         )
         for row in rows
     ]
-    said = [("", f"{MARKS[finding.verdict]} {_title(finding)}"), *((n, f"{n:<9}{text}") for n, text in _facts(finding))]
+    said = [
+        ("verdict", f"{MARKS[finding.verdict]} {_title(finding)}"),
+        *((n, f"{n:<9}{text}") for n, text in _facts(finding)),
+    ]
     # Code and addresses are copied, and so they are not wrapped.
     head = [part for name, text in said for part in ([text] if name in COPIED else _wrapped(text, 9))]
     legend = [line for text in _legend(finding) for line in _wrapped(text, 2)]

@@ -228,6 +228,22 @@ def test_a_scheme_that_may_be_wanted_is_a_slip_where_another_is_claimed(page: Pa
         assert il.audit(loss, claim=wanted, prior=PRIOR, rng=seed, runs=400).slips == ()
 
 
+def test_lines_fit_and_code_is_whole(seed: int) -> None:
+    """Sentences are wrapped; code and addresses are copied, and so they are not."""
+    claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
+    reports = [
+        il.audit(written(line, False), claim=claim, prior=PRIOR, rng=seed, runs=400)
+        for line in (slips.RIGHT, NO_CORRECTION.line, f"{slips.RIGHT}; f_pos -= np.log(m * q[pos])")
+    ]
+    for report in reports:
+        for line in str(report).splitlines():
+            assert len(line) <= 118 or line.startswith(("fix", "    ", "page"))
+        for page in report.slips:
+            assert [line for line in str(report).splitlines() if line.endswith(page.link)]
+            assert [line for line in report.explain().splitlines() if line.endswith(page.link)]
+    assert reports[-1].slips
+
+
 def test_a_slip_is_no_fact_where_its_draws_are_assumed(seed: int) -> None:
     """By values, weights by a power of q have the margins of other draws with weights of 1: that is said."""
     said = "Other draws with other weights may have the same margins. If these are its draws:"
