@@ -18,6 +18,7 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing import slips
+from implicitloss.auditing import text as wording
 from implicitloss.auditing.slips import (
     BOTH_SIDES,
     HITS_KEPT,
@@ -231,17 +232,18 @@ def test_a_scheme_that_may_be_wanted_is_a_slip_where_another_is_claimed(page: Pa
 def test_lines_fit_and_code_is_whole(seed: int) -> None:
     """Sentences are wrapped; code and addresses are copied, and so they are not."""
     claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
-    reports = [
-        il.audit(written(line, False), claim=claim, prior=PRIOR, rng=seed, runs=400)
-        for line in (slips.RIGHT, NO_CORRECTION.line, f"{slips.RIGHT}; f_pos -= np.log(m * q[pos])")
-    ]
-    for report in reports:
+    holds, refuted = (
+        il.audit(written(line), claim=claim, prior=PRIOR, rng=seed) for line in (slips.RIGHT, BOTH_SIDES.line)
+    )
+    assert holds.verdict == "holds"
+    assert refuted.slips == (BOTH_SIDES,)
+    for report in (holds, refuted):
         for line in str(report).splitlines():
             assert len(line) <= 118 or line.startswith(("fix", "    ", "page"))
-        for page in report.slips:
-            assert [line for line in str(report).splitlines() if line.endswith(page.link)]
-            assert [line for line in report.explain().splitlines() if line.endswith(page.link)]
-    assert reports[-1].slips
+    for said in (str(refuted), refuted.explain()):
+        assert [line for line in said.splitlines() if line.endswith(BOTH_SIDES.link)]
+    long = f"{'a ' * 50}{BOTH_SIDES.link}-{'and-' * 20}on"
+    assert wording._wrapped(long)[-1] == long.split()[-1]
 
 
 def test_a_slip_is_no_fact_where_its_draws_are_assumed(seed: int) -> None:
