@@ -1,4 +1,7 @@
-"""The finding of an audit, as data: verdict, comparisons, measured margins, the nearest scheme, flaws and notes."""
+"""The finding of an audit, as data: verdict, comparisons, measured margins, the nearest scheme, flaws and notes.
+
+One file: each part of a finding, and how it follows from what was observed.
+"""
 
 from __future__ import annotations
 
