@@ -1,4 +1,7 @@
-"""The finding of an audit, as data: verdict, comparisons, measured margins, the nearest scheme, flaws and notes."""
+"""The finding of an audit, as data: verdict, comparisons, measured margins, the nearest scheme, flaws and notes.
+
+One file: each part of a finding, and how it follows from what was observed.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,8 @@ class Finding:
     (rows, L), of the `positives`, if the loss has gradients; `hits` p_yy, (rows,); `comparisons` the parts that were
     compared with the claim; `nearest` the scheme of this package that fits, or None; where none agrees, `slopes` are
     those of the margins on label frequency; `flaws` contradict the form of the loss or its gradient; `slips` are the
-    pages of common slips that it has; `package` is what it is written in.
+    pages of common slips that it has, provided that its draws are those of `nearest` where `draws_assumed`: they were
+    not seen, and no scheme with the same sampler is claimed; `package` is what it is written in.
     """
 
     verdict: Result
@@ -136,6 +140,7 @@ class Finding:
     calls: int
     form: str
     slips: tuple[Page, ...] = ()
+    draws_assumed: bool = False
     package: str = "numpy"
 
     @classmethod
@@ -171,6 +176,7 @@ class Finding:
             prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form, slips=_slips(question, fit),
+            draws_assumed=fit is not None and _is_assumed(question, fit, observed),
             package=str(getattr(box.loss_fn, "package", "numpy")),
         )  # fmt: skip
 
@@ -231,6 +237,14 @@ def _nearest(question: Question, observed: Observed) -> Fit | None:
     if observed.is_of_unknown_form or any(note.kind == "ignores rng" for note in observed.notes):
         return None
     return nearest(question, observed.comparisons, observed.draw_statistics, observed.draws_nothing)
+
+
+def _is_assumed(question: Question, fit: Fit, observed: Observed) -> bool:
+    """Whether nothing says how labels are drawn but the fit itself: other draws with other weights have its margins."""
+    if observed.draw_statistics is not None or observed.draws_nothing:
+        return False
+    is_claimed = question.scheme is not None and question.scheme.sampler == fit.scheme.sampler
+    return fit.draws_guessed or fit.fitted is not None or not is_claimed
 
 
 def _slips(question: Question, fit: Fit | None) -> tuple[Page, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from implicitloss.formats import figure
 __all__ = ["plotted"]
 
 MARKERS = "osD^v<>P"
+# Characters of a title in a line.
+TITLE_WIDTH = 60
 
 
 def plotted(finding: Finding, ax: Any = None) -> Any:
@@ -41,7 +44,7 @@ def plotted(finding: Finding, ax: Any = None) -> Any:
     ax.set(
         xscale="log", yscale="log", xlabel="rank of the negatives, from frequent to rare",
         ylabel="margin, measured / claimed" if claimed else "margin p, mean of a part",
-        title=figure(f"{finding.verdict}: {finding.claim}"),
+        title=textwrap.fill(figure(f"{finding.verdict}: {finding.claim}"), TITLE_WIDTH),
     )  # fmt: skip
     if claimed:
         low, high = ax.get_ylim()

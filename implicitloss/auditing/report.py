@@ -61,6 +61,9 @@ class AuditReport(Finding):
         The form that was audited.
     slips : tuple of Page
         The common slips that the loss has, if its margins are those of one: what each does, and what to write instead.
+    draws_assumed : bool
+        Whether the draws of `nearest` were neither seen nor claimed: other draws with other weights have the same
+        margins.
     package : str
         What the loss is written in: "numpy", or the package of its adapter.
 
@@ -136,6 +139,7 @@ class AuditReport(Finding):
             "claim": self.claim,
             "nearest": None if self.nearest is None else str(self.nearest),
             "slip": self.slips[0].to_dict() if self.slips else None,
+            "draws_assumed": self.draws_assumed,
             "slips": [slip.to_dict() for slip in self.slips],
             "fitted": None if self.nearest is None or self.nearest.fitted is None else vars(self.nearest.fitted).copy(),
             "slopes": None if self.slopes is None else self.slopes.to_dict(),

@@ -110,7 +110,7 @@ def _fix(finding: Finding) -> list[tuple[str, str]]:
 
 def _if_so(finding: Finding) -> str:
     """The proviso of a fix, as a comment, where other draws with other weights have the same margins."""
-    return "   # if these are its draws" if finding.nearest is not None and finding.nearest.draws_guessed else ""
+    return "   # if these are its draws" if finding.draws_assumed else ""
 
 
 def _shown(finding: Finding) -> list[Comparison]:
@@ -202,7 +202,10 @@ def as_text(finding: Finding) -> str:
         )
         for row in rows
     ]
-    said = [("", f"{MARKS[finding.verdict]} {_title(finding)}"), *((n, f"{n:<9}{text}") for n, text in _facts(finding))]
+    said = [
+        ("verdict", f"{MARKS[finding.verdict]} {_title(finding)}"),
+        *((n, f"{n:<9}{text}") for n, text in _facts(finding)),
+    ]
     # Code and addresses are copied, and so they are not wrapped.
     head = [part for name, text in said for part in ([text] if name in COPIED else _wrapped(text, 9))]
     legend = [line for text in _legend(finding) for line in _wrapped(text, 2)]
@@ -259,7 +262,7 @@ def _explanation(finding: Finding) -> list[str]:
         if fit.agrees
         else f"No scheme known here has its margins (how often each negative counts, in the mean); the nearest: {fit}."
     )
-    if finding.slips and fit.draws_guessed:
+    if finding.slips and finding.draws_assumed:
         parts.append("Other draws with other weights may have the same margins. If these are its draws:")
     for slip in finding.slips:
         parts += [f"{slip.does} {slip.wrong}", *_instead(finding, slip)]

@@ -101,10 +101,10 @@ class _Text:
                 listed = self.frame(str, i)[i].tolist()  # numbers, or whole numbers too large for a machine's
             return list(map(str.strip, listed)) if self.has_blanks else listed
 
-        is_code = cells.dtype.kind in "iu" and not self.is_plain and self.has_codes(i)
-        if cells.dtype.kind in "iuf" and not is_code:
-            return Column(name, cells.to_numpy(), texts)
-        return Column(name, None, texts)
+        found = Column(name, cells.to_numpy() if cells.dtype.kind in "iuf" else None, texts)
+        # Counts are no names, whatever zeros they begin with.
+        may_be_names = cells.dtype.kind in "iu" and not self.is_plain and found.key not in COUNTS
+        return Column(name, None, texts) if may_be_names and self.has_codes(i) else found
 
     def has_numbers_alone(self, frame: Any) -> bool:
         """Whether the bytes are as many as whole numbers make: there is no code such as 007, no sign and no quote."""

@@ -18,6 +18,7 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing import slips
+from implicitloss.auditing import text as wording
 from implicitloss.auditing.slips import (
     BOTH_SIDES,
     HITS_KEPT,
@@ -202,6 +203,7 @@ SCHEMES = {
     BOTH_SIDES: ("", il.Scheme(SAMPLER, il.weightings.Relative(), m=M, hits="mask")),
     HITS_KEPT: (f"{slips.RIGHT}; ", il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="keep")),
 }
+SIGN = "f_neg += np.log(m * q[neg])"
 each_scheme = pytest.mark.parametrize("page", SCHEMES, ids=[page.name for page in SCHEMES])
 
 
@@ -225,6 +227,46 @@ def test_a_scheme_that_may_be_wanted_is_a_slip_where_another_is_claimed(page: Pa
     assert mended.slips == ()
     for wanted in (own, None):
         assert il.audit(loss, claim=wanted, prior=PRIOR, rng=seed, runs=400).slips == ()
+
+
+def test_lines_fit_and_code_is_whole(seed: int) -> None:
+    """Sentences are wrapped; code and addresses are copied, and so they are not."""
+    claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
+    holds, refuted = (
+        il.audit(written(line), claim=claim, prior=PRIOR, rng=seed) for line in (slips.RIGHT, BOTH_SIDES.line)
+    )
+    assert holds.verdict == "holds"
+    assert refuted.slips == (BOTH_SIDES,)
+    for report in (holds, refuted):
+        for line in str(report).splitlines():
+            assert len(line) <= 118 or line.startswith(("fix", "    ", "page"))
+    for said in (str(refuted), refuted.explain()):
+        assert [line for line in said.splitlines() if line.endswith(BOTH_SIDES.link)]
+    long = f"{'a ' * 50}{BOTH_SIDES.link}-{'and-' * 20}on"
+    assert wording._wrapped(long)[-1] == long.split()[-1]
+
+
+def test_a_slip_is_no_fact_where_its_draws_are_assumed(seed: int) -> None:
+    """By values, weights by a power of q have the margins of other draws with weights of 1: that is said."""
+    said = "Other draws with other weights may have the same margins. If these are its draws:"
+    partly = "f_neg -= 0.4 * np.log(m * q[neg])"
+    by_values = il.audit(written(partly, False), claim="full", prior=PRIOR, rng=seed)
+    assert by_values.slips == (NO_CORRECTION,)
+    assert by_values.draws_assumed
+    assert said in by_values.explain()
+    assert "# if these are its draws" in str(by_values)
+    assert by_values.to_dict()["draws_assumed"]
+    # Gradients show the draws, and a claim says them.
+    sign = written(SIGN, True)
+    claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
+    seen = (
+        il.audit(sign, claim="full", prior=PRIOR, rng=seed),
+        il.audit(written(SIGN, False), claim=claim, prior=PRIOR, rng=seed),
+    )
+    for report in seen:
+        assert report.slips
+        assert not report.draws_assumed
+        assert said not in report.explain()
 
 
 @pytest.mark.parametrize("page", [NO_CORRECTION, BOTH_SIDES], ids=["no correction", "both sides"])

@@ -521,13 +521,20 @@ def test_labels_of_an_audit_are_the_columns_that_their_ids_say(
         "import numpy as np\n\nPRIOR = np.array([20, 0, 0, 30, 0, 40, 10]) / 100\n\n\ndef loss(f, y, rng):\n"
         "    assert f.shape == (len(y), 7) and np.all(PRIOR[y] > 0)\n    p = 5 * PRIOR\n"
         "    x = p * np.exp(f - f[np.arange(len(y)), y][:, None])\n    x[np.arange(len(y)), y] = 0\n"
-        "    return np.log1p(x.sum(axis=1))\n"
+        "    return np.log1p(x.sum(axis=1))\n\n\n"
+        "def drawn(f, y, rng):\n    neg = rng.choice(7, size=(len(y), 20), p=PRIOR)\n"
+        "    g = np.take_along_axis(f, neg, 1) - np.log(20 * PRIOR[neg])\n"
+        "    g = np.where(neg == y[:, None], -np.inf, g) - f[np.arange(len(y)), y][:, None]\n"
+        "    return np.log1p(np.exp(g).sum(axis=1))\n"
     )
     scheme = ["--sampler", "within-batch", "--weighting", "unit", "--m", "5", "--hits", "mask"]
     assert main(["audit", "with_gaps:loss", *scheme, "--counts", "counts.csv", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["positives"] == ["5", "0", "6"]
     assert "3 labels have count 0 in counts.csv and a column all the same: scores have 7 columns" in err
+    drawn = ["--sampler", "within-batch", "--weighting", "importance", "--m", "20", "--hits", "mask"]
+    assert main(["audit", "with_gaps:drawn", *drawn, "--counts", "counts.csv", "--budget", "quick"]) == 0
+    assert "labels   7 columns, 100 samples, 3 with count 0" in capsys.readouterr().out
 
 
 def test_interactions_are_counted_where_it_is_said_which_column_has_the_labels(

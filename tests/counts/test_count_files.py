@@ -103,6 +103,7 @@ READ: list[tuple[str, Any, Any, Any, dict[str, str]]] = [
     ("sci", "label,count\na,1e3\nb,3\n", [1000, 3], ("a", "b"), {}),
     ("quoted num", 'label,count\n"1","5"\n"0","3"\n', [3, 5], None, {}),
     ("leading zeros count", "label,count\na,005\nb,003\n", [5, 3], ("a", "b"), {}),
+    ("leading zeros after a blank", "count, label\n5, 007\n3, 012\n", [5, 3], ("007", "012"), {}),
     ("leading zero ids", "label,count\n00,5\n01,3\n", [5, 3], ("00", "01"), {}),
     ("ids float", "label,count\n0.0,5\n1.0,3\n", [5, 3], None, {}),
     ("ids nonint float", "label,count\n0.5,5\n1.5,3\n", [5, 3], ("0.5", "1.5"), {}),
