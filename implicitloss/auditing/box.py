@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -15,7 +16,7 @@ from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, AsksEachAlo
 from implicitloss.auditing.question import MOST_EXPONENT, Question
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["MOST_VALUE", "Box", "Call"]
+__all__ = ["MOST_VALUE", "Box", "Call", "in_blocks"]
 
 # The largest loss that can be decoded, by form: softmax losses are exponentiated, logistic ones are not.
 MOST_VALUE = 1e100
@@ -46,6 +47,26 @@ class Call:
     positive: Labels
     answer: Answer
     seed: int
+
+    @classmethod
+    def of(cls, calls: Sequence[Call], rows: int) -> Call:
+        """Several calls as one, in blocks, one of each of the `rows`; the seed is the first one's."""
+        if len(calls) == 1:
+            return calls[0]
+
+        def together(of: Callable[[Call], Any]) -> Any:
+            found = in_blocks([of(call) for call in calls], rows)
+            return found.reshape(-1, *found.shape[2:])
+
+        slopes = None if calls[0].answer.gradients is None else together(lambda call: call.answer.gradients)
+        answer = Answer(together(lambda call: call.answer.values), slopes, max(call.answer.eps for call in calls))
+        scores, positive = together(lambda call: call.scores), together(lambda call: call.positive)
+        return cls(scores, positive, answer, calls[0].seed)
+
+
+def in_blocks(calls: Sequence[Any], rows: int) -> Any:
+    """The answers of several calls, each (rows * b, ...), as (rows, n, ...)."""
+    return np.concatenate([call.reshape(rows, -1, *call.shape[1:]) for call in calls], axis=1)
 
 
 @dataclass(eq=False)

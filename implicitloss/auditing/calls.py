@@ -16,7 +16,7 @@ __all__ = ["Examples", "sums_of_calls"]
 
 # The largest number of scores in a call after the pilot, and of examples of one positive or part in it; and the least
 # number of calls, because limits have a term in the inverse of it.
-SCORES_A_CALL, EXAMPLES_A_CALL, CALLS = 1 << 17, 8, 2048
+SCORES_A_CALL, EXAMPLES_A_CALL, CALLS = 1 << 18, 8, 2048
 # Where each example is a call of the loss: so many times the scores, and the largest number of examples.
 SCORES_ALONE, EXAMPLES_ALONE = 2, 64
 

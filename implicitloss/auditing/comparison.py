@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import sum_half_width
 
@@ -19,6 +22,7 @@ __all__ = [
     "SPARE",
     "Comparison",
     "Result",
+    "farthest",
     "in_reach",
     "ranks_named",
 ]
@@ -76,15 +80,17 @@ class Comparison:
     rounding: float = 0.0
 
     def with_sums(
-        self, total: float, squares: float, most: float, n: int, delta: float, unseen: float = 0.0
-    ) -> Comparison:
+        self, total: float, squares: float, most: float, n: int, delta: float, unseen: float = 0.0,
+        expected: float = 0.0,
+    ) -> Comparison:  # fmt: skip
         """The comparison after `n` evaluations, by the sums over the examples of each call.
 
-        `total` is their total, `squares` the sum of their squared distances from what the pilot expects, and `most`
-        the largest.  The limits are wrong with probability at most `delta`; rounding may hide `unseen` in the mean.
+        `total` is their total, `squares` the sum of their squared distances from what was `expected` of a call by the
+        pilot, and `most` the largest.  The limits are wrong with probability at most `delta`; rounding may hide
+        `unseen` in the mean.
         """
         mean, bound = total / n, self.largest_contribution
-        width = float(sum_half_width(squares, bound, delta)) / n
+        width = float(sum_half_width(squares, farthest(expected, bound), delta)) / n
         low = max(mean - width, 0.0) / (1 + self.rounding)
         high = (mean + width) * (1 + self.rounding) + unseen
         return replace(
@@ -172,6 +178,11 @@ def ranks_named(first: int, last: int) -> str:
     return f"rank {first}" if first == last else f"ranks {first} to {last}"
 
 
+def farthest(expected: ArrayLike, largest_contribution: ArrayLike) -> Floats:
+    """How far a call's sum, from 0 to `largest_contribution`, can lie from the `expected` one."""
+    return np.maximum(expected, np.subtract(largest_contribution, expected))
+
+
 def in_reach(sums: Floats, n: int, largest_contribution: float, runs: int, resolution: float, delta: float) -> bool:
     """Whether limits after `runs` evaluations are likely to lie within a factor 1 + `resolution` of the mean.
 
@@ -179,5 +190,5 @@ def in_reach(sums: Floats, n: int, largest_contribution: float, runs: int, resol
     left for the error of the measured mean.
     """
     squares = float(sums.var(ddof=1)) * sums.size * runs / n
-    width = float(sum_half_width(squares, largest_contribution, delta)) / runs
+    width = float(sum_half_width(squares, farthest(float(sums.mean()), largest_contribution), delta)) / runs
     return width <= 0.6 * resolution / (1 + resolution) * float(sums.sum()) / n

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from implicitloss.auditing.box import Box
+from implicitloss.auditing.box import Box, Call
 from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
 from implicitloss.auditing.examples import dependence
@@ -23,6 +23,8 @@ __all__ = ["by_gradients"]
 
 # Single labels are compared if the pilot drew them in this many evaluations; the worst few are reported.
 SINGLE_FROM_SEEN, SINGLE_REPORTED = 8, 3
+# The number of scores that are decoded together.
+SCORES_DECODED = 1 << 15
 # A total variation between the laws of draws is noted from this much above that of chance.
 NOTED_VARIATION = 0.05
 
@@ -66,8 +68,12 @@ def by_gradients(question: Question, box: Box) -> Observed:
 
 def _fill(tally: Tally, n: int, a_call: int, box: Box) -> None:
     """Evaluate until the tally has `n` evaluations of each positive."""
+    rows, n_labels = tally.counted.shape
     while tally.n < n:
-        call = box.next_call(min(a_call, n - tally.n))
+        # Calls of equal size are decoded together.
+        fit = max(1, min((n - tally.n) // a_call, SCORES_DECODED // (rows * a_call * n_labels)))
+        calls = [box.next_call(min(a_call, n - tally.n)) for _ in range(fit)]
+        call = Call.of(calls, rows)
         own = call.scores[np.arange(call.positive.size), call.positive]
         tally.add(decode(tally.question, call), (call.scores > own[:, None]).astype(np.float64))
         box.say_progress(tally.n, look=False)
@@ -106,7 +112,8 @@ class _Look:
         """A planned comparison with the sums at an index, of terms that the pilot expects to be `expected`."""
         own = sums.at(at)
         found = float(own.total), float(own.squares_about(expected)), float(own.most)
-        return replace(plan, rounding=self.rounding).with_sums(*found, self.tally.n, self.delta, unseen)
+        of_call = self.tally.together * expected
+        return replace(plan, rounding=self.rounding).with_sums(*found, self.tally.n, self.delta, unseen, of_call)
 
     def by_score(self, row: int) -> list[Comparison]:
         """Compare the labels scored above the positive, and those below it: a margin does not depend on scores."""
@@ -135,7 +142,7 @@ class _Look:
         if p is None or not at.size:
             return []
         largest = SPARE * np.maximum(pilot.of_calls(pilot.weights[row]).max(axis=0), pilot.floor[row])
-        mean, width = tally.of_labels.at(row).limits(pilot.mean[row], largest, self.delta)
+        mean, width = tally.of_labels.at(row).limits(pilot.mean[row], tally.together, largest, self.delta)
         off = np.abs(mean - p[row])[at] / np.maximum(width[at], 1e-300)
         found = []
         for i in np.argsort(-off)[:SINGLE_REPORTED]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from implicitloss.auditing.box import Box
+from implicitloss.auditing.box import Box, in_blocks
 from implicitloss.auditing.calls import Examples, sums_of_calls
 from implicitloss.auditing.decode import decode
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
@@ -64,9 +63,9 @@ class Pilot:
             scores.append(call.scores / question.temperature)
             slopes.append(question.temperature * call.answer.gradients)
             box.say_progress(len(answers) * a_call, look=False)
-        ratio = _gradient_ratio(question, _in_blocks(scores, rows), _in_blocks(slopes, rows))
-        weights = _in_blocks([answer.weights for answer in answers], rows)
-        hits = _in_blocks([answer.hits for answer in answers], rows)
+        ratio = _gradient_ratio(question, in_blocks(scores, rows), in_blocks(slopes, rows))
+        weights = in_blocks([answer.weights for answer in answers], rows)
+        hits = in_blocks([answer.hits for answer in answers], rows)
         return cls(question.prior, weights, hits, a_call, *ratio, box, box.relative_rounding)
 
     @property
@@ -278,8 +277,3 @@ def _gradient_ratio(question: Question, scores: Floats, slopes: Floats) -> tuple
     ratio = g.mean(axis=1) / np.maximum(f.mean(axis=1), 1e-300)
     residual = (g - ratio[:, None] * f).std(axis=1, ddof=1) / np.maximum(f.mean(axis=1), 1e-300)
     return ratio, residual / np.sqrt(g.shape[1])
-
-
-def _in_blocks(calls: Sequence[Floats], rows: int) -> Floats:
-    """The answers of several calls, each (rows * b, ...), as (rows, n, ...)."""
-    return np.concatenate([call.reshape(rows, -1, *call.shape[1:]) for call in calls], axis=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.auditing.comparison import SPARE
+from implicitloss.auditing.comparison import SPARE, farthest
 from implicitloss.auditing.decode import Decoded
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
@@ -49,9 +49,10 @@ class Sums:
         return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
     def add(self, terms: Floats, together: int) -> None:
-        """Add the `terms` (rows, b, ...) of one call; each is a sum of its own where not all b are `together`."""
+        """Add the `terms` (rows, b, ...) of several calls with `together` each, or of one with fewer."""
         b = terms.shape[1]
-        sums, size = (terms, 1) if together == 1 else (terms.sum(axis=1, keepdims=True), b)
+        size = min(together, b)
+        sums = terms if size == 1 else terms.reshape(len(terms), -1, size, *terms.shape[2:]).sum(axis=2)
         total = sums.sum(axis=1)
         self.total += total
         self.squares += np.square(sums).sum(axis=1)
@@ -71,12 +72,13 @@ class Sums:
         """Σ (Y - b mean)²."""
         return np.asarray(np.maximum(self.squares - 2 * mean * self.by_size + np.square(mean) * self.sizes, 0.0))
 
-    def limits(self, expected: Floats, largest: Floats, delta: float) -> tuple[Floats, Floats]:
+    def limits(self, expected: Floats, together: int, largest: Floats, delta: float) -> tuple[Floats, Floats]:
         """Means of terms that are `expected` to be these, and half-widths of their limits, as `Comparison.with_sums`.
 
-        The terms of one call add up to at most `largest` each.
+        The terms of one call add up to at most `largest` each, where so many count `together`.
         """
-        return self.total / self.n, sum_half_width(self.squares_about(expected), largest, delta) / self.n
+        span = farthest(together * expected, largest)
+        return self.total / self.n, sum_half_width(self.squares_about(expected), span, delta) / self.n
 
 
 @dataclass(eq=False)
@@ -110,7 +112,7 @@ class Tally:
         self.above, self.unseen = np.zeros((rows, 2)), np.zeros(rows)
 
     def add(self, decoded: Decoded, is_above: Floats) -> None:
-        """Add a call, in equal blocks, one a positive; `is_above` (B, L) is 1 for labels scored above the positive."""
+        """Add calls, in equal blocks, one a positive; `is_above` (B, L) is 1 for labels scored above the positive."""
         rows, n_labels = self.counted.shape
         weights = decoded.weights.reshape(rows, -1, n_labels)
         self.n += weights.shape[1]
@@ -135,5 +137,5 @@ class Tally:
         most = self.of_labels.most
         # A label that was never seen is bounded by the largest contribution of any label.
         largest = SPARE * np.where(most > 0, most, most.max(axis=1, keepdims=True))
-        mean, width = self.of_labels.limits(expected, largest, delta)
+        mean, width = self.of_labels.limits(expected, self.together, largest, delta)
         return Measured(mean, np.maximum(mean - width, 0.0), mean + width)

@@ -54,6 +54,8 @@ HALF = "half of the labels, at random"
 EXPECTED_DRAWS = 8.0
 # Calls, and examples of each positive in them, that look for hits between rows.
 MIXED_CALLS, MIXED_EXAMPLES = 16, 16
+# The largest number of calls whose answers are added up together.
+CALLS_ADDED = 16
 # A part was surely drawn beside hits if the mean of its signals is above that of hits by this many standard errors.
 DRAWN_ERRORS = 5.0
 # The size of a claimed signal; of it, claimed hits are at most this share, and one hit is at most this share of the
@@ -377,7 +379,9 @@ def _looks(question: Question, box: Box, pilot: _Pilot) -> list[Comparison]:
     for look in range(looks):
         until = max(first, math.ceil(question.most_runs / 2 ** (looks - 1 - look)))
         while n < until:
-            signals = _signals(pilot.parts, box, left, min(a_call, until - n))
+            # Calls of equal size are added up together.
+            fit = max(1, min((until - n) // a_call, CALLS_ADDED))
+            signals = np.hstack([_signals(pilot.parts, box, left, min(a_call, until - n)) for _ in range(fit)])
             moments.add(signals, together)
             n += signals.shape[1]
             box.say_progress(n, look=False)
@@ -405,7 +409,8 @@ def _comparison(
     def alone(k: int, decisive: bool, largest: float) -> Comparison:
         total, squares, most = map(float, sums[k])
         planned = replace(_planned(parts, k, decisive=decisive, largest=largest / unit), rounding=rounding)
-        return planned.with_sums(total / unit, squares / unit**2, most / unit, n, delta)
+        expected = pilot.examples.together * float(pilot.mean[k]) / unit
+        return planned.with_sums(total / unit, squares / unit**2, most / unit, n, delta, expected=expected)
 
     largest = float(pilot.largest_contribution[i])
     if part.is_hits:

@@ -45,7 +45,7 @@ def sum_half_width(squares: ArrayLike, span: ArrayLike, delta: float) -> NDArray
     """|Σ (Y_k - E Y_k)| exceeds this with probability at most `delta`, for independent Y_k of any laws.
 
     min_λ (span log(2J/δ) + (-log(1-λ) - λ) squares/span)/λ over J = 16 fixed λ < 1, where squares = Σ (Y_k - c_k)².
-    Each Y_k and its c_k lie in an interval of length `span`, and the c_k were fixed before the Y_k were drawn.  It is
+    Each Y_k lies within `span` of its c_k, and the c_k were fixed before the Y_k were drawn.  It is
     √(2 squares log(2J/δ)) where the variance decides, and about span log(2J/δ) where the range does, also if no Y_k
     was anything but c_k.  *Source:* Fan, Grama and Liu 2015, lemma 4.1: E e^{λξ - (-log(1-λ) - λ) ξ²} <=
     1 + λ E ξ for ξ >= -1; here with ξ = ±(Y_k - c_k)/span, and Markov's inequality on both sides for each λ.

@@ -926,10 +926,10 @@ def _widths(loss: Any, error: float, monkeypatch: pytest.MonkeyPatch) -> tuple[d
     honest = Comparison.with_sums
 
     def spied(
-        cell: Comparison, total: float, variance: float, most: float, n: int, delta: float, unseen: float = 0.0
+        cell: Comparison, total: float, squares: float, most: float, n: int, delta: float, *more: float, **named: float
     ) -> Comparison:
         used.setdefault(cell.route, set()).add(delta)
-        return honest(cell, total, variance, most, n, delta, unseen)
+        return honest(cell, total, squares, most, n, delta, *more, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(Comparison, "with_sums", spied)
