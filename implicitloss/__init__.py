@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from implicitloss.claims.verify import verify as verify
     from implicitloss.estimate import Estimate as Estimate
     from implicitloss.estimate import SweptEstimate as SweptEstimate
+    from implicitloss.hard import HardNegatives as HardNegatives
     from implicitloss.labels import LabelPrior as LabelPrior
     from implicitloss.minibatch import Minibatch as Minibatch
     from implicitloss.optima.certificate import Certificate as Certificate
@@ -73,6 +74,7 @@ _HOME = {
     "exhaust": "witness.exhaust",
     "expand": "theory.expansion",
     "Expansion": "theory.expansion",
+    "HardNegatives": "hard",
     "implicit_gradient": "theory.implicit",
     "implicit_loss": "theory.implicit",
     "implicit_margins": "theory.implicit",

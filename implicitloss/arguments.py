@@ -231,12 +231,12 @@ def checked_probabilities(values: ArrayLike, name: str, n_labels: int | None = N
     return vector
 
 
-def checked_wholes(values: Any, what: str, size: int) -> NDArray[np.intp]:
-    """`values` as a vector of whole numbers from 0 to `size` - 1: labels, or rows; it may be empty."""
+def checked_wholes(values: Any, what: str, size: int, least: int = 0) -> NDArray[np.intp]:
+    """`values` as a vector of whole numbers from `least` to `size` - 1: labels, or rows; it may be empty."""
     refusal = ValueError(f"{what} must be whole numbers in one vector, got {shown(values)}")
     values = _unmasked(values, what)
-    if isinstance(values, range) and len(values) > size:
-        raise ValueError(f"{what} must lie from 0 to {size - 1}, got {shown(values)}")
+    if isinstance(values, range) and len(values) > size - least:
+        raise ValueError(f"{what} must lie from {least} to {size - 1}, got {shown(values)}")
     if isinstance(values, Collection) and not isinstance(values, (str, bytes, Mapping)):
         values = values if hasattr(values, "__array__") else list(values)
     try:
@@ -252,8 +252,10 @@ def checked_wholes(values: Any, what: str, size: int) -> NDArray[np.intp]:
         raise refusal
     if found.ndim != 1:
         raise refusal
-    if found.size and not (found.min() >= 0 and found.max() < size):
-        raise ValueError(f"{what} must lie from 0 to {size - 1}, got {shown(found.min())} to {shown(found.max())}")
+    if found.size and not (found.min() >= least and found.max() < size):
+        raise ValueError(
+            f"{what} must lie from {least} to {size - 1}, got {shown(found.min())} to {shown(found.max())}"
+        )
     return found.astype(np.intp)
 
 

@@ -22,7 +22,7 @@ from implicitloss.margins import Margin, complete_margin
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws, complete_sampler
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, without_hard
 from implicitloss.weightings import complete_weighting
 
 __all__ = ["Minibatch"]
@@ -96,6 +96,8 @@ class Minibatch:
         if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
             got = objective.__name__ if isinstance(objective, type) else type(objective).__name__
             raise ValueError(f"the objective must be a Scheme, or a margin to count all labels by, got {got}")
+        if isinstance(objective, Scheme):
+            without_hard(objective, "a minibatch's objective")
 
     def __call__(
         self, scores: ArrayLike, positives: ArrayLike, rng: Seed = None, rows: ArrayLike | None = None

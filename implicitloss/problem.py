@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implicitloss.arguments import checked_instance, checked_vector
-from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
+from implicitloss.arguments import checked_instance, checked_vector, checked_wholes
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_label, checked_prior
 
-__all__ = ["Problem", "checked_positive", "checked_problem", "checked_scores"]
+__all__ = ["Problem", "checked_positive", "checked_problem", "checked_returned", "checked_scores"]
 
 # The square of a score must fit a float.  To mask a label, -1e9 is enough.
 LARGEST_SCORE = 1e150
@@ -21,17 +21,28 @@ def checked_positive(positive: int, n_labels: int) -> int:
     return checked_label(positive, n_labels, "the positive")
 
 
-def checked_scores(scores: ArrayLike, n_labels: int) -> Floats:
+def checked_scores(scores: ArrayLike, n_labels: int, what: str = "scores") -> Floats:
     """`scores` as a vector (L,); *raises* ValueError for NaN, infinite and larger ones, and for another L."""
-    found = checked_vector(scores, "scores")
+    found = checked_vector(scores, what)
     if found.size != n_labels:
-        raise ValueError(f"scores and prior must cover the same labels, got {found.size} scores for {n_labels} labels")
+        raise ValueError(f"{what} and prior must cover the same labels, got {found.size} scores for {n_labels} labels")
     worst = int(np.argmax(np.abs(found)))
     if abs(found[worst]) > LARGEST_SCORE:
         raise ValueError(
-            f"scores must lie within ±{LARGEST_SCORE:g} (to mask a label take -1e9), but label {worst} has "
+            f"{what} must lie within ±{LARGEST_SCORE:g} (to mask a label take -1e9), but label {worst} has "
             f"{found[worst]:g}"
         )
+    return found
+
+
+def checked_returned(labels: ArrayLike, n_labels: int) -> Labels:
+    """The labels that an index returned, -1 for an empty slot; *raises* ValueError for others, and for one twice."""
+    # Labels count from 0, and -1 must not become the last one.
+    found = checked_wholes(labels, "labels from an index", n_labels, least=-1)
+    twice = np.flatnonzero(np.bincount(found[found >= 0]) > 1)
+    if twice.size:
+        raise ValueError(f"labels from an index must differ, got label {twice[0]} more than once")
+    found.setflags(write=False)
     return found
 
 
@@ -47,11 +58,16 @@ class Problem:
         The prior π over the same L labels.
     positive : int
         The positive label y, from 0 to L - 1.
+    index_scores : array_like, (L,), optional
+        The scores that an index of labels saw, from which a scheme's hard negatives are; by default f.
+    labels : array_like of int, (n,), optional
+        Instead of these, the labels that the index returned, best first; -1 is an empty slot.
 
     Raises
     ------
     ValueError
-        For scores that are not finite or too large, another number of scores than labels, or y out of range.
+        For scores that are not finite or too large, another number of scores than labels, y out of range, a label from
+        the index that is out of range or comes twice, and for both `index_scores` and `labels`.
 
     Examples
     --------
@@ -63,11 +79,20 @@ class Problem:
     scores: Floats
     prior: LabelPrior
     positive: int
+    index_scores: Floats | None = field(default=None, kw_only=True)
+    labels: Labels | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         checked_prior(self.prior)
         object.__setattr__(self, "scores", checked_scores(self.scores, self.prior.n_labels))
         object.__setattr__(self, "positive", checked_positive(self.positive, self.prior.n_labels))
+        if self.index_scores is not None and self.labels is not None:
+            raise ValueError("a problem must have index_scores or labels, what the index saw or returned, got both")
+        if self.index_scores is not None:
+            found = checked_scores(self.index_scores, self.prior.n_labels, "index_scores")
+            object.__setattr__(self, "index_scores", found)
+        if self.labels is not None:
+            object.__setattr__(self, "labels", checked_returned(self.labels, self.prior.n_labels))
 
     def __repr__(self) -> str:
         return f"Problem({self.prior.n_labels} labels, positive {self.positive})"

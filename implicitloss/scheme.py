@@ -1,8 +1,11 @@
-"""A scheme (q, w): which negatives are drawn, how they are weighed, how many, and what a hit does."""
+"""A scheme (q, w): which negatives are drawn, how they are weighed, how many, and what a hit does.
+
+One file: a scheme is what a user says, its plan is the same in numbers at a problem.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -10,14 +13,15 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, defines, shown
-from implicitloss.labels import Floats
+from implicitloss.hard import NO_LABELS, HardNegatives
+from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting
 
-__all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme"]
+__all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme", "without_hard"]
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
@@ -33,17 +37,25 @@ _IN_SYMBOLS = {"sampler": ("law", Sampler), "weighting": ("weight", Weighting)}
 class Plan:
     """log q and log w of one draw at a problem, (L,) each; the positive's entries follow the hits mode.
 
-    `log_rest` is log(1 - q_y) where hits are excluded, which was subtracted from every log q; else 0.
+    `log_rest` is the logarithm of the law's mass on the labels that are not drawn again, which was subtracted from
+    every log q: log(1 - q_y) where hits are excluded, and 0 where nothing is drawn again.  `hard` (k',) are the hard
+    negatives T, and `log_w_hard` is their log w_T.
     """
 
     log_q: Floats
     log_w: Floats
     log_rest: float = 0.0
+    hard: Labels = field(default_factory=lambda: NO_LABELS)
+    log_w_hard: float = 0.0
 
     def magnitudes(self, payment: Floats) -> Floats:
         """|log q| + |log w| + |payment|, (L,), or 0 where one is infinite: a term's rounding is in proportion to it."""
         found = np.abs(self.log_q) + np.abs(self.log_w) + np.abs(payment)
         return np.where(np.isfinite(found), found + 2 * abs(self.log_rest), 0.0)
+
+    def log_hard_terms(self, payment: Floats) -> Floats:
+        """log(w_T payment), (k',), of the hard negatives."""
+        return self.log_w_hard + payment[self.hard]
 
 
 def _checked_logs(logs: Floats, n_labels: int, what: str, part: object) -> Floats:
@@ -78,11 +90,13 @@ class Scheme:
           Proposition 4, importance and tail weights too, divide by this law; relative weights are q_y/q_y' still.
         - "mask": a hit has weight 0.
         - "keep": a hit counts with its own weight w_yy.
+    hard : HardNegatives, optional
+        Negatives that are known before the draws.  They join those that are drawn.
 
     Raises
     ------
     ValueError
-        For anything that is no sampler or no weighting, m out of range, or another mode.
+        For anything that is no sampler or no weighting, m out of range, another mode, or other hard negatives.
 
     References
     ----------
@@ -105,13 +119,19 @@ class Scheme:
     weighting: Weighting
     m: int
     hits: Hits
+    hard: HardNegatives | None = None
 
-    def __init__(self, sampler: Sampler, weighting: Weighting, *, m: int, hits: Hits) -> None:
+    def __init__(
+        self, sampler: Sampler, weighting: Weighting, *, m: int, hits: Hits, hard: HardNegatives | None = None
+    ) -> None:
+        if hard is not None:
+            checked_instance(hard, HardNegatives, "hard", "HardNegatives(k=5), or None")
         for name, value in (
             ("sampler", checked_sampler(sampler)),
             ("weighting", checked_weighting(weighting)),
             ("m", checked_whole(m, "m, the number of negatives,", 1, MOST_NEGATIVES)),
             ("hits", checked_choice(hits, "hits", HITS)),
+            ("hard", hard),
         ):
             object.__setattr__(self, name, value)
 
@@ -168,7 +188,7 @@ class Scheme:
         return log_q - log_sum if abs(log_sum) > 4 * EPS else log_q
 
     def draws(self, problem: Problem) -> Draws:
-        """What the weighting may look at: the laws of a draw, m, the prior and the positive.
+        """What the weighting may look at: the laws of a draw, m, the prior, the positive and the hard negatives.
 
         Parameters
         ----------
@@ -178,30 +198,56 @@ class Scheme:
         Returns
         -------
         weightings.Draws
-            The law under the hits mode, and the unconditional law.
+            The law under the hits mode and the overlap mode, and the unconditional law.
 
         Raises
         ------
         ValueError
-            Where hits="exclude" leaves nothing to draw, and as `log_law` does.
+            Where labels that are drawn again leave nothing to draw, and as `log_law` does.
         """
         y = checked_problem(problem).positive
+        hard = NO_LABELS if self.hard is None else self.hard.of(problem)
         unconditional = self.log_law(problem)
         log_q = unconditional
-        if self.hits == "exclude":
+        again = self.drawn_again(y, hard)
+        if again.size:
             log_q = np.array(unconditional)
-            log_q[y] = -np.inf
+            log_q[again] = -np.inf
             if problem.prior.n_labels == 1:
                 raise ValueError("hits='exclude' needs at least two labels, got one: the positive")
             rest = logsumexp(log_q)
+            if rest == -np.inf and again.size > (self.hits == "exclude"):
+                raise ValueError(
+                    "overlap='exclude' leaves nothing to draw: all labels that the sampler can draw are drawn again, "
+                    f"{hard.size} hard negatives among them"
+                )
             if rest == -np.inf:
-                raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {y} q = 1")
+                raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {again[0]} q = 1")
             log_q -= rest
         # Several weightings share these arrays, and none may write into them.
         log_q, unconditional = log_q.view(), unconditional.view()
         log_q.setflags(write=False)
         unconditional.setflags(write=False)
-        return Draws(log_q, unconditional, self.m, problem.prior, y)
+        return Draws(log_q, unconditional, self.m, problem.prior, y, hard=hard)
+
+    def drawn_again(self, y: int, hard: Labels) -> Labels:
+        """The labels whose draws are drawn again: y where hits are excluded, T where overlap is.
+
+        Parameters
+        ----------
+        y : int
+            The positive.
+        hard : ndarray of int, (k',)
+            T.
+
+        Returns
+        -------
+        ndarray of int
+            Distinct labels.
+        """
+        if self.hard is None or self.hard.overlap != "exclude":
+            hard = NO_LABELS
+        return np.append(hard, y) if self.hits == "exclude" else hard
 
     def plan(self, problem: Problem, draws: Draws | None = None, loss: Loss | None = None) -> Plan:
         """log q and log w of one draw.
@@ -218,7 +264,7 @@ class Scheme:
         Returns
         -------
         Plan
-            `log_q` and `log_w`, (L,) each; a masked hit has `log_w` -inf.
+            `log_q` and `log_w`, (L,) each; a masked draw has `log_w` -inf.  And T with its weight.
 
         Raises
         ------
@@ -226,8 +272,13 @@ class Scheme:
             As `draws` does, and where the weights are undefined or are not a logarithm for each label.
         """
         draws = self.draws(problem) if draws is None else replace(draws, m=self.m)
+        counted_apart = self.hard is not None and self.hard.overlap != "keep"
         if loss is not None and complete_sampler(self.sampler).leaves_out_what_pays_nothing:
             draws = replace(draws, free=np.isneginf(loss.log_payment(problem.scores, problem.positive)))
+        if counted_apart:
+            free = np.zeros(draws.log_q.size, dtype=bool) if draws.free is None else np.array(draws.free)
+            free[draws.hard] = True
+            draws = replace(draws, free=free)
         log_q, y = draws.log_q, problem.positive
         log_w = self.weighting.log_weight(draws)
         if not isinstance(log_w, np.ndarray) or log_w.dtype.kind not in "iuf" or log_w.shape != log_q.shape:
@@ -237,17 +288,29 @@ class Scheme:
         log_w[log_q == -np.inf] = -np.inf
         if self.hits == "mask":
             log_w[y] = -np.inf
+        if counted_apart:
+            log_w[draws.hard] = -np.inf
         log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
-        if self.hits != "exclude":
-            return Plan(log_q, log_w)
-        # log(1 - q_y), from the likeliest label: conditioning subtracted it from every log q.
-        at = int(np.argmax(log_q))
-        return Plan(log_q, log_w, float(draws.log_q_unconditional[at] - log_q[at]))
+        log_rest = 0.0
+        if self.hits == "exclude" or (self.hard is not None and self.hard.overlap == "exclude"):
+            # From the likeliest label: conditioning subtracted it from every log q.
+            at = int(np.argmax(log_q))
+            log_rest = float(draws.log_q_unconditional[at] - log_q[at])
+        log_w_hard = 0.0 if self.hard is None else float(np.log(self.hard.weight))
+        return Plan(log_q, log_w, log_rest, draws.hard, log_w_hard)
 
     def __str__(self) -> str:
-        return f"{self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}"
+        drawn = f"{self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}"
+        return drawn if self.hard is None else f"{drawn}, hard negatives {self.hard}"
 
 
 def checked_scheme(scheme: Scheme, what: str = "the scheme") -> Scheme:
     """`scheme`; *raises* ValueError for a sampler, a list, or anything else that is no Scheme."""
     return checked_instance(scheme, Scheme, what, "Scheme(samplers.Uniform(), weightings.Constant(), m=5, hits='mask')")
+
+
+def without_hard(scheme: Scheme, what: str) -> Scheme:
+    """`scheme`; *raises* ValueError if it has hard negatives, which `what` does not take."""
+    if checked_scheme(scheme).hard is not None:
+        raise ValueError(f"{what} must be of a scheme without hard negatives, got hard negatives {scheme.hard}")
+    return scheme

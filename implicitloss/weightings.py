@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from implicitloss import margins
 from implicitloss import symbols as s
 from implicitloss.arguments import checked_part, completed
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.hard import NO_LABELS
+from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.numerics.logsum import log_rest
 
 __all__ = [
@@ -55,8 +56,10 @@ class Draws:
     positive : int
         y.
     free : ndarray of bool, (L,), optional
-        The labels that pay nothing as negatives, and so need no weight; None if the sampler leaves no such labels out
-        or the loss is unknown.
+        The labels that need no weight: those that pay nothing as negatives, if the sampler leaves them out and the
+        loss is known, and hard negatives whose draws do not count.  None for no labels.
+    hard : ndarray of int, (k',)
+        T, the hard negatives, which the loss has beside the draws.
 
     Examples
     --------
@@ -75,6 +78,7 @@ class Draws:
     prior: LabelPrior
     positive: int
     free: NDArray[np.bool_] | None = None
+    hard: Labels = field(default_factory=lambda: NO_LABELS)
 
 
 class Weighting(Protocol):
@@ -304,7 +308,8 @@ class ForMargin(Weighting):
     ------
     ValueError
         When they are used, if p_yy' > 0 and q_y' = 0: no weight can replace a negative that is never drawn.  Labels
-        that `samplers.MinimumVariance` leaves out because they pay nothing are excepted.
+        that `samplers.MinimumVariance` leaves out because they pay nothing are excepted, and so are hard negatives
+        whose draws do not count.
 
     References
     ----------

@@ -12,7 +12,7 @@ from implicitloss.arguments import shown
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Margin, Softmax, checked_margin, complete_margin
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = ["Claim", "Claimed", "claimed"]
@@ -48,7 +48,7 @@ def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Float
     if isinstance(claim, str):
         raise ValueError(f"a claim in words is 'full', got {shown(claim)}; else give a Scheme, a margin or an array")
     if isinstance(claim, Scheme):
-        return _of_scheme(claim, prior, positives, scores)
+        return _of_scheme(without_hard(claim, "an audit's claim"), prior, positives, scores)
     if hasattr(claim, "log_margin") or isinstance(claim, type):
         margin = checked_margin(claim)  # type: ignore[arg-type]
         return _of_margin(complete_margin(margin).name, margin, prior, positives)

@@ -32,7 +32,8 @@ def add_up(
     """Continue the running sums of values[label, k]; write the sums after each rung of `ladder` to `out`.
 
     `out` is (rungs, K, runs), `totals` (K,) the running sums, `state` (run, draw within it, rung): a stream of labels
-    comes in pieces.  The label `skipped` is passed over (an excluded hit; -1 for none).
+    comes in pieces.  The label `skipped` is passed over (an excluded hit; -1 for none), and with it those with a
+    value below 0.
     """
     n_rungs, n_tables, n_runs = out.shape
     far, last = values.size * 8 > NEAR_BYTES, labels.size - 1
@@ -41,7 +42,7 @@ def add_up(
         if far:
             fetch(values, labels[min(j + AHEAD_DRAWS, last)])
         label = labels[j]
-        if label == skipped:
+        if skipped >= 0 and (label == skipped or values[label, 0] < 0.0):
             continue
         for k in range(n_tables):
             totals[k] += values[label, k]

@@ -24,7 +24,7 @@ from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_lo
 from implicitloss.optima.newton import NoOptimum, minimise
 from implicitloss.optima.objective import implicit_objective, sampled_objective
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.scheme import Scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = ["Of", "checked_eta", "population_optimum", "separable_optimum", "tilt"]
@@ -178,7 +178,7 @@ def _near(scheme: Scheme, prior: LabelPrior, of: Of) -> Floats | None:
 
 def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
     """η as a vector; *raises* ValueError if these arguments define no optimum."""
-    checked_scheme(scheme)
+    without_hard(scheme, "an optimum")
     checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")

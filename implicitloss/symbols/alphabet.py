@@ -16,7 +16,9 @@ __all__ = [
     "alpha",
     "exact",
     "f",
+    "hard",
     "i",
+    "j",
     "k",
     "m",
     "n",
@@ -39,11 +41,13 @@ i = sp.Symbol("i", integer=True, positive=True)  # a draw, 1..m
 y = sp.Symbol("y", integer=True, positive=True)  # the positive label, 1..L
 yp = sp.Symbol("y'", integer=True, positive=True)  # a negative label, 1..L
 k = sp.Symbol("k", integer=True, positive=True)  # a label that is summed over, 1..L
+j = sp.Symbol("j", integer=True, positive=True)  # a hard negative that is summed over, 1..L
 pi = sp.IndexedBase("pi", positive=True)  # label prior
 n = sp.IndexedBase("n", positive=True)  # label counts
 f = sp.IndexedBase("f", real=True)  # scores
 q = sp.IndexedBase("q", positive=True)  # a sampler's law, where it is a free choice
 N = sp.IndexedBase("Y", integer=True)  # the i-th drawn label
+hard = sp.IndexedBase("T", nonnegative=True)  # 1 for a hard negative, else 0; 0 for the positive
 alpha = sp.Symbol("alpha", positive=True)
 tau = sp.Symbol("tau", positive=True)
 share = sp.Symbol("lambda", positive=True)  # of the first law in a mixture

@@ -1,7 +1,7 @@
 """Theorem 3, made precise: the first two terms of the bias and of the squared error in 1/m.
 
 With w = η/m, η free of m, X = η e^{f_y' - f_y} for y' ~ q, μ = 1 + E X (in units of e^{f_y}), v = V[X]/μ² and
-k3 = κ₃(X)/μ³:
+k3 = κ₃(X)/μ³ (hard negatives join the positive: μ = 1 + A + E X, A = Σ_T w_T e^{f_j - f_y}):
 
     E ℓ(N) - b       = -v/(2m) + (k3/3 - 3v²/4)/m² + O(1/m³)
     E (ℓ(N) - b)²    =  v/m    + (11 v²/4 - k3)/m² + O(1/m³).
@@ -70,7 +70,7 @@ class Expansion:
     mse : Series
         The terms of E (ℓ(N) - b)².
     v, k3 : float
-        Variance and third central moment of η e^{f_y'} in units of μ = e^{f_y} + E η e^{f_y'}.
+        Variance and third central moment of η e^{f_y'} in units of μ = e^{f_y} + Σ_T w_T e^{f_j} + E η e^{f_y'}.
     log_mu : float
         log μ.
 
@@ -113,7 +113,8 @@ def expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
     """Compute Theorem 3's two terms in 1/m of the bias and of the squared error at `scheme.m`.
 
     E ℓ(N) - b = -v/(2m) + (k3/3 - 3v²/4)/m² + O(1/m³) and E (ℓ(N) - b)² = v/m + (11v²/4 - k3)/m² + O(1/m³), b the
-    implicit loss, v and k3 the variance and third central moment of η e^{f_y'} in units of μ = e^{f_y} + E η e^{f_y'}.
+    implicit loss, v and k3 the variance and third central moment of η e^{f_y'} in units of μ = e^{f_y} + E η e^{f_y'}
+    (with hard negatives T, Σ_T w_T e^{f_j} more).
 
     Parameters
     ----------
@@ -173,9 +174,12 @@ def relative_moments(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
     """
     plan = scheme.plan(problem)
     m, q = scheme.m, np.exp(plan.log_q)
-    log_x = np.where(q > 0, plan.log_w + np.log(m) + loss.log_payment(problem.scores, problem.positive), -np.inf)
+    payment = loss.log_payment(problem.scores, problem.positive)
+    log_x = np.where(q > 0, plan.log_w + np.log(m) + payment, -np.inf)
     log_mean = float(logsumexp(log_x, b=q)) if np.any(log_x > -np.inf) else -np.inf
     log_mu = float(np.logaddexp(0.0, log_mean))
+    if plan.hard.size:
+        log_mu = float(np.logaddexp(log_mu, logsumexp(plan.log_hard_terms(payment))))
     with np.errstate(over="ignore", invalid="ignore"):
         spread = np.exp(log_mean - log_mu) * np.expm1(log_x - log_mean) if log_mean > -np.inf else np.zeros_like(q)
         spread = np.where(q > 0, spread, 0.0)

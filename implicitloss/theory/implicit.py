@@ -29,14 +29,16 @@ MOST_PAIRED_LABELS = 20_000
 
 
 def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
-    """log(m w_yy' q_y') for each label, (L,); the positive's entry is log c_y, the hits' expected weight.
+    """log p_yy' = log(w_T 1_T(y') + m w_yy' q_y') for each label, (L,); the positive's entry is log c_y, of hits.
 
     Under a `loss`, a label that pays nothing may be left out, as `MinimumVariance` does, and has weight 0.
 
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
     """
     plan = checked_scheme(scheme).plan(checked_problem(problem), loss=loss)
-    return np.log(scheme.m) + plan.log_q + plan.log_w
+    found = np.log(scheme.m) + plan.log_q + plan.log_w
+    found[plan.hard] = np.logaddexp(found[plan.hard], plan.log_w_hard)
+    return found
 
 
 def implicit_margins(
@@ -44,8 +46,9 @@ def implicit_margins(
 ) -> Floats:
     """Compute the implicit margins p_yy' = m w_yy' q_y', (L, L): how often each negative counts beside each positive.
 
-    Where hits are kept, the softmax bound is log(1 + c_y) + log(1 + Σ p_yy'/(1 + c_y) e^{f_y' - f_y}) with c_y =
-    m w_yy q_y, and its effective margin p_yy'/(1 + c_y) is what is returned.
+    Hard negatives T count once more: p_yy' = w_T 1_T(y') + m w_yy' q_y' for y' ≠ y, with the law q and the weights of
+    the overlap mode.  Where hits are kept, with c_y = m w_yy q_y, the softmax bound is log(1 + c_y) +
+    log(1 + Σ p_yy'/(1 + c_y) e^{f_y' - f_y}), and its effective margin p_yy'/(1 + c_y) is what is returned.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ def implicit_margins(
     prior : LabelPrior
         The label prior, of at most 20,000 labels.
     scores : array_like, (L,), optional
-        Needed where the sampler looks at scores.
+        Needed where the sampler looks at scores, and for hard negatives, which are the best labels by these scores.
     loss : Loss, optional
         A decoupled loss for its plain p, which kept hits do not divide.
 
@@ -66,8 +69,8 @@ def implicit_margins(
     Raises
     ------
     ValueError
-        For a sampler that needs scores and has none, where Proposition 4 cannot hold, and for margins too large for
-        floating point.
+        For a sampler or hard negatives that need scores and have none, where Proposition 4 cannot hold, and for
+        margins too large for floating point.
 
     References
     ----------
@@ -92,6 +95,8 @@ def implicit_margins(
     if scores is None:
         if scheme.sampler.needs_scores:
             raise ValueError(f"the law of {scheme.sampler} depends on the scores: pass scores=f")
+        if scheme.hard is not None:
+            raise ValueError("hard negatives are the best labels by their scores: pass scores=f, those of the index")
         scores = np.zeros(prior.n_labels)
     margins = np.empty((prior.n_labels, prior.n_labels))
     divide = scheme.hits == "keep" and (loss is None or loss.has_log)
@@ -108,7 +113,7 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """Compute the implicit loss: φ + outer(Σ_{y'} p_yy' payment(y')), kept hits included.
 
     Softmax: Lemma 2's bound log(1 + c_y + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}), c_y = m w_yy q_y where hits are kept,
-    else 0.  Decoupled: Lemma 1's mean φ(f_y) + c_y ϕ(-f_y) + Σ_{y' ≠ y} p_yy' ϕ(-f_y').
+    else 0.  Decoupled: Lemma 1's mean φ(f_y) + c_y ϕ(-f_y) + Σ_{y' ≠ y} p_yy' ϕ(-f_y').  Hard negatives are in p.
 
     Parameters
     ----------
@@ -151,7 +156,9 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     value = float(value) + loss.positive_pays(float(problem.scores[problem.positive]))
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
     # Terms below e^{-40} of the largest do not count, nor does their rounding.
-    size = float(np.max(plan.magnitudes(payment), where=terms > terms.max() - 40, initial=0.0))
+    sizes = plan.magnitudes(payment)
+    sizes[plan.hard] = np.maximum(sizes[plan.hard], abs(plan.log_w_hard) + np.abs(payment[plan.hard]))
+    size = float(np.max(sizes, where=terms > terms.max() - 40, initial=0.0))
     return Estimate(value, rounding(terms.size, size) * abs(value), "implicit loss", "closed form")
 
 
@@ -226,13 +233,14 @@ def rounding(n_terms: int, log_size: float = 0.0) -> float:
 def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """V ℓ(N) of a sampled decoupled loss by Lemma 1's formula: Σ w_yy' p_yy' ϕ² - (Σ p_yy' ϕ)²/m, kept hits included.
 
-    The difference cancels, so that its error is relative to the first term; `integrate` has no such cancellation.
-    *Raises* ValueError for softmax, which has no such formula.  *Source:* Rawat et al. 2021, Eq. 10.
+    Hard negatives are no part of it: p is m w q.  The difference cancels, so that its error is relative to the first
+    term; `integrate` has no such cancellation.  *Raises* ValueError for softmax, which has no such formula.
+    *Source:* Rawat et al. 2021, Eq. 10.
     """
     if checked_loss(loss).has_log:
         raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
-    p = log_expected_weights(scheme, problem, loss)
+    p = np.log(scheme.m) + plan.log_q + plan.log_w
     with np.errstate(over="ignore", invalid="ignore"):
         first = np.sum(np.exp(plan.log_w + p + 2 * payment))
         value = float(first - np.sum(np.exp(p + payment)) ** 2 / scheme.m)

@@ -1,6 +1,8 @@
 """Symbolic derivation of the implicit loss, line by line from the sampled loss, each line checked by SymPy.
 
 L, m and the labels stay symbols: every line holds for any number of labels and draws.
+
+One file: the functions are the lines of one derivation, in their order.
 """
 
 from __future__ import annotations
@@ -102,6 +104,8 @@ def _latex_text(reason: str) -> str:
 def derive(scheme: Scheme, loss: Loss) -> Derivation:
     """Derive the implicit margins p_yy' = m w_yy' q_y' and the implicit loss in SymPy, for every L and m.
 
+    With hard negatives p_yy' = w_T 1_T(y') + m w_yy' q_y', where T[y'] stands for 1_T(y'), which is 0 for y.
+
     Softmax: E ℓ(N) <= log(1 + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}).
     Decoupled: E ℓ(N) = φ(f_y) + Σ_{y' ≠ y} p_yy' ϕ(-f_y').
     With kept hits, c_y = m w_yy q_y, the softmax bound is log(1 + c_y) + log(1 + Σ_{y' ≠ y} p_yy'/(1 + c_y)
@@ -154,21 +158,23 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         steps.append(Step(left, relation, right, reason, bool(checked)))
 
     drawn = sp.Sum(w(s.y, s.N[s.i]) * pay(s.N[s.i]), (s.i, 1, s.m))
-    step(sampled, "=", phi + loss.outer(drawn), "definition of the sampled loss", _is_sampled_loss(drawn, loss))
+    known, of_known, off = _hard(scheme, loss)
+    defined = _is_sampled_loss(drawn, loss) and _is_sum_over_hard(known, scheme, loss)
+    step(sampled, "=", phi + loss.outer(known + drawn), "definition of the sampled loss", defined)
     if loss.has_log:
         # Jensen: log(1 + S) is concave for S >= 0.
         curvature = sp.diff(loss.outer(total), total, 2)
         step(
             s.E(sampled),
             "<=",
-            phi + loss.outer(s.E(drawn)),
+            phi + loss.outer(known + s.E(drawn)),
             "Jensen: log(1 + S) is concave",
             curvature.is_negative,
         )
         relation: Relation = "<="
     else:
         linear = sp.diff(loss.outer(total), total, 2) == 0
-        step(s.E(sampled), "=", phi + loss.outer(s.E(drawn)), "expectation is linear", linear)
+        step(s.E(sampled), "=", phi + loss.outer(known + s.E(drawn)), "expectation is linear", linear)
         relation = "="
     one = s.E(w(s.y, s.N[1]) * pay(s.N[1]))
     each = sp.Sum(one, (s.i, 1, s.m))
@@ -178,7 +184,8 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     step(by_law, "=", mean, "definition of expectation under q", _is_expectation(mean, one))
 
     # The sum over all labels splits into c_y for the positive itself and p_yy' for each negative.
-    margin = s.tidy(s.m * weight(s.yp) * law(s.yp))
+    by_draws = s.tidy(s.m * weight(s.yp) * law(s.yp))
+    margin = of_known + off * by_draws
     ranks = ", labels numbered from the most frequent" if s.ranks(margin) else ""
     kept = sp.Integer(0)
     if scheme.hits == "keep" and at_positive != 0:
@@ -186,15 +193,18 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     hit_pays = pay(s.y)
     p, c = sp.Function("p"), sp.Symbol("c_y", nonnegative=True)
     split = c * hit_pays + s.over_negatives(p(s.y, s.yp) * pay(s.yp))
-    as_p = mean.replace(q, lambda label: p(s.y, label) / (s.m * w(s.y, label)))
-    apart = s.vanishes(as_p - split.subs(c, p(s.y, s.y)))
-    step(mean, "=", split, f"p = m w q, and {_hits_reason(scheme, at_positive)}", apart)
+    # q = (p - w_T 1_T)/(m w), and 1_T(y) = 0.
+    in_hard = of_known.subs(s.yp, s.k)
+    as_p = mean.replace(q, lambda label: (p(s.y, label) - in_hard) / (s.m * w(s.y, label)))
+    apart = s.vanishes((known + as_p - split.subs(c, p(s.y, s.y))).subs(s.hard[s.y], 0))
+    what = "p = m w q" if scheme.hard is None else "p = w_T 1_T + m w q"
+    step(known + mean, "=", split, f"{what}, and {_hits_reason(scheme, at_positive)}", apart)
     step(
         p(s.y, s.yp),
         "=",
         margin,
-        f"the law and weights of this scheme{_conditional_reason(scheme)}{ranks}",
-        s.vanishes(margin - s.m * weight(s.yp) * law(s.yp)),
+        f"the law and weights of this scheme{_conditional_reason(scheme)}{_hard_reason(scheme)}{ranks}",
+        s.vanishes(margin - of_known - off * s.m * weight(s.yp) * law(s.yp)),
     )
     if kept != 0:
         step(c, "=", kept, "expected weight of a kept hit", s.vanishes(kept - s.m * weight(s.y) * at_positive))
@@ -202,7 +212,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     negatives = s.over_negatives(margin * pay(s.yp))
     implicit = phi + loss.outer(kept * hit_pays + negatives)
     if loss.has_log and kept != 0:
-        effective = s.tidy(margin / (1 + kept))
+        effective = of_known / (1 + kept) + off * s.tidy(by_draws / (1 + kept))
         rest = s.over_negatives(effective * pay(s.yp))
         shown = sp.log(1 + kept) + loss.outer(rest)
         # The logarithms agree when (1 + c)(1 + Σ e) = 1 + c + Σ, term by term (1 + c) e = p.
@@ -221,6 +231,23 @@ def _is_sampled_loss(drawn: sp.Expr, loss: Loss) -> bool:
     return s.vanishes(each_once - s.over_labels(loss.payment(s.k)))
 
 
+def _hard(scheme: Scheme, loss: Loss) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """What hard negatives add to the loss's sum, w_T 1_T(y'), and which draws count: 1, or 1 - 1_T(y')."""
+    if scheme.hard is None:
+        return sp.Integer(0), sp.Integer(0), sp.Integer(1)
+    weight = s.exact(scheme.hard.weight)
+    known = s.over_labels(weight * s.hard[s.k] * loss.payment(s.k))
+    return known, weight * s.hard[s.yp], sp.Integer(1) - (0 if scheme.hard.overlap == "keep" else s.hard[s.yp])
+
+
+def _is_sum_over_hard(known: sp.Expr, scheme: Scheme, loss: Loss) -> bool:
+    """Check the definition in one case: where every label is in T, it is w_T times the sum over all labels."""
+    if scheme.hard is None:
+        return bool(known == 0)
+    everywhere = known.replace(lambda at: isinstance(at, sp.Indexed) and at.base == s.hard, lambda at: sp.Integer(1))
+    return s.vanishes(everywhere - s.exact(scheme.hard.weight) * s.over_labels(loss.payment(s.k)))
+
+
 def _is_expectation(mean: sp.Expr, one: sp.Expr) -> bool:
     """Whether `mean` is m times SymPy's own expectation, over three labels, of `one`'s argument."""
     law = {at: sp.Function("q")(at) for at in (1, 2, 3)}
@@ -232,13 +259,18 @@ def _is_expectation(mean: sp.Expr, one: sp.Expr) -> bool:
 
 
 def _laws(scheme: Scheme) -> tuple[Callable[[sp.Expr], sp.Expr], sp.Expr]:
-    """(law of a negative under the hits mode, law of the positive under it)."""
+    """(law of a negative under the hits mode, law of the positive under it).
+
+    Where draws of hard negatives are drawn again, it is the law off T: q_y'/(1 - q(T)), q(T) = Σ_j 1_T(j) q_j.
+    """
     unconditional = scheme.sampler.law
-    at_positive = unconditional(s.y)
+    at_positive, gone = unconditional(s.y), sp.Integer(0)
+    if scheme.hard is not None and scheme.hard.overlap == "exclude":
+        gone = s.constants_out(s.over_labels(s.hard[s.j] * unconditional(s.j), s.j))
     if scheme.hits == "exclude":
-        rest = 1 - at_positive
+        rest = 1 - at_positive - gone
         return (lambda yp: unconditional(yp) / rest), sp.Integer(0)
-    return unconditional, at_positive
+    return (lambda yp: unconditional(yp) / (1 - gone)) if gone != 0 else unconditional, at_positive / (1 - gone)
 
 
 def _weight(scheme: Scheme, law: Callable[[sp.Expr], sp.Expr]) -> Callable[[sp.Expr], sp.Expr]:
@@ -263,6 +295,16 @@ def _hits_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
 
 def _conditional_reason(scheme: Scheme) -> str:
     return ", q conditional on y' ≠ y" if scheme.hits == "exclude" and scheme.sampler.law(s.y) != 0 else ""
+
+
+def _hard_reason(scheme: Scheme) -> str:
+    if scheme.hard is None:
+        return ""
+    return {
+        "keep": ", a draw in T counts again",
+        "mask": ", a draw in T has weight 0",
+        "exclude": ", q conditional on y' not in T",
+    }[scheme.hard.overlap]
 
 
 def published() -> tuple[tuple[sp.Expr, str], ...]:

@@ -35,9 +35,11 @@ SQUARES = ("variance", "mse")
 class _Draws:
     """All n multisets of m labels that can be drawn, of J `labels`, with their probabilities `chances` (n,).
 
-    `counts` (n, J) says how often each multiset holds each label.  `log_w` and `log_payment` are the logarithms of a
-    label's weight and payment.  `chance_slip` (n,) and `slip` (J,) bound the relative rounding of the chances and of
-    weight times payment.  `missed` (L,) is m q w for labels that are left out because q is too small, else 0.
+    `counts` (n, J) says how often each multiset holds each label.  Hard negatives come last among the labels, and once
+    in each multiset; one that can be drawn too is there twice, with the weights of both.  `log_w` and `log_payment` are
+    the logarithms of a label's weight and payment.  `chance_slip` (n,) and `slip` (J,) bound the relative rounding of
+    the chances and of weight times payment.  `missed` (L,) is m q w for labels that are left out because q is too
+    small, else 0.
     """
 
     chances: Floats
@@ -51,7 +53,7 @@ class _Draws:
 
     @cached_property
     def log_sums(self) -> Floats:
-        """log Σ_{y' in N} w_yy' payment(y') of each multiset, (n,)."""
+        """log Σ_{y' in N} w_yy' payment(y') of each multiset, (n,), hard negatives included."""
         with np.errstate(divide="ignore"):
             return logsumexp(np.log(self.counts) + self.log_w + self.log_payment, axis=1)
 
@@ -66,8 +68,8 @@ class _Draws:
 def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "mean") -> Estimate:
     """Compute the exact `quantity` of the sampled loss by enumerating every possible draw.
 
-    E g(N) = Σ_N P(N) g(N) over all multisets N of m labels, P multinomial.  For tiny L and m: C(J + m - 1, m) multisets
-    over the J labels that can be drawn.
+    E g(N) = Σ_N P(N) g(N) over all multisets N of m labels, P multinomial; hard negatives join each N.  For tiny L and
+    m: C(J + m - 1, m) multisets over the J labels that can be drawn.
 
     Parameters
     ----------
@@ -139,8 +141,8 @@ def _of(quantity: Quantity, loss: Loss, problem: Problem, draws: _Draws) -> tupl
 
 def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) -> _Draws:
     plan = scheme.plan(problem, loss=loss)
-    log_payment = loss.log_payment(problem.scores, problem.positive)
-    _check_underflow(plan.log_q, plan.log_w, _matters(loss, problem, quantity, log_payment), quantity in SQUARES)
+    payment = loss.log_payment(problem.scores, problem.positive)
+    _check_underflow(plan.log_q, plan.log_w, _matters(loss, problem, quantity, payment), quantity in SQUARES)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
     # With more labels or more draws than MOST_MULTISETS there are too many multisets, and `comb` would take long.
     few = max(support.size, scheme.m) <= MOST_MULTISETS
@@ -151,7 +153,7 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
             f"more than {min(MOST_MULTISETS, MOST_COUNTS // support.size)}; use integrate"
         )
     chances, counts = np.zeros(size), np.zeros((size, support.size))
-    log_q, log_w, log_payment = plan.log_q[support], plan.log_w[support], log_payment[support]
+    log_q, log_w, log_payment = plan.log_q[support], plan.log_w[support], payment[support]
     for row, drawn in enumerate(combinations_with_replacement(range(support.size), scheme.m)):
         log_chance, left = 0.0, scheme.m
         for j, times in Counter(drawn).items():
@@ -166,6 +168,13 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
     slip = EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0))
     missed = scheme.m * np.exp(plan.log_q + plan.log_w)
     missed[support] = 0.0
+    if plan.hard.size:
+        support = np.append(support, plan.hard)
+        counts = np.hstack([counts, np.ones((size, plan.hard.size))])
+        log_w = np.append(log_w, np.full(plan.hard.size, plan.log_w_hard))
+        logs = abs(plan.log_w_hard) + np.abs(payment[plan.hard])
+        slip = np.append(slip, EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0)))
+        log_payment = np.append(log_payment, payment[plan.hard])
     return _Draws(chances, counts, support, log_w, log_payment, chance_slip, slip, missed)
 
 
@@ -203,8 +212,8 @@ def _gradient(loss: Loss, problem: Problem, draws: _Draws, values: Floats) -> tu
         slips = slips + (draws.sum_slips + 4 * EPS * values)[:, None]
     else:
         terms = draws.counts * np.exp(draws.log_w) * loss.payment_slope(problem.scores, y)[draws.labels]
-    gradient[draws.labels] = [math.fsum(draws.chances * column) for column in terms.T]
-    error[draws.labels] = draws.chances @ (slips * np.abs(terms))
+    np.add.at(gradient, draws.labels, [math.fsum(draws.chances * column) for column in terms.T])
+    np.add.at(error, draws.labels, draws.chances @ (slips * np.abs(terms)))
     if loss.has_log:
         gradient[y], error[y] = -gradient.sum(), error.sum() + EPS * gradient.sum()
         return gradient, error

@@ -26,21 +26,29 @@ def decoupled_moments(
         plan = scheme.plan(problem, loss=loss)
         gradient = m * np.exp(plan.log_q + plan.log_w) * loss.payment_slope(problem.scores, y)
         rounding = EPS * (64 + 2 * plan.magnitudes(np.zeros(1)))
+        gradient[plan.hard] += np.exp(plan.log_w_hard) * loss.payment_slope(problem.scores, y)[plan.hard]
+        rounding[plan.hard] += 2 * EPS * abs(plan.log_w_hard)
         own = loss.positive_slope(float(problem.scores[y]))
         error = np.abs(gradient) * rounding
         # Kept hits and the positive's own slope have opposite signs.
         error[y] += abs(own) * 64 * EPS
         gradient[y] += own
         return gradient, error
-    plan, payment = plan_and_payment(scheme, loss, problem, 2 if quantity in ("variance", "mse") else 1)
-    draw = whole(plan, payment)
+    reach = plan_and_payment(scheme, loss, problem, 2 if quantity in ("variance", "mse") else 1)
+    draw = whole(reach.plan, reach.payment)
     if quantity == "gap":
         return 0.0, 0.0
     x = np.exp(draw.log_x)
     mean = np.sum(draw.q * x)
     if quantity == "mean":
         value = float(loss.positive_pays(float(problem.scores[y])) + m * mean)
-        return value, value * draw.rounding
+        if not reach.plan.hard.size:
+            return value, value * draw.rounding
+        terms = reach.plan.log_hard_terms(reach.payment)
+        hard, sizes = np.exp(terms), abs(reach.plan.log_w_hard) + np.abs(reach.payment[reach.plan.hard])
+        sizes = np.where(hard > 0, sizes, 0.0)
+        slip = EPS * float(np.sum(hard * (16 + terms.size / 128 + 2 * sizes)))
+        return value + float(hard.sum()), value * draw.rounding + slip
     variance = m * np.sum(draw.q * (x - mean) ** 2)
     own = 2 * m * np.sqrt(variance / m) * mean * draw.rounding
     return float(variance), float(variance * draw.rounding + own + m * (mean * draw.rounding) ** 2)

@@ -11,9 +11,9 @@ from implicitloss.kernels.transform import (
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, without_hard
 from implicitloss.witness.integrate.compression import spread_over_labels
-from implicitloss.witness.integrate.draw import measures, whole
+from implicitloss.witness.integrate.draw import Measure, measures, whole
 from implicitloss.witness.integrate.moments import FINE
 from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q, LEFT, RIGHT, STEP, nodes, power
 from implicitloss.witness.integrate.reach import plan_and_payment
@@ -24,13 +24,19 @@ __all__ = ["expected_gradient", "gradient_and_hessian"]
 def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
     """m q_k J(log x_k), J(u) = e^u ∫ e^{-t(1+e^u)} φ^{m-1} dt = E e^u/(1+e^u+S'), and minus their sum for the positive.
 
+    A hard negative j adds a_j/(1+A) E 1/(1+S) = a_j/(1+A) ∫ e^{-t} φ^m dt, a_j = w_T e^{f_j - f_y}, with S the sum in
+    which hard negatives have joined the positive.
+
     An error δ of φ changes φ^{m-1} by at most (m-1) δ (φ+δ)^{m-2}; the same integral of this, over J, bounds J's error.
     """
-    plan, payment = plan_and_payment(scheme, loss, problem)
-    m = scheme.m
+    reach = plan_and_payment(scheme, loss, problem)
+    plan, payment = reach.plan, reach.payment
+    hard, log_shares = plan.hard, plan.log_hard_terms(payment)
+    slip_hard = reach.error + 2 * EPS * (abs(plan.log_w_hard) + np.abs(payment[hard]) + reach.log_positive)
+    m, lost = scheme.m, 0.0
     for draw in measures(plan, payment):
         if draw.high == -np.inf:
-            return np.zeros(problem.scores.size), np.zeros(problem.scores.size)
+            break
         v = nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)
         log_phi = log_transform(v, draw.q, draw.log_x)
         log_weights = v - np.exp(v) + power(m - 1, log_phi) + np.log(STEP)
@@ -45,9 +51,13 @@ def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Flo
             off = tilted_integrals(v, v - np.exp(v) + log_missed + np.log(STEP), at, at)
             lost = float(np.max(off / np.maximum(values, 1e-300)))
         lost += draw.bins.relative_error
+        if hard.size:
+            lost = max(lost, _inverse(draw, m, v, log_phi)[1])
         if lost <= 2 * FINE:
             break
-    if draw.bins is None:
+    if draw.high == -np.inf:
+        gradient, slip = np.zeros(problem.scores.size), np.zeros(1)
+    elif draw.bins is None:
         support = np.flatnonzero(plan.log_q > LEAST_LOG_Q)
         log_scale = np.log(m) + plan.log_q[support] + draw.log_x
         gradient = np.zeros(problem.scores.size)
@@ -57,13 +67,26 @@ def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Flo
     else:
         gradient = spread_over_labels(draw.bins, values.reshape(draw.bins.points.shape), plan, payment, m)
         slip = np.zeros(1)
-    del plan, payment  # frees two vectors of length L before more are made
+    del plan, payment, reach  # frees two vectors of length L before more are made
     # A kept hit adds w_yy e^0, whatever the scores.
     gradient[problem.positive] = 0.0
     error = np.abs(gradient)
     error *= slip + draw.rounding + lost
+    if hard.size:
+        added = np.exp(log_shares) * (_inverse(draw, m, v, log_phi)[0] if draw.high > -np.inf else 1.0)
+        gradient[hard] += added
+        error[hard] += added * (slip_hard + draw.rounding + lost)
     gradient[problem.positive], error[problem.positive] = -gradient.sum(), error.sum()
     return gradient, error
+
+
+def _inverse(draw: Measure, m: int, v: Floats, log_phi: Floats) -> tuple[float, float]:
+    """E 1/(1+S) = ∫ e^{-t} φ^m dt from φ at the nodes, and its relative interpolation error."""
+    weights = v - np.exp(v) + np.log(STEP)
+    value = float(np.exp(weights + m * log_phi).sum())
+    missed = draw.total_error(v, log_phi)
+    at_most = power(m - 1, np.log(np.exp(log_phi) + missed + 1e-300))
+    return value, float(np.sum(m * missed * np.exp(weights + at_most))) / value
 
 
 def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
@@ -74,6 +97,7 @@ def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[
     m q_k x_k² ∫ t e^{-t(1+x_k)} φ^{m-1} dt.  Row and column y follow, as only score differences matter.
     *Raises* ValueError for a loss without a log.  *Source:* derived.
     """
+    without_hard(scheme, "a Hessian")
     if not loss.has_log:
         raise ValueError(f"the Hessian is for softmax cross-entropy; {loss.name} is a sum of one-label terms")
     plan, y, m = scheme.plan(problem), problem.positive, scheme.m

@@ -21,8 +21,9 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     """Compute the exact `quantity` of the sampled loss ℓ(N) by one-dimensional integrals, with a bound on its error.
 
     With x = w_yy' e^{f_y' - f_y} for a draw y' ~ q and φ(t) = E e^{-tx}, the mean is E ℓ = ∫ e^{-t} (1 - φ(t)^m) dt/t
-    over t > 0; the other quantities are integrals of the same kind.  The time is O(L) for any m; from 5,000 labels on
-    the labels are first compressed to a few thousand points.
+    over t > 0; the other quantities are integrals of the same kind.  Hard negatives T join the positive: with
+    A = Σ_T w_T e^{f_j - f_y}, every x is divided by 1 + A, and log(1 + A) is added to the mean.  The time is O(L) for
+    any m; from 5,000 labels on the labels are first compressed to a few thousand points.
 
     Parameters
     ----------
@@ -71,9 +72,12 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     elif quantity == "gradient":
         value, error = expected_gradient(scheme, loss, problem)
     else:
-        for draw in measures(*plan_and_payment(scheme, loss, problem)):
+        reach = plan_and_payment(scheme, loss, problem)
+        for draw in measures(reach.plan, reach.payment):
             value, rounding, interpolation = about_softmax(draw, scheme.m, quantity)
             if interpolation <= allowed_interpolation(draw, scheme.m, quantity, value):
                 break
         error = rounding + interpolation
+        if quantity == "mean":
+            value, error = value + reach.log_positive, error + reach.error
     return Estimate(value, error, quantity, "integrate")

@@ -1,16 +1,52 @@
-"""The weights and payments of a problem, checked to be within the range of the integrals."""
+"""The weights and payments of a problem, checked to be within the range of the integrals.
+
+Hard negatives join the positive: with A = Σ_T w_T e^{f_j - f_y}, ℓ = log(1 + A + S) = log(1 + A) + log(1 + S/(1 + A)).
+So every payment is divided by 1 + A, that of a kept hit too, and log(1 + A) is added to the mean.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss
+from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
 from implicitloss.witness.integrate.quadrature import EPS, LARGEST_LOG_WORTH, LEAST_LOG_Q
 
-__all__ = ["plan_and_payment"]
+__all__ = ["Joined", "joined", "plan_and_payment"]
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """A plan and payments (L,) for a softmax whose hard negatives have joined the positive.
+
+    `log_positive` is log(1 + A), which was subtracted from every log payment, and `error` bounds its rounding.
+    """
+
+    plan: Plan
+    payment: Floats
+    log_positive: float = 0.0
+    error: float = 0.0
+
+
+def joined(plan: Plan, payment: Floats) -> Joined:
+    """The plan and the payments with the hard negatives joined to the positive."""
+    if not plan.hard.size:
+        return Joined(plan, payment)
+    terms = plan.log_hard_terms(payment)
+    log_a = logsumexp(terms)
+    log_positive = float(np.logaddexp(0.0, log_a))
+    # The rounding of log A: of each term, and of their sum.  Terms below e^{-40} of the largest do not count.
+    sizes = abs(plan.log_w_hard) + np.abs(payment[plan.hard])
+    size = 16 + terms.size / 128 + 2 * float(np.max(sizes, where=terms > log_a - 40, initial=0.0))
+    error = EPS * size * -np.expm1(-log_positive) + EPS * log_positive
+    # The same rounding goes into every log x, where the plan counts what was subtracted.
+    plan = replace(plan, log_rest=abs(plan.log_rest) + (size + log_positive) / 2)
+    return Joined(plan, payment - log_positive, log_positive, error)
 
 
 def _check_underflow(plan: Plan, log_payment: Floats, power: int) -> None:
@@ -28,9 +64,11 @@ def _check_underflow(plan: Plan, log_payment: Floats, power: int) -> None:
         )
 
 
-def plan_and_payment(scheme: Scheme, loss: Loss, problem: Problem, power: int = 1) -> tuple[Plan, Floats]:
-    """log q and log w of each label, and the logarithm of what it pays, (L,)."""
+def plan_and_payment(scheme: Scheme, loss: Loss, problem: Problem, power: int = 1) -> Joined:
+    """log q and log w of each label, and the logarithm of what it pays, (L,); hard negatives joined for a softmax."""
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
+    found = joined(plan, payment) if loss.has_log else Joined(plan, payment)
+    plan, payment = found.plan, found.payment
     if bool(((plan.log_q <= LEAST_LOG_Q) & (plan.log_q > -np.inf)).any()):
         _check_underflow(plan, payment, power)
     log_x = np.where(plan.log_q > LEAST_LOG_Q, plan.log_w, -np.inf) + payment
@@ -40,4 +78,4 @@ def plan_and_payment(scheme: Scheme, loss: Loss, problem: Problem, power: int = 
             f"an integral needs draws worth at most e^{LARGEST_LOG_WORTH:.0e} times the positive, but label {label} "
             f"with its weight is worth e^{log_x[label]:.3g}; bring the scores nearer together"
         )
-    return plan, payment
+    return found

@@ -11,6 +11,10 @@ k(z) = e^{-z} - 1 + z:
     masked    A_y = A - p(1-g),         a = pσ(1+ζ),   G = K + p(k(-σ) - k(σζ)),        g = e^{-σ(1+ζ)}
     φ_y e^{t x̄_y} - 1 = e^{-a} (G - k(-a)),   x̄_y the mean of x, hits left out or counted as 0
 
+Hard negatives join the positive: κ_y is less by log(1 + A_y), A_y = Σ_T w_T e^{f_j - f_y}, and a mean is more by it.
+Draws that do not count (overlap excluded or masked) are left out of Φ for all positives alike; a positive that the
+index returned has another T, and is integrated by itself.
+
 The integrals are those of `integrate`, whose nodes may start anywhere.  Scores enter relative to their maximum, and
 σ (1+ζ) as the exponential of one logarithm, so that neither an offset nor a positive far below the rest costs digits.
 The error includes the rounding of every logarithm, and what the removal of an atom cancels.  An entry that is not exact
@@ -22,17 +26,18 @@ One file: the table of Φ, the positives' atoms and the grid that joins them mak
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from implicitloss.arguments import checked_list
 from implicitloss.estimate import Quantity, SweptEstimate, checked_quantity
 from implicitloss.kernels.transform import log_transform, log_transform_about_mean
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import Loss, checked_loss
+from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_positive
 from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import Plan, Scheme, checked_scheme
@@ -61,6 +66,8 @@ def sweep(
     prior: LabelPrior,
     positives: Sequence[int] | None = None,
     quantities: Sequence[Quantity] = ("mean",),
+    *,
+    index_scores: ArrayLike | None = None,
 ) -> dict[Quantity, SweptEstimate]:
     """Compute the exact `quantities` of every scheme for every positive, as `integrate` does one by one.
 
@@ -82,6 +89,8 @@ def sweep(
         P positive labels, by default all.
     quantities : sequence of {"mean", "variance", "mse", "gap", "gradient"}
         As `integrate` has them.
+    index_scores : array_like, (L,), optional
+        The scores that the index of hard negatives saw, by default f.
 
     Returns
     -------
@@ -121,27 +130,31 @@ def sweep(
     labels = [checked_positive(y, n_labels) for y in given]
     if not labels or not schemes:
         raise ValueError(f"a sweep needs schemes and positives, got {len(schemes)} and {len(labels)}")
-    first = Problem(scores, prior, labels[0])  # type: ignore[arg-type]
+    first = Problem(scores, prior, labels[0], index_scores=index_scores)  # type: ignore[arg-type]
     tails = {quantity: (prior.n_labels,) if quantity == "gradient" else () for quantity in quantities}
     values = {quantity: np.full((len(schemes), len(labels), *tail), np.nan) for quantity, tail in tails.items()}
     errors = {quantity: np.full_like(value, np.inf) for quantity, value in values.items()}
     grids: list[_Grid] = []
     for i, scheme in enumerate(schemes):
         grid = None
-        factors = _factors(scheme, loss, first, labels[-1])
+        hard = None if scheme.hard is None else scheme.hard.returned(first)[: scheme.hard.k]
+        factors = _factors(scheme, loss, first, labels[-1], hard)
         if factors is not None and swept:
             log_q, log_a, log_b = factors
             # Weightings with the same b share a grid.
             grid = next((known for known in grids if known.serves(scheme, log_b)), None)
             if grid is None:
                 grids.append(grid := _Grid.of(scheme, log_q, log_b, first, np.array(labels)))
-            for quantity, (value, error) in grid.integrals(scheme.m, log_a[labels], swept).items():
-                values[quantity][i], errors[quantity][i] = value, error
+            joined = _Joined.of(scheme, hard, first.scores, np.array(labels))
+            for quantity, (value, error) in grid.integrals(scheme.m, log_a[labels], joined, swept).items():
+                if quantity == "mean":
+                    value, error = value + joined.log_positive, error + joined.error
+                values[quantity][i], errors[quantity][i] = value, np.where(joined.has_own, np.inf, error)
         for j, y in enumerate(labels):
             for quantity in quantities:
                 value, error = values[quantity][i, j], errors[quantity][i, j]
                 if quantity == "gradient" or not error <= _allowed(quantity, value, grid):
-                    alone = integrate(scheme, loss, Problem(first.scores, prior, y), quantity)
+                    alone = integrate(scheme, loss, replace(first, positive=y), quantity)
                     values[quantity][i, j], errors[quantity][i, j] = alone.value, alone.error
     return {
         quantity: SweptEstimate(
@@ -157,24 +170,64 @@ def _allowed(quantity: Quantity, value: float, grid: _Grid | None) -> float:
     return precise * value if quantity == "mean" else max(10 * COARSE * value, MEAN_SHARE)
 
 
-def _factors(scheme: Scheme, loss: Loss, first: Problem, last: int) -> tuple[Floats, Floats, Floats] | None:
-    """Unconditional log q, log a and log b, (L,) each; None where there are no such factors."""
+def _factors(
+    scheme: Scheme, loss: Loss, first: Problem, last: int, hard: Labels | None
+) -> tuple[Floats, Floats, Floats] | None:
+    """Log q, log a and log b, (L,) each; None where there are no such factors.
+
+    The law is unconditional, but for hard negatives that are drawn again.
+    """
     if not loss.has_log or complete_sampler(scheme.sampler).needs_positive:
         return None
     # A weighting may refuse a label that is never drawn, unless it is the positive: two positives show it.
-    at_last = Problem(first.scores, first.prior, last)
+    at_last = replace(first, positive=last)
     scheme.plan(first)
     scheme.plan(at_last)
     log_q = scheme.log_law(first)
     if not np.array_equal(log_q, scheme.log_law(at_last)):
         return None
+    if scheme.hard is not None and scheme.hard.overlap == "exclude":
+        log_q = np.array(log_q)
+        log_q[hard] = -np.inf
+        log_rest = logsumexp(log_q)
+        if log_rest == -np.inf:
+            return None
+        log_q -= log_rest
     with np.errstate(divide="ignore", invalid="ignore"):
         weighting = complete_weighting(scheme.weighting)
         found = weighting.log_factors(log_q, first.prior, scheme.m, scheme.hits == "exclude")
     if found is None:
         return None
     log_a, log_b = found
-    return log_q, np.broadcast_to(log_a, log_q.shape), np.where(np.isneginf(log_q), -np.inf, log_b)
+    log_b = np.where(np.isneginf(log_q), -np.inf, log_b)
+    if scheme.hard is not None and scheme.hard.overlap == "mask":
+        log_b[hard] = -np.inf
+    return log_q, np.broadcast_to(log_a, log_q.shape), log_b
+
+
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    """The hard negatives joined to each positive, (Y,): log(1 + A_y), its `error`, and the rounding of log A_y.
+
+    `has_own` marks the positives that the index returned, whose T is another.
+    """
+
+    log_positive: Floats
+    error: Floats
+    slip: Floats
+    has_own: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, scheme: Scheme, hard: Labels | None, scores: Floats, labels: Labels) -> _Joined:
+        if scheme.hard is None or hard is None or not hard.size:
+            nothing = np.zeros(labels.size)
+            return cls(nothing, nothing, nothing, np.zeros(labels.size, dtype=bool))
+        log_w, f = float(np.log(scheme.hard.weight)), scores[hard]
+        log_a = log_w + logsumexp(f) - scores[labels]
+        log_positive = np.logaddexp(0.0, log_a)
+        slip = EPS * (16 + hard.size / 128 + 2 * (abs(log_w) + np.abs(f).max() + np.abs(scores[labels])))
+        error = slip * -np.expm1(-log_positive) + EPS * log_positive
+        return cls(log_positive, error, slip + EPS * log_positive, np.isin(labels, hard))
 
 
 def _k(z: Floats) -> Floats:
@@ -264,8 +317,8 @@ class _Grid:
 
     def serves(self, scheme: Scheme, log_b: Floats) -> bool:
         """Whether a scheme's draws lie on this grid."""
-        same = (scheme.sampler, scheme.hits) == (self.scheme.sampler, self.scheme.hits)
-        return same and np.array_equal(log_b, self.log_b)
+        one, other = ((of.sampler, of.hits, of.hard) for of in (scheme, self.scheme))
+        return one == other and np.array_equal(log_b, self.log_b)
 
     def _rows(self, low: Floats, high: Floats, shift: Floats) -> tuple[_Table, Any, Floats]:
         """The table, and in it the indices (Y, n) and log σ of the nodes from log σ - shift = `low` to `high`."""
@@ -294,10 +347,12 @@ class _Grid:
             return a - gone, phi - left + p, a_error, phi_error + EPS * p
         return (a - gone) / (1 - p), (phi - left) / (1 - p), a_error / (1 - p), phi_error / (1 - p)
 
-    def integrals(self, m: int, log_a: Floats, quantities: Sequence[Quantity]) -> dict[Quantity, tuple[Floats, Floats]]:
+    def integrals(
+        self, m: int, log_a: Floats, joined: _Joined, quantities: Sequence[Quantity]
+    ) -> dict[Quantity, tuple[Floats, Floats]]:
         """(values, errors) of each quantity for each positive, (Y,); errors are inf where the grid does not serve."""
         found = {name: (np.full(log_a.size, np.nan), np.full(log_a.size, np.inf)) for name in quantities}
-        kappa = log_a - self.scores + self.log_mean
+        kappa = log_a - self.scores + self.log_mean - joined.log_positive
         high = np.log(m) + kappa + (self.draw.high - self.log_mean)
         served = (np.abs(kappa) < LARGEST_LOG_WORTH) & (np.abs(high) < LARGEST_LOG_WORTH)
         if self.scheme.hits != "keep":
@@ -305,7 +360,7 @@ class _Grid:
             with np.errstate(divide="ignore"):
                 served &= (self.p <= ALONE_FROM_SHARE) & (np.log(self.p) + self.own <= np.log(ALONE_FROM_SHARE))
         with np.errstate(invalid="ignore"):
-            slip = EPS * (8 + np.abs(log_a) + np.abs(self.scores) + abs(self.log_mean))
+            slip = EPS * (8 + np.abs(log_a) + np.abs(self.scores) + abs(self.log_mean)) + joined.slip
         order = np.flatnonzero(served)
         order = order[np.argsort(high[order], kind="stable")]
         while order.size:

@@ -1,7 +1,7 @@
 """Monte Carlo: run the procedure.  Draw labels, weigh them, take the loss, average.
 
 No margin, bound or stated law of a sampler is read here.  (A weighting that divides by q is part of the procedure.)
-Excluded hits are drawn again, as a training program would do it.
+Excluded hits, and draws of hard negatives where these are excluded, are drawn again, as a training program would do it.
 
 Runs come in blocks.  Each block has its own child of the seed, and block moments are merged in order, so that any
 number of threads gives the same bits.  Within a block, labels come in pieces that fit a cache.  One stream of labels
@@ -136,8 +136,8 @@ def simulate_together(
 ) -> list[Estimate]:
     """`simulate` for many weightings, losses and m at once, on the draws of the scheme `stream`.
 
-    All schemes must have the sampler and the hits mode of `stream`.  A smaller m takes the first draws of each run; for
-    gradients every m must be the same.  The estimates depend on each other.
+    All schemes must have the sampler, the hits mode and the hard negatives of `stream`.  A smaller m takes the first
+    draws of each run; for gradients every m must be the same.  The estimates depend on each other.
     """
     checked_quantity(quantity)
     checked_problem(problem)
@@ -164,8 +164,9 @@ def simulate_together(
     ):
         raise ValueError("a control variate is for the mean of softmax, and needs reference=b, the implicit loss")
     for scheme, _ in cases:
-        if (scheme.sampler, scheme.hits) != (stream.sampler, stream.hits) or scheme.m > stream.m:
-            raise ValueError("schemes that are simulated together must share sampler and hits, and draw no more")
+        shared = [(one.sampler, one.hits, one.hard) for one in (scheme, stream)]
+        if shared[0] != shared[1] or scheme.m > stream.m:
+            raise ValueError("schemes that are simulated together must share sampler, hits and hard, and draw no more")
         if quantity == "gradient" and scheme.m != stream.m:
             raise ValueError("gradients that are simulated together must share m")
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from implicitloss.arguments import shown
+from implicitloss.hard import NO_LABELS
 from implicitloss.kernels.draws import (
     add_up,
     add_up_three,
@@ -40,7 +41,8 @@ class Pieces:
         self, stream: Scheme, problem: Problem, tables: Sequence[SchemeTable], draw: Draw, pool: ThreadPoolExecutor
     ) -> None:
         self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
-        self.skipped = problem.positive if stream.hits == "exclude" else -1
+        self.again = _drawn_again(stream, problem)
+        self.skipped = int(self.again[-1]) if self.again.size else -1
         self.ladder = np.unique([table.m for table in tables]).astype(np.intp)
         # Tables that differ only by a factor (such as 1/m) share one sum.
         columns: list[Worth] = []
@@ -52,8 +54,9 @@ class Pieces:
                 columns.append(worth)
         self.column = [column_of[id(table.worth)] for table in tables]
         self.rung = np.searchsorted(self.ladder, [table.m for table in tables])
-        plain = all(table.loss.has_log and table.largest < WIDEST_LOG_RANGE for table in tables)
+        plain = all(table.loss.has_log and max(table.largest, table.log_hard) < WIDEST_LOG_RANGE for table in tables)
         self.scale = np.exp([table.largest for table in tables])[:, None] if plain else None
+        self.hard = np.exp([table.log_hard for table in tables])[:, None] if plain and tables[0].hard.size else None
         # Each part has a kernel, the table that the kernel reads, and the number of columns that it adds up.
         self.parts: list[tuple[Any, Floats, int]] = []
         if not isinstance(draw, TicketDraw):
@@ -73,7 +76,7 @@ class Pieces:
             self.parts.append((kernel, records, width))
 
     def _values(self, columns: Sequence[Worth], pool: ThreadPoolExecutor) -> Floats:
-        """x/max x of each, (k, L); -1 for the label that is skipped.
+        """x/max x of each, (k, L); -1 for the labels that are drawn again.
 
         A label that the law rules out has NaN, which then marks every run that drew it.
         """
@@ -83,7 +86,7 @@ class Pieces:
         if not columns[0].reachable.all():
             values[:, ~columns[0].reachable] = np.nan
         if self.skipped >= 0:
-            values[:, self.skipped] = -1.0
+            values[:, self.again] = -1.0
         return values
 
     def losses(self, generator: np.random.Generator, size: int) -> Floats:
@@ -95,7 +98,7 @@ class Pieces:
         points, drawn = np.empty(piece), 0
         while run[0] < size:
             if self.skipped >= 0 and drawn > DRAWS_A_NEGATIVE * (run[0] * length + run[1] + piece):
-                _give_up(drawn, run[0] * length + run[1], self.skipped)
+                _give_up(drawn, run[0] * length + run[1], self.stream, self.problem)
             by_tickets = isinstance(self.draw, TicketDraw)
             drawn_from = generator.random(out=points) if by_tickets else self.draw(generator, piece)
             for (kernel, table, _), state, out in zip(self.parts, states, outs, strict=True):
@@ -106,6 +109,8 @@ class Pieces:
             _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, piece)
         if self.scale is not None:
             sums *= self.scale
+            if self.hard is not None:
+                sums += self.hard
             return np.log1p(sums)
         return np.array([table.of_sums(row) for table, row in zip(self.tables, sums, strict=True)])
 
@@ -125,17 +130,19 @@ class Matrix:
         self, stream: Scheme, problem: Problem, tables: Sequence[SchemeTable], draw: Draw, pool: ThreadPoolExecutor
     ) -> None:
         self.tables, self.stream, self.problem, self.draw = tables, stream, problem, draw
-        self.skipped = problem.positive if stream.hits == "exclude" else -1
+        self.again = _drawn_again(stream, problem)
+        self.is_again = np.zeros(problem.scores.size, dtype=bool)
+        self.is_again[self.again] = True
 
     def labels(self, generator: np.random.Generator, size: int) -> Labels:
-        """The labels of `size` runs, hits drawn again where they are excluded."""
+        """The labels of `size` runs, what is excluded drawn again."""
         needed, found, have, drawn = size * self.stream.m, [], 0, 0
         while have < needed:
             if drawn > DRAWS_A_NEGATIVE * (have + PIECE_LABELS):
-                _give_up(drawn, have, self.skipped)
-            piece = self.draw(generator, needed - have if self.skipped < 0 else max(needed - have, 1024))
+                _give_up(drawn, have, self.stream, self.problem)
+            piece = self.draw(generator, max(needed - have, 1024) if self.again.size else needed - have)
             drawn += piece.size
-            found.append(piece[piece != self.skipped] if self.skipped >= 0 else piece)
+            found.append(piece[~self.is_again[piece]] if self.again.size else piece)
             have += found[-1].size
         labels = np.concatenate(found)[:needed].reshape(size, self.stream.m)
         if (~self.tables[0].worth.reachable[labels]).any():
@@ -157,7 +164,18 @@ class Matrix:
         return [table.gradient_moments(labels) for table in self.tables]
 
 
-def _give_up(drawn: int, kept: int, y: int) -> None:
+def _drawn_again(stream: Scheme, problem: Problem) -> Labels:
+    """The labels that are drawn again: the positive, hard negatives, or both."""
+    return stream.drawn_again(problem.positive, NO_LABELS if stream.hard is None else stream.hard.of(problem))
+
+
+def _give_up(drawn: int, kept: int, stream: Scheme, problem: Problem) -> None:
+    y, again = problem.positive, _drawn_again(stream, problem)
+    if again.size > (stream.hits == "exclude"):
+        raise ValueError(
+            f"overlap='exclude' cannot be simulated here: {drawn} draws gave {kept} labels that count, the rest were "
+            f"among the {again.size} that are drawn again; use integrate, or overlap='mask'"
+        )
     raise ValueError(
         f"hits='exclude' cannot be simulated here: {drawn} draws gave {kept} negatives, "
         f"the rest were label {y}, the positive; use integrate, or hits='mask'"
@@ -168,8 +186,7 @@ def _name_impossible(
     stream: Scheme, problem: Problem, table: SchemeTable, draw: Draw, generator: np.random.Generator, size: int
 ) -> None:
     """*Raises* ImpossibleDraw, with a label that the sampler draws although its q = 0."""
-    ruled_out = np.flatnonzero(~table.worth.reachable)
-    ruled_out = ruled_out[ruled_out != problem.positive] if stream.hits == "exclude" else ruled_out
+    ruled_out = np.setdiff1d(np.flatnonzero(~table.worth.reachable), _drawn_again(stream, problem))
     seen = np.intersect1d(draw(generator, max(size, 1 << 16)), ruled_out)
     label = seen[0] if seen.size else ruled_out[0]
     raise ImpossibleDraw(f"{shown(stream.sampler)} drew label {label}, to which it gives q = 0")

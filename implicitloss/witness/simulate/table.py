@@ -55,8 +55,23 @@ def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: Thre
     for power, key, (scheme, loss) in zip(powers, keys, cases, strict=True):
         worth, m = worths[key].result(), first[key][0].m
         offset = 0.0 if scheme.m == m else float(power * (np.log(scheme.m) - np.log(m)))
-        tables.append(SchemeTable(worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y)))
+        tables.append(
+            SchemeTable(
+                worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y), draws.hard,
+                *_hard_terms(scheme, draws.hard, *pays[id(loss)]),
+            )
+        )  # fmt: skip
     return tables
+
+
+def _hard_terms(scheme: Scheme, hard: Labels, payment: Floats, log_slope: Floats | None) -> tuple[float, Floats]:
+    """log Σ_{j in T} w_T payment(j), and the logarithm of what each j adds to the gradient, (k',)."""
+    if scheme.hard is None:
+        return -np.inf, np.empty(0)
+    log_w = float(np.log(scheme.hard.weight))
+    terms = log_w + payment[hard]
+    total = float(np.logaddexp.reduce(terms)) if hard.size else -np.inf
+    return total, terms if log_slope is None else log_w + log_slope[hard]
 
 
 def _pays(loss: Loss, problem: Problem) -> tuple[Floats, Floats | None]:
@@ -113,6 +128,10 @@ class SchemeTable:
     positive: int
     positive_pays: float
     positive_slope: float
+    # T, log Σ_T w_T payment, and the logarithm of what each label of T adds to the gradient, (k',).
+    hard: Labels
+    log_hard: float
+    hard_slopes: Floats
 
     @property
     def largest(self) -> float:
@@ -123,20 +142,26 @@ class SchemeTable:
         """ℓ of each run from its Σ x/max x."""
         largest = self.largest
         if largest == -np.inf:
-            return np.full(sums.size, self.positive_pays)
-        if largest < WIDEST_LOG_RANGE:
+            return self.of_log_sums(np.full(sums.size, -np.inf))
+        if max(largest, self.log_hard) < WIDEST_LOG_RANGE:
             total = sums * np.exp(largest)
+            if self.hard.size:
+                total += np.exp(self.log_hard)
             return np.log1p(total) if self.loss.has_log else self.positive_pays + total
         with np.errstate(divide="ignore"):
             return self.of_log_sums(np.log(sums) + largest)
 
     def of_log_sums(self, log_sums: Floats) -> Floats:
-        """ℓ of each run from its log Σ x."""
+        """ℓ of each run from its log Σ x over the draws."""
+        if self.hard.size:
+            log_sums = np.logaddexp(log_sums, self.log_hard)
         return np.logaddexp(0.0, log_sums) if self.loss.has_log else self.positive_pays + np.exp(log_sums)
 
     def range(self) -> tuple[float, float]:
         """The limits of ℓ."""
         ends = [end + self.offset + float(np.log(self.m)) for end in (self.worth.least, self.worth.largest)]
+        if self.hard.size:
+            ends = [float(np.logaddexp(end, self.log_hard)) for end in ends]
         if self.loss.has_log:
             low, high = (float(np.logaddexp(0.0, end)) for end in ends)
         else:
@@ -149,7 +174,7 @@ class SchemeTable:
         size = self.range()[1]
         if quantity == "gradient" and not self.loss.has_log:
             with np.errstate(over="ignore"):
-                size = self.m * float(np.exp(self.worth.slopes.max()))
+                size = self.m * float(np.exp(self.worth.slopes.max())) + float(np.exp(self.hard_slopes).sum())
         most = LARGEST_TERM**0.5 if quantity in ("variance", "mse") else LARGEST_TERM
         if not size < most:
             raise ValueError(
@@ -169,10 +194,11 @@ class SchemeTable:
         else:
             table = self.worth.slopes
         total, squares = label_totals(labels, table, divisor, n_labels)
+        if self.hard.size:
+            self._add_hard(labels, table, divisor, total, squares)
         if self.loss.has_log:
-            of_positive = -np.exp(
-                (log_sums(labels, table[None])[0] if table.max() > -np.inf else np.full(n, -np.inf)) - divisor
-            )
+            others = log_sums(labels, table[None])[0] if table.max() > -np.inf else np.full(n, -np.inf)
+            of_positive = -np.exp((np.logaddexp(others, self.log_hard) if self.hard.size else others) - divisor)
         else:
             of_positive = np.zeros(n)
         mean = total / n
@@ -182,6 +208,20 @@ class SchemeTable:
             squares[self.positive] = np.sum((of_positive - mean[self.positive]) ** 2)
         mean[self.positive] += self.positive_slope
         return Moments(n, mean, np.maximum(squares, 0.0))
+
+    def _add_hard(self, labels: Labels, table: Floats, divisor: Floats, total: Floats, squares: Floats) -> None:
+        """Add what hard negatives give to the sums over runs of each label's share and of its square.
+
+        With a label's draws D_r and its own h_r = e^{log h - divisor_r} in run r: Σ h, and 2 Σ D h + Σ h².
+        """
+        least = float(divisor.min())
+        inverse = np.exp(least - divisor)
+        with_own = np.full(table.size, -np.inf)
+        with_own[self.hard] = table[self.hard] + self.hard_slopes
+        crossed, _ = label_totals(labels, with_own, 2 * divisor, table.size)
+        once = np.exp(self.hard_slopes - least)
+        total[self.hard] += once * inverse.sum()
+        squares[self.hard] += 2 * crossed[self.hard] + once**2 * np.sum(inverse**2)
 
     def estimate(
         self,
@@ -201,6 +241,8 @@ class SchemeTable:
                 low[self.positive], high[self.positive] = -1.0, 0.0
             else:
                 high = self.m * np.exp(self.worth.slopes)
+                low[self.hard] += np.exp(self.hard_slopes)
+                high[self.hard] += np.exp(self.hard_slopes)
                 low[self.positive] += self.positive_slope
                 high[self.positive] += self.positive_slope
         elif quantity == "variance":

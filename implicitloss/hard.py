@@ -1,0 +1,155 @@
+"""Hard negatives: the labels T that an index returns for an example, beside those that are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from implicitloss.arguments import checked_choice, checked_number, checked_whole
+from implicitloss.labels import Floats, Labels
+from implicitloss.problem import Problem
+
+__all__ = ["NO_LABELS", "OVERLAPS", "POSITIVES", "HardNegatives", "Overlap", "Positives"]
+
+Overlap = Literal["keep", "mask", "exclude"]
+Positives = Literal["drop", "replace"]
+OVERLAPS: tuple[Overlap, ...] = get_args(Overlap)
+POSITIVES: tuple[Positives, ...] = get_args(Positives)
+NO_LABELS: Labels = np.empty(0, dtype=np.intp)
+NO_LABELS.setflags(write=False)
+# One label in so many gives a lower bound on the k-th best score.
+STRIDE = 64
+
+
+@dataclass(frozen=True)
+class HardNegatives:
+    """The negatives T that are known before the draws: the k best labels of an index, each with weight w_T.
+
+    A scheme with them has the negatives N = T ⊎ D, D the m draws, and the margins p_yy' = w_T 1_T(y') + m w_yy' q_y'
+    for y' ≠ y.  For softmax ℓ(N) = log(1 + A + S), A = Σ_{j ∈ T} w_T e^{f_j - f_y} and S the sum over the draws.
+
+    Parameters
+    ----------
+    k : int
+        How many labels the index returns, from 1 to L - 1.
+    weight : float
+        w_T > 0.
+    overlap : {"keep", "mask", "exclude"}
+        What a draw that lands in T does.
+
+        - "keep": it counts again, with its own weight w_yy'.
+        - "mask": it has weight 0.
+        - "exclude": it is drawn again.  Draws then have the law q_y'/(1 - q(T)) off T, or q_y'/(1 - q(T) - q_y) where
+          hits are excluded too; weights that divide by q divide by this law.
+    positives : {"drop", "replace"}
+        What happens to y among the k best: it is left out, which leaves k - 1 labels, or the next best takes its place.
+        T never holds y.
+
+    Raises
+    ------
+    ValueError
+        For k < 1, a weight that is not positive, and another mode.  When they are used: for k >= L, and for a problem
+        to which an index returned more labels than were asked of it.
+
+    References
+    ----------
+    Derived here.
+
+    Examples
+    --------
+    Importance weights beside hard negatives leave the full softmax, if a draw of a hard negative does not count again.
+
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1, 1])
+    >>> for overlap in ("keep", "mask", "exclude"):
+    ...     hard = il.HardNegatives(k=2, overlap=overlap)
+    ...     scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Importance(), m=8, hits="exclude", hard=hard)
+    ...     print(overlap, il.implicit_margins(scheme, prior, scores=[0.3, -0.4, 1.2, 0.9, -1.0])[0].round(12))
+    keep [0. 1. 2. 2. 1.]
+    mask [0. 1. 1. 1. 1.]
+    exclude [0. 1. 1. 1. 1.]
+    """
+
+    k: int
+    weight: float = 1.0
+    overlap: Overlap = "keep"
+    positives: Positives = "drop"
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("k", checked_whole(self.k, "k, the number of hard negatives,", 1)),
+            ("weight", checked_number(self.weight, "the weight of hard negatives", "a number > 0", lambda w: w > 0)),
+            ("overlap", checked_choice(self.overlap, "overlap", OVERLAPS)),
+            ("positives", checked_choice(self.positives, "positives", POSITIVES)),
+        ):
+            object.__setattr__(self, name, value)
+
+    def returned(self, problem: Problem) -> Labels:
+        """The labels that the index returns for a problem, best first, y among them; one more where y is replaced.
+
+        Parameters
+        ----------
+        problem : Problem
+            Its `labels`, or else its `index_scores`, or else its scores; of equal scores the first label is best.
+
+        Returns
+        -------
+        ndarray of int
+            At most k labels, or k + 1; fewer where the index returned fewer.
+
+        Raises
+        ------
+        ValueError
+            For k >= L, and for a problem with more labels.
+        """
+        n_labels, asked = problem.prior.n_labels, self.k + (self.positives == "replace")
+        if self.k >= n_labels:
+            raise ValueError(
+                f"k, the number of hard negatives, must be at most L - 1 = {n_labels - 1} for {n_labels} labels, "
+                f"got {self.k}"
+            )
+        if problem.labels is None:
+            return _best(problem.scores if problem.index_scores is None else problem.index_scores, asked)
+        found = problem.labels[problem.labels >= 0]
+        if found.size > asked:
+            one_more = ", one more than k to replace the positive" if asked > self.k else ", k"
+            raise ValueError(
+                f"the index must return at most {asked} labels{one_more}, but the problem has {found.size}"
+            )
+        return found
+
+    def of(self, problem: Problem) -> Labels:
+        """T, the hard negatives of a problem, without y, best first.
+
+        Parameters
+        ----------
+        problem : Problem
+            Scores, what the index saw or returned, and the positive.
+
+        Returns
+        -------
+        ndarray of int, (k',)
+            k' <= k labels.
+
+        Raises
+        ------
+        ValueError
+            As `returned` does.
+        """
+        found = self.returned(problem)
+        return found[found != problem.positive][: self.k]
+
+    def __str__(self) -> str:
+        return f"k={self.k}, weight={self.weight:g}, overlap={self.overlap}, positives={self.positives}"
+
+
+def _best(scores: Floats, k: int) -> Labels:
+    """The k labels with the largest scores, best first, the first of equal ones."""
+    few = scores[::STRIDE]
+    labels = np.arange(scores.size)
+    if few.size > k:
+        # The k-th best of any part is no better than the k-th best of all.
+        labels = np.flatnonzero(scores >= np.partition(few, few.size - k)[few.size - k])
+    return labels[np.argsort(-scores[labels], kind="stable")[:k]]
