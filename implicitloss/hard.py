@@ -104,21 +104,26 @@ class HardNegatives:
         ValueError
             For k >= L, and for a problem with more labels.
         """
-        n_labels, asked = problem.prior.n_labels, self.k + (self.positives == "replace")
+        found = None if problem.labels is None else problem.labels[problem.labels >= 0]
+        self.check(problem.prior.n_labels, 0 if found is None else found.size)
+        if found is not None:
+            return found
+        return _best(problem.scores if problem.index_scores is None else problem.index_scores, self._asked)
+
+    @property
+    def _asked(self) -> int:
+        return self.k + (self.positives == "replace")
+
+    def check(self, n_labels: int, n_returned: int = 0) -> None:
+        """Raise ValueError unless k < L, and the labels that an index returned are no more than were asked of it."""
         if self.k >= n_labels:
             raise ValueError(
                 f"k, the number of hard negatives, must be at most L - 1 = {n_labels - 1} for {n_labels} labels, "
                 f"got {self.k}"
             )
-        if problem.labels is None:
-            return _best(problem.scores if problem.index_scores is None else problem.index_scores, asked)
-        found = problem.labels[problem.labels >= 0]
-        if found.size > asked:
-            one_more = ", one more than k to replace the positive" if asked > self.k else ", k"
-            raise ValueError(
-                f"the index must return at most {asked} labels{one_more}, but the problem has {found.size}"
-            )
-        return found
+        if n_returned > self._asked:
+            one_more = ", one more than k to replace the positive" if self._asked > self.k else ", k"
+            raise ValueError(f"an index must return at most {self._asked} labels{one_more}, got {n_returned}")
 
     def of(self, problem: Problem) -> Labels:
         """T, the hard negatives of a problem, without y, best first.

@@ -20,9 +20,9 @@ from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin, complete_margin
 from implicitloss.numerics.seeds import Seed, root_of
-from implicitloss.problem import Problem
+from implicitloss.problem import Problem, checked_returned
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws, complete_sampler
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme
 from implicitloss.weightings import complete_weighting
 
 __all__ = ["Minibatch"]
@@ -96,11 +96,14 @@ class Minibatch:
         if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
             got = objective.__name__ if isinstance(objective, type) else type(objective).__name__
             raise ValueError(f"the objective must be a Scheme, or a margin to count all labels by, got {got}")
-        if isinstance(objective, Scheme):
-            without_hard(objective, "a minibatch's objective")
 
     def __call__(
-        self, scores: ArrayLike, positives: ArrayLike, rng: Seed = None, rows: ArrayLike | None = None
+        self,
+        scores: ArrayLike,
+        positives: ArrayLike,
+        rng: Seed = None,
+        rows: ArrayLike | None = None,
+        hard: ArrayLike | None = None,
     ) -> tuple[Floats, Floats]:
         """Compute the losses of P examples, and the gradient of their sum in the scores.
 
@@ -114,6 +117,9 @@ class Minibatch:
             A seed draws the same negatives at every call.  A generator moves on from call to call.
         rows : array_like, (P,), optional
             The row of scores of each example, by default its own: an x with several positives needs its scores once.
+        hard : array_like of int, (B, n), optional
+            For a scheme with hard negatives the labels that an index returned for each row of scores, best first; -1 is
+            an empty slot.  By default the best labels by the scores themselves.
 
         Returns
         -------
@@ -126,7 +132,8 @@ class Minibatch:
         ------
         ValueError
             For scores that are not finite or not (B, L), labels or rows out of range, a positive that the scheme or the
-            margin cannot have (of prior 0, or never drawn), and a loss or gradient too large for floating point.
+            margin cannot have (of prior 0, or never drawn), hard negatives that are out of range, come twice, are too
+            many or have no scheme, and a loss or gradient too large for floating point.
 
         Examples
         --------
@@ -151,9 +158,10 @@ class Minibatch:
         gradient = np.zeros_like(f)
         if not y.size:
             return np.zeros(0), gradient
+        returned = self._returned(f, hard)
         # Overflow is reported below.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            losses = self._pushed(f, at, y, generator, gradient)
+            losses = self._pushed(f, at, y, returned, generator, gradient)
         if not np.isfinite(losses).all():
             i = int(np.argmin(np.isfinite(losses)))
             raise ValueError(
@@ -183,13 +191,39 @@ class Minibatch:
             raise ValueError(f"scores must be finite, but row {int(np.argmin(np.isfinite(f).all(axis=1)))} is not")
         return f
 
-    def _pushed(self, f: Floats, at: Labels, y: Labels, rng: np.random.Generator, gradient: Floats) -> Floats:
+    def _returned(self, f: Floats, given: ArrayLike | None) -> Labels | None:
+        """The labels that the index returned for each row of scores, (B, n); None without hard negatives."""
+        hard = self.objective.hard if isinstance(self.objective, Scheme) else None
+        if hard is None:
+            if given is not None:
+                raise ValueError("hard must be None for an objective without hard negatives, got labels")
+            return None
+        if given is None:
+            each = [hard.returned(Problem(row, self.prior, 0)) for row in f]
+            return np.array(each, dtype=np.intp).reshape(len(f), -1)
+        found = _array(given, "hard")
+        if found.ndim != 2 or len(found) != len(f) or (found.size and found.dtype.kind not in "iu"):
+            raise ValueError(f"hard must be labels ({len(f)}, n), a row for each row of scores, got {shown(given)}")
+        rows = [checked_returned(row, self.prior.n_labels) for row in found]
+        for row in rows:
+            hard.check(self.prior.n_labels, int(np.count_nonzero(row >= 0)))
+        return np.array(rows, dtype=np.intp).reshape(found.shape)
+
+    def _pushed(
+        self,
+        f: Floats,
+        at: Labels,
+        y: Labels,
+        returned: Labels | None,
+        rng: np.random.Generator,
+        gradient: Floats,
+    ) -> Floats:
         """Losses (P,); their gradient is added to `gradient`."""
         tables: tuple[Floats, ...] = (f,)
         if isinstance(self.loss, Decoupled):
             tables = tuple(_wide(of(f)) for of in (self.loss.binary.negative, self.loss.binary.slope))
         if isinstance(self.objective, Scheme):
-            losses = self._push(tables, at, y, *self._negatives(self.objective, f, at, y, rng), gradient)
+            losses = self._push(tables, at, y, *self._negatives(self.objective, f, at, y, returned, rng), gradient)
         else:
             losses = self._all_labels(self.objective, tables, at, y, gradient)
         if isinstance(self.loss, Decoupled):
@@ -264,9 +298,26 @@ class Minibatch:
     # --- negatives ----------------------------------------------------------------------------------------------------
 
     def _negatives(
-        self, scheme: Scheme, f: Floats, at: Labels, y: Labels, rng: np.random.Generator
+        self, scheme: Scheme, f: Floats, at: Labels, y: Labels, returned: Labels | None, rng: np.random.Generator
     ) -> tuple[Labels, Floats]:
-        """Labels and log weights, (P, m)."""
+        """Labels and log weights, (P, m); those of hard negatives come after those that are drawn."""
+        if scheme.hard is None or returned is None:
+            return self._drawn(scheme, f, at, y, None, rng)
+        drawn, log_w = self._drawn(scheme, f, at, y, returned, rng)
+        hard = returned[at]
+        hard[hard == y[:, None]] = -1
+        # The first k that are left: one more may have come to replace the positive.
+        hard[np.cumsum(hard >= 0, axis=1) > scheme.hard.k] = -1
+        if scheme.hard.overlap == "mask":
+            for column in hard.T:
+                log_w[drawn == column[:, None]] = -np.inf
+        log_w_hard = np.where(hard < 0, -np.inf, np.log(scheme.hard.weight))
+        return np.hstack([drawn, np.maximum(hard, 0)]), np.hstack([log_w, log_w_hard])
+
+    def _drawn(
+        self, scheme: Scheme, f: Floats, at: Labels, y: Labels, returned: Labels | None, rng: np.random.Generator
+    ) -> tuple[Labels, Floats]:
+        """The labels that are drawn, and their log weights, (P, m)."""
         if y.size * scheme.m > MOST_BATCH_DRAWS:
             raise ValueError(
                 f"a minibatch draws at most {MOST_BATCH_DRAWS:,} negatives, got {y.size:,} examples with {scheme.m:,} "
@@ -276,18 +327,24 @@ class Minibatch:
             return self._together(scheme, y, rng, *self._shared)
         drawn, log_w = np.empty((y.size, scheme.m), np.intp), np.empty((y.size, scheme.m))
         for i, (row, label) in enumerate(zip(at, y.tolist(), strict=True)):
-            problem = Problem(f[row], self.prior, label)
+            problem = Problem(f[row], self.prior, label, labels=None if returned is None else returned[row])
             plan, draw = scheme.plan(problem, loss=self.loss), checked_draws(scheme.sampler, problem)
-            drawn[i] = (_beside(draw, label) if scheme.hits == "exclude" else draw)(rng, scheme.m)
+            again = scheme.drawn_again(label, plan.hard)
+            drawn[i] = (_beside(draw, again) if again.size else draw)(rng, scheme.m)
             _check_possible(scheme, plan.log_q, drawn[i])
             log_w[i] = plan.log_w[drawn[i]]
         return drawn, log_w
 
     @cached_property
     def _shared(self) -> tuple[Draw, Floats, Floats, Floats] | None:
-        """What all examples share: how to draw, log a and log b of w_yy' = a_y b_y', and log q; None if they do not."""
+        """What all examples share: how to draw, log a and log b of w_yy' = a_y b_y', and log q; None if they do not.
+
+        Where draws of hard negatives are drawn again, each example has a law of its own.
+        """
         scheme, n = self.objective, self.prior.n_labels
         assert isinstance(scheme, Scheme)
+        if scheme.hard is not None and scheme.hard.overlap == "exclude":
+            return None
         if scheme.sampler.needs_scores or complete_sampler(scheme.sampler).needs_positive:
             return None
         common, rare = (Problem(np.zeros(n), self.prior, int(y)) for y in self.prior.by_frequency[[0, -1]])
@@ -344,7 +401,7 @@ class Minibatch:
                 example, place = example[left], place[left]
             for label in np.unique(y[example]).tolist():
                 if label not in self._apart:
-                    self._apart[label] = _beside(draw, label)
+                    self._apart[label] = _beside(draw, np.array([label]))
                 here = y[example] == label
                 drawn[example[here], place[here]] = self._apart[label](rng, int(np.count_nonzero(here)))
         _check_possible(scheme, law, drawn)
@@ -354,24 +411,27 @@ class Minibatch:
         return drawn, log_w
 
 
-def _beside(draw: Draw, y: int) -> Draw:
-    """Draw labels other than `y`: without its tickets, or else by drawing again.
+def _beside(draw: Draw, again: Labels) -> Draw:
+    """Draw labels that are not to be drawn `again`, the positive last: without their tickets, or else by drawing again.
 
-    *Raises* ValueError, when it draws, if next to nothing but `y` comes.
+    *Raises* ValueError, when it draws, if next to nothing but these comes.
     """
     if isinstance(draw, TicketDraw):
-        return draw.without(y)
+        return draw.without(int(again[0]) if again.size == 1 else again)
+    mode, rest = "hits", f"label {again[-1]}, the positive"
+    if again.size > 1:
+        mode, rest = "overlap", f"among {again.size} labels that are drawn again"
 
     def others(rng: np.random.Generator, size: int) -> Labels:
         found, kept, drawn = [np.empty(0, np.intp)], 0, 0
         while kept < size:
             if drawn > DRAWS_A_NEGATIVE * (kept + SPARE_NEGATIVES):
                 raise ValueError(
-                    f"hits='exclude' leaves hardly anything to draw: {drawn:,} draws gave {kept} negatives, the rest "
-                    f"were label {y}, the positive; take hits='mask', or a procedure by by_tickets"
+                    f"{mode}='exclude' leaves hardly anything to draw: {drawn:,} draws gave {kept} negatives, the rest "
+                    f"were {rest}; take {mode}='mask', or a procedure by by_tickets"
                 )
             labels = draw(rng, min(max(size - kept, 2 * drawn), PART_NUMBERS))
-            found.append(labels[labels != y])
+            found.append(labels[~np.isin(labels, again)])
             kept, drawn = kept + found[-1].size, drawn + labels.size
         return np.concatenate(found)[:size]
 

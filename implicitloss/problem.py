@@ -39,7 +39,8 @@ def checked_returned(labels: ArrayLike, n_labels: int) -> Labels:
     """The labels that an index returned, -1 for an empty slot; *raises* ValueError for others, and for one twice."""
     # Labels count from 0, and -1 must not become the last one.
     found = checked_wholes(labels, "labels from an index", n_labels, least=-1)
-    twice = np.flatnonzero(np.bincount(found[found >= 0]) > 1)
+    ordered = np.sort(found[found >= 0])
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if twice.size:
         raise ValueError(f"labels from an index must differ, got label {twice[0]} more than once")
     found.setflags(write=False)

@@ -288,13 +288,13 @@ class TicketDraw:
         """The alias table, (L, 2)."""
         return alias_table(self.tickets)
 
-    def without(self, label: int) -> TicketDraw:
+    def without(self, label: int | Labels) -> TicketDraw:
         """Draw only labels other than `label`, however large its probability is.
 
         Parameters
         ----------
-        label : int
-            The label that is never drawn.
+        label : int or ndarray of int
+            The label that is never drawn, or several of them.
 
         Raises
         ------
@@ -310,8 +310,8 @@ class TicketDraw:
         tickets[label] = 0.0
         if not tickets.max() > LEAST_TICKETS:
             raise ValueError(
-                f"there must be other labels to draw than {label}, but beside its tickets those of all others are 0 or "
-                "lost in rounding; use hits='mask'"
+                f"there must be other labels to draw than {shown(label)}, but beside its tickets those of all others "
+                "are 0 or lost in rounding; use hits='mask'"
             )
         return by_tickets(tickets)
 
