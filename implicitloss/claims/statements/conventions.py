@@ -22,7 +22,7 @@ from implicitloss.labels import Floats
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.samplers import Sampler
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = [
@@ -47,6 +47,9 @@ class Symbolic:
     """m w_yy' q_y' of a scheme in symbols, for a negative and for the positive itself (0 unless hits are kept)."""
 
     scheme: Scheme
+
+    def __post_init__(self) -> None:
+        without_hard(self.scheme, "m w q in symbols")
 
     @property
     def margin(self) -> sp.Expr:

@@ -27,7 +27,7 @@ from implicitloss.estimate import Estimate
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.samplers import MinimumVariance, ModelBased, Sampler, Uniform
-from implicitloss.scheme import Hits, Scheme
+from implicitloss.scheme import Hits
 from implicitloss.theory.implicit import implicit_loss, log_expected_weights
 from implicitloss.witness.integrate import integrate
 
@@ -111,7 +111,7 @@ def lemma2_equality(id: str, cases: CaseList) -> Claim:
 
     def gap_under(sampler: Sampler, weighting: weightings.Weighting, hits: Hits) -> Callable[[Case], Estimate]:
         def gap(case: Case) -> Estimate:
-            scheme = Scheme(sampler, weighting, m=case.scheme.m, hits=hits)
+            scheme = replace(case.scheme, sampler=sampler, weighting=weighting, hits=hits)
             return integrate(scheme, case.loss, case.problem, "gap")
 
         return gap

@@ -25,7 +25,6 @@ from implicitloss.claims.statements.theorem3 import leading_constant
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats
 from implicitloss.samplers import MinimumVariance
-from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import margin_loss
 from implicitloss.witness.integrate import integrate
 
@@ -59,7 +58,7 @@ def _price(case: Case, law: Floats, reverse: bool = False) -> Number:
 def best_sampler(case: Case) -> Case:
     """The case with q* for its target and loss."""
     sampler = MinimumVariance(target(case), case.loss)
-    return replace(case, scheme=Scheme(sampler, case.scheme.weighting, m=case.scheme.m, hits="exclude"))
+    return replace(case, scheme=replace(case.scheme, sampler=sampler, hits="exclude"))
 
 
 def proposition5(id: str, cases: CaseList) -> Claim:
@@ -185,7 +184,7 @@ def proposition5_softmax(id: str, cases: CaseList) -> Claim:
     def under_plain(quantity: Quantity) -> Callable[[Case], Estimate]:
         """The sampler q ∝ e^f, which forgets p."""
         return lambda case: integrate(
-            Scheme(MinimumVariance(), case.scheme.weighting, m=case.scheme.m, hits="exclude"),
+            replace(case.scheme, sampler=MinimumVariance(), hits="exclude"),
             case.loss,
             case.problem,
             quantity,

@@ -166,7 +166,9 @@ def simulate_together(
     for scheme, _ in cases:
         shared = [(one.sampler, one.hits, one.hard) for one in (scheme, stream)]
         if shared[0] != shared[1] or scheme.m > stream.m:
-            raise ValueError("schemes that are simulated together must share sampler, hits and hard, and draw no more")
+            raise ValueError(
+                "schemes that are simulated together must share sampler and hits and hard, and draw no more"
+            )
         if quantity == "gradient" and scheme.m != stream.m:
             raise ValueError("gradients that are simulated together must share m")
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
