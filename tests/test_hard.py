@@ -782,7 +782,9 @@ def test_verbs_that_take_no_hard_negatives_say_so(at: il.Problem, prior: il.Labe
         lambda: il.audit(full, prior=prior, claim=scheme),
         lambda: gradient_and_hessian(scheme, SOFTMAX, at),
         lambda: Symbolic(scheme),
-        lambda: settle([derived("lemma1", lambda: [(scheme, SOFTMAX)])], Setting(prior, "as given")),
     ):
         with pytest.raises(ValueError, match="must be of a scheme without hard negatives, got hard negatives k=2, "):
             refused()
+    (verdict,) = settle([derived("lemma1", lambda: [(scheme, SOFTMAX)])], Setting(prior, "as given"))
+    assert str(verdict.outcome) == "inconclusive"
+    assert "must be of a scheme without hard negatives" in verdict.evidence[0].note

@@ -167,7 +167,7 @@ def simulate_together(
         shared = [(one.sampler, one.hits, one.hard) for one in (scheme, stream)]
         if shared[0] != shared[1] or scheme.m > stream.m:
             raise ValueError(
-                "schemes that are simulated together must share sampler and hits and hard, and draw no more"
+                "schemes that are simulated together must share sampler and hits, hard too, and draw no more"
             )
         if quantity == "gradient" and scheme.m != stream.m:
             raise ValueError("gradients that are simulated together must share m")
