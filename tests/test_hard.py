@@ -488,27 +488,26 @@ def test_a_simulation_that_can_draw_nothing_says_so(prior: il.LabelPrior) -> Non
 
 
 @pytest.mark.parametrize("positives", POSITIVES)
-@pytest.mark.parametrize("overlap", OVERLAPS)
-def test_a_sweep_is_every_integral(overlap: Any, positives: Any, rng: np.random.Generator) -> None:
-    """Among 30 positives four or five are in the index, and have a T of their own."""
+@pytest.mark.parametrize("hits", HITS)
+def test_a_sweep_is_every_integral(hits: Any, positives: Any, rng: np.random.Generator) -> None:
+    """Among 30 positives five are in the index, and have a T of their own; schemes of all overlaps in one sweep."""
     prior, f, stale = il.LabelPrior.exp(30, 400, 100), rng.normal(0, 1.5, 30), rng.normal(0, 1.5, 30)
-    for hits in HITS:
-        schemes = [
-            hard_scheme(weighting, hits, 5, m, overlap=overlap, positives=positives)
-            for weighting in il.weightings.examples()
-            for m in (1, 64)
-        ]
-        swept = il.sweep(schemes, SOFTMAX, f, prior, quantities=SWEPT, index_scores=stale)
-        returned = set(np.argsort(-stale)[:5].tolist())
-        for i, scheme in enumerate(schemes):
-            for y in {*list(returned)[:2], int(rng.integers(30)), int(rng.integers(30))}:
-                at = il.Problem(f, prior, y, index_scores=stale)
-                for quantity in SWEPT:
-                    one, many = il.integrate(scheme, SOFTMAX, at, quantity), swept[quantity]
-                    off = abs(many.value[i, y] - float(one))  # type: ignore[index]
-                    assert off <= many.error[i, y] + float(one.error), (scheme, y, quantity)  # type: ignore[index]
-                    if quantity == "mean":
-                        assert off <= 2e-12 * float(one)
+    schemes = [
+        hard_scheme(weighting, hits, 5, m, overlap=overlap, positives=positives)
+        for weighting, overlap, m in itertools.product(il.weightings.examples(), OVERLAPS, (1, 64))
+    ]
+    schemes += [replace_hard(schemes[0], None), replace_hard(schemes[0], il.HardNegatives(1, overlap="exclude"))]
+    swept = il.sweep(schemes, SOFTMAX, f, prior, quantities=SWEPT, index_scores=stale)
+    returned = np.argsort(-stale)[:6].tolist()
+    for i, scheme in enumerate(schemes):
+        for y in {*returned[:1], *returned[-2:], int(rng.integers(30)), int(rng.integers(30))}:
+            at = il.Problem(f, prior, y, index_scores=stale)
+            for quantity in SWEPT:
+                one, many = il.integrate(scheme, SOFTMAX, at, quantity), swept[quantity]
+                off = abs(many.value[i, y] - float(one))  # type: ignore[index]
+                assert off <= many.error[i, y] + float(one.error), (scheme, y, quantity)  # type: ignore[index]
+                if quantity == "mean":
+                    assert off <= 2e-12 * float(one)
 
 
 def test_few_entries_of_a_sweep_are_integrated_alone(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -781,7 +780,7 @@ def test_verbs_that_take_no_hard_negatives_say_so(at: il.Problem, prior: il.Labe
         lambda: il.verify(scheme, at),
         lambda: il.audit(full, prior=prior, claim=scheme),
         lambda: gradient_and_hessian(scheme, SOFTMAX, at),
-        lambda: Symbolic(scheme),
+        lambda: Symbolic(scheme).margin,
     ):
         with pytest.raises(ValueError, match="must be of a scheme without hard negatives, got hard negatives k=2, "):
             refused()

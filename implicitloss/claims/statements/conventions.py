@@ -48,9 +48,6 @@ class Symbolic:
 
     scheme: Scheme
 
-    def __post_init__(self) -> None:
-        without_hard(self.scheme, "m w q in symbols")
-
     @property
     def margin(self) -> sp.Expr:
         """The sides for the negative y'."""
@@ -62,7 +59,7 @@ class Symbolic:
         return self._expected(s.y) if self.scheme.hits == "keep" else sp.Integer(0)
 
     def _expected(self, label: sp.Expr) -> sp.Expr:
-        law = self.scheme.sampler.law
+        law = without_hard(self.scheme, "m w q in symbols").sampler.law
         rest = 1 - law(s.y) if self.scheme.hits == "exclude" else sp.Integer(1)
         weight = self.scheme.weighting.weight(lambda yp: law(yp) / rest, law, label)
         return s.m * weight * law(label) / rest
