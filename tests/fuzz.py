@@ -25,7 +25,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from by_hand import Undefined, floats, in_reach, margin, numbers
 
 import implicitloss as il
 from implicitloss.adapters.discovery import frameworks
+from implicitloss.hard import OVERLAPS, POSITIVES
 
 LIBRARY = Path(il.__file__).parent
 SECONDS = 10.0
@@ -787,7 +788,7 @@ def _in_batch(v: Values) -> Call:
 
     arguments = {"loss": ("function", loss), "prior": ("prior", prior), "batch": ("count", v.as_whole(batch)),
                  "framework": ("choice", "numpy"), "given": ("choice", "embeddings"), "reduction": ("choice", "none"),
-                 "symmetric": ("flag", False), "negatives": ("count", 0), "warmup": ("count", 0)}  # fmt: skip
+                 "symmetric": ("flag", False), "negatives": ("whole", 0), "warmup": ("whole", 0)}  # fmt: skip
     return Call(il.adapters.in_batch, arguments, check)
 
 
@@ -910,6 +911,29 @@ def _scheme(v: Values) -> Call:
         "m": ("count", v.as_whole(v.m())), "hits": ("choice", v.one(*HITS)),
     }  # fmt: skip
     return Call(il.Scheme, arguments, lambda found: (str(found), hash(found)))
+
+
+def _hard(v: Values) -> Call:
+    """Beside the draws of any scheme: the integrals are the sums over all draws."""
+    n = v.whole(4, 6)
+    arguments = {
+        "k": ("count", v.as_whole(v.whole(1, 3))), "weight": ("positive", v.as_number(v.positive_number())),
+        "overlap": ("choice", v.one(*OVERLAPS)), "positives": ("choice", v.one(*POSITIVES)),
+    }  # fmt: skip
+    plain, loss, problem = v.scheme(n, v.whole(1, 3)), v.loss(), v.problem(n)
+    problem = replace(problem, index_scores=v.scores(n))
+
+    def check(found: Any) -> None:
+        repr(found)
+        scheme = replace(plain, hard=found)
+        for quantity in ("mean", "variance", "gradient"):
+            try:
+                one, other = (verb(scheme, loss, problem, quantity) for verb in (il.integrate, il.exhaust))
+            except ValueError:
+                return
+            close(quantity, one.value, np.asarray(one.error) + other.error, other.value)
+
+    return Call(il.HardNegatives, arguments, check)
 
 
 def _estimate(v: Values) -> Call:
@@ -1092,6 +1116,7 @@ def _targets() -> list[Target]:
         *(Target(("LabelPrior",), _profile(name)) for name in ("exp", "step", "zipf")),
         Target(("Problem",), _problem, 4),
         Target(("Scheme",), _scheme, 4),
+        Target(("HardNegatives",), _hard, 3),
         Target(("Estimate",), _estimate, 2),
         *(Target((f"adapters.{name}",), _adapter(name), 0.3) for name in sorted(frameworks(), reverse=True)),
         Target(("adapters.in_batch",), _in_batch, 1),

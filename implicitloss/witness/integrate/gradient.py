@@ -84,6 +84,8 @@ def _inverse(draw: Measure, m: int, v: Floats, log_phi: Floats) -> tuple[float, 
     """E 1/(1+S) = ∫ e^{-t} φ^m dt from φ at the nodes, and its relative interpolation error."""
     weights = v - np.exp(v) + np.log(STEP)
     value = float(np.exp(weights + m * log_phi).sum())
+    if value == 0:
+        return 0.0, 0.0
     missed = draw.total_error(v, log_phi)
     at_most = power(m - 1, np.log(np.exp(log_phi) + missed + 1e-300))
     return value, float(np.sum(m * missed * np.exp(weights + at_most))) / value
