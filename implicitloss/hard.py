@@ -44,8 +44,8 @@ class HardNegatives:
         - "exclude": it is drawn again.  Draws then have the law q_y'/(1 - q(T)) off T, or q_y'/(1 - q(T) - q_y) where
           hits are excluded too; weights that divide by q divide by this law.
     positives : {"drop", "replace"}
-        What happens to y among the k best: it is left out, which leaves k - 1 labels, or the next best takes its place.
-        T never holds y.
+        What happens to y among the k best: it is left out, which leaves k - 1 labels, or the next best takes its place
+        (an index is then asked for k + 1 labels).  T never holds y.
 
     Raises
     ------

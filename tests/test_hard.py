@@ -383,6 +383,14 @@ def test_a_hard_negative_beside_heavy_draws(prior: il.LabelPrior) -> None:
         assert np.all(found.error < 1e-12 * np.abs(found.value))
 
 
+def test_a_hard_negative_that_no_float_can_tell_from_nothing(prior: il.LabelPrior) -> None:
+    """Every draw is worth e^900: the share of T is below the least float."""
+    at = il.Problem([900.0, 0.0, 900.0, 0.0], prior, Y, labels=[3])
+    sampler = il.samplers.Explicit([0.5, 0.0, 0.5, 0.0])
+    found = il.integrate(hard_scheme(il.weightings.Unit(), "mask", sampler=sampler), SOFTMAX, at, "gradient")
+    assert np.asarray(found.value).tolist() == pytest.approx([0.5, -1.0, 0.5, 0.0], rel=1e-13)
+
+
 @pytest.mark.parametrize("overlap", OVERLAPS)
 def test_many_labels_are_compressed(overlap: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """6,000 labels in bins, and the same sums label by label."""
