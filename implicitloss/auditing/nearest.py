@@ -420,13 +420,24 @@ class _Candidates:
             ratio = float(np.median(ratios[sums.is_used]))
             m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS / 2))))
         else:
-            best = minimize_scalar(
-                lambda log_m: self._distance(replace(scheme, m=max(1, round(np.exp(log_m))))),
-                bounds=(0.0, np.log(MOST_FREE_M)), method="bounded",
-            )  # fmt: skip
-            m = float(np.exp(best.x))
+            m = self._best_m(scheme)
         again = replace(scheme, m=max(1, round(m)))
         return again, self._margins(again), True
+
+    def _best_m(self, scheme: Scheme) -> int:
+        """The number of draws at the least distance, where margins are no power of m."""
+
+        def distance(m: float) -> float:
+            return self._distance(replace(scheme, m=max(1, round(m))))
+
+        found = minimize_scalar(
+            lambda log_m: distance(np.exp(log_m)), bounds=(0.0, np.log(MOST_FREE_M)), method="bounded"
+        )
+        best = max(1, round(np.exp(found.x)))
+        # Whole numbers make steps, on which the search may have stopped.
+        while (next_best := min((best, best - 1, best + 1), key=distance)) != best:
+            best = next_best
+        return best
 
     def _distance(self, scheme: Scheme) -> float:
         """Σ (log ratio)² of a scheme over the squared errors, of the parts, and of the hits that are known."""
