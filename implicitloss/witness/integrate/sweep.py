@@ -146,7 +146,7 @@ def sweep(
             if grid is None:
                 grids.append(grid := _Grid.of(scheme, log_q, log_b, first, np.array(labels)))
             joined = _Joined.of(scheme, hard, first.scores, np.array(labels))
-            for quantity, (value, error) in grid.integrals(scheme.m, log_a[labels], joined, swept).items():
+            for quantity, (value, error) in grid.integrals(scheme.m, log_a[labels], swept, joined).items():
                 if quantity == "mean":
                     value, error = value + joined.log_positive, error + joined.error
                 values[quantity][i], errors[quantity][i] = value, np.where(joined.has_own, np.inf, error)
@@ -171,7 +171,7 @@ def _allowed(quantity: Quantity, value: float, grid: _Grid | None) -> float:
 
 
 def _factors(
-    scheme: Scheme, loss: Loss, first: Problem, last: int, hard: Labels | None
+    scheme: Scheme, loss: Loss, first: Problem, last: int, hard: Labels | None = None
 ) -> tuple[Floats, Floats, Floats] | None:
     """Log q, log a and log b, (L,) each; None where there are no such factors.
 
@@ -348,11 +348,11 @@ class _Grid:
         return (a - gone) / (1 - p), (phi - left) / (1 - p), a_error / (1 - p), phi_error / (1 - p)
 
     def integrals(
-        self, m: int, log_a: Floats, joined: _Joined, quantities: Sequence[Quantity]
+        self, m: int, log_a: Floats, quantities: Sequence[Quantity], joined: _Joined | None = None
     ) -> dict[Quantity, tuple[Floats, Floats]]:
         """(values, errors) of each quantity for each positive, (Y,); errors are inf where the grid does not serve."""
         found = {name: (np.full(log_a.size, np.nan), np.full(log_a.size, np.inf)) for name in quantities}
-        kappa = log_a - self.scores + self.log_mean - joined.log_positive
+        kappa = log_a - self.scores + self.log_mean - (joined.log_positive if joined else 0.0)
         high = np.log(m) + kappa + (self.draw.high - self.log_mean)
         served = (np.abs(kappa) < LARGEST_LOG_WORTH) & (np.abs(high) < LARGEST_LOG_WORTH)
         if self.scheme.hits != "keep":
@@ -360,7 +360,9 @@ class _Grid:
             with np.errstate(divide="ignore"):
                 served &= (self.p <= ALONE_FROM_SHARE) & (np.log(self.p) + self.own <= np.log(ALONE_FROM_SHARE))
         with np.errstate(invalid="ignore"):
-            slip = EPS * (8 + np.abs(log_a) + np.abs(self.scores) + abs(self.log_mean)) + joined.slip
+            slip = EPS * (8 + np.abs(log_a) + np.abs(self.scores) + abs(self.log_mean)) + (
+                joined.slip if joined else 0.0
+            )
         order = np.flatnonzero(served)
         order = order[np.argsort(high[order], kind="stable")]
         while order.size:
