@@ -58,6 +58,8 @@ MOST_ERRORS = 8.0
 FALSE_LAW = 1e-9
 # The largest m that is looked for where margins are no power of m.
 MOST_FREE_M = 10_000
+# Below so many draws the best number is looked for among its neighbours too, so many steps away.
+STEPS_MATTER_BELOW, STEPS_OF_M = 64, 6
 # An m that was fitted is that of the claim within this factor.
 NEAR_M = 1.25
 
@@ -434,9 +436,12 @@ class _Candidates:
             lambda log_m: distance(np.exp(log_m)), bounds=(0.0, np.log(MOST_FREE_M)), method="bounded"
         )
         best = max(1, round(np.exp(found.x)))
-        # Whole numbers make steps, on which the search may have stopped.
-        while (next_best := min((best, best - 1, best + 1), key=distance)) != best:
-            best = next_best
+        # Few draws make steps, on which the search may have stopped; of many, one more hardly matters.
+        for _ in range(STEPS_OF_M if best < STEPS_MATTER_BELOW else 0):
+            nearer = min((best, best - 1, best + 1), key=distance)
+            if nearer == best:
+                break
+            best = nearer
         return best
 
     def _distance(self, scheme: Scheme) -> float:
