@@ -1193,7 +1193,7 @@ def test_what_is_settled_is_not_asked_again(seed: int, monkeypatch: pytest.Monke
         asked.append(len(np.unique(scores, axis=0)))
         return Sampled(gradient=False)(scores, positive, rng)
 
-    report = il.audit(loss, claim=scheme(), prior=PRIOR, rng=seed)
+    report = il.audit(loss, claim=scheme(), prior=PRIOR, positives=[0, 50], rng=seed)
     assert report.verdict == "holds"
     assert min(asked[3:]) < max(asked)
     # What is settled holds with the evaluations it had; nothing of it is lost.

@@ -104,7 +104,7 @@ def positives_of(slip: Slip) -> list[int] | None:
     return [0, 1, 2] if slip.hits == ("exclude",) else None
 
 
-@each_route
+@each_route_slowly
 @each_slip
 def test_an_audit_names_what_the_line_does_and_says_what_to_write(slip: Slip, gradient: bool, seed: int) -> None:
     report = audited(slip, slip.line, gradient, seed)
@@ -175,7 +175,7 @@ def corrected_by(wrong: Floats, gradient: bool) -> Callable[..., Any]:
     )
 
 
-@each_route
+@each_route_slowly
 def test_a_correction_by_another_law_is_named(gradient: bool, seed: int) -> None:
     loss = written(MISMATCH.line, gradient)
     report = il.audit(loss, claim="full", prior=PRIOR, rng=seed)
@@ -184,7 +184,7 @@ def test_a_correction_by_another_law_is_named(gradient: bool, seed: int) -> None
     assert report.nearest.slip is MISMATCH, str(report)
 
 
-@each_route
+@each_route_slowly
 def test_hits_that_are_partly_removed_are_named(gradient: bool, seed: int) -> None:
     claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=M, hits="mask")
     first = KEPT_DUPLICATES.line + "; f_neg -= np.log(m * q[neg])"
