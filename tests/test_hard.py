@@ -577,10 +577,12 @@ def test_a_minibatch_of_one_label_by_hand(overlap: Any, hits: Any, positives: An
         assert gradient == pytest.approx(slopes, rel=1e-13, abs=1e-15)
 
 
+# Samplers of two laws that are shared by all examples, and of one that looks at the scores: each with an overlap.
 @pytest.mark.parametrize(
-    "sampler", [il.samplers.Uniform(), il.samplers.WithinBatch(), il.samplers.ModelBased()], ids=str
-)
-@pytest.mark.parametrize("overlap", OVERLAPS)
+    ("sampler", "overlap"),
+    list(zip([il.samplers.Uniform(), il.samplers.WithinBatch(), il.samplers.ModelBased()], OVERLAPS, strict=True)),
+    ids=str,
+)  # fmt: skip
 def test_minibatches_have_the_expected_loss_and_gradient(
     overlap: Any, sampler: Any, prior: il.LabelPrior, seed: int
 ) -> None:
