@@ -216,7 +216,7 @@ class _InBatch:
         return (found, np.concatenate(slopes)) if slopes else found
 
     def resetting(self, reset: Callable[[], object]) -> LossFunction:
-        """The same loss, with `reset` called before the batches of each example, of which each has its own."""
+        """Return the loss with `reset` called before the batches of each example, of which each has its own."""
         return replace(self, reset=reset)
 
     def flaws_between_rows(self, temperature: float, rng: np.random.Generator) -> tuple[Flaw, ...]:

@@ -23,7 +23,7 @@ class AsksEachAlone(Protocol):
     """A loss whose adapter calls it for each example by itself."""
 
     def resetting(self, reset: Callable[[], object]) -> LossFunction:
-        """The same loss, with `reset` called before each example."""
+        """Return the loss with `reset` called before each example."""
         ...
 
 
