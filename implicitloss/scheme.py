@@ -271,7 +271,10 @@ class Scheme:
         ValueError
             As `draws` does, and where the weights are undefined or are not a logarithm for each label.
         """
-        draws = self.draws(problem) if draws is None else replace(draws, m=self.m)
+        if draws is None:
+            draws = self.draws(problem)
+        elif draws.m != self.m:
+            draws = replace(draws, m=self.m)
         counted_apart = self.hard is not None and self.hard.overlap != "keep"
         if loss is not None and complete_sampler(self.sampler).leaves_out_what_pays_nothing:
             draws = replace(draws, free=np.isneginf(loss.log_payment(problem.scores, problem.positive)))

@@ -30,6 +30,9 @@ class AsksEachAlone(Protocol):
 # Rounding errors above this are those of half precision.
 COARSEST = 1e-5
 SINGLE = float(np.finfo(np.float32).eps)
+DOUBLE = float(np.finfo(np.float64).eps)
+# The bits of a float64 that no float32 has.
+BELOW_SINGLE = np.uint64(2**29 - 1)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,8 @@ def _gradient_hint(shape: tuple[int, ...], n: int, n_labels: int) -> str:
 
 
 def _array(given: Any, what: str) -> Any:
+    if type(given) is np.ndarray and given.dtype == np.float64:
+        return given
     try:
         found = np.asarray(given)
     except Exception as error:  # a framework refuses, for example a tensor that requires its gradient
@@ -134,10 +139,10 @@ def _array(given: Any, what: str) -> Any:
 
 def _precision(found: Any) -> float:
     """The relative precision of an array's numbers; numbers that a coarser type holds count as numbers of that type."""
+    if found.dtype == np.float64 and np.any(found[:1].view(np.uint64) & BELOW_SINGLE):  # the first row says so of most
+        return DOUBLE
     eps = float(np.finfo(found.dtype).eps)
     with np.errstate(over="ignore"):
-        if not np.array_equal(found[:1], found[:1].astype(np.float32)):  # the first row says so of most
-            return eps
         single = found.astype(np.float32)
         if not np.any(found) or not np.array_equal(found, single):
             return eps
@@ -149,8 +154,8 @@ def _precision(found: Any) -> float:
 
 
 def _check_finite(found: Floats, positive: Labels, scores: Floats, what: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(found.reshape(found.shape[0], -1)).all(axis=1))
-    if bad.size:
+    if not np.isfinite(found).all():
+        bad = np.flatnonzero(~np.isfinite(found.reshape(found.shape[0], -1)).all(axis=1))
         number = found[bad[0]] if found.ndim == 1 else found[bad[0]][~np.isfinite(found[bad[0]])][0]
         raise ValueError(
             f"{what} must be finite, got {number} for an example with positive {positive[bad[0]]}, whose scores "

@@ -59,7 +59,7 @@ class Sampled:
         if self.distinct:
             draws = np.array([rng.choice(q.size, self.m, replace=False, p=q) for _ in range(n)])
         else:
-            draws = rng.choice(q.size, size=(1 if self.shared else n, self.m), p=q)
+            draws = np.searchsorted(np.cumsum(q) / np.sum(q), rng.random((1 if self.shared else n, self.m)), "right")
             draws = np.broadcast_to(draws, (n, self.m))
         with np.errstate(divide="ignore"):
             correction = self.sign * np.log((self.m if self.with_m else 1.0) * counted)
@@ -68,7 +68,7 @@ class Sampled:
             own = correction[positive]
         if self.positive_only:
             off = np.zeros(draws.shape)
-        f, f_y = np.take_along_axis(scores, draws, 1), scores[rows, positive]
+        f, f_y = scores[rows[:, None], draws], scores[rows, positive]
         if self.late:
             gaps = (f - off - (f_y - own)[:, None]) / self.temperature
         else:
@@ -152,7 +152,7 @@ def test_right_losses_pass(name: str, seed: int) -> None:
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_losses_are_refuted(name: str, seed: int) -> None:
     loss, claim = BROKEN[name]
-    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed)
+    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted", str(report)
     assert report.failures or report.flaws
 
@@ -186,7 +186,7 @@ def test_for_many_seeds(shift: int, seed: int) -> None:
     ],
 )  # fmt: skip
 def test_what_fits_best_without_a_claim(loss: Any, name: str, seed: int) -> None:
-    report = il.audit(loss, prior=PRIOR, rng=seed)
+    report = il.audit(loss, prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "measured"
     assert not report.ok
     assert str(report.nearest) == name
@@ -206,7 +206,7 @@ def test_what_fits_best_without_a_claim(loss: Any, name: str, seed: int) -> None
 def test_slips_are_named_by_values_too(loss: Any, name: str, seed: int) -> None:
     """m is not seen by values alone: it is found from the margins, whatever their power of m; all of these are known to
     within 30 %, but with probability 1e-6."""
-    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed)
+    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     assert report.nearest is not None
     assert report.nearest.name.startswith(f"{name}, within-batch sampling, m = ")
@@ -215,7 +215,7 @@ def test_slips_are_named_by_values_too(loss: Any, name: str, seed: int) -> None:
 
 def test_the_margins_and_their_limits(seed: int) -> None:
     """The limits hold for every margin at once, and the estimates are near; the law is that of the draws."""
-    report = il.audit(Sampled(hits="keep"), prior=PRIOR, rng=seed)
+    report = il.audit(Sampled(hits="keep"), prior=PRIOR, rng=seed, budget="quick")
     assert report.margins is not None
     assert report.hits is not None
     truth = np.ones((3, L))
@@ -232,7 +232,7 @@ def test_the_margins_and_their_limits(seed: int) -> None:
 def test_what_margins_hide(seed: int) -> None:
     """The expected gradient on each slice is the exact one, within six standard errors; counts spread evenly."""
     f = np.random.default_rng(3).normal(size=L)
-    report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, scores=f)
+    report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, scores=f, budget="quick")
     law = report.draw_statistics
     assert law is not None
     assert law.slices == ("head", "torso", "tail")
@@ -278,7 +278,7 @@ def test_draws_that_come_together_are_no_independent_ones(seed: int) -> None:
         thick = 1 + (total - 1) * 4 / M
         return np.log(thick[:, 0]), weights * (4 / M) / thick
 
-    report = il.audit(fourfold, claim=scheme(), prior=PRIOR, rng=seed)
+    report = il.audit(fourfold, claim=scheme(), prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict in ("holds", "inconclusive"), str(report)
 
     def in_pairs(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
@@ -289,7 +289,10 @@ def test_draws_that_come_together_are_no_independent_ones(seed: int) -> None:
         second = Sampled()(scores[len(scores) // 2 :], positive[len(scores) // 2 :], half)
         return tuple(np.concatenate(pair) for pair in zip(first, second, strict=True))
 
-    assert il.audit(in_pairs, claim=scheme(), prior=PRIOR, rng=seed).verdict in ("holds", "inconclusive")
+    assert il.audit(in_pairs, claim=scheme(), prior=PRIOR, rng=seed, budget="quick").verdict in (
+        "holds",
+        "inconclusive",
+    )
 
 
 def by_weights(draw: Callable[[Floats, Labels, np.random.Generator], Floats]) -> Callable[..., Any]:
@@ -479,10 +482,10 @@ def test_the_error_is_shared_by_all_comparisons(seed: int, monkeypatch: pytest.M
 
 def test_another_law_with_the_same_margins_is_said(seed: int) -> None:
     """Importance weights give p = 1 by any sampler; that it is another one is a note, and no refutation."""
-    report = il.audit(Sampled(q=SWAPPED), claim=scheme(), prior=PRIOR, rng=seed)
+    report = il.audit(Sampled(q=SWAPPED), claim=scheme(), prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "holds"
     assert any("drawn by another law" in note.sentence for note in report.notes)
-    assert il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed).notes == ()
+    assert il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, budget="quick").notes == ()
 
 
 def test_draws_without_replacement_are_seen(seed: int) -> None:
@@ -493,7 +496,7 @@ def test_draws_without_replacement_are_seen(seed: int) -> None:
 
 
 def test_what_was_never_drawn(seed: int) -> None:
-    report = il.audit(Sampled(q=TRUNCATED), prior=PRIOR, rng=seed)
+    report = il.audit(Sampled(q=TRUNCATED), prior=PRIOR, rng=seed, budget="quick")
     assert report.draw_statistics is not None
     assert report.draw_statistics.never_drawn == L - L // 2
 
@@ -509,8 +512,8 @@ def test_tolerance(seed: int) -> None:
     """A claim that is off by a third is refuted, and holds if that is as good as equal."""
     off = np.full((L, L), 4 / 3)
     np.fill_diagonal(off, 0.0)
-    assert il.audit(Sampled(), claim=off, prior=PRIOR, rng=seed).verdict == "refuted"
-    assert il.audit(Sampled(), claim=off, prior=PRIOR, rng=seed, tolerance=0.6).verdict == "holds"
+    assert il.audit(Sampled(), claim=off, prior=PRIOR, rng=seed, budget="quick").verdict == "refuted"
+    assert il.audit(Sampled(), claim=off, prior=PRIOR, rng=seed, tolerance=0.6, budget="quick").verdict == "holds"
 
 
 def test_the_same_seed_gives_the_same_report(seed: int) -> None:
@@ -558,8 +561,8 @@ def test_scores_that_the_sampler_looks_at(seed: int) -> None:
         return Sampled(q=q / q.sum())(scores, positive, rng)
 
     claim = scheme(sampler=il.samplers.ModelBased())
-    assert il.audit(model_based, claim=claim, prior=PRIOR, rng=seed).verdict == "holds"
-    assert il.audit(Sampled(sign=0.0), claim=claim, prior=PRIOR, rng=seed).verdict == "refuted"
+    assert il.audit(model_based, claim=claim, prior=PRIOR, rng=seed, budget="quick").verdict == "holds"
+    assert il.audit(Sampled(sign=0.0), claim=claim, prior=PRIOR, rng=seed, budget="quick").verdict == "refuted"
 
 
 def logistic(shift: Floats | float = 0.0, weight: float = 1.0) -> Callable[..., Any]:
@@ -582,14 +585,23 @@ def logistic(shift: Floats | float = 0.0, weight: float = 1.0) -> Callable[..., 
 def test_decoupled_losses_and_shifted_logits(seed: int) -> None:
     claim = scheme(il.weightings.Unit(), hits="keep")
     shift = -np.log(M * Q)
-    assert il.audit(logistic(), claim=claim, prior=PRIOR, form="logistic", rng=seed).verdict == "holds"
+    assert il.audit(logistic(), claim=claim, prior=PRIOR, form="logistic", rng=seed, budget="quick").verdict == "holds"
     assert (
-        il.audit(logistic(shift), claim=claim, prior=PRIOR, form="logistic", shift=shift, rng=seed).verdict == "holds"
+        il.audit(
+            logistic(shift), claim=claim, prior=PRIOR, form="logistic", shift=shift, rng=seed, budget="quick"
+        ).verdict
+        == "holds"
     )
-    assert il.audit(logistic(shift), claim=claim, prior=PRIOR, form="logistic", rng=seed).verdict == "refuted"
-    assert il.audit(logistic(weight=1.5), claim=claim, prior=PRIOR, form="logistic", rng=seed).verdict == "refuted"
+    assert (
+        il.audit(logistic(shift), claim=claim, prior=PRIOR, form="logistic", rng=seed, budget="quick").verdict
+        == "refuted"
+    )
+    assert (
+        il.audit(logistic(weight=1.5), claim=claim, prior=PRIOR, form="logistic", rng=seed, budget="quick").verdict
+        == "refuted"
+    )
     values_only = lambda *given: logistic()(*given)[0]  # noqa: E731
-    report = il.audit(values_only, claim=claim, prior=PRIOR, form="logistic", rng=seed)
+    report = il.audit(values_only, claim=claim, prior=PRIOR, form="logistic", rng=seed, budget="quick")
     assert report.verdict == "holds", str(report)
 
 
@@ -597,7 +609,7 @@ def test_decoupled_losses_and_shifted_logits(seed: int) -> None:
 
 
 def test_a_report_in_words(seed: int) -> None:
-    report = il.audit(Sampled(positive_too=True), claim=scheme(), prior=PRIOR, rng=seed)
+    report = il.audit(Sampled(positive_too=True), claim=scheme(), prior=PRIOR, rng=seed, budget="quick")
     text, explained, markdown = str(report), report.explain(), report.to_markdown()
     assert "REFUTED" in text
     assert repr(report).startswith(
@@ -629,7 +641,9 @@ def test_a_report_in_words(seed: int) -> None:
     ids=["a hit where none is claimed", "not decisive", "decisive", "beyond the limit"],
 )  # fmt: skip
 def test_the_legend_explains_a_mark_that_its_limits_do_not(of: dict[str, Any], mark: str, said: str, seed: int) -> None:
-    report = il.audit(lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, positives=[0, 50], rng=seed)
+    report = il.audit(
+        lambda f, y, rng: over_all(f, y), claim="full", prior=PRIOR, positives=[0, 50], rng=seed, budget="quick"
+    )
     hits = Comparison(0, HITS, np.array([0]), "gradient", 1.0, **of)
     others = tuple(c for c in report.comparisons if c.part != HITS)
     text = str(replace(report, comparisons=(*others, hits)))
@@ -665,7 +679,7 @@ def test_a_report_says_once_that_it_had_no_gradients(seed: int) -> None:
 
 def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
     """Kept hits and weights of 1: log η - log π, the balanced rule."""
-    report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=seed)
+    report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=seed, budget="quick")
     assert "right for balanced error" in " ".join(report.explain().split())
 
 
@@ -680,7 +694,7 @@ def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
 )  # fmt: skip
 def test_the_tilt_is_data_and_the_explanation_says_it(loss: Sampled, gains: str, said: str, seed: int) -> None:
     """The slopes are those of the scheme that fits, on a hundred labels; nobody has to read them out of a sentence."""
-    report = il.audit(loss, prior=PRIOR, rng=seed)
+    report = il.audit(loss, prior=PRIOR, rng=seed, budget="quick")
     assert report.nearest is not None
     assert report.tilt is not None
     few = PRIOR.few(100)
@@ -713,17 +727,17 @@ def test_which_labels_gain_by_a_slope(slope: float, gains: str, said: str) -> No
 
 def test_a_tilt_that_is_not_known_is_none(seed: int) -> None:
     """No scheme fits; the loss is no softmax; or the number of draws, which the true loss depends on, was not seen."""
-    odd = il.audit(Sampled(counted=SWAPPED), prior=PRIOR, rng=seed)
+    odd = il.audit(Sampled(counted=SWAPPED), prior=PRIOR, rng=seed, budget="quick")
     assert odd.nearest is None
     assert odd.slopes is not None
     claim = scheme(il.weightings.Unit(), hits="keep")
-    decoupled = il.audit(logistic(), claim=claim, prior=PRIOR, form="logistic", rng=seed)
+    decoupled = il.audit(logistic(), claim=claim, prior=PRIOR, form="logistic", rng=seed, budget="quick")
     assert decoupled.nearest is not None
     assert decoupled.nearest.agrees
     for report in (odd, decoupled):
         assert (report.tilt, report.gains) == (None, None)
         assert report.to_dict()["tilt"] is None
-    unseen = il.audit(Sampled(gradient=False), claim="full", prior=PRIOR, rng=seed)
+    unseen = il.audit(Sampled(gradient=False), claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert unseen.nearest is not None
     assert unseen.nearest.agrees
     assert not unseen.nearest.m_known
@@ -768,7 +782,7 @@ def _mean(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
 )  # fmt: skip
 def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        il.audit(loss, claim="full", prior=PRIOR, rng=0)
+        il.audit(loss, claim="full", prior=PRIOR, rng=0, budget="quick")
 
 
 @pytest.mark.parametrize(
@@ -857,7 +871,7 @@ def test_answers_that_are_masked_are_no_numbers() -> None:
         return np.ma.array(scores[:, 0], mask=scores[:, 0] > 0)
 
     with pytest.raises(ValueError, match="the loss must be numbers, got masked ones"):
-        il.audit(masked, claim="full", prior=PRIOR, rng=0)
+        il.audit(masked, claim="full", prior=PRIOR, rng=0, budget="quick")
 
 
 def test_a_loss_whose_weights_are_no_numbers_has_a_sentence() -> None:
@@ -869,9 +883,11 @@ def test_a_loss_whose_weights_are_no_numbers_has_a_sentence() -> None:
 
     for loss in (heavy, lambda f, y, rng: heavy(f, y, rng)[0]):
         with pytest.raises(ValueError, match="a loss of the softmax form must be at most 300, got 80"):
-            il.audit(loss, claim="full", prior=PRIOR, rng=0)
+            il.audit(loss, claim="full", prior=PRIOR, rng=0, budget="quick")
     with pytest.raises(ValueError, match=r"a loss of the logistic form must be at most 1e\+100, got"):
-        il.audit(lambda f, y, rng: 1e200 * f[:, 0] ** 2, claim="full", prior=PRIOR, rng=0, form="logistic")
+        il.audit(
+            lambda f, y, rng: 1e200 * f[:, 0] ** 2, claim="full", prior=PRIOR, rng=0, form="logistic", budget="quick"
+        )
 
 
 def test_a_scheme_that_draws_hits_only_can_be_audited(seed: int) -> None:
@@ -1014,7 +1030,7 @@ def test_one_by_one(seed: int) -> None:
     report = il.audit(il.adapters.one_by_one(_mean), claim=scheme(), prior=PRIOR, rng=seed, **coarse)
     assert report.verdict == "holds", str(report)
     with pytest.raises(ValueError, match="one_by_one is for a loss that returns one number"):
-        il.audit(il.adapters.one_by_one(lambda f, y, rng: f), claim="full", prior=PRIOR)
+        il.audit(il.adapters.one_by_one(lambda f, y, rng: f), claim="full", prior=PRIOR, budget="quick")
 
 
 def test_in_batch(seed: int) -> None:
@@ -1033,7 +1049,12 @@ def test_in_batch(seed: int) -> None:
         assert report.verdict == "holds", str(report)
         assert il.audit(adapted, claim=scheme(m=15), prior=PRIOR, rng=seed, runs=500, **coarse).verdict == "refuted"
     with pytest.raises(ValueError, match=r"one number for each of 16 examples, got shape \(\)"):
-        il.audit(il.adapters.in_batch(lambda q, i, y: softmax(q, i, y).mean(), PRIOR, 16), claim=claim, prior=PRIOR)
+        il.audit(
+            il.adapters.in_batch(lambda q, i, y: softmax(q, i, y).mean(), PRIOR, 16),
+            claim=claim,
+            prior=PRIOR,
+            budget="quick",
+        )
     for options, message in (
         ({"batch": 1}, "a batch needs at least two examples, got 1"),
         ({"batch": 4, "given": "scores"}, "given must be 'embeddings' or 'logits'"),
@@ -1181,7 +1202,7 @@ def test_a_wrong_tail_is_not_passed_by_values(seed: int) -> None:
         return Sampled(m=5, sign=0.0, gradient=False)(shifted, positive, rng)
 
     claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=5, hits="mask")
-    assert il.audit(wrong, claim=claim, prior=PRIOR, rng=seed).verdict == "refuted"
+    assert il.audit(wrong, claim=claim, prior=PRIOR, rng=seed, budget="quick").verdict == "refuted"
 
 
 def test_what_is_settled_is_not_asked_again(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1193,7 +1214,7 @@ def test_what_is_settled_is_not_asked_again(seed: int, monkeypatch: pytest.Monke
         asked.append(len(np.unique(scores, axis=0)))
         return Sampled(gradient=False)(scores, positive, rng)
 
-    report = il.audit(loss, claim=scheme(), prior=PRIOR, positives=[0, 50], rng=seed)
+    report = il.audit(loss, claim=scheme(), prior=PRIOR, positives=[0, 50], rng=seed, budget="quick")
     assert report.verdict == "holds"
     assert min(asked[3:]) < max(asked)
     # What is settled holds with the evaluations it had; nothing of it is lost.
@@ -1319,7 +1340,7 @@ def test_hits_are_listened_for_to_the_end(seed: int) -> None:
     none are claimed one of them refutes.  All of 20,000 miss them with probability 3e-6."""
     wrong = Sampled(m=5, sign=0.0, gradient=False, hits="last")
     claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=5, hits="mask")
-    assert il.audit(wrong, claim=claim, prior=PRIOR, positives=[20], rng=seed).verdict == "refuted"
+    assert il.audit(wrong, claim=claim, prior=PRIOR, positives=[20], rng=seed, budget="quick").verdict == "refuted"
 
 
 def test_single_precision_inside_a_double_loss_is_no_wrong_gradient(seed: int) -> None:
@@ -1327,9 +1348,9 @@ def test_single_precision_inside_a_double_loss_is_no_wrong_gradient(seed: int) -
         values, slopes = Sampled()(scores.astype(np.float32).astype(np.float64), positive, rng)
         return values, slopes
 
-    assert il.audit(loss, claim="full", prior=PRIOR, rng=seed).verdict == "holds"
+    assert il.audit(loss, claim="full", prior=PRIOR, rng=seed, budget="quick").verdict == "holds"
     # What is no rounding is still seen: a gradient that is one per cent off.
-    assert il.audit(Sampled(slope=1.01), claim="full", prior=PRIOR, rng=seed).verdict == "refuted"
+    assert il.audit(Sampled(slope=1.01), claim="full", prior=PRIOR, rng=seed, budget="quick").verdict == "refuted"
 
 
 def test_common_slips_are_called_by_their_names(seed: int) -> None:
@@ -1355,14 +1376,14 @@ def test_common_slips_are_called_by_their_names(seed: int) -> None:
     plain = il.audit(Sampled(), claim="full", prior=PRIOR, rng=seed, runs=400)
     assert not any("whatever the rng" in note.sentence for note in plain.notes)
     with pytest.raises(ValueError, match=r"the loss must take \(scores, positive, rng\), but <lambda> takes \(a, b\)"):
-        il.audit(lambda a, b: a, claim="full", prior=PRIOR)
+        il.audit(lambda a, b: a, claim="full", prior=PRIOR, budget="quick")
     with pytest.raises(AttributeError) as caught:
-        il.audit(lambda f, y, rng: f.gather(1, y), claim="full", prior=PRIOR)
+        il.audit(lambda f, y, rng: f.gather(1, y), claim="full", prior=PRIOR, budget="quick")
     assert any("implicitloss.adapters.torch" in note for note in caught.value.__notes__)
 
 
 def test_a_report_names_its_loss_and_says_what_it_leaves_out(seed: int) -> None:
-    report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed)
+    report = il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, budget="quick")
     assert report.loss == "Sampled"
     assert report.to_markdown().startswith("### Sampled: ")
     assert "groups more: in JSON" in str(report)
@@ -1393,13 +1414,13 @@ def test_labels_of_count_0_that_never_count_keep_no_verdict_waiting(gradient: bo
     loss = Sampled(q=q, counted=np.where(q > 0, q, 1.0), m=8, gradient=gradient)
     right = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=8, hits="mask")
     for claim in ("full", right):
-        report = il.audit(loss, claim=claim, prior=prior, rng=seed)
+        report = il.audit(loss, claim=claim, prior=prior, rng=seed, budget="quick")
         assert report.verdict == "holds", str(report)
         assert str(report.nearest).startswith("importance weights 1/(m q), within-batch sampling")
         assert [note.kind for note in report.notes] == (["no count"] if claim == "full" else [])
     wrong = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=8, hits="mask")
-    assert il.audit(loss, claim=wrong, prior=prior, rng=seed).verdict == "refuted"
+    assert il.audit(loss, claim=wrong, prior=prior, rng=seed, budget="quick").verdict == "refuted"
     # A loss in which they count is judged by them too.
     uniform = Sampled(q=np.full(30, 1 / 30), counted=np.full(30, 1 / 30), m=8, gradient=gradient)
-    assert il.audit(uniform, claim="full", prior=prior, rng=seed).notes == ()
-    assert il.audit(uniform, claim=right, prior=prior, rng=seed).verdict == "refuted"
+    assert il.audit(uniform, claim="full", prior=prior, rng=seed, budget="quick").notes == ()
+    assert il.audit(uniform, claim=right, prior=prior, rng=seed, budget="quick").verdict == "refuted"

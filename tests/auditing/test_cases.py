@@ -532,6 +532,8 @@ def test_a_file_is_read_or_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("factor", [0.5, 3.0])
 def test_a_scaled_loss_that_draws_nothing_is_known_to_draw_nothing(factor: float, seed: int) -> None:
     """Its first answer has the factor, and later ones are without: that is no draw."""
-    report = il.audit(lambda f, y, rng: factor * full(f, y), prior=il.LabelPrior.exp(100, 500, 100), rng=seed)
+    report = il.audit(
+        lambda f, y, rng: factor * full(f, y), prior=il.LabelPrior.exp(100, 500, 100), rng=seed, budget="quick"
+    )
     assert str(report.nearest) == "softmax over all labels, none drawn"
     assert "scaled" in {note.kind for note in report.notes}

@@ -751,7 +751,7 @@ def test_a_loss_that_differs_for_one_seed_in_many_draws(seed: int) -> None:
 
 def test_a_reset_is_a_function() -> None:
     with pytest.raises(ValueError, match="reset must be a function without arguments, got 3"):
-        il.audit(Loss(cross_entropy), claim="full", prior=PRIOR, reset=3)  # type: ignore[arg-type]
+        il.audit(Loss(cross_entropy), claim="full", prior=PRIOR, reset=3, budget="quick")  # type: ignore[arg-type]
 
 
 # --- what is no gradient ------------------------------------------------------------------------------------------

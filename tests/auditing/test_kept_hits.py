@@ -72,7 +72,7 @@ def test_a_doubled_tail_is_refuted_beside_heavy_hits(law: str, form: Any, seed: 
 def test_a_forgotten_mask_is_no_heavy_negative(seed: int) -> None:
     """Hits that are kept and were claimed to be masked: the hits refute, and negatives count as often as claimed."""
     sampler, q = LAWS["within-batch"]
-    report = il.audit(Kept(q), prior=PRIOR, claim=unit(sampler, "mask"), positives=[0], rng=seed)
+    report = il.audit(Kept(q), prior=PRIOR, claim=unit(sampler, "mask"), positives=[0], rng=seed, budget="quick")
     assert {c.part for c in report.failures} == {HITS}
     assert report.nearest is not None
     assert report.nearest.scheme.hits == "keep"
@@ -94,7 +94,7 @@ def test_hits_are_taken_off_where_nothing_is_drawn(tail: float, seed: int) -> No
         return np.asarray(np.log(x.sum(axis=1)))
 
     claim = np.ones((L, L)) + 39 * np.eye(L)
-    report = il.audit(loss, prior=PRIOR, claim=claim, positives=[0], rng=seed)
+    report = il.audit(loss, prior=PRIOR, claim=claim, positives=[0], rng=seed, budget="quick")
     assert report.verdict == ("holds" if tail == 1.0 else "refuted"), str(report)
     assert parts(report, 0, "tail").measured == pytest.approx(tail * 20, rel=1e-3)
 
@@ -169,7 +169,9 @@ def test_hits_may_be_masked_by_their_score(claim: str, seed: int) -> None:
         return np.log1p(np.where(f == own, 0.0, np.exp(f - own) / (M * q[draws])).sum(axis=1))
 
     scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=M, hits="mask")
-    report = il.audit(loss, claim={"scheme": scheme, "full": "full", "nothing": None}[claim], prior=prior, rng=seed)
+    report = il.audit(
+        loss, claim={"scheme": scheme, "full": "full", "nothing": None}[claim], prior=prior, rng=seed, budget="quick"
+    )
     assert report.verdict == ("measured" if claim == "nothing" else "holds"), str(report)
     assert str(report.nearest).startswith("importance weights")
     assert "by its margins, because no draws were seen" in " ".join(str(report).split())

@@ -71,7 +71,7 @@ def adjusted(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floa
 
 @pytest.mark.parametrize("n_labels", [300, 1_000])
 def test_softmax_over_all_labels_by_values_holds_and_is_measured_once(n_labels: int, seed: int) -> None:
-    report = il.audit(full, claim="full", prior=il.LabelPrior.zipf(n_labels, 1.0), rng=seed)
+    report = il.audit(full, claim="full", prior=il.LabelPrior.zipf(n_labels, 1.0), rng=seed, budget="quick")
     assert report.verdict == "holds"
     assert report.calls < 70
     assert report.known_to < 1e-3
@@ -80,7 +80,7 @@ def test_softmax_over_all_labels_by_values_holds_and_is_measured_once(n_labels: 
 
 
 def test_a_loss_in_single_precision_that_draws_nothing_holds(seed: int) -> None:
-    report = il.audit(in_single, claim="full", prior=PRIOR, rng=seed)
+    report = il.audit(in_single, claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "holds"
     assert report.calls < 70
 
@@ -89,18 +89,27 @@ def test_a_loss_that_draws_nothing_is_refuted_by_one_per_cent(seed: int) -> None
     """A true claim is known to rounding, and so one that is off by little is refuted."""
     off = np.where(np.arange(L) < L // 2, np.log(1.01), 0.0)
     nearly = il.audit(
-        lambda f, y, rng: full(f + off - off[y][:, None] * np.eye(L)[y], y, rng), claim="full", prior=PRIOR
+        lambda f, y, rng: full(f + off - off[y][:, None] * np.eye(L)[y], y, rng),
+        claim="full",
+        prior=PRIOR,
+        budget="quick",
     )
     assert nearly.verdict == "refuted"
-    assert il.audit(adjusted, claim=il.margins.LogitAdjusted(), prior=PRIOR, rng=seed).verdict == "holds"
-    report = il.audit(adjusted, claim="full", prior=PRIOR, rng=seed)
+    assert (
+        il.audit(adjusted, claim=il.margins.LogitAdjusted(), prior=PRIOR, rng=seed, budget="quick").verdict == "holds"
+    )
+    report = il.audit(adjusted, claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     assert str(report.nearest) == "logit-adjusted softmax over all labels, none drawn"
 
 
 def test_logit_adjustment_with_the_sign_turned_over_all_labels(seed: int) -> None:
     report = il.audit(
-        lambda f, y, rng: full(f - PRIOR.log, y, rng), claim=il.margins.LogitAdjusted(), prior=PRIOR, rng=seed
+        lambda f, y, rng: full(f - PRIOR.log, y, rng),
+        claim=il.margins.LogitAdjusted(),
+        prior=PRIOR,
+        rng=seed,
+        budget="quick",
     )
     assert report.verdict == "refuted"
     assert report.nearest is not None
@@ -241,7 +250,7 @@ def test_importance_weights_on_seven_labels_hold(hits: Any, seed: int) -> None:
     q = np.asarray(prior.probabilities)
     loss = sampled(q, -np.log(4 * q), m=4, hits=hits)
     claim = il.Scheme(S.WithinBatch(), W.Importance(), m=4, hits=hits)
-    report = il.audit(loss, claim=claim, prior=prior, rng=seed)
+    report = il.audit(loss, claim=claim, prior=prior, rng=seed, budget="quick")
     assert report.verdict == "holds", str(report)
 
 
@@ -250,7 +259,7 @@ def test_a_label_whose_loss_is_0_is_named(label: int, seed: int) -> None:
     def padded(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
         return full(scores, positive, rng) * (positive != label)
 
-    report = il.audit(padded, claim="full", prior=PRIOR, rng=seed)
+    report = il.audit(padded, claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     assert str(report.flaws[0]) == f"the loss of label {label} is 0: is it the ignore_index / padding?"
     assert report.nearest is None
@@ -308,11 +317,11 @@ def test_right_schemes_are_never_called_a_slip(name: str, gradient: bool, seed: 
     """Claimed or not; a claim of another scheme is refuted, and the right one is named."""
     law, log_w, scheme = RIGHT[name]
     loss = sampled(law, log_w, gradient=gradient)
-    claimed = il.audit(loss, claim=scheme, prior=PRIOR, rng=seed)
+    claimed = il.audit(loss, claim=scheme, prior=PRIOR, rng=seed, budget="quick")
     assert claimed.verdict == "holds", str(claimed)
     assert claimed.nearest is not None
     assert claimed.nearest.scheme is scheme
-    measured = il.audit(loss, prior=PRIOR, rng=seed)
+    measured = il.audit(loss, prior=PRIOR, rng=seed, budget="quick")
     assert measured.nearest is not None, str(measured)
     assert measured.nearest.slip is None, str(measured)
 
@@ -324,7 +333,7 @@ def test_log_uniform_draws_are_named_though_not_claimed(law: str, gradient: bool
     q = by_id.copy()
     if law == "by frequency":
         q[UNSORTED.by_frequency] = by_id
-    report = il.audit(sampled(q, gradient=gradient), claim="full", prior=UNSORTED, rng=seed)
+    report = il.audit(sampled(q, gradient=gradient), claim="full", prior=UNSORTED, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     expected = {
         "by id": "weights of 1, log-uniform by label id, m = ",
@@ -338,7 +347,7 @@ def test_log_uniform_draws_are_named_though_not_claimed(law: str, gradient: bool
 def test_an_exponent_is_fitted(alpha: float, gradient: bool, seed: int) -> None:
     q = np.asarray(PRIOR.probabilities**alpha)
     claim = il.Scheme(S.Power(0.75), W.Unit(), m=M, hits="mask")
-    report = il.audit(sampled(q / q.sum(), gradient=gradient), claim=claim, prior=PRIOR, rng=seed)
+    report = il.audit(sampled(q / q.sum(), gradient=gradient), claim=claim, prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     assert report.nearest is not None, str(report)
     fitted = report.nearest.fitted
@@ -355,7 +364,7 @@ def test_an_exponent_is_fitted(alpha: float, gradient: bool, seed: int) -> None:
 def test_a_share_of_a_mixture_is_fitted(gradient: bool, seed: int) -> None:
     q = 0.8 * np.asarray(PRIOR.probabilities) + 0.2 / L
     claim = il.Scheme(S.WithinBatch(), W.Unit(), m=M, hits="mask")
-    report = il.audit(sampled(q, gradient=gradient), claim=claim, prior=PRIOR, rng=seed)
+    report = il.audit(sampled(q, gradient=gradient), claim=claim, prior=PRIOR, rng=seed, budget="quick")
     assert report.nearest is not None, str(report)
     fitted = report.nearest.fitted
     assert fitted is not None, str(report)
@@ -414,7 +423,7 @@ def test_where_nothing_fits_slopes_are_given(b: float, c: float, gradient: bool,
     q = np.asarray(PRIOR.probabilities)
     log_p = b * PRIOR.log[None, :] + c * PRIOR.log[:, None] - b * PRIOR.log.mean() - c * PRIOR.log.mean()
     loss = sampled(q, log_p - np.log(M * q), gradient=gradient)
-    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed)
+    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     assert report.nearest is None, str(report)
     found = report.slopes
@@ -437,7 +446,9 @@ def test_a_tail_far_off_is_said_by_slice_and_no_slope_is_called_flat(seed: int) 
     """Twenty times too much in a third of the labels is no slope: where the fit is poor, the report does not say 0."""
     law = np.asarray(PRIOR.probabilities)
     far = np.where(np.isin(np.arange(L), PRIOR.slices()["tail"]), np.log(20.0), 0.0)
-    report = il.audit(sampled(law, far - np.log(M * law), gradient=True), claim="full", prior=PRIOR, rng=seed)
+    report = il.audit(
+        sampled(law, far - np.log(M * law), gradient=True), claim="full", prior=PRIOR, rng=seed, budget="quick"
+    )
     said = " ".join(report.explain().split())
     assert report.verdict == "refuted"
     assert report.slopes is not None
@@ -451,13 +462,22 @@ def test_a_tail_far_off_is_said_by_slice_and_no_slope_is_called_flat(seed: int) 
 def test_a_common_factor_is_said_and_no_draws_are_guessed(seed: int) -> None:
     """A margin of 1/2 taken off the positive's score: every weight is e^{1/2} times too large, whatever the draws."""
     law = np.asarray(PRIOR.probabilities)
-    report = il.audit(sampled(law, 0.5 - np.log(M * law)), claim="full", prior=PRIOR, positives=[0, 50], rng=seed)
+    report = il.audit(
+        sampled(law, 0.5 - np.log(M * law)), claim="full", prior=PRIOR, positives=[0, 50], rng=seed, budget="quick"
+    )
     said = " ".join(report.explain().split())
     assert report.verdict == "refuted"
     assert "or 0.5 taken off the positive's score?" in said or "or 0.49 taken off" in said or "or 0.51 taken" in said
     assert report.nearest is None or report.nearest.slip is None, str(report)
     assert report.tilt is None or report.tilt.true is None
-    other = il.audit(sampled(law, PRIOR.log - np.log(M * law)), claim="full", prior=PRIOR, positives=[0, 50], rng=seed)
+    other = il.audit(
+        sampled(law, PRIOR.log - np.log(M * law)),
+        claim="full",
+        prior=PRIOR,
+        positives=[0, 50],
+        rng=seed,
+        budget="quick",
+    )
     assert "All negatives count about" not in other.explain()
 
 
@@ -486,7 +506,13 @@ def test_other_draws_at_other_scores_are_no_other_form(seed: int) -> None:
 def test_a_mean_over_a_call_is_refused(seed: int) -> None:
     inner = sampled(PRIOR.probabilities)
     with pytest.raises(ValueError, match=r"must differ, but all 6 examples had .*: if it is their mean, wrap it in"):
-        il.audit(lambda f, y, rng: np.full(len(y), inner(f, y, rng).mean()), claim=None, prior=PRIOR, rng=seed)
+        il.audit(
+            lambda f, y, rng: np.full(len(y), inner(f, y, rng).mean()),
+            claim=None,
+            prior=PRIOR,
+            rng=seed,
+            budget="quick",
+        )
 
 
 def test_positives_that_are_replaced_now_and_then_are_no_temperature(seed: int) -> None:
@@ -523,7 +549,9 @@ def test_no_name_is_said_for_what_does_not_fit(seed: int) -> None:
     q = np.asarray(PRIOR.probabilities)
     permuted = np.random.default_rng(7).permutation(q)
     for gradient in (True, False):
-        report = il.audit(sampled(q, -np.log(M * permuted), gradient=gradient), claim="full", prior=PRIOR, rng=seed)
+        report = il.audit(
+            sampled(q, -np.log(M * permuted), gradient=gradient), claim="full", prior=PRIOR, rng=seed, budget="quick"
+        )
         assert report.verdict == "refuted"
         assert report.nearest is None, str(report)
         assert "those of:" not in report.explain()
@@ -543,7 +571,7 @@ def test_what_is_named_though_it_does_not_agree_is_near(seed: int) -> None:
 def test_adapters_are_named_only_where_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     def notes(loss: Any) -> str:
         with pytest.raises(Exception) as caught:
-            il.audit(loss, claim="full", prior=PRIOR)
+            il.audit(loss, claim="full", prior=PRIOR, budget="quick")
         return " ".join(getattr(caught.value, "__notes__", []))
 
     def for_tensors(scores: Any, positive: Any, rng: Any) -> Any:
@@ -575,7 +603,7 @@ def test_a_traceback_has_the_frames_of_the_loss_and_none_of_the_package() -> Non
         helper()
 
     with pytest.raises(KeyError) as caught:
-        il.audit(loss, claim="full", prior=PRIOR)
+        il.audit(loss, claim="full", prior=PRIOR, budget="quick")
     frames = traceback.extract_tb(caught.value.__traceback__)
     assert [frame.name for frame in frames][1:] == ["audit", "loss", "helper"] or [frame.name for frame in frames][
         -2:

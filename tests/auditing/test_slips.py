@@ -97,7 +97,9 @@ def audited(slip: Slip, line: str, gradient: bool, seed: int) -> Any:
     prior, law = prior_of(slip)
     at = slip.temperature
     loss = written(line, gradient, mode_of(slip), law, prior, at)
-    return il.audit(loss, claim=slip.target, prior=prior, rng=seed, temperature=at, positives=positives_of(slip))
+    return il.audit(
+        loss, claim=slip.target, prior=prior, rng=seed, temperature=at, positives=positives_of(slip), budget="quick"
+    )
 
 
 def positives_of(slip: Slip) -> list[int] | None:
@@ -215,14 +217,14 @@ def test_a_scheme_that_may_be_wanted_is_a_slip_where_another_is_claimed(page: Pa
     hits = "as the line has it" if own.hits == "keep" else "mask"
     claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
     loss = written(before + page.line, gradient, hits)
-    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed)
+    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     assert report.slips == (page,), str(report)
     for text in (str(report), report.to_markdown(), report.explain()):
         assert page.link in text.replace("\\", "")
     assert page.does in " ".join(report.explain().split())
     assert report.to_dict()["slip"] == page.to_dict()
-    mended = il.audit(written(before + page.fix, gradient, hits), claim=claim, prior=PRIOR, rng=seed)
+    mended = il.audit(written(before + page.fix, gradient, hits), claim=claim, prior=PRIOR, rng=seed, budget="quick")
     assert mended.verdict == "holds", str(mended)
     assert mended.slips == ()
     for wanted in (own, None):
@@ -233,7 +235,8 @@ def test_lines_fit_and_code_is_whole(seed: int) -> None:
     """Sentences are wrapped; code and addresses are copied, and so they are not."""
     claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
     holds, refuted = (
-        il.audit(written(line), claim=claim, prior=PRIOR, rng=seed) for line in (slips.RIGHT, BOTH_SIDES.line)
+        il.audit(written(line), claim=claim, prior=PRIOR, rng=seed, budget="quick")
+        for line in (slips.RIGHT, BOTH_SIDES.line)
     )
     assert holds.verdict == "holds"
     assert refuted.slips == (BOTH_SIDES,)
@@ -250,7 +253,7 @@ def test_a_slip_is_no_fact_where_its_draws_are_assumed(seed: int) -> None:
     """By values, weights by a power of q have the margins of other draws with weights of 1: that is said."""
     said = "Other draws with other weights may have the same margins. If these are its draws:"
     partly = "f_neg -= 0.4 * np.log(m * q[neg])"
-    by_values = il.audit(written(partly, False), claim="full", prior=PRIOR, rng=seed)
+    by_values = il.audit(written(partly, False), claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert by_values.slips == (NO_CORRECTION,)
     assert by_values.draws_assumed
     assert said in by_values.explain()
@@ -260,8 +263,8 @@ def test_a_slip_is_no_fact_where_its_draws_are_assumed(seed: int) -> None:
     sign = written(SIGN, True)
     claim = il.Scheme(SAMPLER, il.weightings.Importance(), m=M, hits="mask")
     seen = (
-        il.audit(sign, claim="full", prior=PRIOR, rng=seed),
-        il.audit(written(SIGN, False), claim=claim, prior=PRIOR, rng=seed),
+        il.audit(sign, claim="full", prior=PRIOR, rng=seed, budget="quick"),
+        il.audit(written(SIGN, False), claim=claim, prior=PRIOR, rng=seed, budget="quick"),
     )
     for report in seen:
         assert report.slips
@@ -348,7 +351,7 @@ def test_a_report_has_the_line_of_the_loss_s_package(package: str, seed: int) ->
 def test_what_is_near_a_slip_and_not_it_has_no_fix(seed: int) -> None:
     """Margins between those of a slip and the right ones are given no slip's name."""
     between = written("f_neg -= np.log(m**0.3 * q[neg] ** 1.15)", gradient=False)
-    report = il.audit(between, claim="full", prior=PRIOR, rng=seed)
+    report = il.audit(between, claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert report.nearest is None or report.nearest.slip is None
 
 
