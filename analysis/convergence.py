@@ -78,10 +78,12 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     )
     # What the second term makes of it is taken off, for it would look like another order.
     second = [1 + terms[i].mse.second / terms[i].mse.first if inside else 1.0 for i in range(len(LADDER))]
+    # Runs that all drew the same have no standard error, and say nothing.
     at = [
         i
         for i, m in enumerate(LADDER)
-        if (m >= FAR * terms[i].v and abs(second[i] - 1) <= SECOND if inside else i >= len(LADDER) - LAST)
+        if float(mse[i].error) > 0
+        and (m >= FAR * terms[i].v and abs(second[i] - 1) <= SECOND if inside else i >= len(LADDER) - LAST)
     ]
     slope = slope_error = float("nan")
     if len(at) >= FEWEST:

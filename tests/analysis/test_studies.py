@@ -279,15 +279,14 @@ def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
     assert draw(["nothing"]) == 2
 
 
-@pytest.mark.parametrize("counts", [[90, 9, 1], [1_000_000, 3, 2, 1]])
 def test_every_study_of_a_prior_takes_small_ones(
-    counts: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tables and figures of three labels, and of a label that is nearly all there is."""
+    """Tables and figures of three labels, one of which is nearly all there is."""
     monkeypatch.setattr("figures.__main__.FORMATS", ("svg",))
     monkeypatch.setattr("analysis.optima.FEW", 3)
     file = tmp_path / "counts.csv"
-    file.write_text("label,count\n" + "".join(f"{i},{n}\n" for i, n in enumerate(counts)))
+    file.write_text("label,count\n" + "0,1000000\n1,2\n2,1\n")
     names = ["margins", "convergence", "jensen_gap", "variance", "gradient_bias", "optima", "tilt", "real_priors"]
     command = ["--quick", "--counts", str(file), "--out", str(tmp_path / "out")]
     for name in names:
