@@ -25,8 +25,8 @@ def caption(table: Any) -> str:
     best = decoupled["variance"].min() / decoupled["variance"].max()
     plain = one_of(table, loss="softmax").dropna(subset=["sampler"]).sort_values("variance")
     softmax = one_of(table, loss="softmax")
-    softmax = softmax[softmax["chi2"] > 1e-6]
-    ratio = softmax["variance"] / softmax["by_chi2"]
+    apart = softmax[softmax["chi2"] > 1e-6]
+    ratio = apart["variance"] / apart["by_chi2"]
     noisy = one_of(softmax, family="noisy scores", level=1.0)["variance"].iloc[0]
     return (
         f"Variance of the loss with m = {table['m'].iloc[0]} negatives, importance weights and hits excluded, against "
