@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from implicitloss.optima.newton import NoOptimum as NoOptimum
     from implicitloss.optima.population import population_optimum as population_optimum
     from implicitloss.optima.population import tilt as tilt
+    from implicitloss.optima.waterfilling import Waterfilling as Waterfilling
+    from implicitloss.optima.waterfilling import waterfilling as waterfilling
     from implicitloss.problem import Problem as Problem
     from implicitloss.samplers.sampler import ImpossibleDraw as ImpossibleDraw
     from implicitloss.scheme import Scheme as Scheme
@@ -95,6 +97,8 @@ _HOME = {
     "tilt": "optima.population",
     "Verdict": "claims.verdict",
     "verify": "claims.verify",
+    "Waterfilling": "optima.waterfilling",
+    "waterfilling": "optima.waterfilling",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -783,8 +783,6 @@ def test_verbs_that_take_no_hard_negatives_say_so(at: il.Problem, prior: il.Labe
         return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(positive)), positive]
 
     for refused in (
-        lambda: il.population_optimum(scheme, SOFTMAX, eta, prior),
-        lambda: il.population_optimum(scheme, LOGISTIC, eta, prior),
         lambda: il.tilt(scheme, prior),
         lambda: il.certify_optimum(scheme, SOFTMAX, eta, prior, np.zeros(4)),
         lambda: il.verify(scheme, at),

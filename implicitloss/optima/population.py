@@ -23,8 +23,9 @@ from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_proba
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.optima.newton import NoOptimum, minimise
 from implicitloss.optima.objective import implicit_objective, sampled_objective
+from implicitloss.optima.waterfilling import waterfilling
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme, checked_scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = ["Of", "checked_eta", "population_optimum", "separable_optimum", "tilt"]
@@ -41,7 +42,9 @@ NEAR_FROM_LABELS, FEW_LABELS = 400, 100
 def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "sampled") -> Floats:
     """Compute the scores f* = argmin_f Σ_y η_y E ℓ_y(f) that a scheme teaches at an x with class probabilities η.
 
-    Newton's method on a convex function, with exact gradients and Hessians; it stops at a gradient of 1e-12 η_y.
+    Newton's method on a convex function, with exact gradients and Hessians; it stops at a gradient of 1e-12 η_y.  For a
+    scheme with hard negatives it is the optimum under a fresh index, where labels near rank k are tied: `waterfilling`
+    computes it, says which labels these are, and takes η_j that do not sum to 1 for decoupled losses.
 
     Parameters
     ----------
@@ -55,7 +58,8 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
         The label prior, of at most 5,000 labels.  Time grows with L³: on two cores 1,000 labels take 10 s (1 s with
         `of="implicit"`), 5,000 take 3 min (40 s) and 2.3 GB.
     of : {"sampled", "implicit"}
-        The true expected sampled loss, or the implicit loss.  They coincide for decoupled losses (Lemma 1).
+        The true expected sampled loss, or the implicit loss.  They coincide for decoupled losses (Lemma 1).  Softmax
+        beside hard negatives has only the implicit one.
 
     Returns
     -------
@@ -65,7 +69,8 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     Raises
     ------
     ValueError
-        For η that is no positive distribution, too many labels, or a sampler whose law depends on the scores.
+        For η that is no positive distribution, too many labels, or a sampler whose law depends on the scores; for hard
+        negatives as `waterfilling` does.
     NoOptimum
         Where there is no finite minimiser, or Newton's method does not reach it.
 
@@ -86,6 +91,12 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     >>> bool(np.allclose(f, balanced - balanced.mean()))
     True
     """
+    if checked_scheme(scheme).hard is not None:
+        if isinstance(loss, SoftmaxCrossEntropy) and of != "implicit":
+            raise ValueError(
+                "the softmax optimum of a scheme with hard negatives is that of the implicit loss: pass of='implicit'"
+            )
+        return waterfilling(scheme, loss, eta, prior).scores
     eta = checked_eta(scheme, loss, eta, prior, of)
     return _optimum(scheme, loss, eta, prior, of, None)
 

@@ -1,0 +1,85 @@
+"""How often a label counts as a negative: by draws, and as one of the hard negatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme
+from implicitloss.theory.implicit import log_expected_weights
+
+__all__ = ["EQUAL", "Pushes", "pushes"]
+
+# Margins that differ by less are equal.
+EQUAL = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Pushes:
+    """How often a label counts as a negative beside other positives: `outside` T, and `inside`, (L,) each.
+
+    `own` (L,) is how often it counts beside itself, as a kept hit; `alike` whether it counts alike beside all others.
+    """
+
+    outside: Floats
+    inside: Floats
+    own: Floats
+    alike: bool
+
+
+def pushes(scheme: Scheme, eta: Floats, prior: LabelPrior) -> Pushes:
+    """How often each label counts beside other positives, (L,): the mean over positives by η.
+
+    *Raises* ValueError where that depends on which other labels are in T, or where T pushes less than draws.
+    """
+    hard = scheme.hard
+    assert hard is not None
+    if hard.overlap == "exclude":
+        drawn = _off_hard(scheme, eta, prior)
+    else:
+        drawn = _margins(replace(scheme, hard=None), prior, None)
+    own = np.array(np.diag(drawn))
+    np.fill_diagonal(drawn, np.nan)
+    alike = bool(np.allclose(np.nanmin(drawn, axis=0), np.nanmax(drawn, axis=0), EQUAL, 0.0))
+    np.fill_diagonal(drawn, 0.0)
+    outside = eta @ drawn / (eta.sum() - eta)
+    inside = hard.weight + (outside if hard.overlap == "keep" else np.zeros(eta.size))
+    less = np.flatnonzero(inside < outside * (1 - EQUAL))
+    if less.size:
+        raise ValueError(
+            f"hard negatives must push at least as hard as draws, but label {less[0]} counts {outside[less[0]]:.6g} "
+            f"times by draws and {inside[less[0]]:.6g} times in T: it would stay in T, and T would depend on the start"
+        )
+    return Pushes(outside, np.maximum(inside, outside), own, alike)
+
+
+def _margins(scheme: Scheme, prior: LabelPrior, hard: Labels | None) -> Floats:
+    """p_yy' of all pairs, (L, L), T the labels `hard`; the diagonal is of hits."""
+    f = np.zeros(prior.n_labels)
+    rows = [log_expected_weights(scheme, Problem(f, prior, y, labels=hard)) for y in range(prior.n_labels)]
+    with np.errstate(over="ignore"):
+        return np.exp(np.array(rows))
+
+
+def _off_hard(scheme: Scheme, eta: Floats, prior: LabelPrior) -> Floats:
+    """The margins of all pairs by draws outside T, which must be the same whatever else is in T."""
+    assert scheme.hard is not None
+    k, order = scheme.hard.k, np.argsort(-eta, kind="stable")
+    found = np.full((eta.size, eta.size), np.nan)
+    for labels in [np.roll(order, shift)[:k] for shift in (0, -1, -k, *range(-2, -eta.size, -1))]:
+        drawn = _margins(scheme, prior, labels)
+        drawn[:, labels] = np.nan
+        if not np.allclose(
+            drawn, np.where(np.isnan(found) | np.isnan(drawn), drawn, found), EQUAL, 0.0, equal_nan=True
+        ):
+            raise ValueError(
+                "with overlap='exclude' the weights of draws must divide by their law, as importance weights do, for "
+                f"else they count by what else is in T; got {scheme.weighting!s:.60}: take it with overlap='mask'"
+            )
+        found = np.where(np.isnan(found), drawn, found)
+        if not np.isnan(found).any():
+            break
+    return found
