@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from implicitloss.optima.newton import NoOptimum as NoOptimum
     from implicitloss.optima.population import population_optimum as population_optimum
     from implicitloss.optima.population import tilt as tilt
+    from implicitloss.optima.stale_index import StaleIndex as StaleIndex
+    from implicitloss.optima.stale_index import stale_index as stale_index
     from implicitloss.optima.waterfilling import Waterfilling as Waterfilling
     from implicitloss.optima.waterfilling import waterfilling as waterfilling
     from implicitloss.problem import Problem as Problem
@@ -92,6 +94,8 @@ _HOME = {
     "Report": "claims.report.report",
     "Scheme": "scheme",
     "simulate": "witness.simulate",
+    "stale_index": "optima.stale_index",
+    "StaleIndex": "optima.stale_index",
     "sweep": "witness.integrate.sweep",
     "SweptEstimate": "estimate",
     "tilt": "optima.population",

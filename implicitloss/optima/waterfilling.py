@@ -21,7 +21,7 @@ from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.pushes import EQUAL, Pushes, pushes
 from implicitloss.scheme import Scheme, checked_scheme
 
-__all__ = ["Waterfilling", "decoupled_scores", "waterfilling"]
+__all__ = ["Waterfilling", "checked_marginals", "decoupled_scores", "waterfilling"]
 
 # The margins of all pairs are computed.
 MOST_LABELS = 5_000
@@ -54,7 +54,7 @@ class Waterfilling:
     ... )
     >>> found = il.waterfilling(scheme, il.losses.Decoupled(il.losses.logistic), eta, prior)
     >>> print(f"ranks {found.tied[0] + 1} to {found.tied[-1] + 1} are tied at a score of {found.level:.3f}")
-    ranks 4 to 65 are tied at a score of -1.697
+    ranks 4 to 65 are tied at a score of -1.691
     >>> round(float(found.inclusion.sum()), 9)
     10.0
     """
@@ -125,14 +125,12 @@ def waterfilling(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior) 
     >>> bool(np.allclose(found.scores, np.log(eta / (1 - eta)))), found.tied.size
     (True, 0)
     """
-    if checked_scheme(scheme).hard is None:
-        raise ValueError("waterfilling is of a scheme with hard negatives, got a scheme without: pass hard=")
-    checked_prior(prior)
     found = _checked_eta(scheme, loss, eta, prior)
-    push = pushes(scheme, found, prior)
-    k = float(scheme.hard.k)  # type: ignore[union-attr]
+    hard = scheme.hard
+    assert hard is not None
+    push, k = pushes(scheme, found, prior), float(hard.k)
     if isinstance(loss, Decoupled):
-        share = 1 - found if scheme.hard.positives == "replace" else np.ones(found.size)  # type: ignore[union-attr]
+        share = 1 - found if hard.positives == "replace" else np.ones(found.size)
         return decoupled_scores(loss, found, push, k, share)
     if not push.alike:
         raise ValueError(
@@ -144,25 +142,34 @@ def waterfilling(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior) 
 
 def _checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior) -> Floats:
     """η as a vector; *raises* ValueError if these arguments define no optimum."""
-    assert scheme.hard is not None
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
-    scheme.hard.check(prior.n_labels)
+    found = checked_marginals(scheme, eta, prior)
+    softmax, hard = isinstance(loss, SoftmaxCrossEntropy), scheme.hard
+    assert hard is not None
+    if (softmax or hard.positives == "replace") and abs(found.sum() - 1) > SUM_TOLERANCE:
+        why = "for softmax" if softmax else "where positives are replaced"
+        raise ValueError(f"eta must sum to 1 {why}, got {found.sum():.12g}")
+    if softmax and (scheme.hits == "keep" or hard.positives == "replace"):
+        raise ValueError(
+            "the softmax optimum beside hard negatives is that of hits='mask' or 'exclude' and positives='drop', "
+            f"got hits={scheme.hits!r} and positives={hard.positives!r}"
+        )
+    return found
+
+
+def checked_marginals(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> Floats:
+    """η as a vector with 0 < η < 1; *raises* ValueError, also for a scheme whose hard negatives it does not suit."""
+    hard = checked_scheme(scheme).hard
+    if hard is None:
+        raise ValueError("waterfilling is of a scheme with hard negatives, got a scheme without: pass hard=")
+    hard.check(checked_prior(prior).n_labels)
     if prior.n_labels > MOST_LABELS:
         raise ValueError(f"an optimum is looked for among at most {MOST_LABELS:,} labels, got {prior.n_labels:,}")
     found = checked_vector(eta, "eta", prior.n_labels)
     if not (found.min() > 0 and found.max() < 1):
         bad = int(np.argmax((found <= 0) | (found >= 1)))
         raise ValueError(f"eta must lie between 0 and 1, but label {bad} has {found[bad]:g}")
-    softmax = isinstance(loss, SoftmaxCrossEntropy)
-    if (softmax or scheme.hard.positives == "replace") and abs(found.sum() - 1) > SUM_TOLERANCE:
-        why = "for softmax" if softmax else "where positives are replaced"
-        raise ValueError(f"eta must sum to 1 {why}, got {found.sum():.12g}")
-    if softmax and (scheme.hits == "keep" or scheme.hard.positives == "replace"):
-        raise ValueError(
-            "the softmax optimum beside hard negatives is that of hits='mask' or 'exclude' and positives='drop', "
-            f"got hits={scheme.hits!r} and positives={scheme.hard.positives!r}"
-        )
     if scheme.sampler.needs_scores:
         raise ValueError(
             f"the law of {scheme.sampler!s:.60} moves with the scores, so there is no fixed loss to minimise; "
