@@ -1,0 +1,9 @@
+"""Qaraei, Babbar: Meta-classifier free negative sampling for extreme multilabel classification.
+
+Machine Learning, 2023.
+
+Its method: a few labels by maximum inner product search (MIPS), the rest of the negatives uniform.  What is claimed
+about it here was derived; the paper has no theory.
+"""
+
+SECTIONS = ("waterfilling", "stale_index")
