@@ -41,7 +41,7 @@ def descend(
     visits[:], mean[:], low[:], high[:] = 0.0, 0.0, np.inf, -np.inf
     total = 0.0
     for t in range(steps):
-        if t % refresh == 0:
+        if k > 0 and t % refresh == 0:
             level = np.partition(f, n_labels - k)[n_labels - k]
             left = k
             for j in range(n_labels):

@@ -23,7 +23,7 @@ from implicitloss.optima.waterfilling import checked_marginals, decoupled_scores
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.scheme import Scheme, checked_scheme
 
-__all__ = ["StaleIndex", "stale_index"]
+__all__ = ["StaleIndex", "period_map", "renewal", "stale_index"]
 
 Method = Literal["period map", "renewal"]
 # Refreshes by default: so many, and so many units of time; a third of them is left for the scores to settle.
@@ -151,9 +151,9 @@ def stale_index(
         raise ValueError("a stale index is computed for hard negatives whose positives are dropped, got 'replace'")
     push, period = pushes(scheme, found, prior), refresh * step
     if method == "renewal":
-        return _renewal(found, push, hard.k, period)
+        return renewal(found, push, hard.k, period)
     n = max(FEWEST_REFRESHES, math.ceil(LEAST_TIME / period)) if refreshes is None else refreshes
-    return _period_map(found, push, hard.k, period, n)
+    return period_map(found, push, hard.k, period, n)
 
 
 def _against(eta: Floats, push: Pushes) -> tuple[Floats, Floats]:
@@ -169,7 +169,8 @@ def _result(eta: Floats, push: Pushes, loss: float, swing: Floats, duty: Floats)
     return StaleIndex(loss, -float(np.sum(xlogy(eta, eta) + xlogy(1 - eta, 1 - eta))), swing, cap, duty)
 
 
-def _period_map(eta: Floats, push: Pushes, k: int, period: float, refreshes: int) -> StaleIndex:
+def period_map(eta: Floats, push: Pushes, k: int, period: float, refreshes: int) -> StaleIndex:
+    """The flow from refresh to refresh, over so many; a third of them is not counted."""
     outside, inside = _against(eta, push)
     f = decoupled_scores(Decoupled(logistic), eta, push, float(k), np.ones(eta.size)).scores
     times, later, losses = np.full(eta.size, period), np.empty(eta.size), np.empty(eta.size)
@@ -194,7 +195,8 @@ def _best(f: Floats, k: int) -> Labels:
     return np.argsort(-f, kind="stable")[:k]
 
 
-def _renewal(eta: Floats, push: Pushes, k: int, period: float) -> StaleIndex:
+def renewal(eta: Floats, push: Pushes, k: int, period: float) -> StaleIndex:
+    """The formula: each label in T for one period, then on its way back to the level."""
     outside, inside = _against(eta, push)
     with np.errstate(divide="ignore"):
         bottom, top = np.log(eta / inside), np.log(eta / outside)

@@ -1,0 +1,46 @@
+"""What hard negatives teach under a fresh index: scores against the logit of η, by theory and by gradient descent.
+
+Labels near rank k are tied: mined negatives hold them at one score, and the ranking among them is lost.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.inputs.mined import LABELS, Mixture
+from analysis.study import Point, Row
+from implicitloss.labels import LabelPrior
+
+OWN_LABELS = True
+MIXTURES = (Mixture(0, 100), Mixture(5, 95), Mixture(20, 80), Mixture(50, 50), Mixture(100, 0))
+# Steps are long, so that rare labels come to rest; a tied score then swings by a few hundredths.
+STEP, STEPS, FEW_STEPS, RANKS = 0.3, 60_000, 5_000, 40
+# A score has come to rest if half as many steps and all agree within this.
+SETTLED = 0.01
+
+
+def points(prior: LabelPrior, quick: bool) -> list[Point]:
+    """Each mixture of k mined and m uniform negatives."""
+    return [{"k": x.k, "m": x.m, "steps": FEW_STEPS if quick else STEPS} for x in MIXTURES]
+
+
+def rows(prior: LabelPrior, point: Point) -> list[Row]:
+    """A row for each of forty ranks."""
+    mixture, steps = Mixture(point["k"], point["m"]), point["steps"]
+    best = mixture.optimum()
+    half, whole = (mixture.descended(np.zeros(LABELS), 1, STEP, n) for n in (steps // 2, steps))
+    ranks = np.unique(np.round(np.geomspace(1, LABELS, RANKS)).astype(int))
+    return [
+        {
+            "mixture": mixture.name,
+            "rank": int(rank),
+            "logit": float(np.log(mixture.eta[rank - 1] / (1 - mixture.eta[rank - 1]))),
+            "f": float(best.scores[rank - 1]),
+            "inclusion": float(best.inclusion[rank - 1]),
+            "tied": bool(0 < best.inclusion[rank - 1] < 1),
+            "descended": float(whole.mean[rank - 1]),
+            "visited": float(whole.inclusion[rank - 1]),
+            "settled": bool(abs(half.mean[rank - 1] - whole.mean[rank - 1]) < SETTLED),
+        }
+        for rank in ranks
+    ]
