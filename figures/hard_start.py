@@ -48,5 +48,6 @@ def draw(table: Any) -> Figure:
     right.set(xlabel="mined negatives k", ylabel="share along the query", ylim=(0, 1))
     for ax in (left, right):
         ax.set_xscale("symlog", linthresh=10)
+        ax.set_xlim(-2, 1.2 * table["k"].max())
     below(figure, *left.get_legend_handles_labels(), 3)
     return figure
