@@ -149,7 +149,7 @@ def test_a_cycle_would_be_seen(hidden: str) -> None:
 FLOORS = [
     {"kernels", "arguments", "formats", "version"},
     {"symbols", "counts", "labels", "numerics"},
-    {"estimate", "problem", "scorers", "losses", "margins", "weightings", "samplers", "scheme", "hard"},
+    {"estimate", "problem", "scorers", "losses", "margins", "weightings", "samplers", "scheme", "hard", "index"},
     {"theory", "witness", "minibatch"},
     {"optima"},
     {"claims", "auditing", "adapters", "teaching"},
