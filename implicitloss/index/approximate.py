@@ -22,8 +22,8 @@ class Faiss:
     """An approximate index of Faiss, an inverted file (IVF): it finds most of the k largest ⟨x, w_j⟩, in less time.
 
     The vectors are put into `nlist` cells by k-means.  A query looks at the `nprobe` cells whose centres have the
-    largest inner products with it, and at no label of another cell.  It returns the k best labels of these cells, or fewer.
-    The recall is the share of the true k best labels that it returns.
+    largest inner products with it, and at no label of another cell.  It returns the k best labels of these cells, or
+    fewer.  The recall is the share of the true k best labels that it returns.
 
     A recall below 1 leaves unbiased weights unbiased, at any age of the index, if they are taken over the labels that
     were really returned (`HardNegatives` with `Importance` weights and masked or excluded overlap): labels that the

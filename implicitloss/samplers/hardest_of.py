@@ -85,39 +85,40 @@ class HardestOf(Sampler):
     def needs_positive(self) -> bool:
         return self.among == "negatives"
 
-    def _candidates(self, problem: Problem) -> Labels:
-        """The labels that candidates are drawn from."""
-        labels = np.arange(problem.prior.n_labels)
-        if self.among == "all":
-            return labels
-        if labels.size == 1:
+    def _check(self, problem: Problem) -> None:
+        if self.among == "negatives" and problem.prior.n_labels == 1:
             raise ValueError("HardestOf among negatives needs at least two labels, got one: the positive")
-        return np.delete(labels, problem.positive)
 
     def log_law(self, problem: Problem) -> Floats:
-        labels = self._candidates(problem)
-        _, group, tied = np.unique(problem.scores[labels], return_inverse=True, return_counts=True)
+        self._check(problem)
+        eligible = np.full(problem.prior.n_labels, True)
+        if self.among == "negatives":
+            eligible[problem.positive] = False
+        _, group, tied = np.unique(problem.scores[eligible], return_inverse=True, return_counts=True)
         at_most = np.cumsum(tied)
         # c^n - (c - t)^n = c^n (1 - (1 - t/c)^n), each factor without cancellation.
         with np.errstate(divide="ignore"):
             lost = self.n * np.log1p(-tied / at_most)
-        share = at_most / labels.size
-        log_share = np.where(share < 0.5, np.log(share), np.log1p((at_most - labels.size) / labels.size))
+        share = at_most / group.size
+        log_share = np.where(share < 0.5, np.log(share), np.log1p((at_most - group.size) / group.size))
         log_q = self.n * log_share + _log1mexp(lost) - np.log(tied)
-        found = np.full(problem.prior.n_labels, -np.inf)
-        found[labels] = log_q[group]
+        found = np.full(eligible.size, -np.inf)
+        found[eligible] = log_q[group]
         return found
 
     def procedure(self, problem: Problem) -> Draw:
-        labels = self._candidates(problem)
-        scores, rows = problem.scores[labels], max(1, BLOCK // self.n)
+        self._check(problem)
+        scores, y, n = problem.scores, problem.positive, self.n
+        among_all, rows = self.among == "all", max(1, BLOCK // n)
 
         def draw(rng: np.random.Generator, size: int) -> Labels:
             found = np.empty(size, dtype=np.intp)
             for start in range(0, size, rows):
-                candidates = rng.integers(labels.size, size=(min(rows, size - start), self.n))
+                candidates = rng.integers(scores.size - (not among_all), size=(min(rows, size - start), n))
+                if not among_all:
+                    candidates += candidates >= y
                 best = np.argmax(scores[candidates], axis=1)
-                found[start : start + rows] = labels[np.take_along_axis(candidates, best[:, None], axis=1)[:, 0]]
+                found[start : start + rows] = candidates[np.arange(best.size), best]
             return found
 
         return draw

@@ -271,7 +271,7 @@ def test_version_and_usage() -> None:
         (["derive", *SCHEME[:3], "margin:equalised:3", *SCHEME[4:]], "margin equalised takes 0 parameters, got 1"),
         (["derive", *SCHEME[:3], "margin", *SCHEME[4:]], "weighting margin takes 1 parameter, got 0"),
         (["derive", *SCHEME[:3], "margin:", *SCHEME[4:]], "the margin needs a name; known are softmax"),
-        (["derive", "--sampler", "nosuch", *SCHEME[2:]], "unknown sampler 'nosuch'; known are explicit, log-uniform"),
+        (["derive", "--sampler", "nosuch", *SCHEME[2:]], "unknown sampler 'nosuch'; known are explicit, hardest-of"),
         (["derive", "--sampler", "explicit", *SCHEME[2:]], "sampler explicit takes 1 parameter, got 0"),
         (["derive", "--sampler", "power:1:2", *SCHEME[2:]], "takes 0 to 1 parameters, got 2"),
         (["expect", *SCHEME, "--profile", "zipf:99999999999999:1"], "n_labels must be at most 100,000,000"),

@@ -55,17 +55,5 @@ def _own_command(args: argparse.Namespace) -> str:
     target = [] if args.target is None else ["--target", args.target]
     words = ["implicitloss", "verify", "--sampler", args.sampler, "--weighting", args.weighting, "--m", str(args.m)]
     return shlex.join(
-        [
-            *words,
-            "--hits",
-            args.hits,
-            *hard,
-            *source,
-            "--scorer",
-            args.scorer,
-            *positive,
-            *target,
-            "--seed",
-            str(args.seed),
-        ]
+        [*words, "--hits", args.hits, *source, "--scorer", args.scorer, *positive, *target, "--seed", str(args.seed)]
     )
