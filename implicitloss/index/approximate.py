@@ -102,8 +102,8 @@ class Faiss:
         if len(asked):
             most = min(k, len(self.vectors))
             products, labels = self._index.search(asked.astype(np.float32), most)
-            # Empty slots come last; Faiss leaves equal products in any order.
-            order = np.lexsort((labels, -products, labels < 0))
+            # Faiss leaves equal products in any order, and gives empty slots the least product.
+            order = np.lexsort((labels, -products))
             found[:, :most] = np.take_along_axis(labels, order, axis=1)
         return found
 

@@ -180,11 +180,16 @@ def test_few_cells_leave_slots_empty(faiss: Any, rng: np.random.Generator) -> No
 
 
 def test_empty_slots_are_never_recalled(faiss: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last label is the best one, and an empty slot is not it."""
+    """The last labels are the best ones, and an empty slot is none of them, of this query or of the one before."""
     index = il.index.Faiss(np.arange(6.0)[:, None], nlist=1, nprobe=1)
-    for found, recall in (([5, 4], 1.0), ([4, -1], 0.5), ([-1, -1], 0.0), ([5, -1], 0.5)):
-        monkeypatch.setattr(il.index.Faiss, "search", lambda self, queries, k, found=found: np.array([found]))
-        assert index.recall([[1.0]], 2) == recall
+    for found, recall in (
+        ([[5, 4], [4, 5]], 1.0),
+        ([[4, -1], [5, 4]], 0.75),
+        ([[4, -1], [-1, -1]], 0.25),
+        ([[-1, -1], [-1, -1]], 0.0),
+    ):
+        monkeypatch.setattr(il.index.Faiss, "search", lambda self, queries, k, found=found: np.array(found))
+        assert index.recall([[1.0], [2.0]], 2) == recall
 
 
 @pytest.mark.parametrize(
