@@ -12,6 +12,7 @@ from implicitloss.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from implicitloss import adapters as adapters
+    from implicitloss import index as index
     from implicitloss import losses as losses
     from implicitloss import margins as margins
     from implicitloss import samplers as samplers
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "adapters": None,
+    "index": None,
     "losses": None,
     "margins": None,
     "samplers": None,

@@ -31,6 +31,7 @@ __all__ = [
     "checked_function",
     "checked_instance",
     "checked_list",
+    "checked_matrix",
     "checked_number",
     "checked_part",
     "checked_probabilities",
@@ -212,6 +213,18 @@ def checked_vector(values: ArrayLike, name: str, n_labels: int | None = None) ->
         raise ValueError(f"{name} must cover the prior's {n_labels} labels, got {vector.size}")
     vector.setflags(write=False)
     return vector
+
+
+def checked_matrix(values: ArrayLike, name: str, largest: float) -> NDArray[np.float64]:
+    """A copy of `values` as a float matrix (n, d), its numbers within ± `largest`; it may be empty."""
+    matrix = _numbers(values, name)
+    if matrix.ndim != 2:
+        raise ValueError(f"{name} must be a matrix (n, d), got shape {matrix.shape}")
+    bad = np.argwhere(~(np.abs(matrix) <= largest))
+    if bad.size:
+        row, column = bad[0].tolist()
+        raise ValueError(f"{name} must lie within ±{largest:g}, but row {row} has {matrix[row, column]:g}")
+    return matrix
 
 
 def checked_probabilities(values: ArrayLike, name: str, n_labels: int | None = None) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ MOST_MULTISETS = 400
 # The samplers and the weightings whose formulas are written out here; others have no hand-made numbers.
 WRITTEN = {
     *("Uniform", "WithinBatch", "Power", "LogUniform", "ModelBased", "Explicit", "Mixture", "MinimumVariance"),
+    "HardestOf",
     *("Constant", "Unit", "Relative", "Importance", "Tail", "ForMargin"),
 }
 
@@ -95,6 +96,13 @@ def law(sampler: Any, prior: Any, f: list[Any], y: int) -> list[Any]:
         share = mp.mpf(sampler.share)
         parts = zip(law(sampler.first, prior, f, y), law(sampler.second, prior, f, y), strict=True)
         return [share * a + (1 - share) * b for a, b in parts]
+    if kind == "HardestOf":
+        eligible = [k for k in range(n) if sampler.among == "all" or k != y]
+        q = [mp.mpf(0)] * n
+        for k in eligible:
+            less, alike = (sum(test(f[j]) for j in eligible) for test in (f[k].__gt__, f[k].__eq__))
+            q[k] = mp.mpf((less + alike) ** sampler.n - less**sampler.n) / (alike * len(eligible) ** sampler.n)
+        return q
     assert kind == "MinimumVariance"
     tickets = [p * x for p, x in zip(margin(sampler.margin, prior, y), pays(sampler.loss, f, y)[0], strict=True)]
     tickets[y] = mp.mpf(0)

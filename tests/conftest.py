@@ -134,6 +134,8 @@ def _walk(node: sp.Expr, tables: Mapping[Any, Any], names: Mapping[Any, Any]) ->
     parts = [_walk(part, tables, names) for part in node.args]
     if isinstance(node, sp.KroneckerDelta):
         return mp.mpf(parts[0] == parts[1])
+    if isinstance(node, sp.Heaviside):
+        return parts[1] if parts[0] == 0 else mp.mpf(parts[0] > 0)
     if isinstance(node, AppliedUndef):
         return mp.mpf(names[node.func](*parts))
     arithmetic = {sp.Add: mp.fsum, sp.Mul: mp.fprod, sp.Max: max}

@@ -149,7 +149,7 @@ class Values:
         return self.one(
             *s.examples(n), s.WithinBatch(), s.Power(self.positive_number()), s.Explicit(q),
             s.Mixture(self.one(0.1, 0.9, 1e-9), s.Power(0.5), s.LogUniform()),
-            s.MinimumVariance(self.margin(), self.loss()),
+            s.MinimumVariance(self.margin(), self.loss()), s.HardestOf(3, "negatives"),
         )  # fmt: skip
 
     def m(self) -> int:
@@ -239,6 +239,8 @@ def garbage(v: Values, kind: str, good: Any) -> Any:
         "function": [None, "f", 5, il.Scheme, np.ones(2)],
         "path": [1, 0, None, True, 2.5, b"x", [], "no/such/file", "nul\0", io.StringIO("label,count\na,1\n")],
         "text": [None, 5, [], True, np.ones(2)],
+        "matrix": [None, "x", 5, np.ones(3), np.ones((2, 2, 2)), [[1.0], [1.0, 2.0]], [["a", "b"]], [[math.nan, 1.0]],
+                   [[1j, 2.0]], [[True, False]], [[1e200, 1.0]], np.ma.MaskedArray([[1.0, 2.0]], mask=[[True, False]])],
         "names": ["ab", 5, [1.5, 2.5], [None], {"a": 1}, ["same", "same"], [b"a"], [[]]],
     }  # fmt: skip
     if kind in ("vector", "shares", "counts"):
@@ -962,6 +964,7 @@ def _maker(home: str, name: str, kinds: dict[str, str]) -> Callable[[Values], Ca
             "dimensions": v.whole(1, 9), "separation": v.real(0, 9), "margin": v.margin(), "loss": v.loss(),
             "target": v.margin(), "first": v.sampler(n), "second": il.samplers.Uniform(),
             "F": v.one(_root, il.margins.identity), "form": v.one("log", "printed"), "q": v.rng.dirichlet(np.ones(n)),
+            "n": v.whole(1, 5), "among": v.one("all", "negatives"),
         }  # fmt: skip
         made = getattr(getattr(il, home), name)
         if dataclasses.is_dataclass(made):
@@ -1066,6 +1069,40 @@ def _draws(v: Values) -> Call:
     return Call(scheme.draws, {"problem": ("problem", problem)}, check)
 
 
+def _index(name: str) -> Callable[[Values], Call]:
+    """An index, and a search: Exact finds what sorting does, Faiss some labels once each."""
+
+    def make(v: Values) -> Call:
+        n, d = v.whole(1, 40), v.whole(2, 4)
+        vectors, queries = v.rng.integers(-2, 3, size=(n, d)), v.rng.integers(-2, 3, size=(v.whole(0, 4), d))
+        k, nlist = v.whole(1, 50), v.whole(1, n)
+        arguments = {
+            "vectors": ("matrix", v.one(vectors, vectors.tolist(), vectors.astype(np.float32))),
+            "queries": ("matrix", queries.astype(v.one(np.float64, np.int64))), "k": ("count", v.as_whole(k)),
+        }  # fmt: skip
+        if name == "Faiss":
+            arguments |= {"nlist": ("count", v.as_whole(nlist)), "nprobe": ("count", v.as_whole(v.whole(1, nlist)))}
+
+        def search(vectors: Any, queries: Any, k: Any, **cells: Any) -> Any:
+            index = getattr(il.index, name)(vectors, **cells)
+            repr(index)
+            return index.search(queries, k)
+
+        def check(found: Any) -> None:
+            if found.shape != (len(queries), k):
+                raise Wrong("shape")
+            for row, products in zip(found, queries @ vectors.T, strict=True):
+                labels = row[row >= 0].tolist()
+                best = sorted(labels if name == "Faiss" else range(n), key=lambda j: (-products[j], j))[:k]
+                if labels != best or len(set(labels)) < len(labels) or (row[len(labels) :] != -1).any():
+                    raise Wrong(f"{name} found {row}")
+
+        search.__qualname__ = f"index.{name}"
+        return Call(search, arguments, check)
+
+    return make
+
+
 @dataclass(frozen=True)
 class Target:
     """How to make calls of what is `named`, and how often (a share of the run)."""
@@ -1080,6 +1117,7 @@ FIELDS = {
     "alpha": "positive", "q": "shares", "share": "positive", "first": "sampler", "second": "sampler",
     "margin": "margin", "loss": "loss", "target": "margin", "tau": "positive", "F": "function", "scale": "positive",
     "form": "choice", "strength": "number", "freedom": "positive", "dimensions": "count", "separation": "number",
+    "among": "choice",
 }  # fmt: skip
 
 
@@ -1117,6 +1155,7 @@ def _targets() -> list[Target]:
         Target(("Problem",), _problem, 4),
         Target(("Scheme",), _scheme, 4),
         Target(("HardNegatives",), _hard, 3),
+        *(Target((f"index.{name}",), _index(name), 1) for name in ("Exact", "Faiss")),
         Target(("Estimate",), _estimate, 2),
         *(Target((f"adapters.{name}",), _adapter(name), 0.3) for name in sorted(frameworks(), reverse=True)),
         Target(("adapters.in_batch",), _in_batch, 1),

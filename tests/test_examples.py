@@ -19,8 +19,8 @@ import implicitloss as il
 from implicitloss.adapters.discovery import frameworks
 
 FINDER = doctest.DocTestFinder(exclude_empty=True)
-# Frameworks that the library does not depend on: their examples run where they are installed.
-FRAMEWORKS = [framework.package for framework in frameworks().values()]
+# Packages that the library does not depend on: their examples run where they are installed.
+FRAMEWORKS = [*(framework.package for framework in frameworks().values()), "faiss"]
 
 
 def modules() -> list[str]:

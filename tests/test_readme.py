@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -31,17 +32,57 @@ def same(shown: str, printed: str) -> None:
         assert float(a) == pytest.approx(float(b), rel=3 if small else 1e-7)
 
 
-SCRIPTS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
+def scripts(text: str, kind: str = "python") -> list[tuple[str, str]]:
+    """Each block of Python, with the text that is shown below it."""
+    return re.findall(rf"```{kind}\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
+
+
+def printed(script: str, document: str, names: dict[str, Any]) -> str:
+    """What a script prints; its names are added to `names`."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(script, document, "exec"), names)
+    return out.getvalue()
+
+
+SCRIPTS = scripts(README)
 
 
 @pytest.mark.parametrize(
     ("script", "shown"), SCRIPTS, ids=["a problem", "one's own weighting", "one's own sampler", "a black box"]
 )
 def test_the_scripts_print_what_is_shown(script: str, shown: str) -> None:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        exec(compile(script, "README.md", "exec"), {})
-    same(shown, out.getvalue())
+    same(shown, printed(script, "README.md", {}))
+
+
+HARD = (ROOT / "docs" / "hard-negatives.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def hard() -> tuple[list[str], dict[str, Any]]:
+    """What the blocks on hard negatives print, each with the names of those before it; and all these names."""
+    names: dict[str, Any] = {}
+    return [printed(script, "hard-negatives.md", names) for script, _ in scripts(HARD)], names
+
+
+def test_the_how_to_on_hard_negatives_prints_what_is_shown(hard: tuple[list[str], dict[str, Any]]) -> None:
+    assert len(scripts(HARD)) == HARD.count("```python\n") >= 5
+    for (_, shown), out in zip(scripts(HARD), hard[0], strict=True):
+        same(shown, out)
+
+
+def test_the_how_to_on_hard_negatives_with_faiss(hard: tuple[list[str], dict[str, Any]]) -> None:
+    pytest.importorskip("faiss")
+    ((script, shown),) = scripts(HARD, "python needs=faiss")
+    same(shown, printed(script, "hard-negatives.md", hard[1]))
+
+
+def test_the_commands_on_hard_negatives_run(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = re.findall(r"^\$ implicitloss (.*)$", HARD, re.MULTILINE)
+    assert len(lines) == 3
+    for line in lines:
+        assert main(shlex.split(line, comments=True)) == 0, line
+    assert "softmax cross-entropy\n" in capsys.readouterr().out
 
 
 def test_the_command_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

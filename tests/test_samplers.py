@@ -8,12 +8,14 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import math
 import pkgutil
 import textwrap
 from collections.abc import Callable
 from typing import Any, Protocol, get_type_hints
 
+import mpmath as mp
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -44,6 +46,7 @@ from implicitloss.margins import LogitAdjusted, Margin, Softmax
 from implicitloss.numerics.bounds import cdf_half_width
 from implicitloss.samplers import (
     Explicit,
+    HardestOf,
     LogUniform,
     MinimumVariance,
     Mixture,
@@ -53,6 +56,9 @@ from implicitloss.samplers import (
     Uniform,
     WithinBatch,
 )
+from implicitloss.samplers.hardest_of import AMONG
+from implicitloss.scheme import HITS
+from implicitloss.testing import check_sampler
 from implicitloss.theory.implicit import implicit_gradient, lemma1_variance
 from implicitloss.weightings import ForMargin, Importance
 
@@ -82,6 +88,9 @@ EXAMPLES: list[tuple[Sampler, list[float]]] = [
         MinimumVariance(LogitAdjusted(), SoftmaxCrossEntropy()),
         [e * n / (E[0] * 8 + E[2] * 3 + E[3]) if n != 4 else 0.0 for e, n in zip(E, (8, 4, 3, 1), strict=True)],
     ),
+    # The pairs of candidates in which a label has the highest score, of 16, and of the 9 without the positive.
+    (HardestOf(2), [5 / 16, 3 / 16, 7 / 16, 1 / 16]),
+    (HardestOf(2, "negatives"), [3 / 9, 0.0, 5 / 9, 1 / 9]),
     # φ(-f) = [1 + f]_+: 1.3, (0.6), 2.25, 0.
     (MinimumVariance(Softmax(), Decoupled(hinge)), [1.3 / 3.55, 0.0, 2.25 / 3.55, 0.0]),
 ]
@@ -278,6 +287,7 @@ def test_special_cases_coincide(problem: Problem) -> None:
         return pytest.approx(sampler.log_law(problem), rel=1e-13, abs=1e-15)
 
     assert Power(0.0).log_law(problem) == law(Uniform())
+    assert HardestOf(1).log_law(problem) == law(Uniform())
     assert Power(1.0).log_law(problem) == law(WithinBatch())
     assert Explicit(problem.prior.probabilities).log_law(problem) == law(WithinBatch())
     assert Mixture(0.3, Uniform(), Uniform()).log_law(problem) == law(Uniform())
@@ -413,6 +423,86 @@ def test_minimum_variance_where_the_logistic_payments_underflow(prior: LabelPrio
     law = np.exp(MinimumVariance(loss=Decoupled(logistic)).log_law(far))
     total = 1 + math.exp(-1) + math.exp(-2)
     assert law == pytest.approx([1 / total, 0, math.exp(-1) / total, math.exp(-2) / total], rel=1e-12)
+
+
+# --- the hardest of n draws -----------------------------------------------------------------------------------------
+
+
+def tuples_won(scores: list[float], eligible: list[int], n: int) -> list[float]:
+    """The share of all n-tuples of candidates in which a label is the first of the best, (L,)."""
+    won = [0] * len(scores)
+    for candidates in itertools.product(eligible, repeat=n):
+        won[max(candidates, key=lambda label: scores[label])] += 1
+    return [count / len(eligible) ** n for count in won]
+
+
+@pytest.mark.parametrize("scores", [[0.3, -0.4, 1.25, -1.75], [0.5, 0.5, 0.5, -1.0], [2.0, -1.0, 2.0, -1.0], [0.0] * 4])
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_the_hardest_of_n_by_all_tuples(scores: list[float], n: int, prior: LabelPrior, seed: int) -> None:
+    """Ties too: equal scores share evenly.  False alarm of the checks: 2e-9."""
+    for y in range(4):
+        at = Problem(scores, prior, y)
+        for among, eligible in (("all", [0, 1, 2, 3]), ("negatives", [j for j in range(4) if j != y])):
+            law = np.exp(HardestOf(n, among).log_law(at))  # type: ignore[arg-type]
+            assert law == pytest.approx(tuples_won(scores, eligible, n), rel=1e-13, abs=0)
+    if n == 3:
+        for among in AMONG:
+            check_sampler(HardestOf(n, among), at, rng=seed)
+
+
+def test_excluded_hits_are_not_left_out_of_the_candidates(problem: Problem) -> None:
+    """Excluded hits of all labels: 5, 7, 1 of 13 pairs; among the negatives 3, 5, 1 of 9.  The positive is third."""
+    excluded = Scheme(HardestOf(2), Importance(), m=1, hits="exclude").draws(problem).log_q
+    assert np.exp(excluded) == pytest.approx([5 / 13, 0, 7 / 13, 1 / 13], rel=1e-14)
+    for hits in HITS:
+        scheme = Scheme(HardestOf(2, "negatives"), Importance(), m=1, hits=hits)
+        assert np.exp(scheme.draws(problem).log_q) == pytest.approx([3 / 9, 0, 5 / 9, 1 / 9], rel=1e-14)
+    # They agree where the positive has the highest score.
+    first = Problem(problem.scores, problem.prior, 2)
+    laws = [
+        Scheme(HardestOf(3, among), Importance(), m=1, hits="exclude").draws(first).log_q  # type: ignore[arg-type]
+        for among in AMONG
+    ]
+    assert np.exp(laws[0]) == pytest.approx(np.exp(laws[1]), rel=1e-14)
+
+
+@pytest.mark.parametrize(("n_labels", "n"), [(100_000, 2), (50, 1_000_000), (100_000, 1_000), (100_000, 1_000_000)])
+@pytest.mark.parametrize("among", AMONG)
+def test_the_law_of_the_hardest_keeps_its_digits(n_labels: int, n: int, among: Any, rng: np.random.Generator) -> None:
+    """log q to 60 digits, from e^-1e7 to 1: 1 - (1 - t/c)^n and 1 - c/L by themselves would lose them."""
+    scores = rng.normal(size=n_labels).round(4)
+    y = int(rng.integers(n_labels))
+    log_q = HardestOf(n, among).log_law(Problem(scores, LabelPrior.zipf(n_labels, 1), y))
+    eligible = scores if among == "all" else np.delete(scores, y)
+    with mp.workdps(60):
+        for j in {0, 1, int(scores.argmax()), int(scores.argmin())} - ({y} if among == "negatives" else set()):
+            c, b = int(np.sum(eligible <= scores[j])), int(np.sum(eligible < scores[j]))
+            true = mp.log((mp.mpf(c) ** n - mp.mpf(b) ** n) / (c - b)) - n * mp.log(eligible.size)
+            assert float(abs(log_q[j] - true)) <= 1e-15 * max(1.0, float(abs(true)))
+
+
+def test_the_simulation_of_the_hardest_agrees_with_its_law(problem: Problem, seed: int) -> None:
+    """The procedure in `simulate` against the law in `integrate`, to 6 standard errors; the mutant has another n."""
+    scheme = Scheme(HardestOf(3), Importance(), m=2, hits="exclude")
+    found = simulate(scheme, SoftmaxCrossEntropy(), problem, runs=40_000, rng=seed)
+    exact = [float(integrate(Scheme(HardestOf(n), Importance(), m=2, hits="exclude"), SoftmaxCrossEntropy(), problem))
+             for n in (3, 2)]  # fmt: skip
+    assert abs(float(found) - exact[0]) <= 6 * float(found.error)
+    assert abs(float(found) - exact[1]) > 6 * float(found.error)
+
+
+def test_bad_hardest() -> None:
+    for n in (0, 2.5, True, "3", 10**7):
+        with pytest.raises(
+            ValueError, match=r"^n, the number of candidates, must be (a whole number >= 1|at most 1,000,000)"
+        ):
+            HardestOf(n)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="among must be 'all' or 'negatives', got 'others'"):
+        HardestOf(2, "others")  # type: ignore[arg-type]
+    alone = Problem([0.0], LabelPrior.from_counts([1]), 0)
+    for ask in (HardestOf(2, "negatives").log_law, HardestOf(2, "negatives").procedure):
+        with pytest.raises(ValueError, match="needs at least two labels, got one"):
+            ask(alone)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5, math.nan])

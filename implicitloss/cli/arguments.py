@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from implicitloss.cli.files import Input, Output, check_files
 from implicitloss.formats import nearest_name, unknown
 
 if TYPE_CHECKING:
+    from implicitloss.hard import HardNegatives
     from implicitloss.losses import Loss
     from implicitloss.scheme import Scheme
 
@@ -19,10 +20,12 @@ __all__ = [
     "EXIT_CODES",
     "HITS_HELP",
     "Parser",
+    "add_hard",
     "add_json",
     "add_scheme",
     "add_seed",
     "check",
+    "hard_options",
     "scheme_of",
     "whole_number",
 ]
@@ -92,7 +95,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 
 def add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None:
-    """--sampler, --weighting, --m, --hits, and --loss where the command takes any loss."""
+    """--sampler, --weighting, --m, --hits, hard negatives, and --loss where the command takes any loss."""
     parser.add_argument(
         "--sampler",
         metavar="NAME",
@@ -107,6 +110,7 @@ def add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None:
     )
     parser.add_argument("--m", type=whole_number, required=True, help="the number of negatives drawn for an example")
     parser.add_argument("--hits", metavar="RULE", required=True, help=HITS_HELP)
+    add_hard(parser)
     if with_loss:
         parser.add_argument(
             "--loss",
@@ -114,6 +118,39 @@ def add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None:
             default="softmax",
             help=f"the loss, e.g. softmax (the default), logistic, hinge; {EVERY_NAME}",
         )
+
+
+def add_hard(parser: argparse.ArgumentParser) -> None:
+    """--hard and what goes with it."""
+    parser.add_argument(
+        "--hard",
+        metavar="K",
+        type=whole_number,
+        help="the K labels of the highest scores are negatives too, beside those that are drawn: hard negatives, as an "
+        "index returns them (default none)",
+    )
+    parser.add_argument(
+        "--hard-weight", metavar="W", type=_number, help="how much a hard negative counts, a number > 0 (default 1)"
+    )
+    parser.add_argument(
+        "--overlap",
+        metavar="RULE",
+        help="what happens if a hard negative is drawn as well: exclude (draw again), mask (the draw has weight 0) or "
+        "keep (it counts twice, the default)",
+    )
+    parser.add_argument(
+        "--hard-positives",
+        metavar="RULE",
+        help="what happens if the example's own label is among the K best: drop (K - 1 are left, the default) or "
+        "replace (the next best takes its place)",
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
 
 
 def _is_number(text: str) -> bool:
@@ -170,4 +207,32 @@ def scheme_of(args: argparse.Namespace, loss: Loss) -> Scheme:
     from implicitloss.scheme import Scheme
 
     weighting = names.weighting(args.weighting)
-    return Scheme(names.sampler(args.sampler, loss, weighting), weighting, m=args.m, hits=args.hits)
+    sampler = names.sampler(args.sampler, loss, weighting)
+    return Scheme(sampler, weighting, m=args.m, hits=args.hits, hard=_hard_of(args))
+
+
+# The options of `add_hard` that say more of hard negatives, and what they are called in the library.
+_HARD = {"--hard-weight": "weight", "--overlap": "overlap", "--hard-positives": "positives"}
+
+
+def _given(args: argparse.Namespace, options: Iterable[str]) -> dict[str, Any]:
+    """Those of the options that were given, with their values."""
+    values = {option: getattr(args, option.removeprefix("--").replace("-", "_")) for option in options}
+    return {option: value for option, value in values.items() if value is not None}
+
+
+def hard_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of `add_hard` that were given, with their values."""
+    return _given(args, ("--hard", *_HARD))
+
+
+def _hard_of(args: argparse.Namespace) -> HardNegatives | None:
+    """The hard negatives that the arguments name; None without --hard."""
+    from implicitloss.hard import HardNegatives
+
+    given = _given(args, _HARD)
+    if args.hard is None:
+        if given:
+            raise ValueError(f"{', '.join(given)} must come with --hard K, the number of hard negatives, got none")
+        return None
+    return HardNegatives(args.hard, **{_HARD[option]: value for option, value in given.items()})

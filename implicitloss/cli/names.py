@@ -107,8 +107,16 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
+def _hardest_of(n: str, among: str = "all") -> samplers.Sampler:
+    return samplers.HardestOf(_number("hardest-of:N", n, int), among)  # type: ignore[arg-type]
+
+
+_hardest_of.__doc__ = samplers.HardestOf.__doc__
+
 # The minimum-variance sampler is made for a loss and a margin, by `sampler`.
-SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = _table(samplers.examples(), Explicit=_explicit)
+SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = _table(
+    samplers.examples(), Explicit=_explicit, HardestOf=_hardest_of
+)
 MARGINS: dict[str, Callable[..., margins.Margin]] = _table(margins.examples())
 WEIGHTINGS: dict[str, Callable[..., weightings.Weighting]] = _table(
     [weighting for weighting in weightings.examples() if type(weighting) is not weightings.ForMargin]

@@ -6,6 +6,7 @@ import pkgutil
 from implicitloss.losses import Loss, SoftmaxCrossEntropy
 from implicitloss.margins import Margin, Softmax
 from implicitloss.samplers.explicit import Explicit
+from implicitloss.samplers.hardest_of import HardestOf
 from implicitloss.samplers.log_uniform import LogUniform
 from implicitloss.samplers.minimum_variance import MinimumVariance
 from implicitloss.samplers.mixture import Mixture
@@ -18,6 +19,7 @@ from implicitloss.samplers.within_batch import WithinBatch
 __all__ = [
     "Draw",
     "Explicit",
+    "HardestOf",
     "ImpossibleDraw",
     "LogUniform",
     "MinimumVariance",
@@ -52,7 +54,7 @@ def examples(n_labels: int = 4, margin: Margin | None = None, loss: Loss | None 
     --------
     >>> import implicitloss as il
     >>> [type(sampler).__name__ for sampler in il.samplers.examples() if sampler.needs_scores]
-    ['MinimumVariance', 'ModelBased']
+    ['HardestOf', 'MinimumVariance', 'ModelBased']
     """
     given = MadeFor(n_labels, margin or Softmax(), loss or SoftmaxCrossEntropy())
     files = [importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]

@@ -18,6 +18,12 @@ def _is_minus(term: sp.Expr) -> bool:
     return bool(term.could_extract_minus_sign())
 
 
+def _sides(expr: sp.Heaviside) -> tuple[sp.Expr, sp.Expr, bool]:
+    """a, b and whether a = b counts, of the step function of b - a."""
+    a, b = sorted(sp.Add.make_args(expr.args[0]), key=_is_minus, reverse=True)
+    return -a, b, bool(expr.args[1] == 1)
+
+
 class _PaperLatex(LatexPrinter):
     def _print_Symbol(self, expr: sp.Symbol, style: str = "plain") -> str:
         return r"\ell(N)" if expr == sampled_loss else str(super()._print_Symbol(expr, style))
@@ -34,6 +40,13 @@ class _PaperLatex(LatexPrinter):
         """1 + Σ and not Σ + 1; a sum does not begin with a minus sign where it need not."""
         terms: list[sp.Expr] = super()._as_ordered_terms(expr, order)
         return sorted(terms, key=lambda term: (not term.is_positive or not term.is_Number, _is_minus(term)))
+
+    def _print_Heaviside(self, expr: sp.Heaviside, exp: Any = None) -> str:
+        """The indicator of an order."""
+        a, b, or_equal = _sides(expr)
+        order = r"\le" if or_equal else "<"
+        indicator = rf"\mathbf{{1}}[{self._print(a)} {order} {self._print(b)}]"
+        return indicator if exp is None else f"{indicator}^{{{exp}}}"
 
     def _print_Sum(self, expr: sp.Sum) -> str:
         body, index = _negative_body(expr)
@@ -53,6 +66,10 @@ class _PaperText(StrPrinter):
             body = expr.function
             return f"Sum_{{{index}={lower}..{upper}}}({self._print(body)})"
         return f"Sum_{{{index}!=y}}({self._print(body)})"
+
+    def _print_Heaviside(self, expr: sp.Heaviside) -> str:
+        a, b, or_equal = _sides(expr)
+        return f"({self._print(a)} {'<=' if or_equal else '<'} {self._print(b)})"
 
     def _print_Indexed(self, expr: sp.Indexed) -> str:
         indices = ",".join(self._print(index) for index in expr.indices)

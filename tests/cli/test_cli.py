@@ -271,7 +271,7 @@ def test_version_and_usage() -> None:
         (["derive", *SCHEME[:3], "margin:equalised:3", *SCHEME[4:]], "margin equalised takes 0 parameters, got 1"),
         (["derive", *SCHEME[:3], "margin", *SCHEME[4:]], "weighting margin takes 1 parameter, got 0"),
         (["derive", *SCHEME[:3], "margin:", *SCHEME[4:]], "the margin needs a name; known are softmax"),
-        (["derive", "--sampler", "nosuch", *SCHEME[2:]], "unknown sampler 'nosuch'; known are explicit, log-uniform"),
+        (["derive", "--sampler", "nosuch", *SCHEME[2:]], "unknown sampler 'nosuch'; known are explicit, hardest-of"),
         (["derive", "--sampler", "explicit", *SCHEME[2:]], "sampler explicit takes 1 parameter, got 0"),
         (["derive", "--sampler", "power:1:2", *SCHEME[2:]], "takes 0 to 1 parameters, got 2"),
         (["expect", *SCHEME, "--profile", "zipf:99999999999999:1"], "n_labels must be at most 100,000,000"),
@@ -288,6 +288,68 @@ def test_version_and_usage() -> None:
 )
 def test_slips(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     test_bad_input_is_one_sentence_and_exit_code_2(arguments, sentence, capsys)
+
+
+HARD = ["--sampler", "uniform", "--weighting", "importance", "--m", "8", "--hits", "exclude", "--hard", "5"]
+MODES = ["--overlap", "exclude", "--hard-weight", "0.5", "--hard-positives", "replace"]
+
+
+def test_hard_negatives(capsys: pytest.CaptureFixture[str]) -> None:
+    """The scheme that the options name, in every command that takes hard negatives."""
+    for overlap, margin in (("keep", "T[y'] + 1"), ("mask", "1"), ("exclude", "1")):
+        assert main(["derive", *HARD, "--overlap", overlap, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["margin"] == margin
+    assert main(["derive", *HARD, "--hard-weight", "2"]) == 0
+    assert "2*T[y'] + 1" in capsys.readouterr().out
+    hard = il.HardNegatives(5, weight=0.5, overlap="exclude", positives="replace")
+    scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Importance(), m=8, hits="exclude", hard=hard)
+    prior = il.LabelPrior.zipf(30, 1.0)
+    problem = il.Problem(il.scorers.Gaussian().scores(prior, rng=0), prior, 15)
+    exact = float(il.integrate(scheme, il.losses.SoftmaxCrossEntropy(), problem))
+    rest = ["--profile", "zipf:30:1", "--positive", "15", "--json"]
+    for command in ("expect", "simulate"):
+        assert main([command, *HARD, *MODES, *rest, *["--runs", "100"] * (command == "simulate")]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["scheme"] == str(scheme)
+        assert found["exact"]["mean"]["value"] == exact
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["expect", *HARD[:-1], "0"], "k, the number of hard negatives, must be a whole number >= 1, got 0"),
+        (["expect", *HARD[:-1], "2.5"], "argument --hard: must be a whole number, got '2.5'"),
+        (["expect", *HARD[:-1], "100"], "must be at most L - 1 = 99 for 100 labels, got 100"),
+        (["derive", *HARD, "--overlap", "maks"], "overlap must be 'keep', 'mask' or 'exclude', got 'maks'"),
+        (["derive", *HARD, "--hard-positives", "keep"], "positives must be 'drop' or 'replace', got 'keep'"),
+        (["derive", *HARD, "--hard-weight", "0"], "the weight of hard negatives must be a number > 0, got 0.0"),
+        (["derive", *HARD, "--hard-weight", "x"], "argument --hard-weight: must be a number, got 'x'"),
+        (
+            ["derive", *HARD[:-2], "--overlap", "mask"],
+            "--overlap must come with --hard K, the number of hard negatives",
+        ),
+        (["expect", *HARD[:-2], *MODES], "--hard-weight, --overlap, --hard-positives must come with --hard K"),
+        (["verify", *HARD], "verified claims must be of a scheme without hard negatives, got hard negatives k=5"),
+        (["table", "--hard", "5"], "unknown option '--hard'"),
+        (["audit", "json:dumps", "--claim", "full", "--hard", "5"], "--hard and --claim full are two claims"),
+        (["expect", "--sampler", "hardest-of", *HARD[2:]], "sampler hardest-of takes 1 to 2 parameters, got 0"),
+        (["expect", "--sampler", "hardest-of:2.5", *HARD[2:]], "hardest-of:N needs a whole number there, got '2.5'"),
+        (["expect", "--sampler", "hardest-of:2:y", *HARD[2:]], "among must be 'all' or 'negatives', got 'y'"),
+    ],
+)
+def test_slips_of_hard_negatives(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    # An audit says first whose labels it takes.
+    assert sentence in err.splitlines()[-1]
+    assert len(err.splitlines()) == 1 + (arguments[0] == "audit")
+    assert len(err.splitlines()[-1]) <= 300
+
+
+def test_the_hardest_among_negatives_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["expect", "--sampler", "hardest-of:3:negatives", *HARD[2:8], "--json"]) == 0
+    assert "HardestOf(n=3, among='negatives')" in json.loads(capsys.readouterr().out)["scheme"]
 
 
 @pytest.mark.parametrize("option", ["--m", "--seed"])

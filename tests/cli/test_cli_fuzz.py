@@ -84,7 +84,10 @@ OPTIONS = {
     "paper_checks": ("--seed", "--threads"),
     "analysis": ("--jobs", "--backend"),
 }  # fmt: skip
-SAMPLERS = ("uniform", "within-batch", "model-based", "power:0.5", "log-uniform", "mixture:0.3", "minimum-variance")
+SAMPLERS = (
+    *("uniform", "within-batch", "model-based", "power:0.5", "log-uniform", "mixture:0.3", "minimum-variance"),
+    "hardest-of:3",
+)
 LOSSES = """
 import sys
 

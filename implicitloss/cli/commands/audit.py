@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from implicitloss.auditing import formats
 from implicitloss.cli.arguments import (
     HITS_HELP,
+    add_hard,
     add_seed,
     check,
+    hard_options,
     scheme_of,
     whole_number,
 )
@@ -65,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--m", type=whole_number, help="the claimed scheme: how many negatives an example has")
     parser.add_argument("--hits", metavar="RULE", help=f"the claimed scheme: {HITS_HELP}")
+    add_hard(parser)
     parser.add_argument(
         "--framework",
         metavar="NAME",
@@ -184,7 +187,7 @@ def _claim(args: argparse.Namespace) -> Claim:
     from implicitloss.losses import SoftmaxCrossEntropy
 
     parts = {"--sampler": args.sampler, "--weighting": args.weighting, "--m": args.m, "--hits": args.hits}
-    given = [name for name, value in parts.items() if value is not None]
+    given = [name for name, value in parts.items() if value is not None] + list(hard_options(args))
     if args.claim in (None, "scheme"):
         missing = [name for name in parts if name not in given]
         if missing:

@@ -33,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
     from implicitloss.claims.statements.scheme import about_scheme
     from implicitloss.cli import names
     from implicitloss.losses import SoftmaxCrossEntropy
+    from implicitloss.scheme import without_hard
 
     problem = problem_of(args)
-    scheme = scheme_of(args, SoftmaxCrossEntropy())
+    scheme = without_hard(scheme_of(args, SoftmaxCrossEntropy()), "verified claims")
     claims = about_scheme(scheme, problem, None if args.target is None else names.margin(args.target))
     setting = Setting(problem.prior, origin_of(args), args.seed, args.full, args.threads, strict=False)
     return run_claims(
