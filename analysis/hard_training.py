@@ -48,7 +48,7 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
             "mixture": name,
             "refresh": refresh,
             "seed": seed,
-            "steps": STEPS // 10 if quick else STEPS,
+            "steps": steps,
             "data": list(data),
         }
         for name in MIXTURES
