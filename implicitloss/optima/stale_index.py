@@ -23,7 +23,7 @@ from implicitloss.optima.waterfilling import checked_marginals, decoupled_scores
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.scheme import Scheme, checked_scheme
 
-__all__ = ["StaleIndex", "period_map", "renewal", "stale_index"]
+__all__ = ["Method", "StaleIndex", "period_map", "renewal", "stale_index"]
 
 Method = Literal["period map", "renewal"]
 # Refreshes by default: so many, and so many units of time; a third of them is left for the scores to settle.
