@@ -12,7 +12,7 @@ from implicitloss.claims.claim import FAMILY_ERROR, Claim, settle
 from implicitloss.claims.report import Report, provenance
 from implicitloss.claims.statements.scheme import about_scheme
 from implicitloss.problem import Problem, checked_problem
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme, checked_scheme
 
 if TYPE_CHECKING:
     from implicitloss.margins import Margin
@@ -72,7 +72,7 @@ def verify(
     """
     threads, full = checked_threads(threads), checked_flag(full, "full")
     seed = checked_whole(seed, "the seed", 0)
-    without_hard(scheme, "verified claims")
+    checked_scheme(scheme)
     checked_problem(problem)
     claims = about_scheme(scheme, problem, target)
     return report_on(

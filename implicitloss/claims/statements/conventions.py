@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -22,7 +23,7 @@ from implicitloss.labels import Floats
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.samplers import Sampler
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "drawn",
     "exact_number",
     "exactly",
+    "in_hard",
     "moved",
     "number",
     "payments",
@@ -44,14 +46,27 @@ MOST_COMPARED = 12
 
 @dataclass(frozen=True)
 class Symbolic:
-    """m w_yy' q_y' of a scheme in symbols, for a negative and for the positive itself (0 unless hits are kept)."""
+    """w_T 1_T(y') + m w_yy' q_y' of a scheme in symbols: its parts for a negative, and for the positive (0 or c_y)."""
 
     scheme: Scheme
 
     @property
     def margin(self) -> sp.Expr:
-        """The sides for the negative y'."""
-        return self._expected(s.yp)
+        """The margin of the negative y'."""
+        return self.known + self.drawn
+
+    @property
+    def known(self) -> sp.Expr:
+        """What y' has as a hard negative."""
+        hard = self.scheme.hard
+        return sp.Integer(0) if hard is None else s.exact(hard.weight) * s.hard[s.yp]
+
+    @property
+    def drawn(self) -> sp.Expr:
+        """What y' has from draws."""
+        hard = self.scheme.hard
+        counts = 1 if hard is None or hard.overlap == "keep" else 1 - s.hard[s.yp]
+        return counts * self._expected(s.yp)
 
     @property
     def kept(self) -> sp.Expr:
@@ -59,17 +74,37 @@ class Symbolic:
         return self._expected(s.y) if self.scheme.hits == "keep" else sp.Integer(0)
 
     def _expected(self, label: sp.Expr) -> sp.Expr:
-        law = without_hard(self.scheme, "m w q in symbols").sampler.law
+        law, hard = self.scheme.sampler.law, self.scheme.hard
         rest = 1 - law(s.y) if self.scheme.hits == "exclude" else sp.Integer(1)
+        if hard is not None and hard.overlap == "exclude":
+            rest -= s.constants_out(s.over_labels(s.hard[s.j] * law(s.j), s.j))
         weight = self.scheme.weighting.weight(lambda yp: law(yp) / rest, law, label)
         return s.m * weight * law(label) / rest
+
+
+def in_hard(case: Case) -> Floats:
+    """1_T, (L,), by the definition: the k best labels that the index returns without y, or the k best off y."""
+    problem, hard = case.problem, case.scheme.hard
+    inside = np.zeros(problem.prior.n_labels)
+    if hard is None:
+        return inside
+    scores = problem.scores if problem.index_scores is None else problem.index_scores
+    if problem.labels is None:
+        found = sorted(range(scores.size), key=lambda j: -scores[j])
+        if hard.positives == "drop":
+            found = found[: hard.k]
+    else:
+        found = [int(j) for j in problem.labels if j >= 0]
+    for j in [j for j in found if j != problem.positive][: hard.k]:
+        inside[j] = 1.0
+    return inside
 
 
 def number(expression: sp.Expr, case: Case, label: int) -> float:
     """An expression in the symbols at a case, y' = `label`; labels count from 1, sums are written out.
 
     An indexed symbol has the values of the prior, the scores, the counts (or of the prior, to which they are
-    proportional), or of the sampler's or the weighting's attribute of its name.
+    proportional), 1 or 0 for T, or the values of the sampler's or the weighting's attribute of its name.
     *Raises* ValueError for a symbol that means nothing there.
     """
     problem, scheme = case.problem, case.scheme
@@ -79,6 +114,7 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
     written = sp.sympify(expression).subs(at).doit()
     vectors = {s.pi: prior.probabilities, s.f: problem.scores}
     vectors[s.n] = prior.probabilities if prior.counts is None else prior.counts
+    vectors[s.hard] = in_hard(case)
     values = {}
     for entry in written.atoms(sp.Indexed):
         name = str(entry.base.label)
@@ -109,7 +145,9 @@ def _row(case: Case) -> Floats:
     labels = _labels(case)
     q = [number(law(s.yp), case, j) for j in labels] + [number(law(s.y), case, y)]
     # What is never drawn weighs nothing, whatever its weight would be.
-    p = [number(symbolic.margin, case, j) if can_be_drawn[j] else 0.0 for j in labels]
+    p = [number(symbolic.drawn, case, j) if can_be_drawn[j] else 0.0 for j in labels]
+    if case.scheme.hard is not None:
+        p = [number(symbolic.known, case, j) + drawn for j, drawn in zip(labels, p, strict=True)]
     return np.array([*q, *p, number(symbolic.kept, case, y) if can_be_drawn[y] else 0.0])
 
 
@@ -134,8 +172,37 @@ def _with(change: Callable[[Scheme], Scheme]) -> Callable[[Case], Estimate]:
     return lambda case: _by_numbers(replace(case, scheme=change(case.scheme)))
 
 
-def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
-    """q and m w q by SymPy and by NumPy.  Where labels are ranks (log-uniform) `cases` must have them sorted."""
+def _hard_with(**change: Any) -> Callable[[Case], Estimate]:
+    """The margins in numbers of a scheme with other hard negatives."""
+
+    def changed(scheme: Scheme) -> Scheme:
+        return scheme if scheme.hard is None else replace(scheme, hard=replace(scheme.hard, **change))
+
+    return _with(changed)
+
+
+def _hard_twice(case: Case) -> Estimate:
+    assert case.scheme.hard is not None
+    return _hard_with(weight=2 * case.scheme.hard.weight)(case)
+
+
+def _another_hard(case: Case) -> Estimate:
+    """T with its last label missing, as if the index had returned one less."""
+    problem, hard = case.problem, case.scheme.hard
+    assert hard is not None
+    return _by_numbers(replace(case, problem=replace(problem, labels=hard.of(problem)[:-1], index_scores=None)))
+
+
+def conventions(id: str, statement: str, source: str, cases: CaseList, hard: bool = False) -> Claim:
+    """q and the margins by SymPy and by NumPy.  Where labels are ranks (log-uniform) `cases` must have them sorted."""
+    of_hard: dict[str, Callable[[Case], Estimate]] = {}
+    if hard:
+        of_hard = {
+            "hard negatives count twice": _hard_twice,
+            "draws of hard negatives count again": _hard_with(overlap="keep"),
+            "draws of hard negatives have weight 0, and are not drawn again": _hard_with(overlap="mask"),
+            "the last hard negative is left out": _another_hard,
+        }
     return Claim(
         id,
         statement,
@@ -150,6 +217,7 @@ def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
                     "the weights are 1 % larger in numbers": lambda case: _times(_by_numbers(case), 1.01),
                     "hits are always masked": _with(lambda scheme: replace_hits(scheme, "mask")),
                     "a draw more is made": lambda case: _by_numbers(at_m(case, case.scheme.m + 1)),
+                    **of_hard,
                 },
                 resolution=1e-10,
                 uses_prior=False,
