@@ -34,6 +34,7 @@ __all__ = [
     "hits_kept",
     "implicit",
     "integrated",
+    "log_parts",
     "lost_m",
     "margins_of",
     "on_positive",
@@ -102,7 +103,7 @@ def margins_of(hard: bool) -> str:
     return "p_yy' = w_T 1_T(y') + m w_yy' q_y'" if hard else "p_yy' = m w_yy' q_y'"
 
 
-def _log_parts(case: Case) -> tuple[float, float]:
+def log_parts(case: Case) -> tuple[float, float]:
     """The logarithms of Σ_T w_T payment, which is known, and of Σ m w_yy' q_y' payment, which is drawn."""
     plan = case.scheme.plan(case.problem, loss=case.loss)
     payment = case.loss.log_payment(case.problem.scores, case.problem.positive)
@@ -118,7 +119,7 @@ def scaled(case: Case, factor: float, of_hard: float = 1.0) -> Estimate:
     exact = implicit(case)
     inner = float(exact) - on_positive(case)
     if case.scheme.hard is not None:
-        known, drawn = _log_parts(case)
+        known, drawn = log_parts(case)
         with np.errstate(divide="ignore"):
             log_total = np.logaddexp(np.log(of_hard) + known, np.log(factor) + drawn)
         inner = float(np.logaddexp(0.0, log_total) if case.loss.has_log else np.exp(log_total))
@@ -134,7 +135,7 @@ def scaled(case: Case, factor: float, of_hard: float = 1.0) -> Estimate:
 def total(case: Case) -> float:
     """Σ m w_yy' q_y' payment: what the draws add to the sum in the implicit loss."""
     if case.scheme.hard is not None:
-        return float(np.exp(_log_parts(case)[1]))
+        return float(np.exp(log_parts(case)[1]))
     inner = float(implicit(case)) - on_positive(case)
     return float(np.expm1(inner)) if case.loss.has_log else inner
 

@@ -23,7 +23,7 @@ from implicitloss.claims.statements import (
     theorem3,
 )
 from implicitloss.claims.statements.limits import ladder
-from implicitloss.claims.statements.numbers import CaseList, replace_hits, reweighted
+from implicitloss.claims.statements.numbers import CaseList, implicit, replace_hits, reweighted
 from implicitloss.hard import NO_LABELS, HardNegatives
 from implicitloss.labels import LabelPrior, Labels
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, logistic
@@ -96,10 +96,12 @@ def about_scheme(scheme: Scheme, problem: Problem, target: margins.Margin | None
     if has_hard:
         claims.append(hard.shift("hard.shift", tiny_softmax, softmax))
     gap = integrate(scheme, SOFTMAX, problem, "gap")
+    case = Case(scheme, SOFTMAX, problem)
     if float(gap) > 100 * float(gap.error):
-        claims.append(lemma2.lemma2_bound("lemma2.bound", tiny_softmax, softmax, has_hard))
+        wide = float(gap) > 10 * (float(integrate(scheme, SOFTMAX, problem).error) + float(implicit(case).error))
+        claims.append(lemma2.lemma2_bound("lemma2.bound", tiny_softmax, softmax, has_hard, wide))
         claims.append(lemma2.lemma2_gap("lemma2.gap", tiny_softmax, softmax, softmax, has_hard))
-        reach = _ladder_is_in_reach(Case(scheme, SOFTMAX, problem))
+        reach = _ladder_is_in_reach(case)
         if reach and scheme.weighting.is_eta_over_m:
             claims.append(theorem3.theorem3_leading("theorem3.leading", softmax, softmax, has_hard))
             claims.append(theorem3.theorem3_remainder("theorem3.remainder", softmax))

@@ -17,6 +17,7 @@ from implicitloss.claims.statements.numbers import (
     at_m,
     implicit,
     integrated,
+    log_parts,
 )
 from implicitloss.estimate import Estimate
 from implicitloss.theory.expansion import Expansion, Series, expand
@@ -195,9 +196,7 @@ def theorem3_outside(id: str, cases: CaseList) -> Claim:
 
     def positive(case: Case) -> float:
         """1, or 1 + A with hard negatives."""
-        plan = case.scheme.plan(case.problem)
-        payment = case.loss.log_payment(case.problem.scores, case.problem.positive)
-        return 1 + float(np.exp(plan.log_hard_terms(payment)).sum()) if plan.hard.size else 1
+        return 1 + float(np.exp(log_parts(case)[0]))
 
     def own(case: Case) -> Estimate:
         mean, variance = moments(case)
