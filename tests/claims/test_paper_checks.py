@@ -39,7 +39,7 @@ def verdicts() -> list[Verdict]:
 def test_ids_are_unique_and_name_their_paper() -> None:
     ids = [claim.id for claim in CLAIMS]
     assert len(set(ids)) == len(ids)
-    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021"}
+    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023"}
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -71,6 +71,7 @@ ROW = (SYMBOLS, "Exact: m w q in numbers", COUNTED)
 THE_OPTIMUM, SEARCH = OPTIMA.replace("{} of the", "the"), "Exact: Newton's method against a search in one number"
 LIMITS = (ORDER.format("order in 1/m"), ORDER.format("constant"))
 EVERY = "all 243 classifiers"
+EVERY_SEQUENCE, RAISED = "Exact: every sequence of draws listed", "one-dimensional integrals at the raised positive"
 WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.eq3-eq4": (SYMBOLS, "Exact: closed forms on scores of six kinds"),
     "rawat2021.section2.eq6": (SYMBOLS,),
@@ -133,6 +134,21 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "menon2021.adaptive": (f"Exact: largest excess balanced error over 20 laws ({EVERY} tried on each)",),
     "menon2021.equalised": (f"Exact: largest excess balanced error over 20 laws ({EVERY} tried on each)",),
     "menon2021.profiles": ("Exact: counting",),
+    "qaraei2023.margins.modes": (SYMBOLS, EVERY_SEQUENCE, COUNTED),
+    "qaraei2023.margins.method": (EVERY_SEQUENCE, "Exact: m w q in numbers"),
+    "qaraei2023.shift.numbers": (
+        "Identity: SymPy (e^ℓ in two factors)", "Identity: SymPy (the slope at T)", f"{LISTED} against {RAISED}",
+        f"Exact: one-dimensional integrals against {RAISED}", f"{EVERY_SEQUENCE} against one-dimensional integrals",
+    ),
+    "qaraei2023.shift.variance": (EVERY_SEQUENCE, f"{MOMENTS}, T with a weight 1000 times as large"),
+    "qaraei2023.unbiased.counts": (SYMBOLS, EVERY_SEQUENCE, "Exact: m w q in numbers"),
+    "qaraei2023.unbiased.any-index": (
+        f"{EVERY_SEQUENCE}, uniform", f"{EVERY_SEQUENCE}, within-batch", "Exact: m w q in numbers",
+        f"{MOMENTS} against the full logistic loss by hand",
+    ),
+    "qaraei2023.start.norm": (
+        "Exact: order statistics of L normal numbers", "Averages: simulation (empirical-Bernstein bounds)",
+    ),
 }  # fmt: skip
 
 

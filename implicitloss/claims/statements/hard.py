@@ -22,7 +22,7 @@ from implicitloss.scheme import Scheme
 from implicitloss.weightings import Draws
 from implicitloss.witness.exhaust import exhaust
 
-__all__ = ["Asked", "asked", "joined", "shift"]
+__all__ = ["MISSES", "Asked", "asked", "joined", "least", "shift"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,18 @@ def joined(
     return Estimate(value, error, quantity, "integrate")
 
 
-def _floor(given: Asked) -> float:
+LOST = "log(1 + A) is forgotten"
+UNDIVIDED = "payments are not divided by 1 + A"
+MISSES: dict[str, Callable[[Asked], Estimate]] = {
+    LOST: partial(joined, log_added=False),
+    UNDIVIDED: partial(joined, divided=False),
+    "a kept hit is not divided by 1 + A": partial(joined, hit_divided=False),
+    "hard negatives count twice": partial(joined, times=2.0),
+    "T has no gradient of its own": partial(joined, own=False),
+}
+
+
+def least(given: Asked) -> float:
     """A gap or a variance far below the squared mean has no digits."""
     return 1e-11 * (1 + float(integrated(given.case))) ** 2
 
@@ -123,17 +134,6 @@ def shift(id: str, tiny: CaseList, cases: CaseList) -> Claim:
         slope = a * sp.diff(sp.log(1 + known + total), known)
         return lambda: [("a/(1 + A + S), the slope at T", slope, factor * a * (1 - shifted / (1 + shifted)))]
 
-    lost = "log(1 + A) is forgotten"
-    undivided = "payments are not divided by 1 + A"
-    hit = "a kept hit is not divided by 1 + A"
-    twice = "hard negatives count twice"
-    misses = {
-        lost: partial(joined, log_added=False),
-        undivided: partial(joined, divided=False),
-        hit: partial(joined, hit_divided=False),
-        twice: partial(joined, times=2.0),
-        "T has no gradient of its own": partial(joined, own=False),
-    }
     shifted = f"{INTEGRATE} at the raised positive"
     return Claim(
         id,
@@ -144,7 +144,7 @@ def shift(id: str, tiny: CaseList, cases: CaseList) -> Claim:
         (
             Identity(
                 apart((1 + known) * (1 + total / (1 + known))),
-                {undivided: apart((1 + known) * (1 + total)), lost: apart(1 + total / (1 + known))},
+                {UNDIVIDED: apart((1 + known) * (1 + total)), LOST: apart(1 + total / (1 + known))},
                 detail="e^ℓ in two factors",
                 whole=False,
             ),
@@ -159,18 +159,18 @@ def shift(id: str, tiny: CaseList, cases: CaseList) -> Claim:
                 asked(tiny),
                 lambda given: exhaust(given.case.scheme, given.case.loss, given.case.problem, given.quantity),
                 joined,
-                misses,
+                MISSES,
                 resolution=1e-6,
-                floor=_floor,
+                floor=least,
             ),
             Exact(
                 f"{INTEGRATE} against {shifted}",
                 asked(cases),
                 lambda given: integrated(given.case, given.quantity),
                 joined,
-                misses,
+                MISSES,
                 resolution=1e-6,
-                floor=_floor,
+                floor=least,
             ),
         ),
         ("w_T, q and w held fixed in the gradient; T is known before the draws",),
