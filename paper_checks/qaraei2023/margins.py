@@ -88,16 +88,19 @@ def _counted(setting: Setting) -> list[Case]:
     return found
 
 
-def _on_slice(case: Case, m: int = M, again: bool = False) -> float:
+def _on_slice(case: Case, m: float = M, again: bool = False) -> Estimate:
     """Σ p over the slice by counting labels: k once, and the share of m draws that falls there.
 
     With `again`, draws in T count whatever the mode says.
     """
     hard, n = _hard(case), case.problem.prior.n_labels
     others = n - 1 - (hard.k if hard.overlap == "exclude" and not again else 0)
-    if not case.where.endswith("in T"):
-        return m * (n - 1 - hard.k) / others
-    return hard.k + (m * hard.k / others if hard.overlap == "keep" or again else 0.0)
+    if case.where.endswith("in T"):
+        value = hard.k + (m * hard.k / others if hard.overlap == "keep" or again else 0.0)
+    else:
+        value = m * (n - 1 - hard.k) / others
+    # Where no draw falls into the slice, nothing is random, and a sum of k terms rounds.
+    return Estimate(value, 1e-12 * value, "weight", "counting")
 
 
 # --- the paper's method ---------------------------------------------------------------------------------------------
@@ -191,7 +194,7 @@ CLAIMS = (
             Simulated(
                 _counted,
                 _on_slice,
-                lambda case: 0.1 * _on_slice(case),
+                lambda case: 0.1 * float(_on_slice(case)),
                 {
                     "draws of hard negatives count again in every mode": partial(_on_slice, again=True),
                     "a tenth of the draws is lost": partial(_on_slice, m=0.9 * M),

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks import Average, Averages, Exact
 from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
-from implicitloss.labels import Floats
+from implicitloss.labels import Floats, Labels
 
 # Terms are squared norms over this many times their mean, cut off at 1: in 16 dimensions less than 1e-12 lies beyond.
 SCALE = 6.0
@@ -84,6 +85,11 @@ def exact(start: Start) -> Estimate:
     return Estimate(value, 1e-9 * value, "squared norm", "order statistics")
 
 
+def _largest(along: NDArray[np.float32], k: int) -> Labels:
+    """The k labels with the largest entries of each row."""
+    return np.argpartition(along, along.shape[1] - k - 1, axis=1)[:, along.shape[1] - k :]
+
+
 def _drawn(start: Start, rng: np.random.Generator, runs: int) -> Floats:
     """|Σ_N w|² of so many starts, drawn: vectors, the k largest of them along h, uniform labels, their sum."""
     found = np.empty(runs)
@@ -91,8 +97,7 @@ def _drawn(start: Start, rng: np.random.Generator, runs: int) -> Floats:
         size = min(BLOCK, runs - first)
         w = rng.standard_normal((size, start.n_labels, start.d), dtype=np.float32)
         # h is the first axis.
-        order = np.argpartition(w[:, :, 0], start.n_labels - start.k - 1, axis=1)
-        known = order[:, start.n_labels - start.k :]
+        known = _largest(w[:, :, 0], start.k)
         negatives = np.concatenate([known, rng.integers(start.n_labels, size=(size, start.m))], axis=1)
         total = np.take_along_axis(w, negatives[:, :, None], axis=1).sum(axis=1, dtype=np.float64)
         found[first : first + size] = (total**2).sum(axis=1) / start.d
