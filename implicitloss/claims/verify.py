@@ -31,10 +31,13 @@ def verify(
 ) -> Report:
     """Check the lemmas, Theorem 3 and the propositions for `scheme` on `problem`, with all four witnesses.
 
+    With hard negatives T every claim is about the margins p_yy' = w_T 1_T(y') + m w_yy' q_y', and one more says that T
+    joins the positive.
+
     Parameters
     ----------
     scheme : Scheme
-        The scheme, which may have a sampler or a weighting of your own.
+        The scheme, which may have a sampler or a weighting of your own, and hard negatives.
     problem : Problem
         Scores, label prior and positive label.
     target : Margin, optional
@@ -59,7 +62,7 @@ def verify(
 
     References
     ----------
-    Rawat et al. 2021, Lemmas 1 and 2, Theorem 3, Propositions 4 and 5.
+    Rawat et al. 2021, Lemmas 1 and 2, Theorem 3, Propositions 4 and 5; hard negatives: derived here.
 
     Examples
     --------
