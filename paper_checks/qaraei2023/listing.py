@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from implicitloss.claims.case import Case
-from implicitloss.claims.statements.conventions import in_hard
+from implicitloss.claims.statements.hard import in_hard
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.hard import OVERLAPS, HardNegatives
 from implicitloss.labels import Floats, LabelPrior

@@ -47,7 +47,7 @@ def _shift() -> Claim:
     shared = hard.shift("qaraei2023.shift.numbers", _tiny, _on_prior)
     by_listing = Exact(
         "every sequence of draws listed against one-dimensional integrals",
-        hard.asked(_softmax),
+        hard.measurands(_softmax),
         lambda given: listing.number(given.case, given.quantity),
         lambda given: integrated(given.case, given.quantity),
         hard.MISSES,

@@ -13,7 +13,7 @@ import implicitloss as il
 from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.claim import settle
 from implicitloss.claims.statements import lemma1, lemma2, numbers, theorem3
-from implicitloss.claims.statements.conventions import in_hard
+from implicitloss.claims.statements.hard import in_hard
 from implicitloss.claims.statements.scheme import about_scheme
 from implicitloss.claims.verdict import Outcome
 from implicitloss.hard import NO_LABELS, OVERLAPS, POSITIVES, HardNegatives

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import get_args
 
 import numpy as np
 import sympy as sp
@@ -14,7 +15,7 @@ from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.checks import Exact, Identity
 from implicitloss.claims.claim import Claim
 from implicitloss.claims.statements.numbers import EXHAUST, INTEGRATE, CaseList, integrated
-from implicitloss.estimate import QUANTITIES, Estimate, Quantity
+from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit
@@ -22,11 +23,29 @@ from implicitloss.scheme import Scheme
 from implicitloss.weightings import Draws
 from implicitloss.witness.exhaust import exhaust
 
-__all__ = ["MISSES", "Asked", "asked", "joined", "least", "shift"]
+__all__ = ["MISSES", "Measurand", "in_hard", "joined", "least", "measurands", "shift"]
+
+
+def in_hard(case: Case) -> Floats:
+    """1_T, (L,), by the definition: the k best labels that the index returns without y, or the k best off y."""
+    problem, hard = case.problem, case.scheme.hard
+    inside = np.zeros(problem.prior.n_labels)
+    if hard is None:
+        return inside
+    scores = problem.scores if problem.index_scores is None else problem.index_scores
+    if problem.labels is None:
+        found = sorted(range(scores.size), key=lambda j: -scores[j])
+        if hard.positives == "drop":
+            found = found[: hard.k]
+    else:
+        found = [int(j) for j in problem.labels if j >= 0]
+    for j in [j for j in found if j != problem.positive][: hard.k]:
+        inside[j] = 1.0
+    return inside
 
 
 @dataclass(frozen=True)
-class Asked:
+class Measurand:
     """A quantity of a case."""
 
     case: Case
@@ -36,9 +55,9 @@ class Asked:
         return f"{self.quantity} of {self.case}"
 
 
-def asked(cases: CaseList) -> Callable[[Setting], Sequence[Asked]]:
+def measurands(cases: CaseList) -> Callable[[Setting], Sequence[Measurand]]:
     """Every quantity of every case."""
-    return lambda setting: [Asked(case, quantity) for case in cases(setting) for quantity in QUANTITIES]
+    return lambda setting: [Measurand(case, quantity) for case in cases(setting) for quantity in get_args(Quantity)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +94,7 @@ def _log_positive(case: Case, times: float = 1.0) -> float:
 
 
 def joined(
-    given: Asked, *, times: float = 1.0, log_added: bool = True, divided: bool = True, hit_divided: bool = True,
+    given: Measurand, *, times: float = 1.0, log_added: bool = True, divided: bool = True, hit_divided: bool = True,
     own: bool = True,
 ) -> Estimate:  # fmt: skip
     """A quantity of a softmax with hard negatives, by integrals of the scheme without; each argument makes one mistake.
@@ -106,7 +125,7 @@ def joined(
 
 LOST = "log(1 + A) is forgotten"
 UNDIVIDED = "payments are not divided by 1 + A"
-MISSES: dict[str, Callable[[Asked], Estimate]] = {
+MISSES: dict[str, Callable[[Measurand], Estimate]] = {
     LOST: partial(joined, log_added=False),
     UNDIVIDED: partial(joined, divided=False),
     "a kept hit is not divided by 1 + A": partial(joined, hit_divided=False),
@@ -115,7 +134,7 @@ MISSES: dict[str, Callable[[Asked], Estimate]] = {
 }
 
 
-def least(given: Asked) -> float:
+def least(given: Measurand) -> float:
     """A gap or a variance far below the squared mean has no digits."""
     return 1e-11 * (1 + float(integrated(given.case))) ** 2
 
@@ -156,7 +175,7 @@ def shift(id: str, tiny: CaseList, cases: CaseList) -> Claim:
             ),
             Exact(
                 f"{EXHAUST} against {shifted}",
-                asked(tiny),
+                measurands(tiny),
                 lambda given: exhaust(given.case.scheme, given.case.loss, given.case.problem, given.quantity),
                 joined,
                 MISSES,
@@ -165,7 +184,7 @@ def shift(id: str, tiny: CaseList, cases: CaseList) -> Claim:
             ),
             Exact(
                 f"{INTEGRATE} against {shifted}",
-                asked(cases),
+                measurands(cases),
                 lambda given: integrated(given.case, given.quantity),
                 joined,
                 MISSES,
