@@ -54,7 +54,7 @@ def _mean_pairs(margin: sp.Expr, known: sp.Expr = sp.S.Zero) -> Callable[[], lis
     """The expected sum over T, which is known, and over the draws, against the sum with the margins."""
 
     def over(weight: sp.Expr) -> sp.Expr:
-        return s.over_negatives(weight * _v(s.k), s.k)
+        return s.over_negatives(weight * _v(s.k), s.k) if weight != 0 else weight
 
     def pairs() -> list[tuple[str, sp.Expr, sp.Expr]]:
         drawn = s.m * over(_q(s.k) * _w(s.y, s.k))
