@@ -15,10 +15,6 @@ from hypothesis import strategies as st
 
 import implicitloss as il
 from implicitloss import symbols as s
-from implicitloss.claims.case import Setting
-from implicitloss.claims.claim import settle
-from implicitloss.claims.statements.conventions import Symbolic
-from implicitloss.claims.statements.lemma1 import derived
 from implicitloss.hard import OVERLAPS, POSITIVES, _best
 from implicitloss.scheme import HITS, Scheme
 from implicitloss.theory.implicit import lemma1_variance
@@ -785,13 +781,8 @@ def test_verbs_that_take_no_hard_negatives_say_so(at: il.Problem, prior: il.Labe
     for refused in (
         lambda: il.tilt(scheme, prior),
         lambda: il.certify_optimum(scheme, SOFTMAX, eta, prior, np.zeros(4)),
-        lambda: il.verify(scheme, at),
         lambda: il.audit(full, prior=prior, claim=scheme),
         lambda: gradient_and_hessian(scheme, SOFTMAX, at),
-        lambda: Symbolic(scheme).margin,
     ):
         with pytest.raises(ValueError, match="must be of a scheme without hard negatives, got hard negatives k=2, "):
             refused()
-    (verdict,) = settle([derived("lemma1", lambda: [(scheme, SOFTMAX)])], Setting(prior, "as given"))
-    assert str(verdict.outcome) == "inconclusive"
-    assert "must be of a scheme without hard negatives" in verdict.evidence[0].note

@@ -105,7 +105,7 @@ def _settle(claim: Claim, setting: Setting, delta: float) -> Verdict:
         doubtful = [e.outcome for e in evidence if e.outcome is not Outcome.REFUTED]
         if not setting.strict and len(doubtful) < len(evidence):
             doubtful = []
-        misses.append(NearMissVerdict(statement, together(doubtful or [evidence[0].outcome]), evidence))
+        misses.append(NearMissVerdict(statement, together(doubtful or [Outcome.REFUTED]), evidence))
     return Verdict(
         claim.id,
         claim.statement,

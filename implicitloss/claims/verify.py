@@ -12,7 +12,7 @@ from implicitloss.claims.claim import FAMILY_ERROR, Claim, settle
 from implicitloss.claims.report import Report, provenance
 from implicitloss.claims.statements.scheme import about_scheme
 from implicitloss.problem import Problem, checked_problem
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme, checked_scheme
 
 if TYPE_CHECKING:
     from implicitloss.margins import Margin
@@ -31,10 +31,13 @@ def verify(
 ) -> Report:
     """Check the lemmas, Theorem 3 and the propositions for `scheme` on `problem`, with all four witnesses.
 
+    With hard negatives T every claim is about the margins p_yy' = w_T 1_T(y') + m w_yy' q_y', and one more says that T
+    joins the positive.
+
     Parameters
     ----------
     scheme : Scheme
-        The scheme, which may have a sampler or a weighting of your own.
+        The scheme, which may have a sampler or a weighting of your own, and hard negatives.
     problem : Problem
         Scores, label prior and positive label.
     target : Margin, optional
@@ -59,7 +62,7 @@ def verify(
 
     References
     ----------
-    Rawat et al. 2021, Lemmas 1 and 2, Theorem 3, Propositions 4 and 5.
+    Rawat et al. 2021, Lemmas 1 and 2, Theorem 3, Propositions 4 and 5; hard negatives: derived here.
 
     Examples
     --------
@@ -72,7 +75,7 @@ def verify(
     """
     threads, full = checked_threads(threads), checked_flag(full, "full")
     seed = checked_whole(seed, "the seed", 0)
-    without_hard(scheme, "verified claims")
+    checked_scheme(scheme)
     checked_problem(problem)
     claims = about_scheme(scheme, problem, target)
     return report_on(

@@ -8,7 +8,7 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.arguments import checked_flag, defines, shown
 from implicitloss.claims.case import Case
-from implicitloss.claims.statements.conventions import exact_number, exactly
+from implicitloss.claims.statements.payments import exact_number, exactly
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem

@@ -3,7 +3,7 @@
 Machine Learning, 2023.
 
 Its method: a few labels by maximum inner product search (MIPS), the rest of the negatives uniform.  What is claimed
-about it here was derived; the paper has no theory.
+about it here was derived, from the method as the abstract describes it.
 """
 
-SECTIONS = ("waterfilling", "stale_index")
+SECTIONS = ("margins", "shift", "unbiased", "start", "waterfilling", "stale_index")

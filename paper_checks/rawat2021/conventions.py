@@ -7,7 +7,8 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.claims.case import Case, Setting
-from implicitloss.claims.statements.conventions import conventions, payments
+from implicitloss.claims.statements.conventions import conventions
+from implicitloss.claims.statements.payments import payments
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled, Loss, cosine_contrastive, hinge, logistic, squared_hinge
 from implicitloss.margins import Adaptive, Margin, examples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -552,6 +553,15 @@ def test_near_misses_have_to_fall_to_every_witness() -> None:
     blind = Exact("blind", lambda _: [1.0], lambda c: c, lambda c: c, {"miss": ("<=", lambda c: 2.0)})
     (verdict,) = settle([Claim("a", "s", "src", (sees, blind))], SETTING)
     assert verdict.near_misses[0].outcome is not Outcome.REFUTED
+
+
+def test_for_a_scheme_of_ones_own_one_witness_that_refutes_a_near_miss_is_enough() -> None:
+    """The first one leaves it in doubt, as a tiny case does whose gap is lost in its rounding."""
+    doubts = Exact("doubts", lambda _: [1.0], lambda c: c, lambda c: c, {"miss": (">", lambda c: c)})
+    sees = Exact("sees", lambda _: [1.0], lambda c: c, lambda c: c, {"miss": lambda c: 2.0})
+    for strict, outcome in ((True, Outcome.INCONCLUSIVE), (False, Outcome.REFUTED)):
+        (verdict,) = settle([Claim("a", "s", "src", (doubts, sees))], dataclasses.replace(SETTING, strict=strict))
+        assert verdict.near_misses[0].outcome is outcome
 
 
 # --- bounds -----------------------------------------------------------------------------------------------------------

@@ -12,15 +12,22 @@ import pytest
 
 from implicitloss import losses
 from implicitloss.claims.case import Setting
-from implicitloss.claims.checks import Check, Exact, Frequencies, Simulated
+from implicitloss.claims.checks import Check, Exact, Frequencies, Identity, Simulated
 from implicitloss.claims.claim import Claim, settle
+from implicitloss.claims.statements import hard, numbers
 from implicitloss.claims.verdict import Outcome, Verdict
+from implicitloss.hard import HardNegatives
 from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled
 from implicitloss.samplers import WithinBatch
+from implicitloss.scheme import Scheme
 from implicitloss.theory import expansion
+from implicitloss.weightings import Importance
+from implicitloss.witness.integrate import decoupled, integral
 from implicitloss.witness.integrate.draw import Measure
 from paper_checks.__main__ import all_claims
+from paper_checks.qaraei2023 import listing, start
+from paper_checks.qaraei2023 import margins as method
 from paper_checks.rawat2021 import conventions
 
 CIFAR = LabelPrior.exp(100, 500, 100)
@@ -39,7 +46,7 @@ def verdicts() -> list[Verdict]:
 def test_ids_are_unique_and_name_their_paper() -> None:
     ids = [claim.id for claim in CLAIMS]
     assert len(set(ids)) == len(ids)
-    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021"}
+    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023"}
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -71,6 +78,11 @@ ROW = (SYMBOLS, "Exact: m w q in numbers", COUNTED)
 THE_OPTIMUM, SEARCH = OPTIMA.replace("{} of the", "the"), "Exact: Newton's method against a search in one number"
 LIMITS = (ORDER.format("order in 1/m"), ORDER.format("constant"))
 EVERY = "all 243 classifiers"
+DESCENT, SUBGRADIENT = (
+    "Exact: gradient descent (60,000 steps of .05 from scores of 0)",
+    "Exact: ℓ(g) >= ℓ(f) + <ℓ'(f), g - f>",
+)
+EVERY_SEQUENCE, RAISED = "Exact: every sequence of draws listed", "one-dimensional integrals at the raised positive"
 WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.eq3-eq4": (SYMBOLS, "Exact: closed forms on scores of six kinds"),
     "rawat2021.section2.eq6": (SYMBOLS,),
@@ -133,6 +145,30 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "menon2021.adaptive": (f"Exact: largest excess balanced error over 20 laws ({EVERY} tried on each)",),
     "menon2021.equalised": (f"Exact: largest excess balanced error over 20 laws ({EVERY} tried on each)",),
     "menon2021.profiles": ("Exact: counting",),
+    "qaraei2023.margins.modes": (SYMBOLS, EVERY_SEQUENCE, COUNTED),
+    "qaraei2023.margins.method": (EVERY_SEQUENCE, "Exact: m w q in numbers"),
+    "qaraei2023.shift.numbers": (
+        "Identity: SymPy (e^ℓ in two factors)", "Identity: SymPy (the slope at T)", f"{LISTED} against {RAISED}",
+        f"Exact: one-dimensional integrals against {RAISED}", f"{EVERY_SEQUENCE} against one-dimensional integrals",
+    ),
+    "qaraei2023.shift.variance": (EVERY_SEQUENCE, f"{MOMENTS}, T with a weight 1000 times as large"),
+    "qaraei2023.unbiased.counts": (SYMBOLS, EVERY_SEQUENCE, "Exact: m w q in numbers"),
+    "qaraei2023.unbiased.any-index": (
+        f"{EVERY_SEQUENCE}, uniform", f"{EVERY_SEQUENCE}, within-batch", "Exact: m w q in numbers",
+        f"{MOMENTS} against the full logistic loss by hand",
+    ),
+    "qaraei2023.start.norm": (
+        "Exact: order statistics of L normal numbers", "Averages: simulation (empirical-Bernstein bounds)",
+    ),
+    **{f"qaraei2023.waterfilling.{what}": (DESCENT,) for what in ("scores", "plateau", "inclusion")},
+    "qaraei2023.convex.replaced": (SUBGRADIENT, "Exact: its least value (as a smooth program with 35 variables)"),
+    "qaraei2023.convex.dropped": (SUBGRADIENT,),
+    "qaraei2023.stale.loss": (
+        "Exact: the period map (against gradient descent, within 2 %)",
+        "Exact: the renewal formula (against gradient descent, within 30 %)",
+    ),
+    "qaraei2023.stale.swing": ("Exact: gradient descent (R = 5,000 steps of .1)",),
+    "qaraei2023.stale.rise": ("Exact: gradient descent (steps of .005 and .0025)",),
 }  # fmt: skip
 
 
@@ -251,7 +287,6 @@ def test_lost_m_in_relative_weights_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_gap_from_the_wrong_integral_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from implicitloss.claims.statements import numbers
     from implicitloss.witness.integrate import moments as module
 
     honest = module._about_implicit
@@ -320,6 +355,87 @@ def test_second_terms_that_expand_has_wrong_are_caught(
 
     monkeypatch.setattr(expansion, "relative_moments", wrong)
     assert outcome_of("rawat2021.theorem3.remainder").outcome is Outcome.REFUTED
+
+
+def _masked_draws_count(patch: pytest.MonkeyPatch) -> None:
+    """Draws of hard negatives that are masked count again."""
+    honest = Scheme.plan
+
+    def plan(self: Scheme, *given: Any, **named: Any) -> Any:
+        kept = self.hard is not None and dataclasses.replace(self, hard=dataclasses.replace(self.hard, overlap="keep"))
+        return honest(kept or self, *given, **named)
+
+    patch.setattr(Scheme, "plan", plan)
+
+
+def _k_for_really(patch: pytest.MonkeyPatch) -> None:
+    """The positive in T makes place for another label."""
+
+    def of(self: HardNegatives, at: Any) -> Any:
+        free = [j for j in range(at.prior.n_labels) if j != at.positive and j not in self.returned(at)]
+        found = [j if j != at.positive else free[0] for j in self.returned(at).tolist()]
+        return np.array(found[: self.k], dtype=np.intp)
+
+    patch.setattr(HardNegatives, "of", of)
+
+
+def _other_positives_stay(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(method, "_negatives", lambda example: 1.0 - (np.arange(example.n_labels) == example.positives[0]))
+
+
+def _log_forgotten(patch: pytest.MonkeyPatch) -> None:
+    honest = integral.plan_and_payment
+    patch.setattr(integral, "plan_and_payment", lambda *a: dataclasses.replace(honest(*a), log_positive=0.0))
+
+
+def _variance_of_T(patch: pytest.MonkeyPatch) -> None:
+    """Hard negatives are one more draw each."""
+    honest = decoupled.decoupled_moments
+
+    def moments(scheme: Scheme, loss: Any, at: Any, quantity: Any) -> Any:
+        value, error = honest(scheme, loss, at, quantity)
+        terms = scheme.plan(at, loss=loss).log_hard_terms(loss.log_payment(at.scores, at.positive))
+        return (value + np.exp(2 * terms).sum(), error) if quantity == "variance" else (value, error)
+
+    patch.setattr(integral, "decoupled_moments", moments)
+
+
+def _unconditional_weights(patch: pytest.MonkeyPatch) -> None:
+    """1/(m q) with the law before anything is drawn again."""
+    patch.setattr(Importance, "log_weight", lambda self, draws: -draws.log_q_unconditional - np.log(draws.m))
+
+
+def _random_T(patch: pytest.MonkeyPatch) -> None:
+    """The first k labels for the k with the largest inner product."""
+    patch.setattr(start, "_largest", lambda along, k: np.tile(np.arange(k), (len(along), 1)))
+
+
+@pytest.mark.parametrize(
+    ("mutant", "id"),
+    [
+        (_masked_draws_count, "margins.modes"),
+        (_k_for_really, "margins.modes"),
+        (_other_positives_stay, "margins.method"),
+        (_log_forgotten, "shift.numbers"),
+        (_variance_of_T, "shift.variance"),
+        (_masked_draws_count, "unbiased.counts"),
+        (_k_for_really, "unbiased.counts"),
+        (_unconditional_weights, "unbiased.any-index"),
+        (_random_T, "start.norm"),
+    ],
+)
+def test_wrong_hard_negatives_are_caught(mutant: Any, id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the quick checks; a true claim is refuted with probability at most 1e-6, and none of these is true."""
+    (claim,) = [claim for claim in CLAIMS if claim.id == f"qaraei2023.{id}"]
+    quick = tuple(check for check in claim.checks if not isinstance(check, (Identity, Simulated)))
+    kept = (numbers._integrated, hard._plain, listing.number, listing.listed)
+    for numbers_of in kept:
+        numbers_of.cache_clear()
+    mutant(monkeypatch)
+    (verdict,) = settle([dataclasses.replace(claim, checks=quick)], Setting(CIFAR, ""))
+    assert verdict.outcome is Outcome.REFUTED
+    for numbers_of in kept:
+        numbers_of.cache_clear()
 
 
 def test_checks_that_draw_count_their_comparisons() -> None:

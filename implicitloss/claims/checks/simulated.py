@@ -38,7 +38,7 @@ class Simulated:
     Refuted where |observed - claimed| exceeds the half-width, which happens to a true claim with probability at most
     δ.  Supported where it does not *and* twice the half-width is at most `resolution(case)`: a truth that far off
     would have been refuted with probability at least 1 - δ.  Otherwise inconclusive.  Runs are planned for that from
-    a pilot with draws of its own; cases that share sampler, m, hits and problem share their draws.  A case whose
+    a pilot with draws of its own; cases that share sampler, m, hits, T and problem share their draws.  A case whose
     pilot exceeds the budget is left out and counted in the note.  A case still too wide after the last attempt is
     inconclusive.
 
@@ -143,7 +143,7 @@ class Simulated:
 def _streams(cases: Sequence[Case]) -> list[list[int]]:
     groups: dict[Any, list[int]] = {}
     for i, case in enumerate(cases):
-        key = (case.scheme.sampler, case.scheme.m, case.scheme.hits, id(case.problem))
+        key = (case.scheme.sampler, case.scheme.m, case.scheme.hits, case.scheme.hard, id(case.problem))
         groups.setdefault(key, []).append(i)
     return list(groups.values())
 

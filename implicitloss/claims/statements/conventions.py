@@ -1,39 +1,37 @@
 """Symbols and numbers mean the same: `derive` goes by the symbols, the other witnesses by the numbers.
 
-So a payment or a weight that is wrong in numbers is the same in all numeric witnesses, and only here does it show.
+So a weight that is wrong in numbers is the same in all numeric witnesses, and only here does it show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.claims.case import Case
-from implicitloss.claims.checks import Exact, Frequencies, Identity
+from implicitloss.claims.checks import Exact, Frequencies
 from implicitloss.claims.claim import Claim
+from implicitloss.claims.statements.hard import in_hard
 from implicitloss.claims.statements.numbers import CaseList, at_m, replace_hits
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
-from implicitloss.losses import Loss
 from implicitloss.problem import Problem
 from implicitloss.samplers import Sampler
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = [
     "Symbolic",
     "conventions",
     "drawn",
-    "exact_number",
-    "exactly",
     "moved",
     "number",
-    "payments",
     "stated_law",
     "tempered",
 ]
@@ -44,14 +42,27 @@ MOST_COMPARED = 12
 
 @dataclass(frozen=True)
 class Symbolic:
-    """m w_yy' q_y' of a scheme in symbols, for a negative and for the positive itself (0 unless hits are kept)."""
+    """w_T 1_T(y') + m w_yy' q_y' of a scheme in symbols: its parts for a negative, and for the positive (0 or c_y)."""
 
     scheme: Scheme
 
     @property
     def margin(self) -> sp.Expr:
-        """The sides for the negative y'."""
-        return self._expected(s.yp)
+        """The margin of the negative y'."""
+        return self.known + self.drawn
+
+    @property
+    def known(self) -> sp.Expr:
+        """What y' has as a hard negative."""
+        hard = self.scheme.hard
+        return sp.Integer(0) if hard is None else s.exact(hard.weight) * s.hard[s.yp]
+
+    @property
+    def drawn(self) -> sp.Expr:
+        """What y' has from draws."""
+        hard = self.scheme.hard
+        counts = 1 if hard is None or hard.overlap == "keep" else 1 - s.hard[s.yp]
+        return counts * self._expected(s.yp)
 
     @property
     def kept(self) -> sp.Expr:
@@ -59,8 +70,10 @@ class Symbolic:
         return self._expected(s.y) if self.scheme.hits == "keep" else sp.Integer(0)
 
     def _expected(self, label: sp.Expr) -> sp.Expr:
-        law = without_hard(self.scheme, "m w q in symbols").sampler.law
+        law, hard = self.scheme.sampler.law, self.scheme.hard
         rest = 1 - law(s.y) if self.scheme.hits == "exclude" else sp.Integer(1)
+        if hard is not None and hard.overlap == "exclude":
+            rest -= s.constants_out(s.over_labels(s.hard[s.j] * law(s.j), s.j))
         weight = self.scheme.weighting.weight(lambda yp: law(yp) / rest, law, label)
         return s.m * weight * law(label) / rest
 
@@ -69,7 +82,7 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
     """An expression in the symbols at a case, y' = `label`; labels count from 1, sums are written out.
 
     An indexed symbol has the values of the prior, the scores, the counts (or of the prior, to which they are
-    proportional), or of the sampler's or the weighting's attribute of its name.
+    proportional), 1 or 0 for T, or the values of the sampler's or the weighting's attribute of its name.
     *Raises* ValueError for a symbol that means nothing there.
     """
     problem, scheme = case.problem, case.scheme
@@ -79,6 +92,7 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
     written = sp.sympify(expression).subs(at).doit()
     vectors = {s.pi: prior.probabilities, s.f: problem.scores}
     vectors[s.n] = prior.probabilities if prior.counts is None else prior.counts
+    vectors[s.hard] = in_hard(case)
     values = {}
     for entry in written.atoms(sp.Indexed):
         name = str(entry.base.label)
@@ -109,7 +123,9 @@ def _row(case: Case) -> Floats:
     labels = _labels(case)
     q = [number(law(s.yp), case, j) for j in labels] + [number(law(s.y), case, y)]
     # What is never drawn weighs nothing, whatever its weight would be.
-    p = [number(symbolic.margin, case, j) if can_be_drawn[j] else 0.0 for j in labels]
+    p = [number(symbolic.drawn, case, j) if can_be_drawn[j] else 0.0 for j in labels]
+    if case.scheme.hard is not None:
+        p = [number(symbolic.known, case, j) + drawn for j, drawn in zip(labels, p, strict=True)]
     return np.array([*q, *p, number(symbolic.kept, case, y) if can_be_drawn[y] else 0.0])
 
 
@@ -134,8 +150,37 @@ def _with(change: Callable[[Scheme], Scheme]) -> Callable[[Case], Estimate]:
     return lambda case: _by_numbers(replace(case, scheme=change(case.scheme)))
 
 
-def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
-    """q and m w q by SymPy and by NumPy.  Where labels are ranks (log-uniform) `cases` must have them sorted."""
+def _hard_with(**change: Any) -> Callable[[Case], Estimate]:
+    """The margins in numbers of a scheme with other hard negatives."""
+
+    def changed(scheme: Scheme) -> Scheme:
+        return scheme if scheme.hard is None else replace(scheme, hard=replace(scheme.hard, **change))
+
+    return _with(changed)
+
+
+def _hard_twice(case: Case) -> Estimate:
+    assert case.scheme.hard is not None
+    return _hard_with(weight=2 * case.scheme.hard.weight)(case)
+
+
+def _another_hard(case: Case) -> Estimate:
+    """T with its last label missing, as if the index had returned one less."""
+    problem, hard = case.problem, case.scheme.hard
+    assert hard is not None
+    return _by_numbers(replace(case, problem=replace(problem, labels=hard.of(problem)[:-1], index_scores=None)))
+
+
+def conventions(id: str, statement: str, source: str, cases: CaseList, hard: bool = False) -> Claim:
+    """q and the margins by SymPy and by NumPy.  Where labels are ranks (log-uniform) `cases` must have them sorted."""
+    of_hard: dict[str, Callable[[Case], Estimate]] = {}
+    if hard:
+        of_hard = {
+            "hard negatives count twice": _hard_twice,
+            "draws of hard negatives count again": _hard_with(overlap="keep"),
+            "draws of hard negatives have weight 0, and are not drawn again": _hard_with(overlap="mask"),
+            "the last hard negative is left out": _another_hard,
+        }
     return Claim(
         id,
         statement,
@@ -150,118 +195,13 @@ def conventions(id: str, statement: str, source: str, cases: CaseList) -> Claim:
                     "the weights are 1 % larger in numbers": lambda case: _times(_by_numbers(case), 1.01),
                     "hits are always masked": _with(lambda scheme: replace_hits(scheme, "mask")),
                     "a draw more is made": lambda case: _by_numbers(at_m(case, case.scheme.m + 1)),
+                    **of_hard,
                 },
                 resolution=1e-10,
                 uses_prior=False,
             ),
         ),
         (f"at most {MOST_COMPARED} labels of a problem",),
-    )
-
-
-def exactly(expression: sp.Expr, case: Case, label: int, digits: int = 200) -> sp.Expr:
-    """An expression in f_y and f_y' at a case, y' = `label`, with its scores as exact fractions, to so many digits.
-
-    The digits are many because log(1 + e^f) at f = -300 begins at the 131st.
-    """
-    scores, y = case.problem.scores, case.problem.positive
-    at = {s.f[s.y]: sp.Rational(float(scores[y])), s.f[s.yp]: sp.Rational(float(scores[label]))}
-    return sp.N(sp.sympify(expression).xreplace(at), digits)
-
-
-def exact_number(expression: sp.Expr, case: Case, label: int) -> float:
-    """The exact number, rounded to a float."""
-    return float(exactly(expression, case, label))
-
-
-def _slope(term: sp.Expr, at: sp.Expr) -> sp.Expr:
-    """The derivative in the score `at`."""
-    score = sp.Symbol("score", real=True)
-    return sp.diff(sp.sympify(term).xreplace({at: score}), score).xreplace({score: at})
-
-
-# Where the outer functions are compared.
-TOTAL = 0.75
-
-
-@cache
-def _paid_by_symbols(case: Case) -> Floats:
-    """What each label pays as a negative and its slope, φ(f_y) and its slope, the outer function at `TOTAL`; SymPy."""
-    loss, y = case.loss, case.problem.positive
-    labels = [j for j in range(case.problem.scores.size) if j != y]
-    pays, positive = loss.payment(s.yp), loss.positive_term()
-    slope = _slope(pays, s.f[s.yp])
-    return np.array(
-        [exact_number(pays, case, j) for j in labels]
-        + [exact_number(slope, case, j) for j in labels]
-        + [exact_number(loss.payment(s.y), case, y), exact_number(positive, case, y)]
-        + [exact_number(_slope(positive, s.f[s.y]), case, y), exact_number(loss.outer(sp.Rational(TOTAL)), case, y)]
-    )
-
-
-def _paid_by_numbers(
-    case: Case, *, sign: float = 1.0, size: float = 1.0, steep: float = 1.0, like_a_negative: bool = False
-) -> Estimate:
-    """Payments and slopes as NumPy computes them; each argument makes one mistake, for a near miss.
-
-    `sign` = -1 flips the scores, `size` scales the payments, `steep` the slopes, and with `like_a_negative` the
-    positive pays what a negative with its score pays.
-    """
-    loss, scores, y = case.loss, sign * case.problem.scores, case.problem.positive
-    others, f_y = np.arange(scores.size) != y, float(case.problem.scores[y])
-    pays = size * np.exp(loss.log_payment(scores, y))
-    positive = float(pays[y]) if like_a_negative else loss.positive_pays(f_y)
-    outer = np.log1p(TOTAL) if loss.has_log else TOTAL
-    rest = [pays[y], positive, loss.positive_slope(f_y), outer]
-    row = np.concatenate([pays[others], steep * loss.payment_slope(case.problem.scores, y)[others], rest])
-    return Estimate(row, 1e-12 * np.abs(row), "payments and slopes", "NumPy")
-
-
-def payments(
-    id: str, statement: str, source: str, cases: CaseList, published: Sequence[tuple[Loss, sp.Expr, sp.Expr]]
-) -> Claim:
-    """What positives and negatives pay, and the slopes, as published, by SymPy and by NumPy.
-
-    `published` has φ(f_y) and ϕ(-f_y') of each loss, written out.  No score of `cases` may lie at a kink.
-    """
-
-    def written(sign: int = 1) -> list[tuple[str, sp.Expr, sp.Expr]]:
-        rows = []
-        for loss, positive, negative in published:
-            turned = negative.subs(s.f[s.yp], sign * s.f[s.yp])
-            rows += [(f"{loss.name}: φ(f_y)", loss.positive_term(), positive)]
-            rows += [(f"{loss.name}: ϕ(-f_y')", loss.payment(s.yp), turned)]
-        return rows
-
-    turned = "a negative pays ϕ(f), the sign turned"
-
-    def by_symbols(case: Case) -> Estimate:
-        row = _paid_by_symbols(case)
-        return Estimate(row, 1e-12 * np.abs(row), "payments and slopes", "SymPy")
-
-    return Claim(
-        id,
-        statement,
-        source,
-        (
-            Identity(written, {turned: partial(written, -1)}, detail="as written out", whole=False),
-            Exact(
-                "SymPy at 200 digits against NumPy",
-                cases,
-                by_symbols,
-                _paid_by_numbers,
-                {
-                    turned: partial(_paid_by_numbers, sign=-1.0),
-                    "a negative pays 3 % less": partial(_paid_by_numbers, size=0.97),
-                    "the slopes are half as steep": partial(_paid_by_numbers, steep=0.5),
-                    "the positive pays as a negative does": partial(_paid_by_numbers, like_a_negative=True),
-                },
-                resolution=1e-10,
-                uses_prior=False,
-                detail="payments and their derivatives",
-            ),
-        ),
-        ("scores off the kinks of the losses, where a slope is one number",),
     )
 
 

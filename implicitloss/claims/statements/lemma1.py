@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import sympy as sp
 
 from implicitloss import margins, weightings
@@ -21,88 +22,123 @@ from implicitloss.claims.statements.numbers import (
     CaseList,
     derivation,
     exhausted,
+    hard_negatives_twice,
     hits_kept,
     implicit,
     integrated,
     lost_m,
-    on_positive,
+    margins_of,
     reweighted,
     sum_resolution,
     total,
     weights_off,
+    without_hard_negatives,
 )
 from implicitloss.estimate import Estimate
 from implicitloss.losses import Loss
 from implicitloss.samplers import Sampler
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import lemma1_variance, margin_loss
 from implicitloss.witness.integrate import integrate
 
-__all__ = ["derived", "lemma1_mean", "lemma1_unbiased", "lemma1_variance_claim"]
+__all__ = ["derived", "lemma1_mean", "lemma1_unbiased", "lemma1_variance_claim", "variance_with_hard"]
 
 _w, _q, _v = sp.Function("w"), sp.Function("q"), sp.Function("v")
 _p_general = s.m * _w(s.y, s.k) * _q(s.k)
 _phi = sp.Symbol("phi", real=True)
+# What a hard negative adds to a margin, w_T 1_T.
+_known = sp.Symbol("w_T", positive=True) * s.hard[s.k]
 
 
-def _mean_pairs(margin: sp.Expr) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
+def _mean_pairs(margin: sp.Expr, known: sp.Expr = sp.S.Zero) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
+    """The expected sum over T, which is known, and over the draws, against the sum with the margins."""
+
+    def over(weight: sp.Expr) -> sp.Expr:
+        return s.over_negatives(weight * _v(s.k), s.k) if weight != 0 else weight
+
     def pairs() -> list[tuple[str, sp.Expr, sp.Expr]]:
-        one_draw = s.over_negatives(_q(s.k) * _w(s.y, s.k) * _v(s.k), s.k)
-        return [("any q, w and losses v(y')", _phi + s.m * one_draw, _phi + s.over_negatives(margin * _v(s.k), s.k))]
+        drawn = s.m * over(_q(s.k) * _w(s.y, s.k))
+        return [("any q, w and losses v(y')", _phi + over(known) + drawn, _phi + over(margin))]
 
     return pairs
 
 
-def derived(id: str, schemes: Callable[[], Sequence[tuple[Scheme, Loss]]]) -> Claim:
-    """Every line of every derivation is checked by SymPy, and ends in p = m w q."""
+def derived(id: str, schemes: Callable[[], Sequence[tuple[Scheme, Loss]]], hard: bool = False) -> Claim:
+    """Every line of every derivation is checked by SymPy, and ends in p = m w q, or p = w_T 1_T + m w q."""
 
-    def pairs(factor: sp.Expr = sp.S.One) -> list[tuple[str, sp.Expr, sp.Expr]]:
+    def pairs(
+        factor: sp.Expr = sp.S.One, of_hard: sp.Expr = sp.S.One, again: bool = False
+    ) -> list[tuple[str, sp.Expr, sp.Expr]]:
+        """The margins with draws `factor` times, hard negatives `of_hard` times, and `again` as draws in any mode."""
         rows = []
         for scheme, loss in schemes():
-            found = derivation(without_hard(scheme, "m w q in symbols"), loss)
+            found = derivation(scheme, loss)
             unchecked = sum(not step.checked for step in found.steps)
             rows.append((f"{scheme}: steps without a check", sp.Integer(unchecked), sp.Integer(0)))
             # Softmax margins are divided by 1 + c_y where hits are kept.
             divided = found.kept if loss.has_log else 0
             law, weigh = scheme.sampler.law, scheme.weighting.weight
             rest = 1 - law(s.y) if scheme.hits == "exclude" else sp.Integer(1)
+            overlap = "keep" if scheme.hard is None else scheme.hard.overlap
+            if overlap == "exclude":
+                rest -= s.constants_out(s.over_labels(s.hard[s.j] * law(s.j), s.j))
 
             def conditional(yp: sp.Expr, law: Callable[[sp.Expr], sp.Expr] = law, rest: sp.Expr = rest) -> sp.Expr:
                 return law(yp) / rest
 
-            p = s.m * weigh(conditional, law, s.yp) * conditional(s.yp)
-            rows.append((str(scheme), found.margin * (1 + divided), factor * p))
+            p = factor * s.m * weigh(conditional, law, s.yp) * conditional(s.yp)
+            if scheme.hard is not None:
+                counts = 1 if again or overlap == "keep" else 1 - s.hard[s.yp]
+                p = of_hard * s.exact(scheme.hard.weight) * s.hard[s.yp] + counts * p
+            rows.append((str(scheme), found.margin * (1 + divided), p))
         return rows
 
+    misses = {"the margins are p = w q, without m": partial(pairs, 1 / s.m)}
+    if hard:
+        misses = {
+            "the margins are p = w_T 1_T + w q, without m": partial(pairs, 1 / s.m),
+            "hard negatives count twice": partial(pairs, of_hard=sp.Integer(2)),
+            "hard negatives do not count": partial(pairs, of_hard=sp.Integer(0)),
+            "draws of hard negatives count again in every mode": partial(pairs, again=True),
+        }
     return Claim(
         id,
-        "The derivation from the sampled to the implicit loss holds line by line, and its margins are p = m w q.",
-        "Rawat et al. 2021, Lemmas 1 and 2",
-        (Identity(pairs, {"the margins are p = w q, without m": partial(pairs, 1 / s.m)}),),
+        "The derivation from the sampled to the implicit loss holds line by line, and its margins are p = "
+        f"{'w_T 1_T + ' if hard else ''}m w q.",
+        f"Rawat et al. 2021, Lemmas 1 and 2{'; hard negatives: derived' if hard else ''}",
+        (Identity(pairs, misses),),
     )
 
 
-def lemma1_mean(id: str, tiny: CaseList, cases: CaseList) -> Claim:
+def lemma1_mean(id: str, tiny: CaseList, cases: CaseList, hard: bool = False) -> Claim:
     """E ℓ(N) = φ(f_y) + Σ p_yy' ϕ(-f_y')."""
     lost = "p = w q, without the factor m"
+    known = _known if hard else sp.S.Zero
+    of_hard: dict[str, Callable[[Case], Estimate]] = {}
+    if hard:
+        lost = "p = w_T 1_T + w q, without the factor m"
+        of_hard = {
+            "hard negatives do not count": without_hard_negatives,
+            "hard negatives count twice": hard_negatives_twice,
+        }
     off = f"the weights are {WEIGHT_ERROR:.0%} larger"
     every = "the sum runs over all y', y itself included, although hits do not count"
     return Claim(
         id,
-        "The sampled decoupled loss has mean φ(f_y) + Σ_{y'≠y} p_yy' ϕ(-f_y') with p_yy' = m w_yy' q_y'.",
-        "Rawat et al. 2021, Lemma 1, Eq. (9)",
+        f"The sampled decoupled loss has mean φ(f_y) + Σ_{{y'≠y}} p_yy' ϕ(-f_y') with {margins_of(hard)}.",
+        f"Rawat et al. 2021, Lemma 1, Eq. (9){'; hard negatives: derived' if hard else ''}",
         (
             Identity(
-                _mean_pairs(_p_general),
+                _mean_pairs(known + _p_general, known),
                 {
-                    lost: _mean_pairs(_p_general / s.m),
-                    "p_yy' = m w_y'y q_y, transposed": _mean_pairs(s.m * _w(s.k, s.y) * _q(s.y)),
+                    lost: _mean_pairs(known + _p_general / s.m, known),
+                    "p_yy' = m w_y'y q_y, transposed": _mean_pairs(known + s.m * _w(s.k, s.y) * _q(s.y), known),
                 },
                 whole=False,
             ),
-            Exact(EXHAUST, tiny, exhausted, implicit, {lost: lost_m, off: weights_off, every: hits_kept}),
-            Exact(ONE_DRAW, cases, integrated, implicit, {lost: lost_m, off: weights_off}),
-            Simulated(cases, implicit, sum_resolution, {lost: lost_m, off: weights_off}),
+            Exact(EXHAUST, tiny, exhausted, implicit, {lost: lost_m, off: weights_off, every: hits_kept, **of_hard}),
+            Exact(ONE_DRAW, cases, integrated, implicit, {lost: lost_m, off: weights_off, **of_hard}),
+            Simulated(cases, implicit, sum_resolution, {lost: lost_m, off: weights_off, **of_hard}),
         ),
         ("m draws, i.i.d. from q with replacement; kept hits add c_y ϕ(-f_y), c_y = m w_yy q_y (derived)",),
     )
@@ -111,13 +147,19 @@ def lemma1_mean(id: str, tiny: CaseList, cases: CaseList) -> Claim:
 def _variance_without(case: Case, *, second: float) -> Estimate:
     """Lemma 1's variance with another factor in front of (Σ pϕ)²."""
     right = lemma1_variance(case.scheme, case.loss, case.problem)
-    total = float(implicit(case)) - on_positive(case)
-    value = float(right) + total**2 / case.scheme.m - second * total**2
+    value = float(right) + total(case) ** 2 / case.scheme.m - second * total(case) ** 2
     return Estimate(value, right.error, "variance", "closed form")
 
 
-def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList) -> Claim:
-    """V ℓ(N) = Σ w p ϕ² - (Σ p ϕ)²/m."""
+def variance_with_hard(case: Case) -> Estimate:
+    """Lemma 1's variance with a term Σ_T w_T² ϕ², as if hard negatives were drawn: a near miss."""
+    right, plan = lemma1_variance(case.scheme, case.loss, case.problem), case.scheme.plan(case.problem, loss=case.loss)
+    payment = case.loss.log_payment(case.problem.scores, case.problem.positive)
+    return replace(right, value=float(right) + float(np.sum(np.exp(2 * plan.log_hard_terms(payment)))))
+
+
+def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList, hard: bool = False) -> Claim:
+    """V ℓ(N) = Σ w p ϕ² - (Σ p ϕ)²/m, p = m w q, whatever T is."""
     p, v, w, q = _p_general, _v(s.k), _w(s.y, s.k), _q(s.k)
 
     def over(summand: sp.Expr) -> sp.Expr:
@@ -141,10 +183,12 @@ def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList) -> Claim:
 
     no_m = "the square of the mean is subtracted whole, without 1/m"
     no_square = "the square of the mean is not subtracted"
+    of_hard = {"hard negatives add Σ_T w_T² ϕ²": variance_with_hard} if hard else {}
     return Claim(
         id,
-        "The sampled decoupled loss has variance Σ w_yy' p_yy' ϕ² - (1/m) (Σ p_yy' ϕ)².",
-        "Rawat et al. 2021, Lemma 1, Eq. (10)",
+        "The sampled decoupled loss has variance Σ w_yy' p_yy' ϕ² - (1/m) (Σ p_yy' ϕ)²"
+        + (", p_yy' = m w_yy' q_y': it has no term of T." if hard else "."),
+        f"Rawat et al. 2021, Lemma 1, Eq. (10){'; hard negatives: derived' if hard else ''}",
         (
             Identity(pairs(1 / s.m), {no_m: pairs(sp.Integer(1)), no_square: pairs(sp.Integer(0))}, whole=False),
             Exact(
@@ -155,6 +199,7 @@ def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList) -> Claim:
                 {
                     no_m: partial(_variance_without, second=1.0),
                     no_square: partial(_variance_without, second=0.0),
+                    **of_hard,
                 },
                 floor=lambda case: 1e-9 * total(case) ** 2,
             ),
@@ -163,7 +208,7 @@ def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList) -> Claim:
                 cases,
                 lambda case: integrated(case, "variance"),
                 formula,
-                {no_square: partial(_variance_without, second=0.0)},
+                {no_square: partial(_variance_without, second=0.0), **of_hard},
                 floor=lambda case: 1e-9 * total(case) ** 2,
             ),
             Simulated(

@@ -9,24 +9,30 @@ from dataclasses import replace
 import numpy as np
 
 from implicitloss.claims.case import Case
-from implicitloss.claims.statements.numbers import (
-    at_m,
-)
+from implicitloss.claims.statements.numbers import at_m, log_parts
 from implicitloss.estimate import Estimate
 from implicitloss.theory.expansion import relative_moments
 
 __all__ = ["along", "exponent", "ladder", "limit", "order"]
 
 RUNGS = 7
+# A rung that no scheme can have; its logarithm to base 2.
+OUT_OF_REACH = 60
 
 
 def ladder(case: Case) -> tuple[int, ...]:
     """A doubling ladder of m that starts where the expansion in 1/m has set in: m >= 128, 16 v and 16 |k3|/v.
 
-    v and k3 of weights that are not η/m change with m; those of many draws count.
+    v and k3 of weights that are not η/m change with m; those of many draws count.  There the draws have to outweigh
+    what is known, 1 + A, by 16 to 1.
     """
-    moments = relative_moments(at_m(case, 2**39).scheme, case.loss, case.problem)
+    many = at_m(case, 2**39)
+    moments = relative_moments(many.scheme, case.loss, case.problem)
     start = max(128.0, 16 * moments.v, 16 * abs(moments.k3) / moments.v if moments.v > 0 else 0.0)
+    if not case.scheme.weighting.is_eta_over_m:
+        known, drawn = log_parts(many)
+        outweighed = (np.logaddexp(0.0, known) - drawn) / np.log(2) + 39 + 4
+        start = max(start, 2.0 ** min(float(outweighed), OUT_OF_REACH))
     first = 2 ** int(np.ceil(np.log2(start)))
     return tuple(first * 2**k for k in range(RUNGS))
 

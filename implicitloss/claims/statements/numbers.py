@@ -13,6 +13,7 @@ from implicitloss import margins, weightings
 from implicitloss.claims.case import Case, Setting
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.losses import Loss
+from implicitloss.numerics.logsum import logsumexp
 from implicitloss.scheme import Hits, Scheme
 from implicitloss.theory.implicit import implicit_loss
 from implicitloss.witness.derive import Derivation, derive
@@ -29,10 +30,13 @@ __all__ = [
     "at_m",
     "derivation",
     "exhausted",
+    "hard_negatives_twice",
     "hits_kept",
     "implicit",
     "integrated",
+    "log_parts",
     "lost_m",
+    "margins_of",
     "on_positive",
     "replace_hits",
     "reweighted",
@@ -41,6 +45,7 @@ __all__ = [
     "target",
     "total",
     "weights_off",
+    "without_hard_negatives",
 ]
 
 CaseList = Callable[[Setting], Sequence[Case]]
@@ -93,11 +98,32 @@ def on_positive(case: Case) -> float:
     return case.loss.positive_pays(float(case.problem.scores[case.problem.positive]))
 
 
-def scaled(case: Case, factor: float) -> Estimate:
-    """The implicit loss with all weights `factor` times as large: a lost m, weights a little off."""
+def margins_of(hard: bool) -> str:
+    """The margins of schemes without and with hard negatives, as a statement has them."""
+    return "p_yy' = w_T 1_T(y') + m w_yy' q_y'" if hard else "p_yy' = m w_yy' q_y'"
+
+
+def log_parts(case: Case) -> tuple[float, float]:
+    """The logarithms of Σ_T w_T payment, which is known, and of Σ m w_yy' q_y' payment, which is drawn."""
+    plan = case.scheme.plan(case.problem, loss=case.loss)
+    payment = case.loss.log_payment(case.problem.scores, case.problem.positive)
+    known = float(logsumexp(plan.log_hard_terms(payment))) if plan.hard.size else -np.inf
+    return known, float(np.log(case.scheme.m) + logsumexp(plan.log_q + plan.log_w + payment))
+
+
+def scaled(case: Case, factor: float, of_hard: float = 1.0) -> Estimate:
+    """The implicit loss with the weights of draws `factor` times as large, and those of hard negatives `of_hard` times.
+
+    A lost m, weights a little off, hard negatives that count twice.
+    """
     exact = implicit(case)
     inner = float(exact) - on_positive(case)
-    if case.loss.has_log:
+    if case.scheme.hard is not None:
+        known, drawn = log_parts(case)
+        with np.errstate(divide="ignore"):
+            log_total = np.logaddexp(np.log(of_hard) + known, np.log(factor) + drawn)
+        inner = float(np.logaddexp(0.0, log_total) if case.loss.has_log else np.exp(log_total))
+    elif case.loss.has_log:
         # log(1 + factor (e^b - 1)), also where e^b overflows
         log_total = np.log(np.expm1(inner)) if inner < 700 else inner
         inner = float(np.logaddexp(0.0, np.log(factor) + log_total))
@@ -107,18 +133,30 @@ def scaled(case: Case, factor: float) -> Estimate:
 
 
 def total(case: Case) -> float:
-    """Σ p_yy' payment: the implicit loss without its outer function and the positive's term."""
+    """Σ m w_yy' q_y' payment: what the draws add to the sum in the implicit loss."""
+    if case.scheme.hard is not None:
+        return float(np.exp(log_parts(case)[1]))
     inner = float(implicit(case)) - on_positive(case)
     return float(np.expm1(inner)) if case.loss.has_log else inner
 
 
+def without_hard_negatives(case: Case) -> Estimate:
+    """p = m w q, without w_T 1_T."""
+    return scaled(case, 1.0, of_hard=0.0)
+
+
+def hard_negatives_twice(case: Case) -> Estimate:
+    """p = 2 w_T 1_T + m w q."""
+    return scaled(case, 1.0, of_hard=2.0)
+
+
 def lost_m(case: Case) -> Estimate:
-    """p = w q, without the factor m."""
+    """w q in place of m w q."""
     return scaled(case, 1 / case.scheme.m)
 
 
 def weights_off(case: Case) -> Estimate:
-    """All weights `WEIGHT_ERROR` too large."""
+    """All weights of draws `WEIGHT_ERROR` too large."""
     return scaled(case, 1 + WEIGHT_ERROR)
 
 

@@ -32,11 +32,13 @@ __all__ = ["best_sampler", "proposition5", "proposition5_softmax"]
 
 
 def _summands(case: Case) -> Floats:
-    """a_y' = p_yy' payment(y') of the negatives, 0 at y."""
+    """a_y' = p_yy' payment(y') of the negatives that are drawn, 0 at y and at hard negatives."""
     problem = case.problem
     terms = target(case).log_margin(problem.prior, problem.positive)
     a = np.exp(terms + case.loss.log_payment(problem.scores, problem.positive))
     a[problem.positive] = 0.0
+    if case.scheme.hard is not None:
+        a[case.scheme.hard.of(problem)] = 0.0
     return a
 
 
@@ -93,6 +95,8 @@ def proposition5(id: str, cases: CaseList) -> Claim:
         def variance(case: Case) -> Number:
             q = np.array(tickets(case))
             q[case.problem.positive] = 0.0
+            if case.scheme.hard is not None:
+                q[case.scheme.hard.of(case.problem)] = 0.0
             return _price(case, q / q.sum()) if q.any() else _price(case, q)
 
         return variance

@@ -17,6 +17,7 @@ from implicitloss.claims.statements.numbers import (
     at_m,
     implicit,
     integrated,
+    log_parts,
 )
 from implicitloss.estimate import Estimate
 from implicitloss.theory.expansion import Expansion, Series, expand
@@ -41,7 +42,7 @@ def leading_constant(case: Case) -> Estimate:
     return Estimate(value, value * 1e-11, "v", "closed form")
 
 
-def theorem3_leading(id: str, cases: CaseList, sampled: CaseList) -> Claim:
+def theorem3_leading(id: str, cases: CaseList, sampled: CaseList, hard: bool = False) -> Claim:
     """m E (ℓ - b)² → σ²/μ²; the squared errors of `sampled` are simulated, too."""
 
     def mse(case: Case) -> Estimate:
@@ -53,13 +54,22 @@ def theorem3_leading(id: str, cases: CaseList, sampled: CaseList) -> Claim:
         share = -np.expm1(float(case.problem.scores[case.problem.positive]) - expansion.log_mu)
         return Estimate(expansion.v / share**2, 0.0, "v", "claimed")
 
+    def without_hard(case: Case) -> Estimate:
+        expansion, plan = expand(case.scheme, case.loss, case.problem), case.scheme.plan(case.problem)
+        # μ - Σ_T w_T e^{f_j}, in units of μ
+        in_t = np.exp(plan.log_w_hard + case.problem.scores[plan.hard] - expansion.log_mu).sum()
+        return Estimate(expansion.v / (1 - in_t) ** 2, 0.0, "v", "claimed")
+
     def root(case: Case) -> Estimate:
         return Estimate(float(np.sqrt(float(leading_constant(case)))), 0.0, "v", "claimed")
 
+    of_hard = {"μ has no hard negatives": without_hard} if hard else {}
     return Claim(
         id,
-        "E (ℓ(N) - ℓ^{q,w})² = σ²/(m μ²) + o(1/m), with weights η/m, μ = e^{f_y} + E η e^{f_y'}, σ² = V η e^{f_y'}.",
-        "Rawat et al. 2021, Theorem 3, Eq. (12)",
+        "E (ℓ(N) - ℓ^{q,w})² = σ²/(m μ²) + o(1/m), with weights η/m, μ = e^{f_y} + E η e^{f_y'}"
+        + (" + Σ_T w_T e^{f_j}" if hard else "")
+        + ", σ² = V η e^{f_y'}.",
+        f"Rawat et al. 2021, Theorem 3, Eq. (12){'; hard negatives: derived' if hard else ''}",
         (
             Exact(
                 "order in 1/m",
@@ -75,7 +85,7 @@ def theorem3_leading(id: str, cases: CaseList, sampled: CaseList) -> Claim:
                 cases,
                 lambda case: limit(along(case, mse), ladder(case), 1),
                 leading_constant,
-                {"the constant is σ/μ": root, "μ is E η e^{f_y'}, without e^{f_y}": without_positive},
+                {"the constant is σ/μ": root, "μ is E η e^{f_y'}, without e^{f_y}": without_positive, **of_hard},
                 resolution=1e-3,
                 detail=f"{INTEGRATE}, extrapolated",
             ),
@@ -184,6 +194,10 @@ def theorem3_outside(id: str, cases: CaseList) -> Claim:
         mean = float(np.sum(q * x))
         return mean, float(np.sum(q * (x - mean) ** 2))
 
+    def positive(case: Case) -> float:
+        """1, or 1 + A with hard negatives."""
+        return 1 + float(np.exp(log_parts(case)[0]))
+
     def own(case: Case) -> Estimate:
         mean, variance = moments(case)
         return Estimate(variance / mean**2, 1e-11 * variance / mean**2, "constant", "closed form")
@@ -193,7 +207,7 @@ def theorem3_outside(id: str, cases: CaseList) -> Claim:
 
         def constant(case: Case) -> Estimate:
             mean, variance = moments(case)
-            return Estimate(variance / (1 / m + mean) ** 2, 0.0, "constant", "claimed")
+            return Estimate(variance / (positive(case) / m + mean) ** 2, 0.0, "constant", "claimed")
 
         return constant
 
