@@ -684,6 +684,50 @@ def _optimum(v: Values) -> Call:
     return Call(il.population_optimum, arguments, check)
 
 
+def _waterfilling(v: Values) -> Call:
+    """Scores fall with how often a label counts, and the labels in T fill the k places."""
+    prior = v.prior(v.whole(2, 6))
+    n = prior.n_labels
+    hard = il.HardNegatives(v.whole(1, n - 1), weight=v.one(1.0, 3.0), overlap=v.one(*OVERLAPS))
+    scheme = il.Scheme(_no_needs(v, n), v.weighting(), m=v.one(1, 2, 5, 64), hits=v.one(*HITS), hard=hard)
+    eta = v.one(np.full(n, 1 / n), v.rng.dirichlet(np.ones(n)) * 0.9 + 0.1 / n)
+    arguments = {
+        "scheme": ("scheme", scheme), "loss": ("loss", v.loss()), "eta": ("vector", v.as_array(eta)),
+        "prior": ("prior", prior),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        repr(found)
+        finite(found.scores, (n,))
+        if np.any(found.inclusion < 0) or np.any(found.inclusion > 1) or abs(found.inclusion.sum() - hard.k) > 1e-6:
+            raise Wrong(f"inclusion {found.inclusion}")
+        if found.tied.size and np.ptp(found.scores[found.tied]) > 1e-9:
+            raise Wrong(f"tied labels at {found.scores[found.tied]}")
+
+    return Call(il.waterfilling, arguments, check)
+
+
+def _stale_index(v: Values) -> Call:
+    n = v.whole(3, 8)
+    hard = il.HardNegatives(v.whole(1, n - 1), weight=v.one(1.0, 3.0), overlap=v.one("keep", "mask"))
+    scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Unit(), m=v.one(1, 2), hits=v.one(*HITS), hard=hard)
+    arguments = {
+        "scheme": ("scheme", scheme), "eta": ("vector", v.as_array(v.rng.uniform(0.01, 0.9, n))),
+        "refresh": ("count", v.one(1, 100)), "step": ("positive", v.one(0.01, 1.0)),
+        "method": ("choice", v.one("period map", "renewal")), "refreshes": ("count?", v.as_whole(v.whole(3, 20))),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        repr(found)
+        finite([found.loss, *found.duty, *found.swing])
+        if abs(found.duty.sum() - hard.k) > 1e-6 or np.any(found.swing > found.cap + 1e-9):
+            raise Wrong(f"duty {found.duty}, swing {found.swing}, cap {found.cap}")
+        if found.loss < found.least_loss * (1 - 1e-3):
+            raise Wrong(f"a loss of {found.loss} below the least, {found.least_loss}")
+
+    return Call(il.stale_index, arguments, check)
+
+
 def _tilt(v: Values) -> Call:
     call = _optimum(v)
     arguments = {name: call.arguments[name] for name in ("scheme", "prior", "of")}
@@ -1140,6 +1184,8 @@ def _targets() -> list[Target]:
         Target(("derive", "Derivation"), _derive, 0.5),
         Target(("verify", "Outcome", "Report", "Verdict"), _verify, 0.1),
         Target(("population_optimum", "NoOptimum"), _optimum, 2),
+        Target(("waterfilling", "Waterfilling"), _waterfilling, 2),
+        Target(("stale_index", "StaleIndex"), _stale_index, 1),
         Target(("tilt",), _tilt, 1),
         Target(("certify_optimum", "Certificate"), _certify, 2),
         Target(("Minibatch",), _minibatch, 5),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
-from implicitloss.arguments import checked_choice, checked_number, checked_whole
+from implicitloss.arguments import checked_choice, checked_number, checked_vector, checked_whole
 from implicitloss.kernels.flow import climb, flow
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import Decoupled, logistic
@@ -145,7 +145,7 @@ def stale_index(
     if prior is None:
         if not isinstance(scheme.sampler, Uniform):
             raise ValueError(f"a prior is needed for {scheme.sampler!s:.60}, got none: pass prior=")
-        prior = LabelPrior.zipf(max(np.size(eta), 1), 0.0)
+        prior = LabelPrior.zipf(checked_vector(eta, "eta").size, 0.0)
     found = checked_marginals(scheme, eta, prior)
     if hard is None or hard.positives != "drop":
         raise ValueError("a stale index is computed for hard negatives whose positives are dropped, got 'replace'")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from implicitloss.arguments import checked_vector, shown
@@ -27,6 +27,8 @@ __all__ = ["Waterfilling", "checked_marginals", "decoupled_scores", "waterfillin
 MOST_LABELS = 5_000
 # Scores are looked for up to this; sums to 1 may be off by so much.
 FARTHEST, SUM_TOLERANCE = 1e3, 1e-9
+# Labels that T does not move are at the level within this; inclusions may miss their sum by this part.
+AT_LEVEL, LEAST_SUM = 1e-9, 1e-6
 # The largest log λ of a softmax optimum.
 LARGEST_RATE = 50.0
 
@@ -185,8 +187,8 @@ def decoupled_scores(loss: Decoupled, eta: Floats, push: Pushes, k: float, share
         return _by_bisection(loss, eta, (1 - eta) * b + eta * push.own)
 
     lowest, highest = best(push.inside), best(push.outside)
-    spread = push.inside - push.outside
-    if np.all(spread <= EQUAL * push.inside):  # T does not matter
+    spread = _spread(push)
+    if not spread.any():  # T does not matter
         inclusion = np.zeros(eta.size)
         inclusion[np.argsort(-lowest, kind="stable")[: int(k)]] = 1.0
         return Waterfilling(lowest, inclusion, float(np.sort(lowest)[-int(k)]))
@@ -199,7 +201,7 @@ def decoupled_scores(loss: Decoupled, eta: Floats, push: Pushes, k: float, share
         return np.where(highest <= c, 0.0, np.where(lowest >= c, 1.0, np.clip(np.nan_to_num(found), 0.0, 1.0)))
 
     c = _level(lambda c: float(share @ inclusion_at(c)) - k, -FARTHEST, FARTHEST)
-    inclusion = inclusion_at(c)
+    inclusion = _filled(inclusion_at(c), share, k, np.abs(lowest - c) <= AT_LEVEL)
     scores = np.maximum(lowest, np.minimum(c, highest))
     if np.any(np.abs(scores) > FARTHEST - 1):
         raise NoOptimum(f"label {np.argmax(np.abs(scores))} has no finite optimum: nothing holds its score")
@@ -216,6 +218,28 @@ def _by_bisection(loss: Decoupled, eta: Floats, against: Floats) -> Floats:
     return np.asarray((low + high) / 2)
 
 
+def _spread(push: Pushes) -> Floats:
+    """How much more a label counts in T than outside; 0 where that is rounding."""
+    more = push.inside - push.outside
+    return np.where(more <= EQUAL * push.inside, 0.0, more)
+
+
+def _filled(inclusion: Floats, share: Floats, k: float, at_level: NDArray[np.bool_]) -> Floats:
+    """The inclusion with Σ `share` r = k; what is left goes to labels at the level that T does not move.
+
+    *Raises* NoOptimum where there are none: a loss with a kink holds a score at more than one r.
+    """
+    left = k - float(share @ inclusion)
+    if abs(left) > SUM_TOLERANCE * k and at_level.any():
+        inclusion = inclusion + at_level * left / float(share @ at_level)
+    if abs(k - float(share @ inclusion)) > LEAST_SUM * k or inclusion.min() < 0 or inclusion.max() > 1 + LEAST_SUM:
+        raise NoOptimum(
+            f"no level of scores was found at which the labels in T fill the {k:g} places: does the loss have a kink, "
+            "or do hard negatives count much more than once?"
+        )
+    return inclusion
+
+
 def _level(excess: Callable[[float], float], low: float, high: float) -> float:
     """The level at which an excess that falls is 0; -inf where it is not above 0 anywhere."""
     if excess(low) <= 0:
@@ -226,8 +250,8 @@ def _level(excess: Callable[[float], float], low: float, high: float) -> float:
 def _softmax(eta: Floats, push: Pushes, k: float) -> Waterfilling:
     """The waterfilling of the implicit softmax loss with margins b_y' that do not depend on the positive."""
     outside, inside = push.outside, push.inside
-    spread = inside - outside
-    free = bool(np.all(spread <= EQUAL * inside))
+    spread = _spread(push)
+    free = not spread.any()
 
     def grown(b: Floats, rate: float) -> Floats:
         """The root g of λ b (1 - b) g² + λ b g = η that is 0 with η."""
@@ -261,6 +285,8 @@ def _softmax(eta: Floats, push: Pushes, k: float) -> Waterfilling:
     log_rate = brentq(excess, -LARGEST_RATE, LARGEST_RATE, xtol=1e-14, rtol=1e-15)
     inclusion, g, c = at(float(np.exp(log_rate)))
     f = np.log(g)
+    if not free:
+        inclusion = _filled(inclusion, np.ones(eta.size), k, np.zeros(eta.size, dtype=bool))
     if free:
         inclusion[np.argsort(-f, kind="stable")[: int(k)]] = 1.0
         c = float(np.sort(f)[-int(k)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from implicitloss.cli.arguments import EVERY_NAME, add_scheme, scheme_of
+from implicitloss.cli.arguments import EVERY_NAME, add_scheme, hard_options, scheme_of
 from implicitloss.cli.claims import add_report_arguments, run_claims
 from implicitloss.cli.labels import add_problem, counts_options, origin_of, problem_of
 
@@ -33,10 +33,9 @@ def run(args: argparse.Namespace) -> int:
     from implicitloss.claims.statements.scheme import about_scheme
     from implicitloss.cli import names
     from implicitloss.losses import SoftmaxCrossEntropy
-    from implicitloss.scheme import without_hard
 
     problem = problem_of(args)
-    scheme = without_hard(scheme_of(args, SoftmaxCrossEntropy()), "verified claims")
+    scheme = scheme_of(args, SoftmaxCrossEntropy())
     claims = about_scheme(scheme, problem, None if args.target is None else names.margin(args.target))
     setting = Setting(problem.prior, origin_of(args), args.seed, args.full, args.threads, strict=False)
     return run_claims(
@@ -53,7 +52,18 @@ def _own_command(args: argparse.Namespace) -> str:
     source = ["--profile", args.profile] if args.counts is None else counts_options(args)
     positive = [] if args.positive is None else ["--positive", args.positive]
     target = [] if args.target is None else ["--target", args.target]
+    hard = [str(word) for option in hard_options(args).items() for word in option]
     words = ["implicitloss", "verify", "--sampler", args.sampler, "--weighting", args.weighting, "--m", str(args.m)]
-    return shlex.join(
-        [*words, "--hits", args.hits, *source, "--scorer", args.scorer, *positive, *target, "--seed", str(args.seed)]
-    )
+    words += [
+        "--hits",
+        args.hits,
+        *hard,
+        *source,
+        "--scorer",
+        args.scorer,
+        *positive,
+        *target,
+        "--seed",
+        str(args.seed),
+    ]
+    return shlex.join(words)
