@@ -6,4 +6,4 @@ Its method: a few labels by maximum inner product search (MIPS), the rest of the
 about it here was derived, from the method as the abstract describes it.
 """
 
-SECTIONS = ("margins", "shift", "unbiased", "start", "waterfilling", "convex", "stale_index")
+SECTIONS = ("margins", "shift", "unbiased", "start", "waterfilling", "convex", "stale_index", "hardest_of")
