@@ -88,8 +88,8 @@ def _claim(of: Callable[[Setting], tuple[Candidates, ...]], by: Callable[[Candid
 CLAIMS = (
     Claim(
         "qaraei2023.hardest-of",
-        "The hardest of n uniform draws with replacement is itself one draw: at rank r, 1 the highest score, its law is "
-        "q = ((L-r+1)^n - (L-r)^n)/L^n.",
+        "The hardest of n uniform draws with replacement is itself one draw; its law at rank r, where 1 is the highest "
+        "score, is q = ((L-r+1)^n - (L-r)^n)/L^n.",
         "derived here; the sampler of Zhang et al. 2013 (dynamic negative sampling)",
         (
             _claim(_few, _counted, "all L^n draws"),
