@@ -403,3 +403,64 @@ def test_pictures_show_the_numbers_of_their_tables(results: Path) -> None:
     for module, numbers in shown.items():
         expected = set(numbers[np.isfinite(numbers)].ravel().round(6) + 0.0)
         assert _drawn(module.draw(tables[module])) == expected, module.__name__
+
+
+def test_mined_negatives_tie_labels(results: Path) -> None:
+    table = pd.read_csv(results / "hard_plateau.csv")
+    settled = table[table["settled"]]
+    assert len(settled) > 50
+    np.testing.assert_allclose(settled["descended"], settled["f"], atol=0.05)
+    tied = table[table["tied"]].groupby("mixture")["f"]
+    assert set(tied.groups) == {"5 + 95", "20 + 80", "50 + 50", "100 + 0"}
+    assert (tied.max() - tied.min() < 1e-9).all()
+    alone = table[table["mixture"] == "0 + 100"]
+    np.testing.assert_allclose(alone["f"] - alone["logit"], np.log(10), atol=1e-12)
+
+
+def test_uniform_negatives_cap_what_a_stale_index_costs(results: Path) -> None:
+    table = pd.read_csv(results / "stale_index.csv").set_index(["mixture", "refresh"])
+    seen = table.dropna(subset=["excess_descended"])
+    assert len(seen) == 6
+    np.testing.assert_allclose(seen["excess_descended"], seen["excess"], rtol=0.02)
+    np.testing.assert_allclose(table["excess_renewal"], table["excess"], rtol=0.3)
+    assert (table["swing"] <= table["cap"] * (1 + 1e-9)).all()
+    assert table.loc[("50 + 50", 10_000), "swing"] == pytest.approx(table.loc[("50 + 50", 10_000), "cap"], rel=0.01)
+    assert table.loc[("50 + 0", 10_000), "excess"] > 30 * table.loc[("50 + 50", 10_000), "excess"]
+
+
+def test_the_recall_of_an_index_says_how_many_to_mine(results: Path) -> None:
+    table = pd.read_csv(results / "hard_variance.csv").query("scores == 'trained'")
+    best = {recall: rows.set_index("k")["deviation"].idxmin() for recall, rows in table.groupby("recall")}
+    assert best[1.0] >= 50 > 10 >= best[0.5]
+    exact = table[table["recall"] == 1.0].set_index("k")["deviation"]
+    assert exact[50] < exact[0] / 4
+
+
+def test_the_norm_of_the_first_step_is_predicted(results: Path) -> None:
+    table = pd.read_csv(results / "hard_start.csv").set_index("k")
+    assert (abs(table["squared"] - table["predicted"]) < 6 * table["squared_error"] + 0.02 * table["predicted"]).all()
+    assert (abs(table["along"] - table["predicted_along"]) < 0.1).all()
+    assert table.loc[1000, "squared"] > 20 * 1000
+
+
+def test_hard_negatives_alone_need_a_fresh_index(results: Path) -> None:
+    """Differences of tens of per cent, on a single seed each."""
+    table = pd.read_csv(results / "hard_training.csv")
+    last = table[table["step"] == table["step"].max()].set_index(["mixture", "refresh"])["precision_1"]
+    assert last["100 + 0", 50] < 0.5 * last["100 + 0", 1]
+    assert last["5 + 95", 50] > 0.9 * last["5 + 95", 1]
+    assert last["50 + 50 unbiased", 50] > 0.8 * last["50 + 50 unbiased", 1]
+
+
+def test_unbiased_weights_are_those_of_all_labels(rng: np.random.Generator) -> None:
+    """In the mean each label that is no positive counts once, in T or outside; of weights of 1 those in T do."""
+    from analysis.hard_training import counts
+
+    positives = np.zeros((4000, 6))
+    positives[:, 0] = 1
+    mined = np.tile([0, 3], (4000, 1))
+    unbiased, plain = (counts(positives, mined, 3, flag, rng) for flag in (True, False))
+    error = unbiased.std(axis=0) / np.sqrt(4000)
+    assert np.all(np.abs(unbiased.mean(axis=0) - [0, 1, 1, 1, 1, 1]) <= 6 * error)
+    assert np.all(unbiased[:, 3] == 1)
+    assert np.all(np.abs(plain.mean(axis=0) - [0, 0.5, 0.5, 1.5, 0.5, 0.5]) <= 6 * plain.std(axis=0) / np.sqrt(4000))
