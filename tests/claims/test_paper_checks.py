@@ -169,6 +169,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     ),
     "qaraei2023.stale.swing": ("Exact: gradient descent (R = 5,000 steps of .1)",),
     "qaraei2023.stale.rise": ("Exact: gradient descent (steps of .005 and .0025)",),
+    "qaraei2023.hardest-of": ("Exact: all L^n draws", "Exact: the formula, in whole numbers"),
 }  # fmt: skip
 
 
