@@ -22,7 +22,7 @@ from paper_checks.qaraei2023 import listing
 
 
 def _softmax(setting: Setting) -> list[Case]:
-    return listing.every_mode(cases.SOFTMAX)
+    return listing.every_mode(cases.SOFTMAX, weightings=(Unit(), Importance()))
 
 
 def _logistic(setting: Setting) -> list[Case]:

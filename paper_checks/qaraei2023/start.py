@@ -133,7 +133,7 @@ CLAIMS = (
     Claim(
         "qaraei2023.start.norm",
         "At the start, w_j ~ N(0, I/d), E|Σ_N w|² = (k + m_u)(d - 1)/d + m_u/d + m_u (m_u - 1)/L + (k μ_k)²/d to 1 %, "
-        "μ_k = L φ(z_{k/L})/k: hard negatives all point along h, and add like k², not like k.",
+        "μ_k = L φ(z_{k/L})/k: hard negatives share a direction, and their part grows like k² and not like k.",
         "derived; makes precise 'using hard negatives excessively from the beginning of training leads to unstable "
         "gradient', Qaraei and Babbar 2023, abstract",
         (

@@ -169,6 +169,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     ),
     "qaraei2023.stale.swing": ("Exact: gradient descent (R = 5,000 steps of .1)",),
     "qaraei2023.stale.rise": ("Exact: gradient descent (steps of .005 and .0025)",),
+    "qaraei2023.hardest-of": ("Exact: all L^n draws", "Exact: the formula, in whole numbers"),
 }  # fmt: skip
 
 
@@ -428,7 +429,7 @@ def test_wrong_hard_negatives_are_caught(mutant: Any, id: str, monkeypatch: pyte
     """By the quick checks; a true claim is refuted with probability at most 1e-6, and none of these is true."""
     (claim,) = [claim for claim in CLAIMS if claim.id == f"qaraei2023.{id}"]
     quick = tuple(check for check in claim.checks if not isinstance(check, (Identity, Simulated)))
-    kept = (numbers._integrated, hard._plain, listing.number, listing.listed)
+    kept = (numbers._integrated, hard._of_plain, listing.number, listing.listed)
     for numbers_of in kept:
         numbers_of.cache_clear()
     mutant(monkeypatch)

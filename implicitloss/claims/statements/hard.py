@@ -17,11 +17,13 @@ from implicitloss.claims.claim import Claim
 from implicitloss.claims.statements.numbers import EXHAUST, INTEGRATE, CaseList, integrated
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats, LabelPrior
+from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Draws
 from implicitloss.witness.exhaust import exhaust
+from implicitloss.witness.integrate import integrate
 
 __all__ = ["MISSES", "Measurand", "in_hard", "joined", "least", "measurands", "shift"]
 
@@ -71,26 +73,32 @@ class _Given:
         return self.logs
 
 
-@lru_cache(maxsize=4096)
-def _plain(case: Case, divided: bool, hit_divided: bool) -> Case:
+def _plain(case: Case, times: float, divided: bool, hit_divided: bool) -> tuple[Scheme, Problem]:
     """The scheme without T at f_y + log(1 + A); the last label stands for a kept hit.
 
     So the positive itself is never drawn, and a hit's payment e^{f_y} is divided by 1 + A as every other is.
     """
     plan, scores, y = case.scheme.plan(case.problem), case.problem.scores, case.problem.positive
-    log_positive = _log_positive(case)
+    log_positive = _log_positive(case, times)
     at = np.append(scores, scores[y] + (0.0 if hit_divided else log_positive))
     at[y] += log_positive if divided else 0.0
     q, log_w = np.exp(np.append(plan.log_q, plan.log_q[y])), np.append(plan.log_w, plan.log_w[y])
     q[y], log_w[y] = 0.0, -np.inf
     scheme = Scheme(Explicit(q), _Given(log_w), m=case.scheme.m, hits="keep")  # type: ignore[arg-type]
-    return replace(case, scheme=scheme, problem=Problem(at, LabelPrior.from_counts(np.ones(at.size)), y))
+    return scheme, Problem(at, LabelPrior.from_counts(np.ones(at.size)), y)
 
 
-def _log_positive(case: Case, times: float = 1.0) -> float:
-    """log(1 + A), A = Σ_T w_T e^{f_j - f_y}."""
+@lru_cache(maxsize=4096)
+def _of_plain(case: Case, quantity: Quantity, times: float, divided: bool, hit_divided: bool) -> Estimate:
+    scheme, at = _plain(case, times, divided, hit_divided)
+    return integrate(scheme, case.loss, at, quantity)
+
+
+def _log_positive(case: Case, times: float) -> float:
+    """log(1 + A), A = Σ_T w_T e^{f_j - f_y}, T counted so many times."""
     plan, scores = case.scheme.plan(case.problem), case.problem.scores
-    return float(np.log1p(times * np.exp(plan.log_w_hard + scores[plan.hard] - scores[case.problem.positive]).sum()))
+    terms = plan.log_w_hard + scores[plan.hard] - scores[case.problem.positive]
+    return float(np.logaddexp(0.0, np.log(times) + logsumexp(terms))) if terms.size else 0.0
 
 
 def joined(
@@ -99,11 +107,11 @@ def joined(
 ) -> Estimate:  # fmt: skip
     """A quantity of a softmax with hard negatives, by integrals of the scheme without; each argument makes one mistake.
 
-    `times` counts what is added to the mean and to the gradient again, `log_added` is the log(1 + A) of the mean,
-    `divided` and `hit_divided` divide payments and a kept hit's by 1 + A, and `own` is T's own part of the gradient.
+    `times` says how often T counts, `log_added` is the log(1 + A) of the mean, `divided` and `hit_divided` divide
+    payments and a kept hit's by 1 + A, and `own` is T's own part of the gradient.
     """
     case, quantity = given.case, given.quantity
-    found = integrated(_plain(case, divided, hit_divided), quantity)
+    found = _of_plain(case, quantity, times, divided, hit_divided)
     if quantity != "gradient":
         if quantity != "mean" or not log_added:
             return found
@@ -113,7 +121,7 @@ def joined(
     value, error = (np.array(x, dtype=np.float64) for x in (found.value, found.error))
     # 1/(1 + S) is what the shares of all draws leave, and the gradient at y is minus their sum.
     left, missed = 1 + value[y], error[y] + 1e-15
-    share = times * np.exp(plan.log_w_hard + scores[plan.hard] - scores[y] - _log_positive(case))
+    share = times * np.exp(plan.log_w_hard + scores[plan.hard] - scores[y] - _log_positive(case, times))
     value, error = value[:-1], error[:-1]
     if own:
         value[plan.hard] += share * left
