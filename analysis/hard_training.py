@@ -32,6 +32,7 @@ MIXTURES = {
     "50 + 50 unbiased": (50, 50, True),
 }
 REFRESHES, SEEDS, STEPS, LOOKS = (1, 100, 500), 5, 1000, 20
+QUICK_REFRESHES, QUICK_STEPS, QUICK_LOOKS = (1, 50), 100, 4
 HIDDEN, SIZE, STEP = 64, 64, 0.005
 KS = (1, 5)
 
@@ -42,17 +43,18 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
         raise ValueError(f"hard_training reads two files, train and test, got {len(data)}")
     for path in data:
         extreme.read(path)
-    steps = STEPS // 10 if quick else STEPS
+    steps, looks = (QUICK_STEPS, QUICK_LOOKS) if quick else (STEPS, LOOKS)
     return [
         {
             "mixture": name,
             "refresh": refresh,
             "seed": seed,
             "steps": steps,
+            "looks": looks,
             "data": list(data),
         }
         for name in MIXTURES
-        for refresh in ((1, 50) if quick else REFRESHES)
+        for refresh in (QUICK_REFRESHES if quick else REFRESHES)
         for seed in range(1 if quick else SEEDS)
     ]
 
@@ -121,7 +123,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 
             adam(network.gradients(x, slope))
             t += 1
-            if t % max(steps // LOOKS, 1) == 0:
+            if t % (steps // point["looks"]) == 0:
                 found.append({**{key: point[key] for key in ("mixture", "refresh", "seed")}, "step": t}
                              | measured(network, test_set))  # fmt: skip
     return found
