@@ -122,6 +122,7 @@ class Exact:
     def _best(self, query: Floats, products: Floats, k: int, margin: float) -> Labels:
         """The k best labels of a query, among those whose products are within the margin of a bound on the k-th."""
         few, labels = products[::STRIDE], np.arange(products.size)
+        few = few if few.size > k else products
         if few.size > k:
             # The k-th best of any part is no better than the k-th best of all.
             labels = np.flatnonzero(products >= np.partition(few, few.size - k)[few.size - k] - margin)
