@@ -75,7 +75,7 @@ def _fill(tally: Tally, n: int, a_call: int, box: Box) -> None:
         calls = [box.next_call(min(a_call, n - tally.n)) for _ in range(fit)]
         call = Call.of(calls, rows)
         own = call.scores[np.arange(call.positive.size), call.positive]
-        tally.add(decode(tally.question, call), (call.scores > own[:, None]).astype(np.float64))
+        tally.add(decode(tally.question, call, box.cut_off), (call.scores > own[:, None]).astype(np.float64))
         box.say_progress(tally.n, look=False)
 
 
@@ -113,7 +113,8 @@ class _Look:
         own = sums.at(at)
         found = float(own.total), float(own.squares_about(expected)), float(own.most)
         of_call = self.tally.together * expected
-        return replace(plan, rounding=self.rounding).with_sums(*found, self.tally.n, self.delta, unseen, of_call)
+        plan = replace(plan, rounding=self.rounding + self.tally.bias, calls=self.tally.n / self.tally.together)
+        return plan.with_sums(*found, self.tally.n, self.delta, unseen, of_call)
 
     def by_score(self, row: int) -> list[Comparison]:
         """Compare the labels scored above the positive, and those below it: a margin does not depend on scores."""
@@ -131,7 +132,7 @@ class _Look:
             plan = Comparison(y, name, at, "gradient", largest, claimed)
             apart = self.measured(plan, tally.of_sides, (row, side), 0.0)
             mean = claimed + apart.measured
-            width = apart.high - apart.measured + self.rounding * abs(mean)
+            width = apart.high - apart.measured + (self.rounding + tally.bias) * abs(mean)
             found.append(replace(apart, measured=mean, low=max(mean - width, 0.0), high=mean + width))
         return found
 

@@ -7,6 +7,7 @@ One file: which schemes are tried, how each is fitted, and which fit is named, i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -56,6 +57,8 @@ EQUAL_MISFIT = 25.0
 MOST_ERRORS = 8.0
 # A law of draws is wrongly taken for another with this probability.
 FALSE_LAW = 1e-9
+# A scheme whose hits would not have been seen with a probability below e^-20 does not agree.
+LOG_NEVER = -20.0
 # The largest m that is looked for where margins are no power of m.
 MOST_FREE_M = 10_000
 # Below so many draws the best number is looked for among its neighbours too, so many steps away.
@@ -164,7 +167,12 @@ def nearest(
             return claimed  # no other fits better, but for chance
     fits = [fit for scheme in candidates.named() if (fit := candidates.fit(scheme)) is not None]
     fits += list(candidates.fitted())
-    agreeing = [fit for fit in fits if fit.agrees]
+    # How often a hit has a duplicate is known where the draws are.
+    agreeing = [
+        fit
+        for fit in fits
+        if fit.agrees and not (isinstance(fit.scheme.weighting, KeptDuplicates) and _off(fit, question, statistics) > 0)
+    ]
     if agreeing:
         # If samplers have equal margins, the law that was seen decides, then the order.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
@@ -248,6 +256,7 @@ class _Candidates:
             over_all: list[Any] = [ForMargin(margin) for margin in (Softmax(), LogitAdjusted(), Equalised())]
             for weighting in (*over_all, *(slip for slip in SLIPS if isinstance(slip.target, LogitAdjusted))):
                 yield Scheme(Uniform(), weighting, m=M_OF_ALL_LABELS, hits="mask")
+            return  # what draws nothing has no sampler
         # Among equals the first is named: these first, then all others that do not look at the scores.
         laws: list[Any] = [WithinBatch(), Uniform(), Power(0.75), LogUniform()]
         if claimed is not None and claimed.sampler not in laws and not claimed.sampler.needs_scores:
@@ -347,12 +356,25 @@ class _Candidates:
         for c in parts.hits:
             of_hits = float(rows[c.positive][c.positive])
             agrees &= (c.low <= of_hits <= c.high) if of_hits > 0 else not c.measured > 0
+            agrees &= c.measured > 0 or not of_hits > 0 or self._log_no_hit(scheme, c) > LOG_NEVER
             if of_hits > 0 and c in parts.known_hits:
-                misfit += (np.log(c.measured / of_hits) / _error_of_hits(c)) ** 2
+                errors = abs(float(np.log(c.measured / of_hits))) / _error_of_hits(c)
+                agrees &= errors <= MOST_ERRORS
+                misfit += errors**2
                 terms += 1
         agrees &= misfit <= MOST_ERRORS**2 * terms
         distance = float(np.sqrt(np.mean(np.square(logs[used]))))
         return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
+
+    def _log_no_hit(self, scheme: Scheme, hits: Comparison) -> float:
+        """The logarithm of the probability that a scheme draws no hit in as many calls, at most."""
+        row = self.parts.positives.index(hits.positive)
+        at = int(np.flatnonzero(self._labels == hits.positive)[0])
+        q, m = float(np.exp(self._draws[scheme.sampler, scheme.hits][row].log_q_unconditional[at])), scheme.m
+        # The first draw of the positive counts, or the second one.
+        none = m * math.log1p(-min(q, 1 - 1e-9))
+        none += math.log1p(m * q / (1 - q)) if isinstance(scheme.weighting, KeptDuplicates) and q < 1 else 0.0
+        return hits.calls * none
 
     def fitted(self) -> Iterator[Fit]:
         """Powers of the prior, and mixtures of within-batch and uniform draws, with the exponent or share that fits."""
@@ -360,7 +382,7 @@ class _Candidates:
             ("α", Power, 0.0, 4.0),
             ("λ", Mixture, 1e-3, 1 - 1e-3),
         )
-        if len(self.parts.apart) < 3:
+        if len(self.parts.apart) < 3 or self.none_drawn:
             return
         for parameter, sampler, low, high in families:
             for weighting in (Unit(), Constant(), Relative()):

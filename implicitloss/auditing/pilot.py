@@ -59,14 +59,17 @@ class Pilot:
         for _ in range(math.ceil(n / a_call)):
             call = box.next_call(a_call)
             assert call.answer.gradients is not None
-            answers.append(decode(question, call))
+            answers.append(decode(question, call, box.cut_off))
             scores.append(call.scores / question.temperature)
             slopes.append(question.temperature * call.answer.gradients)
             box.say_progress(len(answers) * a_call, look=False)
         ratio = _gradient_ratio(question, in_blocks(scores, rows), in_blocks(slopes, rows))
         weights = in_blocks([answer.weights for answer in answers], rows)
         hits = in_blocks([answer.hits for answer in answers], rows)
-        return cls(question.prior, weights, hits, a_call, *ratio, box, box.relative_rounding)
+        # A guard against log 0 moves weights; below a leak that is not seen.
+        bias = max(answer.bias for answer in answers)
+        moved = box.relative_rounding + (bias if bias > LEAK_SHARE / 2 else 0.0)
+        return cls(question.prior, weights, hits, a_call, *ratio, box, moved)
 
     @property
     def n(self) -> int:
