@@ -318,9 +318,9 @@ RIGHT: dict[str, Case] = {
     "a margin on the positive, claimed": Case(
         lambda f, y, rng: full(f - 0.35 * EYE[y], y), "holds", claim=np.exp(0.35) * ALL_LABELS
     ),
-    "rounded to eighths, not known so well": Case(
-        lambda f, y, rng: np.round(8 * full(f, y)) / 8, "inconclusive", "a loss in single precision may help",
-        options={"positives": [0], "resolution": 0.2},
+    "half precision, not known so well": Case(
+        lambda f, y, rng: full(f, y).astype(np.float16), "inconclusive", "a loss in single precision may help",
+        options={"positives": [0], "resolution": 0.002},
     ),
     "scores moved in place": Case(in_place, "holds"),
     "scores centred first": Case(lambda f, y, rng: full(f - f.mean(axis=1, keepdims=True), y), "holds"),
