@@ -14,7 +14,7 @@ from implicitloss.auditing.box import Box, in_blocks
 from implicitloss.auditing.calls import Examples, sums_of_calls
 from implicitloss.auditing.decode import decode
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.labels import Floats, LabelPrior, Labels
 
 __all__ = ["FEWEST_CALLS", "LEAK_SHARE", "PILOT_EXAMPLES_A_CALL", "DrawStatistics", "Pilot", "means_vary", "ranks"]
 
@@ -105,6 +105,14 @@ class Pilot:
     def seen(self) -> Floats:
         """The number of evaluations that drew each label, (rows, L)."""
         return np.asarray(self.drawn.sum(axis=1), dtype=np.float64)
+
+    @cached_property
+    def fixed(self) -> tuple[Labels, ...]:
+        """The labels that had the same weight in all evaluations, by row; none where no other was drawn."""
+        low, high = self.weights.min(axis=1), self.most
+        same = (low > 0) & (high - low <= (RATIO_RELATIVE_ERROR + self.rounding) * high)
+        drawn = np.any((high > 0) & ~same, axis=1)
+        return tuple(np.flatnonzero(row & moves) for row, moves in zip(same, drawn, strict=True))
 
     @cached_property
     def one_draw(self) -> Floats:
