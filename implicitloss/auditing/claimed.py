@@ -25,8 +25,8 @@ class Claimed:
     """The claim at each audited positive.
 
     `margins` p_yy' (rows, L) are 0 for y itself, and None where nothing is claimed; `hits` are p_yy (rows,); `weights`
-    w (rows, L) and `hit_weights` (rows,) are those of one draw, where a scheme is claimed, or those of its hard
-    negatives, if they are larger; `hard` are these labels, for each row.
+    w (rows, L) and `hit_weights` (rows,) are those of one draw, where a scheme is claimed; `hard` are its hard
+    negatives, for each row.
     """
 
     name: str
@@ -77,8 +77,6 @@ def _of_scheme(scheme: Scheme, prior: LabelPrior, positives: list[int], scores: 
     if scheme.hard is None:
         return Claimed(str(scheme), p, hits, w, hit_weights)
     hard = tuple(scheme.hard.of(problem) for problem in problems)
-    for row, labels in enumerate(hard):
-        w[row, labels] = np.maximum(w[row, labels], scheme.hard.weight)
     return Claimed(str(scheme), p, hits, w, hit_weights, hard)
 
 

@@ -2,6 +2,8 @@
 
 A factor is divided out, a smoothed loss straightened, a focal one solved for its cross-entropy.  A form is named only
 if what is left after that is a softmax loss on the same draws.  To add a form, add a function to `FORMS`.
+
+One file: a form is told from its sisters, which are tried in turn.
 """
 
 from __future__ import annotations

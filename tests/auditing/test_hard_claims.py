@@ -112,6 +112,10 @@ def test_a_claim_with_hard_negatives(name: str, seed: int) -> None:
     report = il.audit(loss, claim=claimed, rng=seed, **QUICK)
     assert report.verdict == verdict, str(report)
     assert word in said(report), str(report)
+    if verdict == "holds" and claimed != "full":
+        assert not {"another law", "another number of draws"} & {note.kind for note in report.notes}
+        assert report.nearest is not None
+        assert report.nearest.scheme == claimed
 
 
 @pytest.mark.parametrize("gradient", [True, False])
