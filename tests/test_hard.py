@@ -775,13 +775,9 @@ def test_weights_that_do_not_fit_are_refused_where_draws_count() -> None:
 def test_verbs_that_take_no_hard_negatives_say_so(at: il.Problem, prior: il.LabelPrior) -> None:
     scheme, eta = hard_scheme(il.weightings.Unit(), "mask"), np.full(4, 0.25)
 
-    def full(scores: Any, positive: Any, rng: Any) -> Any:
-        return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(positive)), positive]
-
     for refused in (
         lambda: il.tilt(scheme, prior),
         lambda: il.certify_optimum(scheme, SOFTMAX, eta, prior, np.zeros(4)),
-        lambda: il.audit(full, prior=prior, claim=scheme),
         lambda: gradient_and_hessian(scheme, SOFTMAX, at),
     ):
         with pytest.raises(ValueError, match="must be of a scheme without hard negatives, got hard negatives k=2, "):

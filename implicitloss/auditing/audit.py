@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.auditing.box import Box
-from implicitloss.auditing.claimed import Claim
+from implicitloss.auditing.claimed import Claim, claimed
 from implicitloss.auditing.contact import Contact, first_contact
 from implicitloss.auditing.failure import is_of_the_loss, outside
 from implicitloss.auditing.finding import Observed
@@ -81,11 +82,13 @@ def audit(
         The label frequencies, of at least two labels.
     claim : Scheme, margin, "full", array or None
         What the loss is said to optimise.  "full" is softmax over all labels.  An array is p, (L, L) or (rows, L), with
-        the weights of hits in the positives' entries.  None measures only.
+        the weights of hits in the positives' entries.  None measures only.  A scheme with hard negatives, and one whose
+        margins depend on the scores, needs a loss with gradients.
     positives : sequence of int, optional
         The audited positives; by default the most frequent label, the median one and the rarest.
     scores : (L,) array, optional
-        The scores to audit at, for samplers that depend on them; by default each call has new normal scores.
+        The scores to audit at, for samplers that depend on them, and for hard negatives, which are the best labels by
+        these scores; by default each call has new normal scores.
     form : "softmax" or "logistic"
         "logistic" audits a decoupled loss.
     temperature : float
@@ -123,8 +126,8 @@ def audit(
     Raises
     ------
     ValueError
-        If an argument is out of range, the claim is about other labels, or an answer has another shape or is not
-        finite.
+        If an argument is out of range, the claim is about other labels or needs gradients that the loss has not, or an
+        answer has another shape or is not finite.
 
     Notes
     -----
@@ -162,6 +165,7 @@ def _measured(question: Question, box: Box, contact: Contact) -> Observed:
     if not contact.can_go_on:
         return Observed()
     if not contact.has_gradients:
+        _check_free_of_scores(question)
         return exactly(question, box) if contact.draws_nothing else by_values(question, box)
     if any(flaw.kind == "wrong gradient" for flaw in contact.observed.flaws):
         # Margins are not read from a gradient that is wrong: the claim is refuted, or the values say what there is.
@@ -176,3 +180,24 @@ def _measured(question: Question, box: Box, contact: Contact) -> Observed:
     half = replace(question, error=question.error / 2)
     found = by_gradients(half, box)
     return found if found.flaws else found + by_values(half, box)
+
+
+def _check_free_of_scores(question: Question) -> None:
+    """*Raises* ValueError for a claim about the given scores, where the loss has values alone.
+
+    Values show weights at other scores, which single labels out; other scores have other margins.
+    """
+    scheme = question.scheme
+    if scheme is None or question.scores is None:
+        return
+    depends = scheme.hard is not None
+    if scheme.sampler.needs_scores and not depends:
+        elsewhere = claimed(scheme, question.prior, list(question.positives), np.zeros(question.prior.n_labels))
+        assert question.claim.margins is not None
+        assert elsewhere.margins is not None
+        depends = not np.allclose(question.claim.margins, elsewhere.margins)
+    if depends:
+        raise ValueError(
+            "a claim whose margins depend on the scores needs the gradients of the loss, got values alone: use the "
+            "adapter of its framework, e.g. implicitloss.adapters.torch, or return the losses and their gradients"
+        )

@@ -75,8 +75,9 @@ class Box:
 
     `reset` is called before each call.  What is known of the loss after the first contact: the `rounding` error of its
     values, absolute, 0 where it was not measured; the `factors` (L,) by which it is scaled at each positive, which are
-    divided out; what the positive of a logistic loss `pays` (L,), whose excess is taken off; and the `lift` (rows,) of
-    the positives' scores, for losses whose rounding would hide the hits.  Calls that are not repeated go to the
+    divided out; what the positive of a logistic loss `pays` (L,), whose excess is taken off; the `lift` (rows,) of the
+    positives' scores, for losses whose rounding would hide the hits; and the probabilities that a guard against log 0
+    cuts off, those below `cut_off`.  Calls that are not repeated go to the
     `stream`, if there is one.
     """
 
@@ -91,6 +92,7 @@ class Box:
     factors: Floats | None = None
     pays: Floats | None = None
     lift: Floats | None = None
+    cut_off: float = 0.0
     stream: LossFunction | None = None
     said_at: float = 0.0
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.arguments import shown
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.margins import Margin, Softmax, checked_margin, complete_margin
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = ["Claim", "Claimed", "claimed"]
@@ -25,7 +25,8 @@ class Claimed:
     """The claim at each audited positive.
 
     `margins` p_yy' (rows, L) are 0 for y itself, and None where nothing is claimed; `hits` are p_yy (rows,); `weights`
-    w (rows, L) and `hit_weights` (rows,) are those of one draw, where a scheme is claimed.
+    w (rows, L) and `hit_weights` (rows,) are those of one draw, where a scheme is claimed; `hard` are its hard
+    negatives, for each row.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Claimed:
     hits: Floats | None = None
     weights: Floats | None = None
     hit_weights: Floats | None = None
+    hard: tuple[Labels, ...] = ()
 
 
 def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Floats | None) -> Claimed:
@@ -48,7 +50,7 @@ def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Float
     if isinstance(claim, str):
         raise ValueError(f"a claim in words is 'full', got {shown(claim)}; else give a Scheme, a margin or an array")
     if isinstance(claim, Scheme):
-        return _of_scheme(without_hard(claim, "an audit's claim"), prior, positives, scores)
+        return _of_scheme(claim, prior, positives, scores)
     if hasattr(claim, "log_margin") or isinstance(claim, type):
         margin = checked_margin(claim)  # type: ignore[arg-type]
         return _of_margin(complete_margin(margin).name, margin, prior, positives)
@@ -72,11 +74,16 @@ def _of_scheme(scheme: Scheme, prior: LabelPrior, positives: list[int], scores: 
     rows = np.arange(len(positives))
     hits, hit_weights = p[rows, positives], w[rows, positives]
     p[rows, positives] = 0.0
-    return Claimed(str(scheme), p, hits, w, hit_weights)
+    if scheme.hard is None:
+        return Claimed(str(scheme), p, hits, w, hit_weights)
+    hard = tuple(scheme.hard.of(problem) for problem in problems)
+    return Claimed(str(scheme), p, hits, w, hit_weights, hard)
 
 
 def _log_margins_and_weights(scheme: Scheme, problem: Problem) -> Floats:
     """log p_yy' and log w, (2, L).  Labels of count 0 that are never drawn need no weight, and have p = 0."""
+    if scheme.hard is not None:  # an index returns labels of count 0 too
+        return np.array([log_expected_weights(scheme, problem), scheme.plan(problem).log_w])
     prior, occurs = problem.prior, problem.prior.probabilities > 0
     log_law = scheme.sampler.log_law(problem)
     if np.all(occurs) or not occurs[problem.positive] or np.any(np.isfinite(log_law[~occurs])):

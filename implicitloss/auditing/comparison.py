@@ -78,6 +78,8 @@ class Comparison:
     spread: float = 0.0
     # Upper limit on the relative error that the rounding of the loss makes in a contribution.
     rounding: float = 0.0
+    # The calls that were made, or as many independent evaluations.
+    calls: float = 0.0
 
     def with_sums(
         self, total: float, squares: float, most: float, n: int, delta: float, unseen: float = 0.0,

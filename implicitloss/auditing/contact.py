@@ -132,7 +132,7 @@ def first_contact(question: Question, box: Box) -> Contact:
         flaws = [Flaw("same draws", SAME_DRAWS), *flaws]
     elif use == "unknown":
         notes = [Note("same answers", SAME_ANSWERS), *notes]
-    elif use == "some labels":
+    elif use == "some labels" and all(flaw.lets_go_on for flaw in flaws):
         notes = [Note("ignores rng", SOME_LABELS), *notes]
     can_go_on = all(flaw.lets_go_on for flaw in flaws)
     return Contact(

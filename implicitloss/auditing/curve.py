@@ -20,11 +20,13 @@ from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
 __all__ = [
+    "BENDS",
     "CLIPPED_UP_TO",
     "CORE",
     "DEVIATION",
     "FAR_DOWN",
     "FAR_UP",
+    "FLAT",
     "LADDER",
     "SEEDS",
     "SUPPRESSED",
@@ -93,8 +95,9 @@ class Curve:
     @cached_property
     def plateau(self) -> Floats:
         """The value that the loss does not exceed however far down the positive is, (B,); inf where it grows."""
-        top = self.at(FARTHEST)
-        return np.where(np.abs(top - self.at(FAR_DOWN[1])) <= FLAT, top, np.inf)
+        near, far, top = (self.at(move) for move in (*FAR_DOWN, FARTHEST))
+        flat = (np.abs(top - far) <= FLAT) & ~_is_steady(near, far, top, self.rounding)
+        return np.where(flat, top, np.inf)
 
     @cached_property
     def guard(self) -> Floats:
@@ -210,8 +213,19 @@ def _bend(ask: Asked) -> Floats:
         bend = FAR_DOWN[1] - far / slope
         if np.any(np.abs(far - near) <= FLAT):
             none, foot = (np.exp(ask.values(ask.moved(move))) for move in (FAR_UP[0], LADDER[0]))
-            bend = np.where(np.abs(far - near) <= FLAT, LADDER[0] - np.log(foot - none), bend)
+            steady = _is_steady(near, far, ask.values(ask.moved(FARTHEST)), ask.box.rounding)
+            bend = np.where((np.abs(far - near) <= FLAT) & ~steady, LADDER[0] - np.log(foot - none), bend)
     return np.clip(np.nan_to_num(bend, nan=0.0, posinf=0.0, neginf=0.0), -MOST_CENTRE, MOST_CENTRE)
+
+
+def _is_steady(near: Floats, far: Floats, top: Floats, rounding: float) -> NDArray[np.bool_]:
+    """Whether values at the last three moves rise on a line, however slowly: by a small factor, or a large temperature.
+
+    A loss that reaches a plateau does not rise, or more and more slowly.
+    """
+    rise = top - far
+    on_a_line = rise * (FAR_DOWN[1] - FAR_DOWN[0]) >= BENDS * (far - near) * (FARTHEST - FAR_DOWN[1])
+    return np.asarray(on_a_line & (rise > allowed(rounding, FARTHEST)))
 
 
 @dataclass(frozen=True, eq=False)

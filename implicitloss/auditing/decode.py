@@ -31,19 +31,22 @@ FLAW_FROM_ROUNDINGS = 64.0
 class Decoded:
     """Weights a (B, L), 0 for the positive; hits h (B,); the `slack` (B,) of each h, which rounding may hide.
 
-    `below` is the largest distance of an answer from its form, in rounding errors.
+    `below` is the largest distance of an answer from its form, in rounding errors; `bias` is the largest relative error
+    that a guard against log 0 makes in a weight.
     """
 
     weights: Floats
     hits: Floats
     slack: Floats
     below: float
+    bias: float = 0.0
 
 
-def decode(question: Question, call: Call) -> Decoded:
+def decode(question: Question, call: Call, cut_off: float = 0.0) -> Decoded:
     """The weights behind the answer of a call, which must have gradients.
 
     An answer is not of its form if a weight or the hits are negative, or if its softmax gradient does not sum to 0.
+    A guard against log 0, as in -log(p + ε) with ε = `cut_off`, moves h by at most ε/p².
     """
     answer, positive = call.answer, call.positive
     assert answer.gradients is not None
@@ -57,15 +60,16 @@ def decode(question: Question, call: Call) -> Decoded:
         total = np.exp(answer.values)
         weights = total[:, None] * slopes * np.exp(f[rows, positive][:, None] - f)
         hits = total * (1.0 - slopes.sum(axis=1)) - 1.0
-        slack = ROUNDINGS * answer.eps * total
+        slack = ROUNDINGS * answer.eps * total + cut_off * total**2
         below = float(np.max(np.abs(own + slopes.sum(axis=1)))) / (ROUNDINGS * answer.eps)
     else:
         weights = slopes / expit(f)
         at = f[rows, positive]
         hits = (own + expit(-at)) / expit(at)
-        slack = ROUNDINGS * answer.eps / expit(at)
+        slack = ROUNDINGS * answer.eps / expit(at) + cut_off / expit(at) ** 2
     weights[rows, positive] = 0.0
     scale = slack * np.exp(np.ptp(f, axis=1))
     below = max(below, float(np.max(-hits / slack)), float(np.max(-weights.min(axis=1) / scale)))
     hits = np.where(np.abs(hits) <= slack, 0.0, hits)
-    return Decoded(np.maximum(weights, 0.0), np.maximum(hits, 0.0), slack, below)
+    bias = 2 * cut_off * float(np.exp(answer.values.max())) if question.form == "softmax" else 0.0
+    return Decoded(np.maximum(weights, 0.0), np.maximum(hits, 0.0), slack, below, bias)

@@ -12,6 +12,7 @@ import numpy as np
 
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.curve import (
+    BENDS,
     CLIPPED_UP_TO,
     DEVIATION,
     FAR_DOWN,
@@ -37,7 +38,8 @@ class Payments:
     """What a sum over labels pays, by example (B,): the positive `pays` times log(1 + e^{-g_y}).
 
     `smoothed` is what the negatives pay besides for being low; `level` is the value that the loss does not exceed,
-    however far down the positive is, inf where it grows; `off` is the largest distance of a value from such a sum,
+    however far down the positive is, inf where it grows; `guard` is that of the positive's term, where it bends off far
+    down; `off` is the largest distance of a value from such a sum,
     and `allowed` what rounding explains; `values` are all answers.
     """
 
@@ -45,6 +47,7 @@ class Payments:
     pays: Floats
     smoothed: Floats
     level: Floats
+    guard: Floats
     off: float
     allowed: float
     values: Floats
@@ -78,11 +81,23 @@ def decoupled(question: Question, box: Box) -> Payments:
     crossed = own(2.0, ask.scores) - own(2.0, ask.moved(SUPPRESSED)) - both
     far, near = (own(move, ask.scores) for move in (SUPPRESSED, -FAR_DOWN[0]))
     level = np.where(np.abs(far - near) <= DEVIATION, far, np.inf)
+    bends = far - near < BENDS * paid[:, 0] * (-SUPPRESSED - FAR_DOWN[0])
+    guard = np.where(bends, far - paid[:, 2], np.inf)
     values = np.concatenate([curve, same, np.stack([none, one, other, far, near], axis=1)], axis=1)
     apart = np.abs(np.concatenate([off, off_same, halves, crossed]))
     largest = float(np.max(np.nan_to_num(apart, nan=np.inf)))
+    # A guard is felt in each term before it bends off.
+    terms = 1.0 + np.abs(np.nan_to_num(weights[:, 1]))
+    felt = float(np.max(np.where(guard > CLIPPED_UP_TO, terms * np.exp(LADDER[-1] - guard), 0.0)))
     return Payments(
-        ask.positive, paid[:, 0], weights[:, 1], level, largest, VALUES_COMPARED * allowed(box.rounding), values
+        ask.positive,
+        paid[:, 0],
+        weights[:, 1],
+        level,
+        guard,
+        largest,
+        VALUES_COMPARED * (allowed(box.rounding) + felt),
+        values,
     )
 
 

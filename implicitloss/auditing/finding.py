@@ -21,6 +21,7 @@ from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import Gains, Page, slips_of
 from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
+from implicitloss.hard import HardNegatives
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of, tilt
 
@@ -39,7 +40,7 @@ NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
     "no negatives", "never counted", "looks at scores", "another law", "another number of draws", "coarse", "bounded",
     "unknown form", "draws nothing", "same answers", "rows tried", "single labels", "number of rows",
-    "no count", Kind,
+    "no count", "hard negatives", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
 HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature", "gBCE")
@@ -94,6 +95,7 @@ class Observed:
     margins: Measured | None = None
     draw_statistics: DrawStatistics | None = None
     draws_nothing: bool = False
+    hard: HardNegatives | None = None
 
     @property
     def is_of_unknown_form(self) -> bool:
@@ -105,6 +107,7 @@ class Observed:
             self.comparisons + other.comparisons, self.flaws + other.flaws,
             tuple(dict.fromkeys(self.notes + other.notes)), self.margins or other.margins,
             self.draw_statistics or other.draw_statistics, self.draws_nothing or other.draws_nothing,
+            self.hard or other.hard,
         )  # fmt: skip
 
 
@@ -236,7 +239,9 @@ def _nearest(question: Question, observed: Observed) -> Fit | None:
     """The nearest scheme; None where the loss has no margins, or may have none."""
     if observed.is_of_unknown_form or any(note.kind == "ignores rng" for note in observed.notes):
         return None
-    return nearest(question, observed.comparisons, observed.draw_statistics, observed.draws_nothing)
+    return nearest(
+        question, observed.comparisons, observed.draw_statistics, observed.draws_nothing, observed.hard
+    )  # fmt: skip
 
 
 def _is_assumed(question: Question, fit: Fit, observed: Observed) -> bool:

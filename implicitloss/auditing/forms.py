@@ -2,6 +2,8 @@
 
 A factor is divided out, a smoothed loss straightened, a focal one solved for its cross-entropy.  A form is named only
 if what is left after that is a softmax loss on the same draws.  To add a form, add a function to `FORMS`.
+
+One file: a form is told from its sisters, which are tried in turn.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from implicitloss.auditing.curve import (
     DEVIATION,
     FAR_DOWN,
     FAR_UP,
+    FLAT,
     LADDER,
     SEEDS,
     TOGETHER,
@@ -196,6 +199,8 @@ def _clipped(question: Question, box: Box, curve: Curve) -> Found | None:
     c = number(float(np.median(level)))
     if np.ptp(level) <= curve.tolerance(0.0) and curve.is_softmax(guard=level - NEAR_CLIP):
         return Found("clipped", f"the loss is clipped at {c}: examples beyond teach nothing")
+    if np.nanmax(curve.values) > np.max(level) + FLAT:
+        return Found("another form", f"the loss rises and falls again, to {c}, as the positive is scored further down")
     return Found("another form", f"the loss does not rise above {c}, however far down the positive is")
 
 
@@ -204,6 +209,12 @@ def _of_pairs(question: Question, box: Box, curve: Curve) -> Found | None:
     both = False
     for _ in range(SEEDS):  # until both halves have draws of one example
         none = curve.at(FAR_UP[0])
+        # The logarithm of a sum, of the same slope and size, would miss by as much: too little shows nothing.
+        with np.errstate(all="ignore"):
+            total = np.expm1((curve.at(0.0) - none) / curve.far_slope)
+            misses = curve.far_slope * (2 * np.log1p(total / 2) - np.log1p(total))
+        if not np.any(misses > 8 * curve.tolerance(CORE)):
+            return None
         adds = curve.halves.sum(axis=1) - none - curve.at(0.0)
         moves = np.abs(curve.together - curve.at(0.0))
         if not (np.all(np.abs(adds) <= 4 * curve.tolerance(CORE)) and np.all(moves <= curve.tolerance(0.0))):
@@ -248,10 +259,12 @@ def another(curve: Curve, decoupled: bool) -> Found:
     seen += f"{number(float(np.median(curve.slope(*FAR_UP))))} for a sure positive"
     if moved > curve.tolerance(0.0):
         seen += f"; it moves by {number(moved)} when {TOGETHER:g} is added to all scores"
+    if np.any(curve.slope(*FAR_UP) < -DEVIATION):
+        seen += "; is it label-smoothed, and are the logits of hits replaced by a number?"
     return Found(
         "another form",
-        "on the same draws, the loss is not of the softmax form log(1 + h + Σ w e^(f_j - f_y)), nor a scaled, "
-        f"smoothed, focal or clipped one: {seen} {LOOKS_AT_SCORES}",
+        "on the same draws, the loss is not of the softmax form log(1 + h + Σ w e^(f_j - f_y)), nor is it one that is "
+        f"scaled, smoothed, focal or clipped as a whole: {seen} {LOOKS_AT_SCORES}",
         is_certain=False,
     )
 

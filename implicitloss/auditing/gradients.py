@@ -12,6 +12,7 @@ from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
 from implicitloss.auditing.examples import dependence
 from implicitloss.auditing.finding import Flaw, Note, Observed
+from implicitloss.auditing.hard import notes_on_hard, seen_hard
 from implicitloss.auditing.nearest import seen_law
 from implicitloss.auditing.pilot import DrawStatistics, Pilot
 from implicitloss.auditing.plan import of_hits, planned
@@ -63,7 +64,10 @@ def by_gradients(question: Question, box: Box) -> Observed:
         return Observed(flaws=flaws, notes=tuple(notes))
     statistics = DrawStatistics.of(question, pilot)
     notes += _other_law(question, pilot, statistics)
-    return Observed(tuple(found), flaws, tuple(notes), tally.margins(pilot.mean, look.delta), statistics)
+    margins = tally.margins(pilot.mean, look.delta)
+    hard = seen_hard(question, pilot)
+    notes += notes_on_hard(question, pilot, margins.value, hard)
+    return Observed(tuple(found), flaws, tuple(notes), margins, statistics, hard=hard)
 
 
 def _fill(tally: Tally, n: int, a_call: int, box: Box) -> None:
@@ -75,7 +79,7 @@ def _fill(tally: Tally, n: int, a_call: int, box: Box) -> None:
         calls = [box.next_call(min(a_call, n - tally.n)) for _ in range(fit)]
         call = Call.of(calls, rows)
         own = call.scores[np.arange(call.positive.size), call.positive]
-        tally.add(decode(tally.question, call), (call.scores > own[:, None]).astype(np.float64))
+        tally.add(decode(tally.question, call, box.cut_off), (call.scores > own[:, None]).astype(np.float64))
         box.say_progress(tally.n, look=False)
 
 
@@ -113,7 +117,8 @@ class _Look:
         own = sums.at(at)
         found = float(own.total), float(own.squares_about(expected)), float(own.most)
         of_call = self.tally.together * expected
-        return replace(plan, rounding=self.rounding).with_sums(*found, self.tally.n, self.delta, unseen, of_call)
+        plan = replace(plan, rounding=self.rounding + self.tally.bias, calls=self.tally.n / self.tally.together)
+        return plan.with_sums(*found, self.tally.n, self.delta, unseen, of_call)
 
     def by_score(self, row: int) -> list[Comparison]:
         """Compare the labels scored above the positive, and those below it: a margin does not depend on scores."""
@@ -131,7 +136,7 @@ class _Look:
             plan = Comparison(y, name, at, "gradient", largest, claimed)
             apart = self.measured(plan, tally.of_sides, (row, side), 0.0)
             mean = claimed + apart.measured
-            width = apart.high - apart.measured + self.rounding * abs(mean)
+            width = apart.high - apart.measured + (self.rounding + tally.bias) * abs(mean)
             found.append(replace(apart, measured=mean, low=max(mean - width, 0.0), high=mean + width))
         return found
 
@@ -161,8 +166,11 @@ def _other_law(question: Question, pilot: Pilot, statistics: DrawStatistics) -> 
     scheme, q = question.scheme, statistics.q
     if scheme is None or q is None or statistics.draws is None:
         return []
-    if statistics.draws[1] > scheme.m:
-        said = f"an evaluation draws up to {statistics.draws[1]} labels, more than the {scheme.m} that are claimed"
+    hard = max((labels.size for labels in question.claim.hard), default=0)
+    if statistics.draws[1] > scheme.m + hard:
+        beside = f" and {hard} hard negatives" if hard else ""
+        most = statistics.draws[1]
+        said = f"an evaluation draws up to {most} labels, more than the {scheme.m}{beside} that are claimed"
         return [Note("another number of draws", said)]
     law = seen_law(scheme, question)
     if not law.sum() > 0:

@@ -7,6 +7,7 @@ One file: which schemes are tried, how each is fitted, and which fit is named, i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,6 +22,7 @@ from implicitloss.auditing.parts import LEAST_RELATIVE_ERROR, MOST_ERROR, Parts
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import SLIPS, Corrected, KeptDuplicates, Page, Slip, corrections, wrong_laws
+from implicitloss.hard import HardNegatives
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax, complete_margin
 from implicitloss.numerics.bounds import deviation_half_width, deviation_mean
@@ -56,6 +58,9 @@ EQUAL_MISFIT = 25.0
 MOST_ERRORS = 8.0
 # A law of draws is wrongly taken for another with this probability.
 FALSE_LAW = 1e-9
+MODES = {"keep": "kept", "mask": "masked", "exclude": "excluded"}
+# A scheme whose hits would not have been seen with a probability below e^-20 does not agree.
+LOG_NEVER = -20.0
 # The largest m that is looked for where margins are no power of m.
 MOST_FREE_M = 10_000
 # Below so many draws the best number is looked for among its neighbours too, so many steps away.
@@ -137,17 +142,22 @@ def name_of(scheme: Scheme, m_known: bool = True, fitted: Fitted | None = None) 
     sampler = complete_sampler(scheme.sampler).name
     if fitted is not None:
         sampler = f"{type(scheme.sampler).__name__} with fitted {fitted}"
-    hits = {"keep": "kept", "mask": "masked", "exclude": "excluded"}[scheme.hits]
-    return f"{words}, {sampler}, {f'm = {scheme.m}, ' if m_known else ''}hits {hits}"
+    said = f"{words}, {sampler}, {f'm = {scheme.m}, ' if m_known else ''}hits {MODES[scheme.hits]}"
+    if scheme.hard is None:
+        return said
+    hard = scheme.hard
+    return f"{said}, {hard.k} hard negatives of weight {hard.weight:g}, overlap {MODES[hard.overlap]}"
 
 
 def nearest(
-    question: Question, comparisons: Sequence[Comparison], statistics: DrawStatistics | None, draws_nothing: bool
-) -> Fit | None:
+    question: Question, comparisons: Sequence[Comparison], statistics: DrawStatistics | None, draws_nothing: bool,
+    hard: HardNegatives | None = None,
+) -> Fit | None:  # fmt: skip
     """The candidate that fits the decisive parts best, the claimed one first among equals.
 
     None if nothing is known to within `MOST_ERROR`, and if none fits within a factor of `FITS_WITHIN`.  `statistics`
-    give m; candidates with equal margins are told apart by the law of their draws.
+    give m; candidates with equal margins are told apart by the law of their draws.  Where `hard` negatives were seen,
+    all candidates have them.
     """
     parts = Parts.of(comparisons)
     if not any(c.spread <= MOST_ERROR * c.measured for c in parts.used):
@@ -156,7 +166,7 @@ def nearest(
     none_drawn = draws_nothing or (
         statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - 1
     )
-    candidates = _Candidates(question, parts, m, none_drawn)
+    candidates = _Candidates(question, parts, m, none_drawn, hard)
     claimed = candidates.claimed()
     if claimed is not None and claimed.agrees and _off(claimed, question, statistics) == 0.0:
         holds = all(c.result(question.tolerance) == "holds" for c in comparisons if c.decisive)
@@ -164,7 +174,12 @@ def nearest(
             return claimed  # no other fits better, but for chance
     fits = [fit for scheme in candidates.named() if (fit := candidates.fit(scheme)) is not None]
     fits += list(candidates.fitted())
-    agreeing = [fit for fit in fits if fit.agrees]
+    # How often a hit has a duplicate is known where the draws are.
+    agreeing = [
+        fit
+        for fit in fits
+        if fit.agrees and not (isinstance(fit.scheme.weighting, KeptDuplicates) and _off(fit, question, statistics) > 0)
+    ]
     if agreeing:
         # If samplers have equal margins, the law that was seen decides, then the order.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
@@ -198,11 +213,23 @@ def seen_law(scheme: Scheme, question: Question) -> Floats:
     f = np.zeros(question.prior.n_labels) if question.scores is None else question.scores
     law = np.zeros(question.prior.n_labels)
     for y in question.positives:
-        row = np.exp(scheme.sampler.log_law(Problem(f, question.prior, y)))
+        problem = Problem(f, question.prior, y)
+        if scheme.hard is not None:
+            law += _with_hard(scheme, problem)
+            continue
+        row = np.exp(scheme.sampler.log_law(problem))
         if scheme.hits != "keep":
             row[y] = 0.0
         law += row / row.sum() if scheme.hits == "exclude" else row
     return law
+
+
+def _with_hard(scheme: Scheme, problem: Problem) -> Floats:
+    """The law of the draws that are seen, and of hard negatives, each of which is seen once beside m draws, (L,)."""
+    plan = scheme.plan(problem)
+    row = scheme.m * np.where(np.isneginf(plan.log_w), 0.0, np.exp(plan.log_q))
+    row[plan.hard] += 1.0
+    return np.asarray(row / (scheme.m + plan.hard.size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,14 +240,15 @@ class _Candidates:
     parts: Parts
     m: int | None
     none_drawn: bool
+    hard: HardNegatives | None = None
     # The draws of the last laws, by sampler and hits, a positive each: many schemes in turn draw from one law.
-    _draws: dict[tuple[Sampler, Hits], list[Draws]] = field(default_factory=dict)
+    _draws: dict[tuple[Sampler, Hits, HardNegatives | None], list[Draws]] = field(default_factory=dict)
 
     @property
     def draws(self) -> int:
         """The number of draws that was seen, or else claimed."""
-        scheme = self.question.scheme
-        return max(min(self.m or 0, MOST_NEGATIVES // 2) or (scheme.m if scheme is not None else 1), 1)
+        scheme, hard = self.question.scheme, 0 if self.hard is None else self.hard.k
+        return max(min((self.m or hard) - hard, MOST_NEGATIVES // 2) or (scheme.m if scheme is not None else 1), 1)
 
     @property
     def hits(self) -> tuple[Any, ...]:
@@ -235,9 +263,10 @@ class _Candidates:
     @property
     def _claimed_scheme(self) -> Scheme | None:
         scheme = self.question.scheme
-        if scheme is None or scheme.sampler.needs_scores or (self.m is not None and self.m > scheme.m):
+        if scheme is None or scheme.sampler.needs_scores:
             return None
-        return scheme
+        hard = max((labels.size for labels in self.question.claim.hard), default=0)
+        return None if self.m is not None and self.m > scheme.m + hard else scheme
 
     def named(self) -> Iterator[Scheme]:
         """The claimed scheme, losses over all labels, named schemes, then slips."""
@@ -248,6 +277,7 @@ class _Candidates:
             over_all: list[Any] = [ForMargin(margin) for margin in (Softmax(), LogitAdjusted(), Equalised())]
             for weighting in (*over_all, *(slip for slip in SLIPS if isinstance(slip.target, LogitAdjusted))):
                 yield Scheme(Uniform(), weighting, m=M_OF_ALL_LABELS, hits="mask")
+            return  # what draws nothing has no sampler
         # Among equals the first is named: these first, then all others that do not look at the scores.
         laws: list[Any] = [WithinBatch(), Uniform(), Power(0.75), LogUniform()]
         if claimed is not None and claimed.sampler not in laws and not claimed.sampler.needs_scores:
@@ -257,6 +287,9 @@ class _Candidates:
         # Importance weights first among equals.
         named = sorted(weightings.examples(), key=lambda weighting: not isinstance(weighting, Importance))
         named = [weighting for weighting in named if type(weighting) is not ForMargin]
+        if self.hard is not None:
+            yield from self._each(laws, named)
+            return
         slips = [replace(slip, temperature=self.question.temperature) for slip in SLIPS if self._may_be(slip)]
         first = [slip for slip in slips if slip.needs_target or self._is_claimed(slip.target)]
         rest = [slip for slip in slips if slip not in first]
@@ -310,7 +343,14 @@ class _Candidates:
                     continue
                 for mode in self.hits:
                     if mode in (weighting.hits if isinstance(weighting, Slip) else self.hits):
-                        yield Scheme(sampler, weighting, m=self.draws, hits=mode)
+                        for hard in self._overlaps:
+                            yield Scheme(sampler, weighting, m=self.draws, hits=mode, hard=hard)
+
+    @property
+    def _overlaps(self) -> tuple[HardNegatives | None, ...]:
+        """The hard negatives, in the modes in which draws of them do not count."""
+        hard = self.hard
+        return (None,) if hard is None else (replace(hard, overlap="exclude"), replace(hard, overlap="mask"))
 
     def _says_nothing_of_slips(self, sampler: Sampler) -> bool:
         """Whether any slip would fit: with uniform draws its margins are all equal, and m, if not known, is fitted."""
@@ -347,12 +387,26 @@ class _Candidates:
         for c in parts.hits:
             of_hits = float(rows[c.positive][c.positive])
             agrees &= (c.low <= of_hits <= c.high) if of_hits > 0 else not c.measured > 0
+            agrees &= c.measured > 0 or not of_hits > 0 or self._log_no_hit(scheme, c) > LOG_NEVER
             if of_hits > 0 and c in parts.known_hits:
-                misfit += (np.log(c.measured / of_hits) / _error_of_hits(c)) ** 2
+                errors = abs(float(np.log(c.measured / of_hits))) / _error_of_hits(c)
+                agrees &= errors <= MOST_ERRORS
+                misfit += errors**2
                 terms += 1
         agrees &= misfit <= MOST_ERRORS**2 * terms
         distance = float(np.sqrt(np.mean(np.square(logs[used]))))
         return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
+
+    def _log_no_hit(self, scheme: Scheme, hits: Comparison) -> float:
+        """The logarithm of the probability that a scheme draws no hit in as many calls, at most."""
+        row = self.parts.positives.index(hits.positive)
+        at = int(np.flatnonzero(self._labels == hits.positive)[0])
+        draws, m = self._draws[scheme.sampler, scheme.hits, scheme.hard][row], scheme.m
+        q = float(np.exp(draws.log_q_unconditional[at]))
+        # The first draw of the positive counts, or the second one.
+        none = m * math.log1p(-min(q, 1 - 1e-9))
+        none += math.log1p(m * q / (1 - q)) if isinstance(scheme.weighting, KeptDuplicates) and q < 1 else 0.0
+        return hits.calls * none
 
     def fitted(self) -> Iterator[Fit]:
         """Powers of the prior, and mixtures of within-batch and uniform draws, with the exponent or share that fits."""
@@ -360,7 +414,7 @@ class _Candidates:
             ("α", Power, 0.0, 4.0),
             ("λ", Mixture, 1e-3, 1 - 1e-3),
         )
-        if len(self.parts.apart) < 3:
+        if len(self.parts.apart) < 3 or self.none_drawn or self.hard is not None:
             return
         for parameter, sampler, low, high in families:
             for weighting in (Unit(), Constant(), Relative()):
@@ -457,14 +511,17 @@ class _Candidates:
 
     def _margins(self, scheme: Scheme) -> Floats:
         """The margins m w q of each positive, (rows, L)."""
-        law = scheme.sampler, scheme.hits
+        law = scheme.sampler, scheme.hits, scheme.hard
         if law not in self._draws:
             if len(self._draws) > 1:
                 self._draws.clear()
             self._draws[law] = [scheme.draws(problem) for problem in self._problems]
         plans = [scheme.plan(problem, draws) for problem, draws in zip(self._problems, self._draws[law], strict=True)]
-        found = np.zeros((len(plans), self.question.prior.n_labels))
-        found[:, self._labels] = np.exp(np.log(scheme.m) + np.array([plan.log_q + plan.log_w for plan in plans]))
+        found, inner = np.zeros((len(plans), self.question.prior.n_labels)), np.empty((len(plans), self._labels.size))
+        for row, plan in enumerate(plans):
+            inner[row] = np.exp(np.log(scheme.m) + plan.log_q + plan.log_w)
+            inner[row, plan.hard] += np.exp(plan.log_w_hard)
+        found[:, self._labels] = inner
         return found
 
     @cached_property
@@ -476,12 +533,13 @@ class _Candidates:
 
     @cached_property
     def _problems(self) -> list[Problem]:
-        """Each positive at equal scores: no scheme that may be named looks at them."""
+        """Each positive: no scheme that may be named looks at the scores, but one with hard negatives."""
         prior, labels = self.question.prior, self._labels
+        f = np.zeros(prior.n_labels) if self.question.scores is None else self.question.scores
         if labels.size < prior.n_labels:
             prior = LabelPrior.from_probabilities(prior.probabilities[labels])
         at = np.searchsorted(labels, self.parts.positives).tolist()
-        return [Problem(np.zeros(labels.size), prior, y) for y in at]
+        return [Problem(f[labels], prior, y) for y in at]
 
 
 def _error_of_hits(hits: Comparison) -> float:

@@ -14,7 +14,7 @@ from implicitloss.auditing.box import Box, in_blocks
 from implicitloss.auditing.calls import Examples, sums_of_calls
 from implicitloss.auditing.decode import decode
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.labels import Floats, LabelPrior, Labels
 
 __all__ = ["FEWEST_CALLS", "LEAK_SHARE", "PILOT_EXAMPLES_A_CALL", "DrawStatistics", "Pilot", "means_vary", "ranks"]
 
@@ -59,14 +59,17 @@ class Pilot:
         for _ in range(math.ceil(n / a_call)):
             call = box.next_call(a_call)
             assert call.answer.gradients is not None
-            answers.append(decode(question, call))
+            answers.append(decode(question, call, box.cut_off))
             scores.append(call.scores / question.temperature)
             slopes.append(question.temperature * call.answer.gradients)
             box.say_progress(len(answers) * a_call, look=False)
         ratio = _gradient_ratio(question, in_blocks(scores, rows), in_blocks(slopes, rows))
         weights = in_blocks([answer.weights for answer in answers], rows)
         hits = in_blocks([answer.hits for answer in answers], rows)
-        return cls(question.prior, weights, hits, a_call, *ratio, box, box.relative_rounding)
+        # A guard against log 0 moves weights; below a leak that is not seen.
+        bias = max(answer.bias for answer in answers)
+        moved = box.relative_rounding + (bias if bias > LEAK_SHARE / 2 else 0.0)
+        return cls(question.prior, weights, hits, a_call, *ratio, box, moved)
 
     @property
     def n(self) -> int:
@@ -102,6 +105,14 @@ class Pilot:
     def seen(self) -> Floats:
         """The number of evaluations that drew each label, (rows, L)."""
         return np.asarray(self.drawn.sum(axis=1), dtype=np.float64)
+
+    @cached_property
+    def fixed(self) -> tuple[Labels, ...]:
+        """The labels that had the same weight in all evaluations, by row; none where no other was drawn."""
+        low, high = self.weights.min(axis=1), self.most
+        same = (low > 0) & (high - low <= (RATIO_RELATIVE_ERROR + self.rounding) * high)
+        drawn = np.any((high > 0) & ~same, axis=1)
+        return tuple(np.flatnonzero(row & moves) for row, moves in zip(same, drawn, strict=True))
 
     @cached_property
     def one_draw(self) -> Floats:

@@ -38,20 +38,26 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
         found = logistic(question, box, seen)
         if found is not None:
             _check_repeats(box, before, seen.values, lambda: decoupled(question, box).values)
-        return found, None
+        return found, None if found is not None else _cut_off(box, float(np.nanmin(seen.guard)), "the positive's term")
     curve = curve_of(question, box)
     if curve is None:
         return None, None
     if curve.is_softmax(guard=curve.guard):
-        level = float(curve.plateau.min())
-        cut = f"the loss does not rise above {level:.3g}: probabilities below {np.exp(-level):.1g} are cut off"
-        return None, cut if np.isfinite(level) else None
+        return None, _cut_off(box, float(curve.plateau.min()), "the loss")
     _check_repeats(box, before, curve.values, lambda: _values(curve_of(question, box)))
     for form in FORMS:
         found = form(question, box, curve)
         if found is not None:
             return found, None
     return another(curve, is_decoupled(question, box)), None
+
+
+def _cut_off(box: Box, level: float, what: str) -> str | None:
+    """What is said of a guard against log 0, if there is one; the box knows it then."""
+    if not np.isfinite(level):
+        return None
+    box.cut_off = float(np.exp(-level))
+    return f"{what} does not rise above {level:.3g}: probabilities below {box.cut_off:.1g} are cut off"
 
 
 def _check_repeats(box: Box, before: int, first: Floats, asked: Callable[[], Floats]) -> None:

@@ -97,7 +97,7 @@ class Question:
         root = root_of(rng)
         scheme = claim if isinstance(claim, Scheme) else None
         at = None if scores is None else checked_vector(scores, "scores")
-        if at is None and scheme is not None and scheme.sampler.needs_scores:
+        if at is None and scheme is not None and (scheme.sampler.needs_scores or scheme.hard is not None):
             at = _generator(root, 0).standard_normal(prior.n_labels)
         by = _checked_shift(shift)
         for name, vector in (("scores", at), ("shift", by)):

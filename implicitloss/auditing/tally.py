@@ -95,6 +95,7 @@ class Tally:
     together: int
     n: int = 0
     below: float = -np.inf
+    bias: float = 0.0
     unseen: Floats = field(init=False)
     above: Floats = field(init=False)
 
@@ -121,7 +122,7 @@ class Tally:
         hits = decoded.hits.reshape(rows, -1)
         self.of_hits.add(hits[:, :, None], self.together)
         self.unseen += np.where(hits > 0, 0.0, decoded.slack.reshape(hits.shape)).sum(axis=1)
-        self.below = max(self.below, decoded.below)
+        self.below, self.bias = max(self.below, decoded.below), max(self.bias, decoded.bias)
         side = is_above.reshape(weights.shape)
         p = self.question.claim.margins
         claimed = np.zeros((rows, n_labels)) if p is None else p

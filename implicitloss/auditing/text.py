@@ -12,7 +12,7 @@ from typing import get_args
 import numpy as np
 
 from implicitloss.auditing.comparison import HITS, NEVER, SLICES, Comparison
-from implicitloss.auditing.finding import TILT_LABELS, Finding, Flaw, Note
+from implicitloss.auditing.finding import TILT_LABELS, Finding
 from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.slips import Gains, Page, written_in
 from implicitloss.auditing.slopes import Slope
@@ -59,7 +59,7 @@ def _title(finding: Finding) -> str:
         f"claimed, to within {_closeness(finding.known_to)}",
         "refuted": "REFUTED: the loss does not optimise what is claimed",
         "inconclusive": "inconclusive: nothing speaks against the claim, but too little was drawn to be sure; more "
-        "evaluations or gradients may help",
+        f"evaluations{', gradients or a loss in single precision' if 'coarse' in kinds else ' or gradients'} may help",
         "measured": "measured; nothing was claimed",
     }[finding.verdict]
 
@@ -318,20 +318,10 @@ def _on_slope(slope: Slope, positive: str, negative: str, flat: str, unclear: st
 
 
 def _on_form(finding: Finding) -> list[str]:
-    """What was found of the form of the loss, and whether it repeats itself, a sentence each."""
-    kinds = (
-        "keeps state",
-        "same draws",
-        "ignores rng",
-        "never counted",
-        "looks at scores",
-        "unknown form",
-        "another form",
-        "negative loss",
-        *get_args(Kind),
-    )
-    found: list[Flaw | Note] = [*finding.flaws, *finding.notes]
-    said = [str(item) for item in found if item.kind in kinds]
+    """The flaws, and what was found of the form of the loss and of its draws, a sentence each."""
+    kinds = ("keeps state", "ignores rng", "never counted", "looks at scores", "unknown form", "hard negatives")
+    notes = (note for note in finding.notes if note.kind in (*kinds, *get_args(Kind)))
+    said = [*map(str, finding.flaws), *map(str, notes)]
     return [f"{sentence[0].upper()}{sentence[1:]}{'' if sentence.endswith('?') else '.'}" for sentence in said]
 
 

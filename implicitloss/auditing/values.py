@@ -33,6 +33,7 @@ from implicitloss.auditing.comparison import (
     in_reach,
     ranks_named,
 )
+from implicitloss.auditing.curve import SEEDS, Asked, allowed
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence
@@ -61,11 +62,15 @@ DRAWN_ERRORS = 5.0
 # The size of a claimed signal; of it, claimed hits are at most this share, and one hit is at most this share of the
 # heaviest draw of a part.
 SIGNAL, HITS_SHARE, ONE_HIT_SHARE, NOT_ONE = 4.0, 0.02, 0.25, 1.1
+# Terms of a logistic loss are surely right up to the first, and reach twice as far if no more than this share is lost.
+FIRST_REACH, UNREACHED = 8.0, 0.01
 
 
 def by_values(question: Question, box: Box) -> Observed:
     """Measure each part of each positive's labels until the question is decided, or the evaluations are used up."""
     parts = _Parts.of(question)
+    if question.form == "logistic":
+        parts = replace(parts, reach=_reach(parts, box))
     if box.is_coarse:
         box.rounding = max(box.rounding, rounding(question, box, *parts.asked))
     first = max(FEWEST_PILOT_RUNS, question.runs // PILOT_SHARE)
@@ -144,10 +149,14 @@ class _Part:
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """The parts of all positives, what is claimed of each, and the scores that single each out."""
+    """The parts of all positives, what is claimed of each, and the scores that single each out.
+
+    Terms of a logistic loss are measured up to their `reach`: beyond, a guard against log 0 cuts them off.
+    """
 
     question: Question
     parts: tuple[_Part, ...]
+    reach: float = math.inf
 
     @classmethod
     def of(cls, question: Question) -> _Parts:
@@ -194,11 +203,17 @@ class _Parts:
 
     @cached_property
     def gain(self) -> Floats:
-        """The factor of each part's weight in its signal: it makes hits a small share of a signal."""
+        """The factor of each part's weight in its signal."""
+        gain = np.minimum(self.wanted, self.reach)
+        # A score equal to the positive's could be taken for a hit.
+        return np.where(gain == 1.0, NOT_ONE, gain)
+
+    @cached_property
+    def wanted(self) -> Floats:
+        """The factors that make hits a small share of a signal."""
         claim = self.question.claim
         if claim.margins is None:
-            gain = np.array([1.0 / max(part.labels.size, 1) for part in self.parts])
-            return np.where(gain == 1.0, NOT_ONE, gain)
+            return np.array([1.0 / max(part.labels.size, 1) for part in self.parts])
         # Hits vary, and a heavy one would hide a part.
         gain = np.array([
             max(SIGNAL, hits / HITS_SHARE) / (m or 1.0) for m, hits in zip(self.margins, self.hits, strict=True)
@@ -208,8 +223,7 @@ class _Parts:
                 largest = float(claim.weights[part.row, part.labels].max(initial=0.0))
                 one = self.hit_gain * float(claim.hit_weights[part.row])
                 gain[i] = max(gain[i], one / ONE_HIT_SHARE / largest if largest > 0 else 0.0)
-        # A score equal to the positive's could be taken for a hit.
-        return np.where(gain == 1.0, NOT_ONE, gain)
+        return gain
 
     @cached_property
     def asked(self) -> tuple[Floats, Labels]:
@@ -408,7 +422,8 @@ def _comparison(
 
     def alone(k: int, decisive: bool, largest: float) -> Comparison:
         total, squares, most = map(float, sums[k])
-        planned = replace(_planned(parts, k, decisive=decisive, largest=largest / unit), rounding=rounding)
+        planned = _planned(parts, k, decisive=decisive, largest=largest / unit)
+        planned = replace(planned, rounding=rounding, calls=n / pilot.examples.together)
         expected = pilot.examples.together * float(pilot.mean[k]) / unit
         return planned.with_sums(total / unit, squares / unit**2, most / unit, n, delta, expected=expected)
 
@@ -439,6 +454,29 @@ def _planned(parts: _Parts, i: int, decisive: bool, largest: float = 0.0) -> Com
         HIT_RESOLUTION if part.is_hits else question.resolution, negligible=question.negligible(part.row),
         ranks=part.ranks, whole=question.whole(part.row) if part.is_hits or claimed == 0.0 else 0.0,
     )  # fmt: skip
+
+
+def _reach(parts: _Parts, box: Box) -> float:
+    """The largest of the wanted factors, doubling, that a term of a logistic loss still reaches.
+
+    On the same draws, the loss is linear in what its negatives pay; -log(1 - σ(g) + ε) does not rise above -log ε.
+    """
+    most, reach = float(parts.wanted.max()), FIRST_REACH
+    for _ in range(SEEDS):
+        ask = Asked.of(parts.question, box, box.new_probe())
+        ask = replace(ask, scores=np.zeros(ask.scores.shape))
+        first, second = (ask.values(ask.moved(_softplus_is(paid))) for paid in (reach / 2, reach))
+        slope = (second - first) / (reach / 2)
+        if np.any(slope > 0):
+            break
+    else:
+        return math.inf  # no draw was seen
+    while reach < most:
+        off = ask.values(ask.moved(_softplus_is(2 * reach))) - second - slope * reach
+        if not np.all(np.abs(off) <= allowed(box.rounding, reach) + UNREACHED * slope * reach):
+            return reach
+        second, reach = second + slope * reach, 2 * reach
+    return math.inf
 
 
 def _softplus_is(value: float) -> float:

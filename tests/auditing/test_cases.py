@@ -31,13 +31,14 @@ EYE = np.eye(L)
 
 @dataclass(frozen=True)
 class Case:
-    """A loss, what it is claimed to be, the right verdict or "refused", and what has to be said."""
+    """A loss, what it is claimed to be, the right verdict or "refused", what has to be said, and what must not be."""
 
     loss: Any
     verdict: str
     word: str = ""
     claim: Any = "full"
     options: dict[str, Any] = field(default_factory=dict)
+    unsaid: str = "\0"
 
 
 def at(scores: Any, labels: Labels) -> Any:
@@ -194,6 +195,13 @@ def p_of(f: Any, y: Labels) -> Any:
     return np.exp(-full(f, y))
 
 
+def smoothed_over_draws(f: Floats, y: Labels, rng: np.random.Generator) -> Floats:
+    """Label smoothing over the positive and its draws, whose hits have the logit -30."""
+    neg = rng.choice(L, size=(len(y), M), p=Q)
+    logits = np.hstack([at(f, y[:, None]), np.where(neg == y[:, None], -30.0, at(f, neg) + OFF[neg])])
+    return np.asarray(full(logits, 0 * y) + 0.1 * (logits[:, 0] - logits.mean(axis=1)))
+
+
 FORM: dict[str, Case] = {
     "bits in place of nats": Case(lambda f, y, rng: full(f, y) / np.log(2), "refuted", "scaled by 1.443"),
     "two heads added up": Case(lambda f, y, rng: full(f, y) + full(f, y), "refuted", "scaled by 2"),
@@ -225,6 +233,24 @@ FORM: dict[str, Case] = {
     ),
     "a constant added": Case(lambda f, y, rng: full(f, y) + 0.1, "refuted", "accidental hits"),
     "a margin on the positive": Case(lambda f, y, rng: full(f - 0.35 * EYE[y], y), "refuted", "×1.42"),
+    "a temperature that multiplies": Case(
+        lambda f, y, rng: full(0.07 * f, y), "refuted", "a temperature of 14.29 divides the scores, and not 0.07",
+        options={"temperature": 0.07},
+    ),
+    "over the size of a batch": Case(lambda f, y, rng: full(f, y) / 256, "refuted", "scaled by 0.003906"),
+    "weighted by the probability": Case(
+        lambda f, y, rng: p_of(f, y) * full(f, y), "refuted", "rises and falls again, to"
+    ),
+    "with a term that is bounded": Case(
+        lambda f, y, rng: full(f, y) + 4 * (1 - p_of(f, y)), "refuted", "not of the softmax form"
+    ),
+    "smoothed, the hits set to a number": Case(
+        smoothed_over_draws, "refuted", "is it label-smoothed, and are the logits of hits replaced", IMPORTANCE
+    ),
+    "a cluster of labels by its mean": Case(
+        lambda f, y, rng: full(np.hstack([f[:, :10], f[:, 10:].mean(axis=1, keepdims=True)]), np.minimum(y, 10)),
+        "refuted", "not of the softmax form", options={"positives": [0, 5]}, unsaid="some labels never counted",
+    ),
     "a positive that pays three times": Case(binary(3.0), "refuted", "β = 3", ALL_LABELS, LOGISTIC),
     "a mean over labels": Case(
         lambda f, y, rng: binary(1.0)(f, y, rng) / L, "refuted", "β = 0.05", ALL_LABELS, LOGISTIC
@@ -248,6 +274,42 @@ def in_place(f: Floats, y: Labels, rng: Any) -> Floats:
     return np.asarray(full(f, y))
 
 
+def guarded(loss: Any, eps: float) -> Any:
+    """A loss with its gradient, and the probability of the positive raised by ε: -log(p + ε)."""
+
+    def with_guard(f: Floats, y: Labels, rng: np.random.Generator) -> Any:
+        values, slopes = loss(f, y, rng)
+        p = np.exp(-values)
+        return -np.log(p + eps), slopes * (p / (p + eps))[:, None]
+
+    return with_guard
+
+
+def binary_of_draws(eps: float) -> Any:
+    """-log(σ(f_y) + ε) and -log(1 - σ(f_j) + ε) for uniform draws."""
+
+    def loss(f: Floats, y: Labels, rng: np.random.Generator) -> Floats:
+        neg, own = at(f, rng.integers(0, L, size=(len(y), M))), at(f, y[:, None])[:, 0]
+        with np.errstate(over="ignore"):
+            return np.asarray(-np.log(1 / (1 + np.exp(-own)) + eps) - np.log(1 / (1 + np.exp(neg)) + eps).sum(axis=1))
+
+    return loss
+
+
+def binary_with_slopes(eps: float, least: int = 0, n_labels: int = L, m: int = M) -> Any:
+    """The same with its gradient, for uniform draws from the labels `least` on."""
+
+    def loss(f: Floats, y: Labels, rng: np.random.Generator) -> Any:
+        rows, neg = np.arange(len(y)), rng.integers(least, n_labels, size=(len(y), m))
+        p, slopes = 1 / (1 + np.exp(-f)), np.zeros(f.shape)
+        np.add.at(slopes, (rows[:, None], neg), at(p * (1 - p) / (1 - p + eps), neg))
+        slopes[rows, y] -= (p * (1 - p) / (p + eps))[rows, y]
+        return -np.log(p[rows, y] + eps) - np.log(1 - at(p, neg) + eps).sum(axis=1), slopes
+
+    return loss
+
+
+UNIFORM = np.full(L, 1 / L)
 FEW = il.LabelPrior.from_counts([5, 1])
 RIGHT: dict[str, Case] = {
     "logit adjustment with τ = 1/2": Case(
@@ -255,6 +317,10 @@ RIGHT: dict[str, Case] = {
     ),
     "a margin on the positive, claimed": Case(
         lambda f, y, rng: full(f - 0.35 * EYE[y], y), "holds", claim=np.exp(0.35) * ALL_LABELS
+    ),
+    "half precision, not known so well": Case(
+        lambda f, y, rng: full(f, y).astype(np.float16), "inconclusive", "a loss in single precision may help",
+        options={"positives": [0], "resolution": 0.002},
     ),
     "scores moved in place": Case(in_place, "holds"),
     "scores centred first": Case(lambda f, y, rng: full(f - f.mean(axis=1, keepdims=True), y), "holds"),
@@ -273,6 +339,26 @@ RIGHT: dict[str, Case] = {
         Sampled(m=200, log_w=-np.log(200 * Q)), "holds", claim=scheme(W.Importance(), m=200)
     ),
     "scaled, and nothing claimed": Case(lambda f, y, rng: 2 * full(f, y), "measured", "divided out", None),
+    "one negative, a guard against log 0": Case(
+        guarded(Sampled(UNIFORM, m=1), 1e-10), "holds", "probabilities below 1e-10",
+        scheme(W.Unit(), S.Uniform(), m=1), {"positives": [0], "budget": "quick"},
+    ),
+    "a guard that heavy draws come near": Case(
+        guarded(Sampled(UNIFORM, np.log(L), m=1), 4e-6), "holds", "An evaluation draws 0 to 1 labels",
+        scheme(W.Importance(), S.Uniform(), m=1), {"positives": [0], "budget": "quick"},
+    ),
+    "a guard that heavy draws reach": Case(
+        guarded(Sampled(UNIFORM, np.log(1e4), m=1), 4e-6), "inconclusive", "below 4e-06", 500 * ALL_LABELS,
+        {"positives": [0]},
+    ),
+    **{f"binary terms with a guard of {eps:g}": Case(
+        binary_of_draws(eps), "holds", claim=scheme(W.Unit(), S.Uniform(), "keep"),
+        options={**LOGISTIC, "positives": [0, 10], "budget": "quick"},
+    ) for eps in (1e-6, 1e-8, 1e-24)},
+    "binary terms with a guard, by gradients": Case(
+        binary_with_slopes(1e-6), "holds", "An evaluation draws 8 labels", scheme(W.Unit(), S.Uniform(), "keep"),
+        {**LOGISTIC, "positives": [0], "budget": "quick"},
+    ),
     "softmax over the candidates and the positive": Case(
         Sampled(np.full(L, 1 / L)), "holds", claim=np.full((L, L), M / L) * ALL_LABELS
     ),
@@ -352,6 +438,18 @@ STATE: dict[str, Case] = {
     ),
 }
 
+
+def hits_replaced(f: Floats, y: Labels, rng: np.random.Generator) -> Any:
+    """Uniform draws; those of the positive are replaced by label 0."""
+    neg = rng.integers(0, L, size=(len(y), M))
+    neg[neg == y[:, None]] = 0
+    x = np.exp(at(f, neg) - at(f, y[:, None]))
+    slopes, rows, total = np.zeros(f.shape), np.arange(len(y)), 1 + x.sum(axis=1)
+    np.add.at(slopes, (rows[:, None], neg), x / total[:, None])
+    slopes[rows, y] -= slopes.sum(axis=1)
+    return np.log(total), slopes
+
+
 NAMES: dict[str, Case] = {
     "log of counts in place of log q": Case(
         Sampled(log_w=-np.log(COUNTS)), "refuted", "No scheme known here has", IMPORTANCE
@@ -371,10 +469,24 @@ NAMES: dict[str, Case] = {
         Sampled(np.log1p(1 / np.arange(1, L + 1)) / np.log(L + 1)), "refuted", "LogUniform()", "full"
     ),
     "draws from the wrong end": Case(Sampled(Q[::-1]), "refuted", "reverse order of the ids", UNIT),
+    "hits replaced by the first label": Case(
+        hits_replaced, "refuted", "No scheme known here has its margins", scheme(W.Unit(), S.Uniform(), "exclude"),
+        {"budget": "quick"}, "It counts draws of the example's own label",
+    ),
+    "the positive raised by log L, nothing drawn": Case(
+        lambda f, y, rng: (full(f + np.log(L) * EYE[y], y), softmax(f + np.log(L) * EYE[y]) - EYE[y]), "refuted",
+        "a = -2.99", unsaid="It takes log m off",
+    ),
+    "a margin on the positive, nothing drawn": Case(
+        lambda f, y, rng: (full(f - 0.35 * EYE[y], y), softmax(f - 0.35 * EYE[y]) - EYE[y]),
+        "refuted",
+        "a = 0.35",
+        unsaid="the nearest",
+    ),
     "a padding label shifts the law": Case(Sampled(np.roll(Q, 1)), "refuted", "one id too late", UNIT),
-}
+}  # fmt: skip
 # Names need more evaluations than verdicts.
-NAMES = {name: replace(case, options={"runs": None}) for name, case in NAMES.items()}
+NAMES = {name: replace(case, options={"runs": None, **case.options}) for name, case in NAMES.items()}
 
 SHAPES: dict[str, Case] = {
     "a column": Case(lambda f, y, rng: full(f, y)[:, None], "refused", r"got shape (6, 1) for (6,)"),
@@ -457,6 +569,9 @@ def check(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.verdict == case.verdict, str(report)
     said = " ".join(f"{report} {report.explain()}".split())
     assert case.word in said, said
+    assert case.unsaid not in said, said
+    explained = " ".join(report.explain().split())
+    assert all(flaw.sentence[1:] in explained for flaw in report.flaws)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -501,6 +616,16 @@ def test_after_few_evaluations_no_name_is_given_to_what_is_far_off(seed: int) ->
         report = il.audit(Sampled(log_w=log_w), claim=IMPORTANCE, prior=PRIOR, rng=seed, runs=4_000)
         assert report.verdict == "refuted"
         assert report.nearest is None or not report.nearest.agrees, str(report)
+
+
+def test_a_label_that_is_never_drawn_is_not_in_the_name(seed: int) -> None:
+    """Label 0 is padding: after few evaluations no scheme that draws it agrees, and so no slip is named."""
+    prior, claim = il.LabelPrior.zipf(40, 1.0), scheme(W.Unit(), S.Uniform(), "keep", m=10)
+    loss = binary_with_slopes(0.0, 1, 40, 10)
+    report = il.audit(loss, claim=claim, prior=prior, rng=seed, budget="quick", form="logistic")
+    assert report.verdict == "refuted"
+    assert not report.slips, str(report)
+    assert report.nearest is None or not report.nearest.agrees
 
 
 FILES: dict[str, tuple[Any, Any]] = {

@@ -106,6 +106,13 @@ def test_two_tower_losses_run_as_they_are_written(project: Path) -> None:
     assert shown[1] in done.stdout
 
 
+def test_hard_negatives_run_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(FILES["hard_negatives.py"], "hard_negatives.py", "exec"), {})
+    shown = re.search(r"It prints\n\n```text\n(.*?)```", HOW_TO, re.DOTALL)
+    assert shown
+    assert capsys.readouterr().out == shown[1]
+
+
 def test_a_failure_says_what_was_measured(project: Path) -> None:
     """The plugin's message and JUnit properties, in a session of its own."""
     head = FILES["test_claims.py"].split("\n\n\n")[0]

@@ -1,0 +1,89 @@
+"""Hard negatives under audit: labels whose weight is the same in every evaluation, beside those that are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitloss.auditing.finding import Note
+from implicitloss.auditing.pilot import Pilot
+from implicitloss.auditing.question import Question
+from implicitloss.hard import POSITIVES, HardNegatives
+from implicitloss.labels import Floats, Labels
+from implicitloss.problem import Problem
+from implicitloss.samplers import Uniform
+from implicitloss.scheme import Scheme
+from implicitloss.weightings import Importance
+
+__all__ = ["notes_on_hard", "seen_hard"]
+
+
+def seen_hard(question: Question, pilot: Pilot) -> HardNegatives | None:
+    """The hard negatives: labels that always have the same weight, while others are drawn; None if there are none.
+
+    They must be the best by the given scores: a label that is nearly always drawn, and once, looks the same.
+    """
+    k, scores = max(labels.size for labels in pilot.fixed), question.scores
+    if scores is None or not 0 < k < question.prior.n_labels - 1:
+        return None
+    problems = [Problem(scores, question.prior, y) for y in question.positives]
+    weight = float(
+        np.median(np.concatenate([w[0, labels] for w, labels in zip(pilot.weights, pilot.fixed, strict=True)]))
+    )
+    for positives in POSITIVES:
+        hard = HardNegatives(k, weight=float(f"{weight:.5g}"), positives=positives)
+        pairs = zip(problems, pilot.fixed, strict=True)
+        if all(np.array_equal(np.sort(hard.of(problem)), labels) for problem, labels in pairs):
+            return hard
+    return None
+
+
+def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegatives | None) -> list[Note]:
+    """What was seen of hard negatives, beside the first positive; `p` (rows, L) are the margins that were measured."""
+    hard = question.claim.hard or (() if seen is None else pilot.fixed)
+    if not hard or not hard[0].size:
+        return []
+    y, labels = question.positives[0], hard[0]
+    is_seen = set(labels.tolist()) <= set(pilot.fixed[0].tolist())
+    others = np.setdiff1d(np.arange(question.prior.n_labels), [*labels, y])
+    weight, ratio = (
+        float(pilot.weights[0][:, labels].min()),
+        float(p[0, others].mean() / max(p[0, labels].mean(), 1e-300)),
+    )
+    draws = "draws of them do not count" if is_seen else "their weight varies: draws of them count too"
+    said = (
+        f"beside the positive {question.prior.name(y)}, {labels.size} hard negatives have a weight of {weight:.4g}, "
+        f"and {draws}; p of the other labels is {ratio:.3g} times theirs"
+    )
+    notes = [Note("hard negatives", said)]
+    scheme = question.scheme
+    if scheme is not None and scheme.hard is not None:
+        notes += _unbiased(scheme, question, labels)
+    return notes
+
+
+def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:
+    """The weights of draws that give softmax over all labels, and whether the usual slip in them is seen."""
+    hard, n_labels = scheme.hard, question.prior.n_labels
+    assert hard is not None
+    if hard.overlap == "keep" or scheme.hits == "keep":
+        said = "for softmax over all labels, draws of hard negatives and of the positive must not count"
+        return [Note("hard negatives", said)]
+    again = (hard.overlap == "exclude") * labels.size
+    drawn = n_labels - (scheme.hits == "exclude") - again
+    left_out = f"{' - 1' if scheme.hits == 'exclude' else ''}{f' - {again}' if again else ''}"
+    weight = "1/(m q) with the q that is drawn from, without the labels that are drawn again"
+    if isinstance(scheme.sampler, Uniform):
+        weight = f"{f'(L{left_out})' if left_out else 'L'}/m = {drawn / scheme.m:.4g}"
+    said = f"for softmax over all labels, hard negatives have a weight of 1, and draws {weight}"
+    notes = [Note("hard negatives", said)]
+    assert question.scores is not None
+    q = np.exp(scheme.log_law(Problem(question.scores, question.prior, question.positives[0])))
+    off = 1.0 - float(q[labels].sum()) - (scheme.hits == "exclude") * float(q[question.positives[0]])
+    slip = float(q[labels].sum()) / max(off, 1e-300)
+    if isinstance(scheme.weighting, Importance) and slip < question.tolerance + question.resolution:
+        said = (
+            f"weights that leave out the hard negatives and weights that do not differ by {slip:.1%}: this is not seen "
+            f"at a resolution of {question.resolution:.0%}; pass resolution={max(slip / 3, 1e-3):.1g}"
+        )
+        notes.append(Note("hard negatives", said))
+    return notes
