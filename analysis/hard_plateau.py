@@ -29,6 +29,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     mixture, steps = Mixture(point["k"], point["m"]), point["steps"]
     best = mixture.optimum()
     half, whole = (mixture.descended(np.zeros(LABELS), 1, STEP, n) for n in (steps // 2, steps))
+    tied = best.tied + 1 if best.tied.size else np.array([np.nan])
     ranks = np.unique(np.round(np.geomspace(1, LABELS, RANKS)).astype(int))
     return [
         {
@@ -38,6 +39,8 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
             "f": float(best.scores[rank - 1]),
             "inclusion": float(best.inclusion[rank - 1]),
             "tied": bool(0 < best.inclusion[rank - 1] < 1),
+            "tied_from": float(tied[0]),
+            "tied_to": float(tied[-1]),
             "descended": float(whole.mean[rank - 1]),
             "visited": float(whole.inclusion[rank - 1]),
             "settled": bool(abs(half.mean[rank - 1] - whole.mean[rank - 1]) < SETTLED),

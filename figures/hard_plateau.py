@@ -18,9 +18,9 @@ MARKERS = ("o", "s", "^", "D", "v")
 
 
 def _tied(table: Any) -> dict[str, tuple[int, int]]:
-    """The first and last tied rank shown of each mixture that ties any."""
-    tied = table[table["tied"]].groupby("mixture", sort=False)["rank"]
-    return {name: (int(ranks.min()), int(ranks.max())) for name, ranks in tied}
+    """The first and last tied rank of each mixture that ties any."""
+    tied = table.dropna(subset=["tied_from"]).groupby("mixture", sort=False)[["tied_from", "tied_to"]].first()
+    return {str(name): (int(row["tied_from"]), int(row["tied_to"])) for name, row in tied.iterrows()}
 
 
 def caption(table: Any) -> str:
