@@ -314,6 +314,16 @@ def test_hard_negatives(capsys: pytest.CaptureFixture[str]) -> None:
         assert found["exact"]["mean"]["value"] == exact
 
 
+def test_verify_takes_hard_negatives(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its claims hold, and the command that it prints has the same options."""
+    given = [*HARD[:-1], "2", "--overlap", "exclude", "--hard-weight", "0.5", "--profile", "zipf:6:1"]
+    assert main(["verify", *given, "--target", "softmax"]) == 1
+    out = capsys.readouterr().out
+    assert "target" in out
+    assert "--hits exclude --hard 2 --hard-weight 0.5 --overlap exclude" in out
+    assert re.search(r"\b1 of \d+ claims failed", out)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -329,7 +339,6 @@ def test_hard_negatives(capsys: pytest.CaptureFixture[str]) -> None:
             "--overlap must come with --hard K, the number of hard negatives",
         ),
         (["expect", *HARD[:-2], *MODES], "--hard-weight, --overlap, --hard-positives must come with --hard K"),
-        (["verify", *HARD], "verified claims must be of a scheme without hard negatives, got hard negatives k=5"),
         (["table", "--hard", "5"], "unknown option '--hard'"),
         (["audit", "json:dumps", "--claim", "full", "--hard", "5"], "--hard and --claim full are two claims"),
         (["expect", "--sampler", "hardest-of", *HARD[2:]], "sampler hardest-of takes 1 to 2 parameters, got 0"),

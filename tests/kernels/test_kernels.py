@@ -167,6 +167,13 @@ INPUTS: dict[str, Inputs] = {
     "spread": lambda rng: (*_binned(rng), rng.normal(size=(38, 14)), 3, np.empty(3000)),
     "push_softmax": lambda rng: (rng.normal(size=(6, 9)), *_pairs(rng), np.zeros((6, 9))),
     "push_decoupled": lambda rng: (rng.random((6, 9)), rng.normal(size=(6, 9)), *_drawn_pairs(rng), np.zeros((6, 9))),
+    "_rest": lambda rng: (float(rng.normal()),),
+    "_from_rest": lambda rng: (-float(rng.exponential()), float(rng.choice([-1.0, 1.0]))),
+    "_after": lambda rng: (float(rng.normal()), *rng.uniform(0.01, 0.9, 2).tolist(), float(rng.exponential())),
+    "_loss": lambda rng: (float(rng.normal()), float(rng.random())),
+    "flow": lambda rng: (rng.normal(size=9), *rng.uniform(0.01, 0.9, (3, 9)), np.empty(9), np.empty(9)),
+    "climb": lambda rng: (rng.normal(-3.0, 1.0, 9), -1.0, *rng.uniform(0.3, 0.5, (2, 9)), np.empty(9)),
+    "descend": lambda rng: (rng.normal(size=9), *rng.uniform(0.1, 0.9, (3, 9)), 2, 3, 0.1, 20, 10, *np.empty((4, 9))),
 }
 
 
