@@ -1,7 +1,7 @@
 """Too many hard negatives at the start: the norm of the sum of a thousand negatives' vectors, k of them mined.
 
 Label vectors are w_j ~ N(0, I/d) and scores near 0, so that each negative pushes alike: the step of the query is along
-Σ_N w.  Mined vectors all lean to the query, and their sum grows with k²; that of draws with k.
+Σ_N w.  Mined vectors all lean to the query: the squared norm of their sum grows with k², that of draws with m.
 """
 
 from __future__ import annotations

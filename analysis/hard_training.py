@@ -1,8 +1,9 @@
-"""Training beside an index that is refreshed now and then, as Qaraei and Babbar do: precision and loss by steps.
+"""Training beside an index that is refreshed now and then, after Qaraei and Babbar: precision and loss by steps.
 
 One hidden layer of linear activation, logistic loss, a hundred negatives for each point: k mined by an exact index of
-the label vectors as they were at the last refresh, and m uniform draws.  Positives among the mined are dropped, and
-draws of positives count nothing.  All weights are 1, or "unbiased": L/m for draws outside T, 0 for draws in T.
+the label vectors, asked by the queries, as both were at the last refresh, and m uniform draws.  Positives among the
+mined are dropped, and draws of positives count nothing.  All weights are 1, or "unbiased": L/m for draws outside T, 0
+for draws in T.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from implicitloss.witness.integrate import integrate
 
 OWN_LABELS = True
 LABELS, BUDGET = 1000, 100
-# Scores of a trained model: a few labels are far above the others.
+# Standard deviations of normal scores: as untrained, and with a few labels far above the others.
 SPREADS = {"flat": 1.0, "trained": 2.5}
 RECALLS = (1.0, 0.9, 0.7, 0.5)
 

@@ -35,9 +35,9 @@ def caption(table: Any) -> str:
     return (
         "Standard deviation of the sampled softmax loss with a hundred negatives in all, k of them mined and the rest "
         "uniform draws, all with the unbiased weights of full softmax, against k; by the recall of the index.  "
-        f"Where scores are spread widely (right) the best k by recall is {said['trained']}; where they are not (left), "
-        f"{said['flat']}.  A label that the index misses is left to few draws with large weights: with a poor index "
-        "only a few mined negatives pay."
+        f"With 1,000 labels and scores N(0, 2.5²) (right) the best k by recall is {said['trained']}; with N(0, 1) "
+        f"(left), {said['flat']}.  A label that the index misses is left to few draws with large weights: with a "
+        "poor index only a few mined negatives pay."
     )
 
 
@@ -57,7 +57,7 @@ def draw(table: Any) -> Figure:
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
     axes = figure.subplots(1, 2)
     for ax, (scores, title) in zip(
-        axes, {"flat": "untrained scores", "trained": "trained scores"}.items(), strict=True
+        axes, {"flat": "scores N(0, 1)", "trained": "scores N(0, 2.5²)"}.items(), strict=True
     ):
         for i, (recall, rows) in enumerate(one_of(table, scores=scores).groupby("recall", sort=False)):
             ax.errorbar(

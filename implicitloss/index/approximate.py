@@ -27,7 +27,7 @@ class Faiss:
 
     A recall below 1 leaves unbiased weights unbiased, at any age of the index, if they are taken over the labels that
     were really returned (`HardNegatives` with `Importance` weights and masked or excluded overlap): labels that the
-    index misses are drawn as all others are.  Only the variance suffers.
+    index misses are drawn as all others are.  The variance grows, and for softmax the Jensen gap with it.
 
     Parameters
     ----------

@@ -29,6 +29,8 @@ def _rest(x: float) -> float:
     """z = log|e^x - 1|, x the score over its rest."""
     if x > 1.0:
         return x + math.log1p(-math.exp(-x))
+    if x < -1.0:  # far below its rest z is about -e^x
+        return math.log1p(-math.exp(x))
     return math.log(abs(math.expm1(x)))
 
 

@@ -43,8 +43,8 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     """Compute the scores f* = argmin_f Σ_y η_y E ℓ_y(f) that a scheme teaches at an x with class probabilities η.
 
     Newton's method on a convex function, with exact gradients and Hessians; it stops at a gradient of 1e-12 η_y.  For a
-    scheme with hard negatives it is the optimum under a fresh index, where labels near rank k are tied: `waterfilling`
-    computes it, says which labels these are, and takes η_j that do not sum to 1 for decoupled losses.
+    scheme with hard negatives it is the optimum under a fresh index, for softmax nearly so, where labels near rank k
+    are tied: `waterfilling` computes it, says which labels these are, and how near it is.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     loss : Loss
         `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
     eta : array_like, (L,)
-        P(y given x) > 0, summing to 1.
+        P(y given x) > 0, summing to 1; for a decoupled loss beside hard negatives any 0 < η_j < 1.
     prior : LabelPrior
         The label prior, of at most 5,000 labels.  Time grows with L³: on two cores 1,000 labels take 10 s (1 s with
         `of="implicit"`), 5,000 take 3 min (40 s) and 2.3 GB.
@@ -92,6 +92,7 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     True
     """
     if checked_scheme(scheme).hard is not None:
+        _check_of(of)
         if isinstance(loss, SoftmaxCrossEntropy) and of != "implicit":
             raise ValueError(
                 "the softmax optimum of a scheme with hard negatives is that of the implicit loss: pass of='implicit'"
@@ -203,15 +204,19 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
         raise ValueError(f"eta must cover the prior's {prior.n_labels} labels, got {eta.size}")
     if eta.min() <= 0:
         raise ValueError(f"eta must be positive, but label {np.argmin(eta)} has 0: its best score is -infinity")
-    if not isinstance(of, str) or of not in ("implicit", "sampled"):
-        got = repr(of) if isinstance(of, str) else type(of).__name__
-        raise ValueError(f"of must be 'implicit' or 'sampled', got {got:.60}")
+    _check_of(of)
     if scheme.sampler.needs_scores:
         raise ValueError(
             f"the law of {scheme.sampler!s:.60} moves with the scores, so there is no fixed loss to minimise; "
             "use a sampler that does not look at scores"
         )
     return eta
+
+
+def _check_of(of: object) -> None:
+    if not isinstance(of, str) or of not in ("implicit", "sampled"):
+        got = repr(of) if isinstance(of, str) else type(of).__name__
+        raise ValueError(f"of must be 'implicit' or 'sampled', got {got:.60}")
 
 
 def _check_held(log_p: Floats) -> None:

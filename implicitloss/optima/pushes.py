@@ -53,6 +53,13 @@ def pushes(scheme: Scheme, eta: Floats, prior: LabelPrior) -> Pushes:
             f"hard negatives must push at least as hard as draws, but label {less[0]} counts {outside[less[0]]:.6g} "
             f"times by draws and {inside[less[0]]:.6g} times in T: it would stay in T, and T would depend on the start"
         )
+    more = inside - outside
+    if hard.positives == "replace" and (np.ptp(more) > EQUAL * inside.max() or not (alike or hard.overlap == "keep")):
+        raise ValueError(
+            "where positives are replaced, hard negatives must push all labels alike, as with overlap='keep' or beside "
+            f"uniform draws or importance weights, got {scheme.sampler!s:.40} with {scheme.weighting!s:.40} and "
+            f"overlap={hard.overlap!r}"
+        )
     return Pushes(outside, np.maximum(inside, outside), own, alike)
 
 
@@ -67,7 +74,9 @@ def _margins(scheme: Scheme, prior: LabelPrior, hard: Labels | None) -> Floats:
 def _off_hard(scheme: Scheme, eta: Floats, prior: LabelPrior) -> Floats:
     """The margins of all pairs by draws outside T, which must be the same whatever else is in T."""
     assert scheme.hard is not None
-    k, order = scheme.hard.k, np.argsort(-eta, kind="stable")
+    # An index is asked for one label more where positives are replaced.
+    k = min(scheme.hard.k + (scheme.hard.positives == "replace"), eta.size - 1)
+    order = np.argsort(-eta, kind="stable")
     found = np.full((eta.size, eta.size), np.nan)
     for labels in [np.roll(order, shift)[:k] for shift in (0, -1, -k, *range(-2, -eta.size, -1))]:
         drawn = _margins(scheme, prior, labels)

@@ -42,7 +42,7 @@ class Waterfilling:
     scores : ndarray, (L,)
         f*; equal to the level c for labels that are tied.
     inclusion : ndarray, (L,)
-        r_j, the share of time that the label is among the k best.
+        r_j, the share of time that the label is in T, beside positives other than itself.
     level : float
         c; -inf where all labels are always among the hard negatives.
 
@@ -74,21 +74,23 @@ class Waterfilling:
 def waterfilling(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior) -> Waterfilling:
     """Compute what a scheme with hard negatives teaches at an x with class probabilities η, under a fresh index.
 
-    Let b_j = p_j + r_j (w_T + [overlap kept] p_j - p_j) be how often label j counts as a negative, p_j by draws, and
-    r_j the share of time that the index returns it.  For the logistic loss the optimum is
-    f_j = logit η_j - log b_j, and with weights of 1 and overlap kept
+    Let b_j = p_j + r_j (w_T + [overlap kept] p_j - p_j) be how often label j counts as a negative beside other
+    positives, p_j by draws, and r_j the share of time that it is in T.  For the logistic loss, where hits do not count,
+    the optimum is f_j = logit η_j - log b_j, and with weights of 1 and overlap kept
 
         f_j = max(logit η_j - log(1 + p_j), min(c, logit η_j - log p_j)),   r_j = clip(e^{logit η_j - c} - p_j, 0, 1),
 
-    with Σ r_j = k, which determines the level c.  Labels whose odds lie within a factor (1 + p)/p are tied at c.  For
-    softmax it is the optimum of the implicit loss with margins p_yy' = b_y': with g_j = e^{f_j}, scaled so that
-    Σ b_j g_j = 1, λ b_j g_j (1 + (1 - b_j) g_j) = η_j.
+    with Σ r_j = k, which determines the level c.  Labels whose odds lie within a factor (1 + p)/p are tied at c.
+
+    For softmax it is the optimum of the implicit loss at the mean margins p_yy' = b_y': with g_j = e^{f_j}, scaled so
+    that Σ b_j g_j = 1, λ b_j g_j (1 + (1 - b_j) g_j) = η_j.  That is near the scores under a fresh index, and not
+    equal, because softmax is not linear in its margins: off by .04 with k = 1 and an η of .45, by .001 with k = 5.
 
     Parameters
     ----------
     scheme : Scheme
         A scheme with `hard=`, whose sampler does not look at scores.  With overlap "exclude" the weights of draws have
-        to divide by their law, as importance weights do.
+        to divide by their law, as importance weights do.  Where positives are replaced, T has to push all labels alike.
     loss : Loss
         `losses.Decoupled(...)`, or `losses.SoftmaxCrossEntropy()` with hits and positives that do not count.
     eta : array_like, (L,)
@@ -107,12 +109,13 @@ def waterfilling(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior) 
         For a scheme without hard negatives, k >= L, η out of range, and a scheme or loss that is not covered; where
         hard negatives push less than draws, for then there is no one optimum.
     NoOptimum
-        Where nothing holds the score of a label.
+        Where nothing holds the score of a label, where a loss with a kink holds a score at many r, and for softmax in
+        which a label counts so often (b_j > 2) that the optimum is not found.
 
     References
     ----------
-    Derived here.  Where y is dropped from T the loss jumps, and "optimum" means that the mean gradient is 0; where it
-    is replaced, the loss is convex and this is its minimum.
+    Derived here.  Where y is dropped from T no loss has these gradients, and "optimum" means that the mean gradient is
+    0.  Where it is replaced, the decoupled loss is convex, this is its minimum, and Σ (1 - η_j) r_j = k.
 
     Examples
     --------
@@ -189,9 +192,12 @@ def decoupled_scores(loss: Decoupled, eta: Floats, push: Pushes, k: float, share
     lowest, highest = best(push.inside), best(push.outside)
     spread = _spread(push)
     if not spread.any():  # T does not matter
+        order, first = np.argsort(-lowest, kind="stable"), int(k)
         inclusion = np.zeros(eta.size)
-        inclusion[np.argsort(-lowest, kind="stable")[: int(k)]] = 1.0
-        return Waterfilling(lowest, inclusion, float(np.sort(lowest)[-int(k)]))
+        inclusion[order[:first]] = 1.0
+        if np.any(share < 1):  # the next best replaces a positive among the k best
+            inclusion[order[first]] = float(eta[order[:first]].sum() / share[order[first]])
+        return Waterfilling(lowest, inclusion, float(lowest[order[first - 1]]))
 
     def inclusion_at(c: float) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -201,7 +207,7 @@ def decoupled_scores(loss: Decoupled, eta: Floats, push: Pushes, k: float, share
         return np.where(highest <= c, 0.0, np.where(lowest >= c, 1.0, np.clip(np.nan_to_num(found), 0.0, 1.0)))
 
     c = _level(lambda c: float(share @ inclusion_at(c)) - k, -FARTHEST, FARTHEST)
-    inclusion = _filled(inclusion_at(c), share, k, np.abs(lowest - c) <= AT_LEVEL)
+    inclusion = _filled(inclusion_at(c), share, k, (spread == 0) & (np.abs(lowest - c) <= AT_LEVEL))
     scores = np.maximum(lowest, np.minimum(c, highest))
     if np.any(np.abs(scores) > FARTHEST - 1):
         raise NoOptimum(f"label {np.argmax(np.abs(scores))} has no finite optimum: nothing holds its score")
@@ -235,7 +241,7 @@ def _filled(inclusion: Floats, share: Floats, k: float, at_level: NDArray[np.boo
     if abs(k - float(share @ inclusion)) > LEAST_SUM * k or inclusion.min() < 0 or inclusion.max() > 1 + LEAST_SUM:
         raise NoOptimum(
             f"no level of scores was found at which the labels in T fill the {k:g} places: does the loss have a kink, "
-            "or do hard negatives count much more than once?"
+            "or do labels count more than twice?"
         )
     return inclusion
 
@@ -285,9 +291,23 @@ def _softmax(eta: Floats, push: Pushes, k: float) -> Waterfilling:
     log_rate = brentq(excess, -LARGEST_RATE, LARGEST_RATE, xtol=1e-14, rtol=1e-15)
     inclusion, g, c = at(float(np.exp(log_rate)))
     f = np.log(g)
+    _check_softmax(eta, outside + inclusion * spread, g)
     if not free:
         inclusion = _filled(inclusion, np.ones(eta.size), k, np.zeros(eta.size, dtype=bool))
     if free:
         inclusion[np.argsort(-f, kind="stable")[: int(k)]] = 1.0
         c = float(np.sort(f)[-int(k)])
     return Waterfilling(f - f.mean(), inclusion, c - float(f.mean()))
+
+
+def _check_softmax(eta: Floats, b: Floats, g: Floats) -> None:
+    """*Raises* NoOptimum unless the gradient of the implicit loss is 0: where b > 2, g may be another root."""
+    z = 1 + (1 - b) * g
+    rate = float(np.sum(eta / z))
+    gradient = b * g * (rate - eta / z) - eta * (1 - g / z)
+    if not np.all(np.abs(gradient) <= LEAST_SUM * eta):
+        label = int(np.argmax(np.abs(gradient)))
+        raise NoOptimum(
+            f"the softmax optimum beside hard negatives was not found: label {label} counts {b[label]:.3g} times as a "
+            "negative, and it is found for certain up to 2"
+        )

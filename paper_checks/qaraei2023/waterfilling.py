@@ -22,7 +22,7 @@ from implicitloss.scheme import Scheme
 from implicitloss.weightings import Unit
 
 LOGISTIC = Decoupled(logistic)
-SOURCE = "derived here, of Qaraei and Babbar 2023, section 3"
+SOURCE = "derived here, of the method in the abstract of Qaraei and Babbar 2023"
 ONE_X = "logistic loss, one x, scores free, a fresh index, small steps"
 
 

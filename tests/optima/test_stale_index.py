@@ -46,14 +46,22 @@ def descended(at: il.Scheme, refresh: int, refreshes: int) -> tuple[float, Float
     return total / n, high - low, visits / (refreshes - refreshes // 3)
 
 
-@pytest.mark.parametrize(("refresh", "refreshes"), [(1, 9_000), (60, 240), (1_500, 24)])
+# The steps of .1 are what the flow leaves out: it matters the less the longer scores rest within a period.
+@pytest.mark.parametrize(("refresh", "refreshes", "within"), [(1, 9_000, 4e-3), (60, 240, 1.5e-3), (1_500, 24, 1e-4)])
 @pytest.mark.parametrize("options", [{}, {"overlap": "mask", "weight": 2.0}], ids=str)
-def test_the_period_map_is_gradient_descent(options: dict[str, Any], refresh: int, refreshes: int) -> None:
-    """The loss within 2 per cent, as scores of many labels cross; a tenth more or fewer steps are farther off."""
+def test_the_period_map_is_gradient_descent(
+    options: dict[str, Any], refresh: int, refreshes: int, within: float
+) -> None:
+    """Hard negatives that weigh a tenth more are farther off."""
     at = scheme(**options)
+    assert at.hard is not None
     loss, swing, duty = descended(at, refresh, refreshes)
     found = il.stale_index(at, ETA, refresh, STEP, refreshes=refreshes)
-    assert found.loss == pytest.approx(loss, rel=0.02)
+    assert found.loss == pytest.approx(loss, rel=within)
+    heavier = il.stale_index(
+        scheme(**{**options, "weight": 1.1 * at.hard.weight}), ETA, refresh, STEP, refreshes=refreshes
+    )
+    assert abs(heavier.loss / loss - 1) > 2 * within
     assert found.duty.sum() == pytest.approx(4)
     np.testing.assert_allclose(found.duty, duty, atol=0.1)
     assert np.median(np.abs(found.swing - swing)) < 0.05
@@ -96,7 +104,7 @@ class Faint:
 @pytest.mark.parametrize("refresh", [1, 100, 10_000])
 def test_renewal_is_near_the_period_map(refresh: int) -> None:
     exact, formula = (il.stale_index(scheme(), ETA, refresh, STEP, method=name) for name in ("period map", "renewal"))
-    assert formula.loss == pytest.approx(exact.loss, rel=0.3)
+    assert formula.loss == pytest.approx(exact.loss, rel=0.06)
     assert formula.duty.sum() == pytest.approx(4, abs=1e-6)
     assert np.all(formula.swing <= formula.cap)
 
@@ -131,6 +139,16 @@ def test_the_flow_is_that_of_its_equation(rng: np.random.Generator) -> None:
             assert again[0] == pytest.approx(later[0] - 1e-3, abs=1e-8)
 
 
+def test_draws_that_hardly_ever_count_are_as_good_as_none() -> None:
+    """From -6 the score rises for the same time with B = 0, 1e-12, and where 1 - e^{f - rest} rounds to 1."""
+    ends = []
+    for against in (0.0, 1e-12, 1e-15, 1e-17, 1e-300):
+        later, losses = np.empty(1), np.empty(1)
+        flow(np.array([-6.0]), np.array([0.1]), np.array([against]), np.array([20.0]), later, losses)
+        ends.append(later[0])
+    assert ends == pytest.approx([ends[0]] * 5, abs=1e-9)
+
+
 def test_outside_without_draws_scores_rise_as_f_plus_exp_f() -> None:
     """f + e^f = C + ηt; a line, f = C + ηt, is far off."""
     f, eta, later, losses = np.array([-3.0]), np.array([0.2]), np.empty(1), np.empty(1)
@@ -147,6 +165,8 @@ def test_what_is_no_stale_index_says_so() -> None:
     for refused, said in (
         (lambda: il.stale_index(scheme(), ETA, 0, STEP), "refresh, the number of steps"),
         (lambda: il.stale_index(scheme(), ETA, 1, 0.0), "step must be a number > 0"),
+        (lambda: il.stale_index(scheme(), ETA, 10**400, STEP), "must be at most 1e[+]09, got refresh = 1"),
+        (lambda: il.stale_index(scheme(), ETA, 1, 1e308), "refresh x step must be at most 1e[+]09"),
         (lambda: il.stale_index(scheme(), ETA, 1, STEP, method="map"), "method must be 'period map' or 'renewal'"),  # type: ignore[arg-type]
         (lambda: il.stale_index(scheme(), ETA, 1, STEP, refreshes=2), "refreshes"),
         (lambda: il.stale_index(scheme(), [0.5, 1.5, 0.1, 0.1, 0.1], 1, STEP), "label 1 has 1.5"),
