@@ -16,6 +16,9 @@ from implicitloss.weightings import Importance
 
 __all__ = ["notes_on_hard", "seen_hard"]
 
+# Weights are alike within this; hard negatives count more than others from this factor on.
+SAME_WEIGHT, ALIKE_FROM = 1e-4, 1.5
+
 
 def seen_hard(question: Question, pilot: Pilot) -> HardNegatives | None:
     """The hard negatives: labels that always have the same weight, while others are drawn; None if there are none.
@@ -40,8 +43,9 @@ def seen_hard(question: Question, pilot: Pilot) -> HardNegatives | None:
 def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegatives | None) -> list[Note]:
     """What was seen of hard negatives, beside the first positive; `p` (rows, L) are the margins that were measured."""
     hard = question.claim.hard or (() if seen is None else pilot.fixed)
+    slips = _last_label(question, pilot)
     if not hard or not hard[0].size:
-        return []
+        return slips
     y, labels = question.positives[0], hard[0]
     is_seen = set(labels.tolist()) <= set(pilot.fixed[0].tolist())
     others = np.setdiff1d(np.arange(question.prior.n_labels), [*labels, y])
@@ -54,11 +58,49 @@ def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegativ
         f"beside the positive {question.prior.name(y)}, {labels.size} hard negatives have a weight of {weight:.4g}, "
         f"and {draws}; p of the other labels is {ratio:.3g} times theirs"
     )
-    notes = [Note("hard negatives", said)]
+    notes = [Note("hard negatives", said), *slips, *_weighed_alike(question, pilot, labels, others, weight, ratio)]
     scheme = question.scheme
     if scheme is not None and scheme.hard is not None:
         notes += _unbiased(scheme, question, labels)
     return notes
+
+
+def _last_label(question: Question, pilot: Pilot) -> list[Note]:
+    """Whether the last label always counts, and is neither claimed nor among the best: -1 was taken for a label."""
+    scores, y, always = question.scores, question.positives[0], pilot.fixed[0]
+    last = question.prior.n_labels - 1
+    if scores is None or last == y or last not in always:
+        return []
+    if question.claim.hard:
+        expected = question.claim.hard[0]
+    else:  # the best labels, as many as always count
+        order = np.argsort(-scores, kind="stable")
+        expected = order[order != y][: always.size]
+    if last in expected or not set(always.tolist()) - {last} <= set(expected.tolist()):
+        return []
+    said = (
+        f"the last label, {question.prior.name(last)}, always counts, and is none of the best: is the -1 of an empty "
+        "slot taken for it? Write hard = hard[hard >= 0]"
+    )
+    return [Note("hard negatives", said)]
+
+
+def _weighed_alike(
+    question: Question, pilot: Pilot, labels: Labels, others: Labels, weight: float, ratio: float
+) -> list[Note]:
+    """Whether one draw weighs what a hard negative does, where softmax over all labels is claimed."""
+    p = question.claim.margins
+    drawn = others[pilot.drawn[0][:, others].any(axis=0)]
+    claims_softmax = p is not None and np.allclose(np.delete(p[0], question.positives[0]), 1.0)
+    if not claims_softmax or not drawn.size or ratio > 1 / ALIKE_FROM:
+        return []
+    if not np.allclose(pilot.one_draw[0, drawn], weight, rtol=SAME_WEIGHT):
+        return []
+    said = (
+        f"a draw weighs {weight:.4g}, as a hard negative does: so hard negatives count {1 / ratio:.3g} times as often "
+        "as other labels, and in softmax over all labels as often"
+    )
+    return [Note("hard negatives", said)]
 
 
 def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:

@@ -22,6 +22,7 @@ S, W = il.samplers, il.weightings
 L, K, M = 60, 5, 10
 PRIOR = il.LabelPrior.zipf(L, 1.0)
 SCORES = np.random.default_rng(0).standard_normal(L)
+BEST = tuple(np.argsort(-SCORES, kind="stable").tolist())
 UNIFORM = np.full(L, 1 / L)
 
 
@@ -96,6 +97,13 @@ CASES: dict[str, tuple[Mined, Any, str, str]] = {
     "counted again": (Mined("keep", pays=0), claim("keep", weighting=W.Unit()), "holds", "draws of them count too"),
     "all weighed alike, called full": (Mined("keep", pays=0), "full", "refuted", ""),
     "weighed alike, drawn again, called full": (Mined(pays=0), "full", "refuted", "weights of 1, uniform sampling"),
+    "weighed alike, importance claimed": (Mined(pays=0), claim(), "refuted", "draw weighs 1, as a hard negative does"),
+    "an empty slot is the last label": (
+        Mined(returned=(*BEST[:3], L - 1)), claim(), "holds", "the last label, 59, always counts, and is none of"
+    ),
+    "an empty slot is the last label, called full": (
+        Mined(returned=(*BEST[:4], L - 1)), "full", "holds", "is the -1 of an empty slot taken for it"
+    ),
     "twice the weight": (Mined(w_t=2.0), claim(), "refuted", "p of the other labels is 0.5"),
     "twice the weight, claimed": (Mined(w_t=2.0), claim(w_t=2.0), "holds", "5 hard negatives have a weight of 2"),
     "draws pay twice": (Mined(pays=2.0), claim(), "refuted", "p of the other labels is 2"),
@@ -140,6 +148,18 @@ def test_labels_that_are_always_there_are_not_called_the_best(seed: int) -> None
     report = il.audit(loss, claim="full", rng=seed, **QUICK)
     assert report.verdict == "holds"
     assert "hard negatives" not in said(report)
+
+
+def test_slips_are_not_named_where_there_are_none(seed: int) -> None:
+    """Hard negatives that weigh twice are not weighed alike; a last label that is among the best is no empty slot."""
+    twice = il.audit(Mined(w_t=2.0), claim=claim(), rng=seed, **QUICK)
+    assert "as a hard negative does" not in said(twice)
+    turned = {**QUICK, "scores": np.append(SCORES[:-1], 3.0)}
+    for claimed in (claim(), "full"):
+        report = il.audit(Mined(), claim=claimed, rng=seed, **turned)
+        assert report.verdict == "holds"
+        assert "5 hard negatives" in said(report)
+        assert "the last label" not in said(report)
 
 
 def random_case(number: int) -> tuple[Mined, il.Scheme, il.Scheme | None, dict[str, Any]]:
