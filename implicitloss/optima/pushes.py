@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.arguments import checked_vector
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.theory.implicit import log_expected_weights
 
-__all__ = ["EQUAL", "Pushes", "pushes"]
+__all__ = ["EQUAL", "Pushes", "checked_marginals", "pushes"]
 
+# The margins of all pairs are computed.
+MOST_LABELS = 5_000
 # Margins that differ by less are equal.
 EQUAL = 1e-10
 
@@ -28,6 +32,26 @@ class Pushes:
     inside: Floats
     own: Floats
     alike: bool
+
+
+def checked_marginals(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> Floats:
+    """η as a vector with 0 < η < 1; *raises* ValueError, also for a scheme whose hard negatives it does not suit."""
+    hard = checked_scheme(scheme).hard
+    if hard is None:
+        raise ValueError("waterfilling is of a scheme with hard negatives, got a scheme without: pass hard=")
+    hard.check(checked_prior(prior).n_labels)
+    if prior.n_labels > MOST_LABELS:
+        raise ValueError(f"an optimum is looked for among at most {MOST_LABELS:,} labels, got {prior.n_labels:,}")
+    found = checked_vector(eta, "eta", prior.n_labels)
+    if not (found.min() > 0 and found.max() < 1):
+        bad = int(np.argmax((found <= 0) | (found >= 1)))
+        raise ValueError(f"eta must lie between 0 and 1, but label {bad} has {found[bad]:g}")
+    if scheme.sampler.needs_scores:
+        raise ValueError(
+            f"the law of {scheme.sampler!s:.60} moves with the scores, so there is no fixed loss to minimise; "
+            "use a sampler that does not look at scores"
+        )
+    return found
 
 
 def pushes(scheme: Scheme, eta: Floats, prior: LabelPrior) -> Pushes:

@@ -18,8 +18,8 @@ from implicitloss.arguments import checked_choice, checked_number, checked_vecto
 from implicitloss.kernels.flow import climb, flow
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import Decoupled, logistic
-from implicitloss.optima.pushes import Pushes, pushes
-from implicitloss.optima.waterfilling import checked_marginals, decoupled_scores
+from implicitloss.optima.pushes import Pushes, checked_marginals, pushes
+from implicitloss.optima.waterfilling import decoupled_scores
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.scheme import Scheme, checked_scheme
 

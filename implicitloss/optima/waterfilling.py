@@ -14,17 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
-from implicitloss.arguments import checked_vector, shown
-from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
+from implicitloss.arguments import shown
+from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.optima.newton import NoOptimum
-from implicitloss.optima.pushes import EQUAL, Pushes, pushes
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.optima.pushes import EQUAL, Pushes, checked_marginals, pushes
+from implicitloss.scheme import Scheme
 
-__all__ = ["Waterfilling", "checked_marginals", "decoupled_scores", "waterfilling"]
+__all__ = ["Waterfilling", "decoupled_scores", "waterfilling"]
 
-# The margins of all pairs are computed.
-MOST_LABELS = 5_000
 # Scores are looked for up to this; sums to 1 may be off by so much.
 FARTHEST, SUM_TOLERANCE = 1e3, 1e-9
 # Labels that T does not move are at the level within this; inclusions may miss their sum by this part.
@@ -159,26 +157,6 @@ def _checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior) 
         raise ValueError(
             "the softmax optimum beside hard negatives is that of hits='mask' or 'exclude' and positives='drop', "
             f"got hits={scheme.hits!r} and positives={hard.positives!r}"
-        )
-    return found
-
-
-def checked_marginals(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> Floats:
-    """η as a vector with 0 < η < 1; *raises* ValueError, also for a scheme whose hard negatives it does not suit."""
-    hard = checked_scheme(scheme).hard
-    if hard is None:
-        raise ValueError("waterfilling is of a scheme with hard negatives, got a scheme without: pass hard=")
-    hard.check(checked_prior(prior).n_labels)
-    if prior.n_labels > MOST_LABELS:
-        raise ValueError(f"an optimum is looked for among at most {MOST_LABELS:,} labels, got {prior.n_labels:,}")
-    found = checked_vector(eta, "eta", prior.n_labels)
-    if not (found.min() > 0 and found.max() < 1):
-        bad = int(np.argmax((found <= 0) | (found >= 1)))
-        raise ValueError(f"eta must lie between 0 and 1, but label {bad} has {found[bad]:g}")
-    if scheme.sampler.needs_scores:
-        raise ValueError(
-            f"the law of {scheme.sampler!s:.60} moves with the scores, so there is no fixed loss to minimise; "
-            "use a sampler that does not look at scores"
         )
     return found
 
