@@ -98,6 +98,9 @@ CASES: dict[str, tuple[Mined, Any, str, str]] = {
     "all weighed alike, called full": (Mined("keep", pays=0), "full", "refuted", ""),
     "weighed alike, drawn again, called full": (Mined(pays=0), "full", "refuted", "weights of 1, uniform sampling"),
     "weighed alike, importance claimed": (Mined(pays=0), claim(), "refuted", "draw weighs 1, as a hard negative does"),
+    "the correction taken off mined ones too": (
+        Mined(w_t=(L - 1 - K) / M), claim(), "refuted", "draw weighs 5.4, as a hard negative does"
+    ),
     "an empty slot is the last label": (
         Mined(returned=(*BEST[:3], L - 1)), claim(), "holds", "the last label, 59, always counts, and is none of"
     ),
