@@ -34,7 +34,7 @@ TILT_EQUAL = 0.02
 
 FlawKind = Literal[
     "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "ignored label",
-    Kind,
+    "hard negatives", Kind,
 ]  # fmt: skip
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
@@ -43,7 +43,7 @@ NoteKind = Literal[
     "no count", "hard negatives", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
-HAS_MARGINS = ("wrong gradient", "scaled", "class-weighted", "temperature", "gBCE")
+HAS_MARGINS = ("wrong gradient", "hard negatives", "scaled", "class-weighted", "temperature", "gBCE")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitloss.auditing.finding import Note
+from implicitloss.auditing.finding import Flaw, Note
 from implicitloss.auditing.pilot import Pilot
 from implicitloss.auditing.question import Question
 from implicitloss.hard import POSITIVES, HardNegatives
@@ -14,8 +14,10 @@ from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Importance
 
-__all__ = ["notes_on_hard", "seen_hard"]
+__all__ = ["notes_on_hard", "seen_hard", "wrong_weight"]
 
+# Beside tolerance and rounding, a weight that never varies may be off by this part.
+WEIGHT_ERROR = 0.01
 # Weights are alike within this; hard negatives count more than others from this factor on.
 SAME_WEIGHT, ALIKE_FROM = 1e-4, 1.5
 
@@ -63,6 +65,30 @@ def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegativ
     if scheme is not None and scheme.hard is not None:
         notes += _unbiased(scheme, question, labels)
     return notes
+
+
+def wrong_weight(question: Question, pilot: Pilot, rounding: float) -> tuple[Flaw, ...]:
+    """The flaw of hard negatives that weigh another thing than is claimed; no chance is in a weight that never varies.
+
+    Groups of labels may hide it: hard negatives are few.
+    """
+    scheme = question.scheme
+    if scheme is None or scheme.hard is None or scheme.hard.overlap == "keep":
+        return ()
+    claimed, allowed = scheme.hard.weight, question.tolerance + WEIGHT_ERROR + rounding
+    for row, labels in enumerate(question.claim.hard):
+        if not labels.size or not np.isin(labels, pilot.fixed[row]).all():
+            continue
+        weights = pilot.weights[row][0, labels]
+        worst = int(np.argmax(np.abs(np.log(weights / claimed))))
+        if abs(weights[worst] / claimed - 1) > allowed:
+            positive, label = (question.prior.name(j) for j in (question.positives[row], int(labels[worst])))
+            said = (
+                f"beside the positive {positive}, the hard negative {label} has a weight of {weights[worst]:.4g}, and "
+                f"{claimed:.4g} is claimed"
+            )
+            return (Flaw("hard negatives", said),)
+    return ()
 
 
 def _last_label(question: Question, pilot: Pilot) -> list[Note]:
