@@ -123,8 +123,8 @@ def _weighed_alike(
     if not np.allclose(pilot.one_draw[0, drawn], weight, rtol=SAME_WEIGHT):
         return []
     said = (
-        f"a draw weighs {weight:.4g}, as a hard negative does: so hard negatives count {1 / ratio:.3g} times as often "
-        "as other labels, and in softmax over all labels as often"
+        f"a draw weighs {weight:.4g}, as a hard negative does: hard negatives then count {1 / ratio:.3g} times as "
+        "often as other labels, where softmax over all labels counts each once"
     )
     return [Note("hard negatives", said)]
 
@@ -150,8 +150,8 @@ def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:
     slip = float(q[labels].sum()) / max(off, 1e-300)
     if isinstance(scheme.weighting, Importance) and slip < question.tolerance + question.resolution:
         said = (
-            f"weights that leave out the hard negatives and weights that do not differ by {slip:.1%}: this is not seen "
-            f"at a resolution of {question.resolution:.0%}; pass resolution={max(slip / 3, 1e-3):.1g}"
+            f"if the weights of draws counted the hard negatives too, they would be {slip:.1%} larger: this is not "
+            f"seen at a resolution of {question.resolution:.0%}; pass resolution={max(slip / 3, 1e-3):.1g}"
         )
         notes.append(Note("hard negatives", said))
     return notes

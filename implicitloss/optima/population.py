@@ -23,7 +23,7 @@ from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_proba
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.optima.newton import NoOptimum, minimise
 from implicitloss.optima.objective import implicit_objective, sampled_objective
-from implicitloss.optima.waterfilling import waterfilling
+from implicitloss.optima.waterfilling import by_bisection, waterfilling
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
@@ -240,14 +240,10 @@ def _decoupled(loss: Decoupled, eta: Floats, log_p: Floats) -> Floats:
         against = eta @ np.exp(log_p)
     if not np.all(np.isfinite(against)):
         raise NoOptimum(f"label {np.argmax(against)} has no optimum within numbers: the weights on it are too large")
-    low, high = np.full(eta.size, -1e3), np.full(eta.size, 1e3)
-    for _ in range(100):
-        middle = (low + high) / 2
-        rising = eta * loss.binary.positive_slope(middle) + against * loss.binary.slope(middle) > 0
-        low, high = np.where(rising, low, middle), np.where(rising, middle, high)
-    if np.any(np.abs(middle) > 999):
-        raise NoOptimum(f"label {np.argmax(np.abs(middle))} has no finite optimum: nothing holds its score")
-    return middle
+    found = by_bisection(loss, eta, against)
+    if np.any(np.abs(found) > 999):
+        raise NoOptimum(f"label {np.argmax(np.abs(found))} has no finite optimum: nothing holds its score")
+    return found
 
 
 def separable_optimum(eta: ArrayLike, a: ArrayLike, b: ArrayLike) -> Floats:

@@ -21,7 +21,7 @@ from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.pushes import EQUAL, Pushes, checked_marginals, pushes
 from implicitloss.scheme import Scheme
 
-__all__ = ["Waterfilling", "decoupled_scores", "waterfilling"]
+__all__ = ["Waterfilling", "by_bisection", "decoupled_scores", "waterfilling"]
 
 # Scores are looked for up to this; sums to 1 may be off by so much.
 FARTHEST, SUM_TOLERANCE = 1e3, 1e-9
@@ -165,7 +165,7 @@ def decoupled_scores(loss: Decoupled, eta: Floats, push: Pushes, k: float, share
     """The waterfilling of a decoupled loss; Σ `share` r = k."""
 
     def best(b: Floats) -> Floats:
-        return _by_bisection(loss, eta, (1 - eta) * b + eta * push.own)
+        return by_bisection(loss, eta, (1 - eta) * b + eta * push.own)
 
     lowest, highest = best(push.inside), best(push.outside)
     spread = _spread(push)
@@ -192,14 +192,14 @@ def decoupled_scores(loss: Decoupled, eta: Floats, push: Pushes, k: float, share
     return Waterfilling(scores, inclusion, c)
 
 
-def _by_bisection(loss: Decoupled, eta: Floats, against: Floats) -> Floats:
+def by_bisection(loss: Decoupled, eta: Floats, against: Floats) -> Floats:
     """Label by label the minimiser of η φ(f) + B ϕ(-f), by bisecting the slope; ±1000 where nothing holds it."""
     low, high = np.full(eta.size, -FARTHEST), np.full(eta.size, FARTHEST)
     for _ in range(100):
         middle = (low + high) / 2
         rising = eta * loss.binary.positive_slope(middle) + against * loss.binary.slope(middle) > 0
         low, high = np.where(rising, low, middle), np.where(rising, middle, high)
-    return np.asarray((low + high) / 2)
+    return np.asarray(middle)
 
 
 def _spread(push: Pushes) -> Floats:
@@ -272,7 +272,7 @@ def _softmax(eta: Floats, push: Pushes, k: float) -> Waterfilling:
     _check_softmax(eta, outside + inclusion * spread, g)
     if not free:
         inclusion = _filled(inclusion, np.ones(eta.size), k, np.zeros(eta.size, dtype=bool))
-    if free:
+    else:
         inclusion[np.argsort(-f, kind="stable")[: int(k)]] = 1.0
         c = float(np.sort(f)[-int(k)])
     return Waterfilling(f - f.mean(), inclusion, c - float(f.mean()))
