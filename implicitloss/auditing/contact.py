@@ -17,7 +17,7 @@ from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
 from implicitloss.auditing.exact import use_of_rng
 from implicitloss.auditing.finding import Flaw, Note, Observed
-from implicitloss.auditing.precision import of_type, rounding
+from implicitloss.auditing.precision import of_digits, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.state import keeps_state
@@ -151,8 +151,7 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
         return Contact(
             question, has_gradients, False, False, False, Observed(flaws=flaws, notes=(Note("keeps state", said),))
         )
-    if call.answer.eps > COARSEST:  # nothing repeats, and so rounding cannot be measured
-        box.rounding = of_type(call.answer)
+    box.rounding = of_digits(box, call.answer)  # nothing repeats, and so rounding cannot be measured
     said = (
         "the loss does not repeat its answer for the same rng: it draws from a generator of its own. Its form was not "
         "probed" + ("; its values were audited by themselves too" if has_gradients else "")
@@ -172,19 +171,14 @@ def _measure_rounding(question: Question, box: Box, call: Call) -> None:
 
     Hits and weights are decoded from 1 + h + S, and rounding hides what is small beside it: S should be about 1.
     """
-    box.rounding = rounding(question, box, call.scores, call.positive)
-    if call.answer.eps > COARSEST:
-        box.rounding = max(box.rounding, of_type(call.answer))
+    box.rounding = max(rounding(question, box, call.scores, call.positive), of_digits(box, call.answer))
     if not box.is_coarse or question.scores is not None or question.form != "softmax":
         return
     by_positive = np.median(call.answer.values.reshape(len(question.positives), -1), axis=1)
     box.lift = np.clip(by_positive, 0.0, MOST_LIFT)
     scores, positive, _ = box.scores(2, call.seed)
-    error = rounding(question, box, scores, positive)
-    if call.answer.eps > COARSEST:
-        answer = box.ask(scores, positive, call.seed)
-        error = max(error, of_type(replace(answer, eps=call.answer.eps)))
-    box.rounding = max(error, 2 * COARSEST)
+    answer = replace(box.ask(scores, positive, call.seed), eps=call.answer.eps)
+    box.rounding = max(rounding(question, box, scores, positive), of_digits(box, answer), 2 * COARSEST)
 
 
 def _probed_form(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitloss.auditing.blackbox import COARSEST, Answer
+from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.finding import Note
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["coarse", "of_type", "rounding"]
+__all__ = ["coarse", "of_digits", "rounding"]
 
 # All scores are moved together by multiples of this many temperatures, or the positive's alone by those of the other.
 STEP, SMALL_STEP = 0.0213, 0.000213
@@ -20,6 +20,9 @@ OF_ERRORS = float(np.sqrt(np.sum(WEIGHTS**2)))
 MOVES = 8
 # Nine in ten normal errors are smaller than this many standard deviations.
 SHARE, OF_NORMAL = 0.9, 1.645
+# So many values are multiples of a digit by chance with probability below (2 * MOST_OFF)^8 < 1e-7.
+FEWEST_VALUES, MOST_OFF = 8, 0.05
+LAST_DIGITS = np.sort(np.append(10.0 ** -np.arange(5), 2.0 ** -np.arange(1, 16)))[::-1]
 
 
 def rounding(question: Question, box: Box, scores: Floats, positive: Labels) -> float:
@@ -46,9 +49,30 @@ def _size(apart: Floats) -> float:
     return max(float(np.quantile(finite, SHARE)) / OF_NORMAL if finite.size else 0.0, 1e-17)
 
 
-def of_type(answer: Answer) -> float:
-    """The rounding error of numbers of the answer's type, whose last digit is as likely to be one as another."""
-    return float(np.median(np.abs(answer.values))) * answer.eps / (2 * np.sqrt(3.0))
+def of_digits(box: Box, answer: Answer) -> float:
+    """The rounding error that the digits of the values show, 0 if they have those of single precision.
+
+    The last digit is as likely to be one as another, be it that of the number's type, or that of a loss that is rounded
+    to so many decimals.
+    """
+    values = answer.values
+    while (last := _last_digit(values)) and values.size < FEWEST_VALUES:
+        scores, positive, _ = box.scores(2, seed := box.new_probe())
+        values = np.append(values, box.ask(scores, positive, seed).values)
+    if answer.eps > COARSEST:
+        last = max(last, float(np.median(np.abs(answer.values))) * answer.eps)
+    return last / (2 * np.sqrt(3.0))
+
+
+def _last_digit(values: Floats) -> float:
+    """The largest power of 1/10 or of 1/2 of which all values are multiples, 0 if there is none that matters."""
+    seen = values[np.isfinite(values)]
+    eps = SINGLE if np.array_equal(seen, seen.astype(np.float32)) else float(np.finfo(np.float64).eps)
+    for digit in LAST_DIGITS:
+        multiples = seen / digit
+        if np.all(np.abs(multiples - np.round(multiples)) <= np.minimum(4 * eps * np.abs(multiples), MOST_OFF)):
+            return float(digit)
+    return 0.0
 
 
 def coarse(box: Box) -> list[Note]:
@@ -57,7 +81,7 @@ def coarse(box: Box) -> list[Note]:
         return []
     digits = max(1, round(-np.log10(box.rounding)))
     said = (
-        f"the loss is computed to about {digits} digits (bfloat16 or float16?): a weight is known to "
-        f"{box.relative_rounding:.1%} at best, and limits are so much wider"
+        f"the loss is computed to about {digits} digit{'s' * (digits > 1)} (bfloat16 or float16?): a weight is "
+        f"known to {box.relative_rounding:.1%} at best, and limits are so much wider"
     )
     return [Note("coarse", said)]

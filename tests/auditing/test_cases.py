@@ -374,6 +374,13 @@ PRECISION: dict[str, Case] = {
     ),
     "scores rounded to sixteenths": Case(lambda f, y, rng: full(np.round(16 * f) / 16, y), "holds", "digits"),
     "rounded to three decimals": Case(lambda f, y, rng: np.round(full(f, y), 3), "holds", "digits"),
+    **{f"draws, rounded to multiples of {step}": Case(
+        lambda f, y, rng, step=step: step * np.round(Sampled(UNIFORM, np.log(L / M))(f, y, rng)[0] / step),
+        "holds", "digit", scheme(W.Importance(), S.Uniform()), {"positives": [0, 5], "budget": "quick"},
+    ) for step in (0.01, 0.1, 0.125)},
+    "rounded to two decimals, and a factor of 1.5": Case(
+        lambda f, y, rng: np.round(np.log1p(1.5 * np.expm1(full(f, y))), 2), "refuted", "digits"
+    ),
     "scores held within 30": Case(lambda f, y, rng: full(np.clip(f, -30, 30), y), "holds"),
     "a probability of at least 1e-6": Case(
         lambda f, y, rng: -np.log(np.maximum(p_of(f, y), 1e-6)), "holds", "does not rise above 13.8"
@@ -381,7 +388,7 @@ PRECISION: dict[str, Case] = {
     "half precision does not hide a factor of 1.5": Case(
         lambda f, y, rng: np.log1p(1.5 * np.expm1(full(f, y))).astype(np.float16), "refuted", "digits"
     ),
-}
+}  # fmt: skip
 
 
 class Balanced:
