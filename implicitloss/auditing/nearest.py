@@ -65,6 +65,8 @@ LOG_NEVER = -20.0
 MOST_FREE_M = 10_000
 # Below so many draws the best number is looked for among its neighbours too, so many steps away.
 STEPS_MATTER_BELOW, STEPS_OF_M = 64, 6
+# The sampler of which a parameter was fitted.
+OF_FITTED = {"α": "sampling by π^α", "λ": "λ within-batch sampling + (1 - λ) uniform sampling"}
 # An m that was fitted is that of the claim within this factor.
 NEAR_M = 1.25
 
@@ -141,7 +143,7 @@ def name_of(scheme: Scheme, m_known: bool = True, fitted: Fitted | None = None) 
     words = complete_weighting(weighting).name
     sampler = complete_sampler(scheme.sampler).name
     if fitted is not None:
-        sampler = f"{type(scheme.sampler).__name__} with fitted {fitted}"
+        sampler = f"{OF_FITTED[fitted.parameter]}, fitted {fitted}"
     said = f"{words}, {sampler}, {f'm = {scheme.m}, ' if m_known else ''}hits {MODES[scheme.hits]}"
     if scheme.hard is None:
         return said

@@ -82,6 +82,10 @@ class HardestOf(Sampler):
         object.__setattr__(self, "among", checked_choice(self.among, "among", AMONG))
 
     @property
+    def name(self) -> str:
+        return f"the hardest of {self.n} uniform draws{'' if self.among == 'all' else ' of negatives'}"
+
+    @property
     def needs_positive(self) -> bool:
         return self.among == "negatives"
 

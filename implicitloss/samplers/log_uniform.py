@@ -29,6 +29,7 @@ class LogUniform(Sampler):
     array([0.139, 0.179, 0.252, 0.431])
     """
 
+    name = "log-uniform sampling"
     needs_scores = False
 
     def log_law(self, problem: Problem) -> Floats:

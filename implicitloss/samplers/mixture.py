@@ -9,7 +9,7 @@ from implicitloss import symbols as s
 from implicitloss.arguments import checked_number
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, checked_sampler
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, checked_sampler, complete_sampler
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.samplers.within_batch import WithinBatch
 
@@ -60,6 +60,11 @@ class Mixture(Sampler):
         object.__setattr__(self, "share", share)
         checked_sampler(self.first, "sampler of a mixture")
         checked_sampler(self.second, "sampler of a mixture")
+
+    @property
+    def name(self) -> str:
+        first, second = (complete_sampler(part).name for part in (self.first, self.second))
+        return f"{self.share:g} {first} + {1 - self.share:g} {second}"
 
     @property
     def needs_scores(self) -> bool:

@@ -32,6 +32,7 @@ class ModelBased(Sampler):
     0.0
     """
 
+    name = "model-based sampling"
     needs_scores = True
 
     def log_law(self, problem: Problem) -> Floats:

@@ -54,6 +54,10 @@ class Power(Sampler):
         alpha = checked_number(self.alpha, "alpha", "a number from 0 to 1000", lambda x: 0 <= x <= LARGEST_POWER)
         object.__setattr__(self, "alpha", alpha)
 
+    @property
+    def name(self) -> str:
+        return f"sampling by π^{self.alpha:g}"
+
     def log_law(self, problem: Problem) -> Floats:
         seen = ~np.isneginf(problem.prior.log)
         scaled = np.full(problem.prior.n_labels, -np.inf)

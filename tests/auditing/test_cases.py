@@ -470,10 +470,10 @@ NAMES: dict[str, Case] = {
     "log(m q) added": Case(Sampled(log_w=-OFF), "refuted", "added in place of taken off", IMPORTANCE),
     "log q off, m forgotten": Case(Sampled(log_w=-np.log(Q)), "refuted", "without m", IMPORTANCE),
     "q of another exponent": Case(
-        Sampled(Q**0.5 / np.sum(Q**0.5)), "refuted", "Power with fitted α = 0.", scheme(W.Unit(), S.Power(0.75))
+        Sampled(Q**0.5 / np.sum(Q**0.5)), "refuted", "sampling by π^α, fitted α = 0.", scheme(W.Unit(), S.Power(0.75))
     ),
     "log-uniform draws, not corrected": Case(
-        Sampled(np.log1p(1 / np.arange(1, L + 1)) / np.log(L + 1)), "refuted", "LogUniform()", "full"
+        Sampled(np.log1p(1 / np.arange(1, L + 1)) / np.log(L + 1)), "refuted", "log-uniform", "full"
     ),
     "draws from the wrong end": Case(Sampled(Q[::-1]), "refuted", "reverse order of the ids", UNIT),
     "hits replaced by the first label": Case(

@@ -337,7 +337,7 @@ def test_log_uniform_draws_are_named_though_not_claimed(law: str, gradient: bool
     assert report.verdict == "refuted"
     expected = {
         "by id": "weights of 1, log-uniform by label id, m = ",
-        "by frequency": "weights of 1, LogUniform(), m = ",
+        "by frequency": "weights of 1, log-uniform sampling, m = ",
     }
     assert str(report.nearest).startswith(expected[law]), str(report)
 
@@ -355,7 +355,7 @@ def test_an_exponent_is_fitted(alpha: float, gradient: bool, seed: int) -> None:
     assert fitted.parameter == "α"
     assert abs(fitted.value - alpha) < 5 * fitted.error
     assert fitted.error < 0.05
-    assert f"Power with fitted {fitted}" in str(report)
+    assert f"sampling by π^α, fitted {fitted}" in str(report)
     assert float(str(fitted).split()[2]) == pytest.approx(fitted.value, abs=fitted.error)
     assert report.to_dict()["fitted"] == {"parameter": "α", "value": fitted.value, "error": fitted.error}
 
@@ -386,7 +386,7 @@ def test_errors_of_fitted_numbers_are_not_too_small(seed: int) -> None:
     assert 0.3 < np.std(off) < 2.0
 
 
-@pytest.mark.parametrize(("misfit", "name"), [(24.0, "Power(alpha=0.75)"), (26.0, "fitted α = 0.7")])
+@pytest.mark.parametrize(("misfit", "name"), [(24.0, "π^0.75"), (26.0, "fitted α = 0.7")])
 def test_a_known_scheme_is_named_unless_a_fitted_one_is_better_beyond_chance(misfit: float, name: str) -> None:
     """Parts measured at the exponent .7, with errors that make the squared misfit of .75 what it is said to be.
 
