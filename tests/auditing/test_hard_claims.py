@@ -130,7 +130,7 @@ def test_a_claim_with_hard_negatives(name: str, seed: int) -> None:
 
 
 def test_few_hard_negatives_hide_behind_the_resolution(seed: int) -> None:
-    """(L - 1)/m in place of (L - 1 - 5)/m at L = 200: by default it is said not to be seen; resolution=.01 refutes it."""
+    """(L - 1)/m in place of (L - 1 - 5)/m at L = 200 is said not to be seen; resolution=.01 refutes it."""
     n_labels = 200
     slip = Mined(pays=(n_labels - 1) / (n_labels - 1 - K))
     options: dict[str, Any] = {
