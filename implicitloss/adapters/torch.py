@@ -19,15 +19,16 @@ def _tensor(lib: Any, array: Any) -> Any:
 
 
 def _array(lib: Any, values: Any) -> Any:
-    """The tensor as an array; NumPy has no bfloat16."""
-    values = values.detach()
+    """The tensor as an array, wherever it lies; NumPy has no bfloat16."""
+    values = values.detach().cpu()
     return (values.float() if values.dtype == lib.bfloat16 else values).numpy()
 
 
 def _gradients(
     lib: Any, loss: Callable[..., Any], scores: Floats, positive: Labels, seed: int, dtype: str
 ) -> tuple[Any, Any]:
-    with lib.random.fork_rng(devices=[]):
+    # A seed is that of all devices; those that are in use get their state back.
+    with lib.random.fork_rng(devices=range(lib.cuda.device_count() if lib.cuda.is_initialized() else 0)):
         lib.manual_seed(seed)
         f = lib.tensor(scores, dtype=getattr(lib, dtype), requires_grad=True)
         values = loss(f, lib.tensor(positive))
@@ -53,7 +54,7 @@ def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:
     ----------
     loss : callable
         `loss(scores, positive)` -> the losses (B,), as with `reduction="none"`; scores and positive are tensors (B, L)
-        and (B,).
+        and (B,) in main memory.  A loss on a GPU takes them there: `lambda f, y: loss(f.cuda(), y.cuda())`.
     dtype : {"float64", "float32"}
         The type of the scores.
 

@@ -73,6 +73,32 @@ def test_answers_in_bfloat16_are_taken_from_packages_too(seed: int) -> None:
     assert "coarse" in {note.kind for note in report.notes}
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_loss_of_pytorch_may_be_computed_elsewhere(device: str, seed: int) -> None:
+    """Its arguments are in main memory, its answer is brought back, and the generators of its device are left alone."""
+    torch = pytest.importorskip("torch")
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    q = torch.tensor(PRIOR.probabilities, device=device)
+
+    def loss(scores: Any, positive: Any) -> Any:
+        assert scores.device.type == positive.device.type == "cpu"
+        f, y = scores.to(device), positive.to(device)
+        negatives = torch.multinomial(q, len(y) * M, replacement=True).view(-1, M)
+        drawn = f.gather(1, negatives) - torch.log(M * q[negatives])
+        drawn = drawn.masked_fill(negatives == y[:, None], -torch.inf)
+        logits = torch.cat([f.gather(1, y[:, None]), drawn], dim=1)
+        return torch.nn.functional.cross_entropy(logits, torch.zeros_like(y), reduction="none")
+
+    torch.rand(1, device=device)
+    state = torch.cuda.get_rng_state if device == "cuda" else torch.random.get_rng_state
+    before = state()
+    adapted = il.adapters.torch(loss, dtype="float32")
+    assert il.audit(adapted, claim=CLAIM, prior=PRIOR, rng=seed, budget="quick").verdict == "holds"
+    assert il.audit(adapted, claim=WRONG, prior=PRIOR, rng=seed, budget="quick").verdict == "refuted"
+    assert torch.equal(before, state())
+
+
 def test_torch_over_all_labels(seed: int) -> None:
     torch = pytest.importorskip("torch")
     log_prior = torch.tensor(PRIOR.log)
