@@ -202,7 +202,9 @@ class Minibatch:
             each = [hard.returned(Problem(row, self.prior, 0)) for row in f]
             return np.array(each, dtype=np.intp).reshape(len(f), -1)
         found = _array(given, "hard")
-        if found.ndim != 2 or len(found) != len(f) or (found.size and found.dtype.kind not in "iu"):
+        if found.size and found.dtype.kind not in "iu":
+            raise ValueError(f"hard must be labels, whole numbers (-1: an empty slot), got {shown(given)}")
+        if found.ndim != 2 or len(found) != len(f):
             raise ValueError(f"hard must be labels ({len(f)}, n), a row for each row of scores, got {shown(given)}")
         rows = [checked_returned(row, self.prior.n_labels) for row in found]
         for row in rows:

@@ -201,9 +201,9 @@ class Layout:
         if self.cosine and squares.max(initial=0.0) > 1.0:
             limit = self.of_label**2
             raise ValueError(
-                f"the loss takes cosines, so the squares of the scores of a batch's labels must add up to at most "
-                f"{limit:g}, got {squares.max() * limit:.3g}: pass temperature=1/scale to the audit, and audit by "
-                "gradients (framework=)"
+                f"the loss takes cosines, and no query has the scores that are asked: their squares add up to "
+                f"{squares.max() * limit:.3g}, and may to {limit:g}. Pass temperature=1/scale to the audit, and write "
+                "the loss in torch or jax (framework=), as an audit by values asks for such scores; or use dot products"
             )
         queries = self.others(n_batches, size, rng)
         queries[each, rows] = 0.0

@@ -129,10 +129,16 @@ def in_batch(
     return _InBatch(loss, layout, known.get(framework, NUMPY), given, reduction, both, warmups)
 
 
+def _arguments(given: str, negatives: int) -> list[str]:
+    """What a loss is given."""
+    if given == "logits":
+        return ["logits", "labels"]
+    return ["queries", "items", *(["negatives"] if negatives else []), "labels"]
+
+
 def _check_arguments(loss: Callable[..., Any], given: str, negatives: int, framework: str) -> None:
     """*Raises* ValueError for a loss that takes another number of arguments than it will be given."""
-    names = ["logits", "labels"] if given == "logits" else ["queries", "items", "labels"]
-    names[2:2] = ["negatives"] if negatives and given != "logits" else []
+    names = _arguments(given, negatives)
     ways = [names] if framework in WITHOUT_KEYS else [[*names, "key"], names]
     try:
         signature = inspect.signature(loss)
@@ -335,6 +341,15 @@ class _InBatch:
         of = made.slopes_of_logits if self.given == "logits" else made.slopes_of_queries
         return factor * np.asarray(values), factor * of(slopes.reshape(given.shape), self.layout.prior.n_labels)
 
+    @cached_property
+    def _takes_key(self) -> bool:
+        """Whether the loss takes a key too; one that draws nothing need not."""
+        try:
+            signature = inspect.signature(self.loss)
+        except (TypeError, ValueError):  # some built-in functions have no signature
+            return True
+        return _binds(signature, [*_arguments(self.given, self.layout.further), "key"])
+
     def _asking(self, made: Batches, earlier: Labels) -> Callable[..., Any]:
         """A function (asked, i, key) -> the loss of the i-th batch's example, after batches with `earlier` labels."""
         tensor, n = self.framework.tensor, self.layout.n
@@ -350,7 +365,7 @@ class _InBatch:
         def ask(asked: Any, i: int, keys: Any) -> Any:
             if self.reset is not None:
                 self.reset()
-            key = [self.framework.key_of(self._lib, key, i) for key in keys]
+            key = [self.framework.key_of(self._lib, key, i) for key in keys if self._takes_key]
             for before in earlier[i]:
                 call(asked, tensor(self.layout.items(before[None])[0]), tensor(before), *key)
             return self._one_of(call(asked, items[i], labels[i], *key), int(made.rows[i]))

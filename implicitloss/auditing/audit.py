@@ -83,7 +83,7 @@ def audit(
     claim : Scheme, margin, "full", array or None
         What the loss is said to optimise.  "full" is softmax over all labels.  An array is p, (L, L) or (rows, L), with
         the weights of hits in the positives' entries.  None measures only.  A scheme with hard negatives, and one whose
-        margins depend on the scores, needs a loss with gradients.
+        margins depend on the scores, needs a loss with gradients; so do an array and None, if `scores` are given.
     positives : sequence of int, optional
         The audited positives; by default the most frequent label, the median one and the rarest.
     scores : (L,) array, optional
@@ -185,19 +185,22 @@ def _measured(question: Question, box: Box, contact: Contact) -> Observed:
 def _check_free_of_scores(question: Question) -> None:
     """*Raises* ValueError for a claim about the given scores, where the loss has values alone.
 
-    Values show weights at other scores, which single labels out; other scores have other margins.
+    Values show weights at other scores, which single labels out; other scores have other margins.  Importance weights,
+    softmax over all labels and margins are claimed at all scores.
     """
     scheme = question.scheme
-    if scheme is None or question.scores is None:
+    if question.scores is None:
         return
-    depends = scheme.hard is not None
-    if scheme.sampler.needs_scores and not depends:
+    depends = question.claim.margins is None or question.claim.is_array
+    if scheme is not None:
+        depends = scheme.hard is not None
+    if scheme is not None and scheme.sampler.needs_scores and not depends:
         elsewhere = claimed(scheme, question.prior, list(question.positives), np.zeros(question.prior.n_labels))
         assert question.claim.margins is not None
         assert elsewhere.margins is not None
         depends = not np.allclose(question.claim.margins, elsewhere.margins)
     if depends:
         raise ValueError(
-            "a claim whose margins depend on the scores needs the gradients of the loss, got values alone: use the "
-            "adapter of its framework, e.g. implicitloss.adapters.torch, or return the losses and their gradients"
+            "margins at given scores need the gradients of the loss, got values alone, which show weights at other "
+            "scores: use the adapter of its framework, e.g. implicitloss.adapters.torch, or return losses and gradients"
         )

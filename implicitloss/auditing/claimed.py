@@ -26,7 +26,7 @@ class Claimed:
 
     `margins` p_yy' (rows, L) are 0 for y itself, and None where nothing is claimed; `hits` are p_yy (rows,); `weights`
     w (rows, L) and `hit_weights` (rows,) are those of one draw, where a scheme is claimed; `hard` are its hard
-    negatives, for each row.
+    negatives, for each row.  An array of margins `is_array`.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Claimed:
     weights: Floats | None = None
     hit_weights: Floats | None = None
     hard: tuple[Labels, ...] = ()
+    is_array: bool = False
 
 
 def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Floats | None) -> Claimed:
@@ -122,7 +123,7 @@ def _of_array(claim: Any, prior: LabelPrior, positives: list[int]) -> Claimed:
     rows = np.arange(len(positives))
     hits = p[rows, positives]
     p[rows, positives] = 0.0
-    return Claimed("margins as given", p, hits)
+    return Claimed("margins as given", p, hits, is_array=True)
 
 
 def _check_finite(p: Floats, positives: list[int]) -> None:

@@ -112,6 +112,7 @@ def first_contact(question: Question, box: Box) -> Contact:
     if question.scores is not None:
         compared = "gradients were not compared with differences of the values, and " if has_gradients else ""
         said = f"draws and weights may depend on the given scores, so {compared}the form of the loss was not probed"
+        said += "" if has_gradients else "; values show weights at other scores, and draws may be others there"
         notes.append(Note("given scores", said))
         flaws += [] if negative is None else [negative]
     else:

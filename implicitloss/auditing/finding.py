@@ -216,7 +216,7 @@ class Finding:
         bound = self._slope(self.nearest, "implicit")
         if bound is None:
             return None
-        known = self.nearest.m_known and not self.nearest.draws_guessed
+        known = self.nearest.m_known and not (self.nearest.draws_guessed or self.draws_assumed)
         return Tilt(bound, self._slope(self.nearest, "sampled") if known else None)
 
     @property
@@ -262,7 +262,9 @@ def _slips(question: Question, fit: Fit | None) -> tuple[Page, ...]:
     if p is None or hits is None or question.form != "softmax":
         return ()
     others = np.arange(p.shape[1]) != np.array(question.positives)[:, None]
-    return slips_of(fit.scheme, bool(np.allclose(p[others], 1.0)), not np.any(hits))
+    # A line that mends all negatives is wrong for hard ones; notes say what those and the draws should weigh.
+    claims_softmax = fit.scheme.hard is None and bool(np.allclose(p[others], 1.0))
+    return slips_of(fit.scheme, claims_softmax, not np.any(hits))
 
 
 def _slopes(question: Question, observed: Observed) -> Slopes | None:

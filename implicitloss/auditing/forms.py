@@ -47,7 +47,7 @@ NEAR_CLIP = 0.05
 # A temperature is found again in the units of the last, at most so often.
 MOST_TEMPERATURES = 4
 # Where draws or weights may be to blame.
-LOOKS_AT_SCORES = "(if draws or weights depend on the scores, give the scores to audit at: scores=)"
+LOOKS_AT_SCORES = "(if draws or weights depend on the scores: il.audit(..., scores=), and a loss with gradients)"
 
 
 @dataclass(frozen=True)

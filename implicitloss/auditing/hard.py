@@ -20,23 +20,28 @@ __all__ = ["notes_on_hard", "seen_hard", "wrong_weight"]
 WEIGHT_ERROR = 0.01
 # Weights are alike within this; hard negatives count more than others from this factor on.
 SAME_WEIGHT, ALIKE_FROM = 1e-4, 1.5
+# Measured margins that lie so far from 1 are not said to be those of softmax over all labels.
+OFF_FROM = 0.1
+UNBIASED = "for softmax over all labels, hard negatives have a weight of 1"
 
 
 def seen_hard(question: Question, pilot: Pilot) -> HardNegatives | None:
-    """The hard negatives: labels that always have the same weight, while others are drawn; None if there are none.
+    """The hard negatives: labels that always count, while others are drawn; None if there are none.
 
-    They must be the best by the given scores: a label that is nearly always drawn, and once, looks the same.
+    They must be the best by the given scores: a label that is nearly always drawn, and once, looks the same.  Draws of
+    them count too, overlap "keep", if their weight was seen to vary.
     """
-    k, scores = max(labels.size for labels in pilot.fixed), question.scores
+    always, scores = pilot.always, question.scores
+    k = max(labels.size for labels in always)
     if scores is None or not 0 < k < question.prior.n_labels - 1:
         return None
     problems = [Problem(scores, question.prior, y) for y in question.positives]
-    weight = float(
-        np.median(np.concatenate([w[0, labels] for w, labels in zip(pilot.weights, pilot.fixed, strict=True)]))
-    )
+    least = [w[:, labels].min(axis=0) for w, labels in zip(pilot.weights, always, strict=True)]
+    weight = float(f"{np.median(np.concatenate(least)):.5g}")
+    is_fixed = all(map(np.array_equal, always, pilot.fixed))
     for positives in POSITIVES:
-        hard = HardNegatives(k, weight=float(f"{weight:.5g}"), positives=positives)
-        pairs = zip(problems, pilot.fixed, strict=True)
+        hard = HardNegatives(k, weight=weight, overlap="mask" if is_fixed else "keep", positives=positives)
+        pairs = zip(problems, always, strict=True)
         if all(np.array_equal(np.sort(hard.of(problem)), labels) for problem, labels in pairs):
             return hard
     return None
@@ -44,7 +49,7 @@ def seen_hard(question: Question, pilot: Pilot) -> HardNegatives | None:
 
 def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegatives | None) -> list[Note]:
     """What was seen of hard negatives, beside the first positive; `p` (rows, L) are the margins that were measured."""
-    hard = question.claim.hard or (() if seen is None else pilot.fixed)
+    hard = question.claim.hard or (() if seen is None else pilot.always)
     slips = _last_label(question, pilot)
     if not hard or not hard[0].size:
         return slips
@@ -55,15 +60,22 @@ def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegativ
         float(pilot.weights[0][:, labels].min()),
         float(p[0, others].mean() / max(p[0, labels].mean(), 1e-300)),
     )
-    draws = "draws of them do not count" if is_seen else "their weight varies: draws of them count too"
+    draws = "and draws of them do not count" if is_seen else "and more where they are drawn too"
     said = (
         f"beside the positive {question.prior.name(y)}, {labels.size} hard negatives have a weight of {weight:.4g}, "
-        f"and {draws}; p of the other labels is {ratio:.3g} times theirs"
+        f"{draws}; another label counts {ratio:.3g} times as often, in the mean"
     )
     notes = [Note("hard negatives", said), *slips, *_weighed_alike(question, pilot, labels, others, weight, ratio)]
     scheme = question.scheme
     if scheme is not None and scheme.hard is not None:
-        notes += _unbiased(scheme, question, labels)
+        return notes + _unbiased(scheme, question, labels)
+    off = not (np.allclose(p[0, labels], 1.0, atol=OFF_FROM) and abs(ratio - 1) < OFF_FROM)
+    if _claims_softmax(question) and off:
+        said = (
+            f"{UNBIASED}, draws of them do not count, and other draws weigh 1/(m q), q the law that is drawn from "
+            "(uniform draws: the number of labels that it has, over m)"
+        )
+        notes.append(Note("hard negatives", said))
     return notes
 
 
@@ -115,10 +127,8 @@ def _weighed_alike(
     question: Question, pilot: Pilot, labels: Labels, others: Labels, weight: float, ratio: float
 ) -> list[Note]:
     """Whether one draw weighs what a hard negative does, where softmax over all labels is claimed."""
-    p = question.claim.margins
     drawn = others[pilot.drawn[0][:, others].any(axis=0)]
-    claims_softmax = p is not None and np.allclose(np.delete(p[0], question.positives[0]), 1.0)
-    if not claims_softmax or not drawn.size or ratio > 1 / ALIKE_FROM:
+    if not _claims_softmax(question) or not drawn.size or ratio > 1 / ALIKE_FROM:
         return []
     if not np.allclose(pilot.one_draw[0, drawn], weight, rtol=SAME_WEIGHT):
         return []
@@ -129,21 +139,27 @@ def _weighed_alike(
     return [Note("hard negatives", said)]
 
 
+def _claims_softmax(question: Question) -> bool:
+    """Whether margins of 1 are claimed."""
+    p = question.claim.margins
+    return p is not None and bool(np.allclose(np.delete(p[0], question.positives[0]), 1.0))
+
+
 def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:
     """The weights of draws that give softmax over all labels, and whether the usual slip in them is seen."""
     hard, n_labels = scheme.hard, question.prior.n_labels
     assert hard is not None
-    if hard.overlap == "keep" or scheme.hits == "keep":
-        said = "for softmax over all labels, draws of hard negatives and of the positive must not count"
-        return [Note("hard negatives", said)]
+    counts = hard.overlap == "keep" or scheme.hits == "keep"
     again = (hard.overlap == "exclude") * labels.size
     drawn = n_labels - (scheme.hits == "exclude") - again
     left_out = f"{' - 1' if scheme.hits == 'exclude' else ''}{f' - {again}' if again else ''}"
     weight = "1/(m q) with the q that is drawn from, without the labels that are drawn again"
     if isinstance(scheme.sampler, Uniform):
         weight = f"{f'(L{left_out})' if left_out else 'L'}/m = {drawn / scheme.m:.4g}"
-    said = f"for softmax over all labels, hard negatives have a weight of 1, and draws {weight}"
-    notes = [Note("hard negatives", said)]
+    if counts:
+        said = f"{UNBIASED}, draws of them and of the positive do not count, and other draws weigh {weight}"
+        return [Note("hard negatives", said)]
+    notes = [Note("hard negatives", f"{UNBIASED}, and draws {weight}")]
     assert question.scores is not None
     q = np.exp(scheme.log_law(Problem(question.scores, question.prior, question.positives[0])))
     off = 1.0 - float(q[labels].sum()) - (scheme.hits == "exclude") * float(q[question.positives[0]])

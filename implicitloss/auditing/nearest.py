@@ -290,7 +290,8 @@ class _Candidates:
         named = sorted(weightings.examples(), key=lambda weighting: not isinstance(weighting, Importance))
         named = [weighting for weighting in named if type(weighting) is not ForMargin]
         if self.hard is not None:
-            yield from self._each(laws, named)
+            # Most are drawn uniformly beside hard negatives: the first of those with equal margins.
+            yield from self._each(sorted(laws, key=lambda law: not isinstance(law, Uniform)), named)
             return
         slips = [replace(slip, temperature=self.question.temperature) for slip in SLIPS if self._may_be(slip)]
         first = [slip for slip in slips if slip.needs_target or self._is_claimed(slip.target)]
@@ -350,9 +351,11 @@ class _Candidates:
 
     @property
     def _overlaps(self) -> tuple[HardNegatives | None, ...]:
-        """The hard negatives, in the modes in which draws of them do not count."""
+        """The hard negatives, in the modes that may be: where draws of them were not seen to count, none was told."""
         hard = self.hard
-        return (None,) if hard is None else (replace(hard, overlap="exclude"), replace(hard, overlap="mask"))
+        if hard is None or hard.overlap == "keep":
+            return (hard,)
+        return replace(hard, overlap="exclude"), replace(hard, overlap="mask")
 
     def _says_nothing_of_slips(self, sampler: Sampler) -> bool:
         """Whether any slip would fit: with uniform draws its margins are all equal, and m, if not known, is fitted."""

@@ -115,6 +115,18 @@ class Pilot:
         return tuple(np.flatnonzero(row & moves) for row, moves in zip(same, drawn, strict=True))
 
     @cached_property
+    def always(self) -> tuple[Labels, ...]:
+        """The labels that counted in all evaluations, by row, and in half of them with their least weight.
+
+        Those of `fixed` are among them.  The others are drawn now and then too.
+        """
+        low = self.weights.min(axis=1)
+        least = self.weights <= (1 + RATIO_RELATIVE_ERROR + self.rounding) * low[:, None]
+        always = (low > 0) & (least.mean(axis=1) >= 0.5)
+        drawn = np.any((self.most > 0) & ~always, axis=1)
+        return tuple(np.flatnonzero(row & moves) for row, moves in zip(always, drawn, strict=True))
+
+    @cached_property
     def one_draw(self) -> Floats:
         """The weight of one draw, (rows, L); inf for labels that were never drawn.
 

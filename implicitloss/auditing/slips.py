@@ -403,8 +403,8 @@ KEPT_DUPLICATES = Page(
     name="one accidental hit removed, its duplicates kept",
     line="f_neg[np.arange(len(neg)), (neg == pos).argmax(1)] = np.where((neg == pos).any(1), -np.inf, f_neg[:, 0])",
     does="It removes one draw of the positive from an evaluation; where the positive is drawn again, that stays.",
-    wrong="Negatives count as they should, but hits of a frequent positive stay: the loss cannot fall below "
-    "log(1 + hits).",
+    wrong="Negatives count as they should, but hits of a frequent positive stay: one of weight w keeps the "
+    "loss above log(1 + w).",
     gains=WhoGains("rare", ": beside frequent positives, whose hits stay, the gradient is smaller"),
     fix="f_neg[neg == pos] = -np.inf",
 )
@@ -463,8 +463,8 @@ HITS_KEPT = Page(
     name="accidental hits kept",
     line=LOSS,
     does="It counts draws of the example's own label among the negatives, and the label is pushed down by itself.",
-    wrong="The loss cannot fall below log(1 + hits), and frequent labels, which are drawn often, learn least from "
-    "their own examples.",
+    wrong="A hit of weight w keeps the loss above log(1 + w), and frequent labels, which are drawn often, learn least "
+    "from their own examples.",
     gains=WhoGains("neither", ", as the best scores hardly change; frequent labels are learned more slowly", None),
     fix=f"f_neg[neg == pos] = -np.inf; {LOSS}",
 )

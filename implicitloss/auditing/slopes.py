@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,8 @@ __all__ = ["Slope", "Slopes", "slopes"]
 
 # Rounds of Gauss-Newton, each of which makes the error far smaller than the one before.
 ROUNDS = 20
+# Margins are no powers of π where a part is further from the fit than this factor, and so many of its errors.
+FITS_WITHIN, BEYOND_ERRORS = 1.3, 3.0
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,31 @@ class Slopes:
 
     Errors are larger where the parts lie off the fit.  `c` is None for a single positive.  Softmax over all labels has
     b = c = 0; an equalised loss b = 1, c = 0; the logit-adjusted loss b = 1, c = -1; relative weights b = 0, c = 1.
+    The parts are off from the fit by at most the factor `off`, beyond their own errors.
     """
 
     a: Slope
     b: Slope
     c: Slope | None
+    off: float = 1.0
 
-    def to_dict(self) -> dict[str, dict[str, float] | None]:
+    @property
+    def fits(self) -> bool:
+        """Whether all parts lie near the fit."""
+        return self.off <= FITS_WITHIN
+
+    def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
+        found: dict[str, Any] = {
             name: None if slope is None else {"value": slope.value, "error": slope.error}
             for name, slope in (("a", self.a), ("b", self.b), ("c", self.c))
         }
+        return {**found, "off": self.off}
 
     def __str__(self) -> str:
         c = "" if self.c is None else f", c = {self.c}"
-        return f"log p = a + b log π_y' + c log π_y with a = {self.a}, b = {self.b}{c}"
+        said = f"log p = a + b log π_y' + c log π_y with a = {self.a}, b = {self.b}{c}"
+        return said if self.fits else f"{said}, and yet parts are off by up to ×{self.off:.3g}: no powers of π"
 
 
 def slopes(prior: LabelPrior, comparisons: Sequence[Comparison]) -> Slopes | None:
@@ -80,4 +92,5 @@ def slopes(prior: LabelPrior, comparisons: Sequence[Comparison]) -> Slopes | Non
     scale = max(1.0, float(residual @ residual) / spare)
     error = np.sqrt(scale * np.diag(np.linalg.pinv(columns.T @ columns)))
     each = [Slope(float(value), float(e)) for value, e in zip(found, error, strict=True)]
-    return Slopes(each[0], each[1], each[2] if has_c else None)
+    off = float(np.exp(np.max(np.maximum(np.abs(residual) - BEYOND_ERRORS, 0.0) * errors)))
+    return Slopes(each[0], each[1], each[2] if has_c else None, off)

@@ -297,15 +297,17 @@ def _on_slopes(finding: Finding) -> list[str]:
         _on_slope(
             found.b, "Frequent negatives count more than rare ones.", "Rare negatives count more than frequent ones.",
             "Frequent and rare negatives count about equally.",
-            "Whether frequent or rare negatives count more, no slope says.",
+            "The slope b is not known well enough to say whether frequent or rare negatives count more.",
         ),
     ]  # fmt: skip
+    if not found.fits:
+        return said[:3]
     if found.c is not None:
         beside = "Negatives count more beside frequent positives", "Negatives count more beside rare positives"
         said.append(_on_slope(
             found.c, f"{beside[0]}, which so push harder.", f"{beside[1]}, which so push harder.",
             "Negatives count about equally beside frequent and rare positives.",
-            "Whether negatives count more beside frequent or rare positives, no slope says.",
+            "The slope c is not known well enough to say beside which positives negatives count more.",
         ))  # fmt: skip
     return [said[0], said[1], said[2], " ".join(said[3:])]
 
@@ -339,7 +341,7 @@ def _on_tilt(finding: Finding) -> list[str]:
         f"bound on this loss the slope is {tilt.bound:+.3f} (computed on {labels} labels, as `implicitloss tilt` does)."
     )
     if tilt.true is None or finding.gains is None:
-        said = "How many negatives are drawn was not seen, so what the true sampled loss teaches is not known."
+        said = "How negatives are drawn was not seen, so what the true sampled loss teaches is not known."
         return [bound, said]
     return [bound, f"The true sampled loss teaches slope {tilt.true:+.3f}. {_who(finding.gains, tilt.true)}"]
 
@@ -382,7 +384,7 @@ def _closeness(known_to: float) -> str:
 def _on_common_factor(finding: Finding) -> list[str]:
     """What it means if all slices, beside all positives, are off by one factor, within all limits."""
     slices = [c for c in finding.comparisons if c.part in SLICES and c.claimed and c.measured > 0]
-    if finding.verdict != "refuted" or not slices:
+    if finding.verdict != "refuted" or not slices or any(note.kind == "hard negatives" for note in finding.notes):
         return []
     low, high = max(c.low / (c.claimed or 1.0) for c in slices), min(c.high / (c.claimed or 1.0) for c in slices)
     ratios = [c.measured / (c.claimed or 1.0) for c in slices]
@@ -395,6 +397,16 @@ def _on_common_factor(finding: Finding) -> list[str]:
         f"All negatives count about {factor:.3g} times as often as claimed, beside each positive: is a factor lost, or "
         f"{abs(np.log(factor)):.2g} {'taken off' if factor > 1 else 'added to'} the positive's score?"
     ]
+
+
+def _beside_draws(finding: Finding) -> str:
+    """How many of the labels are hard negatives, which are not drawn."""
+    hard = None if finding.nearest is None else finding.nearest.scheme.hard
+    return "" if hard is None else f"{hard.k} of them hard negatives; "
+
+
+def _never(n: int, of: int) -> str:
+    return {0: f"none of {of} labels was", 1: f"1 of {of} labels was"}.get(n, f"{n} of {of} labels were")
 
 
 def _on_draws(finding: Finding) -> list[str]:
@@ -414,8 +426,8 @@ def _on_draws(finding: Finding) -> list[str]:
     if found.draws is not None:
         few, many = found.draws
         said.append(
-            f"An evaluation draws {few if few == many else f'{few} to {many}'} labels (masked hits are not seen), the "
-            f"same one up to {found.multiplicity} times; {found.never_drawn} of {finding.prior.n_labels} labels were "
-            "never drawn in the first evaluations."
+            f"An evaluation draws {few if few == many else f'{few} to {many}'} labels ({_beside_draws(finding)}masked "
+            f"hits are not seen), the same one up to {found.multiplicity} times; "
+            f"{_never(found.never_drawn, finding.prior.n_labels)} never drawn in the first evaluations."
         )
     return said

@@ -50,6 +50,8 @@ class StaleIndex:
     duty : ndarray, (L,)
         The share of time in T, of refreshes by the period map; they sum to k.
 
+    `excess` is the loss over the least loss.
+
     Examples
     --------
     >>> import numpy as np

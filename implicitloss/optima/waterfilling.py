@@ -44,6 +44,8 @@ class Waterfilling:
     level : float
         c; -inf where all labels are always among the hard negatives.
 
+    `tied` are the labels whose score is the level, those that are in T a part of the time.
+
     Examples
     --------
     >>> import numpy as np

@@ -379,7 +379,7 @@ def test_a_cosine_is_seen_and_holds(seed: int, monkeypatch: pytest.MonkeyPatch) 
     options: dict[str, Any] = {**COARSE, "prior": PRIOR, "rng": seed, "claim": claim(m=3)}
     assert il.audit(box, temperature=0.05, **options).verdict == "holds"
     assert il.audit(box, temperature=0.1, **options).verdict == "refuted"
-    with pytest.raises(ValueError, match=r"takes cosines, so the squares .* add up to at most 1, .* temperature=1/sc"):
+    with pytest.raises(ValueError, match=r"takes cosines, and no query has .*, and may to 1\. Pass temperature=1/sc"):
         il.audit(box, **options)
 
 

@@ -744,7 +744,7 @@ def test_a_tilt_that_is_not_known_is_none(seed: int) -> None:
     assert unseen.tilt is not None
     assert abs(unseen.tilt.bound) < 1e-6
     assert (unseen.tilt.true, unseen.gains) == (None, None)
-    assert "How many negatives are drawn was not seen" in " ".join(unseen.explain().split())
+    assert "How negatives are drawn was not seen" in " ".join(unseen.explain().split())
 
 
 def test_a_plot(seed: int) -> None:

@@ -94,8 +94,15 @@ CASES: dict[str, tuple[Mined, Any, str, str]] = {
     "masked, hits too": (Mined("mask", "mask"), claim("mask", "mask"), "holds", "and draws L/m"),
     "drawn again, hits masked": (Mined("exclude", "mask"), claim("exclude", "mask"), "holds", "and draws (L - 5)/m"),
     "any returned set is full": (Mined(), "full", "holds", "weight of 1, and draws of them do not count"),
-    "counted again": (Mined("keep", pays=0), claim("keep", weighting=W.Unit()), "holds", "draws of them count too"),
-    "all weighed alike, called full": (Mined("keep", pays=0), "full", "refuted", ""),
+    "counted again": (
+        Mined("keep", pays=0), claim("keep", weighting=W.Unit()), "holds", "more where they are drawn too"
+    ),
+    "all weighed alike, called full": (
+        Mined("keep", pays=0), "full", "refuted", "5 hard negatives of weight 1, overlap kept"
+    ),
+    "draws of them count again, called full": (
+        Mined("keep"), "full", "refuted", "importance weights 1/(m q), uniform sampling, hits masked, 5 hard"
+    ),
     "weighed alike, drawn again, called full": (Mined(pays=0), "full", "refuted", "weights of 1, uniform sampling"),
     "weighed alike, importance claimed": (Mined(pays=0), claim(), "refuted", "draw weighs 1, as a hard negative does"),
     "the correction taken off mined ones too": (
@@ -107,9 +114,9 @@ CASES: dict[str, tuple[Mined, Any, str, str]] = {
     "an empty slot is the last label, called full": (
         Mined(returned=(*BEST[:4], L - 1)), "full", "holds", "is the -1 of an empty slot taken for it"
     ),
-    "twice the weight": (Mined(w_t=2.0), claim(), "refuted", "p of the other labels is 0.5"),
+    "twice the weight": (Mined(w_t=2.0), claim(), "refuted", "another label counts 0.5"),
     "twice the weight, claimed": (Mined(w_t=2.0), claim(w_t=2.0), "holds", "5 hard negatives have a weight of 2"),
-    "draws pay twice": (Mined(pays=2.0), claim(), "refuted", "p of the other labels is 2"),
+    "draws pay twice": (Mined(pays=2.0), claim(), "refuted", "another label counts 2"),
     "five where four are claimed": (Mined(), claim(w_t=3.0, k=4), "refuted", ""),
     "in proportion to frequency": (
         Mined("mask", law=PRIOR.probabilities), claim("mask", sampler=S.WithinBatch()), "holds", "1/(m q) with the q"
@@ -145,9 +152,26 @@ def test_few_hard_negatives_hide_behind_the_resolution(seed: int) -> None:
     assert "this is not seen" not in said(fine)
 
 
-def test_hard_negatives_need_gradients(seed: int) -> None:
-    with pytest.raises(ValueError, match="depend on the scores needs the gradients of the loss, got values alone"):
-        il.audit(Mined(gradient=False), claim=claim(), rng=seed, **QUICK)
+def test_margins_at_given_scores_need_gradients(seed: int) -> None:
+    """Values show weights at other scores, where T is another: a true array was refuted, and false slopes fitted."""
+    loss, scheme = Mined("keep", pays=0, gradient=False), claim("keep", weighting=W.Unit())
+    for claimed in (scheme, il.implicit_margins(scheme, PRIOR, scores=SCORES), None):
+        with pytest.raises(ValueError, match="margins at given scores need the gradients of the loss, got values alo"):
+            il.audit(loss, claim=claimed, rng=seed, **QUICK)
+    # Softmax over all labels is claimed at all scores.
+    full = il.audit(loss, claim="full", rng=seed, **QUICK)
+    assert full.verdict == "refuted"
+    assert "values show weights at other scores" in said(full)
+
+
+def test_no_line_that_would_mend_draws_alone(seed: int) -> None:
+    """The usual correction on all negatives is wrong for hard ones: what each should weigh is said instead."""
+    report = il.audit(Mined("keep", pays=0), claim="full", rng=seed, **QUICK)
+    assert not report.slips
+    assert "hard negatives have a weight of 1, draws of them do not count, and other draws weigh 1/(m q)" in said(
+        report
+    )
+    assert "is a factor lost" not in said(report)
 
 
 def test_labels_that_are_always_there_are_not_called_the_best(seed: int) -> None:

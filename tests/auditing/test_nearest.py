@@ -609,3 +609,19 @@ def test_a_traceback_has_the_frames_of_the_loss_and_none_of_the_package() -> Non
         -2:
     ] == ["loss", "helper"]
     assert sum("implicitloss/auditing" in frame.filename for frame in frames) <= 1
+
+
+@pytest.mark.parametrize("power", [True, False])
+def test_margins_that_are_no_powers_are_said_to_be_none(power: bool, seed: int) -> None:
+    """Margins that fall and rise again: a fit by powers of π is far off, and nothing is said of its slopes."""
+    rank = np.arange(L)
+    log_p = 0.7 * PRIOR.log if power else np.where((rank > L // 4) & (rank < 3 * L // 4), -1.5, 1.5)
+    loss = sampled(np.full(L, 1 / L), np.tile(log_p, (L, 1)), gradient=True)
+    report = il.audit(loss, claim=None, prior=PRIOR, rng=seed, budget="quick")
+    assert report.slopes is not None, str(report)
+    said = " ".join(report.explain().split())
+    assert report.slopes.fits == power
+    assert ("parts are off by up to ×" in said) != power
+    assert ("Frequent negatives count more than rare ones." in said) == power
+    if power:
+        assert abs(report.slopes.b.value - 0.7) < 5 * report.slopes.b.error
