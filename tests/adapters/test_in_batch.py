@@ -488,3 +488,18 @@ def test_what_a_loss_remembers_is_put_back_before_each_example(seed: int) -> Non
 
     report = il.audit(il.adapters.one_by_one(mean), claim="full", prior=PRIOR, rng=seed, reset=reset, runs=32)
     assert report.verdict == "holds", str(report)
+
+
+def test_a_loss_of_jax_that_draws_nothing_needs_no_key(seed: int) -> None:
+    jax = pytest.importorskip("jax")
+
+    def loss(queries: Any, items: Any, labels: Any) -> Any:
+        logits = queries @ items.T
+        return jax.nn.logsumexp(logits, axis=1) - jax.numpy.diag(logits)
+
+    prior = il.LabelPrior.zipf(20, 1.0)
+    claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=7, hits="keep")
+    for with_key in (loss, lambda queries, items, labels, key: loss(queries, items, labels)):
+        adapted = il.adapters.in_batch(with_key, prior, 8, framework="jax")
+        report = il.audit(adapted, claim=claim, prior=prior, positives=[0], rng=seed, budget="quick")
+        assert report.verdict == "holds", str(report)
