@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from scipy import special
+
 from implicitloss.auditing.blackbox import AsksEachAlone
 from implicitloss.auditing.box import Box
 from implicitloss.labels import Floats
 
-__all__ = ["Examples", "sums_of_calls"]
+__all__ = ["FEWEST_CALLS", "Examples", "means_vary", "ranks", "sums_of_calls"]
 
 # The largest number of scores in a call after the pilot, and of examples of one positive or part in it; and the least
 # number of calls, because limits have a term in the inverse of it.
 SCORES_A_CALL, EXAMPLES_A_CALL, CALLS = 1 << 18, 8, 2048
 # Where each example is a call of the loss: so many times the scores, and the largest number of examples.
 SCORES_ALONE, EXAMPLES_ALONE = 2, 64
+# The test for dependent examples wrongly reports dependence with this probability; it needs so many calls.
+FALSE_DEPENDENCE, FEWEST_CALLS = 1e-9, 8
 
 
 @dataclass(frozen=True)
@@ -45,3 +50,27 @@ class Examples:
 def sums_of_calls(terms: Floats, together: int) -> Floats:
     """The sums of `together` terms (n, ...) that follow each other, (n/together, ...)."""
     return terms.reshape(-1, together, *terms.shape[1:]).sum(axis=1)
+
+
+def ranks(terms: Floats) -> Floats:
+    """The ranks of terms (rows, n, k) along n; equal ones share their mean rank."""
+    ordered = np.moveaxis(np.sort(terms, axis=1), 1, 2)
+    found = np.empty_like(terms)
+    for row, k in np.ndindex(ordered.shape[:2]):
+        ends = [np.searchsorted(ordered[row, k], terms[row, :, k], side) for side in ("left", "right")]
+        found[row, :, k] = (ends[0] + ends[1] + 1) / 2
+    return found
+
+
+def means_vary(terms: Floats, a_call: int) -> bool:
+    """Whether the means of calls of `a_call` terms, of the terms (rows, n, k), vary more than by chance."""
+    rows, n, _ = terms.shape
+    calls = n // a_call
+    if a_call == 1 or calls < FEWEST_CALLS:
+        return False
+    terms = terms[:, : calls * a_call]
+    means = terms.reshape(rows, calls, a_call, -1).mean(axis=2)
+    variance = terms.var(axis=1, ddof=1)
+    ratio = means.var(axis=1, ddof=1) * a_call / np.maximum(variance, 1e-300)
+    limit = float(special.chdtri(calls - 1, FALSE_DEPENDENCE)) / (calls - 1)
+    return bool(np.any((ratio > limit) & (variance > 0)))

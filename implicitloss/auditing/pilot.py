@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 from implicitloss.auditing.box import Box, in_blocks
-from implicitloss.auditing.calls import Examples, sums_of_calls
+from implicitloss.auditing.calls import Examples, means_vary, ranks, sums_of_calls
 from implicitloss.auditing.decode import decode
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
 from implicitloss.labels import Floats, LabelPrior, Labels
 
-__all__ = ["FEWEST_CALLS", "LEAK_SHARE", "PILOT_EXAMPLES_A_CALL", "DrawStatistics", "Pilot", "means_vary", "ranks"]
+__all__ = ["LEAK_SHARE", "PILOT_EXAMPLES_A_CALL", "DrawStatistics", "Pilot"]
 
 # The pilot makes this many evaluations in a call, and keeps this many numbers.
 PILOT_EXAMPLES_A_CALL, KEPT_NUMBERS = 8, 1 << 26
@@ -28,8 +28,6 @@ RATIO_ERROR, RATIO_RELATIVE_ERROR = 1e-2, 1e-5
 BROKEN_SHARE = 0.01
 # Both weights of a ratio are rounded.  In half precision, the least weight of a label is that of at most so many draws.
 ROUNDINGS_A_RATIO, MOST_DRAWS_AT_LEAST = 3.0, 8
-# The test for dependent examples wrongly reports dependence with this probability; it needs so many calls.
-FALSE_DEPENDENCE, FEWEST_CALLS = 1e-9, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +108,7 @@ class Pilot:
     def fixed(self) -> tuple[Labels, ...]:
         """The labels that had the same weight in all evaluations, by row; none where no other was drawn."""
         low, high = self.weights.min(axis=1), self.most
-        same = (low > 0) & (high - low <= (RATIO_RELATIVE_ERROR + self.rounding) * high)
-        drawn = np.any((high > 0) & ~same, axis=1)
-        return tuple(np.flatnonzero(row & moves) for row, moves in zip(same, drawn, strict=True))
+        return self._beside_draws((low > 0) & (high - low <= (RATIO_RELATIVE_ERROR + self.rounding) * high))
 
     @cached_property
     def always(self) -> tuple[Labels, ...]:
@@ -122,9 +118,12 @@ class Pilot:
         """
         low = self.weights.min(axis=1)
         least = self.weights <= (1 + RATIO_RELATIVE_ERROR + self.rounding) * low[:, None]
-        always = (low > 0) & (least.mean(axis=1) >= 0.5)
-        drawn = np.any((self.most > 0) & ~always, axis=1)
-        return tuple(np.flatnonzero(row & moves) for row, moves in zip(always, drawn, strict=True))
+        return self._beside_draws((low > 0) & (least.mean(axis=1) >= 0.5))
+
+    def _beside_draws(self, known: NDArray[np.bool_]) -> tuple[Labels, ...]:
+        """The labels of each row that are `known` before the draws; none where no other was drawn."""
+        drawn = np.any((self.most > 0) & ~known, axis=1)
+        return tuple(np.flatnonzero(row & moves) for row, moves in zip(known, drawn, strict=True))
 
     @cached_property
     def one_draw(self) -> Floats:
@@ -254,30 +253,6 @@ class DrawStatistics:
         return cls(
             pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice, round(float(pooled.sum()))
         )
-
-
-def ranks(terms: Floats) -> Floats:
-    """The ranks of terms (rows, n, k) along n; equal ones share their mean rank."""
-    ordered = np.moveaxis(np.sort(terms, axis=1), 1, 2)
-    found = np.empty_like(terms)
-    for row, k in np.ndindex(ordered.shape[:2]):
-        ends = [np.searchsorted(ordered[row, k], terms[row, :, k], side) for side in ("left", "right")]
-        found[row, :, k] = (ends[0] + ends[1] + 1) / 2
-    return found
-
-
-def means_vary(terms: Floats, a_call: int) -> bool:
-    """Whether the means of calls of `a_call` terms, of the terms (rows, n, k), vary more than by chance."""
-    rows, n, _ = terms.shape
-    calls = n // a_call
-    if a_call == 1 or calls < FEWEST_CALLS:
-        return False
-    terms = terms[:, : calls * a_call]
-    means = terms.reshape(rows, calls, a_call, -1).mean(axis=2)
-    variance = terms.var(axis=1, ddof=1)
-    ratio = means.var(axis=1, ddof=1) * a_call / np.maximum(variance, 1e-300)
-    limit = float(special.chdtri(calls - 1, FALSE_DEPENDENCE)) / (calls - 1)
-    return bool(np.any((ratio > limit) & (variance > 0)))
 
 
 def _membership(prior: LabelPrior) -> Floats:

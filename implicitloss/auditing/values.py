@@ -22,7 +22,7 @@ import numpy as np
 
 from implicitloss.auditing.blackbox import Answer
 from implicitloss.auditing.box import Box
-from implicitloss.auditing.calls import Examples, sums_of_calls
+from implicitloss.auditing.calls import FEWEST_CALLS, Examples, means_vary, ranks, sums_of_calls
 from implicitloss.auditing.comparison import (
     HIT_RESOLUTION,
     HITS,
@@ -38,7 +38,7 @@ from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence
 from implicitloss.auditing.finding import Flaw, Note, Observed
-from implicitloss.auditing.pilot import FEWEST_CALLS, LEAK_SHARE, PILOT_EXAMPLES_A_CALL, means_vary, ranks
+from implicitloss.auditing.pilot import LEAK_SHARE, PILOT_EXAMPLES_A_CALL
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
