@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from implicitloss import margins as margins
     from implicitloss import samplers as samplers
     from implicitloss import scorers as scorers
+    from implicitloss import spectral as spectral
     from implicitloss import testing as testing
     from implicitloss import weightings as weightings
     from implicitloss.auditing.audit import audit as audit
@@ -65,6 +66,7 @@ _HOME = {
     "margins": None,
     "samplers": None,
     "scorers": None,
+    "spectral": None,
     "testing": None,
     "weightings": None,
     "assert_implicit_loss": "auditing.testing",

@@ -26,6 +26,7 @@ __all__ = [
     "as_number",
     "as_whole",
     "as_word",
+    "checked_array",
     "checked_choice",
     "checked_flag",
     "checked_function",
@@ -225,6 +226,19 @@ def checked_matrix(values: ArrayLike, name: str, largest: float) -> NDArray[np.f
         row, column = bad[0].tolist()
         raise ValueError(f"{name} must lie within ±{largest:g}, but row {row} has {matrix[row, column]:g}")
     return matrix
+
+
+def checked_array(values: ArrayLike, name: str, forms: Mapping[int, str], largest: float) -> NDArray[np.float64]:
+    """A copy of `values` as floats within ± `largest`, not empty; `forms` has a name for each number of dimensions."""
+    array = _numbers(values, name)
+    if array.ndim not in forms or array.size == 0:
+        raise ValueError(f"{name} must be {' or '.join(forms.values())}, got shape {array.shape}")
+    bad = ~(np.abs(array) <= largest)
+    if bad.any():
+        place = np.unravel_index(int(np.argmax(bad)), array.shape)
+        at = ", ".join(map(str, place))
+        raise ValueError(f"{name} must be finite and within ±{largest:g}, but [{at}] is {array[place]:g}")
+    return array
 
 
 def checked_probabilities(values: ArrayLike, name: str, n_labels: int | None = None) -> NDArray[np.float64]:

@@ -150,7 +150,7 @@ FLOORS = [
     {"kernels", "arguments", "formats", "version"},
     {"symbols", "counts", "labels", "numerics"},
     {"estimate", "problem", "scorers", "losses", "margins", "weightings", "samplers", "scheme", "hard", "index"},
-    {"theory", "witness", "minibatch"},
+    {"theory", "witness", "minibatch", "spectral"},
     {"optima"},
     {"claims", "auditing", "adapters", "teaching"},
     {"cli", "pytest_plugin", "testing"},
@@ -410,6 +410,7 @@ PARTS = {
     f"{PACKAGE}.auditing.question.Question": "AuditReport.of, which the audit calls",
     f"{PACKAGE}.auditing.box.Box": "AuditReport.of, which the audit calls",
     f"{PACKAGE}.auditing.finding.Observed": "AuditReport.of, which the audit calls",
+    f"{PACKAGE}.spectral.covariances.Covariances": "GaussianMixture.of_classes, which predictions take",
     f"{PACKAGE}.scheme.Plan": "what the witnesses take of a scheme at a problem",
 }
 

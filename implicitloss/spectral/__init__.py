@@ -1,0 +1,13 @@
+"""Spectral imbalance: how often each class is missed because of the spectrum of its features.
+
+Features of class k are N(μ_k, Σ_k).  Their spectra, the counts and the labels' margins add up to the gap between two
+classes, and each part is a number.
+"""
+
+from implicitloss.spectral.augment import Dropout, Noise
+from implicitloss.spectral.learners import Ridge
+from implicitloss.spectral.mixture import GaussianMixture
+from implicitloss.spectral.predict import predict
+from implicitloss.spectral.prediction import Prediction
+
+__all__ = ["Dropout", "GaussianMixture", "Noise", "Prediction", "Ridge", "predict"]

@@ -1,0 +1,236 @@
+"""What a learner's scores are on fresh features of each class: means, variances and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitloss.labels import Floats
+from implicitloss.spectral.arguments import code_of
+from implicitloss.spectral.covariances import Covariances
+from implicitloss.spectral.mixture import GaussianMixture
+from implicitloss.spectral.orthant import argmax_error, sign_error
+
+__all__ = ["Prediction", "ScoreVariances", "made"]
+
+# Below this effective rank of a class the prediction is marked.
+LEAST_RANK = 20.0
+# Numbers of all covariances of scores together, at most; and of those in memory at a time.
+MOST_NUMBERS, BLOCK = 1 << 27, 1 << 26
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreVariances:
+    """Q_k = Σ_j P_kj wᵀ Σ_j w + rᵀ diag(u_k) r, the covariances of o scores: w (d, o), P (K, K), u (K, K), r (K, o)."""
+
+    covariances: Covariances
+    weights: Floats
+    mixing: Floats
+    noise: Floats
+    residuals: Floats
+
+    def blocks(self) -> Iterator[tuple[int, Floats]]:
+        """The first class of each block, and the covariances of its classes, (c, o, o)."""
+        n, o = self.residuals.shape
+        step = max(1, BLOCK // o**2)
+        for first in range(0, n, step):
+            yield first, self.of(first, min(n, first + step))
+
+    def of(self, first: int, last: int) -> Floats:
+        """Q_k of the classes from `first` to `last`."""
+        o = self.residuals.shape[1]
+        found = np.matmul(self.residuals.T * self.noise[first:last, None, :], self.residuals).reshape(-1, o * o)
+        for start, stop, forms in self.covariances.all_forms(self.weights):
+            found += self.mixing[first:last, start:stop] @ forms.reshape(stop - start, -1)
+        return found.reshape(-1, o, o)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """Per-class errors of a learner, with the means and the variances of its scores, as `predict` returns them.
+
+    Parameters
+    ----------
+    classes : tuple
+        What the classes are called.
+    error : ndarray, (K,)
+        P(another class is predicted | k).
+    uncertainty : ndarray, (K,)
+        How far the integration of `error` may be off, the half-width of a 99.9 % interval; 0 for closed forms.  It says
+        nothing about the model.
+    mean : ndarray, (K, K), or (2,) for two classes
+        Row k has the mean scores on fresh x of class k; for two classes the score is f_1 - f_2.
+    training_mean : ndarray, like `mean`
+        The same on the training samples of class k: mean + V_k m̂_k / n_k.
+    influence : ndarray, (K,)
+        V_k, how much one training sample of class k moves its own score; 0 where nothing is trained.
+    counts : ndarray, (K,)
+        n_k.
+    effective_rank : ndarray, (K,)
+        (tr Σ_k)² / tr Σ_k².
+    reliable : ndarray of bool, (K,)
+        Whether the formulas hold: they are asymptotic, and a class needs an effective rank of 20 at least.  Where
+        the error is exact at any rank, all classes are.
+    spread : ScoreVariances or ndarray, (2,)
+        What `variance` and `variance_of` are made from, so that K³ numbers need not be in memory.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> mixture = il.spectral.GaussianMixture.power_law([0.0, 0.0, 1.2], d=300, distance=4.0, counts=200)
+    >>> p = il.spectral.predict(mixture, il.spectral.Ridge(10.0))
+    >>> p
+    Prediction(3 classes, mean error 0.117, worst 0.173 for 0, not to be trusted)
+    >>> p.notes
+    ('The prediction is not to be trusted for 1 of 3 classes, whose effective rank is below 20: 2.',)
+    >>> p.mean.shape, p.variance.shape
+    ((3, 3), (3, 3, 3))
+    """
+
+    classes: tuple[Hashable, ...]
+    error: Floats
+    uncertainty: Floats
+    mean: Floats
+    training_mean: Floats
+    influence: Floats
+    counts: Floats
+    effective_rank: Floats
+    reliable: NDArray[np.bool_]
+    spread: ScoreVariances | Floats
+
+    @cached_property
+    def variance(self) -> Floats:
+        """The covariances of the scores on fresh x of class k, (K, K, K); for two classes the variances, (2,).
+
+        *Raises* ValueError for more than 2²⁷ numbers: `variance_of` has those of one class.
+        """
+        if isinstance(self.spread, np.ndarray):
+            return self.spread
+        n = len(self.classes)
+        if n**3 > MOST_NUMBERS:
+            raise ValueError(f"variance must have at most {MOST_NUMBERS:,} numbers, K³ = {n**3:,}: take variance_of")
+        found = self.spread.of(0, n)
+        found.setflags(write=False)
+        return found
+
+    def variance_of(self, label: Hashable) -> Floats:
+        """The covariance of the scores on fresh x of one class, (K, K); for two classes the variance.
+
+        Parameters
+        ----------
+        label : hashable
+            One of `classes`.
+        """
+        k = code_of(label, self.classes)
+        if isinstance(self.spread, np.ndarray):
+            return np.asarray(self.spread[k])
+        return self.spread.of(k, k + 1)[0] if "variance" not in self.__dict__ else self.variance[k]
+
+    def pair(self, first: Hashable, second: Hashable) -> Prediction:
+        """Two classes alone, by the score f_first - f_second.
+
+        Parameters
+        ----------
+        first, second : hashable
+            Two of `classes`.
+        """
+        rows = [code_of(first, self.classes), code_of(second, self.classes)]
+        if rows[0] == rows[1]:
+            raise ValueError("a pair must be two different classes, got one twice")
+        if self.mean.ndim == 1:
+            sign = 1.0 if rows == [0, 1] else -1.0
+            mean, training, variance = (sign * self.mean[rows], sign * self.training_mean[rows], self.variance[rows])
+        else:
+            a, b = rows
+            mean, training = ((m[:, a] - m[:, b])[rows] for m in (self.mean, self.training_mean))
+            both = [self.variance_of(label) for label in (first, second)]
+            variance = np.array([q[a, a] - q[a, b] - q[b, a] + q[b, b] for q in both])
+        signs = np.array([1.0, -1.0])
+        kept = {name: getattr(self, name)[rows] for name in ("influence", "counts", "effective_rank", "reliable")}
+        error = sign_error(signs * mean, variance)
+        # Two classes keep their own errors, which need not be Φ of the two moments.
+        if self.mean.ndim == 1:
+            error, uncertainty = self.error[rows], self.uncertainty[rows]
+        else:
+            uncertainty = np.zeros(2)
+        names = (self.classes[rows[0]], self.classes[rows[1]])
+        return Prediction(names, error, uncertainty, mean, training, **kept, spread=variance)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence on the classes whose prediction is not to be trusted; none if there are none."""
+        low = np.flatnonzero(~self.reliable)
+        if low.size == 0:
+            return ()
+        names = ", ".join(str(self.classes[k]) for k in low[:5]) + (", ..." if low.size > 5 else "")
+        return (
+            f"The prediction is not to be trusted for {low.size} of {len(self.classes)} classes, whose effective rank "
+            f"is below {LEAST_RANK:g}: {names}.",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers per class in plain Python, for JSON."""
+        names = ("error", "uncertainty", "influence", "counts", "effective_rank", "reliable")
+        return {
+            "classes": [str(label) for label in self.classes],
+            **{name: getattr(self, name).tolist() for name in names},
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        worst = int(self.error.argmax())
+        return (
+            f"Prediction({len(self.classes)} classes, mean error {self.error.mean():.3g}, worst "
+            f"{self.error[worst]:.3g} for {self.classes[worst]!r}{', not to be trusted' if self.notes else ''})"
+        )
+
+
+def made(
+    mixture: GaussianMixture,
+    mean: Floats,
+    training_mean: Floats,
+    influence: Floats,
+    variances: ScoreVariances,
+    *,
+    is_exact: bool = False,
+) -> Prediction:
+    """A prediction from (K, o) means and the covariances of o scores: one for two classes, else K."""
+    n, o = mean.shape
+    error, uncertainty = np.empty(n), np.zeros(n)
+    found: ScoreVariances | Floats = variances
+    if o == 1:
+        signs = np.array([1.0, -1.0])
+        mean, training_mean = mean[:, 0], training_mean[:, 0]
+        found = variances.of(0, 2)[:, 0, 0]
+        error = sign_error(signs * mean, found)
+    else:
+        for first, block in variances.blocks():
+            for k, covariance in enumerate(block, first):
+                error[k], uncertainty[k] = argmax_error(mean[k], covariance, k)
+    return _frozen(mixture, error, uncertainty, mean, training_mean, influence, found, is_exact)
+
+
+def _frozen(
+    mixture: GaussianMixture,
+    error: Floats,
+    uncertainty: Floats,
+    mean: Floats,
+    training_mean: Floats,
+    influence: Floats,
+    variances: ScoreVariances | Floats,
+    is_exact: bool,
+) -> Prediction:
+    rank = mixture.effective_rank
+    reliable = (rank >= LEAST_RANK) | is_exact
+    for array in (error, uncertainty, mean, training_mean, influence, reliable, variances):
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)
+    names = mixture.classes or ()
+    return Prediction(
+        names, error, uncertainty, mean, training_mean, influence, mixture.counts, rank, reliable, variances
+    )
