@@ -5,9 +5,19 @@ classes, and each part is a number.
 """
 
 from implicitloss.spectral.augment import Dropout, Noise
-from implicitloss.spectral.learners import Ridge
+from implicitloss.spectral.learners import Affine, Logistic, MeanDifference, Ridge
 from implicitloss.spectral.mixture import GaussianMixture
 from implicitloss.spectral.predict import predict
 from implicitloss.spectral.prediction import Prediction
 
-__all__ = ["Dropout", "GaussianMixture", "Noise", "Prediction", "Ridge", "predict"]
+__all__ = [
+    "Affine",
+    "Dropout",
+    "GaussianMixture",
+    "Logistic",
+    "MeanDifference",
+    "Noise",
+    "Prediction",
+    "Ridge",
+    "predict",
+]

@@ -45,8 +45,12 @@ class Covariances(ABC):
         """Σ_k weights_k Σ_k, (d, d); weights >= 0."""
 
     @abstractmethod
+    def inner(self, matrix: Array) -> Array:
+        """tr(Σ_k B) for a positive semi-definite B, (K,)."""
+
     def influences(self, root: Array) -> Array:
         """tr(Σ_k A⁻¹), (K,)."""
+        return self.inner(root.T @ root)
 
     @abstractmethod
     def products(self, root: Array) -> Array:
@@ -59,6 +63,10 @@ class Covariances(ABC):
     @abstractmethod
     def draws(self, k: int, normal: Array) -> Array:
         """Draws of N(0, Σ_k), (n, d), from standard normal numbers (n, `normals`)."""
+
+    @abstractmethod
+    def squares(self, k: int, vectors: Array) -> Array:
+        """vᵀ Σ_k v of n vectors (n, d), (n,)."""
 
     @property
     @abstractmethod
@@ -95,8 +103,8 @@ class Whole(Covariances):
     def sum(self, weights: Array) -> Array:
         return np.asarray(np.tensordot(weights, self.matrices, 1))
 
-    def influences(self, root: Array) -> Array:
-        return np.asarray(self.matrices.reshape(len(self.matrices), -1) @ (root.T @ root).ravel())
+    def inner(self, matrix: Array) -> Array:
+        return np.asarray(self.matrices.reshape(len(self.matrices), -1) @ matrix.ravel())
 
     def products(self, root: Array) -> Array:
         n, d = self.shape
@@ -119,6 +127,9 @@ class Whole(Covariances):
     def draws(self, k: int, normal: Array) -> Array:
         values, vectors = np.linalg.eigh(self.matrices[k])
         return np.asarray((normal * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+
+    def squares(self, k: int, vectors: Array) -> Array:
+        return np.einsum("ia,ia->i", vectors @ self.matrices[k], vectors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,10 +168,10 @@ class Factored(Covariances):
             total += wide @ wide.T
         return total
 
-    def influences(self, root: Array) -> Array:
-        found = self.diagonal @ (root**2).sum(axis=0)
+    def inner(self, matrix: Array) -> Array:
+        found = self.diagonal @ np.diagonal(matrix)
         for k in range(len(found) if self.factors.size else 0):
-            found[k] += np.sum((root @ self.factors[k]) ** 2)
+            found[k] += np.sum((matrix @ self.factors[k]) * self.factors[k])
         return np.asarray(found)
 
     def products(self, root: Array) -> Array:
@@ -197,6 +208,9 @@ class Factored(Covariances):
     def draws(self, k: int, normal: Array) -> Array:
         d = self.shape[1]
         return np.asarray(normal[:, :d] * np.sqrt(self.diagonal[k]) + normal[:, d:] @ self.factors[k].T)
+
+    def squares(self, k: int, vectors: Array) -> Array:
+        return np.asarray(vectors**2 @ self.diagonal[k] + np.sum((vectors @ self.factors[k]) ** 2, axis=1))
 
 
 def _gram_of_rows(rows: Array) -> Array:

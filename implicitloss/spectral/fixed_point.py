@@ -17,10 +17,13 @@ RESIDUAL, STEP = 1e-12, 1e-11
 LONGEST_STEP = 3.0
 
 
-def fixed_point(step: Callable[[Floats], Floats], start: Floats, what: str, damping: float = 1.0) -> Floats:
+def fixed_point(
+    step: Callable[[Floats], Floats], start: Floats, what: str, damping: float = 1.0, loose: float = 1.0
+) -> Floats:
     """The x with x = step(x), from `start`; x has logarithms of scales, or numbers near 1.
 
-    Anderson's acceleration of x + damping (F(x) - x).  It starts anew where the residual grows.
+    Anderson's acceleration of x + damping (F(x) - x).  It starts anew where the residual grows.  Tolerances are `loose`
+    times as large as usual.
     """
     x, xs, fs = start, list[Floats](), list[Floats]()
     least = np.inf
@@ -38,7 +41,7 @@ def fixed_point(step: Callable[[Floats], Floats], start: Floats, what: str, damp
             df, dx = np.diff(fs, axis=0), np.diff(xs, axis=0)
             move = move - (dx + damping * df).T @ np.linalg.lstsq(df.T, f, rcond=1e-13)[0]
         length = float(np.max(np.abs(move) / (1 + np.abs(x))))
-        if size <= RESIDUAL and length <= STEP:
+        if size <= loose * RESIDUAL and length <= loose * STEP:
             return np.asarray(x + move)
         x = x + move * min(1.0, LONGEST_STEP / max(length, 1e-300))
     raise ValueError(f"{what} must converge to {STEP:g}, but it is still off by {least:.3g}: take a larger lam")

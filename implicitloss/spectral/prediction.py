@@ -16,7 +16,7 @@ from implicitloss.spectral.covariances import Covariances
 from implicitloss.spectral.mixture import GaussianMixture
 from implicitloss.spectral.orthant import argmax_error, sign_error
 
-__all__ = ["Prediction", "ScoreVariances", "made"]
+__all__ = ["Prediction", "ScoreVariances", "frozen", "made"]
 
 # Below this effective rank of a class the prediction is marked.
 LEAST_RANK = 20.0
@@ -212,10 +212,10 @@ def made(
         for first, block in variances.blocks():
             for k, covariance in enumerate(block, first):
                 error[k], uncertainty[k] = argmax_error(mean[k], covariance, k)
-    return _frozen(mixture, error, uncertainty, mean, training_mean, influence, found, is_exact)
+    return frozen(mixture, error, uncertainty, mean, training_mean, influence, found, is_exact=is_exact)
 
 
-def _frozen(
+def frozen(
     mixture: GaussianMixture,
     error: Floats,
     uncertainty: Floats,
@@ -223,8 +223,10 @@ def _frozen(
     training_mean: Floats,
     influence: Floats,
     variances: ScoreVariances | Floats,
-    is_exact: bool,
+    *,
+    is_exact: bool = False,
 ) -> Prediction:
+    """A prediction whose arrays cannot be written to; predictions that are exact at any rank are reliable."""
     rank = mixture.effective_rank
     reliable = (rank >= LEAST_RANK) | is_exact
     for array in (error, uncertainty, mean, training_mean, influence, reliable, variances):

@@ -46,7 +46,8 @@ def predict_ridge(mixture: GaussianMixture, lam: float, augment: Augmentation | 
         raise ValueError(
             f"the influences V_k must converge to {10 * STEP:g}, but are off by {off:.3g}: take a larger lam"
         )
-    white = mixture.means @ root.T
+    # The free intercept takes what all means have in common.
+    white = (mixture.means - mixture.means.mean(axis=0)) @ root.T
     gram = white @ white.T
     targets, residual_noise = np.eye(n), c
     if mixture.mean_counts is not None:
