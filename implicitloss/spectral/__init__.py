@@ -7,17 +7,25 @@ classes, and each part is a number.
 from implicitloss.spectral.augment import Dropout, Noise
 from implicitloss.spectral.learners import Affine, Logistic, MeanDifference, Ridge
 from implicitloss.spectral.mixture import GaussianMixture
+from implicitloss.spectral.offsets import Gap, equal_error_offset, gap, least_error_offset
 from implicitloss.spectral.predict import predict
 from implicitloss.spectral.prediction import Prediction
+from implicitloss.spectral.spectrum import Spectrum, spectrum
 
 __all__ = [
     "Affine",
     "Dropout",
+    "Gap",
     "GaussianMixture",
     "Logistic",
     "MeanDifference",
     "Noise",
     "Prediction",
     "Ridge",
+    "Spectrum",
+    "equal_error_offset",
+    "gap",
+    "least_error_offset",
     "predict",
+    "spectrum",
 ]

@@ -76,7 +76,7 @@ class Covariances(ABC):
     def all_forms(self, weights: Array) -> Iterator[tuple[int, int, Array]]:
         """`forms` of all classes, some at a time."""
         n, d = self.shape
-        step = max(1, BLOCK // (2 * weights.shape[1] * max(d, weights.shape[1])))
+        step = max(1, 2 * BLOCK // (weights.shape[1] * max(d, weights.shape[1])))
         for start in range(0, n, step):
             stop = min(n, start + step)
             yield start, stop, self.forms(weights, start, stop)

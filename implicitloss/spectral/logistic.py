@@ -18,7 +18,7 @@ from implicitloss.spectral.orthant import sign_error
 from implicitloss.spectral.prediction import Prediction, frozen
 from implicitloss.spectral.ridge import predict_ridge
 
-__all__ = ["Slopes", "predict_logistic", "slopes"]
+__all__ = ["LossMoments", "loss_moments", "predict_logistic"]
 
 SIGNS = np.array([1.0, -1.0])
 # Averages over u ~ N(m, q) are trapezoids on ± REACH standard deviations, with twice the nodes until nothing moves.
@@ -32,7 +32,7 @@ SMALLEST = 1e-300
 
 
 @dataclass(frozen=True)
-class Slopes:
+class LossMoments:
     """Averages over u ~ N(m, q) of a class, with z = prox(u), g = -ℓ'(z) and h = ℓ''(z)."""
 
     mean: float
@@ -47,9 +47,9 @@ def _normal_nodes(nodes: int) -> tuple[Floats, Floats]:
     return x, w / w.sum()
 
 
-def slopes(
+def loss_moments(
     mean: float, variance: float, influence: float, sign: float, log_margin: float, noise: float, nodes: int
-) -> Slopes:
+) -> LossMoments:
     """The averages for ℓ(z) = E log(1 + p e^{-s (z + √noise ε)}), s = ±1, ε ~ N(0, 1).
 
     prox(u) = argmin_z ℓ(z) + (z - u)²/(2V).  With v = s z - log p it is v = a + V σ̄(-v), a = s u - log p, which lies
@@ -85,7 +85,7 @@ def slopes(
             f"the proximal points must converge, but still move by {np.abs(move).max():.3g}: take a larger lam"
         )
     p, h = at(v)
-    return Slopes(sign * float(w @ p), float(w @ p**2), float(w @ (h / (1 + influence * h))), float(w @ h))
+    return LossMoments(sign * float(w @ p), float(w @ p**2), float(w @ (h / (1 + influence * h))), float(w @ h))
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,16 @@ class _Equations:
     noise: Covariances | None
     nodes: int
 
-    def intercept(self, x: Floats) -> tuple[float, list[Slopes]]:
+    def intercept(self, x: Floats) -> tuple[float, list[LossMoments]]:
         """The b with Σ_k n_k E g_k = 0, which falls in b: Newton's method within brackets."""
         influence, level, variance = np.exp(x[:2]), x[2:4], np.exp(x[4:6])
         noise = np.exp(x[6:8]) if self.noise is not None else np.zeros(2)
         counts, low, high, b = self.mixture.counts, -np.inf, np.inf, -float(np.mean(level))
         for _ in range(ITERATIONS):
             found = [
-                slopes(level[k] + b, variance[k], influence[k], SIGNS[k], self.log_margins[k], noise[k], self.nodes)
+                loss_moments(
+                    level[k] + b, variance[k], influence[k], SIGNS[k], self.log_margins[k], noise[k], self.nodes
+                )
                 for k in (0, 1)
             ]
             excess = float(counts @ [part.mean for part in found])

@@ -19,10 +19,11 @@ __all__ = ["argmax_error", "sign_error"]
 SHIFTS = 12
 # Half-width of a 99.9 % interval, in standard errors of the mean over shifts.
 WIDTH = float(stdtrit(SHIFTS - 1, 0.9995))
-# Differences this many standard deviations above 0 are left out; that they fail is added to the bound.
-SURE = 7.0
+# Differences that fail so rarely are left out: all of them together, over the one that fails most often.  How often
+# they fail is added to the uncertainty.
+RARE = 1e-4
 # Points of a lattice times differences, about; and points at least and at most.
-WORK, FEWEST, MOST = 1 << 15, 128, 2048
+WORK, FEWEST, MOST = 1 << 16, 96, 2048
 # Added to variances of 1, so that differences that depend on each other have a Cholesky factor: the least that does.
 JITTERS = (1e-12, 1e-10, 1e-8, 1e-6)
 BLOCK = 64
@@ -46,13 +47,14 @@ def argmax_error(mean: Floats, covariance: Floats, k: int) -> tuple[float, float
     sd = np.maximum(sd, 1e-9 * scale)
     z = gap / sd
     fail = ndtr(-z)
-    doubtful = np.flatnonzero(z < SURE)
-    left_out = float(fail[z >= SURE].sum())
-    if doubtful.size == 0:
-        return left_out, left_out
-    if doubtful.size == 1:
-        return float(fail[doubtful[0]]), left_out
-    order = doubtful[np.argsort(z[doubtful], kind="stable")]
+    order = np.argsort(z, kind="stable")
+    # From the last one on.
+    rest = np.cumsum(fail[order][::-1])[::-1]
+    kept = max(1, int(np.sum(rest > RARE * fail.max())))
+    left_out = float(rest[kept]) if kept < order.size else 0.0
+    order = order[:kept]
+    if kept == 1:
+        return float(fail[order[0]]), left_out
     correlation = spread[np.ix_(order, order)] / np.outer(sd[order], sd[order])
     error, width = _failing(z[order], _lower(correlation))
     return error, width + left_out
