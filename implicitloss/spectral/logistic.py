@@ -104,12 +104,8 @@ class _Equations:
         noise = np.exp(x[6:8]) if self.noise is not None else np.zeros(2)
         counts, low, high, b = self.mixture.counts, -np.inf, np.inf, -float(np.mean(level))
         for _ in range(ITERATIONS):
-            found = [
-                loss_moments(
-                    level[k] + b, variance[k], influence[k], SIGNS[k], self.log_margins[k], noise[k], self.nodes
-                )
-                for k in (0, 1)
-            ]
+            of_each = zip(level + b, variance, influence, SIGNS, self.log_margins, noise, strict=True)
+            found = [loss_moments(*each, self.nodes) for each in of_each]
             excess = float(counts @ [part.mean for part in found])
             slope = float(counts @ [part.curvature for part in found])
             low, high = (b, high) if excess > 0 else (low, b)
