@@ -34,7 +34,7 @@ def logistic(
         slope = -sign / (1 + np.exp(-u))
         return float(np.logaddexp(0, u).sum() + lam / 2 * w @ w), np.append(X.T @ slope + lam * w, slope.sum())
 
-    found = minimize(objective, np.zeros(X.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    found = minimize(objective, np.zeros(X.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 2000})
     return found.x[:-1, None], found.x[-1:]
 
 
