@@ -241,6 +241,12 @@ def garbage(v: Values, kind: str, good: Any) -> Any:
         "text": [None, 5, [], True, np.ones(2)],
         "matrix": [None, "x", 5, np.ones(3), np.ones((2, 2, 2)), [[1.0], [1.0, 2.0]], [["a", "b"]], [[math.nan, 1.0]],
                    [[1j, 2.0]], [[True, False]], [[1e200, 1.0]], np.ma.MaskedArray([[1.0, 2.0]], mask=[[True, False]])],
+        "mixture": [*named, il.spectral.GaussianMixture],
+        "learner": [*named, il.spectral.Ridge, il.spectral.Noise(1.0)],
+        "augment": [*named, il.spectral.Dropout, il.spectral.Ridge(1.0)],
+        "each": ["3", "", True, math.nan, math.inf, -1, 0, None, 1j, [], [[1.0]], np.ones((2, 2)), float, [None, 1.0]],
+        "classes": [None, "ab", 5, True, [None] * 99, {"a": 1}, iter([1, 2]), np.ones((3, 2)), [], [[1], [2]]],
+        "pair": ["3", True, math.nan, None, 1j, [], 5.0, [1.0], np.ones(3), [math.inf, 0.0], np.ones((2, 1)), float],
         "names": ["ab", 5, [1.5, 2.5], [None], {"a": 1}, ["same", "same"], [b"a"], [[]]],
     }  # fmt: skip
     if kind in ("vector", "shares", "counts"):
@@ -1147,6 +1153,177 @@ def _index(name: str) -> Callable[[Values], Call]:
     return make
 
 
+# --- targets: spectra -----------------------------------------------------------------------------------------------
+
+
+def _mixture(v: Values, n: int | None = None) -> Any:
+    """Classes in 3 to 12 dimensions, of every form, some of them at the ends of what is taken."""
+    n, d = v.one(2, 2, 3, 5) if n is None else n, v.whole(3, 12)
+    scale = v.one(1.0, 1.0, 1.0, 1.0, 1e-20, 1e25)
+    means = v.rng.standard_normal((n, d)) * v.one(0.0, 1.0, 3.0) * scale + v.one(0.0, 0.0, 1e3) * scale
+    diagonals = v.rng.exponential(size=(n, d)) * v.one(1.0, 1e-3, 100.0) * scale**2
+    counts = v.one(1, v.rng.integers(1, 60, n), 1e6, 2.5)
+    form = v.one("diagonal", "whole", "factors", "features")
+    mixture = il.spectral.GaussianMixture
+    if form == "diagonal":
+        return mixture(means, diagonals, counts)
+    if form == "whole":
+        roots = v.rng.standard_normal((n, d, v.whole(1, d + 2))) * scale
+        return mixture(means, roots @ roots.transpose(0, 2, 1), counts)
+    if form == "factors":
+        return mixture(means, diagonals, counts, v.rng.standard_normal((n, d, v.whole(1, 4))) * scale)
+    y = np.arange(6 * n) % n
+    return mixture.from_features(means[y] + np.sqrt(diagonals)[y] * v.rng.standard_normal((6 * n, d)), y)
+
+
+def _gaussian_mixture(v: Values) -> Call:
+    good = _mixture(v)
+    arguments = {
+        "means": ("matrix", v.one(good.means, good.means.tolist())), "covariances": ("matrix", good.covariances),
+        "counts": ("each", v.one(good.counts, good.counts.tolist(), 7)), "factors": ("", good.factors),
+        "classes": v.one(("", None), ("classes?", [f"c{k}" for k in range(good.n_classes)])),
+        "mean_counts": ("each?", v.one(None, good.counts)),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        repr(found)
+        close("effective rank", found.effective_rank, 1e-9, np.clip(found.effective_rank, 1.0, found.means.shape[1]))
+
+    return Call(il.spectral.GaussianMixture, arguments, check)
+
+
+def _from_features(v: Values) -> Call:
+    n, k, d = v.whole(4, 40), v.whole(2, 3), v.one(1, 3, 60)
+    X, y = v.rng.standard_normal((n, d)) * v.one(1.0, 1e-9, 1e20), np.arange(n) % k
+    arguments = {
+        "X": ("matrix", v.one(X, X.tolist(), pd.DataFrame(X))),
+        "y": ("classes", v.one(y, y.tolist(), [f"c{c}" for c in y], pd.Series(y))),
+        "covariance": ("choice", v.one("oas", "ledoit-wolf")),
+    }
+
+    def check(found: Any) -> None:
+        expected = [np.sum(np.var(X[y == c], axis=0, ddof=1)) for c in range(k)]
+        close("traces", found.of_classes.traces, 0.0, expected, 1e-9)
+
+    return Call(il.spectral.GaussianMixture.from_features, arguments, check)
+
+
+def _power_law(v: Values) -> Call:
+    n = v.whole(2, 4)
+    arguments = {
+        "exponents": ("each", v.one(v.rng.uniform(0, 3, n), [0.0] * n, [1000.0] * n)),
+        "d": ("count", v.as_whole(v.whole(n - 1, 30))), "distance": ("number", v.as_number(v.one(0.0, 2.0, 1e30))),
+        "counts": ("each", v.one(5, [5.0] * n)), "traces": ("each?", v.one(None, 3.0, [1.0] * n)),
+        "rotated": ("flag", v.one(True, False)), "rng": ("seed?", v.seed()),
+    }  # fmt: skip
+    # A number alone is no list of exponents, and a distance may not be negative.
+    return Call(il.spectral.GaussianMixture.power_law, arguments, repr)
+
+
+def _learner(v: Values, mixture: Any) -> Any:
+    s, (n, d) = il.spectral, mixture.means.shape
+    lam = v.one(1.0, 0.1, 30.0, 1e4, 1e-6) * float(mixture.of_classes.traces.mean()) ** v.one(0, 1, 1)
+    ridge = s.Ridge(min(max(lam, 1e-30), 1e60))
+    w = v.rng.standard_normal((n, d))
+    if n > 2:
+        return v.one(ridge, ridge, s.Affine(w), s.Affine(w, np.arange(n)))
+    logistic = s.Logistic(ridge.lam, v.one(None, (2.0, 0.1), il.margins.BalancedSoftmax()))
+    return v.one(ridge, logistic, s.MeanDifference(200), s.Affine(w[0]), s.Affine(w, 1.0))
+
+
+def _predict(v: Values) -> Call:
+    mixture = _mixture(v)
+    s, learner = il.spectral, _learner(v, mixture)
+    trained = isinstance(learner, (s.Ridge, s.Logistic))
+    augment = v.one(None, None, s.Noise(0.3), s.Noise(0.0), s.Dropout(0.2)) if trained else None
+    arguments = {"mixture": ("mixture", mixture), "learner": ("learner", learner), "augment": ("augment?", augment)}
+
+    def check(found: Any) -> None:
+        n = mixture.n_classes
+        json.dumps(found.to_dict(), allow_nan=False), repr(found)
+        for name in ("error", "uncertainty", "influence"):
+            finite(getattr(found, name), (n,))
+        if found.error.min() < 0 or found.error.max() > 1 or found.uncertainty.min() < 0:
+            raise Wrong(f"error {found.error} ± {found.uncertainty}")
+        finite(found.mean, (2,) if n == 2 else (n, n))
+        finite(found.variance, (2,) if n == 2 else (n, n, n))
+        if isinstance(learner, s.Ridge) and n > 2:
+            close("sum of scores", found.mean.sum(axis=1), 1e-6, np.ones(n))
+            close(
+                "variance of their sum",
+                found.variance.sum(axis=2),
+                1e-6 * np.abs(found.variance).max(),
+                np.zeros((n, n)),
+            )
+        if n == 2 and found.mean[0] > found.mean[1] and found.variance.min() > 1e-50 and abs(found.mean).max() < 1e50:
+            parts = s.gap(found.mean, found.variance, found.training_mean)
+            total = parts.train + parts.overfit + parts.label + parts.scale
+            size = sum(map(abs, (parts.train, parts.overfit, parts.scale)))
+            close("gap", total, 1e-9 * size + 1e-9, parts.total)
+
+    return Call(il.spectral.predict, arguments, check)
+
+
+def _learners(name: str) -> Callable[[Values], Call]:
+    def make(v: Values) -> Call:
+        goods: dict[str, dict[str, tuple[str, Any]]] = {
+            "Ridge": {"lam": ("positive", v.as_number(v.one(1.0, 1e-30, 1e60)))},
+            "Logistic": {"lam": ("positive", 2.0), "margins": ("pair?", v.one(None, (1.0, 3.0), [0.1, 2.0]))},
+            "MeanDifference": {"draws": ("count", v.as_whole(500)), "rng": ("seed?", v.seed())},
+            "Affine": {"w": ("matrix", v.rng.standard_normal((3, 4))), "b": ("", v.one(0.0, np.ones(3)))},
+            "Noise": {"variance": ("", v.one(0.0, 2.0, np.ones(2)))},
+            "Dropout": {"rate": ("positive", v.as_number(v.one(0.0, 0.5, 0.999)))},
+        }
+        if name == "Affine":
+            goods[name]["w"] = ("", goods[name]["w"][1])
+        return Call(getattr(il.spectral, name), goods[name], repr)
+
+    return make
+
+
+def _offset(name: str) -> Callable[[Values], Call]:
+    def make(v: Values) -> Call:
+        mean = np.sort(v.rng.standard_normal(2) * v.one(1.0, 1e-9, 1e9))[::-1]
+        variance = np.exp(v.rng.standard_normal(2) * v.one(0.1, 3.0, 20.0))
+        arguments = {"mean": ("pair", v.as_array(mean)), "variance": ("pair", v.as_array(variance))}
+        if name == "gap":
+            arguments |= {"training_mean": ("pair", v.rng.standard_normal(2)), "offset": ("number", v.real(-1, 1))}
+
+        def check(found: Any) -> None:
+            if name == "gap":
+                finite([found.train, found.overfit, found.label, found.scale, *found.z]), str(found)
+                return
+            finite(found)
+            if np.abs(mean).max() > 1e6 * np.sqrt(variance.min()):  # a score has no digits left for the offset
+                return
+            errors = il.spectral.gap(mean, variance, mean, found).error
+            if name == "equal_error_offset":
+                close("errors", errors[0], 1e-6, errors[1])
+                return
+            for other in (*(-mean), -mean.mean(), il.spectral.equal_error_offset(mean, variance)):
+                if errors.sum() > il.spectral.gap(mean, variance, mean, other).error.sum() + 1e-9:
+                    raise Wrong(f"a larger error than at {other}")
+
+        return Call(getattr(il.spectral, name), arguments, check)
+
+    return make
+
+
+def _spectrum(v: Values) -> Call:
+    n, d = v.whole(8, 40), v.one(1, 2, 5, 60)
+    X = v.rng.standard_normal((n, d)) * np.arange(1, d + 1) ** -v.one(0.0, 0.5, 8.0) * v.one(1.0, 1e-20, 1e25)
+
+    def check(found: Any) -> None:
+        repr(found)
+        low, high = found.effective_rank_interval
+        if not 1 <= low <= high <= d or not 1 <= found.effective_rank <= d:
+            raise Wrong(f"{found}")
+        finite([found.exponent, *found.exponent_interval])
+        close("trace", found.eigenvalues.sum(), 0.0, np.var(X, axis=0, ddof=1).sum(), 1e-9)
+
+    return Call(il.spectral.spectrum, {"X": ("matrix", v.one(X, X.tolist(), pd.DataFrame(X)))}, check)
+
+
 @dataclass(frozen=True)
 class Target:
     """How to make calls of what is `named`, and how often (a share of the run)."""
@@ -1222,6 +1399,17 @@ def _targets() -> list[Target]:
         *(Target((f"{home}.examples",), _examples(home), 0.1) for home in HOMES),
         Target(("scorers.Gaussian", "scorers.Aligned"), _scores_of, 2),
         Target(("margins.Softmax",), _log_margin, 2),
+        Target(("spectral.GaussianMixture",), _gaussian_mixture, 1),
+        Target(("spectral.GaussianMixture",), _from_features, 1),
+        Target(("spectral.GaussianMixture",), _power_law, 1),
+        Target(("spectral.predict", "spectral.Prediction"), _predict, 3),
+        *(
+            Target((f"spectral.{name}",), _learners(name), 0.3)
+            for name in ("Ridge", "Logistic", "MeanDifference", "Affine", "Noise", "Dropout")
+        ),
+        Target(("spectral.gap", "spectral.Gap"), _offset("gap"), 0.5),
+        *(Target((f"spectral.{name}",), _offset(name), 0.5) for name in ("equal_error_offset", "least_error_offset")),
+        Target(("spectral.spectrum", "spectral.Spectrum"), _spectrum, 1),
         Target(("weightings.Draws",), _draws, 2),
     ]  # fmt: skip
     for home in ("samplers", "weightings", "margins", "scorers"):

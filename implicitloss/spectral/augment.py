@@ -15,7 +15,7 @@ from implicitloss.spectral.mixture import GaussianMixture
 __all__ = ["Augmentation", "Dropout", "Noise", "checked_augmentation"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Noise:
     """Noise N(0, C_k) on each training sample, drawn anew as often as it is seen.
 
@@ -39,7 +39,7 @@ class Noise:
     --------
     >>> import implicitloss as il
     >>> il.spectral.Noise(0.25)
-    Noise(variance=array(0.25))
+    Noise(0.25)
     """
 
     variance: Floats
@@ -71,6 +71,9 @@ class Noise:
             return Whole((found + found.transpose(0, 2, 1)) / 2)
         column = found[:, None] if found.ndim == 1 else found
         return Factored(np.broadcast_to(np.maximum(column, 0.0), (n, d)), np.zeros((n, d, 0)))
+
+    def __repr__(self) -> str:
+        return f"Noise({f'variances {self.variance.shape}' if self.variance.ndim else f'{self.variance:g}'})"
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class Logistic:
     def __post_init__(self) -> None:
         object.__setattr__(self, "lam", _checked_lam(self.lam))
         given: Any = self.margins
-        if isinstance(given, (list, np.ndarray)):
+        if isinstance(given, list) or (isinstance(given, np.ndarray) and given.ndim == 1):
             given = tuple(given)
         if isinstance(given, tuple):
             if len(given) != 2:
@@ -190,7 +190,7 @@ def _as_value(root: int | list[int]) -> Any:
     return root if isinstance(root, int) else tuple(root)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Affine:
     """A classifier that is there already: f = W x + b, or f_1 - f_2 = w·x + b for two classes.
 
@@ -248,6 +248,9 @@ class Affine:
         if n == 2:
             return (self.w[0] - self.w[1])[:, None], (b[:1] - b[1:])
         return self.w.T, b
+
+    def __repr__(self) -> str:
+        return f"Affine(weights {self.w.shape})"
 
 
 Learner = Ridge | Logistic | MeanDifference | Affine

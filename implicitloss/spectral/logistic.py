@@ -22,11 +22,11 @@ __all__ = ["LossMoments", "loss_moments", "predict_logistic"]
 
 SIGNS = np.array([1.0, -1.0])
 # Averages over u ~ N(m, q) are trapezoids on ± REACH standard deviations, with twice the nodes until nothing moves.
-FEWEST_NODES, MOST_NODES, MOST_WITH_NOISE, REACH = 128, 8192, 1024, 9.0
+FEWEST_NODES, MOST_NODES, MOST_WITH_NOISE, REACH = 128, 8192, 512, 9.0
 AGREEMENT = 1e-10
 ITERATIONS, DAMPING = 200, 0.7
 # A path starts where V is at most MODEST, and its points are less accurate.
-MODEST, FACTOR, LOOSE = 2.0, 4.0, 1e8
+MODEST, FACTOR, MOST_STEPS, LOOSE = 2.0, 4.0, 24, 1e8
 SCORES = "the means and variances of the scores"
 SMALLEST = 1e-300
 
@@ -57,7 +57,7 @@ def loss_moments(
     """
     x, w = _normal_nodes(nodes)
     a = sign * (mean + np.sqrt(variance) * x) - log_margin
-    shift, share = _normal_nodes(nodes // 2) if noise > 0 else (np.zeros(1), np.ones(1))
+    shift, share = _normal_nodes(nodes // 4) if noise > 0 else (np.zeros(1), np.ones(1))
     shift = np.sqrt(noise) * shift
 
     def at(v: Floats) -> tuple[Floats, Floats]:
@@ -105,7 +105,7 @@ class _Equations:
         counts, low, high, b = self.mixture.counts, -np.inf, np.inf, -float(np.mean(level))
         for _ in range(ITERATIONS):
             of_each = zip(level + b, variance, influence, SIGNS, self.log_margins, noise, strict=True)
-            found = [loss_moments(*each, self.nodes) for each in of_each]
+            found = [loss_moments(m, q, v, s, p, t, self.nodes) for m, q, v, s, p, t in of_each]
             excess = float(counts @ [part.mean for part in found])
             slope = float(counts @ [part.curvature for part in found])
             low, high = (b, high) if excess > 0 else (low, b)
@@ -154,7 +154,10 @@ def _near(
 ) -> Floats:
     """A point near the fixed point: followed from a λ so large that the loss is nearly square, by steps of a factor."""
     ratio = float(mixture.of_classes.traces.max()) / (MODEST * lam)
-    steps = max(0, math.ceil(math.log(max(ratio, 1.0), FACTOR)))
+    steps = math.ceil(math.log(max(ratio, 1.0), FACTOR))
+    if steps > MOST_STEPS:
+        least = float(mixture.of_classes.traces.max()) / (MODEST * FACTOR**MOST_STEPS)
+        raise ValueError(f"lam must be at least {least:.3g} for logistic regression on these covariances, got {lam:g}")
     near = predict_ridge(mixture, 4 * lam * FACTOR**steps, augment)
     # Logistic loss is near the square loss of curvature 1/4 and targets ±2.
     start = [np.log(4 * near.influence), 2 * near.mean - near.mean.sum(), np.log(4 * near.variance)]

@@ -45,8 +45,9 @@ class ScoreVariances:
         """Q_k of the classes from `first` to `last`."""
         o = self.residuals.shape[1]
         found = np.matmul(self.residuals.T * self.noise[first:last, None, :], self.residuals).reshape(-1, o * o)
+        part = np.empty_like(found)
         for start, stop, forms in self.covariances.all_forms(self.weights):
-            found += self.mixing[first:last, start:stop] @ forms.reshape(stop - start, -1)
+            found += np.matmul(self.mixing[first:last, start:stop], forms.reshape(stop - start, -1), out=part)
         return found.reshape(-1, o, o)
 
 

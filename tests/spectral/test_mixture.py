@@ -159,7 +159,7 @@ FULL = [[[2.0, 1.0], [1.0, 2.0]], [[1.0, 0.0], [0.0, 1.0]]]
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"means": [[1.0, np.nan], [0, 1]]}, r"means must be finite and within ±1e\+60, but [0, 1] is nan"),
+        ({"means": [[1.0, np.nan], [0, 1]]}, "means must be finite and within ±1e+60, but [0, 1] is nan"),
         ({"means": [1.0, 2.0]}, "means must be (K, d), got shape (2,)"),
         ({"means": [[1.0, 2.0]]}, "means must have a row for each of two or more classes, got shape (1, 2)"),
         ({"means": "x"}, "means must be numbers, got 'x'"),
@@ -195,7 +195,7 @@ def test_no_mixture(change: dict[str, Any], sentence: str) -> None:
     GaussianMixture(**GOOD)
     with pytest.raises(ValueError) as error:
         GaussianMixture(**GOOD | change)
-    assert str(error.value) == sentence.replace("\\", "")
+    assert str(error.value) == sentence
 
 
 @pytest.mark.parametrize(
