@@ -11,23 +11,28 @@ from implicitloss.labels import Floats
 
 __all__ = ["STEP", "fixed_point", "inverse_root"]
 
-ITERATIONS, MEMORY = 1000, 6
+MEMORY = 6
 # Largest F(x) - x, and largest step, which is close to the error that is left; both relative to 1 + |x|.
 RESIDUAL, STEP = 1e-12, 1e-11
 LONGEST_STEP = 3.0
 
 
 def fixed_point(
-    step: Callable[[Floats], Floats], start: Floats, what: str, damping: float = 1.0, loose: float = 1.0
+    step: Callable[[Floats], Floats],
+    start: Floats,
+    what: str,
+    damping: float = 1.0,
+    loose: float = 1.0,
+    most: int = 300,
 ) -> Floats:
     """The x with x = step(x), from `start`; x has logarithms of scales, or numbers near 1.
 
     Anderson's acceleration of x + damping (F(x) - x).  It starts anew where the residual grows.  Tolerances are `loose`
-    times as large as usual.
+    times as large as usual; `most` limits the steps.
     """
     x, xs, fs = start, list[Floats](), list[Floats]()
     least = np.inf
-    for _ in range(ITERATIONS):
+    for _ in range(most):
         f = step(x) - x
         if not np.all(np.isfinite(f)):
             break

@@ -26,7 +26,8 @@ FEWEST_NODES, MOST_NODES, MOST_WITH_NOISE, REACH = 128, 8192, 512, 9.0
 AGREEMENT = 1e-10
 ITERATIONS, DAMPING = 200, 0.7
 # A path starts where V is at most MODEST, and its points are less accurate.
-MODEST, FACTOR, MOST_STEPS, LOOSE = 2.0, 4.0, 24, 1e8
+MODEST, FACTOR, MOST_STEPS = 2.0, 4.0, 24
+LOOSE, MOST_ON_PATH, SHORTEST = 1e7, 40, 0.02
 SCORES = "the means and variances of the scores"
 SMALLEST = 1e-300
 
@@ -162,12 +163,24 @@ def _near(
     # Logistic loss is near the square loss of curvature 1/4 and targets ±2.
     start = [np.log(4 * near.influence), 2 * near.mean - near.mean.sum(), np.log(4 * near.variance)]
     x = np.concatenate(start if noise is None else [*start, np.zeros(2)])
-    change = np.zeros_like(x)
-    for step in range(steps, 0, -1):
-        equations = _Equations(mixture, lam * FACTOR**step, log_margins, noise, FEWEST_NODES)
-        new = fixed_point(equations, x + change, SCORES, DAMPING, LOOSE)
-        change, x = (new - x if step < steps else change), new
-    return x + change
+    end, stride, rate = math.log(lam), math.log(FACTOR), np.zeros_like(x)
+    # The first point has the λ of the square loss, the last one that of the learner.
+    level = new_level = end + steps * stride
+    while True:
+        equations = _Equations(mixture, math.exp(new_level), log_margins, noise, FEWEST_NODES)
+        try:
+            new = fixed_point(equations, x + rate * (level - new_level), SCORES, DAMPING, LOOSE, MOST_ON_PATH)
+        except ValueError:
+            stride /= 2
+            if new_level == level or stride < SHORTEST:
+                raise
+        else:
+            if new_level < level:
+                rate, stride = (new - x) / (level - new_level), min(1.5 * stride, math.log(FACTOR))
+            x, level = new, new_level
+            if level <= end:
+                return x
+        new_level = max(level - stride, end)
 
 
 def predict_logistic(mixture: GaussianMixture, learner: Logistic, augment: Augmentation | None) -> Prediction:
