@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 import implicitloss as il
-from implicitloss.spectral import GaussianMixture, Prediction, Ridge, predict
+from implicitloss.spectral import GaussianMixture, Prediction, Ridge, covariances, predict, prediction
 
 
 def numbers(p: Prediction) -> np.ndarray:
@@ -185,3 +185,21 @@ def test_noise_is_a_ridge_of_its_covariances(kind: str, mixture: GaussianMixture
         scale = 1 / np.sqrt(20.0 + counts @ variance)
         scaled = GaussianMixture(mixture.means * scale, mixture.covariances * scale**2, mixture.counts)
         assert (numbers(predict(scaled, Ridge(1.0))) == pytest.approx(found, rel=1e-9)) is is_right
+
+
+def test_blocks_do_not_change_the_numbers(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of covariances by a few rows at a time, and scores by a few classes, are the traces themselves."""
+    factors, means = rng.standard_normal((3, 9, 4)), rng.standard_normal((3, 9))
+    factored = GaussianMixture(means, rng.random((3, 9)), 20, factors)
+    whole = GaussianMixture(means, np.stack([factored.of_classes.sum(row) for row in np.eye(3)]), 20)
+    root = np.tril(rng.standard_normal((9, 9)))
+    inverse, sigma = root.T @ root, whole.covariances
+    expected = np.array([[np.trace(a @ inverse @ b @ inverse) for b in sigma] for a in sigma])
+    before = predict(whole, Ridge(2.0))
+    monkeypatch.setattr(covariances, "BLOCK", 1 << 7)
+    monkeypatch.setattr(prediction, "BLOCK", 1)
+    for mixture in (factored, whole):
+        assert mixture.of_classes.products(root) == pytest.approx(expected, rel=1e-12)
+        after = predict(mixture, Ridge(2.0))
+        assert after.error == pytest.approx(before.error, abs=1e-12)
+        assert after.variance == pytest.approx(before.variance, abs=1e-12)
