@@ -17,6 +17,19 @@ __all__ = ["predict"]
 def predict(mixture: GaussianMixture, learner: Learner, augment: Augmentation | None = None) -> Prediction:
     """Predict the error of each class, of a linear learner trained on n_k samples of it.
 
+    For a trained learner the formulas are the limit of many dimensions.  With s_k(x) the score on fresh x of class k,
+
+    - `Ridge`: s_k ~ N(M_k, Q_k) by K fixed-point equations for the influences V_k = tr(Σ_k A⁻¹), and linear ones;
+    - `Logistic`: s_k ~ N(m_k, q_k) by fixed-point equations with the proximal points of the loss;
+    - `MeanDifference`: moments are exact, and the error is averaged over draws of the two training means;
+    - `Affine`: exact.
+
+    Two classes err with probability Φ(∓m_k/√q_k).  For more, P(argmax is not k) is an orthant probability, integrated
+    on seeded lattices; `uncertainty` says how accurately.  Fixed points converge to 1e-10, or it is an error.
+
+    Noise on the training samples, averaged over, is a ridge Σ_k n_k C_k for the square loss.  For the logistic loss it
+    is a ridge Σ_k n_k E[ℓ''] C_k and a loss averaged over noise of the score; dropout is treated as Gaussian.
+
     Parameters
     ----------
     mixture : GaussianMixture
@@ -29,7 +42,18 @@ def predict(mixture: GaussianMixture, learner: Learner, augment: Augmentation | 
     Returns
     -------
     Prediction
-        Errors, means and variances of the scores.
+        Errors, means and variances of the scores; classes whose effective rank is below 20 are marked.
+
+    Raises
+    ------
+    ValueError
+        For more than two classes where two are needed, noise on what it does not train, and equations that do not
+        converge, as those of logistic regression may with hardly any ridge where classes are nearly separable.
+
+    References
+    ----------
+    Loureiro et al. 2021, "Learning Gaussian Mixtures with Generalized Linear Models: Precise Asymptotics in
+    High-dimensions", and derived here: covariances that differ by class, a free intercept, noise.
 
     Examples
     --------
