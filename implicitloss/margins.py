@@ -8,6 +8,7 @@ One file: the margins are a few lines each, beside the documentation of their pu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -17,7 +18,7 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.arguments import checked_choice, checked_function, checked_number, checked_part, completed, shown
-from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior
+from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior, checked_vector
 
 __all__ = [
     "Adaptive",
@@ -25,6 +26,7 @@ __all__ = [
     "Equalised",
     "LogitAdjusted",
     "Margin",
+    "Offsets",
     "Softmax",
     "examples",
     "identity",
@@ -33,6 +35,8 @@ __all__ = [
 Factors = tuple[Floats | float, Floats | float]
 # Larger scales could make log p overflow.
 LARGEST_SCALE = 1e6
+# Larger offsets could make p_yy' = e^{δ_y - δ_y'} overflow.
+LARGEST_OFFSET = 300.0
 # A power τ multiplies the rounding of the prior by τ.
 LARGEST_POWER = 100.0
 
@@ -396,6 +400,81 @@ class Adaptive(Margin):
         return sp.exp(term) if self.form == "log" else term
 
 
+@dataclass(frozen=True, repr=False)
+class Offsets(Margin):
+    """The margins that shift the scores of trained labels by δ: p_yy' = e^{δ_y - δ_y'}.
+
+    Training with them teaches f + δ where softmax teaches f, on any data: labels of a large δ are predicted more often.
+    Logit adjustment, p_yy' = (π_y'/π_y)^τ, has δ_y = -τ log π_y; here δ need not follow the prior, so that it can make
+    up for classes whose features are harder.
+
+    Parameters
+    ----------
+    delta : array_like, (L,)
+        δ, each within ±300.  A constant added to all of them changes nothing.
+
+    Raises
+    ------
+    ValueError
+        For δ out of range; when it is used, for a prior with another number of labels.
+
+    References
+    ----------
+    Derived here, from Eq. 6 of Rawat et al. 2021 and its Proposition 4; `il.diagnose` finds δ.
+
+    Examples
+    --------
+    Labels are equally frequent, and yet the third one is favoured, by draws from the batch.
+
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> weighting = il.weightings.ForMargin(il.margins.Offsets(np.log([1, 1, 2])))
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), weighting, m=5, hits="mask")
+    >>> il.implicit_margins(scheme, il.LabelPrior.from_counts([9, 9, 9])).round(12)
+    array([[0. , 1. , 0.5],
+           [1. , 0. , 0.5],
+           [2. , 2. , 0. ]])
+    """
+
+    delta: Floats
+
+    def __post_init__(self) -> None:
+        delta = checked_vector(self.delta, "delta")
+        worst = int(np.argmax(np.abs(delta)))
+        if abs(delta[worst]) > LARGEST_OFFSET:
+            raise ValueError(f"delta must lie within ±{LARGEST_OFFSET:g}, but label {worst} has {delta[worst]:g}")
+        object.__setattr__(self, "delta", delta)
+
+    @property
+    def name(self) -> str:
+        """The number of labels."""
+        return f"softmax with offsets of {self.delta.size} labels"
+
+    def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
+        return self._of(prior)[checked_label(positive, prior.n_labels, "the positive")] - self.delta
+
+    def log_factors(self, prior: LabelPrior) -> Factors:
+        return self._of(prior), -self.delta
+
+    def margin(self, yp: sp.Expr) -> sp.Expr:
+        return sp.exp(s.delta[s.y] - s.delta[yp])
+
+    def _of(self, prior: LabelPrior) -> Floats:
+        """δ; *raises* ValueError unless the prior has as many labels."""
+        if checked_prior(prior).n_labels != self.delta.size:
+            raise ValueError(f"delta must cover the prior's {prior.n_labels} labels, got {self.delta.size} offsets")
+        return self.delta
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Offsets) and np.array_equal(self.delta, other.delta)
+
+    def __hash__(self) -> int:
+        return hash(self.delta.tobytes())
+
+    def __repr__(self) -> str:
+        return f"Offsets({self.delta.size} labels, {hashlib.sha256(self.delta.tobytes()).hexdigest()[:8]})"
+
+
 def _log_of_positive(prior: LabelPrior, positive: int, name: str) -> float:
     value = float(checked_prior(prior).log[checked_label(positive, prior.n_labels, "the positive")])
     if value == -np.inf:
@@ -409,8 +488,13 @@ def checked_margin(margin: Margin) -> Margin:
     return checked
 
 
-def examples() -> tuple[Margin, ...]:
+def examples(n_labels: int = 4) -> tuple[Margin, ...]:
     """List one of each margin, as the contract tests and the checks of Proposition 4 use them.
+
+    Parameters
+    ----------
+    n_labels : int
+        L of the offsets.
 
     Returns
     -------
@@ -423,4 +507,5 @@ def examples() -> tuple[Margin, ...]:
     >>> il.margins.LogitAdjusted() in il.margins.examples()
     True
     """
-    return (Softmax(), LogitAdjusted(), LogitAdjusted(0.5), BalancedSoftmax(), Equalised(), Adaptive(0.25))
+    offsets = Offsets(np.linspace(-0.5, 1.0, n_labels))
+    return (Softmax(), LogitAdjusted(), LogitAdjusted(0.5), BalancedSoftmax(), Equalised(), Adaptive(0.25), offsets)

@@ -43,6 +43,8 @@ def margin(target: Any, prior: Any, y: int) -> list[Any]:
         return [mp.mpf(1)] * len(pi)
     if kind == "Equalised":
         return [mp.mpf(target.F(p)) for p in pi]
+    if kind == "Offsets":
+        return [mp.exp(mp.mpf(target.delta[y]) - mp.mpf(delta)) for delta in target.delta.tolist()]
     if pi[y] == 0:
         raise Undefined
     if kind == "LogitAdjusted":

@@ -102,7 +102,7 @@ ValueOf = Callable[..., float]
 
 @pytest.fixture(scope="session")
 def value_of() -> ValueOf:
-    """`value_of(expression, problem, {symbol or function: value}, q=...)`; in symbols labels count from 1.
+    """`value_of(expression, problem, {symbol, function or vector: value}, q=...)`; in symbols labels count from 1.
 
     It walks the expression and knows nothing but arithmetic, so that it shares no algebra with what it checks.
     """
@@ -120,7 +120,9 @@ def _value_of(
         s.q: np.full(prior.n_labels, np.nan) if q is None else np.asarray(q),
     }
     names: dict[Any, Any] = {s.L: mp.mpf(prior.n_labels), s.y: mp.mpf(problem.positive + 1)}
-    names.update({name: value if callable(value) else mp.mpf(value) for name, value in (at or {}).items()})
+    given = dict(at or {})
+    tables |= {name: given.pop(name) for name in list(given) if isinstance(name, sp.IndexedBase)}
+    names.update({name: value if callable(value) else mp.mpf(value) for name, value in given.items()})
     with mp.workdps(digits):
         return float(_walk(sp.sympify(expression), tables, names))
 

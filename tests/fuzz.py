@@ -131,10 +131,10 @@ class Values:
     def margin(self) -> Any:
         m = il.margins
         tau = self.positive_number()
+        free = [margin for margin in m.examples() if not isinstance(margin, m.Offsets)]  # of any number of labels
         return self.one(
-            *m.examples(), m.LogitAdjusted(tau), m.Equalised(_root), m.Adaptive(self.one(1.0, tau)),
-            m.Adaptive(0.5, "printed"),
-        )  # fmt: skip
+            *free, m.LogitAdjusted(tau), m.Equalised(_root), m.Adaptive(self.one(1.0, tau)), m.Adaptive(0.5, "printed")
+        )
 
     def weighting(self) -> Any:
         w = il.weightings
@@ -1014,7 +1014,7 @@ def _maker(home: str, name: str, kinds: dict[str, str]) -> Callable[[Values], Ca
             "dimensions": v.whole(1, 9), "separation": v.real(0, 9), "margin": v.margin(), "loss": v.loss(),
             "target": v.margin(), "first": v.sampler(n), "second": il.samplers.Uniform(),
             "F": v.one(_root, il.margins.identity), "form": v.one("log", "printed"), "q": v.rng.dirichlet(np.ones(n)),
-            "n": v.whole(1, 5), "among": v.one("all", "negatives"),
+            "n": v.whole(1, 5), "among": v.one("all", "negatives"), "delta": v.one(v.scores(n), v.scores(n) / 40),
         }  # fmt: skip
         made = getattr(getattr(il, home), name)
         if dataclasses.is_dataclass(made):
@@ -1338,7 +1338,7 @@ FIELDS = {
     "alpha": "positive", "q": "shares", "share": "positive", "first": "sampler", "second": "sampler",
     "margin": "margin", "loss": "loss", "target": "margin", "tau": "positive", "F": "function", "scale": "positive",
     "form": "choice", "strength": "number", "freedom": "positive", "dimensions": "count", "separation": "number",
-    "among": "choice",
+    "among": "choice", "delta": "vector",
 }  # fmt: skip
 
 

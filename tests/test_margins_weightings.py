@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from implicitloss import LabelPrior, Problem, Scheme, margins, weightings
 from implicitloss import symbols as s
-from implicitloss.margins import Adaptive, BalancedSoftmax, Equalised, LogitAdjusted, Margin, Softmax
+from implicitloss.margins import Adaptive, BalancedSoftmax, Equalised, LogitAdjusted, Margin, Offsets, Softmax
 from implicitloss.samplers import Explicit, Uniform, WithinBatch
 from implicitloss.theory.implicit import log_expected_weights
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
@@ -46,14 +46,15 @@ def test_every_margin_and_weighting_has_an_example() -> None:
 def test_margins_in_symbols_are_margins_in_numbers(
     margin: Margin, prior: LabelPrior, value_of: Callable[..., float]
 ) -> None:
+    delta = {s.delta: margin.delta} if isinstance(margin, Offsets) else {}
     for y in range(4):
         log_p = margin.log_margin(prior, y)
         problem = Problem(np.zeros(4), prior, y)
         assert log_p.shape == (4,)
         for label in range(4):
-            p = value_of(margin.margin(s.yp), problem, {s.yp: label + 1})
+            p = value_of(margin.margin(s.yp), problem, {s.yp: label + 1, **delta})
             assert math.exp(log_p[label]) == pytest.approx(p, rel=1e-14, abs=0)
-        assert math.exp(log_p[y]) == pytest.approx(value_of(margin.margin(s.y), problem), rel=1e-14)
+        assert math.exp(log_p[y]) == pytest.approx(value_of(margin.margin(s.y), problem, delta), rel=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,8 @@ def test_margins_in_symbols_are_margins_in_numbers(
         (Adaptive(), [math.exp(4**0.25)] * 4),
         (Adaptive(0.25), [math.exp(0.25 * 4**0.25)] * 4),
         (Adaptive(3, "printed"), [3 * 4**0.25] * 4),
+        (Offsets([0.0, 1.0, -0.5, 0.25]), [math.e, 1, math.exp(1.5), math.exp(0.75)]),
+        (Offsets(-np.log(PI)), [2, 1, 3 / 4, 1 / 4]),  # logit adjustment
     ],
 )
 def test_margins_by_hand(margin: Margin, by_hand: list[float], prior: LabelPrior) -> None:
@@ -105,6 +108,9 @@ def test_margins_of_a_label_without_prior() -> None:
         (lambda: Adaptive(-1), "scale must be positive.* got -1"),
         (lambda: Adaptive(math.inf), "scale .* got inf"),
         (lambda: Adaptive(1, "exp"), "form .* got 'exp'"),
+        (lambda: Offsets([0.0, 301.0]), "delta must lie within ±300, but label 1 has 301"),
+        (lambda: Offsets([0.0, math.nan]), "delta must be finite, but label 1 has nan"),
+        (lambda: Offsets([0.0] * 3).log_margin(LabelPrior.zipf(4, 1.0), 0), "delta must cover .* 4 labels, got 3"),
     ],
 )
 def test_bad_margins(build: Callable[[], Margin], message: str) -> None:

@@ -189,13 +189,14 @@ def check(args: argparse.Namespace, *others: str) -> None:
     if outputs.count(Output("-")) > 1:
         raise ValueError("only one report can go to stdout; give the others a file")
     inputs = [value for value in values if isinstance(value, Input)]
-    check_files([*inputs, _law_file(getattr(args, "sampler", None)), *others], outputs)
+    parts = [_part_file(getattr(args, part, None)) for part in ("sampler", "weighting", "target", "claim")]
+    check_files([*inputs, *parts, *others], outputs)
 
 
-def _law_file(sampler: str | None) -> str | None:
-    """The file that `explicit:FILE` is read from; None for other samplers."""
-    name, _, path = (sampler or "").partition(":")
-    return path if name == "explicit" else None
+def _part_file(named: str | None) -> str | None:
+    """The file that `explicit:FILE`, `offsets:FILE` or `margin:offsets:FILE` is read from; None for other names."""
+    name, _, path = (named or "").removeprefix("margin:").partition(":")
+    return path if name in ("explicit", "offsets") else None
 
 
 # --- values -----------------------------------------------------------------------------------------------------------

@@ -57,15 +57,25 @@ def _chosen(what: str, text: str, table: Mapping[str, Callable[..., Any]]) -> An
 
 def _explicit(file: str, *rest: str) -> samplers.Sampler:
     """The law q that FILE lists, one probability a line."""
-    path = ":".join((file, *rest))  # a path may have colons of its own
+    return samplers.Explicit(_listed("probability", file, *rest))  # type: ignore[arg-type]
+
+
+def _offsets(file: str, *rest: str) -> margins.Margin:
+    """e^{δ_y - δ_y'}, with the offsets δ that FILE lists, one a line"""
+    return margins.Offsets(_listed("offset", file, *rest))  # type: ignore[arg-type]
+
+
+def _listed(what: str, *parts: str) -> list[float]:
+    """The numbers of a file, one a line; a path may have colons of its own."""
+    path = ":".join(parts)
     try:
         with open(path, encoding="utf-8") as lines:
             numbers = [(i, line.strip()) for i, line in enumerate(lines, 1) if line.strip()]
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file; one probability a line is needed") from None
-    return samplers.Explicit([_number(f"{path}, line {i}:", line) for i, line in numbers])  # type: ignore[arg-type]
+        raise ValueError(f"{path} is not a text file; one {what} a line is needed") from None
+    return [_number(f"{path}, line {i}:", line) for i, line in numbers]
 
 
 def _for_margin(name: str, *parameters: str) -> weightings.Weighting:
@@ -117,7 +127,7 @@ _hardest_of.__doc__ = samplers.HardestOf.__doc__
 SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = _table(
     samplers.examples(), Explicit=_explicit, HardestOf=_hardest_of
 )
-MARGINS: dict[str, Callable[..., margins.Margin]] = _table(margins.examples())
+MARGINS: dict[str, Callable[..., margins.Margin]] = _table(margins.examples(), Offsets=_offsets)
 WEIGHTINGS: dict[str, Callable[..., weightings.Weighting]] = _table(
     [weighting for weighting in weightings.examples() if type(weighting) is not weightings.ForMargin]
 )

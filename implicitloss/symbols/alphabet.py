@@ -14,6 +14,7 @@ __all__ = [
     "L",
     "N",
     "alpha",
+    "delta",
     "exact",
     "f",
     "hard",
@@ -46,6 +47,7 @@ pi = sp.IndexedBase("pi", positive=True)  # label prior
 n = sp.IndexedBase("n", positive=True)  # label counts
 f = sp.IndexedBase("f", real=True)  # scores
 q = sp.IndexedBase("q", positive=True)  # a sampler's law, where it is a free choice
+delta = sp.IndexedBase("delta", real=True)  # offsets of labels' scores
 N = sp.IndexedBase("Y", integer=True)  # the i-th drawn label
 hard = sp.IndexedBase("T", nonnegative=True)  # 1 for a hard negative, else 0; 0 for the positive
 alpha = sp.Symbol("alpha", positive=True)

@@ -383,6 +383,22 @@ def test_a_law_of_ones_own_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
 
 
+def test_offsets_of_ones_own_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "delta.txt").write_text("0\n0\n0.5\n")
+    target = f"offsets:{tmp_path / 'delta.txt'}"
+    scheme = [*SCHEME[:2], "--weighting", f"margin:{target}", *SCHEME[4:]]
+    assert main(["derive", *scheme]) == 0
+    assert "exp(-delta[y'] + delta[y])" in capsys.readouterr().out
+    assert main(["verify", *scheme, "--profile", "zipf:3:0", "--target", target]) == 0
+    out, _ = capsys.readouterr()
+    assert "The scheme optimises softmax with the margins of Offsets(3 labels" in out
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("0\n0\n0.6\n")
+    assert main(["verify", *scheme, "--profile", "zipf:3:0", "--target", f"offsets:{wrong}"]) == 1
+    assert main(["verify", *scheme, "--profile", "zipf:4:0", "--target", target]) == 2
+    assert "delta must cover the prior's 4 labels, got 3 offsets" in capsys.readouterr().err
+
+
 def test_the_positive_goes_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = counts_file(tmp_path, "label,count\n  \ncat,5\n7,50\ndog,20\n")
     assert main(["expect", *SCHEME, "--counts", path, "--positive", "cat"]) == 0
@@ -733,6 +749,7 @@ WAYS = ("{}", "./{}", "here/{}", "link-to-{}", "hard-{}")
         (main, ["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--json"], "counts.csv"),
         (main, ["audit", "my_losses:full", "--claim", "full", "--counts", "counts.csv", "--json"], "my_losses.py"),
         (main, ["derive", "--sampler", "explicit:law.txt", *SCHEME[2:], "--json"], "law.txt"),
+        (main, ["derive", *SCHEME[:2], "--weighting", "margin:offsets:law.txt", *SCHEME[4:], "--json"], "law.txt"),
         (main, ["expect", *SCHEME, "--counts", "counts.csv", "--json"], "counts.csv"),
         (main, ["simulate", *SCHEME, "--counts", "counts.csv", "--json"], "counts.csv"),
         (main, ["verify", *SCHEME, "--counts", "counts.csv", "--json"], "counts.csv"),

@@ -82,7 +82,8 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
     """An expression in the symbols at a case, y' = `label`; labels count from 1, sums are written out.
 
     An indexed symbol has the values of the prior, the scores, the counts (or of the prior, to which they are
-    proportional), 1 or 0 for T, or the values of the sampler's or the weighting's attribute of its name.
+    proportional), 1 or 0 for T, or the values of the attribute of its name that the sampler, the weighting or
+    its target has.
     *Raises* ValueError for a symbol that means nothing there.
     """
     problem, scheme = case.problem, case.scheme
@@ -98,7 +99,8 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
         name = str(entry.base.label)
         vector = vectors.get(entry.base)
         if vector is None:
-            vector = getattr(scheme.sampler, name, getattr(scheme.weighting, name, None))
+            homes = (scheme.sampler, scheme.weighting, getattr(scheme.weighting, "target", None))
+            vector = next((getattr(home, name) for home in homes if hasattr(home, name)), None)
         if vector is None:
             raise ValueError(f"{name} in {shown} has no value: give the sampler or the weighting an attribute {name}")
         values[entry] = sp.Float(float(vector[int(entry.indices[0]) - 1]), 30)
