@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from implicitloss.problem import Problem as Problem
     from implicitloss.samplers.sampler import ImpossibleDraw as ImpossibleDraw
     from implicitloss.scheme import Scheme as Scheme
+    from implicitloss.spectral.diagnose import diagnose as diagnose
     from implicitloss.theory.expansion import Expansion as Expansion
     from implicitloss.theory.expansion import OutsideTheorem3 as OutsideTheorem3
     from implicitloss.theory.expansion import expand as expand
@@ -78,6 +79,7 @@ _HOME = {
     "Decision": "claims.decide",
     "Derivation": "witness.derive",
     "derive": "witness.derive",
+    "diagnose": "spectral.diagnose",
     "Estimate": "estimate",
     "exhaust": "witness.exhaust",
     "expand": "theory.expansion",

@@ -1324,6 +1324,81 @@ def _spectrum(v: Values) -> Call:
     return Call(il.spectral.spectrum, {"X": ("matrix", v.one(X, X.tolist(), pd.DataFrame(X)))}, check)
 
 
+def _labelled(v: Values) -> tuple[np.ndarray, list[Any]]:
+    """Features, n < d or not, some of them constant or alike, and labels of any kind, two of each at least."""
+    k = v.whole(2, 4)
+    n, d = v.whole(2 * k, 40), v.one(1, 2, 5, 30)
+    codes = np.concatenate([np.repeat(np.arange(k), 2), v.rng.integers(0, k, n - 2 * k)])
+    X = v.rng.standard_normal((n, d)) * v.one(1.0, 1e-6, 1e8) + codes[:, None] * v.one(0.0, 0.5, 5.0)
+    if v.chance(0.3):
+        X[:, 0] = v.one(0.0, 7.0)
+    if v.chance(0.3):
+        X[1] = X[0]
+    names = v.one("abcd", [3, 70, -1, 9], [0.0, 1.0, 2.0, 5.0])
+    return X, [names[k] for k in codes]
+
+
+def _diagnose(v: Values) -> Call:
+    X, y = _labelled(v)
+    noise = v.one(None, None, il.spectral.Noise(0.1), il.spectral.Dropout(0.2))
+    arguments = {
+        "X": ("matrix", v.one(X, X.tolist(), pd.DataFrame(X))), "y": ("names", v.one(y, tuple(y), np.array(y, object))),
+        "ridge": ("positive", v.one("loo", "loo", v.positive_number())), "rng": ("seed?", v.seed()),
+        "label": ("text?", None), "augment": ("", noise),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        json.loads(found.to_json())
+        for said in (str(found), repr(found), found.to_markdown(), found._repr_html_()):
+            if "nan" in said or "inf" in said.replace("influence", ""):
+                raise Wrong(said)
+        gap = found.gap(*found.classes[:2]) if found.left_out.scores.std() > 0 and _is_ordered(found) else None
+        if gap is not None:
+            parts = gap.train + gap.overfit + gap.label + gap.scale
+            close("the gap", parts, 1e-9 * (1 + sum(map(abs, gap.z))), gap.total)
+        for equalise in (True, False):
+            close("the offsets' mean", found.score_offsets(equalise).mean(), 1e-6, 0.0)
+        for row in found.rows:
+            if not 0 <= row.error <= 1 or (row.predicted is not None and not 0 <= row.predicted <= 1):
+                raise Wrong(str(row))
+
+    return Call(il.diagnose, arguments, check)
+
+
+def _is_ordered(found: Any) -> bool:
+    """Whether the scores of two classes differ within each, and the first one's are larger in the mean."""
+    score = found.left_out.scores[:, 0] - found.left_out.scores[:, 1]
+    one, other = score[found.left_out.codes == 0], score[found.left_out.codes == 1]
+    return bool(one.mean() > other.mean() and min(one.std(), other.std()) > 1e-9)
+
+
+def _leave_one_out(v: Values) -> Call:
+    X, y = _labelled(v)
+    lam = v.one(1.0, 10.0, 0.1)
+    arguments = {"X": ("matrix", X), "y": ("names", y), "learner": ("learner", il.spectral.Ridge(lam))}
+
+    def check(found: Any) -> None:
+        """One sample is left out and the others are fitted by the normal equations."""
+        i = v.whole(0, len(y) - 1)
+        rest, one_hot = np.delete(X, i, axis=0), np.eye(len(found.classes))[np.delete(found.codes, i)]
+        centred = rest - rest.mean(axis=0)
+        gram = centred.T @ centred + lam * np.eye(X.shape[1])
+        if np.linalg.cond(gram) < 1e8:
+            weights = np.linalg.solve(gram, centred.T @ (one_hot - one_hot.mean(axis=0)))
+            close("left out", found.scores[i], 1e-6, (X[i] - rest.mean(axis=0)) @ weights + one_hot.mean(axis=0), 1e-6)
+
+    return Call(il.spectral.leave_one_out, arguments, check)
+
+
+def _compare(v: Values) -> Call:
+    X, y = _labelled(v)
+    arguments = {
+        "encoders": ("matrix", {"all": X, "few": X[:, :1]}), "y": ("names", y),
+        "ridge": ("positive", v.one("loo", 1.0)), "rng": ("seed?", v.seed()), "label": ("text?", None),
+    }  # fmt: skip
+    return Call(il.spectral.compare, arguments, lambda found: (json.loads(found.to_json()), str(found)))
+
+
 @dataclass(frozen=True)
 class Target:
     """How to make calls of what is `named`, and how often (a share of the run)."""
@@ -1379,6 +1454,9 @@ def _targets() -> list[Target]:
         Target(("Scheme",), _scheme, 4),
         Target(("HardNegatives",), _hard, 3),
         *(Target((f"index.{name}",), _index(name), 1) for name in ("Exact", "Faiss")),
+        Target(("diagnose", "spectral.SpectralReport", "spectral.ClassGap"), _diagnose, 1),
+        Target(("spectral.leave_one_out", "spectral.LeaveOneOut"), _leave_one_out, 1),
+        Target(("spectral.compare", "spectral.Encoders"), _compare, 0.3),
         Target(("Estimate",), _estimate, 2),
         *(Target((f"adapters.{name}",), _adapter(name), 0.3) for name in sorted(frameworks(), reverse=True)),
         Target(("adapters.in_batch",), _in_batch, 1),

@@ -410,6 +410,8 @@ PARTS = {
     f"{PACKAGE}.auditing.question.Question": "AuditReport.of, which the audit calls",
     f"{PACKAGE}.auditing.box.Box": "AuditReport.of, which the audit calls",
     f"{PACKAGE}.auditing.finding.Observed": "AuditReport.of, which the audit calls",
+    f"{PACKAGE}.spectral.diagnosis.ClassError": "a row of a spectral report",
+    f"{PACKAGE}.spectral.diagnosis.OffsetEffect": "a part of a spectral report",
     f"{PACKAGE}.spectral.covariances.Covariances": "GaussianMixture.of_classes, which predictions take",
     f"{PACKAGE}.scheme.Plan": "what the witnesses take of a scheme at a problem",
 }
