@@ -184,7 +184,7 @@ def check(args: argparse.Namespace, *others: str) -> None:
 
     `others` are files that are read without being named by an argument.  *Raises* ValueError before any work is done.
     """
-    values = list(vars(args).values())
+    values = [one for value in vars(args).values() for one in (value if isinstance(value, list) else [value])]
     outputs = [value for value in values if isinstance(value, Output)]
     if outputs.count(Output("-")) > 1:
         raise ValueError("only one report can go to stdout; give the others a file")

@@ -70,6 +70,9 @@ EXTREMES = {
     "--target": ("adaptive:", "logit-adjusted:", "softmax"),
     "--jobs": WHOLE,
     "--backend": ("threading", "nothing", "dask"),
+    "--ridge": ("loo", *NUMBERS),
+    "--augment": ("noise:", "dropout:", "noise", "nose:1"),
+    "--rows": WHOLE,
 }  # fmt: skip
 SCHEME = ("--sampler", "--weighting", "--m", "--hits")
 PROBLEM = ("--profile", "--scorer", "--positive", "--seed")
@@ -80,6 +83,7 @@ OPTIONS = {
     "verify": (*SCHEME, *PROBLEM, "--threads", "--target"),
     "audit": (*SCHEME, "--profile", "--runs", "--seed", "--temperature", "--tolerance", "--resolution", "--form",
               "--framework", "--claim"),
+    "spectra": ("--ridge", "--augment", "--rows", "--seed"),
     "table": ("--hits",),
     "paper_checks": ("--seed", "--threads"),
     "analysis": ("--jobs", "--backend"),
@@ -210,6 +214,22 @@ def data_of(rng: Rng, form: str) -> bytes:
     return b"3 2 2\n0 0:1.0\n1 1:0.5\n0,1 0:0.2 1:0.1\n"
 
 
+def features_of(rng: Rng, form: str) -> bytes:
+    """Features of three classes with names as users have them, as .npz or as CSV."""
+    y = np.repeat(rng.permutation(NAMES)[:3], 5)
+    X = rng.standard_normal((15, 4)) + (y == y[0])[:, None]
+    if form == "npz":
+        file = io.BytesIO()
+        np.savez(file, X=X, y=y)
+        return file.getvalue()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(
+        [["a", "b", "c", "d", "label"], *([*row, label] for row, label in zip(X.round(3), y, strict=True))]
+    )
+    return text.getvalue().encode(errors="replace")
+
+
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
@@ -262,7 +282,7 @@ class Generator:
         self.n += 1
         bad = self.happens(0.5)
         shares = {
-            "expect": 30, "simulate": 14, "derive": 8, "verify": 8, "audit": 16, "teach": 4, "table": 1,
+            "expect": 30, "simulate": 14, "derive": 8, "verify": 8, "audit": 16, "teach": 4, "table": 1, "spectra": 8,
             "paper_checks": 10, "analysis": 6, "figures": 1, "nothing": 2,
         }  # fmt: skip
         command = str(self.rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
@@ -377,6 +397,17 @@ class Generator:
         counts = self.file("own.csv", counts_of(self.rng).encode(), bad)
         out = self.one("own.csv", "./own.csv", "linked.csv") if self.happens(0.2) else f"page-{self.n}.html"
         return Call(program, ["teach", "--counts", counts, "--out", out], {"page": out})
+
+    def _spectra(self, program: str, bad: bool) -> Call:
+        form = self.one("npz", "csv")
+        file = self.file(f"features.{form}", features_of(self.rng, form), bad and self.happens(0.5))
+        argv = ["spectra", file, "--ridge", self.one("loo", "1", "30")]
+        argv += ["--augment", self.one("noise:0.1", "dropout:0.5")] if self.happens(0.3) else []
+        outputs = {}
+        if self.happens(0.3):
+            outputs["markdown"] = file if self.happens(0.2) else f"spectra-{self.n}.md"
+            argv += ["--markdown", outputs["markdown"]]
+        return Call(program, [*argv, *(["--json"] if (alone := self.happens(0.3)) else [])], outputs, alone)
 
     def _table(self, program: str, bad: bool) -> Call:
         return self.with_json(program, ["table", "--hits", self.one("exclude", "mask", "keep")], ())
@@ -552,7 +583,7 @@ def fuzz(n: int, rng: Rng, folder: Path) -> Tally:
         tally.calls[name if name.isalpha() and name.isascii() and len(name) < 12 else call.program] += 1
         checked(call, code, *texts, before, folder, tally)
         for path in folder.iterdir():
-            if re.match(r"(report|audit|page)-|damaged_", path.name):
+            if re.match(r"(report|audit|page|spectra)-|damaged_", path.name):
                 path.unlink()
         sys.modules.pop(f"damaged_{generator.n}", None)
     return tally
