@@ -462,7 +462,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def is_error(line: str) -> bool:
     """Whether a line of stderr is neither progress nor a note."""
-    notes = r"\[ *\d+/\d+\] |\w+: \d+ of \d+ points|--details|a loss that prints"
+    notes = r"\[ *\d+/\d+\] |\w+: \d+ of \d+ points|--details|a loss that prints|.+\.py, line \d+, in "
     return not re.match(notes, line) and "count 0 in" not in line and "; --counts FILE gives yours" not in line
 
 
