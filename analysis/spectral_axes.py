@@ -1,0 +1,132 @@
+"""Three biases in one sum: what counts, spectra and margins each add to the gap between two classes.
+
+Logistic regression on two Gaussian classes of the same trace.  With m_k and q_k mean and variance of the score on fresh
+x of class k, c_k its mean in training, z_1 = m_1/√q_1, z_2 = -m_2/√q_2 and κ = 1/√q_1 + 1/√q_2,
+
+    z_1 - z_2 = κ (c_1 + c_2)/2 + κ (m_1 + m_2 - c_1 - c_2)/2 + κ δ + (m_1 - m_2)/2 (1/√q_1 - 1/√q_2),
+
+the parts of training, overfitting, labels (the offset δ of the margins) and scale.  Errors are Φ(-z_1) and Φ(-z_2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.inputs.markdown import table
+from analysis.study import Point, Row
+from analysis.training.linear import drawn, trained
+from implicitloss.labels import Floats, LabelPrior
+from implicitloss.spectral import GaussianMixture, Logistic, predict
+
+OWN_LABELS = True
+# The exponents of the two classes are EXPONENT minus and plus half of their difference.
+SIZE, DIMENSION, DISTANCE, EXPONENT, LAM = 400, 200, 3.0, 0.5, 2.0
+RATIOS, QUICK_RATIOS = (1 / 8, 8.0, 13), (1 / 4, 4.0, 3)
+DIFFERENCES, QUICK_DIFFERENCES = (0.0, 1.0, 6), (0.0, 1.0, 2)
+PARTS = ("train", "overfit", "label", "scale")
+TRIALS, FEW_TRIALS = 300, 6
+# n_1/n_2, the difference of exponents, and whether margins adjust logits.
+CASES: dict[str, tuple[float, float, bool]] = {
+    "counts alone": (3.0, 0.0, False),
+    "spectra alone": (1.0, 1.0, False),
+    "counts and spectra": (3.0, 1.0, False),
+    "with logit adjustment": (3.0, 1.0, True),
+}
+
+
+def points(prior: LabelPrior, quick: bool) -> list[Point]:
+    """Each case, and the cells of half a map: the other half has the two classes exchanged."""
+    d, size = (DIMENSION // 4, SIZE // 4) if quick else (DIMENSION, SIZE)
+    cases = [
+        {"kind": "case", "name": name, "ratio": ratio, "difference": difference, "adjust": adjust, "d": d, "size": size,
+         "trials": FEW_TRIALS if quick else TRIALS}
+        for name, (ratio, difference, adjust) in CASES.items()
+    ]  # fmt: skip
+    ratios, differences = (QUICK_RATIOS, QUICK_DIFFERENCES) if quick else (RATIOS, DIFFERENCES)
+    cells = [
+        {"kind": "map", "name": "", "ratio": float(ratio), "difference": float(difference), "adjust": False, "d": d,
+         "size": size}
+        for difference in np.linspace(*differences)
+        for ratio in np.geomspace(*ratios)
+    ]  # fmt: skip
+    return cases + cells
+
+
+def mixture_of(point: Point) -> GaussianMixture:
+    """The two classes of a point."""
+    half, ratio = point["difference"] / 2, point["ratio"]
+    counts = np.round(point["size"] * np.array([ratio, 1]) / (1 + ratio))
+    exponents = [EXPONENT - half, EXPONENT + half]
+    return GaussianMixture.power_law(exponents, d=point["d"], distance=DISTANCE, counts=counts)
+
+
+def parts_of(m: Floats, q: Floats, c: Floats, delta: float) -> dict[str, float]:
+    """z_1 - z_2, its four parts, and the offset at which it is 0; `m` are means without the offset."""
+    root = np.sqrt(q)
+    kappa = float(np.sum(1 / root))
+    parts = {
+        "train": kappa * float(c.sum()) / 2,
+        "overfit": kappa * float(m.sum() - c.sum()) / 2,
+        "label": kappa * delta,
+        "scale": float(m[0] - m[1]) / 2 * float(1 / root[0] - 1 / root[1]),
+    }
+    z = np.array([1, -1]) * (m + delta) / root
+    equal = -float(m[0] * root[1] + m[1] * root[0]) / float(root.sum())
+    return {"gap": float(z[0] - z[1]), **parts, "equal": equal}
+
+
+def rows(prior: LabelPrior, point: Point) -> list[Row]:
+    """A row; two for a cell whose mirror image is another one."""
+    mixture, learner = mixture_of(point), Logistic(LAM)
+    adjustment = -math.log(mixture.counts[0] / mixture.counts[1])
+    delta = adjustment if point["adjust"] else 0.0
+    margins = (math.exp(delta), math.exp(-delta))
+    told = predict(mixture, Logistic(LAM, margins))
+    found = {
+        **{name: point[name] for name in ("kind", "name", "ratio", "difference")},
+        "delta": delta,
+        "adjustment": adjustment,
+        "error_1": float(told.error[0]),
+        "error_2": float(told.error[1]),
+        **parts_of(told.mean - delta, told.variance, told.training_mean - delta, delta),
+    }
+    nothing = dict.fromkeys((f"{name}_simulated" for name in ("error_1", "error_2", "gap", *PARTS)), math.nan)
+    if point["kind"] == "case":
+        return [found | nothing | _simulated(mixture, learner, delta, point["trials"])]
+    if point["difference"] == 0:
+        return [found | nothing]
+    mirrored = found | {"ratio": 1 / point["ratio"], "difference": -point["difference"]}
+    mirrored |= {"error_1": found["error_2"], "error_2": found["error_1"]}
+    mirrored |= {name: -found[name] for name in ("delta", "adjustment", "gap", *PARTS, "equal")}
+    return [found | nothing, mirrored | nothing]
+
+
+def _simulated(mixture: GaussianMixture, learner: Logistic, delta: float, trials: int) -> dict[str, Any]:
+    """The same by training with margins e^δ and e^-δ on many training sets."""
+    errors, moments = [], []
+    for trial in range(trials):
+        X, y = drawn(mixture, np.random.default_rng([17, trial]))
+        affine = trained(X, y, learner, (delta, -delta))
+        fresh, scores = predict(mixture, affine), X @ affine.w + affine.b
+        errors.append(fresh.error)
+        moments.append([fresh.mean, fresh.variance, [scores[y == k].mean() for k in (0, 1)]])
+    m, q, c = np.mean(moments, axis=0)
+    error, parts = np.mean(errors, axis=0), parts_of(m - delta, q, c - delta, delta)
+    found = {"error_1": float(error[0]), "error_2": float(error[1]), **{name: parts[name] for name in ("gap", *PARTS)}}
+    return {f"{name}_simulated": value for name, value in found.items()}
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The parts of each case; in brackets those of training."""
+    names = (*PARTS, "gap")
+    lines = [
+        [row["name"], *(f"{row[name]:+.2f} ({row[f'{name}_simulated']:+.2f})" for name in names)]
+        + [f"{100 * row[name]:.1f} ({100 * row[f'{name}_simulated']:.1f})" for name in ("error_1", "error_2")]
+        for row in rows
+        if row["kind"] == "case"
+    ]
+    return table(["", *PARTS, "z_1 - z_2", "error 1, %", "error 2, %"], lines)
