@@ -25,16 +25,16 @@ from implicitloss.spectral import GaussianMixture, Logistic, predict
 OWN_LABELS = True
 # The exponents of the two classes are EXPONENT minus and plus half of their difference.
 SIZE, DIMENSION, DISTANCE, EXPONENT, LAM = 400, 200, 3.0, 0.5, 2.0
-RATIOS, QUICK_RATIOS = (1 / 8, 8.0, 13), (1 / 4, 4.0, 3)
+RATIOS, QUICK_RATIOS = (1 / 4, 4.0, 13), (1 / 4, 4.0, 3)
 DIFFERENCES, QUICK_DIFFERENCES = (0.0, 1.0, 6), (0.0, 1.0, 2)
 PARTS = ("train", "overfit", "label", "scale")
 TRIALS, FEW_TRIALS = 300, 6
 # n_1/n_2, the difference of exponents, and whether margins adjust logits.
 CASES: dict[str, tuple[float, float, bool]] = {
-    "counts alone": (3.0, 0.0, False),
-    "spectra alone": (1.0, 1.0, False),
-    "counts and spectra": (3.0, 1.0, False),
-    "with logit adjustment": (3.0, 1.0, True),
+    "counts alone": (5 / 3, 0.0, False),
+    "spectra alone": (1.0, 0.8, False),
+    "counts and spectra": (5 / 3, 0.8, False),
+    "both, logit-adjusted": (5 / 3, 0.8, True),
 }
 
 
