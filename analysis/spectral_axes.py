@@ -20,7 +20,7 @@ from analysis.inputs.markdown import table
 from analysis.study import Point, Row
 from analysis.training.linear import drawn, trained
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.spectral import GaussianMixture, Logistic, predict
+from implicitloss.spectral import GaussianMixture, Logistic, equal_error_offset, gap, predict
 
 OWN_LABELS = True
 # The exponents of the two classes are EXPONENT minus and plus half of their difference.
@@ -65,18 +65,10 @@ def mixture_of(point: Point) -> GaussianMixture:
 
 
 def parts_of(m: Floats, q: Floats, c: Floats, delta: float) -> dict[str, float]:
-    """z_1 - z_2, its four parts, and the offset at which it is 0; `m` are means without the offset."""
-    root = np.sqrt(q)
-    kappa = float(np.sum(1 / root))
-    parts = {
-        "train": kappa * float(c.sum()) / 2,
-        "overfit": kappa * float(m.sum() - c.sum()) / 2,
-        "label": kappa * delta,
-        "scale": float(m[0] - m[1]) / 2 * float(1 / root[0] - 1 / root[1]),
-    }
-    z = np.array([1, -1]) * (m + delta) / root
-    equal = -float(m[0] * root[1] + m[1] * root[0]) / float(root.sum())
-    return {"gap": float(z[0] - z[1]), **parts, "equal": equal}
+    """z_1 - z_2, its four parts, and the offset at which errors are equal; `m` and `c` are without the offset δ."""
+    found = gap(m, q, c, delta)
+    parts = {name: getattr(found, name) for name in PARTS}
+    return {"gap": found.total, **parts, "equal": equal_error_offset(m, q)}
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
