@@ -74,7 +74,7 @@ def parts_of(m: Floats, q: Floats, c: Floats, delta: float) -> dict[str, float]:
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """A row; two for a cell whose mirror image is another one."""
     mixture, learner = mixture_of(point), Logistic(LAM)
-    adjustment = -math.log(mixture.counts[0] / mixture.counts[1])
+    adjustment = math.log(mixture.counts[1] / mixture.counts[0])
     delta = adjustment if point["adjust"] else 0.0
     margins = (math.exp(delta), math.exp(-delta))
     told = predict(mixture, Logistic(LAM, margins))
