@@ -42,8 +42,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="FILE",
         help="the files of one study.  retrieval: train.txt test.txt, in the format of the extreme-classification "
-        "repository; longtail: train.npz test.npz, with features X (n, d) and labels y (n,); real_priors: files of "
-        "counts, as for --counts",
+        "repository; longtail: train.npz test.npz, with features X (n, d) and labels y (n,); spectral_axes: one "
+        "such file; spectral_encoders, spectral_offsets, spectral_augment: one or more; real_priors: files of counts, "
+        "as for --counts",
     )
     parser.add_argument("--out", default="results", metavar="FOLDER", help="write tables to FOLDER (default results)")
     parser.add_argument("--quick", action="store_true", help="compute fewer points of each study: seconds, not minutes")

@@ -121,7 +121,7 @@ def _code() -> str:
         for root in importlib.import_module(package).__path__:
             for path in sorted(Path(root).rglob("*.py")):
                 digest.update(path.read_bytes())
-    for name in ("numpy", "scipy", "sympy", "numba", "wordfreq"):
+    for name in ("numpy", "scipy", "sympy", "numba", "wordfreq", "scikit-learn", "mlxtend"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     return digest.hexdigest()
