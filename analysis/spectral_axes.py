@@ -6,28 +6,35 @@ x of class k, c_k its mean in training, z_1 = m_1/√q_1, z_2 = -m_2/√q_2 and 
     z_1 - z_2 = κ (c_1 + c_2)/2 + κ (m_1 + m_2 - c_1 - c_2)/2 + κ δ + (m_1 - m_2)/2 (1/√q_1 - 1/√q_2),
 
 the parts of training, overfitting, labels (the offset δ of the margins) and scale.  Errors are Φ(-z_1) and Φ(-z_2).
+With features of one's own: the same parts, by leave-one-out, of the pairs of classes that are mistaken most often.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from analysis.inputs import features
 from analysis.inputs.markdown import table
 from analysis.study import Point, Row
 from analysis.training.linear import drawn, trained
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.spectral import GaussianMixture, Logistic, equal_error_offset, gap, predict
+from implicitloss.spectral.diagnose import diagnose
 
+DATA = "features X (n, d) with labels y (n,), one .npz file"
 OWN_LABELS = True
+MOST_PAIRS = 4
 # The exponents of the two classes are EXPONENT minus and plus half of their difference.
 SIZE, DIMENSION, DISTANCE, EXPONENT, LAM = 400, 200, 3.0, 0.5, 2.0
 RATIOS, QUICK_RATIOS = (1 / 4, 4.0, 13), (1 / 4, 4.0, 3)
 DIFFERENCES, QUICK_DIFFERENCES = (0.0, 1.0, 6), (0.0, 1.0, 2)
 PARTS = ("train", "overfit", "label", "scale")
+SIMULATED = tuple(f"{name}_simulated" for name in ("error_1", "error_2", "gap", *PARTS))
 TRIALS, FEW_TRIALS = 300, 6
 # n_1/n_2, the difference of exponents, and whether margins adjust logits.
 CASES: dict[str, tuple[float, float, bool]] = {
@@ -38,8 +45,13 @@ CASES: dict[str, tuple[float, float, bool]] = {
 }
 
 
-def points(prior: LabelPrior, quick: bool) -> list[Point]:
-    """Each case, and the cells of half a map: the other half has the two classes exchanged."""
+def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
+    """Each case, and the cells of half a map: the other half has the two classes exchanged.  Or a file's pairs."""
+    if data:
+        if len(data) != 1:
+            raise ValueError(f"spectral_axes reads one file, got {len(data)}")
+        features.read(data[0])
+        return [{"kind": "file", "path": data[0]}]
     d, size = (DIMENSION // 4, SIZE // 4) if quick else (DIMENSION, SIZE)
     cases = [
         {"kind": "case", "name": name, "ratio": ratio, "difference": difference, "adjust": adjust, "d": d, "size": size,
@@ -72,7 +84,9 @@ def parts_of(m: Floats, q: Floats, c: Floats, delta: float) -> dict[str, float]:
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
-    """A row; two for a cell whose mirror image is another one."""
+    """A row; two for a cell whose mirror image is another one; one for each pair of a file."""
+    if point["kind"] == "file":
+        return _pairs(point["path"])
     mixture, learner = mixture_of(point), Logistic(LAM)
     adjustment = math.log(mixture.counts[1] / mixture.counts[0])
     delta = adjustment if point["adjust"] else 0.0
@@ -86,7 +100,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         "error_2": float(told.error[1]),
         **parts_of(told.mean - delta, told.variance, told.training_mean - delta, delta),
     }
-    nothing = dict.fromkeys((f"{name}_simulated" for name in ("error_1", "error_2", "gap", *PARTS)), math.nan)
+    nothing = dict.fromkeys(SIMULATED, math.nan)
     if point["kind"] == "case":
         return [found | nothing | _simulated(mixture, learner, delta, point["trials"])]
     if point["difference"] == 0:
@@ -95,6 +109,33 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     mirrored |= {"error_1": found["error_2"], "error_2": found["error_1"]}
     mirrored |= {name: -found[name] for name in ("delta", "adjustment", "gap", *PARTS, "equal")}
     return [found | nothing, mirrored | nothing]
+
+
+def _pairs(path: str) -> list[Row]:
+    """The pairs of classes of which one is most often mistaken for the other, by leave-one-out."""
+    report = diagnose(*features.read(path))
+    pairs = sorted(
+        (report.gap(first, second) for first, second in combinations(report.classes, 2)),
+        key=lambda found: -max(found.mistaken),
+    )
+    counts = dict(zip(report.names, report.left_out.counts, strict=True))
+    return [
+        {
+            "kind": "case",
+            "name": f"{found.names[0]} against {found.names[1]}",
+            "ratio": float(counts[found.names[0]] / counts[found.names[1]]),
+            "difference": math.nan,
+            "delta": 0.0,
+            "adjustment": math.nan,
+            "error_1": found.mistaken[0],
+            "error_2": found.mistaken[1],
+            "gap": found.total,
+            **{name: getattr(found, name) for name in PARTS},
+            "equal": math.nan,
+            **dict.fromkeys(SIMULATED, math.nan),
+        }
+        for found in pairs[:MOST_PAIRS]
+    ]
 
 
 def _simulated(mixture: GaussianMixture, learner: Logistic, delta: float, trials: int) -> dict[str, Any]:
@@ -115,9 +156,14 @@ def _simulated(mixture: GaussianMixture, learner: Logistic, delta: float, trials
 def summary(rows: Sequence[Row]) -> str:
     """The parts of each case; in brackets those of training."""
     names = (*PARTS, "gap")
+
+    def shown(row: Row, name: str, scale: float, form: str) -> str:
+        trained = row[f"{name}_simulated"]
+        return f"{scale * row[name]:{form}}" + ("" if math.isnan(trained) else f" ({scale * trained:{form}})")
+
     lines = [
-        [row["name"], *(f"{row[name]:+.2f} ({row[f'{name}_simulated']:+.2f})" for name in names)]
-        + [f"{100 * row[name]:.1f} ({100 * row[f'{name}_simulated']:.1f})" for name in ("error_1", "error_2")]
+        [row["name"], *(shown(row, name, 1, "+.2f") for name in names)]
+        + [shown(row, name, 100, ".1f") for name in ("error_1", "error_2")]
         for row in rows
         if row["kind"] == "case"
     ]

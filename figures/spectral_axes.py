@@ -26,17 +26,25 @@ def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
     cases = one_of(table, kind="case")
     said = "; ".join(f"{row['name']} {_errors(row)}" for _, row in cases.iterrows())
+    parts = (
+        "the gap z_1 - z_2 between two classes, in standard deviations of their scores, as a sum of four parts: where "
+        "the boundary lies in training, what overfitting adds on new x, the offset δ of the margins, and the scale of "
+        "the scores.  Above 0 class 1 is better off"
+    )
+    if not _has_map(table):
+        return (
+            f"By leave-one-out on features, {parts}.  Pairs of classes that are mistaken most often, with the errors "
+            f"of the first and the second: {said}."
+        )
     off = max(float((cases[f"error_{k}"] / cases[f"error_{k}_simulated"] - 1).abs().max()) for k in (1, 2))
     return (
-        "Two Gaussian classes of the same trace, in logistic regression.  Left: the gap z_1 - z_2 between them, in "
-        "standard deviations of their scores, as a sum of four parts: where the boundary lies in training, what "
-        "overfitting adds on new x, the offset δ of the margins, and the scale of the scores.  Above 0 class 1 is "
-        f"better off.  Dots: the gap of classifiers that were trained.  Errors of class 1 and 2: {said} (predicted, "
-        f"within {off:.0%} of training).  Right: the error of class 1 less that of class 2 by the ratio of counts and "
-        "the difference of the exponents of the spectra.  Thick: where it is 0; counts and spectra cancel along this "
-        "line.  Margins p_12 = e^δ, p_21 = e^-δ move it, to the dashed lines; logit adjustment, whose δ follows the "
-        "counts alone, turns it to the dotted one.  At equal counts no scheme of Table 2 has a δ, and the gap of the "
-        "spectra is left as it is.  A to D: the cases on the left."
+        f"Two Gaussian classes of the same trace, in logistic regression.  Left: {parts}.  Dots: the gap of "
+        f"classifiers that were trained.  Errors of class 1 and 2: {said} (predicted, within {off:.0%} of training).  "
+        "Right: the error of class 1 less that of class 2 by the ratio of counts and the difference of the exponents "
+        "of the spectra.  Thick: where it is 0; counts and spectra cancel along this line.  Margins p_12 = e^δ, "
+        "p_21 = e^-δ move it, to the dashed lines; logit adjustment, whose δ follows the counts alone, turns it to "
+        "the dotted one.  At equal counts no scheme of Table 2 has a δ, and the gap of the spectra is left as it is.  "
+        "A to D: the cases on the left."
     )
 
 
@@ -46,26 +54,39 @@ def alt(table: Any) -> str:
     for _, row in one_of(table, kind="case").iterrows():
         parts = ", ".join(f"{word} {row[name]:+.2f}" for name, word in PARTS.items())
         said.append(f"{row['name']}: {parts}, in all {row['gap']:+.2f}")
+    falls = f"Waterfalls of the gap between two classes. {'; '.join(said)}."
+    if not _has_map(table):
+        return falls
     cells = one_of(table, kind="map")
     gap = cells["error_1"] - cells["error_2"]
     return (
-        f"Left: four waterfalls. {'; '.join(said)}. Right: a map of the gap of errors, from {gap.min():+.2f} to "
-        f"{gap.max():+.2f}, and a line of equal errors that rises to the right."
+        f"{falls} Beside them a map of the gap of errors, from {gap.min():+.2f} to {gap.max():+.2f}, and a line of "
+        "equal errors that rises to the right."
     )
+
+
+def _has_map(table: Any) -> bool:
+    """Whether the table is that of Gaussian classes; features have no map."""
+    return bool((table["kind"] == "map").any())
 
 
 def draw(table: Any) -> Figure:
     """Waterfalls, and the map."""
-    figure = Figure(figsize=(8.4, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+    handles = [Line2D([], [], color=COLORS[name], lw=6, label=f"part: {word}") for name, word in PARTS.items()]
+    if _has_map(table):
+        figure = Figure(figsize=(8.4, 4.6), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
+        _map(right, table)
+        handles += [
+            Line2D([], [], color="0", lw=2.2, label="equal errors"),
+            Line2D([], [], color="0", lw=0.9, ls="--", label="equal errors with δ"),
+            Line2D([], [], color="0", lw=1.4, ls=":", label="equal errors, logit-adjusted"),
+            Line2D([], [], color="0", marker="o", mfc="white", ls="", ms=4.5, label="gap after training"),
+        ]
+    else:
+        figure = Figure(figsize=(5.0, 4.2), layout="constrained")
+        left = figure.subplots()
     _waterfalls(left, one_of(table, kind="case"))
-    _map(right, table)
-    handles = [Line2D([], [], color=COLORS[name], lw=6, label=f"part: {word}") for name, word in PARTS.items()] + [
-        Line2D([], [], color="0", lw=2.2, label="equal errors"),
-        Line2D([], [], color="0", lw=0.9, ls="--", label="equal errors with δ"),
-        Line2D([], [], color="0", lw=1.4, ls=":", label="equal errors, logit-adjusted"),
-        Line2D([], [], color="0", marker="o", ls="", ms=4, label="gap after training"),
-    ]
     below(figure, handles, [handle.get_label() for handle in handles], 4)
     return figure
 
@@ -107,8 +128,9 @@ def _map(ax: Any, table: Any) -> None:
     lines = ax.contour(x, y, equal, LEVELS, colors="0", linewidths=0.9, linestyles="--")
     # Labels and arrows stand at two heights; δ falls along them.
     low, high = (np.array([np.interp(share * y[0], y, equal[column]) for column in equal]) for share in (0.85, 0.55))
-    inside = [level for level in LEVELS if high.min() < level < high.max()]
-    places = [(float(np.interp(-level, -high, x)), 0.55 * y[0]) for level in inside]
+    found = {level: float(np.interp(-level, -high, x)) for level in LEVELS}
+    inside = [level for level, at in found.items() if x[0] + 0.1 < at < x[-1] - 0.1]
+    places = [(found[level], 0.55 * y[0]) for level in inside]
     ax.clabel(lines, inside, fontsize=7, fmt=lambda value: f"δ = {value:+g}", manual=places)
     ax.contour(x, y, adjusted, [0], colors="0", linewidths=1.4, linestyles=":")
     ax.contour(x, y, equal, [0], colors="0", linewidths=2.2)
