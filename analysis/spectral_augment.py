@@ -8,6 +8,7 @@ covariances and counts, the noise as a ridge of its covariance.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from implicitloss.spectral.diagnose import diagnose
 DATA = feature_sets.DATA
 OWN_LABELS = True
 # The variance of the noise over the mean variance of a feature within classes; the rate of dropout.
-LEVELS = {"noise": (0.1, 0.3, 1.0), "dropout": (0.1, 0.3, 0.5)}
+LEVELS = {"noise": (0.1, 1.0, 10.0), "dropout": (0.1, 0.5, 0.9)}
 COPIES, FEW_COPIES = 10, 3
 
 
@@ -94,18 +95,16 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Pearson's r, and the slope of measured on predicted changes, by augmentation and set, and over all sets."""
+    """Pearson's r, and the slope of measured on predicted changes, by set, by level and in all."""
     lines = []
-    for kind in LEVELS:
-        for name in [*dict.fromkeys(row["set"] for row in rows), None]:
-            pairs = np.array(
-                [
-                    [row["predicted"], row["measured"]]
-                    for row in rows
-                    if row["augmentation"] == kind and name in (None, row["set"])
-                ]
-            )
-            r, slope = np.corrcoef(pairs.T)[0, 1], np.polyfit(*pairs.T, 1)[0]
-            spread = f"{100 * pairs[:, 1].min():+.1f} to {100 * pairs[:, 1].max():+.1f}"
-            lines.append([f"{kind}: {name or 'all'}", str(len(pairs)), f"{r:.3f}", f"{slope:.2f}", spread])
-    return table(["", "pairs", "r", "slope", "measured, points"], lines)
+    for kind, levels in LEVELS.items():
+        names = dict.fromkeys(row["set"] for row in rows)
+        parts: dict[str, dict[str, Any]] = {f"{kind}: {name}": {"set": name} for name in names}
+        parts |= {f"{kind}: all at {level:g}": {"level": level} for level in levels} | {f"{kind}: all": {}}
+        for title, where in parts.items():
+            chosen = [row for row in rows if row.items() >= {"augmentation": kind, **where}.items()]
+            predicted, measured = (np.array([row[of] for row in chosen]) for of in ("predicted", "measured"))
+            r, slope = np.corrcoef(predicted, measured)[0, 1], np.polyfit(predicted, measured, 1)[0]
+            ends = f"{100 * measured.min():+.1f} to {100 * measured.max():+.1f}"
+            lines.append([title, str(len(chosen)), f"{r:.3f}", f"{slope:.2f}", ends])
+    return table(["", "changes", "r", "slope", "measured, points"], lines)

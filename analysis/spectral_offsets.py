@@ -2,7 +2,7 @@
 
 Two Gaussian classes in logistic regression with margins p_12 = e^δ and p_21 = e^-δ: the predicted errors along δ, and
 those of training at some δ.  And features: ridge regression on them, offsets of all classes found by leave-one-out on
-the training samples, errors measured on all other samples without and with them.
+the training samples, few or half of all, errors measured on all other samples without and with them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REACH, STEPS, QUICK_STEPS, TRAINED, QUICK_TRAINED = 3.0, 49, 13, 7, 3
 TRIALS, FEW_TRIALS = 100, 4
 COLUMNS = ("delta", "error_1", "error_2", "trained_1", "trained_2", "trained_error_1", "trained_error_2")
 MARKED = ("equal", "least", "adjusted")
-MEASURED = ("mean", "gap", "mean_equal", "gap_equal", "mean_least", "gap_least", "gap_error", "gap_equal_error")
+MEASURED = ("n", "mean", "gap", "mean_equal", "gap_equal", "mean_least", "gap_least", "gap_error", "gap_equal_error")
 
 
 def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
@@ -42,8 +42,9 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
         for name, ratio in RATIOS.items()
     ]  # fmt: skip
     sets = [
-        {"kind": "features", "name": name, "splits": feature_sets.n_splits(name, quick)}
+        {"kind": "features", "name": name, "splits": feature_sets.n_splits(name, quick), "n": n}
         for name in feature_sets.names(quick, data)
+        for n in dict.fromkeys((feature_sets.load(name)[2], feature_sets.half(name)))
     ]
     return pairs + sets
 
@@ -55,7 +56,8 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     )
     if point["kind"] == "pair":
         return [nothing | row for row in _pair(point)]
-    return [nothing | {"name": feature_sets.title(point["name"])} | _features(point)]
+    title = f"{feature_sets.title(point['name'])}, {point['n']} a class"
+    return [nothing | {"name": title, "n": point["n"]} | _features(point)]
 
 
 def _pair(point: Point) -> list[Row]:
@@ -89,7 +91,7 @@ def _features(point: Point) -> dict[str, float]:
     """Mean error and gap, the largest error less the least, of the mean errors over splits."""
     found: dict[str, list[Floats]] = {"": [], "_equal": [], "_least": []}
     for seed in range(point["splits"]):
-        part = feature_sets.split(point["name"], seed)
+        part = feature_sets.split(point["name"], seed, point["n"])
         report = diagnose(part.X, part.y)
         affine = ridge(part.X, part.y, report.lam)
         scores = part.test_X @ affine.w.T + affine.b

@@ -134,9 +134,15 @@ def n_splits(name: str, quick: bool) -> int:
     return 2 if quick else 20 if name.startswith("digits") else 5
 
 
-def split(name: str, seed: int) -> Split:
-    """As many samples of each class to train on, in random order, and all others to test on."""
-    X, y, n = load(name)
+def half(name: str) -> int:
+    """Half of the samples of the smallest class."""
+    return int(np.bincount(load(name)[1]).min()) // 2
+
+
+def split(name: str, seed: int, n: int | None = None) -> Split:
+    """n samples of each class to train on, in random order, by default the set's own n, and all others to test on."""
+    X, y, own = load(name)
+    n = own if n is None else n
     order = np.random.default_rng([17, seed]).permutation(y.size)
     order = order[np.argsort(y[order], kind="stable")]
     counts = np.bincount(y)
