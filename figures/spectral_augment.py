@@ -24,19 +24,29 @@ def _fits(table: Any) -> dict[str, tuple[float, float, int]]:
     return found
 
 
+def _weakest(table: Any) -> dict[str, float]:
+    """Pearson's r at the lowest level of each augmentation."""
+    return {
+        kind: _fits(rows[rows["level"] == rows["level"].min()])[kind][0]
+        for kind, rows in table.groupby("augmentation", sort=False)
+    }
+
+
 def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
     said = "; ".join(
         f"{kind}: r = {r:.3f}, slope {slope:.2f} ({n} changes)" for kind, (r, slope, n) in _fits(table).items()
     )
     levels = {kind: ", ".join(f"{x:g}" for x in rows["level"].unique()) for kind, rows in table.groupby("augmentation")}
+    weak = "At the weakest level " + ", ".join(f"{kind} has r = {r:.2f}" for kind, r in _weakest(table).items()) + ".  "
     worse = float((table["measured"] > 0).mean())
     return (
         "The change of the error of each class by noise (left) or dropout (right) on the training samples, predicted "
-        "from means, covariances and counts, against that of training on noisy copies; errors are those on samples "
-        "that were not trained on, ridge regression, λ the best one without noise.  Variances of the noise over that "
-        f"of the features: {levels['noise']}; rates of dropout: {levels['dropout']}.  {said}; the slope is that of "
-        f"measured on predicted changes.  {worse:.0%} of the errors grow.  Bars: one standard error over splits."
+        "from means, covariances and counts, against that of training with noise that is drawn anew each time; errors "
+        "are those on samples that were not trained on, ridge regression, λ the best one without noise.  Variances of "
+        f"the noise over that of the features: {levels['noise']}; rates of dropout: {levels['dropout']}.  {said}; the "
+        f"slope is that of measured on predicted changes.  {weak}{worse:.0%} of the errors grow.  Bars: one standard "
+        "error over splits."
     )
 
 
