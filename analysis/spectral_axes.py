@@ -71,7 +71,8 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
 def mixture_of(point: Point) -> GaussianMixture:
     """The two classes of a point."""
     half, ratio = point["difference"] / 2, point["ratio"]
-    counts = np.round(point["size"] * np.array([ratio, 1]) / (1 + ratio))
+    first = round(point["size"] * ratio / (1 + ratio))
+    counts = np.array([first, point["size"] - first])
     exponents = [EXPONENT - half, EXPONENT + half]
     return GaussianMixture.power_law(exponents, d=point["d"], distance=DISTANCE, counts=counts)
 

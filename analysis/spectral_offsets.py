@@ -62,7 +62,8 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 
 def _pair(point: Point) -> list[Row]:
     ratio = point["ratio"]
-    counts = np.round(point["size"] * np.array([ratio, 1]) / (1 + ratio))
+    first = round(point["size"] * ratio / (1 + ratio))
+    counts = np.array([first, point["size"] - first])
     mixture = GaussianMixture.power_law(EXPONENTS, d=point["d"], distance=DISTANCE, counts=counts)
     told = predict(mixture, Logistic(LAM))
     marks = {

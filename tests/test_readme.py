@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -85,6 +86,39 @@ def test_the_commands_on_hard_negatives_run(capsys: pytest.CaptureFixture[str]) 
     assert "softmax cross-entropy\n" in capsys.readouterr().out
 
 
+SPECTRAL = (ROOT / "docs" / "spectral-imbalance.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def spectral() -> tuple[list[str], dict[str, Any]]:
+    """What the blocks on spectra print, each with the names of those before it; and all these names."""
+    names: dict[str, Any] = {}
+    return [printed(script, "spectral-imbalance.md", names) for script, _ in scripts(SPECTRAL)], names
+
+
+def test_the_how_to_on_spectra_prints_what_is_shown(spectral: tuple[list[str], dict[str, Any]]) -> None:
+    assert len(scripts(SPECTRAL)) == SPECTRAL.count("```python\n") == 5
+    for (_, shown), out in zip(scripts(SPECTRAL), spectral[0], strict=True):
+        same(shown, out)
+
+
+def test_the_commands_on_spectra_run(
+    spectral: tuple[list[str], dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("features.npz", X=spectral[1]["X"], y=spectral[1]["y"])
+    lines = re.findall(r"^\$ implicitloss (.*)$", SPECTRAL, re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        assert main(shlex.split(line)) == 0, line
+    assert "flat against steep: errors" in capsys.readouterr().out
+    assert (tmp_path / "errors.png").exists()
+    assert len((tmp_path / "offsets.txt").read_text().split()) == 3
+
+
 def test_the_command_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     shown = re.search(r"\$ (implicitloss expect [^\n]*)\n(.*?)```", README, re.DOTALL)
     assert shown is not None
@@ -148,4 +182,15 @@ def test_the_glossary_is_linked_from_every_document_and_has_the_symbols() -> Non
     symbols = {symbol.strip() for row in rows for symbol in row.split("|")[2].split(",")}
     assert {"f", "π", "η", "q", "m", "w", "p", "p_yy'", "c_y", "Σp", "f*"} <= symbols
     words = {word.strip() for row in rows for word in row.split("|")[1].split(",")}
-    assert {"hit", "margin", "tilt", "balanced rule", "true sampled loss", "head", "pilot", "decisive"} <= words
+    assert {
+        "hit",
+        "margin",
+        "tilt",
+        "balanced rule",
+        "true sampled loss",
+        "head",
+        "pilot",
+        "decisive",
+        "effective rank",
+        "offset",
+    } <= words

@@ -97,6 +97,7 @@ def names(quick: bool, data: Sequence[str]) -> list[str]:
     """
     if len({os.path.basename(path) for path in data}) < len(data):
         raise ValueError(f"the files' names are those of rows and must differ, got {', '.join(data)}")
+    load.cache_clear()  # a file may have changed since
     found = list(data) or ([SYNTHETIC] if quick else list(SETS))
     for name in found:
         load(name)

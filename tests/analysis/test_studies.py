@@ -271,6 +271,66 @@ def test_the_tilt_table_says_what_its_caption_says(results: Path) -> None:
     assert abs(table.loc[("importance", "mask", 256), "sampled"]) < 0.05
 
 
+def test_predictions_from_spectra_are_near_training(results: Path) -> None:
+    """In 60 dimensions, a few training sets each; one covariance for both classes is far off."""
+    table = pd.read_csv(results / "spectral_asymptotics.csv").query("d == 60")
+    assert len(table) == 8
+    assert (abs(table["predicted"] - table["measured"]) < 5 * table["measured_error"] + 0.01).all()
+    own, alike = (table[f"off{end}"].abs().max() for end in ("", "_pooled"))
+    assert own < 0.15 < 0.5 < alike
+
+
+def test_the_parts_of_a_gap_add_up_and_cancel(results: Path) -> None:
+    table = pd.read_csv(results / "spectral_axes.csv")
+    parts = ["train", "overfit", "label", "scale"]
+    np.testing.assert_allclose(table[parts].sum(axis=1), table["gap"], atol=1e-12)
+    cases = table[table["kind"] == "case"].set_index("name")
+    np.testing.assert_allclose(cases[[f"{part}_simulated" for part in parts]].sum(axis=1), cases["gap_simulated"])
+    assert cases.loc["counts alone", "gap"] > 0.3 > -0.2 > cases.loc["spectra alone", "gap"]
+    assert abs(cases.loc["counts alone", "scale"]) < 1e-9
+    assert abs(cases.loc["counts and spectra", "gap"]) < cases.loc["counts alone", "gap"]
+    adjusted = cases.loc["both, logit-adjusted"]
+    assert adjusted["delta"] == pytest.approx(-np.log(62 / 38))  # a hundred samples, 5 : 3
+    assert adjusted["label"] < -0.4
+    # With the two classes exchanged everything changes its sign.
+    cells = table[table["kind"] == "map"].assign(gap=lambda t: t["error_1"] - t["error_2"])
+    cells = cells.set_index([cells["ratio"].round(6), "difference"])["gap"]
+    for (ratio, difference), gap in cells.items():
+        assert cells[round(1 / ratio, 6), -difference] == pytest.approx(-gap, abs=1e-8)
+
+
+def test_offsets_make_errors_equal_or_their_mean_least(results: Path) -> None:
+    table = pd.read_csv(results / "spectral_offsets.csv")
+    for name, rows in table[table["kind"] == "pair"].groupby("name", sort=False):
+        first = rows.iloc[0]
+        at = [np.interp(first["equal"], rows["delta"], rows[f"error_{k}"]) for k in (1, 2)]
+        assert at[0] == pytest.approx(at[1], abs=0.02), name
+        mean = (rows["error_1"] + rows["error_2"]) / 2
+        assert rows.loc[mean.idxmin(), "delta"] == pytest.approx(first["least"], abs=0.26), name
+        trained = rows.dropna(subset=["trained_1"])
+        assert len(trained) == 3
+        for k in (1, 2):
+            off = abs(trained[f"error_{k}"] - trained[f"trained_{k}"])
+            assert (off < 5 * trained[f"trained_error_{k}"] + 0.01).all(), name
+    adjusted = table.drop_duplicates("name").set_index("name")["adjusted"]
+    assert adjusted["equal counts"] == 0
+    assert adjusted["counts 1 : 3"] == pytest.approx(np.log(3)) == -adjusted["counts 3 : 1"]
+    half = table[table["kind"] == "features"].set_index("n").loc[60]
+    assert half["gap_equal"] < half["gap"]
+    assert half["mean_least"] < half["mean"] < half["mean_equal"]
+
+
+def test_errors_of_classes_follow_their_spectra(results: Path) -> None:
+    """Made-up features of two splits: says so in its rows, and ranks the classes where one covariance does not."""
+    table = pd.read_csv(results / "spectral_encoders.csv")
+    assert set(table["set"]) == {"synthetic"}
+    assert table["predicted"].corr(table["measured"]) > 0.9 > 0.5 > table["pooled"].corr(table["measured"])
+    changes = pd.read_csv(results / "spectral_augment.csv")
+    assert len(changes) == 2 * 3 * 5
+    strong = changes[changes["level"] == changes.groupby("augmentation")["level"].transform("max")]
+    assert strong["predicted"].corr(strong["measured"]) > 0.7
+
+
 def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert analyse(["nothing"]) == 2
     assert "unknown study 'nothing'" in capsys.readouterr().err
@@ -299,7 +359,7 @@ def test_every_study_of_a_prior_takes_small_ones(
 def test_studies_with_labels_of_their_own_take_no_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "counts.csv"
     file.write_text("label,count\na,5\nb,2\nc,1\n")
-    for name in ("longtail", "retrieval", "logit_adjustment"):
+    for name in ("longtail", "retrieval", "logit_adjustment", "spectral_axes"):
         assert analyse([name, "--counts", str(file), "--out", str(tmp_path / "out")]) == 2
         assert "has labels of its own; leave --counts out" in capsys.readouterr().err
     file.write_text("label,count\na,5\nb,2\n")
