@@ -17,6 +17,7 @@ from analysis.study import Point, Row
 from analysis.training.linear import drawn, trained
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.spectral import GaussianMixture, Logistic, Ridge, predict
+from implicitloss.spectral.compare import with_pooled_covariance
 
 OWN_LABELS = True
 # Exponents of the classes' eigenvalues.
@@ -52,12 +53,6 @@ def mixture_at(exponents: Sequence[float], d: int) -> GaussianMixture:
     return at(float(distance))
 
 
-def pooled(mixture: GaussianMixture) -> GaussianMixture:
-    """The mixture with the mean covariance for every class."""
-    mean = np.average(mixture.covariances, axis=0, weights=mixture.counts)
-    return GaussianMixture(mixture.means, np.broadcast_to(mean, mixture.covariances.shape), mixture.counts)
-
-
 def simulated(mixture: GaussianMixture, learner: Ridge | Logistic, trials: int) -> tuple[Floats, Floats]:
     """Mean and standard error, (K,) each, of the errors of what is trained on many training sets."""
     found = []
@@ -71,7 +66,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """A row for each class."""
     d, name = point["d"], point["learner"]
     mixture, learner = mixture_at(point["exponents"], d), LEARNERS[name](RIDGE[name] * d)
-    told, alike = predict(mixture, learner), predict(pooled(mixture), learner)
+    told, alike = predict(mixture, learner), predict(with_pooled_covariance(mixture), learner)
     measured, error = simulated(mixture, learner, point["trials"])
     large = d >= LEAST_DIMENSION and told.effective_rank.min() >= LEAST_RANK
     return [
