@@ -14,6 +14,7 @@ from analysis import longtail, retrieval
 from analysis.__main__ import main as analyse
 from analysis.inputs import extreme, feature_sets, features
 from analysis.inputs.mixture import GaussianMixture, error_by_slice
+from analysis.spectral_augment import penalty
 from analysis.training.linear import drawn, logistic, ridge
 from analysis.training.network import Network, train
 from figures.__main__ import main as draw
@@ -266,10 +267,10 @@ def test_studies_of_spectra_read_features(
 def test_linear_classifiers_are_at_their_minimum(rng: np.random.Generator) -> None:
     X, y = rng.standard_normal((60, 8)), np.repeat([0, 1, 2], 20)
     X[y == 1] += 1
-    penalty = rng.random(8)
-    affine = ridge(X, y, 0.7, penalty)
+    own = rng.random(8)
+    affine = ridge(X, y, 0.7, own)
     left = np.eye(3)[y] - X @ affine.w.T - affine.b
-    np.testing.assert_allclose(left.T @ X, affine.w * (0.7 + penalty), atol=1e-10)
+    np.testing.assert_allclose(left.T @ X, affine.w * (0.7 + own), atol=1e-10)
     np.testing.assert_allclose(left.sum(axis=0), 0, atol=1e-10)
     two, delta = y < 2, 0.8
     plain = logistic(X[two], y[two], 0.5)
@@ -292,3 +293,17 @@ def test_training_sets_are_drawn_from_their_mixture(rng: np.random.Generator) ->
         off = (X[y == k].mean(axis=0) - mixture.means[k]) / np.sqrt(mixture.covariances[k] / n)
         spread = (X[y == k].var(axis=0) / mixture.covariances[k] - 1) * np.sqrt(n / 2)
         assert np.abs([off, spread]).max() < 6
+
+
+def test_noise_drawn_anew_adds_its_penalty(rng: np.random.Generator) -> None:
+    """Σ_i of squared deviations by noise, over 20,000 draws, within six standard errors of the penalty."""
+    X = rng.standard_normal((5, 3))
+    for kind, size in (("noise", 0.3), ("dropout", 0.2)):
+        shape = (20_000, *X.shape)
+        if kind == "noise":
+            noise = np.sqrt(size) * rng.standard_normal(shape)
+        else:
+            noise = np.where(rng.random(shape) < size, 0.0, X / (1 - size)) - X
+        squares = (noise**2).sum(axis=1)
+        error = squares.std(axis=0) / np.sqrt(len(squares))
+        assert (abs(squares.mean(axis=0) - penalty(X, kind, size)) < 6 * error).all(), kind
