@@ -27,9 +27,22 @@ SIZE, DIMENSION, DISTANCE, EXPONENTS, LAM = 400, 200, 3.0, (0.1, 0.9), 2.0
 RATIOS = {"equal counts": 1.0, "counts 1 : 3": 1 / 3, "counts 3 : 1": 3.0}
 REACH, STEPS, QUICK_STEPS, TRAINED, QUICK_TRAINED = 3.0, 49, 13, 7, 3
 TRIALS, FEW_TRIALS = 100, 4
+# Draws of the errors of classes that are missed equally often, from which their gap by chance is known.
+DRAWS = 1000
 COLUMNS = ("delta", "error_1", "error_2", "trained_1", "trained_2", "trained_error_1", "trained_error_2")
 MARKED = ("equal", "least", "adjusted")
-MEASURED = ("n", "mean", "gap", "mean_equal", "gap_equal", "mean_least", "gap_least", "gap_error", "gap_equal_error")
+MEASURED = (
+    "n",
+    "mean",
+    "gap",
+    "mean_equal",
+    "gap_equal",
+    "mean_least",
+    "gap_least",
+    "gap_error",
+    "gap_equal_error",
+    "gap_chance",
+)
 
 
 def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
@@ -89,7 +102,7 @@ def _pair(point: Point) -> list[Row]:
 
 
 def _features(point: Point) -> dict[str, float]:
-    """Mean error and gap, the largest error less the least, of the mean errors over splits."""
+    """Mean error and gap, the largest error of a class less the least, means over splits; and the gap by chance."""
     found: dict[str, list[Floats]] = {"": [], "_equal": [], "_least": []}
     for seed in range(point["splits"]):
         part = feature_sets.split(point["name"], seed, point["n"])
@@ -104,6 +117,9 @@ def _features(point: Point) -> dict[str, float]:
         gaps = np.ptp(errors, axis=1)
         measured[f"mean{end}"], measured[f"gap{end}"] = float(np.mean(errors)), float(gaps.mean())
         measured[f"gap{end}_error"] = float(gaps.std(ddof=1) / np.sqrt(gaps.size))
+    counts = np.bincount(part.test_y)
+    by_chance = np.random.default_rng(17).binomial(counts, measured["mean_equal"], (DRAWS, counts.size)) / counts
+    measured["gap_chance"] = float(np.ptp(by_chance, axis=1).mean())
     return {name: value for name, value in measured.items() if name in MEASURED}
 
 
@@ -111,10 +127,7 @@ def summary(rows: Sequence[Row]) -> str:
     """Offsets of the pairs; mean error and gap in per cent of each set of features."""
     pairs = {row["name"]: row for row in rows if row["kind"] == "pair"}
     lines = [[name, *(f"{row[of]:+.2f}" for of in MARKED)] for name, row in pairs.items()]
-    sets = [
-        [row["name"]] + [f"{100 * row[f'{of}{end}']:.1f}" for end in ("", "_equal", "_least") for of in ("mean", "gap")]
-        for row in rows
-        if row["kind"] == "features"
-    ]
-    head = ["error, %", "mean", "gap", "mean, equal", "gap, equal", "mean, least", "gap, least"]
+    columns = [f"{of}{end}" for end in ("", "_equal", "_least") for of in ("mean", "gap")] + ["gap_chance"]
+    sets = [[row["name"], *(f"{100 * row[of]:.1f}" for of in columns)] for row in rows if row["kind"] == "features"]
+    head = ["error, %", "mean", "gap", "mean, equal", "gap, equal", "mean, least", "gap, least", "by chance"]
     return table(["δ", "equal errors", "least error", "logit adjustment"], lines) + "\n\n" + table(head, sets)

@@ -35,8 +35,9 @@ def caption(table: Any) -> str:
         "Vertical lines are where errors are equal, where their mean is least, and logit adjustment, at δ = "
         f"{'; '.join(pairs)}: it sees counts alone.  Below: the gap between the largest and the smallest error of a "
         "class on samples that were not trained on, without offsets, and with offsets of all classes that were found "
-        f"by leave-one-out on the training samples.  Offsets for equal errors halve the gap on {halved} of {len(sets)} "
-        f"sets of features, and change the mean error by {cost.min():+.1f} to {cost.max():+.1f} points."
+        "by leave-one-out on the training samples; bars: the gap that classes of equal errors show by chance, for "
+        f"there are so many samples and no more.  Offsets for equal errors halve the gap in {halved} of {len(sets)} "
+        f"cases, and change the mean error by {cost.min():+.1f} to {cost.max():+.1f} points."
     )
 
 
@@ -77,8 +78,9 @@ def draw(table: Any) -> Figure:
         Line2D([], [], color="0.3", marker="o", mfc="white", ls="", ms=5, label="without offsets"),
         Line2D([], [], color="C2", marker="o", ls="", ms=5, label="offsets for equal errors"),
         Line2D([], [], color="C3", marker="D", ls="", ms=4, label="offsets for the least mean error"),
+        Line2D([], [], color="0", marker="|", ls="", ms=9, mew=1.3, label="by chance, if errors were equal"),
     ]
-    below(bottom, handles, [handle.get_label() for handle in handles], 3)
+    below(bottom, handles, [handle.get_label() for handle in handles], 4)
     return figure
 
 
@@ -102,6 +104,8 @@ def _gaps(left: Any, right: Any, sets: Any) -> None:
         ax.plot(100 * sets[f"{of}_least"], at, "D", color="C3", ms=4)
         ax.plot(100 * sets[of], at, "o", color="0.3", mfc="white", ms=5)
         ax.plot(100 * sets[f"{of}_equal"], at, "o", color="C2", ms=5)
+        if of == "gap":
+            ax.plot(100 * sets["gap_chance"], at, "|", color="0", ms=11, mew=1.3)
         ax.set_xlim(0, None)
         ax.set(xlabel=word)
         ax.grid(axis="y", visible=False)
