@@ -9,9 +9,6 @@ from scipy.special import expit
 from implicitloss.labels import Floats, Labels
 from implicitloss.spectral import Affine, GaussianMixture, Logistic, Ridge
 
-# Steps of Newton's method, of which a dozen are enough; a gradient this small, a sample, ends them.
-MOST_STEPS, SMALLEST_GRADIENT = 100, 1e-9
-
 
 def drawn(mixture: GaussianMixture, rng: np.random.Generator) -> tuple[Floats, Labels]:
     """A training set: n_k samples of each class of the mixture, (n, d), and their classes, (n,)."""
