@@ -11,7 +11,7 @@ from implicitloss.claims.checks import Exact
 from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
-from paper_checks.spectral.populations import SIGNS, SOURCE, Sets, after, by_class, training_sets
+from paper_checks.spectral.populations import SOURCE, Sets, after, by_class, training_sets
 from paper_checks.spectral.ridge import SETS, Regression, two_classes
 
 # What the limit may be off: V_k by leverages, which count a sample's own part of the mean and of the intercept too.

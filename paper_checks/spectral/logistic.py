@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks import Exact
 from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
+from implicitloss.labels import Floats
 from implicitloss.spectral import GaussianMixture, Logistic, Prediction, Ridge, predict
 from paper_checks.spectral.influence import OTHERS, fallen, pulled
 from paper_checks.spectral.populations import SOURCE, Population, Sets, logistic_sets
-from paper_checks.spectral.ridge import POOLED, SWAPPED, pooled, predicted, simulated, swapped
+from paper_checks.spectral.ridge import POOLED, SWAPPED, pooled, predicted, simulated, swapped, whole
 
-SETS = 250
+SETS = 200
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,10 @@ class Regression:
         """What fits on training sets of their own did."""
         return logistic_sets(self.population, self.lam, self.margins, SETS)
 
-    def predicted(self, mixture: GaussianMixture | None = None) -> Prediction:
-        """What the library says, on the population or on another mixture."""
-        return predict(mixture or self.population.mixture, Logistic(self.lam, self.margins))
+
+@lru_cache
+def _found(case: Regression, of: Callable[[Population], GaussianMixture]) -> Prediction:
+    return predict(of(case.population), Logistic(case.lam, case.margins))
 
 
 CASES = (
@@ -49,15 +52,24 @@ def _cases(setting: Setting) -> tuple[Regression, ...]:
 
 
 def _on(of: Callable[[Population], GaussianMixture]) -> Callable[[Regression], Estimate]:
-    return lambda case: predicted(case.predicted(of(case.population)))
-
-
-def _square(case: Regression) -> Prediction:
-    return predict(case.population.mixture, Ridge(case.lam))
+    return lambda case: predicted(_found(case, of))
 
 
 def _reversed(case: Regression) -> Estimate:
-    return predicted(replace(case, margins=case.margins[::-1]).predicted())
+    return predicted(_found(replace(case, margins=case.margins[::-1]), whole))
+
+
+def _pulled(influence: Callable[[Regression], Floats]) -> Callable[[Regression], Estimate]:
+    return lambda case: pulled(case.sets, influence(case))
+
+
+def _square(curvature: float) -> Callable[[Regression], Floats]:
+    """V_k of a square loss with this curvature in place of ℓ''."""
+
+    def influence(case: Regression) -> Floats:
+        return predict(case.population.mixture, Ridge(case.lam / curvature)).influence / curvature
+
+    return influence
 
 
 CLAIMS = (
@@ -72,7 +84,7 @@ CLAIMS = (
                 "errors, means and variances on fresh samples",
                 _cases,
                 lambda case: simulated(case.sets),
-                _on(lambda population: population.mixture),
+                _on(whole),
                 {POOLED: _on(pooled), SWAPPED: _on(swapped), "the margins are in reverse": _reversed},
                 resolution=0.07,
                 uses_prior=False,
@@ -82,10 +94,11 @@ CLAIMS = (
                 "training mean less fresh mean",
                 _cases,
                 lambda case: fallen(case.sets),
-                lambda case: pulled(case.sets, case.predicted().influence),
+                _pulled(lambda case: _found(case, whole).influence),
                 {
-                    "V_k is that of the square loss": lambda case: pulled(case.sets, _square(case).influence),
-                    OTHERS: lambda case: pulled(case.sets, case.predicted().influence[::-1]),
+                    "V_k is that of the square loss": _pulled(_square(1.0)),
+                    "V_k is that of a square loss with the curvature at 0, 1/4": _pulled(_square(0.25)),
+                    OTHERS: _pulled(lambda case: _found(case, whole).influence[::-1]),
                 },
                 resolution=0.2,
                 uses_prior=False,

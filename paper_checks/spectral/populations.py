@@ -22,7 +22,7 @@ SOURCE = "derived, from Loureiro et al. 2021 and leave-one-out algebra"
 # What a mean over training sets may be off, in standard errors: a true one is farther off once in 15,000 comparisons.
 ERRORS = 4.0
 # Of an objective at its minimum, for each sample.
-SLOPE = 1e-10
+SLOPE = 1e-12
 SIGNS = np.array([1.0, -1.0])
 
 
@@ -116,32 +116,30 @@ def within(value: Floats, part: float) -> Estimate:
     return Estimate(value, part * np.abs(value), "mean", "predicted")
 
 
-# --- two classes, by the score w·x + b --------------------------------------------------------------------------------
+def ridge_fit(X: Floats, targets: Floats, penalty: Floats) -> tuple[Floats, Floats]:
+    """The minimum of Σ_i ½ ‖wᵀx_i + b - t_i‖² + ½ tr wᵀ P w, for one score or several."""
+    middle, level = X.mean(axis=0), targets.mean(axis=0)
+    centred = X - middle
+    w = np.linalg.solve(centred.T @ centred + penalty, centred.T @ (targets - level))
+    return w, level - middle @ w
 
 
-def ridge_fit(X: Floats, signs: Floats, lam: float) -> tuple[Floats, float]:
-    """The minimum of Σ_i ½ (w·x_i + b - s_i)² + (λ/2) ‖w‖²."""
-    middle, level = X.mean(axis=0), signs.mean()
-    C = X - middle
-    w = np.linalg.solve(C.T @ C + lam * np.eye(X.shape[1]), C.T @ (signs - level))
-    return w, float(level - middle @ w)
-
-
-def logistic_fit(X: Floats, signs: Floats, log_margins: Floats, lam: float) -> tuple[Floats, float]:
+def logistic_fit(X: Floats, signs: Floats, log_margins: Floats, lam: float) -> tuple[Floats, Floats]:
     """The minimum of Σ_i log(1 + p_i e^{-s_i (w·x_i + b)}) + (λ/2) ‖w‖², by Newton's method until the slope is 0."""
     wide = np.column_stack([X, np.ones(len(X))])
     ridge = np.append(np.full(X.shape[1], lam), 0.0)
-    theta = np.zeros(ridge.size)
+    penalty, theta = np.diag(ridge), np.zeros(ridge.size)
     for _ in range(50):
         p = expit(log_margins - signs * (wide @ theta))
         slope = ridge * theta - wide.T @ (signs * p)
         if np.abs(slope).max() < SLOPE * len(X):
-            return theta[:-1], float(theta[-1])
-        theta -= np.linalg.solve((wide.T * (p * (1 - p))) @ wide + np.diag(ridge), slope)
+            return theta[:-1], theta[-1]
+        half = wide * np.sqrt(p * (1 - p))[:, None]
+        theta -= np.linalg.solve(half.T @ half + penalty, slope)
     raise ArithmeticError(f"Newton's method must come to rest, but its slope is still {np.abs(slope).max():.3g}")
 
 
-def seen(population: Population, w: Floats, b: float) -> tuple[Floats, ...]:
+def seen(population: Population, w: Floats, b: Floats) -> tuple[Floats, ...]:
     """Errors, mean and variance on fresh samples: a score w·x + b of Gaussian x is Gaussian."""
     fresh = population.means @ w + b
     spread = np.array([np.sum((w @ root) ** 2) for root in population.roots])
@@ -155,9 +153,9 @@ def by_class(population: Population, values: Floats) -> Floats:
 @lru_cache
 def ridge_sets(population: Population, lam: float, sets: int) -> Sets:
     """Ridge regressions on targets ±1."""
-    signs, rows = SIGNS[population.labels], []
+    signs, penalty, rows = SIGNS[population.labels], lam * np.eye(population.d), []
     for X in training_sets(population, sets):
-        w, b = ridge_fit(X, signs, lam)
+        w, b = ridge_fit(X, signs, penalty)
         z = X @ w + b
         rows.append((*seen(population, w, b), by_class(population, z), by_class(population, signs - z)))
     return Sets(*map(np.array, zip(*rows, strict=True)))

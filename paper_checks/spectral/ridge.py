@@ -21,6 +21,7 @@ from paper_checks.spectral.populations import (
     Population,
     Sets,
     after,
+    ridge_fit,
     ridge_sets,
     training_sets,
     within,
@@ -63,6 +64,11 @@ def two_classes(setting: Setting) -> tuple[Regression, ...]:
 
 def _three_classes(setting: Setting) -> tuple[Regression, ...]:
     return (THREE,)
+
+
+def whole(population: Population) -> GaussianMixture:
+    """The population as it is."""
+    return population.mixture
 
 
 def pooled(population: Population) -> GaussianMixture:
@@ -108,14 +114,8 @@ def _without_noise(case: Regression) -> Estimate:
 def _errors_of_three(case: Regression) -> Floats:
     """Errors of each class on fresh samples, (sets, 3), by regressions on unit vectors."""
     population, targets = case.population, np.eye(3)[case.population.labels]
-    return np.array([_mistaken(population, *_fit(X, targets, case.lam)) for X in training_sets(population, SETS_OF_THREE)])
-
-
-def _fit(X: Floats, targets: Floats, lam: float) -> tuple[Floats, Floats]:
-    middle, level = X.mean(axis=0), targets.mean(axis=0)
-    C = X - middle
-    W = np.linalg.solve(C.T @ C + lam * np.eye(X.shape[1]), C.T @ (targets - level))
-    return W, level - middle @ W
+    penalty, sets = case.lam * np.eye(population.d), training_sets(case.population, SETS_OF_THREE)
+    return np.array([_mistaken(population, *ridge_fit(X, targets, penalty)) for X in sets])
 
 
 def _mistaken(population: Population, W: Floats, b: Floats) -> list[float]:
@@ -153,7 +153,7 @@ CLAIMS = (
                 "errors, means and variances on fresh samples",
                 two_classes,
                 lambda case: simulated(case.sets),
-                _two(lambda population: population.mixture),
+                _two(whole),
                 {
                     POOLED: _two(pooled),
                     "q_k is w̄ᵀΣ_k w̄, without the term of q̂": _without_noise,
@@ -167,7 +167,7 @@ CLAIMS = (
                 "errors of three classes",
                 _three_classes,
                 lambda case: after(_errors_of_three(case)),
-                _three(lambda population: population.mixture),
+                _three(whole),
                 {POOLED: _three(pooled), SWAPPED: _three(swapped)},
                 resolution=0.05,
                 uses_prior=False,
