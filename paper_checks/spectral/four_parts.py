@@ -14,6 +14,8 @@ from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
 from implicitloss.spectral import Gap, gap
+from implicitloss.spectral.diagnose import diagnose
+from paper_checks.spectral.leave_one_out import Samples, refitted, scores
 from paper_checks.spectral.populations import SIGNS, SOURCE
 from paper_checks.spectral.ridge import Regression, two_classes
 
@@ -95,6 +97,40 @@ def _by_influence(overfit: float) -> Callable[[Regression], Estimate]:
     return total
 
 
+# --- samples, each left out in turn -----------------------------------------------------------------------------------
+
+SAMPLES = Samples((23, 14), 12, 2.0)
+PARTS = ("train", "overfit", "label", "scale")
+
+
+def _samples(setting: Setting) -> tuple[Samples]:
+    return (SAMPLES,)
+
+
+def _by_refits(case: Samples) -> Estimate:
+    """z_1 - z_2 and its parts, (5,), from scores f_1 - f_2 by n fits and by one."""
+    of_class = [case.labels == k for k in (0, 1)]
+    X, targets = case.features, np.eye(2)[case.labels]
+    left_out, fitted = np.asarray(refitted(case).value) @ SIGNS, scores(X, targets, case.lam, X) @ SIGNS
+    m, c = (np.array([z[part].mean() for part in of_class]) for z in (left_out, fitted))
+    inverse = 1 / np.array([left_out[part].std() for part in of_class])
+    parts = (
+        inverse.sum() * c.mean(), inverse.sum() * (m - c).mean(), 0.0, np.subtract(*m) / 2 * np.subtract(*inverse)
+    )  # fmt: skip
+    value = np.array([m @ inverse, *parts])
+    return Estimate(value, np.full(5, 1e-9), "gap and parts", "n fits")
+
+
+def _diagnosed(*names: str) -> Callable[[Samples], Floats]:
+    """The sum of these parts, and all parts, as `diagnose` has them."""
+
+    def parts(case: Samples) -> Floats:
+        found = diagnose(case.features, case.labels, ridge=case.lam).gap(0, 1)
+        return np.array([sum(getattr(found, name) for name in names), *(getattr(found, name) for name in PARTS)])
+
+    return parts
+
+
 WITHOUT = "the part of overfitting is 0"
 
 CLAIMS = (
@@ -123,6 +159,15 @@ CLAIMS = (
                 _of_predicted,
                 _by_influence(1.0),
                 {WITHOUT: _by_influence(0.0)},
+                uses_prior=False,
+            ),
+            Exact(
+                "n fits",
+                _samples,
+                _by_refits,
+                _diagnosed(*PARTS),
+                {WITHOUT: _diagnosed("train", "label", "scale")},
+                floor=1e-8,
                 uses_prior=False,
             ),
         ),

@@ -14,11 +14,12 @@ from implicitloss.claims.checks import Exact, Identity
 from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
+from implicitloss.margins import Offsets
 from implicitloss.samplers import Uniform, WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.spectral import Logistic, predict
 from implicitloss.theory.implicit import implicit_margins
-from implicitloss.weightings import Constant, Importance, Relative, Tail
+from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Tail
 from paper_checks.rawat2021.table2 import ROWS, scheme
 from paper_checks.spectral.populations import SIGNS, Population, logistic_fit
 
@@ -129,6 +130,11 @@ TAU = {
 }
 
 
+# Proposition 4 makes a margin that shifts by δ_1 - δ_2 at any prior.
+OFFSETS = (0.7, -0.2)
+MADE = Scheme(WithinBatch(), ForMargin(Offsets(np.array(OFFSETS))), m=8, hits="mask")
+
+
 @dataclass(frozen=True)
 class Sampled:
     """Training with the margins that a scheme has at the label prior of the counts."""
@@ -146,13 +152,15 @@ class Sampled:
 
     @property
     def law(self) -> float:
-        """τ log(π_2/π_1)."""
+        """τ log(π_2/π_1), or what the offsets of its margin differ by."""
+        if self.scheme is MADE:
+            return float(np.subtract(*OFFSETS))
         kinds = type(self.scheme.sampler), type(self.scheme.weighting)
         return float(TAU[kinds] * np.log(self.counts[1] / self.counts[0]))
 
 
 def _sampled(setting: Setting) -> list[Sampled]:
-    return [Sampled(scheme(row), counts) for row in ROWS for counts in (BALANCED, SKEWED)]
+    return [Sampled(made, counts) for made in (*map(scheme, ROWS), MADE) for counts in (BALANCED, SKEWED)]
 
 
 def _moved(law: Callable[[Sampled], float]) -> Callable[[Sampled], Estimate]:
@@ -212,8 +220,9 @@ CLAIMS = (
         "spectral.margins.table2",
         "Beside the model with both margins √(p_12 p_21), a scheme of Table 2 shifts scores by τ log(π_2/π_1): τ = 1 "
         "with tail weights, ½ and -½ within the batch with constant and relative ones, 0 else.  At a balanced prior "
-        "none shifts the boundary, whatever the features are.",
-        "derived; the schemes are those of Rawat et al. 2021, Table 2",
+        "none shifts the boundary, whatever the features are; the margin e^(δ_y - δ_y') of Proposition 4 does, by "
+        "δ_1 - δ_2.",
+        "derived; the schemes are those of Rawat et al. 2021, Table 2 and Proposition 4",
         (
             Exact(
                 "scores by Newton's method",
@@ -223,6 +232,9 @@ CLAIMS = (
                 {
                     "within-batch draws with constant weights shift it at a balanced prior too": _moved(_everywhere),
                     "none shifts it at 3 : 1 either": _moved(lambda case: 0.0),
+                    "nor does the margin of Proposition 4 at a balanced prior": _moved(
+                        lambda case: 0.0 if case.counts == BALANCED else case.law
+                    ),
                     "tail weights and the others have half of their τ": _moved(lambda case: case.law / 2),
                 },
                 floor=1e-7,

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import bisect, minimize_scalar
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks import Exact
 from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
-from implicitloss.labels import Floats
+from implicitloss.labels import Floats, Labels
 from implicitloss.spectral import equal_error_offset, least_error_offset
+from implicitloss.spectral.equalise import equal_errors, least_error
 from paper_checks.spectral.populations import SIGNS, SOURCE, after, within
 from paper_checks.spectral.ridge import SETS, Regression, two_classes
 
@@ -45,6 +46,8 @@ def _cases(setting: Setting) -> tuple[Scores, ...]:
         Scores((2.0, -0.5), (1.0, 3.0)),
         Scores((0.3, -0.4), (0.25, 0.25)),
         Scores((1.0, -1.0), (9.0, 0.25)),
+        # The narrow class lies within the wide one, and δ_B beyond -m_1.
+        Scores((0.1, -0.1), (4.0, 0.01)),
     )
 
 
@@ -70,6 +73,12 @@ def _by(offset: Offset) -> Callable[[Scores], Estimate]:
     return lambda case: Estimate(offset(np.array(case.mean), np.array(case.variance)), 1e-12, "δ", "closed form")
 
 
+def _between(case: Scores) -> Estimate:
+    """δ_B, or the nearer of -m_1 and -m_2 where it lies beyond."""
+    offset = least_error_offset(case.mean, case.variance)
+    return Estimate(float(np.clip(offset, -case.mean[0], -case.mean[1])), 1e-12, "δ", "closed form")
+
+
 def _other_root(case: Scores) -> Estimate:
     """The other solution of (m_1 + δ)²/q_1 + log q_1 = (m_2 + δ)²/q_2 + log q_2, if there are two."""
     m, q = np.array(case.mean), np.array(case.variance)
@@ -77,6 +86,24 @@ def _other_root(case: Scores) -> Estimate:
     roots = np.roots([a, b, c]) if a else np.array([-c / b])
     best = least_error_offset(m, q)
     return Estimate(float(roots[np.argmax(np.abs(roots - best))].real), 1e-9, "δ", "closed form")
+
+
+# --- samples of the scores --------------------------------------------------------------------------------------------
+
+# Samples of each class, at as many quantiles; kernels of the width n^(-1/3) smooth them.
+QUANTILES = 3_000
+
+
+def _from_samples(find: Callable[[Floats, Labels], Floats]) -> Callable[[Scores], Estimate]:
+    """δ_1 - δ_2 of the offsets that the library finds from scores f = ± z/2."""
+
+    def offset(case: Scores) -> Estimate:
+        z = ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES)
+        scores = np.concatenate([m + np.sqrt(q) * z for m, q in zip(case.mean, case.variance, strict=True)]) / 2
+        delta = find(np.column_stack([scores, -scores]), np.repeat([0, 1], QUANTILES))
+        return Estimate(float(np.subtract(*delta)), 0.005, "δ", "samples")
+
+    return offset
 
 
 # --- classifiers that were trained ------------------------------------------------------------------------------------
@@ -126,10 +153,34 @@ CLAIMS = (
                 _cases,
                 _minimising,
                 _by(least_error_offset),
-                {"δ_E minimises": _by(equal_error_offset), "it is the other root": _other_root},
+                {
+                    "δ_E minimises": _by(equal_error_offset),
+                    "it is the other root": _other_root,
+                    "it lies from -m_1 to -m_2 always": _between,
+                },
                 resolution=1e-4,
                 floor=1e-4,
                 uses_prior=False,
+            ),
+            Exact(
+                "offsets for equal errors from samples",
+                _cases,
+                _from_samples(equal_errors),
+                _by(equal_error_offset),
+                {"δ_B equalises": _by(least_error_offset)},
+                floor=0.01,
+                uses_prior=False,
+                detail=f"{QUANTILES:,} quantiles a class",
+            ),
+            Exact(
+                "offsets for the least mean error from samples",
+                _cases,
+                _from_samples(least_error),
+                _by(least_error_offset),
+                {"δ_E minimises": _by(equal_error_offset)},
+                floor=0.01,
+                uses_prior=False,
+                detail=f"{QUANTILES:,} quantiles a class",
             ),
             Exact(
                 "errors of trained classifiers at the predicted δ_E",
