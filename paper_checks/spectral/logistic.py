@@ -81,7 +81,7 @@ CLAIMS = (
         SOURCE,
         (
             Exact(
-                "errors, means and variances on fresh samples",
+                "errors, means and variances on fresh samples, means on training samples",
                 _cases,
                 lambda case: simulated(case.sets),
                 _on(whole),

@@ -49,12 +49,14 @@ def _listed(kind: Kind) -> Estimate:
     return Estimate(value, np.full(D + 1, 1e-11), "w and b", "least squares on every copy")
 
 
-def _penalty(kind: Kind, of_one: bool = False) -> Floats:
-    """Σ_k n_k C_k, or Σ_k C_k."""
+def _penalty(kind: Kind, *, of_one: bool = False, centred: bool = False) -> Floats:
+    """Σ_k n_k C_k, or Σ_k C_k; or that of dropout with variances in place of squares."""
     total = np.zeros((D, D))
     for k, n in enumerate(COUNTS):
-        second = np.diag(np.mean(SAMPLES[k == LABELS] ** 2, axis=0)) * RATE / (1 - RATE)
-        total += (1 if of_one else n) * (NOISE[k] @ NOISE[k].T if kind == "noise" else second)
+        part = SAMPLES[k == LABELS]
+        squares = part.var(axis=0) if centred else np.mean(part**2, axis=0)
+        dropped = np.diag(RATE / (1 - RATE) * squares)
+        total += (1 if of_one else n) * (NOISE[k] @ NOISE[k].T if kind == "noise" else dropped)
     return total
 
 
@@ -69,7 +71,7 @@ def _ridge(penalty: Callable[[Kind], Floats]) -> Callable[[Kind], Estimate]:
 # --- Gaussian classes -------------------------------------------------------------------------------------------------
 
 SETS = 250
-POPULATION = Population((0.0, 0.3), (200, 120), (120.0, 80.0))
+POPULATION = Population((0.0, 0.3), (200, 120), (120.0, 80.0), centre=0.8)
 
 
 @dataclass(frozen=True)
@@ -116,17 +118,21 @@ def _augmentation(case: Augmented) -> Noise | Dropout:
     return Noise(case.variances) if case.kind == "noise" else Dropout(case.rate)
 
 
-def _without_counts(case: Augmented) -> Noise:
+def _variances(case: Augmented, *, centred: bool = False) -> Floats:
+    """The diagonals of C_k, (2, d); or those of dropout with variances in place of squares."""
     population = case.population
-    counts = np.array(population.counts)[:, None]
-    variances = np.array(case.variances)[:, None] * np.ones(population.d)
-    if case.kind == "dropout":
-        second = np.stack([np.diag(covariance) for covariance in population.covariances]) + population.means**2
-        variances = case.rate / (1 - case.rate) * second
-    return Noise(variances / counts)
+    if case.kind == "noise":
+        return np.array(case.variances)[:, None] * np.ones(population.d)
+    squares = np.stack([np.diag(covariance) for covariance in population.covariances])
+    return case.rate / (1 - case.rate) * (squares if centred else squares + population.means**2)
+
+
+def _without_counts(case: Augmented) -> Noise:
+    return Noise(_variances(case) / np.array(case.population.counts)[:, None])
 
 
 WITHOUT = "the ridge is Σ C_k, without n_k"
+CENTRED = "dropout has the variance of x in place of E x²"
 
 CLAIMS = (
     Claim(
@@ -140,7 +146,10 @@ CLAIMS = (
                 _kinds,
                 _listed,
                 _ridge(_penalty),
-                {WITHOUT: _ridge(lambda kind: _penalty(kind, of_one=True))},
+                {
+                    WITHOUT: _ridge(lambda kind: _penalty(kind, of_one=True)),
+                    CENTRED: _ridge(lambda kind: _penalty(kind, centred=True)),
+                },
                 floor=1e-9,
                 uses_prior=False,
             ),
@@ -149,7 +158,11 @@ CLAIMS = (
                 _augmented,
                 _trained,
                 _predicted(_augmentation),
-                {WITHOUT: _predicted(_without_counts), "noise changes nothing": _predicted(lambda case: None)},
+                {
+                    WITHOUT: _predicted(_without_counts),
+                    CENTRED: _predicted(lambda case: Noise(_variances(case, centred=True))),
+                    "noise changes nothing": _predicted(lambda case: None),
+                },
                 resolution=0.06,
                 uses_prior=False,
                 detail=f"{SETS} training sets drawn and fitted, 4 standard errors",

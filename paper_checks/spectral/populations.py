@@ -31,7 +31,8 @@ class Population:
     """Gaussian classes, x | y = k ~ N(μ_k, Σ_k), and the samples n_k of each in a training set.
 
     The eigenvalues of Σ_k fall as i^-α_k and add up to its trace, along the axes of x; if `rotated`, those of all
-    classes but the first along random ones.  Any two means are `distance` apart.
+    classes but the first along random ones.  Any two means are `distance` apart, about the same `centre` in every
+    direction.
     """
 
     exponents: tuple[float, ...]
@@ -40,17 +41,19 @@ class Population:
     d: int = 120
     distance: float = 2.5
     rotated: bool = False
+    centre: float = 0.0
 
     def __str__(self) -> str:
         numbers = ", ".join(f"α = {a:g}, n = {n}" for a, n in zip(self.exponents, self.counts, strict=True))
-        return f"{numbers}, d = {self.d}{', rotated' if self.rotated else ''}"
+        centre = f", about {self.centre:g}" if self.centre else ""
+        return f"{numbers}, d = {self.d}{', rotated' if self.rotated else ''}{centre}"
 
     @cached_property
     def means(self) -> Floats:
         n = len(self.counts)
         corners = np.array([[0.5], [-0.5]]) if n == 2 else np.eye(n) / np.sqrt(2)
         axes = _orthonormal(np.random.default_rng([2021, 1]), self.d)[:, : corners.shape[1]]
-        return np.asarray(self.distance * corners @ axes.T)
+        return np.asarray(self.centre + self.distance * corners @ axes.T)
 
     @cached_property
     def roots(self) -> Floats:
