@@ -14,7 +14,7 @@ from implicitloss.claims.checks import Exact, Identity
 from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.margins import Offsets
+from implicitloss.margins import Equalised, LogitAdjusted, Margin, Offsets
 from implicitloss.samplers import Uniform, WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.spectral import Logistic, predict
@@ -92,27 +92,41 @@ def _losses(delta: sp.Expr, common: sp.Expr) -> Callable[[], Iterator[tuple[str,
 # --- the library's prediction -----------------------------------------------------------------------------------------
 
 SMALL = Population((0.0, 0.5), (40, 25), (30.0, 30.0), d=30)
-PREDICTED_LAM = 1.0
 
 
-def _small(setting: Setting) -> list[Training]:
-    return [Training((40, 25), (4.0, 0.5), PREDICTED_LAM)]
+@dataclass(frozen=True)
+class Given:
+    """Margins as the library is given them, and what p_12 and p_21 then are."""
+
+    margins: Pair | Margin
+    pair: Pair
+
+    def __str__(self) -> str:
+        return f"{SMALL}, margins {self.margins}"
+
+    def moments(self, factor: float, *, plain: bool = False) -> Estimate:
+        """Moments with both margins √(p_12 p_21), or 1, and `factor` δ added to the means."""
+        common = 1.0 if plain else float(np.sqrt(self.pair[0] * self.pair[1]))
+        offset = np.log(self.pair[0] / self.pair[1]) / 2
+        return _moments((common, common), factor * float(offset))
+
+
+def _given(setting: Setting) -> tuple[Given, ...]:
+    first, second = SMALL.counts
+    n = first + second
+    return (
+        Given((4.0, 0.5), (4.0, 0.5)),
+        Given(LogitAdjusted(), (second / first, first / second)),
+        Given(Equalised(), (second / n, first / n)),
+    )
 
 
 @lru_cache
-def _moments(margins: Pair, offset: float = 0.0) -> Estimate:
+def _moments(margins: Pair | Margin, offset: float = 0.0) -> Estimate:
     """m_1 + δ, m_2 + δ, q_1, q_2."""
-    found = predict(SMALL.mixture, Logistic(PREDICTED_LAM, margins))
+    found = predict(SMALL.mixture, Logistic(1.0, margins))
     value = np.hstack([found.mean + offset, found.variance])
     return Estimate(value, 1e-8 * np.abs(value), "moments", "predicted")
-
-
-def _moments_shifted(factor: float, *, plain: bool = False) -> Callable[[Training], Estimate]:
-    def moments(case: Training) -> Estimate:
-        common = 1.0 if plain else float(np.sqrt(case.margins[0] * case.margins[1]))
-        return _moments((common, common), factor * case.offset)
-
-    return moments
 
 
 # --- schemes ----------------------------------------------------------------------------------------------------------
@@ -206,10 +220,13 @@ CLAIMS = (
             ),
             Exact(
                 "predicted means and variances",
-                _small,
+                _given,
                 lambda case: _moments(case.margins),
-                _moments_shifted(1.0),
-                {WITHOUT_HALF: _moments_shifted(2.0), BESIDE_PLAIN: _moments_shifted(1.0, plain=True)},
+                lambda case: case.moments(1.0),
+                {
+                    WITHOUT_HALF: lambda case: case.moments(2.0),
+                    BESIDE_PLAIN: lambda case: case.moments(1.0, plain=True),
+                },
                 resolution=1e-7,
                 uses_prior=False,
             ),
