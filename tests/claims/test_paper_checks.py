@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from implicitloss import losses
 from implicitloss.claims.case import Setting
@@ -21,6 +22,9 @@ from implicitloss.labels import LabelPrior
 from implicitloss.losses import Decoupled
 from implicitloss.samplers import WithinBatch
 from implicitloss.scheme import Scheme
+from implicitloss.spectral import GaussianMixture, Logistic, Noise, affine, class_gap, offsets, prediction
+from implicitloss.spectral.covariances import Factored, Whole
+from implicitloss.spectral.ridge_path import RidgePath
 from implicitloss.theory import expansion
 from implicitloss.weightings import Importance
 from implicitloss.witness.integrate import decoupled, integral
@@ -29,6 +33,8 @@ from paper_checks.__main__ import all_claims
 from paper_checks.qaraei2023 import listing, start
 from paper_checks.qaraei2023 import margins as method
 from paper_checks.rawat2021 import conventions
+from paper_checks.spectral import four_parts, mean_difference
+from paper_checks.spectral import margins as spectral_margins
 
 CIFAR = LabelPrior.exp(100, 500, 100)
 CLAIMS = all_claims()
@@ -46,7 +52,7 @@ def verdicts() -> list[Verdict]:
 def test_ids_are_unique_and_name_their_paper() -> None:
     ids = [claim.id for claim in CLAIMS]
     assert len(set(ids)) == len(ids)
-    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023"}
+    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023", "spectral"}
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -83,6 +89,9 @@ DESCENT, SUBGRADIENT = (
     "Exact: ℓ(g) >= ℓ(f) + <ℓ'(f), g - f>",
 )
 EVERY_SEQUENCE, RAISED = "Exact: every sequence of draws listed", "one-dimensional integrals at the raised positive"
+DRAWN, REFITS = "Averages: simulation (empirical-Bernstein bounds)", "Exact: n fits"
+NEWTON, FRESH = "Exact: scores by Newton's method", "Exact: errors, means and variances on fresh samples"
+FALLEN, FITTED = "Exact: training mean less fresh mean", "training sets drawn and fitted, 4 standard errors)"
 WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.eq3-eq4": (SYMBOLS, "Exact: closed forms on scores of six kinds"),
     "rawat2021.section2.eq6": (SYMBOLS,),
@@ -170,6 +179,34 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "qaraei2023.stale.swing": ("Exact: gradient descent (R = 5,000 steps of .1)",),
     "qaraei2023.stale.rise": ("Exact: gradient descent (steps of .005 and .0025)",),
     "qaraei2023.hardest-of": ("Exact: all L^n draws", "Exact: the formula, in whole numbers"),
+    "spectral.affine": (DRAWN,),
+    "spectral.leave-one-out": (
+        REFITS, f"{REFITS} of logistic regression (score left out less score in training, within 6 %)",
+    ),
+    "spectral.influence": (f"{FALLEN} (400 {FITTED}", "Exact: leverages (40 training sets drawn)"),
+    "spectral.ridge": (
+        f"{FRESH}, means on training samples (400 {FITTED}", f"Exact: errors of three classes (300 {FITTED}",
+    ),
+    "spectral.logistic": (f"{FRESH}, means on training samples (200 {FITTED}", f"{FALLEN} (200 {FITTED}"),
+    "spectral.stored": ("Exact: printed digits",),
+    "spectral.mean-difference": (
+        "Exact: means and variances of the score (Gauss-Hermite rule, exact for quadratics)", DRAWN,
+    ),
+    "spectral.margins.ratio": (
+        "Identity: SymPy (what each example pays)", NEWTON, "Exact: predicted means and variances",
+    ),
+    "spectral.margins.table2": (NEWTON,),
+    "spectral.offsets": (
+        "Exact: bisection for equal errors", "Exact: search for the least mean error",
+        "Exact: offsets for equal errors from samples (3,000 quantiles a class)",
+        "Exact: offsets for the least mean error from samples (3,000 quantiles a class)",
+        f"Exact: errors of trained classifiers at the predicted δ_E (400 {FITTED}",
+    ),
+    "spectral.noise": ("Exact: least squares on every noisy copy", f"{FRESH} (250 {FITTED}"),
+    "spectral.four-parts": (
+        "Identity: SymPy (for any two classes)", "Exact: trained classifiers",
+        "Exact: predicted means and influences", REFITS,
+    ),
 }  # fmt: skip
 
 
@@ -434,6 +471,79 @@ def test_wrong_hard_negatives_are_caught(mutant: Any, id: str, monkeypatch: pyte
         numbers_of.cache_clear()
     mutant(monkeypatch)
     (verdict,) = settle([dataclasses.replace(claim, checks=quick)], Setting(CIFAR, ""))
+    assert verdict.outcome is Outcome.REFUTED
+    for numbers_of in kept:
+        numbers_of.cache_clear()
+
+
+def _swapped_influences(patch: pytest.MonkeyPatch) -> None:
+    """V_1 for V_2."""
+    honest = Whole.influences
+    patch.setattr(Whole, "influences", lambda self, root: honest(self, root)[::-1])
+
+
+def _errors_without_a_root(patch: pytest.MonkeyPatch) -> None:
+    for module in (affine, prediction):
+        patch.setattr(module, "sign_error", lambda mean, variance: ndtr(-mean / variance))
+
+
+def _noise_of_one_sample(patch: pytest.MonkeyPatch) -> None:
+    """Noise of a class as if it had one sample."""
+    honest = Noise.covariances
+
+    def covariances(self: Noise, mixture: GaussianMixture) -> Any:
+        found = honest(self, mixture)
+        return Factored(found.diagonals / mixture.counts[:, None], np.zeros((*found.shape, 0)))
+
+    patch.setattr(Noise, "covariances", covariances)
+
+
+def _leverage_without_intercept(patch: pytest.MonkeyPatch) -> None:
+    honest = RidgePath.residuals
+
+    def residuals(self: RidgePath, lam: float) -> tuple[np.ndarray, np.ndarray]:
+        residual, left = honest(self, lam)
+        return residual, left + 1 / len(left)
+
+    patch.setattr(RidgePath, "residuals", residuals)
+
+
+def _overfit_forgotten(patch: pytest.MonkeyPatch) -> None:
+    honest = offsets.gap
+    for module in (four_parts, class_gap):
+        patch.setattr(module, "gap", lambda *given: dataclasses.replace(honest(*given), overfit=0.0))
+
+
+def _first_margin_twice(patch: pytest.MonkeyPatch) -> None:
+    """A margin p_12 counts twice."""
+    honest = Logistic.log_margins
+    patch.setattr(
+        Logistic, "log_margins", lambda self, mixture: (2 * honest(self, mixture)[0], honest(self, mixture)[1])
+    )
+
+
+@pytest.mark.parametrize(
+    ("mutant", "id", "which"),
+    [
+        (_errors_without_a_root, "affine", 0),
+        (_leverage_without_intercept, "leave-one-out", 0),
+        (_swapped_influences, "influence", 1),
+        (_errors_without_a_root, "stored", 0),
+        (_errors_without_a_root, "mean-difference", 1),
+        (_first_margin_twice, "margins.ratio", 2),
+        (_noise_of_one_sample, "noise", 1),
+        (_overfit_forgotten, "four-parts", 3),
+    ],
+)
+def test_wrong_predictions_of_spectra_are_caught(
+    mutant: Any, id: str, which: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (claim,) = [claim for claim in CLAIMS if claim.id == f"spectral.{id}"]
+    kept = (mean_difference._predicted, spectral_margins._moments)
+    for numbers_of in kept:
+        numbers_of.cache_clear()
+    mutant(monkeypatch)
+    (verdict,) = settle([dataclasses.replace(claim, checks=(claim.checks[which],))], Setting(CIFAR, ""))
     assert verdict.outcome is Outcome.REFUTED
     for numbers_of in kept:
         numbers_of.cache_clear()
