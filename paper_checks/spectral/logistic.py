@@ -42,8 +42,8 @@ def _found(case: Regression, of: Callable[[Population], GaussianMixture]) -> Pre
 
 
 CASES = (
-    Regression(Population((0.0, 0.3), (160, 120), (120.0, 80.0), distance=3.0), 2.0),
-    Regression(Population((0.0, 0.3), (160, 120), (120.0, 80.0), distance=3.0), 5.0, (2.0, 1.0)),
+    Regression(Population((0.0, 0.3), (160, 120), (120.0, 80.0)), 5.0),
+    Regression(Population((0.0, 0.3), (160, 120), (120.0, 80.0), distance=2.0), 10.0, (1.0, 2.0)),
 )
 
 
@@ -88,7 +88,7 @@ CLAIMS = (
                 {POOLED: _on(pooled), SWAPPED: _on(swapped), "the margins are in reverse": _reversed},
                 resolution=0.07,
                 uses_prior=False,
-                detail=f"{SETS} training sets drawn and fitted, 4 standard errors",
+                detail=f"{SETS} training sets drawn and fitted, 6 standard errors",
             ),
             Exact(
                 "training mean less fresh mean",
@@ -100,9 +100,9 @@ CLAIMS = (
                     "V_k is that of a square loss with the curvature at 0, 1/4": _pulled(_square(0.25)),
                     OTHERS: _pulled(lambda case: _found(case, whole).influence[::-1]),
                 },
-                resolution=0.2,
+                resolution=0.25,
                 uses_prior=False,
-                detail=f"{SETS} training sets drawn and fitted, 4 standard errors",
+                detail=f"{SETS} training sets drawn and fitted, 6 standard errors",
             ),
         ),
         ("d = 120, effective ranks from 106", "intercept free and not penalised"),

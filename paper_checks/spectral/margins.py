@@ -14,7 +14,7 @@ from implicitloss.claims.checks import Exact, Identity
 from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.margins import Equalised, LogitAdjusted, Margin, Offsets
+from implicitloss.margins import LogitAdjusted, Margin, Offsets
 from implicitloss.samplers import Uniform, WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.spectral import Logistic, predict
@@ -113,11 +113,9 @@ class Given:
 
 def _given(setting: Setting) -> tuple[Given, ...]:
     first, second = SMALL.counts
-    n = first + second
     return (
         Given((4.0, 0.5), (4.0, 0.5)),
         Given(LogitAdjusted(), (second / first, first / second)),
-        Given(Equalised(), (second / n, first / n)),
     )
 
 

@@ -17,7 +17,7 @@ from implicitloss.labels import Floats, Labels
 from implicitloss.spectral import equal_error_offset, least_error_offset
 from implicitloss.spectral.equalise import equal_errors, least_error
 from paper_checks.spectral.populations import SIGNS, SOURCE, after, within
-from paper_checks.spectral.ridge import SETS, Regression, two_classes
+from paper_checks.spectral.ridge import LIMIT, SETS, Regression, two_classes
 
 # Where the least mean error lies to a few times the root of a rounding.
 SEARCH = 1e-6
@@ -120,13 +120,13 @@ def _equal(case: Regression) -> Estimate:
     """Φ(-(m_1 - m_2)/(√q_1 + √q_2)) for both."""
     found = case.predicted()
     error = float(ndtr(-np.subtract(*found.mean) / np.sqrt(found.variance).sum()))
-    return within(np.array([error, error]), 0.02)
+    return within(np.array([error, error]), LIMIT)
 
 
 def _errors_at(offset: Offset) -> Callable[[Regression], Estimate]:
     def errors(case: Regression) -> Estimate:
         found = case.predicted()
-        return within(ndtr(-SIGNS * (found.mean + offset(found.mean, found.variance)) / np.sqrt(found.variance)), 0.02)
+        return within(ndtr(-SIGNS * (found.mean + offset(found.mean, found.variance)) / np.sqrt(found.variance)), LIMIT)
 
     return errors
 
@@ -193,7 +193,7 @@ CLAIMS = (
                 },
                 resolution=0.05,
                 uses_prior=False,
-                detail=f"{SETS} training sets drawn and fitted, 4 standard errors",
+                detail=f"{SETS} training sets drawn and fitted, 6 standard errors",
             ),
         ),
         ("two classes",),

@@ -91,7 +91,7 @@ DESCENT, SUBGRADIENT = (
 EVERY_SEQUENCE, RAISED = "Exact: every sequence of draws listed", "one-dimensional integrals at the raised positive"
 DRAWN, REFITS = "Averages: simulation (empirical-Bernstein bounds)", "Exact: n fits"
 NEWTON, FRESH = "Exact: scores by Newton's method", "Exact: errors, means and variances on fresh samples"
-FALLEN, FITTED = "Exact: training mean less fresh mean", "training sets drawn and fitted, 4 standard errors)"
+FALLEN, FITTED = "Exact: training mean less fresh mean", "training sets drawn and fitted, 6 standard errors)"
 WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.eq3-eq4": (SYMBOLS, "Exact: closed forms on scores of six kinds"),
     "rawat2021.section2.eq6": (SYMBOLS,),
@@ -183,9 +183,9 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "spectral.leave-one-out": (
         REFITS, f"{REFITS} of logistic regression (score left out less score in training, within 6 %)",
     ),
-    "spectral.influence": (f"{FALLEN} (400 {FITTED}", "Exact: leverages (40 training sets drawn)"),
+    "spectral.influence": (f"{FALLEN} (450 {FITTED}", "Exact: leverages (60 training sets drawn, 6 standard errors)"),
     "spectral.ridge": (
-        f"{FRESH}, means on training samples (400 {FITTED}", f"Exact: errors of three classes (300 {FITTED}",
+        f"{FRESH}, means on training samples (450 {FITTED}", f"Exact: errors of three classes (350 {FITTED}",
     ),
     "spectral.logistic": (f"{FRESH}, means on training samples (200 {FITTED}", f"{FALLEN} (200 {FITTED}"),
     "spectral.stored": ("Exact: printed digits",),
@@ -200,7 +200,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
         "Exact: bisection for equal errors", "Exact: search for the least mean error",
         "Exact: offsets for equal errors from samples (3,000 quantiles a class)",
         "Exact: offsets for the least mean error from samples (3,000 quantiles a class)",
-        f"Exact: errors of trained classifiers at the predicted δ_E (400 {FITTED}",
+        f"Exact: errors of trained classifiers at the predicted δ_E (450 {FITTED}",
     ),
     "spectral.noise": ("Exact: least squares on every noisy copy", f"{FRESH} (250 {FITTED}"),
     "spectral.four-parts": (
