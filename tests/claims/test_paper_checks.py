@@ -185,7 +185,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     ),
     "spectral.influence": (f"{FALLEN} (450 {FITTED}", "Exact: leverages (60 training sets drawn, 6 standard errors)"),
     "spectral.ridge": (
-        f"{FRESH}, means on training samples (450 {FITTED}", f"Exact: errors of three classes (350 {FITTED}",
+        f"{FRESH}, means on training samples (450 {FITTED}", f"Exact: errors of three classes (420 {FITTED}",
     ),
     "spectral.logistic": (f"{FRESH}, means on training samples (200 {FITTED}", f"{FALLEN} (200 {FITTED}"),
     "spectral.stored": ("Exact: printed digits",),
