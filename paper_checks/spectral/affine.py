@@ -24,7 +24,7 @@ ROOTS = np.array(
     ]
 )
 W, B = np.array([[1.4, 0.2, -0.5], [-0.6, 0.8, 0.4], [0.0, -1.2, 0.3]]), np.array([0.2, 0.0, -0.1])
-RULES = {2: (W[0], 0.15), 3: (W, B)}
+RULES: dict[int, tuple[Floats, Floats]] = {2: (W[0], np.array(0.15)), 3: (W, B)}
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def _errors(setting: Setting) -> list[tuple[Average, float]]:
 
 def _of_moments(setting: Setting) -> list[float]:
     found = _predicted(STEEP)
-    return ndtr(-SIGNS * found.mean / np.sqrt(found.variance)).tolist()
+    return list(ndtr(-SIGNS * found.mean / np.sqrt(found.variance)))
 
 
 CLAIMS = (

@@ -116,7 +116,7 @@ def _predicted(augment: Callable[[Augmented], Noise | Dropout | None]) -> Callab
 
 
 def _augmentation(case: Augmented) -> Noise | Dropout:
-    return Noise(case.variances) if case.kind == "noise" else Dropout(case.rate)
+    return Noise(np.array(case.variances)) if case.kind == "noise" else Dropout(case.rate)
 
 
 def _variances(case: Augmented, *, centred: bool = False) -> Floats:

@@ -78,7 +78,7 @@ class Population:
     @property
     def mixture(self) -> GaussianMixture:
         """What the library is given."""
-        return GaussianMixture(self.means, self.covariances, self.counts)
+        return GaussianMixture(self.means, self.covariances, np.array(self.counts))
 
     def draw(self, rng: np.random.Generator) -> Floats:
         """The samples of a training set, (n, d), class after class."""

@@ -80,7 +80,7 @@ def pooled(population: Population) -> GaussianMixture:
 
 def swapped(population: Population) -> GaussianMixture:
     """The counts in reverse."""
-    return GaussianMixture(population.means, population.covariances, population.counts[::-1])
+    return GaussianMixture(population.means, population.covariances, np.array(population.counts[::-1]))
 
 
 def simulated(sets: Sets) -> Estimate:

@@ -34,7 +34,7 @@ def _predicted(of: Callable[[float], float]) -> Callable[[float], Estimate]:
     def predicted(alpha: float) -> Estimate:
         means = np.array([[1.0], [-1.0]]) * np.full(D, 1 / D)
         covariances = np.tile(np.repeat(DELTAS, D // 2) / D, (2, 1))
-        found = predict(GaussianMixture(means, covariances, of(alpha) * D / 2), Ridge(LAM))
+        found = predict(GaussianMixture(means, covariances, np.full(2, of(alpha) * D / 2)), Ridge(LAM))
         value = np.array([found.influence[0], found.mean[0], found.variance[0], found.error[0]])
         return Estimate(value, 1e-10 * value, "V, m, q and error", "predicted")
 
