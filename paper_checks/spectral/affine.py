@@ -74,7 +74,8 @@ CLAIMS = (
     Claim(
         "spectral.affine",
         "Where features of each class are Gaussian and the score is z = w·x + b, classes are mistaken with probability "
-        "Φ(-s_k m_k/√q_k), m_k = w·μ_k + b, q_k = wᵀΣ_k w, s = (1, -1); with K scores it is an orthant's.",
+        "Φ(-s_k m_k/√q_k), m_k = w·μ_k + b, q_k = wᵀΣ_k w, s = (1, -1).  With K scores a class is recognised "
+        "with the probability of an orthant.",
         "derived",
         (
             Averages(

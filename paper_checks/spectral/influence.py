@@ -64,7 +64,7 @@ CLAIMS = (
         "spectral.influence",
         "The mean score of class k falls from training to fresh samples by V_k m̂_k/n_k, where V_k = tr Σ_k A⁻¹ is the "
         "class's own effective dimension and m̂_k/n_k the mean of -ℓ' over its training samples; class means of "
-        "h_i/(1 - h_i), h_i the leverage, are V_k.",
+        "h_i/(1 - h_i), h_i the leverage, are V_k within 5 %.",
         SOURCE,
         (
             Exact(

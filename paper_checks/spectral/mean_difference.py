@@ -110,7 +110,7 @@ def _of_moments(setting: Setting) -> list[float]:
 CLAIMS = (
     Claim(
         "spectral.mean-difference",
-        "For w = x̄_1 - x̄_2 and the midpoint b, averages over training sets are m_k = ±½‖Δ‖² + "
+        "For w = x̄_1 - x̄_2, the midpoint b and Δ = μ_1 - μ_2, averages over training sets are m_k = ±½‖Δ‖² + "
         "½ (tr Σ_2/n_2 - tr Σ_1/n_1) of the score's mean and q_k = ΔᵀΣ_kΔ + tr(Σ_k (Σ_1/n_1 + Σ_2/n_2)) of its "
         "variance within one training set, exactly.  The error is an average of Φ over training sets, and on steep "
         "spectra it is not Φ of these averages.",

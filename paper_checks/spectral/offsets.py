@@ -135,8 +135,8 @@ CLAIMS = (
     Claim(
         "spectral.offsets",
         "Added to a score that is N(m_k, q_k) in class k, δ_E = -(m_1√q_2 + m_2√q_1)/(√q_1 + √q_2) makes both errors "
-        "equal, Φ(-(m_1 - m_2)/(√q_1 + √q_2)); the mean error is least at another δ_B, where the two densities cross, "
-        "one of two roots.",
+        "equal, Φ(-(m_1 - m_2)/(√q_1 + √q_2)).  The mean error is least at δ_B, which is another one unless q_1 = q_2: "
+        "one of the two places where the densities cross.",
         SOURCE,
         (
             Exact(
