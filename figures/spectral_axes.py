@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from figures._marks import below, one_of
 
-CLAIMS: tuple[str, ...] = ()
+CLAIMS: tuple[str, ...] = ("spectral.four-parts", "spectral.margins.ratio")
 PARTS = {"train": "training", "overfit": "overfitting", "label": "margins δ", "scale": "scale"}
 COLORS = {"train": "C0", "overfit": "C5", "label": "C2", "scale": "C1"}
 HATCHES = {"train": "", "overfit": "....", "label": "xxxx", "scale": "////"}

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from figures._marks import below
 
-CLAIMS: tuple[str, ...] = ()
+CLAIMS: tuple[str, ...] = ("spectral.ridge", "spectral.leave-one-out")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WORDS = {"predicted": "means, covariances, counts", "left_out": "leave-one-out", "pooled": "one covariance for all"}
 FACES = {"predicted": "C0", "left_out": "white", "pooled": "C1"}
