@@ -341,6 +341,11 @@ class _InBatch:
         of = made.slopes_of_logits if self.given == "logits" else made.slopes_of_queries
         return factor * np.asarray(values), factor * of(slopes.reshape(given.shape), self.layout.prior.n_labels)
 
+    @property
+    def pooled(self) -> int | None:
+        """The number of negatives if all further items of a batch count in every row; None without such items."""
+        return self.layout.n_items - 1 if self.layout.further else None
+
     @cached_property
     def _takes_key(self) -> bool:
         """Whether the loss takes a key too; one that draws nothing need not."""

@@ -175,7 +175,8 @@ class Finding:
             positives=question.positives, comparisons=comparisons, margins=observed.margins, hits=hits,
             nearest=fit, slopes=None if fit is not None and fit.agrees else _slopes(question, observed),
             draw_statistics=observed.draw_statistics, flaws=observed.flaws,
-            notes=observed.notes + _never_counted(question, comparisons) + _of_no_count(comparisons),
+            notes=observed.notes + _never_counted(question, comparisons) + _of_no_count(comparisons)
+            + _pooled(question, box, fit),
             prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
             calls=box.calls, form=question.form, slips=_slips(question, fit),
@@ -289,6 +290,20 @@ def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tup
         "loss, in the order of its ids, and are all labels candidates?"
     )
     return (Note("never counted", said),)
+
+
+def _pooled(question: Question, box: Box, fit: Fit | None) -> tuple[Note, ...]:
+    """A note on further items of an in-batch loss that count in every row, where a row's own are claimed."""
+    pooled = getattr(box.loss_fn, "pooled", None)
+    if pooled is None or fit is None or question.scheme is None:
+        return ()
+    if fit.scheme.m != pooled or question.scheme.m == pooled:
+        return ()
+    said = (
+        f"as many negatives count as the batch has other items, {pooled}: are the mined negatives of all rows pooled? "
+        "Labels that score high for many queries are then in most rows"
+    )
+    return (Note("hard negatives", said),)
 
 
 def _of_no_count(comparisons: Sequence[Comparison]) -> tuple[Note, ...]:

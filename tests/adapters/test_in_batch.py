@@ -503,3 +503,22 @@ def test_a_loss_of_jax_that_draws_nothing_needs_no_key(seed: int) -> None:
         adapted = il.adapters.in_batch(with_key, prior, 8, framework="jax")
         report = il.audit(adapted, claim=claim, prior=prior, positives=[0], rng=seed, budget="quick")
         assert report.verdict == "holds", str(report)
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_mined_negatives_of_all_rows_are_seen(pooled: bool, seed: int) -> None:
+    """A loss whose rows all have the mined negatives of the batch, where a row's own are said to count."""
+    n, k, prior = 6, 2, il.LabelPrior.zipf(12, 1.0)
+
+    def loss(queries: Any, items: Any, mined: Any, labels: Any) -> Any:
+        own = np.einsum("nd,nkd->nk", queries, mined.reshape(n, k, -1))
+        logits = np.concatenate([queries @ items.T, queries @ mined.T if pooled else own], axis=1)
+        return np.logaddexp.reduce(logits, axis=1) - np.diag(logits)
+
+    adapted = il.adapters.in_batch(loss, prior, n, negatives=k)
+    for m in (n - 1 + k, n - 1 + n * k):
+        claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=m, hits="keep")
+        report = il.audit(adapted, claim=claim, prior=prior, positives=[0], rng=seed, budget="quick")
+        is_true = m == (n - 1 + n * k if pooled else n - 1 + k)
+        assert report.verdict == ("holds" if is_true else "refuted"), str(report)
+        assert ("mined negatives of all rows pooled?" in str(report)) == (pooled and not is_true)
