@@ -15,7 +15,7 @@ import numpy as np
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.comparison import HITS, NO_COUNT, Comparison, Result
 from implicitloss.auditing.forms import Kind
-from implicitloss.auditing.nearest import Fit, name_of, nearest
+from implicitloss.auditing.nearest import NEAR_M, Fit, name_of, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import Gains, Page, slips_of
@@ -297,11 +297,12 @@ def _pooled(question: Question, box: Box, fit: Fit | None) -> tuple[Note, ...]:
     pooled = getattr(box.loss_fn, "pooled", None)
     if pooled is None or fit is None or question.scheme is None:
         return ()
-    if fit.scheme.m != pooled or question.scheme.m == pooled:
+    is_near, is_claimed = (1 / NEAR_M <= m / pooled <= NEAR_M for m in (fit.scheme.m, question.scheme.m))
+    if not is_near or is_claimed:
         return ()
     said = (
-        f"as many negatives count as the batch has other items, {pooled}: are the mined negatives of all rows pooled? "
-        "Labels that score high for many queries are then in most rows"
+        f"about as many negatives count as the batch has other items, {pooled}: are the mined negatives of all rows "
+        "pooled? Labels that score high for many queries are then in most rows"
     )
     return (Note("hard negatives", said),)
 
