@@ -89,7 +89,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("loss", examples(), ids=lambda loss: loss.name)
-@pytest.mark.parametrize("target", margins(), ids=str)
+@pytest.mark.parametrize("target", margins(12), ids=str)
 def test_margins_count_all_labels(target: Any, loss: Any) -> None:
     """By row totals, pair by pair, and by the formula; and with the gradient of the implicit loss of any sampler."""
     at, y, rng = np.array([0, 0, 2, 1]), np.array([3, 11, 0, 3]), np.random.default_rng(0)
@@ -340,7 +340,7 @@ def test_what_can_be_simulated_can_be_trained_with(hits: Any, weighting: Any, pr
 
 
 @pytest.mark.parametrize("loss", examples(), ids=lambda loss: loss.name)
-@pytest.mark.parametrize("target", margins(), ids=str)
+@pytest.mark.parametrize("target", margins(5), ids=str)
 def test_positives_that_margins_cannot_have(target: Any, loss: Any) -> None:
     """A positive of prior 0 is refused in the margin's own words, or it has the margin's own loss."""
     labels = PRIORS["counts of 0"]
@@ -358,7 +358,7 @@ def test_positives_that_margins_cannot_have(target: Any, loss: Any) -> None:
 
 
 @pytest.mark.parametrize("loss", examples(), ids=lambda loss: loss.name)
-@pytest.mark.parametrize("target", margins(), ids=str)
+@pytest.mark.parametrize("target", margins(12), ids=str)
 @pytest.mark.parametrize("lead", [1.0, 30.0, 300.0])
 def test_what_is_left_beside_a_sure_positive_keeps_its_digits(lead: float, target: Any, loss: Any) -> None:
     """The rest of a sum less the most of it is rounding; large margins would show it."""
@@ -386,7 +386,7 @@ def test_small_sampled_losses_keep_their_digits(seed: int) -> None:
 
 SCHEMES = [
     *(il.Scheme(sampler, il.weightings.Constant(), m=3, hits=hits) for sampler in _samplers(12) for hits in HITS),
-    *margins(),
+    *margins(12),
     Plain(il.margins.Softmax()),
 ]
 
@@ -513,7 +513,9 @@ def test_parts_of_another_kind_are_one_sentence(objective: Any, loss: Any, prior
     assert len(str(caught.value)) <= 300
 
 
-@pytest.mark.parametrize("objective", [MODEL, il.Scheme(Uniform(), il.weightings.Unit(), m=3, hits="mask"), *margins()])
+@pytest.mark.parametrize(
+    "objective", [MODEL, il.Scheme(Uniform(), il.weightings.Unit(), m=3, hits="mask"), *margins(12)]
+)
 def test_what_is_no_number_is_named(objective: Any) -> None:
     """Payments that are squares overflow; a label that weighs nothing, or the positive itself, does not."""
     squares, far = Decoupled(squared_hinge), np.array([np.full(12, 1e200)])

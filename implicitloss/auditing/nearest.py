@@ -41,7 +41,7 @@ from implicitloss.weightings import (
     complete_weighting,
 )
 
-__all__ = ["Fit", "Fitted", "name_of", "nearest", "rounded", "seen_law"]
+__all__ = ["NEAR_M", "Fit", "Fitted", "name_of", "nearest", "rounded", "seen_law"]
 
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 LIMIT_FACTOR = 1.05
