@@ -191,6 +191,10 @@ def _probed_form(
         box.check_size(call.answer.values)
     if remark is not None:
         notes = [*notes, Note("bounded", remark)]
+        # -log(1 + ε), where all probabilities are 1; each term of a logistic loss may have its guard.
+        terms = 1 if question.form == "softmax" else question.prior.n_labels
+        if call.answer.values.min() >= -2 * terms * box.cut_off:
+            negative = None
     if found is None or (found.kind == "another form" and negative is not None):
         return question, [] if negative is None else [negative], notes
     if not found.is_certain and question.scheme is None and _draws_move(question, box):

@@ -596,6 +596,20 @@ def test_cases_for_many_seeds(shift: int, seed: int, monkeypatch: pytest.MonkeyP
             raise AssertionError(f"{name}: {error}") from error
 
 
+@pytest.mark.parametrize("below", [0.0, 0.01])
+def test_a_guard_against_log_0_may_go_below_0(below: float, seed: int) -> None:
+    """Draws that are all hits leave -log(1 + ε), in the first call of some seeds; less than that is refuted."""
+    claim, sampled = scheme(W.Unit(), S.Uniform(), m=1), guarded(Sampled(UNIFORM, m=1), 1e-10)
+
+    def loss(f: Floats, y: Labels, rng: np.random.Generator) -> Any:
+        values, slopes = sampled(f, y, rng)
+        return values - below, slopes
+
+    for shift in range(40):
+        report = il.audit(loss, claim=claim, prior=PRIOR, positives=[0], rng=seed % 1000 + shift, runs=64)
+        assert (report.verdict == "refuted") == (below > 0), str(report)
+
+
 @pytest.mark.parametrize("hits", [-np.inf, 0.0], ids=["removed", "kept"])
 def test_a_call_whose_draws_are_all_hits_is_neither_constant_nor_ignored(
     hits: float, seed: int, monkeypatch: pytest.MonkeyPatch
