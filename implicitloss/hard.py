@@ -11,14 +11,12 @@ from implicitloss.arguments import checked_choice, checked_number, checked_whole
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
 
-__all__ = ["NO_LABELS", "OVERLAPS", "POSITIVES", "HardNegatives", "Overlap", "Positives"]
+__all__ = ["OVERLAPS", "POSITIVES", "HardNegatives", "Overlap", "Positives"]
 
 Overlap = Literal["keep", "mask", "exclude"]
 Positives = Literal["drop", "replace"]
 OVERLAPS: tuple[Overlap, ...] = get_args(Overlap)
 POSITIVES: tuple[Positives, ...] = get_args(Positives)
-NO_LABELS: Labels = np.empty(0, dtype=np.intp)
-NO_LABELS.setflags(write=False)
 # One label in so many gives a lower bound on the k-th best score.
 STRIDE = 64
 
@@ -45,7 +43,7 @@ class HardNegatives:
           hits are excluded too; weights that divide by q divide by this law.
     positives : {"drop", "replace"}
         What happens to y among the k best: it is left out, which leaves k - 1 labels, or the next best takes its place
-        (an index is then asked for k + 1 labels).  T never holds y.
+        (an index is then asked for k + 1 labels).  T never holds y.  Other positives of x are treated as y is.
 
     Raises
     ------
@@ -87,7 +85,7 @@ class HardNegatives:
             object.__setattr__(self, name, value)
 
     def returned(self, problem: Problem) -> Labels:
-        """The labels that the index returns for a problem, best first, y among them; one more where y is replaced.
+        """The labels that the index returns for a problem, best first, positives among them.
 
         Parameters
         ----------
@@ -97,7 +95,7 @@ class HardNegatives:
         Returns
         -------
         ndarray of int
-            At most k labels, or k + 1; fewer where the index returned fewer.
+            At most k labels, or k + |P| where the positives P are replaced; fewer where the index returned fewer.
 
         Raises
         ------
@@ -105,28 +103,34 @@ class HardNegatives:
             For k >= L, and for a problem with more labels.
         """
         found = None if problem.labels is None else problem.labels[problem.labels >= 0]
-        self.check(problem.prior.n_labels, 0 if found is None else found.size)
+        n_positives = problem.positives.size
+        self.check(problem.prior.n_labels, 0 if found is None else found.size, n_positives)
         if found is not None:
             return found
-        return _best(problem.scores if problem.index_scores is None else problem.index_scores, self._asked)
+        scores = problem.scores if problem.index_scores is None else problem.index_scores
+        return _best(scores, self._asked(n_positives))
 
-    @property
-    def _asked(self) -> int:
-        return self.k + (self.positives == "replace")
+    def _asked(self, n_positives: int) -> int:
+        return self.k + (n_positives if self.positives == "replace" else 0)
 
-    def check(self, n_labels: int, n_returned: int = 0) -> None:
+    def check(self, n_labels: int, n_returned: int = 0, n_positives: int = 1) -> None:
         """Raise ValueError unless k < L, and the labels that an index returned are no more than were asked of it."""
         if self.k >= n_labels:
             raise ValueError(
                 f"k, the number of hard negatives, must be at most L - 1 = {n_labels - 1} for {n_labels} labels, "
                 f"got {self.k}"
             )
-        if n_returned > self._asked:
-            one_more = ", one more than k to replace the positive" if self._asked > self.k else ", k"
-            raise ValueError(f"an index must return at most {self._asked} labels{one_more}, got {n_returned}")
+        most = self._asked(n_positives)
+        if n_returned > most:
+            more = "one more than k to replace the positive"
+            if n_positives > 1:
+                more = f"{n_positives} more than k to replace the positives"
+            raise ValueError(
+                f"an index must return at most {most} labels, {more if most > self.k else 'k'}, got {n_returned}"
+            )
 
     def of(self, problem: Problem) -> Labels:
-        """T, the hard negatives of a problem, without y, best first.
+        """T, the hard negatives of a problem, without y and the other positives of x, best first.
 
         Parameters
         ----------
@@ -144,7 +148,7 @@ class HardNegatives:
             As `returned` does.
         """
         found = self.returned(problem)
-        return found[found != problem.positive][: self.k]
+        return found[~np.isin(found, problem.positives)][: self.k]
 
     def __str__(self) -> str:
         return f"k={self.k}, weight={self.weight:g}, overlap={self.overlap}, positives={self.positives}"

@@ -28,10 +28,21 @@ from implicitloss.arguments import checked_vector as checked_vector
 from implicitloss.counts.extreme import MOST_LABELS
 from implicitloss.formats import nearest_name
 
-__all__ = ["MOST_SAMPLES", "Floats", "LabelPrior", "Labels", "checked_label", "checked_prior", "checked_unequal"]
+__all__ = [
+    "MOST_SAMPLES",
+    "NO_LABELS",
+    "Floats",
+    "LabelPrior",
+    "Labels",
+    "checked_label",
+    "checked_prior",
+    "checked_unequal",
+]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
+NO_LABELS: Labels = np.empty(0, dtype=np.intp)
+NO_LABELS.setflags(write=False)
 
 MOST_SAMPLES = 2.0**53
 # The largest difference between a given probability and its label's share of the counts.

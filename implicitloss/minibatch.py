@@ -331,7 +331,7 @@ class Minibatch:
         for i, (row, label) in enumerate(zip(at, y.tolist(), strict=True)):
             problem = Problem(f[row], self.prior, label, labels=None if returned is None else returned[row])
             plan, draw = scheme.plan(problem, loss=self.loss), checked_draws(scheme.sampler, problem)
-            again = scheme.drawn_again(label, plan.hard)
+            again = scheme.drawn_again(problem, plan.hard)
             drawn[i] = (_beside(draw, again) if again.size else draw)(rng, scheme.m)
             _check_possible(scheme, plan.log_q, drawn[i])
             log_w[i] = plan.log_w[drawn[i]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from implicitloss.arguments import checked_instance, checked_vector, checked_wholes
-from implicitloss.labels import Floats, LabelPrior, Labels, checked_label, checked_prior
+from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels, checked_label, checked_prior
 
-__all__ = ["Problem", "checked_positive", "checked_problem", "checked_returned", "checked_scores"]
+__all__ = ["Problem", "checked_others", "checked_positive", "checked_problem", "checked_returned", "checked_scores"]
 
 # The square of a score must fit a float.  To mask a label, -1e9 is enough.
 LARGEST_SCORE = 1e150
@@ -32,6 +32,16 @@ def checked_scores(scores: ArrayLike, n_labels: int, what: str = "scores") -> Fl
             f"{what} must lie within ±{LARGEST_SCORE:g} (to mask a label take -1e9), but label {worst} has "
             f"{found[worst]:g}"
         )
+    return found
+
+
+def checked_others(labels: ArrayLike, n_labels: int) -> Labels:
+    """The other positives of an example, in order; *raises* ValueError for labels out of range, and for one twice."""
+    found = np.sort(checked_wholes(labels, "the other positives", n_labels))
+    twice = found[1:][found[1:] == found[:-1]]
+    if twice.size:
+        raise ValueError(f"the other positives must differ, got label {twice[0]} more than once")
+    found.setflags(write=False)
     return found
 
 
@@ -63,12 +73,16 @@ class Problem:
         The scores that an index of labels saw, from which a scheme's hard negatives are; by default f.
     labels : array_like of int, (n,), optional
         Instead of these, the labels that the index returned, best first; -1 is an empty slot.
+    other_positives : array_like of int, (n,), optional
+        The labels that are right for the same x beside y, which make P, the positives of x, with it.  No label of P is
+        a hard negative, and a draw of one is a hit.
 
     Raises
     ------
     ValueError
         For scores that are not finite or too large, another number of scores than labels, y out of range, a label from
-        the index that is out of range or comes twice, and for both `index_scores` and `labels`.
+        the index, or another positive, that is out of range or comes twice, y among the other positives, and for both
+        `index_scores` and `labels`.
 
     Examples
     --------
@@ -82,6 +96,7 @@ class Problem:
     positive: int
     index_scores: Floats | None = field(default=None, kw_only=True)
     labels: Labels | None = field(default=None, kw_only=True)
+    other_positives: Labels = field(default_factory=lambda: NO_LABELS, kw_only=True)
 
     def __post_init__(self) -> None:
         checked_prior(self.prior)
@@ -94,9 +109,32 @@ class Problem:
             object.__setattr__(self, "index_scores", found)
         if self.labels is not None:
             object.__setattr__(self, "labels", checked_returned(self.labels, self.prior.n_labels))
+        others = self.other_positives
+        if others is not NO_LABELS:
+            others = checked_others(others, self.prior.n_labels)
+        if np.any(others == self.positive):
+            raise ValueError(
+                f"the other positives must be labels beside the positive, got the positive itself, {self.positive}"
+            )
+        object.__setattr__(self, "other_positives", others)
+
+    @property
+    def positives(self) -> Labels:
+        """P, the positives of x: the other ones, and y last."""
+        return np.append(self.other_positives, self.positive)
+
+    def among(self, kept: NDArray[np.bool_], prior: LabelPrior) -> Problem:
+        """The problem with the labels `kept` (L,) alone, y among them, under a `prior` over these.
+
+        What an index saw or returned is left out.
+        """
+        at = np.cumsum(kept) - 1
+        others = at[self.other_positives[kept[self.other_positives]]]
+        return Problem(self.scores[kept], prior, int(at[self.positive]), other_positives=others)
 
     def __repr__(self) -> str:
-        return f"Problem({self.prior.n_labels} labels, positive {self.positive})"
+        beside = f", other positives {self.other_positives.tolist()}" if self.other_positives.size else ""
+        return f"Problem({self.prior.n_labels} labels, positive {self.positive}{beside})"
 
 
 def checked_problem(problem: Problem) -> Problem:

@@ -13,8 +13,8 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, defines, shown
-from implicitloss.hard import NO_LABELS, HardNegatives
-from implicitloss.labels import Floats, Labels
+from implicitloss.hard import HardNegatives
+from implicitloss.labels import NO_LABELS, Floats, Labels
 from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
@@ -75,7 +75,8 @@ class Scheme:
     """A negative-sampling scheme (q, w): how m negatives are drawn and weighed, and what a hit does.
 
     The negatives N are m labels drawn i.i.d. from q.  Each enters the loss with its weight w_yy'; for softmax
-    ℓ(N) = log(1 + Σ_{y' ∈ N} w_yy' e^{f_y' - f_y}).  A draw of the positive y itself is a *hit*.
+    ℓ(N) = log(1 + Σ_{y' ∈ N} w_yy' e^{f_y' - f_y}).  A draw of the positive y itself is a *hit*, and so is one of
+    another positive of the same x, where a problem has `other_positives`.
 
     Parameters
     ----------
@@ -209,17 +210,22 @@ class Scheme:
         hard = NO_LABELS if self.hard is None else self.hard.of(problem)
         unconditional = self.log_law(problem)
         log_q = unconditional
-        again = self.drawn_again(y, hard)
+        again = self.drawn_again(problem, hard)
         if again.size:
             log_q = np.array(unconditional)
             log_q[again] = -np.inf
             if problem.prior.n_labels == 1:
                 raise ValueError("hits='exclude' needs at least two labels, got one: the positive")
             rest = logsumexp(log_q)
-            if rest == -np.inf and again.size > (self.hits == "exclude"):
+            if rest == -np.inf and hard.size and hard[0] in again:
                 raise ValueError(
                     "overlap='exclude' leaves nothing to draw: all labels that the sampler can draw are drawn again, "
                     f"{hard.size} hard negatives among them"
+                )
+            if rest == -np.inf and again.size > 1:
+                raise ValueError(
+                    "hits='exclude' leaves nothing to draw: all labels that the sampler can draw are among the "
+                    f"{again.size} positives"
                 )
             if rest == -np.inf:
                 raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {again[0]} q = 1")
@@ -230,13 +236,13 @@ class Scheme:
         unconditional.setflags(write=False)
         return Draws(log_q, unconditional, self.m, problem.prior, y, hard=hard)
 
-    def drawn_again(self, y: int, hard: Labels) -> Labels:
-        """The labels whose draws are drawn again: y where hits are excluded, T where overlap is.
+    def drawn_again(self, problem: Problem, hard: Labels) -> Labels:
+        """The labels whose draws are drawn again: the positives of x where hits are excluded, T where overlap is.
 
         Parameters
         ----------
-        y : int
-            The positive.
+        problem : Problem
+            The positive y, and the other positives of x.
         hard : ndarray of int, (k',)
             T.
 
@@ -247,7 +253,7 @@ class Scheme:
         """
         if self.hard is None or self.hard.overlap != "exclude":
             hard = NO_LABELS
-        return np.append(hard, y) if self.hits == "exclude" else hard
+        return np.append(hard, problem.positives) if self.hits == "exclude" else hard
 
     def plan(self, problem: Problem, draws: Draws | None = None, loss: Loss | None = None) -> Plan:
         """log q and log w of one draw.
@@ -278,11 +284,14 @@ class Scheme:
         counted_apart = self.hard is not None and self.hard.overlap != "keep"
         if loss is not None and complete_sampler(self.sampler).leaves_out_what_pays_nothing:
             draws = replace(draws, free=np.isneginf(loss.log_payment(problem.scores, problem.positive)))
-        if counted_apart:
+        others = problem.other_positives if self.hits != "keep" else NO_LABELS
+        if counted_apart or others.size:
             free = np.zeros(draws.log_q.size, dtype=bool) if draws.free is None else np.array(draws.free)
-            free[draws.hard] = True
+            free[others] = True
+            if counted_apart:
+                free[draws.hard] = True
             draws = replace(draws, free=free)
-        log_q, y = draws.log_q, problem.positive
+        log_q = draws.log_q
         log_w = self.weighting.log_weight(draws)
         if not isinstance(log_w, np.ndarray) or log_w.dtype.kind not in "iuf" or log_w.shape != log_q.shape:
             _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
@@ -290,7 +299,7 @@ class Scheme:
         log_w = np.array(log_w, dtype=np.float64)
         log_w[log_q == -np.inf] = -np.inf
         if self.hits == "mask":
-            log_w[y] = -np.inf
+            log_w[problem.positives] = -np.inf
         if counted_apart:
             log_w[draws.hard] = -np.inf
         log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from implicitloss import margins
 from implicitloss import symbols as s
 from implicitloss.arguments import checked_part, completed
-from implicitloss.hard import NO_LABELS
-from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels
 from implicitloss.numerics.logsum import log_rest
 
 __all__ = [

@@ -117,9 +117,11 @@ def plan(scheme: Any, problem: Any, loss: Any) -> tuple[list[Any], list[Any]]:
     """q and w of a draw under the hits mode, (L,) each; what pays nothing may be left out by q*."""
     y, prior = problem.positive, problem.prior
     unconditional = law(scheme.sampler, prior, [mp.mpf(v) for v in problem.scores.tolist()], y)
-    q = list(unconditional)
+    q, right = list(unconditional), [y, *problem.other_positives.tolist()]
     if scheme.hits == "exclude":
-        q[y] = mp.mpf(0)
+        q = [mp.mpf(0) if k in right else v for k, v in enumerate(q)]
+        if not any(q):
+            raise Undefined
         q = _normalised(q)
     m, kind = scheme.m, type(scheme.weighting).__name__
     if kind == "Constant":
@@ -135,11 +137,12 @@ def plan(scheme: Any, problem: Any, loss: Any) -> tuple[list[Any], list[Any]]:
         free = [False] * len(q)
         if type(scheme.sampler).__name__ == "MinimumVariance":
             free = [x == 0 for x in pays(loss, [mp.mpf(v) for v in problem.scores.tolist()], y)[0]]
-        if any(p[k] > 0 and q[k] == 0 and k != y and not free[k] for k in range(len(q))):
+        asked = [k for k in range(len(q)) if k != y and not free[k] and (k not in right or scheme.hits == "keep")]
+        if any(p[k] > 0 and q[k] == 0 for k in asked):
             raise Undefined
         w = [p[k] / (m * q[k]) if q[k] else mp.mpf(0) for k in range(len(q))]
     if scheme.hits == "mask":
-        w[y] = mp.mpf(0)
+        w = [mp.mpf(0) if k in right else v for k, v in enumerate(w)]
     return q, [w[k] if q[k] else mp.mpf(0) for k in range(len(q))]
 
 

@@ -126,7 +126,9 @@ class Values:
 
     def problem(self, n: int | None = None) -> Any:
         prior = self.prior(n)
-        return il.Problem(self.scores(prior.n_labels), prior, self.whole(0, prior.n_labels - 1))
+        y = self.whole(0, prior.n_labels - 1)
+        others = np.delete(np.arange(prior.n_labels), y)[: self.one(0, 0, 0, 1, 2)]
+        return il.Problem(self.scores(prior.n_labels), prior, y, other_positives=others)
 
     def margin(self) -> Any:
         m = il.margins
@@ -313,7 +315,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, il.Problem):
         prior = value.prior
         level = prior.probabilities if prior.counts is None else prior.counts
-        return f"Problem({value.scores.tolist()}, {level.tolist()}, {value.positive})"[:600]
+        others = value.other_positives.tolist()
+        return f"Problem({value.scores.tolist()}, {level.tolist()}, {value.positive}, {others})"[:600]
     if isinstance(value, il.LabelPrior):
         return f"LabelPrior({(value.probabilities if value.counts is None else value.counts).tolist()})"[:300]
     if isinstance(value, il.samplers.Explicit):
@@ -948,6 +951,7 @@ def _problem(v: Values) -> Call:
         "scores": ("vector", v.as_array(scores)),
         "prior": ("prior", prior),
         "positive": ("label", v.as_whole(y)),
+        "other_positives": ("labels", v.one([], [j for j in range(prior.n_labels) if j != y][:2])),
     }
 
     def check(found: Any) -> None:

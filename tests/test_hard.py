@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,18 +47,18 @@ def hard_scheme(weighting: Any, hits: Any, k: int = 2, m: int = M, sampler: Any 
 # --- by hand --------------------------------------------------------------------------------------------------------
 
 
-def hard_labels(k: int, positives: str) -> list[int]:
-    """T from the order of the index, 3, 1, 2, 0, with the positive 1."""
+def hard_labels(k: int, positives: str, right: Sequence[int] = (Y,)) -> list[int]:
+    """T from the order of the index, 3, 1, 2, 0, without the positives of x."""
     order = [3, 1, 2, 0]
     if positives == "replace":
-        return [j for j in order if j != Y][:k]
-    return [j for j in order[:k] if j != Y]
+        return [j for j in order if j not in right][:k]
+    return [j for j in order[:k] if j not in right]
 
 
-def law_and_weights(scheme: Scheme, known: list[int]) -> tuple[list[Any], list[Any]]:
+def law_and_weights(scheme: Scheme, known: list[int], right: Sequence[int] = (Y,)) -> tuple[list[Any], list[Any]]:
     """The law of a draw and its weights, (4,) each: what is drawn again, what divides by q, what counts 0."""
     pi = [mp.mpf(n) / 16 for n in COUNTS]
-    again = [Y] * (scheme.hits == "exclude") + known * (scheme.hard.overlap == "exclude")
+    again = list(right) * (scheme.hits == "exclude") + known * (scheme.hard.overlap == "exclude")
     left = mp.fsum(p for j, p in enumerate(pi) if j not in again)
     q = [mp.mpf(0) if j in again else p / left for j, p in enumerate(pi)]
     m = scheme.m
@@ -71,15 +72,15 @@ def law_and_weights(scheme: Scheme, known: list[int]) -> tuple[list[Any], list[A
     }
     w = [rules[type(scheme.weighting).__name__](j) if q[j] else mp.mpf(0) for j in range(4)]
     for j in range(4):
-        if (j == Y and scheme.hits == "mask") or (j in known and scheme.hard.overlap == "mask"):
+        if (j in right and scheme.hits == "mask") or (j in known and scheme.hard.overlap == "mask"):
             w[j] = mp.mpf(0)
     return q, w
 
 
-def numbers(scheme: Scheme, loss: Any, known: list[int]) -> dict[str, Any]:
+def numbers(scheme: Scheme, loss: Any, known: list[int], right: Sequence[int] = (Y,)) -> dict[str, Any]:
     """Every quantity from all sequences of draws; the loss is log(1 + Σ over T and draws), or the sum of its terms."""
     with mp.workdps(40):
-        q, w = law_and_weights(scheme, known)
+        q, w = law_and_weights(scheme, known, right)
         f, w_t = [mp.mpf(v) for v in SCORES], mp.mpf(scheme.hard.weight)
         if loss.has_log:
             pays = slopes = [mp.exp(v - f[Y]) for v in f]
@@ -132,10 +133,94 @@ def decoupled(loss: Any, f: list[Any]) -> tuple[list[Any], list[Any], Any, Any]:
 
 def misfits(scheme: Scheme, loss: Any, at: il.Problem, known: list[int]) -> list[str]:
     """The quantities of `integrate`, and the implicit loss, that are not those by hand to 1e-12."""
-    hand = numbers(scheme, loss, known)
+    hand = numbers(scheme, loss, known, at.positives.tolist())
     found = {quantity: il.integrate(scheme, loss, at, quantity).value for quantity in QUANTITIES}
     found["implicit"] = il.implicit_loss(scheme, loss, at).value
     return [name for name in found if found[name] != pytest.approx(hand[name], rel=1e-12, abs=1e-15)]
+
+
+# --- other positives of the example ---------------------------------------------------------------------------------
+
+
+def with_others(prior: il.LabelPrior, *others: int) -> il.Problem:
+    return il.Problem(SCORES, prior, Y, index_scores=STALE, other_positives=others)
+
+
+# Label 0 is no label that the index returns among two; label 3 is the first.
+@pytest.mark.parametrize("other", [0, 3])
+@pytest.mark.parametrize("hits", HITS)
+@pytest.mark.parametrize("overlap", OVERLAPS)
+def test_other_positives_are_not_hard_and_their_draws_are_hits(
+    overlap: Any, hits: Any, other: int, prior: il.LabelPrior, seed: int
+) -> None:
+    at, right = with_others(prior, other), (Y, other)
+    for weighting, loss, positives in itertools.product(il.weightings.examples(), (SOFTMAX, LOGISTIC), POSITIVES):
+        known = hard_labels(2, positives, right)
+        scheme = hard_scheme(weighting, hits, overlap=overlap, positives=positives)
+        assert scheme.hard.of(at).tolist() == known
+        if (hits, overlap, positives) == ("exclude", "exclude", "replace"):
+            with pytest.raises(ValueError, match="overlap='exclude' leaves nothing to draw"):
+                il.integrate(scheme, loss, at, "mean")
+            continue
+        assert misfits(scheme, loss, at, known) == [], (weighting, loss, positives)
+        for quantity in QUANTITIES:
+            hand = numbers(scheme, loss, known, right)[quantity]
+            listed = il.exhaust(scheme, loss, at, quantity)
+            assert np.all(np.abs(listed.value - hand) <= listed.error + 1e-16)
+        b, (q, w) = float(il.implicit_loss(scheme, loss, at)), law_and_weights(scheme, known, right)
+        simulated = il.simulate(scheme, loss, at, "mean", runs=5_000, rng=seed, reference=b, threads=1)
+        assert abs(simulated.value - il.exhaust(scheme, loss, at).value) <= FAR * simulated.error + 1e-12, (q, w)
+
+
+def test_other_positives_need_no_weight(prior: il.LabelPrior) -> None:
+    """Weights for a margin divide by q, which is 0 at a label that is drawn again; others than positives need one."""
+    sampler = il.samplers.Explicit([0.5, 0.25, 0.25, 0.0])
+    scheme = Scheme(sampler, il.weightings.ForMargin(il.margins.Softmax()), m=2, hits="exclude")
+    with pytest.raises(ValueError, match="label 3"):
+        il.integrate(scheme, SOFTMAX, with_others(prior, 0), "mean")
+    assert float(il.implicit_loss(scheme, SOFTMAX, with_others(prior, 3))) == pytest.approx(
+        math.log1p(sum(math.exp(SCORES[j] - SCORES[Y]) for j in (0, 2))), rel=1e-12
+    )
+
+
+def test_near_misses_of_other_positives(prior: il.LabelPrior) -> None:
+    """A law that is renormalised without y alone, and a mask of y alone, would be seen."""
+    at, right = with_others(prior, 3), (Y, 3)
+    for hits in ("exclude", "mask"):
+        scheme = hard_scheme(il.weightings.Unit(), hits, positives="replace", k=1)
+        assert misfits(scheme, SOFTMAX, at, [2]) == []
+        assert numbers(scheme, SOFTMAX, [2], right)["mean"] != pytest.approx(numbers(scheme, SOFTMAX, [2])["mean"])
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ([Y], "the other positives must be labels beside the positive, got the positive itself, 1"),
+        ([2, 2], "the other positives must differ, got label 2 more than once"),
+        ([4], "the other positives must lie from 0 to 3, got 4 to 4"),
+        ([-1], "the other positives must lie from 0 to 3, got -1 to -1"),
+        ([0.5], "the other positives must be whole numbers in one vector"),
+        (None, "the other positives must be whole numbers in one vector, got None"),
+        ("23", "the other positives must be whole numbers in one vector"),
+    ],
+)
+def test_bad_other_positives(others: Any, message: str, prior: il.LabelPrior) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        il.Problem(SCORES, prior, Y, other_positives=others)
+    assert len(str(caught.value)) <= 300
+
+
+def test_where_all_labels_are_positives_nothing_can_be_drawn(prior: il.LabelPrior) -> None:
+    all_right = il.Problem(SCORES, prior, Y, other_positives=[0, 2, 3])
+    assert repr(all_right) == "Problem(4 labels, positive 1, other positives [0, 2, 3])"
+    scheme = Scheme(il.samplers.Uniform(), il.weightings.Constant(), m=2, hits="exclude")
+    with pytest.raises(ValueError, match="all labels that the sampler can draw are among the 4 positives"):
+        il.integrate(scheme, SOFTMAX, all_right, "mean")
+    masked = Scheme(il.samplers.Uniform(), il.weightings.Constant(), m=2, hits="mask")
+    assert float(il.integrate(masked, SOFTMAX, all_right, "mean")) == 0.0
+    one = hard_scheme(il.weightings.Constant(), "mask", 1, positives="replace")
+    with pytest.raises(ValueError, match="at most 3 labels, 2 more than k to replace the positives, got 4"):
+        il.integrate(one, SOFTMAX, il.Problem(SCORES, prior, Y, labels=[0, 1, 2, 3], other_positives=[0]))
 
 
 # --- all modes ------------------------------------------------------------------------------------------------------

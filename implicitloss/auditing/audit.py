@@ -24,6 +24,8 @@ from implicitloss.numerics.seeds import Seed
 
 __all__ = ["audit"]
 
+REMEDY = ": use the adapter of its framework, e.g. implicitloss.adapters.torch, or return losses and gradients"
+
 
 def audit(
     loss_fn: LossFunction,
@@ -32,6 +34,7 @@ def audit(
     claim: Claim = None,
     positives: Sequence[int] | None = None,
     scores: ArrayLike | None = None,
+    other_positives: ArrayLike = (),
     form: Form = "softmax",
     temperature: float = 1.0,
     shift: ArrayLike = 0.0,
@@ -89,6 +92,9 @@ def audit(
     scores : (L,) array, optional
         The scores to audit at, for samplers that depend on them, and for hard negatives, which are the best labels by
         these scores; by default each call has new normal scores.
+    other_positives : sequence of int
+        The labels that are right for the same example, the audited one among them or not.  The claim is then that they
+        do not count as negatives; draws of them are hits.  It needs a loss with gradients that leaves them out.
     form : "softmax" or "logistic"
         "logistic" audits a decoupled loss.
     temperature : float
@@ -146,6 +152,7 @@ def audit(
     question = Question.of(
         prior=prior, claim=claim, positives=positives, scores=scores, form=form, temperature=temperature, shift=shift,
         tolerance=tolerance, resolution=resolution, heaviest=heaviest, runs=runs, budget=budget, error=error, rng=rng,
+        other_positives=other_positives,
     )  # fmt: skip
     box = Box(loss_fn, question, progress, reset)
     try:
@@ -165,6 +172,8 @@ def _measured(question: Question, box: Box, contact: Contact) -> Observed:
     if not contact.can_go_on:
         return Observed()
     if not contact.has_gradients:
+        if question.other_positives.size:
+            raise ValueError(f"other positives are looked for in the gradients of the loss, got values alone{REMEDY}")
         _check_free_of_scores(question)
         return exactly(question, box) if contact.draws_nothing else by_values(question, box)
     if any(flaw.kind == "wrong gradient" for flaw in contact.observed.flaws):
@@ -202,5 +211,5 @@ def _check_free_of_scores(question: Question) -> None:
     if depends:
         raise ValueError(
             "margins at given scores need the gradients of the loss, got values alone, which show weights at other "
-            "scores: use the adapter of its framework, e.g. implicitloss.adapters.torch, or return losses and gradients"
+            f"scores{REMEDY}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.arguments import shown
-from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels
 from implicitloss.margins import Margin, Softmax, checked_margin, complete_margin
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
@@ -38,37 +39,45 @@ class Claimed:
     is_array: bool = False
 
 
-def claimed(claim: Claim, prior: LabelPrior, positives: list[int], scores: Floats | None) -> Claimed:
+def claimed(
+    claim: Claim, prior: LabelPrior, positives: list[int], scores: Floats | None, other_positives: Labels = NO_LABELS
+) -> Claimed:
     """The claim at the positives.  *Raises* ValueError for what is no claim, or one about other labels.
 
     "full" is softmax over all labels, p = 1.  A margin claims that there are no hits.  An array is p, (L, L) or
-    (rows, L), with the weight of hits p_yy in the positive's entry.
+    (rows, L), with the weight of hits p_yy in the positive's entry.  No label of `other_positives` counts, unless it
+    is drawn and hits are kept, or an array says so.
     """
+    others = [other_positives[other_positives != y] for y in positives]
     if claim is None:
         return Claimed("nothing")
     if isinstance(claim, str) and claim == "full":
-        return _of_margin("full: softmax over all labels", Softmax(), prior, positives)
+        return _of_margin("full: softmax over all labels", Softmax(), prior, positives, others)
     if isinstance(claim, str):
         raise ValueError(f"a claim in words is 'full', got {shown(claim)}; else give a Scheme, a margin or an array")
     if isinstance(claim, Scheme):
-        return _of_scheme(claim, prior, positives, scores)
+        return _of_scheme(claim, prior, positives, scores, others)
     if hasattr(claim, "log_margin") or isinstance(claim, type):
         margin = checked_margin(claim)  # type: ignore[arg-type]
-        return _of_margin(complete_margin(margin).name, margin, prior, positives)
+        return _of_margin(complete_margin(margin).name, margin, prior, positives, others)
     return _of_array(claim, prior, positives)
 
 
-def _of_margin(name: str, margin: Margin, prior: LabelPrior, positives: list[int]) -> Claimed:
+def _of_margin(name: str, margin: Margin, prior: LabelPrior, positives: list[int], others: Sequence[Labels]) -> Claimed:
     with np.errstate(over="ignore"):
         p = np.exp([margin.log_margin(prior, y) for y in positives])
     p[np.arange(len(positives)), positives] = 0.0
+    for row, labels in enumerate(others):
+        p[row, labels] = 0.0
     _check_finite(p, positives)
     return Claimed(name, p, np.zeros(len(positives)))
 
 
-def _of_scheme(scheme: Scheme, prior: LabelPrior, positives: list[int], scores: Floats | None) -> Claimed:
+def _of_scheme(
+    scheme: Scheme, prior: LabelPrior, positives: list[int], scores: Floats | None, others: Sequence[Labels]
+) -> Claimed:
     f = np.zeros(prior.n_labels) if scores is None else scores
-    problems = [Problem(f, prior, y) for y in positives]
+    problems = [Problem(f, prior, y, other_positives=labels) for y, labels in zip(positives, others, strict=True)]
     with np.errstate(over="ignore"):
         p, w = np.exp([_log_margins_and_weights(scheme, problem) for problem in problems]).transpose(1, 0, 2)
     _check_finite(np.maximum(p, w), positives)
@@ -90,7 +99,7 @@ def _log_margins_and_weights(scheme: Scheme, problem: Problem) -> Floats:
     if np.all(occurs) or not occurs[problem.positive] or np.any(np.isfinite(log_law[~occurs])):
         return np.array([log_expected_weights(scheme, problem), scheme.plan(problem).log_w])
     few = LabelPrior.from_probabilities(prior.probabilities[occurs])
-    inner = Problem(problem.scores[occurs], few, int(np.count_nonzero(occurs[: problem.positive])))
+    inner = problem.among(occurs, few)
     if not np.allclose(scheme.sampler.log_law(inner), log_law[occurs]):
         return np.array([log_expected_weights(scheme, problem), scheme.plan(problem).log_w])
     found = np.full((2, prior.n_labels), -np.inf)

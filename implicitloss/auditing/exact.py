@@ -60,7 +60,7 @@ def use_of_rng(question: Question, box: Box, call: Call) -> Use:
                 if not (_is_same(first, again) and _is_same(turned, turned_again)):
                     return "draws"
             return "same draws"
-        if first.gradients is not None and not np.all(first.gradients != 0):
+        if first.gradients is not None and not np.all(_beside(question, first.gradients) != 0):
             return "some labels"
     if first.gradients is not None:
         return "none"
@@ -70,6 +70,11 @@ def use_of_rng(question: Question, box: Box, call: Call) -> Use:
     if not counted.size or question.prior.n_labels**2 > SCORES_BY_DEFAULT:
         return "unknown"  # there are too many labels to look at each
     return "none" if _every_label_counts(question, box, int(counted[0])) else "some labels"
+
+
+def _beside(question: Question, gradients: Floats) -> Floats:
+    """The gradients without those of other positives, which need not count."""
+    return np.delete(gradients, question.other_positives, axis=1)
 
 
 def _is_same(one: Answer, other: Answer) -> bool:

@@ -34,16 +34,18 @@ TILT_EQUAL = 0.02
 
 FlawKind = Literal[
     "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "ignored label",
-    "hard negatives", Kind,
+    "hard negatives", "other positives", Kind,
 ]  # fmt: skip
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
     "no negatives", "never counted", "looks at scores", "another law", "another number of draws", "coarse", "bounded",
     "unknown form", "draws nothing", "same answers", "rows tried", "single labels", "number of rows",
-    "no count", "hard negatives", Kind,
+    "no count", "hard negatives", "other positives", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
-HAS_MARGINS = ("wrong gradient", "hard negatives", "scaled", "class-weighted", "temperature", "gBCE")
+HAS_MARGINS = (
+    "wrong gradient", "hard negatives", "other positives", "scaled", "class-weighted", "temperature", "gBCE",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,7 @@ def _slips(question: Question, fit: Fit | None) -> tuple[Page, ...]:
     p, hits = question.claim.margins, question.claim.hits
     if p is None or hits is None or question.form != "softmax":
         return ()
-    others = np.arange(p.shape[1]) != np.array(question.positives)[:, None]
+    others = np.array([~np.isin(np.arange(p.shape[1]), [y, *question.others_of(y)]) for y in question.positives])
     # A line that mends all negatives is wrong for hard ones; notes say what those and the draws should weigh.
     claims_softmax = fit.scheme.hard is None and bool(np.allclose(p[others], 1.0))
     return slips_of(fit.scheme, claims_softmax, not np.any(hits))

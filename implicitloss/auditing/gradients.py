@@ -14,6 +14,7 @@ from implicitloss.auditing.examples import dependence
 from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.hard import notes_on_hard, seen_hard, wrong_weight
 from implicitloss.auditing.nearest import seen_law
+from implicitloss.auditing.other_positives import counted_positives
 from implicitloss.auditing.pilot import DrawStatistics, Pilot
 from implicitloss.auditing.plan import of_hits, planned
 from implicitloss.auditing.precision import coarse
@@ -67,7 +68,9 @@ def by_gradients(question: Question, box: Box) -> Observed:
     margins = tally.margins(pilot.mean, look.delta)
     hard = seen_hard(question, pilot)
     notes += notes_on_hard(question, pilot, margins.value, hard)
-    flaws = wrong_weight(question, pilot, box.relative_rounding)
+    flaws, further = counted_positives(question, pilot)
+    notes += further
+    flaws += wrong_weight(question, pilot, box.relative_rounding)
     return Observed(tuple(found), flaws, tuple(notes), margins, statistics, hard=hard)
 
 

@@ -9,7 +9,6 @@ from implicitloss.auditing.pilot import Pilot
 from implicitloss.auditing.question import Question
 from implicitloss.hard import POSITIVES, HardNegatives
 from implicitloss.labels import Floats, Labels
-from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Importance
@@ -35,7 +34,7 @@ def seen_hard(question: Question, pilot: Pilot) -> HardNegatives | None:
     k = max(labels.size for labels in always)
     if scores is None or not 0 < k < question.prior.n_labels - 1:
         return None
-    problems = [Problem(scores, question.prior, y) for y in question.positives]
+    problems = [question.problem(y) for y in question.positives]
     least = [w[:, labels].min(axis=0) for w, labels in zip(pilot.weights, always, strict=True)]
     weight = float(f"{np.median(np.concatenate(least)):.5g}")
     is_fixed = all(map(np.array_equal, always, pilot.fixed))
@@ -55,7 +54,7 @@ def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegativ
         return slips
     y, labels = question.positives[0], hard[0]
     is_seen = set(labels.tolist()) <= set(pilot.fixed[0].tolist())
-    others = np.setdiff1d(np.arange(question.prior.n_labels), [*labels, y])
+    others = np.setdiff1d(np.arange(question.prior.n_labels), [*labels, *question.problem(y).positives])
     weight, ratio = (
         float(pilot.weights[0][:, labels].min()),
         float(p[0, others].mean() / max(p[0, labels].mean(), 1e-300)),
@@ -113,7 +112,7 @@ def _last_label(question: Question, pilot: Pilot) -> list[Note]:
         expected = question.claim.hard[0]
     else:  # the best labels, as many as always count
         order = np.argsort(-scores, kind="stable")
-        expected = order[order != y][: always.size]
+        expected = order[~np.isin(order, question.problem(y).positives)][: always.size]
     if last in expected or not set(always.tolist()) - {last} <= set(expected.tolist()):
         return []
     said = (
@@ -142,7 +141,8 @@ def _weighed_alike(
 def _claims_softmax(question: Question) -> bool:
     """Whether margins of 1 are claimed."""
     p = question.claim.margins
-    return p is not None and bool(np.allclose(np.delete(p[0], question.positives[0]), 1.0))
+    own = question.problem(question.positives[0]).positives
+    return p is not None and bool(np.allclose(np.delete(p[0], own), 1.0))
 
 
 def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:
@@ -151,8 +151,10 @@ def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:
     assert hard is not None
     counts = hard.overlap == "keep" or scheme.hits == "keep"
     again = (hard.overlap == "exclude") * labels.size
-    drawn = n_labels - (scheme.hits == "exclude") - again
-    left_out = f"{' - 1' if scheme.hits == 'exclude' else ''}{f' - {again}' if again else ''}"
+    problem = question.problem(question.positives[0])
+    right = (scheme.hits == "exclude") * problem.positives.size
+    drawn = n_labels - right - again
+    left_out = "".join(f" - {n}" for n in (right, again) if n)
     weight = "1/(m q) with the q that is drawn from, without the labels that are drawn again"
     if isinstance(scheme.sampler, Uniform):
         weight = f"{f'(L{left_out})' if left_out else 'L'}/m = {drawn / scheme.m:.4g}"
@@ -161,8 +163,8 @@ def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:
         return [Note("hard negatives", said)]
     notes = [Note("hard negatives", f"{UNBIASED}, and draws {weight}")]
     assert question.scores is not None
-    q = np.exp(scheme.log_law(Problem(question.scores, question.prior, question.positives[0])))
-    off = 1.0 - float(q[labels].sum()) - (scheme.hits == "exclude") * float(q[question.positives[0]])
+    q = np.exp(scheme.log_law(problem))
+    off = 1.0 - float(q[labels].sum()) - (scheme.hits == "exclude") * float(q[problem.positives].sum())
     slip = float(q[labels].sum()) / max(off, 1e-300)
     if isinstance(scheme.weighting, Importance) and slip < question.tolerance + question.resolution:
         said = (

@@ -165,8 +165,9 @@ def nearest(
     if not any(c.spread <= MOST_ERROR * c.measured for c in parts.used):
         return None
     m = None if statistics is None or statistics.draws is None else statistics.draws[1]
+    positives = question.problem(question.positives[0]).positives
     none_drawn = draws_nothing or (
-        statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - 1
+        statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - positives.size
     )
     candidates = _Candidates(question, parts, m, none_drawn, hard)
     claimed = candidates.claimed()
@@ -212,16 +213,15 @@ def _off(fit: Fit, question: Question, statistics: DrawStatistics | None) -> flo
 
 def seen_law(scheme: Scheme, question: Question) -> Floats:
     """The law of the draws that are seen beside all positives, (L,), not normalised: masked hits are not seen."""
-    f = np.zeros(question.prior.n_labels) if question.scores is None else question.scores
     law = np.zeros(question.prior.n_labels)
     for y in question.positives:
-        problem = Problem(f, question.prior, y)
+        problem = question.problem(y)
         if scheme.hard is not None:
             law += _with_hard(scheme, problem)
             continue
         row = np.exp(scheme.sampler.log_law(problem))
         if scheme.hits != "keep":
-            row[y] = 0.0
+            row[problem.positives] = 0.0
         law += row / row.sum() if scheme.hits == "exclude" else row
     return law
 
@@ -335,8 +335,9 @@ class _Candidates:
             return False
         with np.errstate(all="ignore"):
             return all(
-                np.allclose(np.delete(p[row], y), np.delete(np.exp(target.log_margin(prior, y)), y))
+                np.allclose(np.delete(p[row], own), np.delete(np.exp(target.log_margin(prior, y)), own))
                 for row, y in enumerate(self.question.positives)
+                for own in [self.question.problem(y).positives]
             )
 
     def _each(self, laws: Sequence[Any], weights: Sequence[Any]) -> Iterator[Scheme]:
@@ -540,11 +541,11 @@ class _Candidates:
     def _problems(self) -> list[Problem]:
         """Each positive: no scheme that may be named looks at the scores, but one with hard negatives."""
         prior, labels = self.question.prior, self._labels
-        f = np.zeros(prior.n_labels) if self.question.scores is None else self.question.scores
-        if labels.size < prior.n_labels:
-            prior = LabelPrior.from_probabilities(prior.probabilities[labels])
-        at = np.searchsorted(labels, self.parts.positives).tolist()
-        return [Problem(f[labels], prior, y) for y in at]
+        problems = [self.question.problem(y) for y in self.parts.positives]
+        if labels.size == prior.n_labels:
+            return problems
+        few = LabelPrior.from_probabilities(prior.probabilities[labels])
+        return [problem.among(np.isin(np.arange(prior.n_labels), labels), few) for problem in problems]
 
 
 def _error_of_hits(hits: Comparison) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from implicitloss.arguments import as_number, checked_choice, shown
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
 from implicitloss.auditing.comparison import Comparison
-from implicitloss.labels import Floats, LabelPrior, Labels, checked_vector
+from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels, checked_vector
 from implicitloss.numerics.seeds import Seed, root_of
-from implicitloss.problem import checked_positive
+from implicitloss.problem import Problem, checked_others, checked_positive
 from implicitloss.scheme import Scheme
 
 __all__ = ["FEWEST_PILOT_RUNS", "MOST_EXPONENT", "PILOT_SHARE", "SCORES_BY_DEFAULT", "Budget", "Form", "Question"]
@@ -47,9 +47,10 @@ NEAR_RANKS = 3
 class Question:
     """What an audit asks.  `Question.of` makes it from the arguments of `implicitloss.audit`, and checks them.
 
-    `claim` is the claim at each of the `positives` (rows,); `scheme` is the claimed scheme, if one is claimed; `scores`
-    (L,) are those given, or None for random ones; `runs` limits the evaluations of each positive, and `most_runs` those
-    of an audit by values that is not decided by then; `root` is the seed.
+    `claim` is the claim at each of the `positives` (rows,); `scheme` is the claimed scheme, if one is claimed;
+    `scores` (L,) are those given, or None for random ones; `other_positives` (n,) are right for the same example;
+    `runs` limits the evaluations of each positive, and `most_runs` those of an audit by values that is not decided
+    by then; `root` is the seed.
     """
 
     prior: LabelPrior
@@ -67,12 +68,13 @@ class Question:
     most_runs: int
     error: float
     root: int | list[int]
+    other_positives: Labels = field(default_factory=lambda: NO_LABELS)
 
     @classmethod
     def of(
         cls, *, prior: LabelPrior, claim: Claim, positives: Sequence[int] | None, scores: ArrayLike | None, form: Form,
         temperature: float, shift: ArrayLike, tolerance: float, resolution: float | None, heaviest: float,
-        runs: int | None, budget: Budget, error: float, rng: Seed,
+        runs: int | None, budget: Budget, error: float, rng: Seed, other_positives: ArrayLike = NO_LABELS,
     ) -> Question:  # fmt: skip
         """The question that these arguments ask.  *Raises* ValueError for arguments out of range."""
         if not isinstance(prior, LabelPrior):
@@ -88,6 +90,7 @@ class Question:
             "tolerance": tolerance, "heaviest": heaviest, "error": error,
         })  # fmt: skip
         rows = _checked_positives(positives, prior)
+        others = checked_others(other_positives, prior.n_labels)
         scores_each = len(rows) * prior.n_labels
         more = MORE_BY_VALUES if runs is None else 1
         runs = _checked_runs(runs, scores_each, SHARES[name])
@@ -110,9 +113,18 @@ class Question:
                 "exponentials of larger ones cannot be decoded"
             )
         return cls(
-            prior, claimed(claim, prior, rows, at), scheme, tuple(rows), at, form, shift=by, runs=runs,
-            most_runs=most_runs, root=root, **numbers,
+            prior, claimed(claim, prior, rows, at, others), scheme, tuple(rows), at, form, shift=by, runs=runs,
+            most_runs=most_runs, root=root, other_positives=others, **numbers,
         )  # fmt: skip
+
+    def others_of(self, y: int) -> Labels:
+        """The other positives of the example, beside the audited positive y."""
+        return self.other_positives[self.other_positives != y]
+
+    def problem(self, y: int) -> Problem:
+        """The example with the positive y, at the given scores, or at equal ones."""
+        f = np.zeros(self.prior.n_labels) if self.scores is None else self.scores
+        return Problem(f, self.prior, y, other_positives=self.others_of(y))
 
     @property
     def most_frequent(self) -> int:

@@ -321,7 +321,15 @@ def _on_slope(slope: Slope, positive: str, negative: str, flat: str, unclear: st
 
 def _on_form(finding: Finding) -> list[str]:
     """The flaws, and what was found of the form of the loss and of its draws, a sentence each."""
-    kinds = ("keeps state", "ignores rng", "never counted", "looks at scores", "unknown form", "hard negatives")
+    kinds = (
+        "keeps state",
+        "ignores rng",
+        "never counted",
+        "looks at scores",
+        "unknown form",
+        "hard negatives",
+        "other positives",
+    )
     notes = (note for note in finding.notes if note.kind in (*kinds, *get_args(Kind)))
     said = [*map(str, finding.flaws), *map(str, notes)]
     return [f"{sentence[0].upper()}{sentence[1:]}{'' if sentence.endswith('?') else '.'}" for sentence in said]

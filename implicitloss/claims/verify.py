@@ -58,7 +58,7 @@ def verify(
     Raises
     ------
     ValueError
-        For a scheme that is undefined at the problem.
+        For a scheme that is undefined at the problem, and a problem with other positives.
 
     References
     ----------
@@ -76,7 +76,11 @@ def verify(
     threads, full = checked_threads(threads), checked_flag(full, "full")
     seed = checked_whole(seed, "the seed", 0)
     checked_scheme(scheme)
-    checked_problem(problem)
+    if checked_problem(problem).other_positives.size:
+        raise ValueError(
+            "the statements that verify checks are about examples with one positive, got a problem with "
+            f"{problem.other_positives.size} other ones: leave these out (integrate, exhaust and simulate take them)"
+        )
     claims = about_scheme(scheme, problem, target)
     return report_on(
         claims,

@@ -18,7 +18,7 @@ from implicitloss.hard import OVERLAPS, HardNegatives
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
-from implicitloss.samplers import Explicit, Uniform, WithinBatch
+from implicitloss.samplers import Uniform, WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
 from implicitloss.weightings import Importance, Unit
@@ -141,16 +141,17 @@ def _listed(example: Example) -> Estimate:
 
 
 def _by_library(example: Example) -> Estimate:
-    """The implicit margins of a scheme that draws off P, its index without P; the positive is the first of P."""
-    off = _negatives(example)
+    """The implicit margins of a scheme, its index and its draws without P; the audited positive is the first of P."""
+    y, *others = example.positives
     at = Problem(
         np.zeros(example.n_labels),
         LabelPrior.from_counts(np.ones(example.n_labels)),
-        example.positives[0],
-        labels=np.array([j if off[j] else -1 for j in example.returned]),
+        y,
+        labels=example.returned,
+        other_positives=others,
     )
     hard = HardNegatives(len(example.returned))
-    scheme = Scheme(Explicit(off / off.sum()), Unit(), m=example.m, hits="exclude", hard=hard)
+    scheme = Scheme(Uniform(), Unit(), m=example.m, hits="exclude", hard=hard)
     p = np.exp(log_expected_weights(scheme, at))
     return Estimate(p, 1e-13 * p, "margins", "closed form")
 

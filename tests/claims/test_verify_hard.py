@@ -16,7 +16,8 @@ from implicitloss.claims.statements import lemma1, lemma2, numbers, theorem3
 from implicitloss.claims.statements.hard import in_hard
 from implicitloss.claims.statements.scheme import about_scheme
 from implicitloss.claims.verdict import Outcome
-from implicitloss.hard import NO_LABELS, OVERLAPS, POSITIVES, HardNegatives
+from implicitloss.hard import OVERLAPS, POSITIVES, HardNegatives
+from implicitloss.labels import NO_LABELS
 from implicitloss.scheme import HITS, Scheme
 from implicitloss.witness import derive, exhaust
 from implicitloss.witness.integrate import decoupled, gradient, integral

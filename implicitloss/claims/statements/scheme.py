@@ -24,8 +24,8 @@ from implicitloss.claims.statements import (
 )
 from implicitloss.claims.statements.limits import ladder
 from implicitloss.claims.statements.numbers import CaseList, implicit, replace_hits, reweighted
-from implicitloss.hard import NO_LABELS, HardNegatives
-from implicitloss.labels import LabelPrior, Labels
+from implicitloss.hard import HardNegatives
+from implicitloss.labels import NO_LABELS, LabelPrior, Labels
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, logistic
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit, MinimumVariance, Sampler

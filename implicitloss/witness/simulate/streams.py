@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from implicitloss.arguments import shown
-from implicitloss.hard import NO_LABELS
 from implicitloss.kernels.draws import (
     add_up,
     add_up_three,
@@ -19,7 +18,7 @@ from implicitloss.kernels.draws import (
     log_sums,
     ticket_records,
 )
-from implicitloss.labels import Floats, Labels
+from implicitloss.labels import NO_LABELS, Floats, Labels
 from implicitloss.numerics.moments import Moments
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
@@ -165,20 +164,21 @@ class Matrix:
 
 
 def _drawn_again(stream: Scheme, problem: Problem) -> Labels:
-    """The labels that are drawn again: the positive, hard negatives, or both."""
-    return stream.drawn_again(problem.positive, NO_LABELS if stream.hard is None else stream.hard.of(problem))
+    """The labels that are drawn again: the positives, hard negatives, or both."""
+    return stream.drawn_again(problem, NO_LABELS if stream.hard is None else stream.hard.of(problem))
 
 
 def _give_up(drawn: int, kept: int, stream: Scheme, problem: Problem) -> None:
-    y, again = problem.positive, _drawn_again(stream, problem)
-    if again.size > (stream.hits == "exclude"):
+    again, positives = _drawn_again(stream, problem), problem.positives
+    if again.size > (stream.hits == "exclude") * positives.size:
         raise ValueError(
             f"overlap='exclude' cannot be simulated here: {drawn} draws gave {kept} labels that count, the rest were "
             f"among the {again.size} that are drawn again; use integrate, or overlap='mask'"
         )
     raise ValueError(
         f"hits='exclude' cannot be simulated here: {drawn} draws gave {kept} negatives, "
-        f"the rest were label {y}, the positive; use integrate, or hits='mask'"
+        f"the rest were {f'label {positives[0]}, the positive' if again.size == 1 else 'positives'}; use integrate, or "
+        "hits='mask'"
     )
 
 
