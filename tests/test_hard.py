@@ -210,6 +210,11 @@ def test_bad_other_positives(others: Any, message: str, prior: il.LabelPrior) ->
     assert len(str(caught.value)) <= 300
 
 
+def test_statements_of_the_paper_are_about_one_positive(prior: il.LabelPrior) -> None:
+    with pytest.raises(ValueError, match="about examples with one positive, got a problem with 2 other ones"):
+        il.verify(hard_scheme(il.weightings.Unit(), "mask"), with_others(prior, 0, 3))
+
+
 def test_where_all_labels_are_positives_nothing_can_be_drawn(prior: il.LabelPrior) -> None:
     all_right = il.Problem(SCORES, prior, Y, other_positives=[0, 2, 3])
     assert repr(all_right) == "Problem(4 labels, positive 1, other positives [0, 2, 3])"

@@ -151,6 +151,7 @@ def test_draws_alone(hits: str, seed: int) -> None:
     for how in ("exclude", "mask", "keep"):
         report = il.audit(loss(how), claim=scheme, rng=seed, **options)
         assert report.verdict == ("holds" if how == hits else "refuted"), str(report)
+        assert how != hits or all(note.kind != "another law" for note in report.notes)
         assert [flaw.kind for flaw in report.flaws] == ["other positives"] * (how == "keep" and hits != "keep")
 
 
