@@ -136,3 +136,18 @@ class Chromium:
         os.close(self._write)
         os.close(self._read)
         shutil.rmtree(self._profile, ignore_errors=True)
+
+
+def put(browser: Chromium, control: str, value: str) -> None:
+    """Set a control as a reader does, and wait for the answer."""
+    browser.run(
+        f"(() => {{ const c = document.getElementById({control!r}); c.value = {value!r};"
+        "c.dispatchEvent(new Event('input', {bubbles: true})); "
+        # The page answers once a frame.
+        "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))); })()"
+    )
+
+
+def said(browser: Chromium, element: str) -> str:
+    """The text of an element."""
+    return str(browser.run(f"document.getElementById({element!r}).textContent"))

@@ -3,15 +3,16 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const NUMBERS = ["labels", "tail", "share", "alpha", "tau", "m", "positive", "peak"];
-const KINDS = Object.fromEntries(["sampler", "weighting", "hits", "eta", "counts"].map((name) => [name, [...$(name).options].map((option) => option.value)]));
-const LIMITS = {labels: [3, 40], tail: [0, 2], share: [0, 1], alpha: [0, 2], tau: [0.1, 2], m: [1, 1024], positive: [0, 39], peak: [0, 39]};
+const NUMBERS = ["labels", "tail", "share", "alpha", "tau", "m", "positive", "peak"], SPECTRAL_NUMBERS = ["spectrum", "odds", "delta"];
+const CHOICES = ["sampler", "weighting", "hits", "eta", "counts"];
+const KINDS = Object.fromEntries([...CHOICES, "offset"].map((name) => [name, [...$(name).options].map((option) => option.value)]));
+const LIMITS = {labels: [3, 40], tail: [0, 2], share: [0, 1], alpha: [0, 2], tau: [0.1, 2], m: [1, 1024], positive: [0, 39], peak: [0, 39], spectrum: [0.1, 10], odds: [0.1, 10], delta: [-5, 5]};
 const MS = [...new Set(range(41).map((v) => Math.round(2 ** (v / 4))))];
-const nearest = (m) => MS.reduce((best, v, i) => Math.abs(Math.log(v / m)) < Math.abs(Math.log(MS[best] / m)) ? i : best, 0);
+const nearest = (m, among = MS) => among.reduce((best, v, i) => Math.abs(Math.log(v / m)) < Math.abs(Math.log(among[best] / m)) ? i : best, 0);
 const rms = (a, b) => Math.sqrt(sum(a.map((v, k) => (v - b[k]) ** 2)) / a.length);
 let own = null; // the reader's settings, while the path has its own
 const USUAL = {...BASE, counts: DATA.counts ? "yes" : "no"};
-let state = {...USUAL}, computed = null, running = null, waiting = null;
+let state = {...USUAL}, computed = null, classes = null, running = null, waiting = null, whole = false;
 let step = -1, right = 0, first = []; // of the path: where it is, the right answer, and each step's first one
 let seeds = 0; // simulations so far
 
@@ -65,10 +66,10 @@ function compute() {
   return c;
 }
 
-/** Optima do not look at the positive: it can be moved without another search. */
+/** Optima look neither at the positive nor at the two Gaussian classes: these can be moved without another search. */
 let last = {key: null, found: null};
 function optimaOf(s, prior, eta) {
-  const key = JSON.stringify([{...s, positive: 0}, prior.length]);
+  const key = JSON.stringify([{...s, positive: 0, spectrum: 0, odds: 0, offset: 0, delta: 0}, prior.length]);
   if (last.key !== key) last = {key, found: optima(s, prior, eta)};
   return last.found;
 }
@@ -141,7 +142,7 @@ function show() {
   $("derivation").replaceChildren(mathOf(margin));
   $("latex").textContent = margin;
   $("steps").replaceChildren(...steps.map((k) => lineOf(DATA.derivations.lines[k])));
-  for (const name of [...NUMBERS, ...Object.keys(KINDS)]) {
+  for (const name of [...NUMBERS, ...CHOICES]) {
     const control = $(name);
     if (!control) continue;
     if (name === "positive" || name === "peak") control.max = c.prior.length;
@@ -153,6 +154,29 @@ function show() {
   }
   const idle = {share: state.sampler !== "mixture", alpha: state.sampler !== "power", tau: state.weighting !== "tail", peak: state.eta !== "peaked", labels: state.counts === "yes", tail: state.counts === "yes"};
   for (const [name, no] of Object.entries(idle)) $(name).parentElement.hidden = no;
+  showClasses();
+}
+
+/** The third axis. */
+function showClasses() {
+  classes = classesOf(state);
+  for (const [name, view] of Object.entries(SPECTRAL)) {
+    $(`${name}-picture`).replaceChildren(view.draw(classes));
+    $(`${name}-says`).textContent = view.says(classes);
+  }
+  [$("spectral-head").textContent, $("spectral-says").textContent] = lesson(classes);
+  $("spectral-setting").textContent = spectralSetting(classes);
+  $("spectral-python").textContent = spectralPython(classes);
+  for (const name of ["spectrum", "odds"]) {
+    $(name).value = nearest(state[name], RATIOS);
+    $(`${name}-value`).textContent = ratio(state[name]);
+    $(name).setAttribute("aria-valuetext", `class 1 to class 2, ${ratio(state[name]).replace(":", "to")}`);
+  }
+  $("offset").value = state.offset;
+  $("offset-value").textContent = two(classes.delta);
+  $("delta").value = state.delta;
+  $("delta").setAttribute("aria-valuetext", $("offset-value").textContent);
+  $("delta").parentElement.hidden = state.offset !== "own";
 }
 
 function update(change, keepAddress = false) {
@@ -162,6 +186,12 @@ function update(change, keepAddress = false) {
   computed = compute();
   if (!keepAddress) history.replaceState(null, "", `#${written()}`);
   show();
+}
+
+/** Another setting of the third axis: nothing else is computed anew. */
+function updateClasses() {
+  history.replaceState(null, "", `#${written()}`);
+  showClasses();
 }
 
 /** Runs of the procedure, a few milliseconds at a time: two million draws at m, and as many along the ladder. */
@@ -188,7 +218,8 @@ function drawOnce() {
 }
 
 /** `view` with the setting in its name. */
-const fileOf = (view, kind) => `${[view, state.sampler, state.weighting, `m${state.m}`, state.hits].join("-")}.${kind}`;
+const fileOf = (view, kind) => `${[view, ...view in VIEWS ? [state.sampler, state.weighting, `m${state.m}`, state.hits] : ["spectrum", short(state.spectrum), "counts", short(state.odds)]].join("-")}.${kind}`;
+const viewOf = (name) => name in VIEWS ? [VIEWS[name], computed, setting(computed)] : [SPECTRAL[name], classes, spectralSetting(classes)];
 
 function save(name, text, kind) {
   const link = document.createElement("a");
@@ -200,25 +231,32 @@ function save(name, text, kind) {
 
 /** A view as an SVG of its own: the look of the page goes with it. */
 function asSvg(name) {
-  const svg = VIEWS[name].draw(computed), style = el("style", {}, $("look").textContent);
+  const [view, values, words] = viewOf(name), svg = view.draw(values), style = el("style", {}, $("look").textContent);
   svg.setAttribute("xmlns", SVG);
-  svg.prepend(style, el("desc", {}, setting(computed)), el("rect", {width: WIDE, height: HIGH, fill: "#fff"}));
+  svg.prepend(style, el("desc", {}, words), el("rect", {width: WIDE, height: svg.viewBox.baseVal.height, fill: "#fff"}));
   return new XMLSerializer().serializeToString(svg);
 }
 const cell = (value) => /[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value;
-const asCsv = (name) => VIEWS[name].table(computed).map((row) => row.map(cell).join(",")).join("\n") + "\n";
+const asCsv = (name) => { const [view, values] = viewOf(name); return view.table(values).map((row) => row.map(cell).join(",")).join("\n") + "\n"; };
 
 // --- the guided path ---
+
+/** The scheme in words, but for its m. */
+function schemeWords(s) {
+  const draws = s.sampler === "model" ? "model-based" : s.sampler === "power" ? `power ${s.alpha}` : s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : `mixed (λ = ${s.share})`;
+  return `${draws} draws, ${s.weighting === "tail" ? `tail weights (τ = ${s.tau})` : `${s.weighting} weights`}`;
+}
 
 /** The setting in words. */
 function setting(c) {
   const s = c.state, hits = {exclude: "drawn again", mask: "given weight 0", keep: "counted"}[s.hits];
-  const draws = s.sampler === "model" ? "model-based" : s.sampler === "power" ? `power ${s.alpha}` : s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : `mixed (λ = ${s.share})`;
-  const weights = s.weighting === "tail" ? `tail weights (τ = ${s.tau})` : `${s.weighting} weights`;
   const labels = s.counts === "yes" ? `${c.prior.length} labels of ${DATA.counts.name}` : `${s.labels} labels with frequencies ${s.tail === 0 ? "all alike" : `∝ 1/k${s.tail === 1 ? "" : `^${s.tail}`}`} in training`;
   const eta = {equal: "all equally likely for this example", prior: "as likely as frequent for this example", peaked: `label ${numbered(c, c.peak)} likely for this example`}[s.eta];
-  return `Setting: ${draws} draws, ${weights}, m = ${s.m}, a positive that is drawn is ${hits}; ${labels}, ${eta}; positive ${numbered(c, c.positive)}.`;
+  return `Setting: ${schemeWords(s)}, m = ${s.m}, a positive that is drawn is ${hits}; ${labels}, ${eta}; positive ${numbered(c, c.positive)}.`;
 }
+
+/** The setting of the two classes in words. */
+const spectralSetting = (t) => `Setting: variances ${ratio(t.state.spectrum)}, counts ${ratio(t.state.odds)}, the offset ${OFFSETS[t.state.offset]} (${delta(t.delta)}); scheme: ${schemeWords(t.state)}.`;
 
 /** The pictures, this one first if it is asked about, and the verdict beside it. */
 function order(asked) {
@@ -316,7 +354,18 @@ function selfTest() {
     const found = optima(v.settings, v.prior, v.eta) ?? {implicit: v.eta.map(() => NaN), sampled: v.eta.map(() => NaN)};
     for (const kind of ["implicit", "sampled"]) compare(`${kind} optimum`, i, found[kind], v[kind], 1e-12);
   });
-  return {n: DATA.vectors.length, failures, worst};
+  const known = (x) => [x === null ? 1 : 0, x ?? 0];
+  DATA.spectra.classes.forEach((v, i) => {
+    const scores = scoresOf(v.settings), found = gapOf(scores, v.settings.delta);
+    compare("means and variances of scores", i, [scores.mean, scores.variance], [v.mean, v.variance], 1e-12);
+    compare("errors", i, found.error, v.error, 1e-12);
+    compare("parts of the gap", i, [...PARTS, "total"].map((name) => found[name]), v.parts, 1e-12);
+    compare("offsets", i, [equalErrorOffset(scores), leastErrorOffset(scores)], [v.equal, v.least], 1e-12);
+    compare("the scheme's offset", i, known(schemeOffset(v.settings)), known(v.scheme), 1e-12);
+  });
+  // Relative to what they are, in the tail too.
+  DATA.spectra.normal.forEach(([z, p], i) => compare("Φ", i, normal(z) / p, 1, 1e-12));
+  return {n: DATA.vectors.length + DATA.spectra.classes.length, failures, worst};
 }
 
 /** What the address says: a step of the path, or a setting. */
@@ -330,9 +379,14 @@ function follow() {
 }
 
 /** Inputs come faster than they can be answered: one answer a frame. */
-function soon(change) {
+function soon(change, isWhole = true) {
   state = {...state, ...change};
-  waiting ??= requestAnimationFrame(() => { waiting = null; update({}); });
+  whole ||= isWhole;
+  waiting ??= requestAnimationFrame(() => {
+    const answer = whole ? () => update({}) : updateClasses;
+    waiting = null; whole = false;
+    answer();
+  });
 }
 
 function start() {
@@ -340,8 +394,17 @@ function start() {
     const value = Number(event.target.value);
     soon({[name]: name === "m" ? MS[value] : name === "positive" || name === "peak" ? value - 1 : value});
   });
-  for (const name of Object.keys(KINDS)) if ($(name)) $(name).addEventListener("input", (event) => soon({[name]: event.target.value}));
-  for (const name of Object.keys(VIEWS)) {
+  for (const name of SPECTRAL_NUMBERS) $(name).addEventListener("input", (event) => {
+    const value = Number(event.target.value);
+    soon({[name]: name === "delta" ? value : RATIOS[value]}, false);
+  });
+  // One's own offset starts where the other was.
+  $("offset").addEventListener("input", (event) => soon({offset: event.target.value, ...event.target.value === "own" ? {delta: Math.round(20 * classes.delta) / 20} : {}}, false));
+  // The third axis speaks while it is played with, and not when the sampler is.
+  $("third").addEventListener("focusin", () => $("spectral-live").setAttribute("aria-live", "polite"));
+  $("third").addEventListener("focusout", () => $("spectral-live").setAttribute("aria-live", "off"));
+  for (const name of CHOICES) if ($(name)) $(name).addEventListener("input", (event) => soon({[name]: event.target.value}));
+  for (const name of [...Object.keys(VIEWS), ...Object.keys(SPECTRAL)]) {
     $(`${name}-svg`).addEventListener("click", () => save(fileOf(name, "svg"), asSvg(name), "image/svg+xml"));
     // The first character tells spreadsheets that what follows is UTF-8.
     $(`${name}-csv`).addEventListener("click", () => save(fileOf(name, "csv"), `\ufeff${asCsv(name)}`, "text/csv"));
@@ -359,6 +422,7 @@ function start() {
   if (window.innerWidth < 900) $("more").open = false;
   if (window.innerWidth < 600) $("words").open = false;
   $("m").max = MS.length - 1;
+  for (const name of ["spectrum", "odds"]) $(name).max = RATIOS.length - 1;
   if (!DATA.counts) $("counts-line").remove();
   else {
     const {name, of, prior} = DATA.counts;
@@ -366,10 +430,12 @@ function start() {
     if (of > prior.length) $("counts-name").title = "Evenly by rank; their probabilities are scaled to sum to 1.";
   }
   $("words-loss").replaceChildren(mathOf("\\log (1 + \\sum_{i=1}^{m} w_{y Y_i} e^{f_{Y_i} - f_y})"));
+  // In parts, so that a long line may be broken between them.
+  $("spectral-sum").replaceChildren(...["z_1 - z_2 =", "(\\frac{1}{\\sigma_1} + \\frac{1}{\\sigma_2}) (\\log \\frac{n_1}{n_2} + \\delta)", "+ h (\\frac{1}{\\sigma_1} - \\frac{1}{\\sigma_2}),", "z_1 = \\frac{m_1 + \\delta}{\\sigma_1},", "z_2 = -\\frac{m_2 + \\delta}{\\sigma_2},", "h = \\frac{m_1 - m_2}{2}"].map((tex) => mathOf(tex)));
   follow();
   const tested = selfTest();
   $("self-test").textContent = tested.failures.length ? `Self-test: ${tested.failures.length} numbers differ from the library's. ${tested.failures[0]}`
-    : `Self-test passed: ${tested.n} random settings, the library's numbers to 1e-12: margins, bounds, exact losses, gradients, optima.`;
+    : `Self-test passed: ${tested.n} random settings, the library's numbers to 1e-12: margins, bounds, exact losses, gradients, optima, errors and parts of two Gaussian classes.`;
   $("self-test").dataset.state = tested.failures.length ? "failed" : "passed";
 }
 start();

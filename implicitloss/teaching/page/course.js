@@ -1,7 +1,7 @@
 "use strict";
 // The guided path: predict, then reveal.  An answer is what the page computes, not what is written here.
 
-const BASE = {sampler: "mixture", share: 1, alpha: 0.75, weighting: "importance", tau: 1, m: 8, hits: "mask", eta: "equal", labels: 20, tail: 1, positive: 4, peak: 0};
+const BASE = {sampler: "mixture", share: 1, alpha: 0.75, weighting: "importance", tau: 1, m: 8, hits: "mask", eta: "equal", labels: 20, tail: 1, positive: 4, peak: 0, spectrum: 4, odds: 1, offset: "scheme", delta: 0};
 const leaning = (c) => { const t = c.tilts.sampled; return t < -0.05 ? 0 : t > 0.05 ? 2 : 1; };
 const LEAN = ["rare labels", "neither", "frequent labels"];
 

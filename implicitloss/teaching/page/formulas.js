@@ -230,6 +230,54 @@ function place(p, prior) {
   return {level: found[0] - (found[1] + found[2]) * mean, b: found[1], c: found[2], misfit};
 }
 
+// --- two Gaussian classes ---
+
+// The means of the two classes are this far apart along the classifier's direction; their variances there are 1 on average.
+const APART = 2;
+
+/** Φ(z), by the midpoint rule on erfc x = (x/π) e^{-x²} ∫ e^{-t²}/(t² + x²) dt, x = |z|/√2, with what its pole at ix adds,
+ * 2/(1 + e^{4πx}) for steps of ½ (Hunter and Regan 1972): no digits are lost by differences, in the tail neither. */
+function normal(z) {
+  const x = Math.abs(z) * Math.SQRT1_2, squares = range(14).map((k) => (k / 2 + 0.25) ** 2);
+  const inside = x / (2 * Math.PI) * Math.exp(-z * z / 2) * sum(squares.map((t) => Math.exp(-t) / (t + x * x)));
+  const below = inside + (x < 6 ? 1 / (1 + Math.exp(4 * Math.PI * x)) : 0);
+  return z > 0 ? 1 - below : below;
+}
+
+/** The linear discriminant's score on new x of each class: means m_k and variances q_k.  The log of the counts' ratio is
+ * in the means, and all that is left of a class's spectrum is its variance along the classifier's direction. */
+function scoresOf(s) {
+  const counts = Math.log(s.odds), variances = [2 * s.spectrum / (1 + s.spectrum), 2 / (1 + s.spectrum)];
+  return {mean: [APART ** 2 / 2 + counts, -(APART ** 2) / 2 + counts], variance: variances.map((v) => APART ** 2 * v)};
+}
+
+/** z_1 - z_2 with δ added to the score, in its parts; class k is missed with probability Φ(-z_k). */
+function gapOf({mean: [a, b], variance}, delta) {
+  const [first, second] = variance.map(Math.sqrt), kappa = 1 / first + 1 / second, z = [(a + delta) / first, -(b + delta) / second];
+  return {counts: kappa * (a + b) / 2, margins: kappa * delta, spectrum: (a - b) / 2 * (1 / first - 1 / second), total: z[0] - z[1], error: z.map((v) => normal(-v))};
+}
+
+/** δ_E, at which both classes are missed equally often. */
+function equalErrorOffset({mean: [a, b], variance}) {
+  const [first, second] = variance.map(Math.sqrt);
+  return -(a * second + b * first) / (first + second);
+}
+
+/** δ_B, at which the mean of both errors is least: where the densities cross, the root that is no maximum. */
+function leastErrorOffset({mean: [a, b], variance}) {
+  const h = (a - b) / 2, [first, second] = variance.map((v) => 1 / v), square = first - second, half = h * (first + second);
+  const rest = h * h * square + Math.log(second / first);
+  return -rest / (half + Math.sqrt(Math.max(half * half - square * rest, 0))) - (a + b) / 2;
+}
+
+/** ½ log(p_12/p_21), how far a scheme's margins move the score by its bound; null where they move with the scores. */
+function schemeOffset(s) {
+  const prior = [s.odds / (1 + s.odds), 1 / (1 + s.odds)];
+  const at = (f) => { const p = margins(s, prior, f); return Math.log(p[0][1] / p[1][0]) / 2; };
+  const found = at([0, 0]);
+  return Math.abs(found - at([1, -1])) < 1e-9 ? found : null;
+}
+
 /** Small random numbers, the same for the same seed (mulberry32). */
 function random(seed) {
   let a = seed >>> 0;

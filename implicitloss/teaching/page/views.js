@@ -30,12 +30,12 @@ function ticks(low, high, many = 5) {
 }
 
 /** A picture without anything in it. */
-const blank = (title) => el("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "chart"}, el("title", {}, title));
+const blank = (title, tall = HIGH) => el("svg", {viewBox: `0 0 ${WIDE} ${tall}`, role: "img", class: "chart"}, el("title", {}, title));
 
 /** An empty chart with its key and axes; `x` and `y` place values. */
 function frame(title, xName, yName, xs, ys, options = {}) {
-  const svg = blank(title), columns = window.innerWidth < 900 ? 1 : 2, entries = options.key ?? [];
-  const top = BOX.top + ROW * Math.ceil(entries.length / columns);
+  const tall = options.tall ?? HIGH, bottom = tall - BOX.bottom, svg = blank(title, tall), columns = window.innerWidth < 900 ? 1 : 2, entries = options.key ?? [];
+  const top = BOX.top + ROW * (Math.ceil(entries.length / columns) + (options.rows ?? 0));
   entries.forEach(([kind, text], i) => {
     const at = BOX.left + 10 + (i % columns) * 196, row = BOX.top + ROW * Math.floor(i / columns);
     svg.append(el("line", {x1: at - 8, x2: at + 8, y1: row, y2: row, class: `line ${kind}`}), mark(kind, at, row, 3), el("text", {x: at + 14, y: row + 4, class: "small"}, text));
@@ -45,20 +45,20 @@ function frame(title, xName, yName, xs, ys, options = {}) {
   const flat = high - low < 1e-9 * Math.max(1, Math.abs(high)), pad = flat ? 0.05 * Math.max(1, Math.abs(high)) : 0.06 * (high - low);
   [low, high] = [low - pad, high + pad];
   const x = linear(options.xLow ?? Math.min(...xs), options.xHigh ?? Math.max(...xs), BOX.left, WIDE - BOX.right);
-  const y = linear(low, high, HIGH - BOX.bottom, top);
+  const y = linear(low, high, bottom, top);
   const marks = ticks(low, high), digits = Math.max(0, -Math.floor(Math.log10((marks[1] ?? 1) - (marks[0] ?? 0)) + 1e-9));
   for (const v of marks) {
     svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: y(v), y2: y(v), class: v === 0 ? "zero" : "grid"}),
       el("text", {x: BOX.left - 6, y: y(v) + 4, "text-anchor": "end"}, v.toFixed(Math.min(digits, 8))));
   }
   for (const [v, text] of options.xTicks ?? ticks(Math.min(...xs), Math.max(...xs)).map((v) => [v, short(v)])) {
-    svg.append(el("line", {x1: x(v), x2: x(v), y1: HIGH - BOX.bottom, y2: HIGH - BOX.bottom + 4, class: "axis"}),
-      el("text", {x: Math.min(x(v), WIDE - BOX.right), y: HIGH - BOX.bottom + 16, "text-anchor": x(v) > WIDE - 30 ? "end" : "middle"}, text));
+    svg.append(el("line", {x1: x(v), x2: x(v), y1: bottom, y2: bottom + 4, class: "axis"}),
+      el("text", {x: Math.min(x(v), WIDE - BOX.right), y: bottom + 16, "text-anchor": x(v) > WIDE - 30 ? "end" : "middle"}, text));
   }
-  svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: HIGH - BOX.bottom, y2: HIGH - BOX.bottom, class: "axis"}),
-    el("text", {x: (BOX.left + WIDE - BOX.right) / 2, y: HIGH - 8, "text-anchor": "middle"}, xName),
-    el("text", {x: 12, y: (top + HIGH - BOX.bottom) / 2, "text-anchor": "middle",
-      transform: `rotate(-90 12 ${(top + HIGH - BOX.bottom) / 2})`}, yName));
+  svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: bottom, y2: bottom, class: "axis"}),
+    el("text", {x: (BOX.left + WIDE - BOX.right) / 2, y: tall - 8, "text-anchor": "middle"}, xName),
+    el("text", {x: 12, y: (top + bottom) / 2, "text-anchor": "middle",
+      transform: `rotate(-90 12 ${(top + bottom) / 2})`}, yName));
   return {svg, x, y, top};
 }
 
@@ -75,7 +75,7 @@ function mark(kind, cx, cy, r = 4) {
 /** MathML of LaTeX as SymPy prints it; throws for what it does not know. */
 function mathOf(source, display = "block") {
   const SIGNS = {leq: "≤", le: "≤", neq: "≠", propto: "∝", partial: "∂", sum: "∑"};
-  const LETTERS = {pi: "π", eta: "η", lambda: "λ", alpha: "α", tau: "τ", ell: "ℓ"};
+  const LETTERS = {pi: "π", eta: "η", lambda: "λ", alpha: "α", tau: "τ", ell: "ℓ", kappa: "κ", sigma: "σ", delta: "δ", Phi: "Φ"};
   const SPACES = {",": "0.2em", quad: "1em"};
   const tokens = source.match(/\\[a-zA-Z]+|\\.|[0-9.]+|[a-z]'|[a-zA-Z]|\S/g) ?? [];
   let at = 0;
