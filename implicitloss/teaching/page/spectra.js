@@ -68,9 +68,9 @@ const SPECTRAL = {
     says: (t) => `Where the curves cross errors are equal (δ_E); where the thin line is lowest their mean is least (δ_B). The thick line: the offset in use, ${delta(t.delta)}.`,
     draw(t) {
       const {scheme, equal, least, adjusted} = t.offsets, marked = [equal, least, adjusted, t.delta, ...t.scheme === null ? [] : [scheme]];
-      const reach = Math.ceil(Math.max(1.5, 1.1 * Math.max(...marked.map(Math.abs)))), xs = range(121).map((k) => reach * (k / 60 - 1));
+      const reach = Math.ceil(Math.max(1.5, 1.1 * Math.max(...marked.map(Math.abs)))), xs = range(81).map((k) => reach * (k / 40 - 1)), errors = xs.map((v) => t.at(v).error);
       const highest = Math.min(1, 1.15 * Math.max(0.3, ...marked.flatMap((v) => t.at(v).error)));
-      const curves = {sampled: (v) => t.at(v).error[0], implicit: (v) => t.at(v).error[1], softmax: t.mean};
+      const curves = {sampled: ([a]) => a, implicit: ([, b]) => b, softmax: ([a, b]) => (a + b) / 2}, now = t.gap.error;
       const flags = [["equal errors, δ_E", equal], ["least mean error, δ_B", least], ["logit adjustment", adjusted], ...t.scheme === null ? [] : [["the chosen scheme", scheme]]];
       const key = [["sampled", "error of class 1"], ["implicit", "error of class 2"], ["softmax", "their mean"]];
       const tall = HIGH + 60, bottom = tall - BOX.bottom, {svg, x, y, top} = frame(this.title, "offset δ", "error, %", xs, [0, 100 * highest], {tall, key, rows: flags.length, xTicks: ticks(-reach, reach).map((v) => [v, String(v)])});
@@ -81,10 +81,10 @@ const SPECTRAL = {
       const rows = flags.map((_, i) => top - ROW * (flags.length - i) + 4);
       flags.forEach(([, v], i) => svg.append(el("line", {x1: x(v), x2: x(v), y1: rows[i] - 8, y2: bottom, class: "zero"})));
       for (const [kind, of] of Object.entries(curves)) {
-        const seen = xs.filter((v) => of(v) <= highest);
-        svg.append(line(seen, seen.map((v) => 100 * of(v)), x, y, kind), mark(kind, x(t.delta), y(100 * of(t.delta))));
+        const seen = range(xs.length).filter((i) => of(errors[i]) <= highest);
+        svg.append(line(seen.map((i) => xs[i]), seen.map((i) => 100 * of(errors[i])), x, y, kind), mark(kind, x(t.delta), y(100 * of(now))));
       }
-      svg.append(el("line", {x1: x(t.delta), x2: x(t.delta), y1: top, y2: bottom, class: "cut"}), mark("balanced", x(equal), y(100 * curves.sampled(equal)), 6));
+      svg.append(el("line", {x1: x(t.delta), x2: x(t.delta), y1: top, y2: bottom, class: "cut"}), mark("balanced", x(equal), y(100 * t.at(equal).error[0]), 6));
       flags.forEach((flag, i) => svg.append(el("text", {x: x(flag[1]) + (isLeft(flag) ? -5 : 5), y: rows[i], class: "small halo", "text-anchor": isLeft(flag) ? "end" : "start"}, flag[0])));
       return svg;
     },
