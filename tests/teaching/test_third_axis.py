@@ -486,6 +486,8 @@ def test_it_fits(size: tuple[int, int], dark: bool, page: Path, browser: Chromiu
         assert browser.run(
             "[...document.querySelectorAll('#third math')].every((m) => m.scrollWidth <= m.parentElement.clientWidth)"
         )
+    browser.run("document.querySelectorAll('#third details').forEach((d) => { d.open = true; })")
+    assert browser.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     browser.run("document.getElementById('errors-picture').scrollIntoView()")
     form, picture = browser.run(
         "['spectral-settings', 'errors-picture'].map((id) => "
@@ -495,6 +497,24 @@ def test_it_fits(size: tuple[int, int], dark: bool, page: Path, browser: Chromiu
         assert form[0] == 0
         assert form[1] <= picture[0]
     browser.look(1280, 900)
+
+
+def test_it_is_printed_two_pictures_a_row(page: Path, browser: Chromium) -> None:
+    """With all that can be opened open, its setting in words, and nothing beyond the edge."""
+    browser.look(760, 1000)
+    browser.open(page, "#odds=3&offset=least")
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    wide, setting, *widths = browser.run(
+        "[document.documentElement.scrollWidth, document.getElementById('spectral-setting').offsetHeight, "
+        "...[...document.querySelectorAll('#third .view')].map((view) => view.offsetWidth)]"
+    )
+    browser.send("Emulation.setEmulatedMedia", media="")
+    browser.look(1280, 900)
+    assert wide <= 760
+    assert setting > 0
+    assert widths == [widths[0]] * 4
+    assert 300 < widths[0] < 380
 
 
 def test_the_guided_path_is_without_it(page: Path, browser: Chromium) -> None:
