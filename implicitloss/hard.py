@@ -40,10 +40,12 @@ class HardNegatives:
         - "keep": it counts again, with its own weight w_yy'.
         - "mask": it has weight 0.
         - "exclude": it is drawn again.  Draws then have the law q_y'/(1 - q(T)) off T, or q_y'/(1 - q(T) - q_y) where
-          hits are excluded too; weights that divide by q divide by this law.
+          hits are excluded too (q(P) in place of q_y for several positives P); weights that divide by q divide by this
+          law.
     positives : {"drop", "replace"}
         What happens to y among the k best: it is left out, which leaves k - 1 labels, or the next best takes its place
-        (an index is then asked for k + 1 labels).  T never holds y.  Other positives of x are treated as y is.
+        (an index is then asked for k + 1 labels).  T never holds y.  Other positives of x are treated as y is, and an
+        index is asked for k + |P|.
 
     Raises
     ------
@@ -85,7 +87,7 @@ class HardNegatives:
             object.__setattr__(self, name, value)
 
     def returned(self, problem: Problem) -> Labels:
-        """The labels that the index returns for a problem, best first, positives among them.
+        """The labels that the index returns for a problem, best first; it does not know the positives.
 
         Parameters
         ----------

@@ -74,8 +74,8 @@ class Problem:
     labels : array_like of int, (n,), optional
         Instead of these, the labels that the index returned, best first; -1 is an empty slot.
     other_positives : array_like of int, (n,), optional
-        The labels that are right for the same x beside y, which make P, the positives of x, with it.  No label of P is
-        a hard negative, and a draw of one is a hit.
+        The other labels that are right for the same x.  P, the positives of x, are these and y.  No label of P is a
+        hard negative, and a draw of one is a hit.
 
     Raises
     ------

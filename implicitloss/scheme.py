@@ -87,10 +87,11 @@ class Scheme:
     m : int
         The number of negatives, from 1 to 10¹².
     hits : {"exclude", "mask", "keep"}
-        - "exclude": a hit is drawn again.  Negatives then have the law q_y'/(1 - q_y), y' ≠ y.  The weights of
-          Proposition 4, importance and tail weights too, divide by this law; relative weights are q_y/q_y' still.
+        - "exclude": a hit is drawn again.  Negatives then have the law q_y'/(1 - q_y), y' ≠ y, or q_y'/(1 - q(P)) off
+          the positives P.  The weights of Proposition 4, importance and tail weights too, divide by this law; relative
+          weights are q_y/q_y' still.
         - "mask": a hit has weight 0.
-        - "keep": a hit counts with its own weight w_yy.
+        - "keep": a hit counts with its own weight, w_yy or w_yy'.
     hard : HardNegatives, optional
         Negatives that are known before the draws.  They join those that are drawn.
 

@@ -45,7 +45,8 @@ class Draws:
     Parameters
     ----------
     log_q : ndarray, (L,)
-        The law of a draw, q(y' | ≠ y) where hits are excluded; -inf for a label that is never drawn.
+        The law of a draw, which is conditional where positives or hard negatives are drawn again; -inf for a label that
+        is never drawn.
     log_q_unconditional : ndarray, (L,)
         The sampler's law q.
     m : int
@@ -56,7 +57,7 @@ class Draws:
         y.
     free : ndarray of bool, (L,), optional
         The labels that need no weight: those that pay nothing as negatives, if the sampler leaves them out and the
-        loss is known, and hard negatives whose draws do not count.  None for no labels.
+        loss is known, and hard negatives and other positives whose draws do not count.  None for no labels.
     hard : ndarray of int, (k',)
         T, the hard negatives, which the loss has beside the draws.
 
@@ -307,8 +308,8 @@ class ForMargin(Weighting):
     ------
     ValueError
         When they are used, if p_yy' > 0 and q_y' = 0: no weight can replace a negative that is never drawn.  Labels
-        that `samplers.MinimumVariance` leaves out because they pay nothing are excepted, and so are hard negatives
-        whose draws do not count.
+        that `samplers.MinimumVariance` leaves out because they pay nothing are excepted, and so are hard negatives and
+        other positives whose draws do not count.
 
     References
     ----------

@@ -75,8 +75,9 @@ def pays(loss: Any, f: list[Any], y: int) -> tuple[list[Any], list[Any], Any, An
     return [v**2 for v in negative], [2 * v for v in negative], (one - own) ** 2, -2 * (one - own)
 
 
-def law(sampler: Any, prior: Any, f: list[Any], y: int) -> list[Any]:
-    """q, unconditional, (L,)."""
+def law(sampler: Any, prior: Any, f: list[Any], right: list[int]) -> list[Any]:
+    """q, unconditional, (L,); the positives of x are y and then the others."""
+    y = right[0]
     pi = [mp.mpf(p) for p in prior.probabilities.tolist()]
     kind, n = type(sampler).__name__, len(pi)
     if kind == "Uniform":
@@ -96,28 +97,33 @@ def law(sampler: Any, prior: Any, f: list[Any], y: int) -> list[Any]:
         return _normalised([mp.mpf(q) for q in sampler.q.tolist()])
     if kind == "Mixture":
         share = mp.mpf(sampler.share)
-        parts = zip(law(sampler.first, prior, f, y), law(sampler.second, prior, f, y), strict=True)
+        parts = zip(law(sampler.first, prior, f, right), law(sampler.second, prior, f, right), strict=True)
         return [share * a + (1 - share) * b for a, b in parts]
     if kind == "HardestOf":
-        eligible = [k for k in range(n) if sampler.among == "all" or k != y]
+        eligible = [k for k in range(n) if sampler.among == "all" or k not in right]
         q = [mp.mpf(0)] * n
+        if not eligible:
+            raise Undefined
         for k in eligible:
             less, alike = (sum(test(f[j]) for j in eligible) for test in (f[k].__gt__, f[k].__eq__))
             q[k] = mp.mpf((less + alike) ** sampler.n - less**sampler.n) / (alike * len(eligible) ** sampler.n)
         return q
     assert kind == "MinimumVariance"
     tickets = [p * x for p, x in zip(margin(sampler.margin, prior, y), pays(sampler.loss, f, y)[0], strict=True)]
-    tickets[y] = mp.mpf(0)
+    tickets = [mp.mpf(0) if k in right else ticket for k, ticket in enumerate(tickets)]
     if not any(tickets):  # nothing pays: by what counts
-        tickets = [p if k != y else mp.mpf(0) for k, p in enumerate(margin(sampler.margin, prior, y))]
+        tickets = [mp.mpf(0) if k in right else p for k, p in enumerate(margin(sampler.margin, prior, y))]
+    if not any(tickets):
+        raise Undefined
     return _normalised(tickets)
 
 
 def plan(scheme: Any, problem: Any, loss: Any) -> tuple[list[Any], list[Any]]:
     """q and w of a draw under the hits mode, (L,) each; what pays nothing may be left out by q*."""
     y, prior = problem.positive, problem.prior
-    unconditional = law(scheme.sampler, prior, [mp.mpf(v) for v in problem.scores.tolist()], y)
-    q, right = list(unconditional), [y, *problem.other_positives.tolist()]
+    right = [y, *problem.other_positives.tolist()]
+    unconditional = law(scheme.sampler, prior, [mp.mpf(v) for v in problem.scores.tolist()], right)
+    q = list(unconditional)
     if scheme.hits == "exclude":
         q = [mp.mpf(0) if k in right else v for k, v in enumerate(q)]
         if not any(q):

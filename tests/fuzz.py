@@ -802,6 +802,7 @@ def _audit(v: Values) -> Call:
         "heaviest": ("positive", 10.0), "error": ("positive", v.one(1e-6, 1e-3)), "shift": ("", 0.0),
         "form": ("choice", "softmax"), "positives": ("labels?", v.one(None, [0])),
         "scores": ("vector?", v.one(None, v.rng.standard_normal(prior.n_labels))),
+        "other_positives": ("labels", []),
     }  # fmt: skip
     if arguments["scores"][1] is None:
         arguments["scores"] = ("", None)

@@ -93,8 +93,9 @@ def audit(
         The scores to audit at, for samplers that depend on them, and for hard negatives, which are the best labels by
         these scores; by default each call has new normal scores.
     other_positives : sequence of int
-        The labels that are right for the same example, the audited one among them or not.  The claim is then that they
-        do not count as negatives; draws of them are hits.  It needs a loss with gradients that leaves them out.
+        Labels that are right for the audited examples too; an audited positive that is among them is left out there.
+        It is then part of the claim that they do not count as negatives; draws of them are hits, which count where hits
+        are kept, and an array claims what it says.  The loss must have gradients.
     form : "softmax" or "logistic"
         "logistic" audits a decoupled loss.
     temperature : float

@@ -21,7 +21,6 @@ from implicitloss.auditing.precision import of_digits, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.state import keeps_state
-from implicitloss.problem import Problem
 
 __all__ = ["AsksInBatches", "Contact", "first_contact"]
 
@@ -343,12 +342,15 @@ def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
 
 
 def _share_of_draws(question: Question, y: int) -> float:
-    """The share of a label among draws, by the claimed scheme or its frequency; where none is claimed, as if large."""
-    share = float(question.prior.probabilities[y])
+    """The share of an example's positives among draws, by the claimed scheme or their frequency.
+
+    Where none is claimed, it is large.
+    """
+    problem = question.problem(y)
+    share = float(question.prior.probabilities[problem.positives].sum())
     if question.scheme is None:
         return max(share, MOST_OF_THE_DRAWS)
-    f = np.zeros(question.prior.n_labels) if question.scores is None else question.scores
-    return max(share, float(np.exp(question.scheme.log_law(Problem(f, question.prior, y))[y])))
+    return max(share, float(np.exp(question.scheme.log_law(problem)[problem.positives]).sum()))
 
 
 def _wrong_gradient(question: Question, box: Box) -> Flaw | None:

@@ -64,6 +64,12 @@ def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegativ
         f"beside the positive {question.prior.name(y)}, {labels.size} hard negatives have a weight of {weight:.4g}, "
         f"{draws}; another label counts {ratio:.3g} times as often, in the mean"
     )
+    if not weight > 0:
+        missing = int(np.sum(~np.isin(labels, pilot.always[0])))
+        said = (
+            f"beside the positive {question.prior.name(y)}, {missing} of the {labels.size} hard negatives that are "
+            "claimed do not always count"
+        )
     notes = [Note("hard negatives", said), *slips, *_weighed_alike(question, pilot, labels, others, weight, ratio)]
     scheme = question.scheme
     if scheme is not None and scheme.hard is not None:
@@ -75,7 +81,21 @@ def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegativ
             "(uniform draws: the number of labels that it has, over m)"
         )
         notes.append(Note("hard negatives", said))
+    elif _claims_softmax(question) and is_seen:
+        slip = labels.size / max(others.size, 1)
+        notes += _unseen(question, slip, "draws from all other labels alike") if slip > 0 else []
     return notes
+
+
+def _unseen(question: Question, slip: float, what: str) -> list[Note]:
+    """A note where weights that count the hard negatives too would not be told from right ones."""
+    if slip >= question.tolerance + question.resolution:
+        return []
+    said = (
+        f"if the weights of {what} counted the hard negatives too, they would be {slip:.1%} larger: this is not seen "
+        f"at a resolution of {question.resolution:.0%}; pass resolution={max(slip / 3, 1e-3):.1g}"
+    )
+    return [Note("hard negatives", said)]
 
 
 def wrong_weight(question: Question, pilot: Pilot, rounding: float) -> tuple[Flaw, ...]:
@@ -104,7 +124,7 @@ def wrong_weight(question: Question, pilot: Pilot, rounding: float) -> tuple[Fla
 
 def _last_label(question: Question, pilot: Pilot) -> list[Note]:
     """Whether the last label always counts, and is neither claimed nor among the best: -1 was taken for a label."""
-    scores, y, always = question.scores, question.positives[0], pilot.fixed[0]
+    scores, y, always = question.scores, question.positives[0], pilot.always[0]
     last = question.prior.n_labels - 1
     if scores is None or last == y or last not in always:
         return []
@@ -159,17 +179,11 @@ def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:
     if isinstance(scheme.sampler, Uniform):
         weight = f"{f'(L{left_out})' if left_out else 'L'}/m = {drawn / scheme.m:.4g}"
     if counts:
-        said = f"{UNBIASED}, draws of them and of the positive do not count, and other draws weigh {weight}"
+        said = f"{UNBIASED}, draws of them and of positives do not count, and other draws weigh {weight}"
         return [Note("hard negatives", said)]
     notes = [Note("hard negatives", f"{UNBIASED}, and draws {weight}")]
     assert question.scores is not None
     q = np.exp(scheme.log_law(problem))
     off = 1.0 - float(q[labels].sum()) - (scheme.hits == "exclude") * float(q[problem.positives].sum())
     slip = float(q[labels].sum()) / max(off, 1e-300)
-    if isinstance(scheme.weighting, Importance) and slip < question.tolerance + question.resolution:
-        said = (
-            f"if the weights of draws counted the hard negatives too, they would be {slip:.1%} larger: this is not "
-            f"seen at a resolution of {question.resolution:.0%}; pass resolution={max(slip / 3, 1e-3):.1g}"
-        )
-        notes.append(Note("hard negatives", said))
-    return notes
+    return notes + (_unseen(question, slip, "draws") if isinstance(scheme.weighting, Importance) else [])

@@ -165,9 +165,9 @@ def nearest(
     if not any(c.spread <= MOST_ERROR * c.measured for c in parts.used):
         return None
     m = None if statistics is None or statistics.draws is None else statistics.draws[1]
-    positives = question.problem(question.positives[0]).positives
+    fewest = min(question.problem(y).positives.size for y in question.positives)
     none_drawn = draws_nothing or (
-        statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - positives.size
+        statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - fewest
     )
     candidates = _Candidates(question, parts, m, none_drawn, hard)
     claimed = candidates.claimed()

@@ -161,7 +161,12 @@ class Pilot:
     @cached_property
     def draws(self) -> Floats:
         """The number of draws of each label, (rows, n, L), where draws have a single weight."""
-        return np.asarray(np.where(self.drawn, self.weights, 0.0) / self.one_draw[:, None])
+        found = np.asarray(np.where(self.drawn, self.weights, 0.0) / self.one_draw[:, None])
+        for row, labels in enumerate(self.always):  # once, and what is drawn beside that
+            beside = self.weights[row][:, labels] - self.weights[row][:, labels].min(axis=0)
+            beside[beside <= LEAK_SHARE * self.most[row, labels]] = 0.0
+            found[row][:, labels] = 1.0 + beside / np.where(beside > 0, beside, np.inf).min(axis=0, initial=np.inf)
+        return found
 
     @cached_property
     def floor(self) -> Floats:
@@ -178,8 +183,7 @@ class Pilot:
     @cached_property
     def weights_vary(self) -> bool:
         """Whether draws of a label have no single weight."""
-        rows, _, labels = np.nonzero(self.drawn)
-        ratio = self.weights[self.drawn] / self.one_draw[rows, labels]
+        ratio = self.draws[self.drawn]
         return bool(ratio.size and np.mean(self._broken(ratio)) > BROKEN_SHARE)
 
     @cached_property
@@ -237,7 +241,7 @@ class DrawStatistics:
     @classmethod
     def of(cls, question: Question, pilot: Pilot) -> DrawStatistics:
         """The statistics of the evaluations of a pilot."""
-        never = int((pilot.seen.sum(axis=0) == 0).sum())
+        never = int((np.delete(pilot.seen, question.other_positives, axis=1).sum(axis=0) == 0).sum())
         by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
         if pilot.weights_vary:
             return cls(None, None, None, never, True, *by_slice)
@@ -267,9 +271,14 @@ def _membership(prior: LabelPrior) -> Floats:
 def _gradient_ratio(question: Question, scores: Floats, slopes: Floats) -> tuple[Floats, Floats]:
     """The expected gradient on each slice of negatives over that of softmax, (rows, S), and its standard error.
 
-    `scores` are over the temperature, and `slopes` are gradients in them, (rows, n, L).
+    `scores` are over the temperature, and `slopes` are gradients in them, (rows, n, L).  Other positives are left out.
     """
-    slices, rows, full = _membership(question.prior), np.arange(len(scores)), special.softmax(scores, axis=2)
+    slices, rows = _membership(question.prior), np.arange(len(scores))
+    if question.other_positives.size:
+        scores = np.array(scores)
+        for row, y in enumerate(question.positives):
+            scores[row, :, question.others_of(y)] = -np.inf
+    full = special.softmax(scores, axis=2)
     full[rows, :, question.positives] = slopes[rows, :, question.positives] = 0.0
     g, f = slopes @ slices, full @ slices
     ratio = g.mean(axis=1) / np.maximum(f.mean(axis=1), 1e-300)

@@ -42,7 +42,7 @@ class HardestOf(Sampler):
         - "all": all L labels.  The positive can win; `hits` says what then happens.  Where it is drawn again, n new
           candidates are, and the law is q_y'/(1 - q_y).
         - "negatives": the L - 1 labels other than y.  Ranks are among them, L - 1 stands for L, and q_y = 0: there are
-          no hits.
+          no hits.  Other positives of a problem are left out too.
 
     Raises
     ------
@@ -90,14 +90,15 @@ class HardestOf(Sampler):
         return self.among == "negatives"
 
     def _check(self, problem: Problem) -> None:
-        if self.among == "negatives" and problem.prior.n_labels == 1:
-            raise ValueError("HardestOf among negatives needs at least two labels, got one: the positive")
+        if self.among == "negatives" and problem.prior.n_labels == problem.positives.size:
+            got = "one: the positive" if problem.positives.size == 1 else "positives only"
+            raise ValueError(f"HardestOf among negatives needs at least two labels, got {got}")
 
     def log_law(self, problem: Problem) -> Floats:
         self._check(problem)
         eligible = np.full(problem.prior.n_labels, True)
         if self.among == "negatives":
-            eligible[problem.positive] = False
+            eligible[problem.positives] = False
         _, group, tied = np.unique(problem.scores[eligible], return_inverse=True, return_counts=True)
         at_most = np.cumsum(tied)
         # c^n - (c - t)^n = c^n (1 - (1 - t/c)^n), each factor without cancellation.
@@ -112,15 +113,15 @@ class HardestOf(Sampler):
 
     def procedure(self, problem: Problem) -> Draw:
         self._check(problem)
-        scores, y, n = problem.scores, problem.positive, self.n
-        among_all, rows = self.among == "all", max(1, BLOCK // n)
+        scores, n, rows = problem.scores, self.n, max(1, BLOCK // self.n)
+        eligible = np.arange(scores.size)
+        if self.among == "negatives":
+            eligible = np.delete(eligible, problem.positives)
 
         def draw(rng: np.random.Generator, size: int) -> Labels:
             found = np.empty(size, dtype=np.intp)
             for start in range(0, size, rows):
-                candidates = rng.integers(scores.size - (not among_all), size=(min(rows, size - start), n))
-                if not among_all:
-                    candidates += candidates >= y
+                candidates = eligible[rng.integers(eligible.size, size=(min(rows, size - start), n))]
                 best = np.argmax(scores[candidates], axis=1)
                 found[start : start + rows] = candidates[np.arange(best.size), best]
             return found

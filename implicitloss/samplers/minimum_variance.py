@@ -71,13 +71,13 @@ class MinimumVariance(Sampler):
 
     def log_law(self, problem: Problem) -> Floats:
         y = problem.positive
-        log_p = self.margin.log_margin(problem.prior, y)
+        log_p = np.array(self.margin.log_margin(problem.prior, y))
+        log_p[problem.positives] = -np.inf
         log_a = log_p + self.loss.log_payment(problem.scores, y)
-        log_a[y] = -np.inf
         log_total = logsumexp(log_a)
         if log_total > -np.inf:
             return log_a - log_total
-        log_a = np.where(np.arange(log_p.size) == y, -np.inf, log_p)
+        log_a = log_p
         if np.isneginf(log_a).all():
             raise ValueError(f"the minimum-variance sampler is undefined: no negative of label {y} has p > 0")
         return log_a - logsumexp(log_a)
@@ -85,7 +85,7 @@ class MinimumVariance(Sampler):
     def procedure(self, problem: Problem) -> Draw:
         # A negative's tickets are margin times payment, or the margin where no negative pays anything.
         n_labels, y = problem.prior.n_labels, problem.positive
-        others = np.delete(np.arange(n_labels), y)
+        others = np.delete(np.arange(n_labels), problem.positives)
         level = self.margin.log_margin(problem.prior, y)[others]
         paid = level + self.loss.log_payment(problem.scores, y)[others]
         for tickets in (paid, level):

@@ -101,7 +101,7 @@ CASES: dict[str, tuple[Mined, Any, str, str]] = {
         Mined("keep", pays=0), "full", "refuted", "5 hard negatives of weight 1, overlap kept"
     ),
     "draws of them count again, called full": (
-        Mined("keep"), "full", "refuted", "importance weights 1/(m q), uniform sampling, hits masked, 5 hard"
+        Mined("keep"), "full", "refuted", "1/(m q), uniform sampling, m = 10, hits masked, 5 hard"
     ),
     "weighed alike, drawn again, called full": (Mined(pays=0), "full", "refuted", "weights of 1, uniform sampling"),
     "weighed alike, importance claimed": (Mined(pays=0), claim(), "refuted", "draw weighs 1, as a hard negative does"),
@@ -136,6 +136,40 @@ def test_a_claim_with_hard_negatives(name: str, seed: int) -> None:
         assert report.nearest.scheme == claimed
 
 
+def test_draws_beside_hard_negatives_are_counted(seed: int) -> None:
+    """A hard negative that weighs half of what a draw does, and is drawn too, is one label with so many draws."""
+    loss = Mined("keep", w_t=0.37)
+    report = il.audit(loss, claim=claim("keep", w_t=0.37), rng=seed, **QUICK)
+    assert report.verdict == "holds", str(report)
+    assert "another number of draws" not in {note.kind for note in report.notes}
+    assert report.draw_statistics is not None
+    assert report.draw_statistics.draws == (K + M, K + M) or BEST.index(30) < K
+
+
+def test_an_empty_slot_that_is_drawn_too(seed: int) -> None:
+    """hard[-1] = -1, as an index leaves an empty slot: the last label always counts, and is drawn as others are."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        values, slopes = np.empty(len(scores)), np.zeros(scores.shape)
+        for i, y in enumerate(positive.tolist()):
+            hard = np.argsort(-scores[i], kind="stable")[:K].copy()
+            hard = hard[hard != y]
+            hard[-1] = -1
+            pool = np.setdiff1d(np.arange(L), [*hard, y])
+            x = np.bincount(rng.choice(pool, M), minlength=L) * pool.size / M
+            x[hard] += 1
+            x = x * np.exp(scores[i] - scores[i, y])
+            values[i], slopes[i] = np.log1p(x.sum()), x / (1 + x.sum())
+            slopes[i, y] = 1 / (1 + x.sum()) - 1
+        return values, slopes
+
+    slot = "the last label, 59, always counts, and is none of the best"
+    report = il.audit(loss, claim=claim(), rng=seed, **QUICK)
+    assert slot in said(report)
+    assert "1 of the 5 hard negatives that are claimed do not always count" in said(report)
+    assert slot in said(il.audit(loss, claim="full", rng=seed, **QUICK))
+
+
 def test_few_hard_negatives_hide_behind_the_resolution(seed: int) -> None:
     """(L - 1)/m in place of (L - 1 - 5)/m at L = 200 is said not to be seen; resolution=.01 refutes it."""
     n_labels = 200
@@ -147,6 +181,9 @@ def test_few_hard_negatives_hide_behind_the_resolution(seed: int) -> None:
     coarse = il.audit(slip, **options)
     assert coarse.verdict == "holds"
     assert "they would be 2.6% larger: this is not seen at a resolution of 25%; pass resolution=0.009" in said(coarse)
+    full = il.audit(slip, **{**options, "claim": "full"})
+    assert full.verdict == "holds"
+    assert "they would be 2.6% larger: this is not seen at a resolution of 25%; pass resolution=0.009" in said(full)
     fine = il.audit(slip, **options, resolution=0.01)
     assert fine.verdict == "refuted", str(fine)
     assert "this is not seen" not in said(fine)

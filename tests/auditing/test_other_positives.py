@@ -5,6 +5,7 @@ The losses draw, weigh and add up by themselves, and share no code with the audi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,15 @@ RIGHT = [BEST[1], BEST[3], min(BEST[K:])]
 class Mined:
     """Softmax over the best labels, and m draws from all others: uniform, with weights that make it softmax over all.
 
-    Positives of the example are left out of the best where `in_t` is False, and of the draws where `drawn` is.
+    Positives of the example are left out of the best where `in_t` is False, and of the draws where `drawn` is.  Draws
+    of hard negatives count `again`, or are drawn again.
     """
 
     in_t: bool = False
     drawn: bool = False
     k: int = K
+    m: int = M
+    again: bool = False
 
     def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
         values, slopes = np.empty(len(scores)), np.empty(scores.shape)
@@ -45,10 +49,10 @@ class Mined:
         n, right = len(scores), [y, *RIGHT]
         best = np.argsort(-scores[0], kind="stable")[: self.k]
         hard = best[~np.isin(best, [y] if self.in_t else right)]
-        pool = np.setdiff1d(np.arange(L), [*hard, *([y] if self.drawn else right)])
+        pool = np.setdiff1d(np.arange(L), [*(() if self.again else hard), *([y] if self.drawn else right)])
         x = np.zeros(scores.shape)
-        np.add.at(x, (np.arange(n)[:, None], rng.choice(pool, (n, M))), pool.size / M)
-        x[:, hard] = 1.0
+        np.add.at(x, (np.arange(n)[:, None], rng.choice(pool, (n, self.m))), pool.size / self.m)
+        x[:, hard] += 1.0
         x *= np.exp(scores - scores[:, [y]])
         total = 1 + x.sum(axis=1)
         slopes = x / total[:, None]
@@ -93,9 +97,7 @@ def test_other_positives_left_in_t_are_named(claim: Any, seed: int) -> None:
     assert report.verdict == "refuted"
     assert [flaw.kind for flaw in report.flaws] == ["other positives"]
     few = ", ".join(map(str, sorted(RIGHT[:2])))
-    assert f"positives of the example ({few}) count as negatives in every evaluation, with a weight of 1" in str(
-        report.flaws[0]
-    )
+    assert f"positives of the example ({few}) count as negatives in every evaluation: " in str(report.flaws[0])
     assert "hard = hard[~np.isin(hard, positives)]" in said(report)
     assert all(len(flaw.sentence) <= 300 for flaw in report.flaws)
 
@@ -167,19 +169,88 @@ def test_bad_other_positives() -> None:
         il.audit(lambda *given: Mined()(*given)[0], claim="full", **OPTIONS)
 
 
-def test_a_loss_over_all_labels_but_the_positives_draws_nothing() -> None:
-    def masked(scores: Floats, positive: Labels, rng: object) -> tuple[Floats, Floats]:
-        f = scores.copy()
-        rows = np.arange(len(positive))
-        own = f[rows, positive]
-        f[:, RIGHT] = -np.inf
-        f[rows, positive] = own
+def over_all(left_out: Sequence[int], left_in_beside: int | None = None) -> Any:
+    """Softmax over all labels but a few, none of which is left out beside one positive."""
+
+    def loss(scores: Floats, positive: Labels, rng: object) -> tuple[Floats, Floats]:
+        f, rows = scores.copy(), np.arange(len(positive))
+        f[np.ix_(positive != left_in_beside, left_out)] = -np.inf
+        f[rows, positive] = scores[rows, positive]
         e = np.exp(f - f.max(axis=1, keepdims=True))
         share = e / e.sum(axis=1, keepdims=True)
         values = -np.log(share[rows, positive])
         share[rows, positive] -= 1
         return values, share
 
-    report = il.audit(masked, claim="full", rng=0, **{**OPTIONS, "scores": None, "positives": None})
+    return loss
+
+
+def test_a_loss_over_all_labels_but_the_positives_draws_nothing() -> None:
+    """The default positives are 0, 20 and 39; 39 is one of those that are named."""
+    right = [39, 3]
+    options = {**OPTIONS, "scores": None, "positives": None, "other_positives": right}
+    report = il.audit(over_all(right), claim="full", rng=0, **options)
     assert report.verdict == "holds", str(report)
     assert "softmax over all labels, none drawn" in said(report)
+    # Its gradient is that of softmax over the others, and no label is missing.
+    assert " ".join(report.explain().split()).count("times: head ×1 ± 0, torso ×1 ± 0, tail ×1 ± 0") == 3
+    assert "never drawn" not in report.explain()
+
+
+def test_positives_that_softmax_over_all_labels_leaves_in() -> None:
+    for loss, positives in ((over_all([]), [30]), (over_all(RIGHT, left_in_beside=30), [7, 30])):
+        report = il.audit(loss, claim="full", rng=0, **{**OPTIONS, "scores": None, "positives": positives})
+        assert report.verdict == "refuted"
+        (flaw,) = report.flaws
+        listed = ", ".join(map(str, sorted(RIGHT)))
+        assert f"beside the positive 30, other positives of the example ({listed}) count as negatives in every" in str(
+            flaw
+        )
+        assert "drawn" not in str(flaw)
+
+
+def test_many_are_listed_by_the_first_few() -> None:
+    options = {**OPTIONS, "scores": None, "other_positives": [1, 2, 3, 4, 5]}
+    assert "(1, 2, 3 and 2 more)" in str(il.audit(over_all([]), claim="full", rng=0, **options).flaws[0])
+
+
+def test_an_array_may_claim_them(seed: int) -> None:
+    p = np.ones((1, L))
+    p[0, Y] = 0.0
+    report = il.audit(Mined(in_t=True, drawn=True), claim=p, rng=seed, **OPTIONS)
+    assert report.verdict == "holds", str(report)
+    assert "count as negatives, as is claimed" in said(report)
+    p[0, RIGHT[0]] = 0.0
+    assert il.audit(Mined(in_t=True, drawn=True), claim=p, rng=seed, **OPTIONS).verdict == "refuted"
+
+
+def test_positives_in_t_that_are_drawn_too(seed: int) -> None:
+    """So many draws that each hard negative is drawn in half of the evaluations."""
+    loss = Mined(in_t=True, drawn=True, m=120, again=True)
+    report = il.audit(loss, claim="full", rng=seed, **OPTIONS)
+    assert "in every evaluation: leave them out of the sum, and of hard negatives" in str(report.flaws[0])
+
+
+def test_positives_that_hold_most_of_the_draws_are_not_taken_for_padding(seed: int) -> None:
+    """One masked draw that the examples of a call share: the loss is often 0, and y is no label to ignore."""
+    prior = il.LabelPrior.from_counts([900, 60, *[2] * 18, 0])
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        drawn = rng.choice(prior.n_labels, 1, p=prior.probabilities)
+        x = np.zeros(scores.shape)
+        x[:, drawn] = 1.0
+        x[:, [0, 1]] = x[np.arange(len(positive)), positive] = 0.0
+        x *= np.exp(scores - scores[np.arange(len(positive)), positive][:, None])
+        total = 1 + x.sum(axis=1)
+        slopes = x / total[:, None]
+        slopes[np.arange(len(positive)), positive] = 1 / total - 1
+        return np.log(total), slopes
+
+    scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=1, hits="mask")
+    report = il.audit(loss, claim=scheme, prior=prior, positives=[2], other_positives=[0, 1], rng=seed, runs=4000)
+    assert not report.flaws
+    assert report.verdict != "refuted"
+    # A label of count 0 is left out of the schemes that are tried, and not the others.
+    excluded = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=1, hits="exclude")
+    wrong = il.audit(loss, claim=excluded, prior=prior, positives=[2], other_positives=[0, 1], rng=seed, runs=4000)
+    assert wrong.verdict == "refuted"
