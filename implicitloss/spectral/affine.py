@@ -40,7 +40,7 @@ def predict_mean_difference(mixture: GaussianMixture, learner: MeanDifference) -
     apart = mixture.means[0] - mixture.means[1]
     noise = covariances.traces / counts
     products = covariances.products(np.eye(d))
-    square, forms = float(apart @ apart), covariances.forms(apart[:, None], 0, 2)[:, 0, 0]
+    square, forms = float(apart @ apart), covariances.forms(apart[:, None])[:, 0, 0]
     if mixture.mean_counts is not None:
         square = max(0.0, square - float(np.sum(covariances.traces / mixture.mean_counts)))
         forms = np.maximum(forms - products @ (1 / mixture.mean_counts), 0.0)

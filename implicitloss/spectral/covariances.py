@@ -6,18 +6,21 @@ Both kinds answer alike.  A is a positive definite (d, d) matrix, given by R = L
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from implicitloss.labels import Floats
 
-__all__ = ["Covariances", "Factored", "Whole"]
+__all__ = ["Covariances", "Factored", "FormRows", "Whole"]
 
 # Numbers in memory at a time, beside the covariances themselves and one copy of the factors.
 BLOCK = 1 << 24
 Array = Floats
+# (start, stop, out): puts the rows from `start` to `stop` of the (m, m) matrices of all classes, from their diagonal
+# on, into `out` (K, stop - start, m - start), which is returned.
+FormRows = Callable[[int, int, Array], Array]
 
 
 class Covariances(ABC):
@@ -57,8 +60,13 @@ class Covariances(ABC):
         """T_kj = tr(Σ_k A⁻¹ Σ_j A⁻¹), (K, K)."""
 
     @abstractmethod
-    def forms(self, weights: Array, start: int, stop: int) -> Array:
-        """wᵀ Σ_k w of the classes from `start` to `stop`, for weights (d, m): (stop - start, m, m)."""
+    def form_rows(self, weights: Array) -> FormRows:
+        """wᵀ Σ_k w of all classes, for weights (d, m), some rows at a time."""
+
+    def forms(self, weights: Array) -> Array:
+        """wᵀ Σ_k w of all classes, for weights (d, m): (K, m, m)."""
+        m = weights.shape[1]
+        return self.form_rows(weights)(0, m, np.empty((self.shape[0], m, m)))
 
     @abstractmethod
     def draws(self, k: int, normal: Array) -> Array:
@@ -72,14 +80,6 @@ class Covariances(ABC):
     @abstractmethod
     def normals(self) -> int:
         """How many standard normal numbers a draw takes."""
-
-    def all_forms(self, weights: Array) -> Iterator[tuple[int, int, Array]]:
-        """`forms` of all classes, some at a time."""
-        n, d = self.shape
-        step = max(1, 2 * BLOCK // (weights.shape[1] * max(d, weights.shape[1])))
-        for start in range(0, n, step):
-            stop = min(n, start + step)
-            yield start, stop, self.forms(weights, start, stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,11 @@ class Whole(Covariances):
             total += _gram_of_rows(rows)
         return total
 
-    def forms(self, weights: Array, start: int, stop: int) -> Array:
-        return np.asarray(weights.T @ (self.matrices[start:stop] @ weights))
+    def form_rows(self, weights: Array) -> FormRows:
+        def rows(start: int, stop: int, out: Array) -> Array:
+            return np.matmul(weights[:, start:stop].T @ self.matrices, weights[:, start:], out=out)
+
+        return rows
 
     @property
     def normals(self) -> int:
@@ -190,16 +193,19 @@ class Factored(Covariances):
             total += _gram_of_rows(np.matmul(white[:, start:stop], white[:, start:].transpose(0, 2, 1)))
         return np.asarray(total)
 
-    def forms(self, weights: Array, start: int, stop: int) -> Array:
-        diagonal = self.diagonal[start:stop]
-        if self._is_level:
-            found = diagonal[:, 0, None, None] * (weights.T @ weights)
-        else:
-            found = weights.T @ (diagonal[:, :, None] * weights)
-        if self.factors.size:
-            inner = np.matmul(self.factors[start:stop].transpose(0, 2, 1), weights)
-            found += np.matmul(inner.transpose(0, 2, 1), inner)
-        return np.asarray(found)
+    def form_rows(self, weights: Array) -> FormRows:
+        inner = np.matmul(self.factors.transpose(0, 2, 1), weights)
+
+        def rows(start: int, stop: int, out: Array) -> Array:
+            left, right = weights[:, start:stop].T, weights[:, start:]
+            np.matmul(inner[:, :, start:stop].transpose(0, 2, 1), inner[:, :, start:], out=out)
+            if self._is_level:
+                out += self.diagonal[:, :1, None] * (left @ right)
+            else:
+                out += (left * self.diagonal[:, None, :]) @ right
+            return out
+
+        return rows
 
     @property
     def normals(self) -> int:

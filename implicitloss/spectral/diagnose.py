@@ -135,7 +135,7 @@ def _words(augment: Augmentation) -> str:
 def _predictions(
     found: Samples, learner: Ridge, augment: Augmentation | None
 ) -> tuple[Prediction | None, Prediction | None, tuple[str, ...]]:
-    """The prediction, that with the augmentation, and why there is none, if there is none."""
+    """The prediction, that with the augmentation, and notes: why there is none, or what shrinkage does to it."""
     try:
         mixture = GaussianMixture.from_features(found.X, found.labels)
         prediction = predict(mixture, learner)
@@ -143,7 +143,7 @@ def _predictions(
         if augment is not None:
             raise
         return None, None, (f"Nothing is predicted: {reason}.",)
-    return prediction, None if augment is None else predict(mixture, learner, augment), ()
+    return prediction, None if augment is None else predict(mixture, learner, augment), prediction.notes_on_shrinkage
 
 
 def _rows(

@@ -137,7 +137,7 @@ class _Equations:
             # The noise of estimated means in products of a mean with itself.
             level = level - influence * dual / mixture.mean_counts
             fresh = square - dual**2 / mixture.mean_counts
-        variance = covariances.forms(weights[:, None], 0, 2)[:, 0, 0] + products @ fresh
+        variance = covariances.forms(weights[:, None])[:, 0, 0] + products @ fresh
         parts = [np.log(influence), level, np.log(np.maximum(variance, SMALLEST))]
         if self.noise is not None:
             inverse = root.T @ root

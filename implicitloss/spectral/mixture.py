@@ -108,8 +108,7 @@ class GaussianMixture:
     def _checked_rank(self) -> Floats:
         n, d = self.means.shape
         if self.effective_rank is None:
-            found = self.of_classes
-            rank = np.clip(found.traces**2 / found.traces_of_squares, 1.0, d)
+            rank = self._rank_as_it_is()
         else:
             rank = checked_array(self.effective_rank, "effective_rank", {1: "(K,)"}, LARGEST)
             if rank.shape != (n,) or rank.min() < 1 or rank.max() > d:
@@ -124,6 +123,15 @@ class GaussianMixture:
             return Whole(self.covariances)
         n, d = self.means.shape
         return Factored(self.covariances, np.zeros((n, d, 0)) if self.factors is None else self.factors)
+
+    @cached_property
+    def rank_inflation(self) -> Floats:
+        """The effective rank of each Σ_k as it is, over `effective_rank`, (K,): above 1 where shrinkage flattens it."""
+        return np.asarray(self._rank_as_it_is() / self.effective_rank)
+
+    def _rank_as_it_is(self) -> Floats:
+        found = self.of_classes
+        return np.clip(found.traces**2 / found.traces_of_squares, 1.0, self.means.shape[1])
 
     @property
     def n_classes(self) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from implicitloss.labels import Floats
 from implicitloss.spectral.arguments import code_of
-from implicitloss.spectral.covariances import Covariances
+from implicitloss.spectral.covariances import Covariances, FormRows
 from implicitloss.spectral.mixture import GaussianMixture
 from implicitloss.spectral.orthant import argmax_error, sign_error
 
@@ -20,8 +20,12 @@ __all__ = ["Prediction", "ScoreVariances", "frozen", "made"]
 
 # Below this effective rank of a class the prediction is marked.
 LEAST_RANK = 20.0
-# Numbers of all covariances of scores together, at most; and of those in memory at a time.
-MOST_NUMBERS, BLOCK = 1 << 27, 1 << 26
+# Above this a note is made.  Ridge regression on Gaussian classes of effective ranks from 20 on, in 100 and 300
+# dimensions, 16 to 1,800 samples each, at any λ: predictions with shrunk covariances were at most 16 % too high below,
+# and up to 40 % above.
+LARGEST_INFLATION = 1.1
+# Numbers of all covariances of scores together, at most; of those in memory at a time; of rows of them in all classes.
+MOST_NUMBERS, BLOCK, ROWS = 1 << 27, 1 << 27, 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +41,31 @@ class ScoreVariances:
     def blocks(self) -> Iterator[tuple[int, Floats]]:
         """The first class of each block, and the covariances of its classes, (c, o, o)."""
         n, o = self.residuals.shape
-        step = max(1, BLOCK // o**2)
+        rows, step = self.covariances.form_rows(self.weights), max(1, BLOCK // o**2)
         for first in range(0, n, step):
-            yield first, self.of(first, min(n, first + step))
+            yield first, self._of(first, min(n, first + step), rows)
 
     def of(self, first: int, last: int) -> Floats:
         """Q_k of the classes from `first` to `last`."""
-        o = self.residuals.shape[1]
-        found = np.matmul(self.residuals.T * self.noise[first:last, None, :], self.residuals).reshape(-1, o * o)
-        part = np.empty_like(found)
-        for start, stop, forms in self.covariances.all_forms(self.weights):
-            found += np.matmul(self.mixing[first:last, start:stop], forms.reshape(stop - start, -1), out=part)
-        return found.reshape(-1, o, o)
+        return self._of(first, last, self.covariances.form_rows(self.weights))
+
+    def _of(self, first: int, last: int, rows: FormRows) -> Floats:
+        """Q_k, some rows at a time: those of all classes are mixed in one product, and their mirror images copied."""
+        (n, o), c = self.residuals.shape, last - first
+        mixing, noise, found = self.mixing[first:last], self.noise[first:last, None, :], np.empty((c, o, o))
+        step = max(1, ROWS // (n * max(o, len(self.weights))))
+        # Memory that is new costs as much as the products.
+        forms, mixed = np.empty(n * min(step, o) * o), np.empty(c * min(step, o) * o)
+        for start in range(0, o, step):
+            stop = min(o, start + step)
+            size = (stop - start) * (o - start)
+            part = rows(start, stop, forms[: n * size].reshape(n, stop - start, o - start))
+            sums = np.matmul(mixing, part.reshape(n, -1), out=mixed[: c * size].reshape(c, -1))
+            sums = sums.reshape(c, stop - start, o - start)
+            sums += np.matmul(self.residuals[:, start:stop].T * noise, self.residuals[:, start:])
+            found[:, start:stop, start:] = sums
+            found[:, stop:, start:stop] = sums[:, :, stop - start :].transpose(0, 2, 1)
+        return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +94,8 @@ class Prediction:
     reliable : ndarray of bool, (K,)
         Whether the formulas hold: they are asymptotic, and a class needs an effective rank of 20 at least.  Where
         the error is exact at any rank, all classes are.
+    rank_inflation : ndarray, (K,)
+        The effective rank of each Σ_k that was used, over `effective_rank`: above 1 where shrinkage flattens it.
     spread : ScoreVariances or ndarray, (2,)
         What `variance` and `variance_of` are made from, so that K³ numbers need not be in memory.
 
@@ -102,6 +121,7 @@ class Prediction:
     counts: Floats
     effective_rank: Floats
     reliable: NDArray[np.bool_]
+    rank_inflation: Floats
     spread: ScoreVariances | Floats
 
     @cached_property
@@ -152,26 +172,40 @@ class Prediction:
             both = [self.variance_of(label) for label in (first, second)]
             variance = np.array([q[a, a] - q[a, b] - q[b, a] + q[b, b] for q in both])
         signs = np.array([1.0, -1.0])
-        kept = {name: getattr(self, name)[rows] for name in ("influence", "counts", "effective_rank", "reliable")}
+        names = ("influence", "counts", "effective_rank", "reliable", "rank_inflation")
+        kept = {name: getattr(self, name)[rows] for name in names}
         error = sign_error(signs * mean, variance)
         # Two classes keep their own errors, which need not be Φ of the two moments.
         if self.mean.ndim == 1:
             error, uncertainty = self.error[rows], self.uncertainty[rows]
         else:
             uncertainty = np.zeros(2)
-        names = (self.classes[rows[0]], self.classes[rows[1]])
-        return Prediction(names, error, uncertainty, mean, training, **kept, spread=variance)
+        pair = (self.classes[rows[0]], self.classes[rows[1]])
+        return Prediction(pair, error, uncertainty, mean, training, **kept, spread=variance)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence on the classes whose prediction is not to be trusted; none if there are none."""
+        """Sentences on the classes whose prediction is not to be trusted, and on shrinkage; none if there are none."""
         low = np.flatnonzero(~self.reliable)
         if low.size == 0:
-            return ()
+            return self.notes_on_shrinkage
         names = ", ".join(str(self.classes[k]) for k in low[:5]) + (", ..." if low.size > 5 else "")
         return (
             f"The prediction is not to be trusted for {low.size} of {len(self.classes)} classes, whose effective rank "
             f"is below {LEAST_RANK:g}: {names}.",
+            *self.notes_on_shrinkage,
+        )
+
+    @property
+    def notes_on_shrinkage(self) -> tuple[str, ...]:
+        """A sentence on the other classes whose shrunk covariances are much flatter than their samples'; or none."""
+        flat = self.reliable & (self.rank_inflation > LARGEST_INFLATION)
+        if not flat.any():
+            return ()
+        return (
+            f"Shrunk covariances of {int(flat.sum()):,} of {len(self.classes):,} classes have effective ranks up to "
+            f"{self.rank_inflation[flat].max():.2g} times those of the samples: predicted errors may be up to 40 % too "
+            "high.",
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,10 +218,10 @@ class Prediction:
         }
 
     def __repr__(self) -> str:
-        worst = int(self.error.argmax())
+        worst, doubt = int(self.error.argmax()), "" if self.reliable.all() else ", not to be trusted"
         return (
             f"Prediction({len(self.classes)} classes, mean error {self.error.mean():.3g}, worst "
-            f"{self.error[worst]:.3g} for {self.classes[worst]!r}{', not to be trusted' if self.notes else ''})"
+            f"{self.error[worst]:.3g} for {self.classes[worst]!r}{doubt})"
         )
 
 
@@ -230,10 +264,11 @@ def frozen(
     """A prediction whose arrays cannot be written to; predictions that are exact at any rank are reliable."""
     rank = mixture.effective_rank
     reliable = (rank >= LEAST_RANK) | is_exact
-    for array in (error, uncertainty, mean, training_mean, influence, reliable, variances):
+    inflation = np.ones(rank.size) if is_exact else mixture.rank_inflation
+    for array in (error, uncertainty, mean, training_mean, influence, reliable, inflation, variances):
         if isinstance(array, np.ndarray):
             array.setflags(write=False)
     names = mixture.classes or ()
     return Prediction(
-        names, error, uncertainty, mean, training_mean, influence, mixture.counts, rank, reliable, variances
+        names, error, uncertainty, mean, training_mean, influence, mixture.counts, rank, reliable, inflation, variances
     )

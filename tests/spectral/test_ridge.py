@@ -187,10 +187,14 @@ def test_noise_is_a_ridge_of_its_covariances(kind: str, mixture: GaussianMixture
         assert (numbers(predict(scaled, Ridge(1.0))) == pytest.approx(found, rel=1e-9)) is is_right
 
 
-def test_blocks_do_not_change_the_numbers(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Products of covariances by a few rows at a time, and scores by a few classes, are the traces themselves."""
+@pytest.mark.parametrize("diagonal", ["level", "free"])
+def test_blocks_do_not_change_the_numbers(
+    diagonal: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Products of covariances by a few rows at a time are traces; scores by a few classes and rows are the same."""
     factors, means = rng.standard_normal((3, 9, 4)), rng.standard_normal((3, 9))
-    factored = GaussianMixture(means, rng.random((3, 9)), 20, factors)
+    own = rng.random((3, 9)) if diagonal == "free" else np.repeat(rng.random((3, 1)), 9, axis=1)
+    factored = GaussianMixture(means, own, 20, factors)
     whole = GaussianMixture(means, np.stack([factored.of_classes.sum(row) for row in np.eye(3)]), 20)
     root = np.tril(rng.standard_normal((9, 9)))
     inverse, sigma = root.T @ root, whole.covariances
@@ -198,6 +202,7 @@ def test_blocks_do_not_change_the_numbers(rng: np.random.Generator, monkeypatch:
     before = predict(whole, Ridge(2.0))
     monkeypatch.setattr(covariances, "BLOCK", 1 << 7)
     monkeypatch.setattr(prediction, "BLOCK", 1)
+    monkeypatch.setattr(prediction, "ROWS", 2 * 3 * 9)
     for mixture in (factored, whole):
         assert mixture.of_classes.products(root) == pytest.approx(expected, rel=1e-12)
         after = predict(mixture, Ridge(2.0))
