@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fits import agrees, logistic, two_classes
 from scipy.optimize import minimize
+from scipy.special import expit
 
 import implicitloss as il
 from implicitloss.spectral import GaussianMixture, Logistic, Noise, Prediction, Ridge, predict
@@ -126,6 +127,41 @@ def test_separable_classes(rng: np.random.Generator) -> None:
     found = two_classes(mixture, lambda X, y: logistic(X, y, 0.02), 150, rng)
     assert agrees(found, numbers(predict(mixture, Logistic(0.02))), 0.1)
     assert not agrees(found, numbers(predict(mixture, Logistic(0.04))), 0.1)
+
+
+def averages(u: np.ndarray, influence: float, sign: float) -> np.ndarray:
+    """g, g² and h/(1 + V h) at the proximal points of u, by bisection, (3, nodes)."""
+    low, high = sign * u, sign * u + influence
+    for _ in range(80):
+        v = (low + high) / 2
+        above = v > sign * u + influence * expit(-v)
+        low, high = np.where(above, low, v), np.where(above, v, high)
+    p, h = expit(-low), expit(low) * expit(-low)
+    return np.array([sign * p, p**2, h / (1 + influence * h)])
+
+
+@pytest.mark.parametrize(
+    ("exponents", "d", "distance", "counts", "lam"),
+    [([0.94, 1.32], 8, 7.23, [317, 364], 8.2e-6), ([1.27, 0.76], 16, 7.28, [344, 146], 5.2e-4)],
+)
+def test_next_to_no_ridge(exponents: list[float], d: int, distance: float, counts: list[int], lam: float) -> None:
+    """Classes far apart, where accelerated steps do not converge: what is found solves the equations, written anew."""
+    mixture = GaussianMixture.power_law(exponents, d=d, distance=distance, counts=counts)
+    p = predict(mixture, Logistic(lam))
+    x = np.linspace(-9, 9, 20_001)
+    share = np.exp(-(x**2) / 2) / np.exp(-(x**2) / 2).sum()
+    of_each = zip(p.mean, p.variance, p.influence, (1.0, -1.0), strict=True)
+    dual, square, curvature = np.transpose(
+        [n * averages(m + np.sqrt(q) * x, v, s) @ share for n, (m, q, v, s) in zip(counts, of_each, strict=True)]
+    )
+    inverse = 1 / (lam + curvature @ mixture.covariances)
+    weights = inverse * (dual @ mixture.means)
+    products = (mixture.covariances * inverse**2) @ mixture.covariances.T
+    assert p.influence == pytest.approx(mixture.covariances @ inverse, rel=1e-7)
+    assert p.variance == pytest.approx(mixture.covariances @ weights**2 + products @ square, rel=1e-7)
+    assert p.mean[0] - p.mean[1] == pytest.approx((mixture.means[0] - mixture.means[1]) @ weights, rel=1e-7)
+    assert dual.sum() == pytest.approx(0, abs=1e-7 * dual[0])
+    assert p.influence != pytest.approx(mixture.covariances @ (inverse / 1.001), rel=1e-7)
 
 
 def test_two_classes_only() -> None:
