@@ -20,14 +20,17 @@ MEASURED, PREDICTED, AUGMENTED = "#0072B2", "#D55E00", "#009E73"
 def plotted(found: Diagnosis, ax: Any = None) -> Any:
     """Plot measured and predicted errors, class by class from the worst; hollow where not to be trusted."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import PercentFormatter
 
     rows = found.rows
     named = len(rows) <= NAMED
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 1.4 + 0.26 * len(rows) if named else 6.0), layout="constrained")
+    own = ax is None
+    if own:
+        _, ax = plt.subplots(figsize=(6.4, 1.6 + 0.26 * len(rows) if named else 6.0), layout="constrained")
     place = np.arange(len(rows), dtype=np.float64)
     ax.errorbar(
-        [row.error for row in rows], place, xerr=[row.standard_error for row in rows], fmt="o", color=MEASURED,
+        [row.error for row in rows], place, fmt="o", color=MEASURED,
+        xerr=[[min(row.error, row.standard_error) for row in rows], [row.standard_error for row in rows]],
         markersize=5 if named else 2, capsize=2 if named else 0, label="measured, ± one standard error",
     )  # fmt: skip
     for name, marker, color, label in (
@@ -47,7 +50,13 @@ def plotted(found: Diagnosis, ax: Any = None) -> Any:
         ax.set_yticks(place, [figure(cut(row.name, 24)) for row in rows])
     else:
         ax.set_ylabel("classes, worst first")
-    ax.invert_yaxis()
-    ax.set(xlabel="error of the class", title=f"mean error {found.mean_error:.1%}", xlim=(0, None))
-    ax.legend(fontsize="small")
+    # Room above the first class and below the last, and left of 0, where many errors are.
+    room = max(0.5, 0.02 * len(rows))
+    ax.set(xlabel="error of the class", title=f"mean error {found.mean_error:.1%}", ylim=(len(rows) - 1 + room, -room))
+    ax.set_xlim(-0.02 * ax.get_xlim()[1], None)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    if own:
+        ax.figure.legend(loc="outside lower center", ncols=2, fontsize="small")
+    else:
+        ax.legend(fontsize="small")
     return ax

@@ -298,9 +298,18 @@ def test_the_plot(report: il.spectral.SpectralReport) -> None:
 
     ax = report.plot()
     assert [label.get_text() for label in ax.get_yticklabels()] == [row.name for row in report.rows]
-    said = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert any("effective rank below 20" in one for one in said)
+    (legend,) = ax.figure.legends
+    assert any("effective rank below 20" in text.get_text() for text in legend.get_texts())
+    # Room around the first and the last class and around an error of 0, and no bar beyond it.
+    low, high = ax.get_ylim()
+    assert low >= len(report.rows) - 0.5
+    assert high <= -0.5
+    assert ax.get_xlim()[0] < 0
+    assert min(segment[:, 0].min() for bars in ax.collections for segment in bars.get_segments()) >= 0
     plt.close(ax.figure)
+    _, mine = plt.subplots()
+    assert report.plot(mine).get_legend() is not None
+    plt.close(mine.figure)
 
 
 def test_a_seed_gives_the_same_report(rng: np.random.Generator) -> None:
