@@ -39,20 +39,22 @@ class ScoreVariances:
     residuals: Floats
 
     def blocks(self) -> Iterator[tuple[int, Floats]]:
-        """The first class of each block, and the covariances of its classes, (c, o, o)."""
+        """The first class of each block, and the covariances of its classes, (c, o, o), until the next one is made."""
         n, o = self.residuals.shape
         rows, step = self.covariances.form_rows(self.weights), max(1, BLOCK // o**2)
+        found = np.empty((min(n, step), o, o))
         for first in range(0, n, step):
-            yield first, self._of(first, min(n, first + step), rows)
+            yield first, self._into(found[: n - first], first, rows)
 
     def of(self, first: int, last: int) -> Floats:
         """Q_k of the classes from `first` to `last`."""
-        return self._of(first, last, self.covariances.form_rows(self.weights))
+        found = np.empty((last - first, *2 * self.residuals.shape[1:]))
+        return self._into(found, first, self.covariances.form_rows(self.weights))
 
-    def _of(self, first: int, last: int, rows: FormRows) -> Floats:
-        """Q_k, some rows at a time: those of all classes are mixed in one product, and their mirror images copied."""
-        (n, o), c = self.residuals.shape, last - first
-        mixing, noise, found = self.mixing[first:last], self.noise[first:last, None, :], np.empty((c, o, o))
+    def _into(self, found: Floats, first: int, rows: FormRows) -> Floats:
+        """Q_k of as many classes as `found` takes, some rows at a time: mixed in one product, and mirrored."""
+        (n, o), c = self.residuals.shape, len(found)
+        mixing, noise = self.mixing[first : first + c], self.noise[first : first + c, None, :]
         step = max(1, ROWS // (n * max(o, len(self.weights))))
         # Memory that is new costs as much as the products.
         forms, mixed = np.empty(n * min(step, o) * o), np.empty(c * min(step, o) * o)

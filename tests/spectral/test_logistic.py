@@ -5,12 +5,12 @@ from __future__ import annotations
 import mpmath as mp
 import numpy as np
 import pytest
-from fits import agrees, logistic, two_classes
+from fits import agrees, logistic, training_set, two_classes
 from scipy.optimize import minimize
 from scipy.special import expit
 
 import implicitloss as il
-from implicitloss.spectral import GaussianMixture, Logistic, Noise, Prediction, Ridge, predict
+from implicitloss.spectral import Dropout, GaussianMixture, Logistic, Noise, Prediction, Ridge, predict
 from implicitloss.spectral.logistic import loss_moments
 
 NODES = 40
@@ -37,18 +37,18 @@ def test_simulated_training_sets(mixture: GaussianMixture, rng: np.random.Genera
 
 
 def noisy_logistic(X: np.ndarray, y: np.ndarray, lam: float, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logistic regression whose loss is averaged over noise of a variance by class on all features, by quadrature."""
+    """Logistic regression whose loss is averaged over noise of a variance by sample and feature, by quadrature."""
     nodes, share = np.polynomial.hermite_e.hermegauss(24)
     share = share / share.sum()
     sign = np.where(y == 0, 1.0, -1.0)
 
     def objective(at: np.ndarray) -> tuple[float, np.ndarray]:
         w, b = at[:-1], at[-1]
-        size = np.sqrt(w @ w + 1e-300)
-        u = -sign[:, None] * ((X @ w + b)[:, None] + np.sqrt(variance)[y][:, None] * size * nodes)
+        size = np.sqrt(variance @ w**2 + 1e-300)
+        u = -sign[:, None] * ((X @ w + b)[:, None] + size[:, None] * nodes)
         slope = -sign[:, None] / (1 + np.exp(-u))
-        by_size = float(np.sqrt(variance)[y] @ ((slope * nodes) @ share))
-        gradient = X.T @ (slope @ share) + by_size * w / size + lam * w
+        by_size = (slope * nodes) @ share / size
+        gradient = X.T @ (slope @ share) + (variance.T @ by_size) * w + lam * w
         return float((np.logaddexp(0, u) @ share).sum() + lam / 2 * w @ w), np.append(gradient, (slope @ share).sum())
 
     start = np.append(X[y == 0].mean(axis=0) - X[y == 1].mean(axis=0), 0.0) / 10
@@ -59,11 +59,42 @@ def noisy_logistic(X: np.ndarray, y: np.ndarray, lam: float, variance: np.ndarra
 def test_noise_on_features(mixture: GaussianMixture, rng: np.random.Generator) -> None:
     """The loss averaged over the noise of the score, and a ridge; neither the ridge of the square loss nor none."""
     variance = np.array([0.4, 1.5])
-    found = two_classes(mixture, lambda X, y: noisy_logistic(X, y, 3.0, variance), 120, rng)
+    found = two_classes(
+        mixture, lambda X, y: noisy_logistic(X, y, 3.0, np.repeat(variance[y][:, None], X.shape[1], axis=1)), 120, rng
+    )
     assert agrees(found, numbers(predict(mixture, Logistic(3.0), Noise(variance))), 0.1)
     full = Logistic(3.0 + float(variance @ mixture.counts))
     for mutant in (predict(mixture, Logistic(3.0)), predict(mixture, full)):
         assert not agrees(found, numbers(mutant), 0.1)
+
+
+def test_dropout_on_features(mixture: GaussianMixture, rng: np.random.Generator) -> None:
+    """Trained with the score of each sample as dropout spreads it: within 5 %; as it was with another rate, not."""
+    rate = 0.4
+    odds = rate / (1 - rate)
+    found = two_classes(mixture, lambda X, y: noisy_logistic(X, y, 3.0, odds * X**2), 220, rng)
+    assert agrees(found, numbers(predict(mixture, Logistic(3.0), Dropout(rate))))
+    for mutant in (None, Dropout(0.36), Dropout(0.44), Noise(odds * float(mixture.counts[0]))):
+        assert not agrees(found, numbers(predict(mixture, Logistic(3.0), mutant)))
+
+
+def test_dropped_scores_are_nearly_gaussian(mixture: GaussianMixture, rng: np.random.Generator) -> None:
+    """The mean loss of a trained classifier over 10,000 copies of its training set, within 1 %."""
+    X, y = training_set(mixture, np.sqrt(mixture.covariances), rng)
+    rate, sign = 0.4, np.where(y == 0, 1.0, -1.0)
+    w, b = (part.ravel() for part in noisy_logistic(X, y, 3.0, rate / (1 - rate) * X**2))
+    losses = []
+    for _ in range(10_000):
+        dropped = X * (rng.random(X.shape) >= rate) / (1 - rate)
+        u = -sign * (dropped @ w + b)
+        losses.append(np.logaddexp(0, u).mean())
+    nodes, share = np.polynomial.hermite_e.hermegauss(24)
+    spread = np.sqrt(rate / (1 - rate) * X**2 @ w**2)
+    u = -sign[:, None] * ((X @ w + b)[:, None] + spread[:, None] * nodes)
+    gaussian = (np.logaddexp(0, u) @ share).mean() / share.sum()
+    assert 6 * np.std(losses) / 100 < 0.005 * gaussian
+    assert np.mean(losses) == pytest.approx(gaussian, rel=0.01)
+    assert np.logaddexp(0, -sign * (X @ w + b)).mean() < 0.98 * gaussian
 
 
 def test_the_ratio_of_two_margins_is_an_offset(mixture: GaussianMixture) -> None:
