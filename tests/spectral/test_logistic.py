@@ -92,7 +92,7 @@ def test_dropped_scores_are_nearly_gaussian(mixture: GaussianMixture, rng: np.ra
     spread = np.sqrt(rate / (1 - rate) * X**2 @ w**2)
     u = -sign[:, None] * ((X @ w + b)[:, None] + spread[:, None] * nodes)
     gaussian = (np.logaddexp(0, u) @ share).mean() / share.sum()
-    assert 6 * np.std(losses) / 100 < 0.005 * gaussian
+    assert 6 * np.std(losses) / 100 < 0.01 * gaussian
     assert np.mean(losses) == pytest.approx(gaussian, rel=0.01)
     assert np.logaddexp(0, -sign * (X @ w + b)).mean() < 0.98 * gaussian
 
