@@ -46,6 +46,8 @@ SAME, OTHER_THAN_ONE = 2e-3, 1e-3
 NEAR_CLIP = 0.05
 # A temperature is found again in the units of the last, at most so often.
 MOST_TEMPERATURES = 4
+# A smoothed loss is probed with so many more seeds: hits may be smoothed otherwise, and none may have been drawn.
+SEEDS_OF_HITS = 16
 # Where draws or weights may be to blame.
 LOOKS_AT_SCORES = "(if draws or weights depend on the scores: il.audit(..., scores=), and a loss with gradients)"
 
@@ -113,8 +115,19 @@ def _with_temperature(question: Question, box: Box, curve: Curve) -> Found | Non
 def _smoothed(question: Question, box: Box, curve: Curve) -> Found | None:
     """ℓ = c (log(1 + S) + κ (f_y - mean f_j)): the loss of a sure positive grows by cκ; undone by adding κ t.
 
-    With a share ε spread over n logits, the positive's among them, κ = ε (n - 1)/n.
+    With a share ε spread over n logits, the positive's among them, κ = ε (n - 1)/n.  More seeds are asked: hits whose
+    logits are replaced by a number are of no such form.
     """
+    found = _smoothed_curve(question, curve)
+    for _ in range(0 if found is None else SEEDS_OF_HITS):
+        again = curve_of(question, box)
+        if again is not None and _smoothed_curve(question, again) is None:
+            return another(again, decoupled=False)
+    return found
+
+
+def _smoothed_curve(question: Question, curve: Curve) -> Found | None:
+    """The smoothed form of one curve."""
     grows, factor = -curve.slope(*FAR_UP), curve.far_slope - curve.slope(*FAR_UP)
     if not (np.all(factor > 0) and np.all(np.abs(grows) > DEVIATION * factor)):
         return None

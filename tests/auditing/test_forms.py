@@ -200,6 +200,21 @@ def test_a_form_is_named_whatever_the_seed(name: str, seed: int) -> None:
         assert said in found.sentence
 
 
+def test_hits_replaced_by_a_number_in_a_smoothed_loss_are_seen_where_the_first_probe_has_none(seed: int) -> None:
+    """Its first probe has no hit in four of ten audits, and looks like that of a smoothed loss without hits."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        draws = rng.choice(L, size=(len(positive), 2), p=Q)
+        own, f = (np.take_along_axis(scores, labels, 1) for labels in (positive[:, None], draws))
+        logits = np.hstack([own, np.where(draws == positive[:, None], -30.0, f)])
+        return np.logaddexp.reduce(logits, axis=1) - 0.9 * logits[:, 0] - 0.1 * logits.mean(axis=1)
+
+    claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=2, hits="mask")
+    for shift in range(3 * SEEDS):
+        (flaw,) = contact(loss, seed + shift, positives=[1], claim=claim).observed.flaws
+        assert "is it label-smoothed, and are the logits of hits replaced by a number?" in flaw.sentence
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_what_is_two_per_cent_off_has_no_name(name: str, seed: int) -> None:
     """By gradients it is another form; by values of draws it may be a sampler that looks at the scores."""
