@@ -131,6 +131,13 @@ class Layout:
         """An item's entry for its label."""
         return OF_LABEL if self.quiet else 1.0
 
+    @property
+    def largest_spread(self) -> float:
+        """The standard deviation of random scores whose squares add up to less than cosines allow, 4 deviations off."""
+        n_labels = self.prior.n_labels
+        labels = n_labels if self.persistent else min(n_labels, self.n_items)
+        return self.of_label / (np.sqrt(labels) + 4.0)
+
     @cached_property
     def _edges(self) -> Floats:
         return np.cumsum(self.prior.probabilities)

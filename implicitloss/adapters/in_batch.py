@@ -32,6 +32,8 @@ NUMPY = Framework(
 NUMBERS_A_CHUNK = 1 << 17
 # A probe looks at so many rows, each in a batch of its own, if these have no more numbers together.
 MOST_ROWS_A_PROBE, NUMBERS_A_PROBE = 32, 1 << 22
+# The first calls look at so many rows.
+ROWS_OF_THE_FIRST = 8
 # If only the sum over rows is known, a probe looks at so many examples; rows are put in so many orders.
 EXAMPLES_A_PROBE, ORDERS_A_PROBE = 8, 3
 # A loss that differs by this share of its size, or of 1, is another: far above the rounding of half precision.
@@ -225,6 +227,11 @@ class _InBatch:
         """Return the loss with `reset` called before the batches of each example, of which each has its own."""
         return replace(self, reset=reset)
 
+    def largest_spread(self) -> float:
+        """The standard deviation of random scores that cosines may have: their squares add up to 1 over a batch."""
+        _ = self._first  # the first batches show whether the loss takes cosines
+        return self.layout.largest_spread if self.layout.cosine else np.inf
+
     def flaws_between_rows(self, temperature: float, rng: np.random.Generator) -> tuple[Flaw, ...]:
         """The flaws of a loss that depends on the row, or on the queries of other rows.
 
@@ -270,10 +277,13 @@ class _InBatch:
     def _first(self) -> _First:
         """What a few batches show.  *Raises* ValueError if the losses of quiet examples are not known."""
         rng = np.random.default_rng(0)
-        made, earlier = self._quiet(1.0, rng), self._earlier(1, rng)
+        quiet, earlier = self._quiet(1.0, rng), self._earlier(1, rng)
         queries, others = (self.layout.random(1, 1.0, rng) for _ in range(2))
+        # With a large scale the loss of a row is 0 now and then, whatever the queries: several rows are looked at.
+        rows = np.arange(1 if self.reduction != "none" else min(self.layout.n, ROWS_OF_THE_FIRST))
         once, twice, other = (
-            self._answers(replace(made, queries=asked), earlier, 0)[0] for asked in (queries, 2 * queries, others)
+            self._answers(replace(quiet, queries=asked).looked_at(rows), np.repeat(earlier, rows.size, axis=0), 0)[0]
+            for asked in (queries, 2 * queries, others)
         )
         # Cosines do not depend on the length of a query.
         if self.given == "embeddings" and np.allclose(once, twice) and not np.allclose(once, other):

@@ -16,7 +16,7 @@ from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, AsksEachAlo
 from implicitloss.auditing.question import MOST_EXPONENT, Question
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["MOST_VALUE", "Box", "Call", "in_blocks"]
+__all__ = ["EPS_OF_ROUNDING", "MOST_VALUE", "Box", "Call", "in_blocks"]
 
 # The largest loss that can be decoded, by form: softmax losses are exponentiated, logistic ones are not.
 MOST_VALUE = 1e100
@@ -76,9 +76,9 @@ class Box:
     `reset` is called before each call.  What is known of the loss after the first contact: the `rounding` error of its
     values, absolute, 0 where it was not measured; the `factors` (L,) by which it is scaled at each positive, which are
     divided out; what the positive of a logistic loss `pays` (L,), whose excess is taken off; the `lift` (rows,) of the
-    positives' scores, for losses whose rounding would hide the hits; and the probabilities that a guard against log 0
-    cuts off, those below `cut_off`.  Calls that are not repeated go to the
-    `stream`, if there is one.
+    positives' scores, for losses whose rounding would hide the hits; the `spread` of random scores, in temperatures;
+    whether it has values at small scores alone, `is_bounded`; and the probabilities that a guard against log 0 cuts
+    off, those below `cut_off`.  Calls that are not repeated go to the `stream`, if there is one.
     """
 
     loss_fn: LossFunction
@@ -92,6 +92,8 @@ class Box:
     factors: Floats | None = None
     pays: Floats | None = None
     lift: Floats | None = None
+    spread: float = 1.0
+    is_bounded: bool = False
     cut_off: float = 0.0
     stream: LossFunction | None = None
     said_at: float = 0.0
@@ -219,7 +221,7 @@ class Box:
         normal = generator.standard_normal((positive.size, question.prior.n_labels))
         if self.lift is not None:
             normal[np.arange(positive.size), positive] += np.repeat(self.lift, replicas)
-        return question.temperature * normal, positive, generator
+        return question.temperature * self.spread * normal, positive, generator
 
     def say_progress(self, n: int, *, look: bool = True) -> None:
         """Tell the caller that `n` evaluations of each positive are done; between looks, not too often."""

@@ -22,7 +22,7 @@ from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.state import keeps_state
 
-__all__ = ["AsksInBatches", "Contact", "first_contact"]
+__all__ = ["AsksInBatches", "Contact", "TakesBoundedScores", "first_contact"]
 
 # Batches in which faults between rows are looked for: a few per cent of such faults do not show in one.
 BATCHES_BETWEEN_ROWS = 3
@@ -75,6 +75,15 @@ class AsksInBatches(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesBoundedScores(Protocol):
+    """A loss that has values for small scores alone, as one of cosines may be."""
+
+    def largest_spread(self) -> float:
+        """The standard deviation that random scores may have, inf if any."""
+        ...
+
+
 @dataclass(frozen=True)
 class Contact:
     """What the first calls showed: has the loss gradients, does it repeat its answer, can it be audited on?
@@ -92,6 +101,7 @@ class Contact:
 
 def first_contact(question: Question, box: Box) -> Contact:
     """Ask a few times.  *Raises* ValueError for a loss that does not depend on the scores, or has no gradient."""
+    box.spread = _spread(question, box)
     call = _call(box, box.new_seed())
     box.check_size(call.answer.values, MOST_VALUE)
     _check_moves(box, call)
@@ -121,6 +131,8 @@ def first_contact(question: Question, box: Box) -> Contact:
             return _of_no_repeats(question, box, call, other, negative)
         if notes and notes[-1].kind == "looks at scores":
             return Contact(question, has_gradients, True, False, False, Observed(notes=tuple(notes)))
+        if box.is_bounded and flaws and not has_gradients:  # values show margins at large scores alone
+            return Contact(question, False, True, False, False, Observed(flaws=tuple(flaws), notes=tuple(notes)))
         if has_gradients and all(flaw.lets_go_on for flaw in flaws):
             wrong = _wrong_gradient(question, box)
             _check_is_gradient(call, wrong is not None)
@@ -158,6 +170,13 @@ def _of_no_repeats(question: Question, box: Box, call: Call, other: Call, negati
     )
     notes = (Note("does not repeat", said),)
     return Contact(question, has_gradients, False, False, not flaws, Observed(flaws=flaws, notes=notes))
+
+
+def _spread(question: Question, box: Box) -> float:
+    """The standard deviation of random scores, in temperatures: 1, or what the loss takes."""
+    if not isinstance(box.loss_fn, TakesBoundedScores):
+        return 1.0
+    return min(1.0, box.loss_fn.largest_spread() / question.temperature)
 
 
 def _call(box: Box, seed: int) -> Call:
@@ -211,6 +230,7 @@ def _probed_form(
     if found.temperature is not None:
         question = replace(question, temperature=question.temperature * found.temperature)
         box.question = question
+        box.spread = _spread(question, box)
     said = f"{found.sentence}; this was divided out, and the rest is said of the loss without it"
     if question.claim.margins is None:
         return question, [], [*notes, Note(found.kind, said)]
@@ -270,7 +290,7 @@ def _between_rows(question: Question, box: Box) -> tuple[Flaw, ...]:
         return ()
     generator = question.generator(2)
     for _ in range(BATCHES_BETWEEN_ROWS):
-        flaws = tuple(box.loss_fn.flaws_between_rows(question.temperature, generator))
+        flaws = tuple(box.loss_fn.flaws_between_rows(question.temperature * box.spread, generator))
         if flaws:
             return flaws
     return ()
@@ -333,7 +353,7 @@ def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
             seed = box.new_probe()
             positive = np.full(a_call, y, dtype=np.intp)
             normal = np.random.default_rng([2, seed]).standard_normal((a_call, question.prior.n_labels))
-            if np.any(box.called(question.temperature * normal, positive, seed).values):
+            if np.any(box.called(question.temperature * box.spread * normal, positive, seed).values):
                 break
         else:
             said = f"the loss of label {question.prior.name(y)} is 0: is it the ignore_index / padding?"

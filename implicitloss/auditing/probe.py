@@ -10,15 +10,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from implicitloss.auditing.box import Box
+from implicitloss.auditing.blackbox import SINGLE
+from implicitloss.auditing.box import EPS_OF_ROUNDING, Box
 from implicitloss.auditing.curve import Curve, curve_of
 from implicitloss.auditing.decoupled import decoupled, is_decoupled, logistic
-from implicitloss.auditing.forms import FORMS, Found, another
+from implicitloss.auditing.forms import FORMS, Found, another, number
+from implicitloss.auditing.near import NearCurve, near_curve, near_form
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 
 __all__ = ["NotRepeatedError", "probed"]
 
+# A temperature or a factor that was fitted is known to single precision: the loss counts as rounded so much.
+ROUNDING_OF_FIT = SINGLE / EPS_OF_ROUNDING
 # Probes that show another form are repeated so often.
 REPEATS = 3
 
@@ -41,15 +45,38 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
         return found, None if found is not None else _cut_off(box, float(np.nanmin(seen.guard)), "the positive's term")
     curve = curve_of(question, box)
     if curve is None:
-        return None, None
+        return _probed_near(question, box)
     if curve.is_softmax(guard=curve.guard):
         return None, _cut_off(box, float(curve.plateau.min()), "the loss")
+    if not np.isfinite(curve.far_slope).all():
+        return _probed_near(question, box)
     _check_repeats(box, before, curve.values, lambda: _values(curve_of(question, box)))
     for form in FORMS:
         found = form(question, box, curve)
         if found is not None:
             return found, None
     return another(curve, is_decoupled(question, box)), None
+
+
+def _probed_near(question: Question, box: Box) -> tuple[Found | None, str | None]:
+    """The form of a loss that has no values far out, or whose negatives were not seen; and how far it was seen."""
+    before = box.probes
+    curve = near_curve(question, box)
+    if curve is None:
+        return None, None
+    box.is_bounded = True
+    found = near_form(question, curve)
+    if found is not None:
+        _check_repeats(box, before, curve.values, lambda: _values(near_curve(question, box)))
+        if found.can_be_undone:
+            box.rounding = max(box.rounding, ROUNDING_OF_FIT)
+        return found, None
+    score = (
+        "" if question.temperature == 1.0 else f" temperatures, a score of {number(curve.reach * question.temperature)}"
+    )
+    return None, (
+        f"the loss has no values at larger scores (cosines?): its form was probed up to {number(curve.reach)}{score}"
+    )
 
 
 def _cut_off(box: Box, level: float, what: str) -> str | None:
@@ -68,5 +95,5 @@ def _check_repeats(box: Box, before: int, first: Floats, asked: Callable[[], Flo
             raise NotRepeatedError
 
 
-def _values(curve: Curve | None) -> Floats:
+def _values(curve: Curve | NearCurve | None) -> Floats:
     return np.zeros(0) if curve is None else curve.values

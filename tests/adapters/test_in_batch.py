@@ -373,14 +373,82 @@ def test_gradients_are_those_of_the_scores(
 
 
 def test_a_cosine_is_seen_and_holds(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The temperature is that of the scale; the one that is wrong is refuted, or asks for what no cosine is."""
+    """Its form is probed as far as cosines go, and the report says how far; NumPy's has no gradients for the rest."""
     monkeypatch.setattr(module, "frameworks", lambda: {"mine": COMPLEX})
-    box = adapted(cosine, {"framework": "mine"}, n=4)
-    options: dict[str, Any] = {**COARSE, "prior": PRIOR, "rng": seed, "claim": claim(m=3)}
-    assert il.audit(box, temperature=0.05, **options).verdict == "holds"
-    assert il.audit(box, temperature=0.1, **options).verdict == "refuted"
+    options: dict[str, Any] = {
+        "prior": PRIOR, "rng": seed, "claim": claim(m=3), "temperature": 0.05, "positives": [0], "resolution": 1.0,
+        "runs": 2_000,
+    }  # fmt: skip
+    for reduction, reach in (
+        ("none", "15 temperatures, a score of 0.75"),
+        ("mean", "7.5 temperatures, a score of 0.3"),
+    ):
+        loss = cosine if reduction == "none" else mean(cosine)
+        report = il.audit(adapted(loss, {"framework": "mine", "reduction": reduction}, n=4), **options)
+        assert report.verdict == "holds", str(report)
+        (note,) = [note for note in report.notes if note.kind == "bounded"]
+        assert f"has no values at larger scores (cosines?): its form was probed up to {reach}" in note.sentence
     with pytest.raises(ValueError, match=r"takes cosines, and no query has .*, and may to 1\. Pass temperature=1/sc"):
-        il.audit(box, **options)
+        il.audit(adapted(cosine, {}, n=4), **options)
+
+
+def _changed(change: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda q, i, y: change(20 * unit(q) @ unit(i).T)
+
+
+def _pairs(logits: Any) -> Any:
+    return (np.log(1 + np.exp(logits - np.diag(logits)[:, None])) - np.log(2) * np.eye(len(logits))).mean(axis=1)
+
+
+def _hardest(logits: Any) -> Any:
+    """The largest score of another item."""
+    at = np.argmax(np.real(logits) - 1e9 * np.eye(len(logits)), axis=1)
+    return logits[np.arange(len(logits)), at]
+
+
+def _others(logits: Any) -> Any:
+    """The mean score of the other items."""
+    return (logits.sum(axis=1) - np.diag(logits)) / (len(logits) - 1)
+
+
+COSINES: dict[str, tuple[Callable[[Any], Any], float, str, str]] = {
+    "another temperature": (entropy, 0.1, "temperature", "multiplied by 20, and not by 10: a temperature of 0.05"),
+    "a warmer one": (entropy, 0.02, "temperature", "multiplied by 20, and not by 50"),
+    "not said": (entropy, 1.0, "temperature", "multiplied by 20, and not by 1: a temperature of 0.05 divides"),
+    "no scale at all": (lambda s: entropy(s / 20), 0.05, "temperature", "multiplied by 1, and not by 20"),
+    "scaled twice": (lambda s: entropy(20 * s), 0.05, "temperature", "multiplied by 400, and not by 20"),
+    "halved": (lambda s: entropy(s) / 2, 0.05, "scaled", "scaled by 0.5; this was divided out"),
+    "pairs": (_pairs, 0.05, "another form", "another temperature or a factor, as far as it has values"),
+    "the hardest alone": (
+        lambda s: np.log(1 + np.exp(_hardest(s) - np.diag(s))),
+        0.05,
+        "another form",
+        "another temperature or a factor",
+    ),
+    "a mean of scores added": (lambda s: entropy(s) + 0.1 * _others(s), 0.05, "another form", "as far as it has"),
+    "smoothed": (lambda s: entropy(s) + 0.1 * (np.diag(s) - s.mean(axis=1)), 0.05, "another form", "up to 15 temper"),
+}
+
+
+@pytest.mark.parametrize("name", COSINES)
+def test_the_form_of_cosines_is_named(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the report is that of the right temperature: the claimed scheme, or nothing, and no other margins."""
+    monkeypatch.setattr(module, "frameworks", lambda: {"mine": COMPLEX})
+    change, temperature, kind, said = COSINES[name]
+    options: dict[str, Any] = {
+        "prior": PRIOR, "claim": claim(m=3), "temperature": temperature, "positives": [0, 6], "runs": 200,
+    }  # fmt: skip
+    for framework in ("mine", "numpy"):
+        report = il.audit(adapted(_changed(change), {"framework": framework}, n=4), rng=seed, **options)
+        assert report.verdict == "refuted", str(report)
+        assert [flaw.kind for flaw in report.flaws] == [kind], str(report)
+        assert said in report.flaws[0].sentence
+        assert said in " ".join(report.explain().split())
+        if kind == "another form" or framework == "numpy":
+            assert (report.nearest, report.comparisons) == (None, ())
+        else:
+            assert str(report.nearest) == "weights of 1, within-batch sampling, m = 3, hits kept", str(report)
+            assert report.failures == []
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
