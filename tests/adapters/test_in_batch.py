@@ -426,6 +426,12 @@ COSINES: dict[str, tuple[Callable[[Any], Any], float, str, str]] = {
         "another temperature or a factor",
     ),
     "a mean of scores added": (lambda s: entropy(s) + 0.1 * _others(s), 0.05, "another form", "as far as it has"),
+    "an empty item of score 0": (
+        lambda s: np.log(np.exp(entropy(s)) + 3 * np.exp(-np.diag(s))),
+        0.05,
+        "another form",
+        "as far as it has",
+    ),
     "smoothed": (lambda s: entropy(s) + 0.1 * (np.diag(s) - s.mean(axis=1)), 0.05, "another form", "up to 15 temper"),
 }
 
