@@ -36,6 +36,7 @@ __all__ = [
     "allowed",
     "curve_of",
     "fitted",
+    "reach_of",
 ]
 
 # All negatives are moved by these many temperatures, the positive stays: far up, around the bend, far down.
@@ -52,6 +53,8 @@ TOGETHER = 3.0
 DEVIATION, DEVIATION_IN_ROUNDINGS = 1e-3, 16.0
 # Examples of a positive in a probe, and seeds until each positive has had a negative.
 EXAMPLES, SEEDS = 2, 4
+# A reach is halved so often until the loss has values there.
+HALVED = 12
 # A plateau above this is a guard against log 0, and no clipping.  Near it nothing is compared.
 CLIPPED_UP_TO, NEAR_PLATEAU = 12.0, 7.0
 # A loss is flat if it rises by less over the last moves, and bends if its slope falls by more than a tenth.
@@ -260,6 +263,15 @@ class Asked:
     def values(self, scores: Floats) -> Floats:
         question = self.question
         return self.box.probe(question.temperature * (scores - question.shift), self.positive, self.seed)
+
+
+def reach_of(asked: Callable[[float], Floats], furthest: float = FARTHEST) -> float | None:
+    """The largest move, halved again and again, at which the loss has values; None if it has none near 0."""
+    for halvings in range(HALVED):
+        move = furthest / 2**halvings
+        if np.isfinite(asked(move)).all():
+            return float(move)
+    return None
 
 
 def fitted(values: Floats, columns: Sequence[Floats]) -> tuple[Floats, Floats]:

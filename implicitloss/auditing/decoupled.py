@@ -22,6 +22,7 @@ from implicitloss.auditing.curve import (
     allowed,
     curve_of,
     fitted,
+    reach_of,
 )  # fmt: skip
 from implicitloss.auditing.forms import LOOKS_AT_SCORES, Found, number, origin
 from implicitloss.auditing.question import Question
@@ -31,6 +32,8 @@ __all__ = ["Payments", "decoupled", "is_decoupled", "logistic"]
 
 # So many values enter a comparison, each with its own rounding.
 VALUES_COMPARED = 4
+# The scores of a loss that has none far out are moved by these shares of its reach.
+SHARES = np.linspace(-1.0, 1.0, 9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +42,8 @@ class Payments:
 
     `smoothed` is what the negatives pay besides for being low; `level` is the value that the loss does not exceed,
     however far down the positive is, inf where it grows; `guard` is that of the positive's term, where it bends off far
-    down; `off` is the largest distance of a value from such a sum,
-    and `allowed` what rounding explains; `values` are all answers.
+    down; `off` is the largest distance of a value from such a sum, and `allowed` what rounding explains; `values` are
+    all answers; `reach` is the largest move of the positive at which the loss has values, 0 if there is none.
     """
 
     positive: Labels
@@ -51,6 +54,7 @@ class Payments:
     off: float
     allowed: float
     values: Floats
+    reach: float = np.inf
 
     @property
     def is_sum(self) -> bool:
@@ -84,6 +88,8 @@ def decoupled(question: Question, box: Box) -> Payments:
     bends = far - near < BENDS * paid[:, 0] * (-SUPPRESSED - FAR_DOWN[0])
     guard = np.where(bends, far - paid[:, 2], np.inf)
     values = np.concatenate([curve, same, np.stack([none, one, other, far, near], axis=1)], axis=1)
+    if not np.isfinite(values).all():
+        return _near(question, box)
     apart = np.abs(np.concatenate([off, off_same, halves, crossed]))
     largest = float(np.max(np.nan_to_num(apart, nan=np.inf)))
     # A guard is felt in each term before it bends off.
@@ -101,6 +107,46 @@ def decoupled(question: Question, box: Box) -> Payments:
     )
 
 
+def _near(question: Question, box: Box) -> Payments:
+    """The same of a loss that has no values at large scores, as one of cosines: as far as it has.
+
+    The scores that are moved are 0, and with a vector of shifts those that it makes 0.
+    """
+    ask = Asked.of(question, box, box.new_probe())
+    base = 0.0 if np.ndim(question.shift) else float(question.shift)
+    ask = replace(ask, scores=np.full(ask.scores.shape, base))
+    rows = np.arange(ask.positive.size)
+
+    def own(move: float, scores: Floats) -> Floats:
+        scores = scores.copy()
+        scores[rows, ask.positive] += move
+        return ask.values(scores)
+
+    top = reach_of(lambda move: np.stack([own(-move, ask.scores), own(move, ask.scores)]))
+    each = None if top is None else reach_of(lambda move: ask.values(ask.scores + move), top)
+    none = np.full(rows.size, np.inf)
+    if top is None or each is None:
+        return Payments(ask.positive, none, none, none, none, np.inf, 0.0, none[:, None], reach=0.0)
+    curve = np.stack([own(move, ask.scores) for move in top * SHARES], axis=1)
+    up, down, one = np.logaddexp(0, base + top * SHARES), np.logaddexp(0, -base - top * SHARES), np.ones(SHARES.size)
+    pays, off = np.ones(rows.size), fitted(curve - down, (up, one))[1]
+    if np.any(off > VALUES_COMPARED * allowed(box.rounding)):
+        paid, off = fitted(curve, (down, up, one))
+        pays = paid[:, 0]
+    same = np.stack([ask.values(ask.moved(move)) for move in each * SHARES], axis=1)
+    off_same = fitted(same, (np.logaddexp(0, base + each * SHARES), one))[1]
+    high, low = ask.moved(each), ask.moved(-each)
+    both = ask.values(high) - ask.values(low)
+    halves = sum(ask.values(ask.moved(np.where(side, each, -each))) - ask.values(low) for side in (ask.half, ~ask.half))
+    crossed = own(each, high) - own(each, low)
+    apart = np.abs(np.concatenate([off, off_same, halves - both, crossed - both]))
+    return Payments(
+        ask.positive, pays, np.zeros(rows.size), none, none, float(np.max(np.nan_to_num(apart, nan=np.inf))),
+        VALUES_COMPARED * allowed(box.rounding), np.concatenate([curve, same], axis=1),
+        reach=top,
+    )  # fmt: skip
+
+
 def logistic(question: Question, box: Box, seen: Payments) -> Found | None:
     """The form of a loss that is audited as a logistic one; None if it is one."""
     if np.all(seen.level <= CLIPPED_UP_TO):
@@ -112,7 +158,7 @@ def logistic(question: Question, box: Box, seen: Payments) -> Found | None:
         return Found(
             "another form",
             "on the same draws, the loss is not of the logistic form, log(1 + e^-f_y) and a term log(1 + e^f_j) for "
-            f"each negative: is there a shift=? {LOOKS_AT_SCORES}",
+            f"each negative: is there a shift=? another temperature? {LOOKS_AT_SCORES}",
             is_certain=False,
         )
     beta = float(np.median(seen.pays))

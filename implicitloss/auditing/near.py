@@ -14,16 +14,15 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from implicitloss.auditing.box import Box
-from implicitloss.auditing.curve import FARTHEST, SEEDS, Asked, allowed
+from implicitloss.auditing.curve import SEEDS, Asked, allowed, reach_of
 from implicitloss.auditing.forms import LOOKS_AT_SCORES, OTHER_THAN_ONE, Found, number
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
 __all__ = ["NearCurve", "near_curve", "near_form"]
 
-# The positive is moved by these shares of the reach, which is halved so often until the loss has values there.
+# The positive is moved by these shares of the reach.
 SHARES = np.array([-1.0, -0.75, -0.5, -0.25, -0.125, 0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
-HALVED = 12
 # The negatives are halved in so many ways.
 HALVES = 4
 # Parameters are looked for from 1/1,000 to 1,000.
@@ -120,25 +119,16 @@ def _of_seed(question: Question, box: Box, seed: int) -> NearCurve | None:
         found = [[ask.values(ask.moved(move * np.where(half, *sign))) for sign in signs] for half in halves]
         return np.moveaxis(np.array(found), 2, 0)
 
-    reach = _reach(lambda move: np.stack([own(-move), own(move)]))
+    reach = reach_of(lambda move: np.stack([own(-move), own(move)]))
     if reach is None:
         return None
-    each = _reach(lambda move: ask.values(ask.moved(move)), reach)
-    every = _reach(lambda move: ask.values(ask.scores + move), reach)
+    each = reach_of(lambda move: ask.values(ask.moved(move)), reach)
+    every = reach_of(lambda move: ask.values(ask.scores + move), reach)
     if each is None or every is None:
         return None
     moves = reach * SHARES
     values = np.stack([own(move) for move in moves], axis=1)
     return NearCurve(ask.positive, moves, values, sides(each), ask.values(ask.scores + every), box.rounding)
-
-
-def _reach(asked: Callable[[float], Floats], furthest: float = FARTHEST) -> float | None:
-    """The largest move, halved again and again, at which the loss has values."""
-    for halvings in range(HALVED):
-        move = furthest / 2**halvings
-        if np.isfinite(asked(move)).all():
-            return float(move)
-    return None
 
 
 def near_form(question: Question, curve: NearCurve) -> Found | None:

@@ -21,6 +21,7 @@ from implicitloss.labels import Floats
 
 __all__ = ["NotRepeatedError", "probed"]
 
+NOT_PROBED = "the form of the loss was not probed: no negatives were seen, or it has no values where scores are equal"
 # A temperature or a factor that was fitted is known to single precision: the loss counts as rounded so much.
 ROUNDING_OF_FIT = SINGLE / EPS_OF_ROUNDING
 # Probes that show another form are repeated so often.
@@ -38,11 +39,7 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
     """
     before = box.probes
     if question.form == "logistic":
-        seen = decoupled(question, box)
-        found = logistic(question, box, seen)
-        if found is not None:
-            _check_repeats(box, before, seen.values, lambda: decoupled(question, box).values)
-        return found, None if found is not None else _cut_off(box, float(np.nanmin(seen.guard)), "the positive's term")
+        return _probed_logistic(question, box)
     curve = curve_of(question, box)
     if curve is None:
         return _probed_near(question, box)
@@ -58,12 +55,28 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
     return another(curve, is_decoupled(question, box)), None
 
 
+def _probed_logistic(question: Question, box: Box) -> tuple[Found | None, str | None]:
+    """The form of a loss that is audited as a logistic one."""
+    before = box.probes
+    seen = decoupled(question, box)
+    if not seen.reach:
+        return None, NOT_PROBED
+    box.is_bounded = np.isfinite(seen.reach)
+    found = logistic(question, box, seen)
+    if found is not None:
+        _check_repeats(box, before, seen.values, lambda: decoupled(question, box).values)
+        return found, None
+    if box.is_bounded:
+        return None, _as_far(question, seen.reach)
+    return None, _cut_off(box, float(np.nanmin(seen.guard)), "the positive's term")
+
+
 def _probed_near(question: Question, box: Box) -> tuple[Found | None, str | None]:
     """The form of a loss that has no values far out, or whose negatives were not seen; and how far it was seen."""
     before = box.probes
     curve = near_curve(question, box)
     if curve is None:
-        return None, None
+        return None, NOT_PROBED
     box.is_bounded = True
     found = near_form(question, curve)
     if found is not None:
@@ -71,12 +84,13 @@ def _probed_near(question: Question, box: Box) -> tuple[Found | None, str | None
         if found.can_be_undone:
             box.rounding = max(box.rounding, ROUNDING_OF_FIT)
         return found, None
-    score = (
-        "" if question.temperature == 1.0 else f" temperatures, a score of {number(curve.reach * question.temperature)}"
-    )
-    return None, (
-        f"the loss has no values at larger scores (cosines?): its form was probed up to {number(curve.reach)}{score}"
-    )
+    return None, _as_far(question, curve.reach)
+
+
+def _as_far(question: Question, reach: float) -> str:
+    """What is said of a loss whose form was probed as far as it has values."""
+    score = "" if question.temperature == 1.0 else f" temperatures, a score of {number(reach * question.temperature)}"
+    return f"the loss has no values at larger scores (cosines?): its form was probed up to {number(reach)}{score}"
 
 
 def _cut_off(box: Box, level: float, what: str) -> str | None:

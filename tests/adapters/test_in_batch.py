@@ -457,6 +457,47 @@ def test_the_form_of_cosines_is_named(name: str, seed: int, monkeypatch: pytest.
             assert report.failures == []
 
 
+def _sigmoid(scale: float = 10.0, bias: float = 0.0, pays: float = 1.0, also: float = 0.0) -> Callable[..., Any]:
+    """A term for each item; the loss of a row is the sum over all items."""
+
+    def loss(q: Any, i: Any, y: Any) -> Any:
+        logits = scale * unit(q) @ unit(i).T + bias
+        own = np.eye(len(logits))
+        terms = own * pays * np.log(1 + np.exp(-logits)) + (1 - own) * np.log(1 + np.exp(logits))
+        return terms.sum(axis=1) + also * logits.sum(axis=1) ** 2
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("loss", "shift", "said"),
+    [
+        (_sigmoid(), 0.0, ""),
+        (_sigmoid(bias=-10.0), -10.0, ""),
+        (_sigmoid(pays=3.0), 0.0, "positive pays β = 3 times"),
+        (_sigmoid(pays=3.0, bias=-10.0), -10.0, "positive pays β = 3 times"),
+        (_sigmoid(scale=20.0), 0.0, "another temperature?"),
+        (_sigmoid(bias=-10.0), 0.0, "is there a shift=?"),
+        (_sigmoid(also=0.01), 0.0, "not of the logistic form"),
+    ],
+    ids=["right", "with a bias", "gBCE", "gBCE with a bias", "scale", "bias not said", "another sum"],
+)
+def test_binary_losses_of_cosines(
+    loss: Any, shift: float, said: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form of a sum over labels is probed as far as cosines go."""
+    monkeypatch.setattr(module, "frameworks", lambda: {"mine": COMPLEX})
+    report = il.audit(
+        adapted(loss, {"framework": "mine"}, n=4), prior=PRIOR, claim=claim(m=3), rng=seed, form="logistic",
+        temperature=0.1, shift=shift, positives=[0], resolution=1.0, runs=1_000,
+    )  # fmt: skip
+    assert (report.verdict == "holds") == (not said), str(report)
+    assert said in " ".join(report.explain().split())
+    assert bool(said) == bool(report.flaws)
+    if not said:
+        assert "its form was probed up to 7.5 temperatures" in " ".join(str(report).split())
+
+
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
