@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -27,6 +28,8 @@ class AsksEachAlone(Protocol):
         ...
 
 
+# An error that has the number of labels in it may be about shapes, if they are as many.
+SHAPES_FROM = 10
 # Rounding errors above this are those of half precision.
 COARSEST = 1e-5
 SINGLE = float(np.finfo(np.float32).eps)
@@ -51,6 +54,9 @@ def ask(
     try:
         given = loss_fn(scores.copy(), positive.copy(), rng)
     except Exception as error:
+        n_labels = scores.shape[1]
+        if isinstance(error, IndexError) or (n_labels >= SHAPES_FROM and re.search(rf"\b{n_labels}\b", str(error))):
+            error.add_note(f"(scores have {n_labels:,} labels, as many as the prior: has the loss as many?)")
         if wants_tensors(error, loss_fn):
             error.add_note(
                 f"(the loss was called with NumPy arrays, scores {scores.shape} and positive {positive.shape}; a loss "

@@ -20,6 +20,7 @@ from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.precision import of_digits, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.slips import PADDING
 from implicitloss.auditing.state import keeps_state
 
 __all__ = ["AsksInBatches", "Contact", "TakesBoundedScores", "first_contact"]
@@ -337,13 +338,15 @@ def _negative(question: Question, call: Call) -> Flaw | None:
 
 
 def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
-    """A flaw for each positive whose loss is 0 whatever the scores, as losses with an `ignore_index` have it.
+    """A flaw for each positive, and for label 0, whose loss is 0 whatever the scores, as with an `ignore_index`.
 
     Masked hits alone give 0 too.  The examples of a call may share their draws, and so calls are counted: one of masked
     hits alone has a probability of at most the positive's share of the draws.
     """
     found: list[Flaw] = []
-    for y in question.positives:
+    # Label 0 is often taken for padding; that it is one, and has no counts, is right.
+    padding = [0] if question.prior.probabilities[0] > 0 else []
+    for y in dict.fromkeys([*question.positives, *padding]):
         share = _share_of_draws(question, y)
         if np.any(call.answer.values[call.positive == y]) or share > MOST_OF_THE_DRAWS:
             continue
@@ -357,7 +360,7 @@ def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
                 break
         else:
             said = f"the loss of label {question.prior.name(y)} is 0: is it the ignore_index / padding?"
-            found.append(Flaw("ignored label", said))
+            found.append(Flaw("ignored label", said, PADDING if y == 0 else None))
     return found
 
 

@@ -50,10 +50,14 @@ HAS_MARGINS = (
 
 @dataclass(frozen=True)
 class Flaw:
-    """A property of the loss that contradicts its form or its gradient: a `kind`, and a sentence for the reader."""
+    """A property of the loss that contradicts its form or its gradient: a `kind`, and a sentence for the reader.
+
+    `page` is that of the common slip that it is, if it is one.
+    """
 
     kind: FlawKind
     sentence: str
+    page: Page | None = None
 
     @property
     def lets_go_on(self) -> bool:
@@ -181,7 +185,7 @@ class Finding:
             + _pooled(question, box, fit),
             prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
-            calls=box.calls, form=question.form, slips=_slips(question, fit),
+            calls=box.calls, form=question.form, slips=_of_flaws(observed) or _slips(question, fit),
             draws_assumed=fit is not None and _is_assumed(question, fit, observed),
             package=str(getattr(box.loss_fn, "package", "numpy")),
         )  # fmt: skip
@@ -270,6 +274,11 @@ def _slips(question: Question, fit: Fit | None) -> tuple[Page, ...]:
     return slips_of(fit.scheme, claims_softmax, not np.any(hits))
 
 
+def _of_flaws(observed: Observed) -> tuple[Page, ...]:
+    """The pages of the slips that flaws are."""
+    return tuple(flaw.page for flaw in observed.flaws if flaw.page is not None)
+
+
 def _slopes(question: Question, observed: Observed) -> Slopes | None:
     """The slopes of the margins on label frequency; None where the loss has no margins, or may have none."""
     if observed.is_of_unknown_form or any(note.kind == "ignores rng" for note in observed.notes):
@@ -284,13 +293,19 @@ def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tup
         for c in comparisons
         if c.part != HITS and c.claimed and c.measured == 0 and c.result(question.tolerance) == "refuted"
     ]
-    n = np.unique(np.concatenate([*silent, np.zeros(0, dtype=np.intp)])).size
-    if not n:
+    labels = np.unique(np.concatenate([*silent, np.zeros(0, dtype=np.intp)]))
+    if not labels.size:
         return ()
+    n, n_labels = labels.size, question.prior.n_labels
     said = (
         f"{n:,} label{' that is' if n == 1 else 's that are'} claimed to count never did: are these the counts of this "
         "loss, in the order of its ids, and are all labels candidates?"
     )
+    if 0 < labels[0] == n_labels - n:
+        said = (
+            f"the labels from id {labels[0]:,} on never counted: the prior has {n_labels:,} labels; has the loss only "
+            f"{n_labels - n:,}?"
+        )
     return (Note("never counted", said),)
 
 

@@ -21,7 +21,18 @@ from implicitloss.auditing.comparison import Comparison
 from implicitloss.auditing.parts import LEAST_RELATIVE_ERROR, MOST_ERROR, Parts
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import SLIPS, Corrected, KeptDuplicates, Page, Slip, corrections, wrong_laws
+from implicitloss.auditing.slips import (
+    SLIPS,
+    Corrected,
+    KeptDuplicates,
+    OtherNumber,
+    Padded,
+    Page,
+    Slip,
+    Survivors,
+    corrections,
+    wrong_laws,
+)
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax, complete_margin
@@ -67,6 +78,8 @@ MOST_FREE_M = 10_000
 STEPS_MATTER_BELOW, STEPS_OF_M = 64, 6
 # The sampler of which a parameter was fitted.
 OF_FITTED = {"α": "sampling by π^α", "λ": "λ within-batch sampling + (1 - λ) uniform sampling"}
+# Another number than m is taken off if their logarithms differ by this.
+NOT_THE_NUMBER = 0.05
 # An m that was fitted is that of the claim within this factor.
 NEAR_M = 1.25
 
@@ -222,6 +235,8 @@ def seen_law(scheme: Scheme, question: Question) -> Floats:
         row = np.exp(scheme.sampler.log_law(problem))
         if scheme.hits != "keep":
             row[problem.positives] = 0.0
+        if isinstance(scheme.weighting, Padded):
+            row[0] = 0.0
         law += row / row.sum() if scheme.hits == "exclude" else row
     return law
 
@@ -296,9 +311,18 @@ class _Candidates:
         slips = [replace(slip, temperature=self.question.temperature) for slip in SLIPS if self._may_be(slip)]
         first = [slip for slip in slips if slip.needs_target or self._is_claimed(slip.target)]
         rest = [slip for slip in slips if slip not in first]
+        numbers: list[Any] = [Survivors(Constant()), Survivors(Importance())] if "mask" in self.hits else []
+        own: list[Any] = [] if claimed is None or claimed.sampler.needs_scores else [claimed.sampler]
         yield from self._each(laws, first)
+        if claimed is not None and claimed.hits == "mask":
+            yield from self._each(own, numbers)
+        if claimed is not None and isinstance(claimed.weighting, Importance):
+            yield from self._of_other_number([law for law in own if not isinstance(law, Uniform)])
         yield from self._each(laws, named)
         yield from self._each(laws, rest)
+        yield from self._each(laws, [Padded(weighting) for weighting in named])
+        if self.m is not None:
+            yield from self._of_other_number(laws)
         yield from self._each(laws, list(corrections(prior, [law for law in laws if not isinstance(law, Uniform)])))
         # A law has one slip only if it is drawn from and not corrected by itself.
         drawn: list[Any] = [Unit(), Constant()]
@@ -306,6 +330,20 @@ class _Candidates:
         yield from self._each(wrong_laws(prior), drawn)
         if self.hits == ("keep",):
             yield from self._each(laws, [KeptDuplicates(weighting) for weighting in named])
+
+    def _of_other_number(self, laws: Sequence[Any]) -> Iterator[Scheme]:
+        """Importance weights with a number in place of m that is fitted, where it is another."""
+        sums = self.parts.sums
+        for scheme in self._each(laws, [Importance()]):
+            try:
+                ratios = np.exp(sums.log_measured) / np.maximum(sums.expected(self._margins(scheme)), 1e-300)
+            except ValueError:  # a label that cannot be drawn
+                continue
+            k = scheme.m / float(np.median(ratios[sums.is_used]))
+            # Without any number it is a slip of another name.
+            if abs(np.log(k)) > NOT_THE_NUMBER and abs(np.log(k / scheme.m)) > NOT_THE_NUMBER:
+                weighting: Any = OtherNumber(k)
+                yield replace(scheme, weighting=weighting)
 
     def is_odd(self, fit: Fit) -> bool:
         """Whether the m that was fitted is unlikely: more draws than labels, or a slip with one draw, which is none."""

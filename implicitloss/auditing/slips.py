@@ -5,9 +5,10 @@ The lines of code are NumPy: `f_neg` (n, m) and `f_pos` (n, 1) are the logits of
 as numbers, `m` the number of draws, and `T` a temperature.  The correct form is `f_neg -= np.log(m * q[neg])`, which
 gives the margins p = 1 of softmax over all labels.
 
-A slip is one of four things.  Most are weights (`Slip`): a function of q, m, π and y.  Some are laws (`WrongLaw`): a q
+A slip is one of five things.  Most are weights (`Slip`): a function of q, m, π and y.  Some are laws (`WrongLaw`): a q
 that was built wrongly, by which labels are drawn, or which is taken off (`Corrected`).  One is about hits
-(`KeptDuplicates`): it changes what the positive's own draws weigh.  `PAGES` lists all of them; docs/slips.md
+(`KeptDuplicates`): it changes what the positive's own draws weigh.  Some change other weights: their number of draws
+(`Survivors`, `OtherNumber`), or one label of them (`Padded`).  `PAGES` lists all of them; docs/slips.md
 shows them.
 
 A test of each slip runs both lines: an audit must name the slip after the first, and find its `target` after the other.
@@ -36,12 +37,16 @@ from implicitloss.scheme import Scheme
 from implicitloss.weightings import Draws, Relative, Unit, Weighting, complete_weighting
 
 __all__ = [
+    "PADDING",
     "SLIPS",
     "Corrected",
     "Gains",
     "KeptDuplicates",
+    "OtherNumber",
+    "Padded",
     "Page",
     "Slip",
+    "Survivors",
     "WhoGains",
     "WrongLaw",
     "corrections",
@@ -440,6 +445,74 @@ class KeptDuplicates:
         return KEPT_DUPLICATES
 
 
+SURVIVORS = Page(
+    name="divided by the draws that are left, weights 1/((m - hits) q)",
+    line="f_neg -= np.log((neg != pos).sum(axis=1, keepdims=True) * q[neg])",
+    does="It masks hits and divides by the number of draws that are left; the m that was drawn is right.",
+    wrong="The margins are p = (1-q_y^m)/(1-q_y): negatives count more beside frequent positives.  With weights "
+    "1/(m - hits) they are that times q_y'.",
+    gains=WhoGains("frequent", ", a little", "neither"),
+)
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """The weights of `inner`, which have a factor 1/m, with 1/(m - hits) in its place; hits are masked.
+
+    Beside at least one draw that is left, the mean share of a label among these is q/(1 - q_y).
+    """
+
+    inner: Weighting
+    is_eta_over_m = False
+
+    @property
+    def name(self) -> str:
+        """How reports call the weights."""
+        return f"{complete_weighting(self.inner).name}, {SURVIVORS.name.partition(',')[0]}"
+
+    def log_weight(self, draws: Draws) -> Floats:
+        """log w, (L,)."""
+        q = min(float(np.exp(draws.log_q_unconditional[draws.positive])), 1 - 1e-12)
+        return np.asarray(self.inner.log_weight(draws) + np.log1p(-(q**draws.m)) - np.log1p(-q))
+
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return SURVIVORS
+
+
+OTHER_NUMBER = Page(
+    name="log(k q) taken off with another number k than that of the draws, weights 1/(k q)",
+    line="f_neg -= np.log(k * q[neg])  # k: the batch, all devices, or all samples, so that k q are counts",
+    does="It takes log(k q) off the negatives' logits with a k that is not the number m of the draws.",
+    wrong="The margins are p = m/k: it optimises softmax in which each negative counts m/k times.",
+    gains=WhoGains("neither", ", by the implicit loss", "neither"),
+)
+
+
+@dataclass(frozen=True)
+class OtherNumber:
+    """Weights 1/(k q) with another number than m."""
+
+    k: float
+    is_eta_over_m = False
+
+    @property
+    def name(self) -> str:
+        """How reports call the weights."""
+        return f"log(k q) taken off with k = {self.k:.3g} in place of m, weights 1/(k q)"
+
+    def log_weight(self, draws: Draws) -> Floats:
+        """log w, (L,)."""
+        never = np.isneginf(draws.log_q_unconditional)
+        return np.where(never, -np.inf, -np.log(self.k) - np.where(never, 0.0, draws.log_q_unconditional))
+
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return OTHER_NUMBER
+
+
 LOSS = "loss = np.log1p(np.exp(f_neg - f_pos).sum(axis=1))"
 NO_CORRECTION = Page(
     name="no correction, weights of 1",
@@ -469,7 +542,45 @@ HITS_KEPT = Page(
     fix=f"f_neg[neg == pos] = -np.inf; {LOSS}",
 )
 
-PAGES: tuple[Page, ...] = (*SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES, NO_CORRECTION, BOTH_SIDES, HITS_KEPT)
+PADDING = Page(
+    name="label id 0 taken for padding",
+    line="f_neg[(neg == pos) | (neg == 0)] = -np.inf; loss = (pos[:, 0] != 0) * " + LOSS.removeprefix("loss = "),
+    does="It takes label 0 for padding, as ignore_index=0 or a mask of ids > 0 does, but here it is a label.",
+    wrong="The margins of the negative 0 are 0, or its examples have no loss: it is never pushed down, or not learned.",
+    gains=WhoGains(None, "Label 0 where its draws are ignored, all others where its examples are"),
+    fix=f"f_neg[neg == pos] = -np.inf; {LOSS}",
+)
+
+
+@dataclass(frozen=True)
+class Padded:
+    """The weights of `inner`, and none for label 0."""
+
+    inner: Weighting
+    is_eta_over_m = False
+
+    @property
+    def name(self) -> str:
+        """How reports call the weights."""
+        return f"{complete_weighting(self.inner).name}, {PADDING.name}"
+
+    def log_weight(self, draws: Draws) -> Floats:
+        """log w, (L,)."""
+        log_w = np.array(self.inner.log_weight(draws), dtype=np.float64)
+        if draws.positive != 0:
+            log_w[0] = -np.inf
+        return log_w
+
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return PADDING
+
+
+PAGES: tuple[Page, ...] = (
+    *SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES, SURVIVORS, OTHER_NUMBER, PADDING, NO_CORRECTION, BOTH_SIDES,
+    HITS_KEPT,
+)  # fmt: skip
 
 
 def slips_of(scheme: Scheme, claims_softmax: bool, claims_no_hits: bool) -> tuple[Page, ...]:

@@ -251,6 +251,8 @@ def explained(finding: Finding) -> str:
 def _explanation(finding: Finding) -> list[str]:
     """The verdict, and what follows, a paragraph each."""
     parts = [_title(finding) + ".", *_on_form(finding)]
+    for page in (flaw.page for flaw in finding.flaws if flaw.page is not None):
+        parts += [f"{page.does} {page.wrong}", *_instead(finding, page)]
     if finding.nearest is None:
         said = any(note.kind in ("ignores rng", "unknown form") for note in finding.notes)
         if said or not finding.has_margins:

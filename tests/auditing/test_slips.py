@@ -25,8 +25,11 @@ from implicitloss.auditing.slips import (
     KEPT_DUPLICATES,
     MISMATCH,
     NO_CORRECTION,
+    OTHER_NUMBER,
+    PADDING,
     PAGES,
     SLIPS,
+    SURVIVORS,
     WRONG_LAWS,
     Page,
     Slip,
@@ -197,6 +200,76 @@ def test_hits_that_are_partly_removed_are_named(gradient: bool, seed: int) -> No
     assert report.nearest.slip is KEPT_DUPLICATES, str(report)
     mended = written(KEPT_DUPLICATES.fix + "; f_neg -= np.log(m * q[neg])", gradient, "", PRIOR.probabilities)
     assert il.audit(mended, claim=claim, prior=PRIOR, rng=seed).verdict == "holds"
+
+
+STEEP = il.LabelPrior.zipf(20, 1.5)
+IMPORTANCE = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=M, hits="mask")
+
+
+@each_route
+@pytest.mark.parametrize("inner", ["Importance", "Constant"])
+def test_a_division_by_the_draws_that_are_left_is_named(inner: str, gradient: bool, seed: int) -> None:
+    claim = il.Scheme(il.samplers.WithinBatch(), getattr(il.weightings, inner)(), m=M, hits="mask")
+    right, wrong = (
+        (slips.RIGHT, SURVIVORS.line) if inner == "Importance" else ("f_neg -= np.log(m)", "f_neg -= np.log(s)")
+    )
+    left = "s = (neg != pos).sum(axis=1, keepdims=True).clip(1); "
+    given: dict[str, Any] = {"claim": claim, "prior": STEEP, "positives": [0, 1], "rng": seed, "resolution": 0.3}
+    law = np.asarray(STEEP.probabilities)
+    report = il.audit(written(left + wrong, gradient, "mask", law, STEEP), **given)
+    assert report.verdict == "refuted", str(report)
+    assert report.slips == (SURVIVORS,), str(report)
+    p = np.asarray(il.implicit_margins(report.nearest.scheme, STEEP))  # type: ignore[union-attr]
+    q = law[0]
+    assert p[0, 5] == pytest.approx((1 - q**M) / (1 - q) * (1.0 if inner == "Importance" else law[5]))
+    assert il.audit(written(right, gradient, "mask", law, STEEP), **given).verdict == "holds"
+
+
+@each_route
+@pytest.mark.parametrize("k", [64, 8, 100_000])
+def test_another_number_of_draws_is_named(k: int, gradient: bool, seed: int) -> None:
+    """The batch, where m is another; all samples."""
+    law = np.asarray(PRIOR.probabilities)
+    loss = written(f"k = {k}; {OTHER_NUMBER.line}", gradient, "mask", law)
+    for claim in (IMPORTANCE, "full")[: 1 + gradient]:
+        report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, budget="quick", positives=[0, 50])
+        assert report.verdict == "refuted", str(report)
+        assert report.slips == (OTHER_NUMBER,), str(report)
+        found = re.search(r"k = ([\d.e+]+) in place of m", str(report.nearest))
+        assert found is not None
+        assert float(found[1]) == pytest.approx(k, rel=0.1)
+
+
+@each_route
+def test_ignored_draws_of_label_0_are_named(gradient: bool, seed: int) -> None:
+    law = np.asarray(PRIOR.probabilities)
+    line = f"f_neg[(neg == pos) | (neg == 0)] = -np.inf; {slips.RIGHT}"
+    report = il.audit(
+        written(line, gradient, "mask", law), claim=IMPORTANCE, prior=PRIOR, positives=[5, 50], rng=seed, budget="quick"
+    )
+    assert report.verdict == "refuted"
+    assert report.slips == (PADDING,), str(report)
+    assert str(report.nearest).startswith("importance weights 1/(m q), label id 0 taken for padding, within-batch")
+
+
+@pytest.mark.parametrize("positives", [[0, 50], [5, 50]], ids=["audited", "not-audited"])
+def test_a_label_0_whose_loss_is_0_is_named(positives: list[int], seed: int) -> None:
+    law = np.asarray(PRIOR.probabilities)
+    inner = written(slips.RIGHT, False, "mask", law)
+    options: dict[str, Any] = {"claim": IMPORTANCE, "positives": positives, "rng": seed, "budget": "quick"}
+    report = il.audit(lambda f, y, rng: inner(f, y, rng) * (y != 0), prior=PRIOR, **options)
+    assert report.verdict == "refuted"
+    assert report.slips == (PADDING,)
+    assert "label 0 is 0: is it the ignore_index / padding?" in str(report.flaws[0])
+    assert PADDING.link in report.explain()
+    # A padding label that never occurs is right.
+    counts = np.append(0.0, np.round(1e5 / np.arange(1, L)))
+    padded = il.LabelPrior.from_counts(counts)
+    inner = written(slips.RIGHT, False, "mask", np.asarray(padded.probabilities), padded)
+    options["positives"] = [5, 50]
+    with np.errstate(divide="ignore"):
+        report = il.audit(lambda f, y, rng: inner(f, y, rng) * (y != 0), prior=padded, **options)
+    assert report.flaws == ()
 
 
 SCHEMES = {
@@ -448,10 +521,10 @@ def document() -> str:
 
 What an audit names when the margins of a loss are those of a common mistake. [Words and symbols](glossary.md) explains
 the terms. The lines of code are NumPy: `f_neg` (n, m) and `f_pos` (n, 1) are the logits of the negatives and of the
-positive, `neg` and `pos` their labels, `q` the law of the draws, `prior` the label frequencies π, `counts` and `rank`
-the labels' counts and ranks, `m` the number of draws. The margins p_yy' say how often the negative y' counts beside the
-positive y; they are those where accidental hits are masked. The report on a loss of PyTorch,
-TensorFlow or JAX has them as that package has them.
+positive, `neg` and `pos` (n, 1) their labels, `q` the law of the draws, `prior` the label frequencies π, `counts` and
+`rank` the labels' counts and ranks, `m` the number of draws. The margins p_yy' say how often the negative y' counts
+beside the positive y; they are those where accidental hits are masked. The report on a loss of PyTorch, TensorFlow or
+JAX has them as that package has them.
 
 This file is written from `implicitloss/auditing/slips.py` by `python tests/auditing/test_slips.py`.
 """
