@@ -301,10 +301,10 @@ def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tup
         f"{n:,} label{' that is' if n == 1 else 's that are'} claimed to count never did: are these the counts of this "
         "loss, in the order of its ids, and are all labels candidates?"
     )
-    if 0 < labels[0] == n_labels - n:
+    if n > 1 and 0 < labels[0] == n_labels - n:
         said = (
-            f"the labels from id {labels[0]:,} on never counted: the prior has {n_labels:,} labels; has the loss only "
-            f"{n_labels - n:,}?"
+            f"the labels from id {labels[0]:,} on, that are claimed to count, never did: the prior has {n_labels:,} "
+            "labels; has the loss fewer, or other ids?"
         )
     return (Note("never counted", said),)
 
