@@ -17,6 +17,7 @@ from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
 from implicitloss.auditing.exact import use_of_rng
 from implicitloss.auditing.finding import Flaw, Note, Observed
+from implicitloss.auditing.largest import large_scores
 from implicitloss.auditing.precision import of_digits, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
@@ -192,6 +193,14 @@ def _measure_rounding(question: Question, box: Box, call: Call) -> None:
     Hits and weights are decoded from 1 + h + S, and rounding hides what is small beside it: S should be about 1.
     """
     box.rounding = max(rounding(question, box, call.scores, call.positive), of_digits(box, call.answer))
+    if question.scores is None and question.form == "softmax":
+        # A sum that is rounded hardly moves with a score that is a small part of it.
+        raised = call.scores.copy()
+        raised[np.arange(call.positive.size), call.positive] += question.temperature * np.clip(
+            call.answer.values, 0.0, MOST_LIFT
+        )
+        larger = rounding(question, box, raised, call.positive)
+        box.rounding = max(box.rounding, larger) if larger > COARSEST else box.rounding
     if not box.is_coarse or question.scores is not None or question.form != "softmax":
         return
     by_positive = np.median(call.answer.values.reshape(len(question.positives), -1), axis=1)
@@ -214,6 +223,8 @@ def _probed_form(
         terms = 1 if question.form == "softmax" else question.prior.n_labels
         if call.answer.values.min() >= -2 * terms * box.cut_off:
             negative = None
+    if found is None and not box.is_bounded and (said := large_scores(question, box)) is not None:
+        notes = [*notes, Note("large scores", said)]
     if found is None or (found.kind == "another form" and negative is not None):
         return question, [] if negative is None else [negative], notes
     if not found.is_certain and question.scheme is None and _draws_move(question, box):

@@ -424,8 +424,46 @@ def test_a_right_loss_has_no_flaw_whatever_the_seed(name: str, seed: int) -> Non
         assert found.observed.flaws == (), found.observed.flaws
         assert found.can_go_on
         kinds = {note.kind for note in found.observed.notes}
-        assert kinds <= {"same answers", "ignores rng", "bounded", "unknown form"}, kinds
+        assert kinds <= {"same answers", "ignores rng", "bounded", "unknown form", "large scores"}, kinds
+        assert ("large scores" in kinds) <= (name == "float32")
         assert ("unknown form" in kinds) <= (name == "draws by the scores")
+
+
+LARGE: dict[str, tuple[Any, str]] = {
+    "exponentials of float16": (
+        lambda f: np.log(np.exp(f.astype(np.float16)).sum(axis=1, dtype=np.float16)),
+        "by up to 5; it is no number where all are larger by 10",
+    ),
+    "exponentials of float32": (
+        lambda f: np.log(np.exp(f.astype(np.float32)).sum(axis=1)),
+        "by up to 50; it is no number where all are larger by 100",
+    ),
+    "scores above 70 cut off": (
+        lambda f: np.log(np.exp(f).sum(axis=1)) - np.maximum(f.max(axis=1) - 70, 0), "by up to 50; it is "
+    ),
+    "exponentials of float64": (lambda f: np.log(np.exp(f).sum(axis=1)), ""),
+    "the largest taken off": (
+        lambda f: np.log(np.exp((f - f.max(axis=1, keepdims=True)).astype(np.float16)).sum(axis=1)) + f.max(axis=1), ""
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_an_overflow_at_large_scores_is_said(name: str, seed: int) -> None:
+    """The claim is about scores of any size, and so the report says up to which the loss was seen to be right."""
+    log_sum, said = LARGE[name]
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        with np.errstate(all="ignore"):
+            own = np.take_along_axis(scores, positive[:, None], 1)
+            return np.asarray(log_sum(scores), dtype=np.float64) - own[:, 0]
+
+    for shift in range(SEEDS):
+        observed = contact(loss, seed + shift).observed
+        assert not observed.flaws, observed.flaws
+        found = [note.sentence for note in observed.notes if note.kind in ("large scores", "bounded")]
+        assert len(found) == bool(said), found
+        assert said in "".join(found)
 
 
 def test_a_guard_is_said_where_it_is_near(seed: int) -> None:
