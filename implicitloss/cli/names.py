@@ -78,6 +78,20 @@ def _listed(what: str, *parts: str) -> list[float]:
     return [_number(f"{path}, line {i}:", line) for i, line in numbers]
 
 
+def scores(path: str) -> Any:
+    """The scores of a .npy file, or of a text file, one a line.  *Raises* ValueError for another file."""
+    if not path.endswith(".npy"):
+        return _listed("score", path)
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except Exception as error:  # a damaged file fails in many ways
+        raise ValueError(f"{path} is not an array file that can be read: {error!s:.100}") from None
+
+
 def _for_margin(name: str, *parameters: str) -> weightings.Weighting:
     """w_yy' = p_yy' / (m q_y'), the weights whose margins p are those of NAME: a name of --target"""
     return weightings.ForMargin(margin(":".join((name, *parameters))))

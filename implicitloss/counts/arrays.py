@@ -21,12 +21,17 @@ def array(source: Source) -> Table:
         arrays = dict(given) if hasattr(given, "files") else {"": given}
     except Exception as error:  # a damaged archive fails anywhere in zipfile
         raise ValueError(f"{source.name} is not an array file that can be read: {error!s:.100}") from None
+    if "" in arrays and arrays[""].dtype.names:  # named columns
+        arrays = {key: arrays[""][key] for key in arrays[""].dtype.names}
     if not arrays:
         raise ValueError(f"{source.name} has no arrays; one of counts is needed")
     for key, one in arrays.items():
         if one.ndim != 1:
             what = f"the array {shown(key)}" if key else "the array"
-            raise ValueError(f"{source.name}: {what} must have one axis, a count for each label, got shape {one.shape}")
+            raise ValueError(
+                f"{source.name}: {what} must have one axis, a count for each label, got shape {one.shape}; "
+                "for ids and their counts write numpy.savez(file, label=ids, count=counts)"
+            )
     if len({one.size for one in arrays.values()}) > 1:
         raise ValueError(f"{source.name} has arrays of different lengths, {', '.join(map(shown, arrays))}")
     columns = tuple(_column(key, one) for key, one in arrays.items())

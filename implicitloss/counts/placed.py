@@ -45,6 +45,10 @@ class Counts:
                 raise ValueError(f"{self.where(i)}: label {shown(name)} was on {before} already")
 
 
+# A label that is missing, as programs write it.
+MISSING = ("nan", "NaN", "<NA>")
+
+
 def by_id(
     ids: NDArray[np.int64],
     counts: Floats,
@@ -83,6 +87,12 @@ def by_name(names: Sequence[str], counts: Floats, where: Callable[[int], str]) -
     _check_total(names, counts, where)
     if "" in names:
         raise ValueError(f"{where(names.index(''))}: the label is empty")
+    for missing in MISSING:
+        if missing in names:
+            raise ValueError(
+                f"{where(names.index(missing))}: the label must be a name, got {missing!r}, which programs write for a "
+                "missing one; leave the row out, or give the label another name"
+            )
     # If none of many, evenly spaced, is a number, then not half of all are.
     numbers = sum(map(str.isdigit, names)) if any(map(str.isdigit, names[:: len(names) // LOOKED_AT + 1])) else 0
     if MIXED_FROM * len(names) <= numbers < len(names) and len(names) > 2 and not any(map(_is_code, names)):

@@ -459,13 +459,15 @@ def hits_replaced(f: Floats, y: Labels, rng: np.random.Generator) -> Any:
 
 NAMES: dict[str, Case] = {
     "log of counts in place of log q": Case(
-        Sampled(log_w=-np.log(COUNTS)), "refuted", "No scheme known here has", IMPORTANCE
+        Sampled(log_w=-np.log(COUNTS)), "refuted", "in place of m, weights 1/(k q)", IMPORTANCE
     ),
     "logarithms to base ten": Case(
         Sampled(log_w=-np.log10(M * Q)), "refuted", "No scheme known here has its margins", IMPORTANCE
     ),
     "the correction taken off twice": Case(Sampled(log_w=2 * OFF), "refuted", "b = -", IMPORTANCE),
-    "m of eight workers": Case(Sampled(log_w=OFF - np.log(8)), "refuted", "No scheme known here has", IMPORTANCE),
+    "m of eight workers": Case(
+        Sampled(log_w=OFF - np.log(8)), "refuted", "in place of m, weights 1/(k q)", IMPORTANCE
+    ),
     "1/m for m draws of weight 1": Case(Sampled(log_w=-np.log(M)), "refuted", "log m taken off without q", IMPORTANCE),
     "log(m q) added": Case(Sampled(log_w=-OFF), "refuted", "added in place of taken off", IMPORTANCE),
     "log q off, m forgotten": Case(Sampled(log_w=-np.log(Q)), "refuted", "without m", IMPORTANCE),

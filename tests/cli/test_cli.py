@@ -580,6 +580,53 @@ def test_nearest_names_are_sought_in_one_place() -> None:
     assert found == {"implicitloss/formats.py"}
 
 
+def test_an_audit_at_given_scores(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hard negatives are the best labels by the scores of the file, and others with the scores turned."""
+    (folder / "mined.py").write_text(
+        "import numpy as np\n\n\ndef loss(f, y, rng):\n"
+        "    n, rows = len(y), np.arange(len(y))\n"
+        "    a = np.zeros(f.shape)\n"
+        "    np.add.at(a, (rows[:, None], rng.integers(0, 6, (n, 12))), 0.5)\n"
+        "    a[:, 5] = 9.0\n"
+        "    a[rows, y] = 0.0\n"
+        "    x = a * np.exp(f - f[rows, y][:, None])\n"
+        "    slopes = x / (1 + x.sum(axis=1, keepdims=True))\n"
+        "    slopes[rows, y] = -slopes.sum(axis=1)\n"
+        "    return np.log1p(x.sum(axis=1)), slopes\n"
+    )
+    scores = np.array([0.0, 0.3, -0.2, 0.1, -0.5, 0.8])
+    np.save(folder / "scores.npy", scores)
+    (folder / "scores.txt").write_text("\n".join(map(str, scores)))
+    np.save(folder / "turned.npy", -scores)
+    command = ["audit", "mined:loss", "--profile", "zipf:6:1", "--sampler", "uniform", "--weighting", "importance"]
+    command += [
+        "--m",
+        "12",
+        "--hits",
+        "mask",
+        "--hard",
+        "1",
+        "--hard-weight",
+        "9",
+        "--overlap",
+        "mask",
+        "--budget",
+        "quick",
+        "--scores",
+    ]
+    assert [main([*command, f]) for f in ("scores.npy", "scores.txt", "turned.npy")] == [0, 0, 1]
+    capsys.readouterr()
+    np.save(folder / "short.npy", scores[:3])
+    (folder / "bad.npy").write_bytes(b"no array")
+    for file, said in (
+        ("short.npy", "scores must cover the prior's 6 labels, got shape (3,)"),
+        ("none.npy", "cannot read none.npy: No such file"),
+        ("bad.npy", "bad.npy is not an array file that can be read"),
+    ):
+        assert main([*command, file]) == 2
+        assert said in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_an_audit_with_other_labels_says_both_numbers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Counts of five labels, a loss of seven: the sentence names the file, its labels and the loss's error."""
     (folder / "seven_labels.py").write_text(

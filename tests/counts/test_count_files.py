@@ -41,6 +41,14 @@ def unique(labels: str, counts: str) -> dict[str, Any]:
 READ: list[tuple[str, Any, Any, Any, dict[str, str]]] = [
     ("npz labels only", npz(labels=ids), OF_IDS, None, {}),
     ("npz labels sorted", npz(labels=np.sort(ids)), OF_IDS, None, {}),
+    (
+        "npy columns",
+        npy(np.array([(3, 5), (0, 9), (1, 2)], dtype=[("label", int), ("count", int)])),
+        [9, 2, 0, 5],
+        None,
+        {},
+    ),
+    ("csv ids as floats", "label,count\n1.0,5\n0.0,3\n", [3, 5], None, {}),
     ("npz y", npz(y=np.sort(ids)), OF_IDS, None, {}),
     ("npz unique", npz(**unique("labels", "counts")), OF_IDS, None, {}),
     ("npz values counts", npz(**unique("values", "counts")), OF_IDS, None, {}),
@@ -176,6 +184,9 @@ READ: list[tuple[str, Any, Any, Any, dict[str, str]]] = [
 
 # A name, the file, a part of the message, and what is said of the file's columns.
 REFUSED: list[tuple[str, Any, str, dict[str, str]]] = [
+    ("npy pairs unsorted", npy(np.array([[3, 5], [0, 9]])), r"write numpy.savez\(file, label=ids, count=counts\)", {}),
+    ("csv a missing id", "label,count\n1,5\n0,3\nnan,2\n", "line 4: the label must be a name, got 'nan'", {}),
+    ("csv a missing name", "label,count\ncat,5\nNaN,3\ndog,2\n", "line 3: .* got 'NaN', which programs write", {}),
     ("npy examples sorted", npy(np.sort(ids)), "labels of examples, or counts of labels", {}),
     ("npy examples sorted desc", npy(np.sort(ids)[::-1]), "labels of examples, or counts of labels", {}),
     (

@@ -25,6 +25,7 @@ from implicitloss.cli.arguments import (
     whole_number,
 )
 from implicitloss.cli.exit import HOLDS, REFUTED
+from implicitloss.cli.files import Input
 from implicitloss.cli.formats import add_formats, write_reports
 from implicitloss.cli.labels import add_prior, origin_of, prior_of
 from implicitloss.cli.progress import Progress, say
@@ -89,6 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temperature", metavar="T", type=float, default=1.0, help="the loss divides scores by T (default 1)"
     )
     parser.add_argument(
+        "--scores",
+        metavar="FILE",
+        type=Input,
+        help="the scores to audit at, one for each label, where hard negatives or draws depend on them: a .npy file, "
+        "or text with one a line (default: random ones)",
+    )
+    parser.add_argument(
         "--tolerance",
         metavar="SHARE",
         type=float,
@@ -127,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
     if args.runs is not None and args.runs > MOST_AUDIT_RUNS:
         raise ValueError(f"--runs must be at most {MOST_AUDIT_RUNS:,}, got {args.runs:,}")
     from implicitloss.auditing.audit import audit
+    from implicitloss.cli import names
 
     loss = _adapted(_loaded(args.loss), args)
     check(args, *_sources())
@@ -143,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
                 loss,
                 claim=claim,
                 prior=prior,
+                scores=None if args.scores is None else names.scores(args.scores),
                 form=args.form,
                 temperature=args.temperature,
                 tolerance=args.tolerance,
