@@ -405,7 +405,7 @@ def _gradient_flaw(question: Question, box: Box, size: float, limit: float) -> F
         answer = box.ask(scores, positive, seed)
         is_double = answer.eps < 1e-12
         step_size = COARSE_STEP if box.is_coarse else size if is_double else 0.05
-        h = question.temperature * step_size
+        h = question.temperature * box.spread * step_size
         ends = [box.ask(scores + sign * h * step, positive, seed).values for sign in (1, -1)]
         assert answer.gradients is not None
         differences += ((ends[0] - ends[1]) / (2 * h)).tolist()

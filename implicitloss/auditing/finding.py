@@ -18,7 +18,7 @@ from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import NEAR_M, Fit, name_of, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import Gains, Page, slips_of
+from implicitloss.auditing.slips import Gains, Page, Survivors, slips_of
 from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.hard import HardNegatives
@@ -256,6 +256,8 @@ def _is_assumed(question: Question, fit: Fit, observed: Observed) -> bool:
     if observed.draw_statistics is not None or observed.draws_nothing:
         return False
     is_claimed = question.scheme is not None and question.scheme.sampler == fit.scheme.sampler
+    if isinstance(fit.scheme.weighting, Survivors):  # draws without the positive have the same margins
+        return True
     return fit.draws_guessed or fit.fitted is not None or not is_claimed
 
 

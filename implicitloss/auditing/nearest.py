@@ -190,6 +190,8 @@ def nearest(
             return claimed  # no other fits better, but for chance
     fits = [fit for scheme in candidates.named() if (fit := candidates.fit(scheme)) is not None]
     fits += list(candidates.fitted())
+    if statistics is not None and not statistics.weights_vary:  # those that are divided by the draws that are left do
+        fits = [fit for fit in fits if not isinstance(fit.scheme.weighting, Survivors)]
     # How often a hit has a duplicate is known where the draws are.
     agreeing = [
         fit
@@ -237,7 +239,9 @@ def seen_law(scheme: Scheme, question: Question) -> Floats:
             row[problem.positives] = 0.0
         if isinstance(scheme.weighting, Padded):
             row[0] = 0.0
-        law += row / row.sum() if scheme.hits == "exclude" else row
+        # Weights that are divided by the draws that are left are counted as if as many were left in each evaluation.
+        as_many = scheme.hits == "exclude" or isinstance(scheme.weighting, Survivors)
+        law += row / row.sum() if as_many else row
     return law
 
 
@@ -384,7 +388,7 @@ class _Candidates:
                 if isinstance(weighting, Slip) and self._says_nothing_of_slips(sampler):
                     continue
                 for mode in self.hits:
-                    if mode in (weighting.hits if isinstance(weighting, Slip) else self.hits):
+                    if mode in (weighting.hits if isinstance(weighting, (Slip, Survivors)) else self.hits):
                         for hard in self._overlaps:
                             yield Scheme(sampler, weighting, m=self.draws, hits=mode, hard=hard)
 
@@ -406,6 +410,7 @@ class _Candidates:
         """How well a scheme fits; with the best m, if m is not known.  None for a scheme that is undefined here."""
         parts, sums = self.parts, self.parts.sums
         free = self.m is None and scheme is not self.question.scheme and scheme.m != M_OF_ALL_LABELS
+        free &= not isinstance(scheme.weighting, Survivors)  # m hardly matters
         try:
             scheme, p, known = self._with_margins(scheme, free)
         except ValueError:  # a label that cannot be drawn, or a positive of prior 0

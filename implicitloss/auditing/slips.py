@@ -464,6 +464,7 @@ class Survivors:
 
     inner: Weighting
     is_eta_over_m = False
+    hits = ("mask",)
 
     @property
     def name(self) -> str:

@@ -219,10 +219,15 @@ def test_a_division_by_the_draws_that_are_left_is_named(inner: str, gradient: bo
     report = il.audit(written(left + wrong, gradient, "mask", law, STEEP), **given)
     assert report.verdict == "refuted", str(report)
     assert report.slips == (SURVIVORS,), str(report)
+    assert report.draws_assumed == (not gradient)
     p = np.asarray(il.implicit_margins(report.nearest.scheme, STEEP))  # type: ignore[union-attr]
     q = law[0]
     assert p[0, 5] == pytest.approx((1 - q**M) / (1 - q) * (1.0 if inner == "Importance" else law[5]))
     assert il.audit(written(right, gradient, "mask", law, STEEP), **given).verdict == "holds"
+    if gradient:  # draws that exclude the positive have these margins, too, and all the same weight
+        excluded = il.audit(written(right, True, "exclude", law, STEEP), **given)
+        assert excluded.verdict == "refuted"
+        assert SURVIVORS not in excluded.slips
 
 
 @each_route
