@@ -101,6 +101,8 @@ class Layout:
         Whether a label has the same item in all batches.
     cosine
         Whether the loss takes cosines.
+    two_views
+        Whether the queries of the other examples are items of their labels, as in two views of one thing.
     """
 
     prior: LabelPrior
@@ -109,6 +111,7 @@ class Layout:
     quiet: bool
     persistent: bool
     cosine: bool = False
+    two_views: bool = False
 
     @property
     def n_items(self) -> int:
@@ -212,7 +215,7 @@ class Layout:
                 f"{squares.max() * limit:.3g}, and may to {limit:g}. Pass temperature=1/scale to the audit, and write "
                 "the loss in torch or jax (framework=), as an audit by values asks for such scores; or use dot products"
             )
-        queries = self.others(n_batches, size, rng)
+        queries = self.items(place)[:, : self.n] if self.two_views else self.others(n_batches, size, rng)
         queries[each, rows] = 0.0
         queries[each, rows, : self.n_entries] = asked
         if self.cosine:

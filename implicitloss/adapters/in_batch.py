@@ -50,6 +50,7 @@ WITHOUT_KEYS = ("numpy", "torch", "tensorflow")
 def in_batch(
     loss: Callable[..., Any], prior: LabelPrior, batch: int, *, framework: str = "numpy", given: str = "embeddings",
     reduction: str = "none", symmetric: bool = False, negatives: int = 0, warmup: int = 0,
+    two_views: bool = False,
 ) -> LossFunction:  # fmt: skip
     """Adapt an in-batch (two-tower) loss, whose negatives are the labels of the other examples.
 
@@ -86,6 +87,10 @@ def in_batch(
     warmup : int
         So many batches, whose labels are all drawn from the prior, are given to the loss before each example.  They
         fill a queue of earlier items.
+    two_views : bool
+        Whether the queries of other rows are negatives too, as in SimCLR's NT-Xent, where queries and items are two
+        views of the same examples.  The query of another row is then the item of its label, so that a row has
+        m = 2 n - 2 negatives, each label twice.  The losses (n,) of the first view are audited.
 
     Returns
     -------
@@ -122,11 +127,17 @@ def in_batch(
     warmups = checked_whole(warmup, "warmup, the number of batches before each example,", 0, MOST_WARMUPS)
     if warmups and given == "logits":
         raise ValueError("warmup fills a queue of items, which a loss of logits does not have, got given='logits'")
+    views = checked_flag(two_views, "two_views")
+    if views and (given == "logits" or reduction != "none" or both):
+        raise ValueError(
+            "two_views=True needs given='embeddings', reduction='none' and symmetric=False: return the losses (n,) of "
+            f"the first view, got given={given!r}, reduction={reduction!r}, symmetric={both}"
+        )
     further = checked_whole(negatives, "negatives, the further items of an example,", 0, MOST_WARMUPS)
     _check_arguments(loss, given, further, framework)
     layout = Layout(
         prior, examples, further,
-        quiet=both or reduction != "none", persistent=warmups > 0,
+        quiet=both or reduction != "none", persistent=warmups > 0, two_views=views,
     )  # fmt: skip
     return _InBatch(loss, layout, known.get(framework, NUMPY), given, reduction, both, warmups)
 
@@ -249,13 +260,15 @@ class _InBatch:
         made = layout.batches(scores, labels, rng.integers(n, size=k), first.lead, rng)
         if self.reduction == "none":
             looks = int(np.clip(NUMBERS_A_PROBE // made.queries.size, 2, min(n, MOST_ROWS_A_PROBE)))
-            made = replace(made, queries=layout.random(1, temperature, rng)).looked_at(rng.permutation(n)[:looks])
+            if not layout.two_views:
+                made = replace(made, queries=layout.random(1, temperature, rng))
+            made = made.looked_at(rng.permutation(n)[:looks])
         earlier = np.repeat(self._earlier(1, rng), len(made.rows), axis=0)
         losses, again, other = (self._answers(made, earlier, seed + k)[0] for k in (0, 0, 1))
         if not (np.isfinite(losses).all() and np.array_equal(losses, again)):
             return ()
         flaws = []
-        if self.reduction == "none" and not self.symmetric:
+        if self.reduction == "none" and not self.symmetric and not layout.two_views:
             is_kept, queries = np.arange(n) % 2 == made.rows[0] % 2, layout.random(1, temperature, rng)
             # Scores that are all larger show in a sum over rows, however many there are.
             queries[..., : layout.n_entries] += 3 * temperature
@@ -413,7 +426,7 @@ class _InBatch:
 OTHER_QUERIES = "a row's loss depends on the queries of other rows: with other queries there"
 OTHER_QUERIES_BECAUSE = (
     "is the denominator that of another row, or of the diagonal? if the loss is the mean of two directions, pass "
-    "symmetric=True to in_batch"
+    "symmetric=True to in_batch; if queries are negatives too, two_views=True"
 )
 ANOTHER_ROW = "the loss depends on the row: with the rows of a batch in another order"
 ANOTHER_ROW_BECAUSE = (

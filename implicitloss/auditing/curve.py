@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.auditing.box import Box
-from implicitloss.auditing.question import Question
+from implicitloss.auditing.question import MOST_EXPONENT, Question
 from implicitloss.labels import Floats, Labels
 
 __all__ = [
@@ -152,6 +152,8 @@ class Curve:
             return False
         low, high = core[[0, -1]]
         # Values far up are compared with K and the sum of weights, which two values of the core determine.
+        if not np.all(np.abs(values[[low, high]]) < MOST_EXPONENT):
+            return False
         top = np.exp(values[[low, high]] - values[high])
         grown = np.exp(self.moves[[low, high]])
         weight = (top[1] - top[0]) / (grown[1] - grown[0])

@@ -86,6 +86,15 @@ class Queue:
         return entropy(np.where(hits, -1e9, q @ items.T))
 
 
+def two_views(q: Any, i: Any, y: Any, mask: bool = False) -> Any:
+    """NT-Xent: the other 2n - 1 rows of both views, one of which is the positive; the losses of the first view."""
+    z, ids, n = np.concatenate([q, i]), np.append(y, y), len(q)
+    same = np.eye(2 * n, dtype=bool)
+    if mask:
+        same |= (ids[:, None] == ids) & ~np.roll(np.eye(2 * n, dtype=bool), n, axis=1)
+    return entropy(np.where(same, -1e9, z @ z.T), (np.arange(2 * n) + n) % (2 * n))[:n]
+
+
 def mean(loss: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *given: loss(*given).mean()
 
@@ -106,6 +115,12 @@ RIGHT: dict[str, tuple[Callable[..., Any], il.Scheme, dict[str, Any]]] = {
     "the other direction": (lambda q, i, y: both(i, q, y), claim(), {"symmetric": True}),
     "further items": (hard, claim(m=2 * N - 1), {"negatives": 1}),
     "mean with further items": (mean(hard), claim(m=2 * N - 1), {"negatives": 1, "reduction": "mean"}),
+    "two views": (two_views, claim(m=2 * N - 2), {"two_views": True}),
+    "two views, hits masked": (
+        lambda q, i, y: two_views(q, i, y, mask=True),
+        claim(m=2 * N - 2, hits="mask"),
+        {"two_views": True},
+    ),
     "a queue that is full": (Queue(), claim(m=4 * N - 1, hits="mask"), {"warmup": 3}),
 }
 
@@ -118,6 +133,10 @@ def diagonal(q: Any, i: Any, y: Any, log_q: Any = 0.0) -> Any:
 
 ROW, OTHERS = "depends on the row", "depends on other queries"
 WRONG: dict[str, tuple[Callable[..., Any], il.Scheme, dict[str, Any], str]] = {
+    "two views, not said": (two_views, claim(m=2 * N - 2), {}, OTHERS),
+    "two views, target of another row": (
+        lambda q, i, y: two_views(q, np.roll(i, 1, axis=0), y), claim(m=2 * N - 2), {"two_views": True}, ROW,
+    ),
     "target of another row": (lambda q, i, y: entropy(q @ i.T, np.roll(np.arange(N), 1)), claim(), {}, ROW),
     "target of the first row": (lambda q, i, y: entropy(q @ i.T, np.zeros(N, dtype=int)), claim(), {}, ROW),
     "offset forgotten in later chunks": (lambda q, i, y: chunked(q, i, y, False), claim(), {}, ROW),
@@ -147,6 +166,21 @@ def test_right_losses_hold(name: str, seed: int) -> None:
     report = il.audit(adapted(loss, options), claim=scheme, prior=PRIOR, rng=seed, **COARSE)
     assert report.verdict == "holds", str(report)
     assert report.flaws == ()
+
+
+def test_negatives_of_one_view_are_half_of_two(seed: int) -> None:
+    report = il.audit(
+        adapted(plain, {"two_views": True}),
+        claim=claim(m=2 * N - 2),
+        prior=PRIOR,
+        rng=seed,
+        **{**COARSE, "runs": 2_000},
+    )
+    assert (report.verdict, report.flaws) == ("refuted", ()), str(report)
+    with pytest.raises(
+        ValueError, match=r"two_views=True needs .* got given='embeddings', reduction='mean', symmetric"
+    ):
+        adapted(mean(two_views), {"two_views": True, "reduction": "mean"})
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -506,6 +540,7 @@ def test_binary_losses_of_cosines(
     [
         ({"reduction": "median"}, "reduction must be 'none', 'mean' or 'sum', got 'median'"),
         ({"symmetric": 1}, "symmetric must be True or False, got 1"),
+        ({"two_views": 1}, "two_views must be True or False, got 1"),
         ({"negatives": -1}, "negatives, the further items of an example, must be a whole number >= 0, got -1"),
         ({"warmup": 0.5}, "warmup, the number of batches before each example, must be a whole number >= 0, got 0.5"),
         ({"warmup": 1, "given": "logits"}, "warmup fills a queue of items, which a loss of logits does not have"),
