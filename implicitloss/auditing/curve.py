@@ -55,6 +55,8 @@ DEVIATION, DEVIATION_IN_ROUNDINGS = 1e-3, 16.0
 EXAMPLES, SEEDS = 2, 4
 # A reach is halved so often until the loss has values there.
 HALVED = 12
+# Labels are halved in so many ways where all scores are alike.
+HALVES = 4
 # A plateau above this is a guard against log 0, and no clipping.  Near it nothing is compared.
 CLIPPED_UP_TO, NEAR_PLATEAU = 12.0, 7.0
 # A loss is flat if it rises by less over the last moves, and bends if its slope falls by more than a tenth.
@@ -254,6 +256,12 @@ class Asked:
         scores[np.arange(positive.size), positive] = 0.0
         half = generator.permutation(scores.shape[1]) < (scores.shape[1] + 1) // 2
         return cls(question, box, seed, scores, positive, half)
+
+    @property
+    def halvings(self) -> list[NDArray[np.bool_]]:
+        """Several halves of the labels: few negatives may lie in one."""
+        generator = np.random.default_rng([6, self.seed])
+        return [self.half, *(generator.permutation(self.half) for _ in range(HALVES - 1))]
 
     def moved(self, by: Floats | float) -> Floats:
         """The scores with all negatives moved."""

@@ -137,9 +137,12 @@ def _near(question: Question, box: Box) -> Payments:
     off_same = fitted(same, (np.logaddexp(0, base + each * SHARES), one))[1]
     high, low = ask.moved(each), ask.moved(-each)
     both = ask.values(high) - ask.values(low)
-    halves = sum(ask.values(ask.moved(np.where(side, each, -each))) - ask.values(low) for side in (ask.half, ~ask.half))
+    halves = [
+        sum(ask.values(ask.moved(np.where(side, each, -each))) - ask.values(low) for side in (half, ~half)) - both
+        for half in ask.halvings
+    ]
     crossed = own(each, high) - own(each, low)
-    apart = np.abs(np.concatenate([off, off_same, halves - both, crossed - both]))
+    apart = np.abs(np.concatenate([off, off_same, *halves, crossed - both]))
     return Payments(
         ask.positive, pays, np.zeros(rows.size), none, none, float(np.max(np.nan_to_num(apart, nan=np.inf))),
         VALUES_COMPARED * allowed(box.rounding), np.concatenate([curve, same], axis=1),

@@ -33,7 +33,7 @@ from implicitloss.auditing.curve import (
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 
-__all__ = ["FORMS", "LOOKS_AT_SCORES", "Found", "Kind", "another", "number", "origin"]
+__all__ = ["FORMS", "LOOKS_AT_SCORES", "OTHER_THAN_ONE", "Found", "Kind", "another", "number", "origin"]
 
 Kind = Literal[
     "scaled", "class-weighted", "temperature", "label-smoothed", "focal", "clipped", "pairs", "positive missing",

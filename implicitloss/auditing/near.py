@@ -23,8 +23,6 @@ __all__ = ["NearCurve", "near_curve", "near_form"]
 
 # The positive is moved by these shares of the reach.
 SHARES = np.array([-1.0, -0.75, -0.5, -0.25, -0.125, 0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
-# The negatives are halved in so many ways.
-HALVES = 4
 # Parameters are looked for from 1/1,000 to 1,000.
 LOGARITHMS = np.linspace(-np.log(1e3), np.log(1e3), 81)
 
@@ -111,12 +109,9 @@ def _of_seed(question: Question, box: Box, seed: int) -> NearCurve | None:
         scores[rows, ask.positive] = move
         return ask.values(scores)
 
-    # Few negatives may lie in one half.
-    halves = [ask.half, *(np.random.default_rng([k, seed]).permutation(ask.half) for k in range(1, HALVES))]
-
     def sides(move: float) -> Floats:
         signs = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-        found = [[ask.values(ask.moved(move * np.where(half, *sign))) for sign in signs] for half in halves]
+        found = [[ask.values(ask.moved(move * np.where(half, *sign))) for sign in signs] for half in ask.halvings]
         return np.moveaxis(np.array(found), 2, 0)
 
     reach = reach_of(lambda move: np.stack([own(-move), own(move)]))

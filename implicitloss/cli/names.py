@@ -18,7 +18,19 @@ from implicitloss.arguments import as_word
 from implicitloss.formats import unknown
 from implicitloss.labels import MOST_SAMPLES, LabelPrior
 
-__all__ = ["claim", "loss", "margin", "meaning", "options", "profile", "sampler", "scorer", "usage", "weighting"]
+__all__ = [
+    "claim",
+    "loss",
+    "margin",
+    "meaning",
+    "options",
+    "profile",
+    "sampler",
+    "scorer",
+    "scores",
+    "usage",
+    "weighting",
+]
 
 # Powers and margins are exponents; if they are larger, exact sums over their range take minutes.
 LARGEST = 1e5

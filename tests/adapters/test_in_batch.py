@@ -503,6 +503,12 @@ def _sigmoid(scale: float = 10.0, bias: float = 0.0, pays: float = 1.0, also: fl
     return loss
 
 
+def _of_the_hardest(q: Any, i: Any, y: Any) -> Any:
+    logits = 10 * unit(q) @ unit(i).T
+    others = np.where(y[:, None] == y, -1e9 + 0 * logits, logits)  # without hits, which move with the positive
+    return np.log(1 + np.exp(-np.diag(logits))) + np.log(1 + np.exp(_hardest(others)))
+
+
 @pytest.mark.parametrize(
     ("loss", "shift", "said"),
     [
@@ -513,8 +519,18 @@ def _sigmoid(scale: float = 10.0, bias: float = 0.0, pays: float = 1.0, also: fl
         (_sigmoid(scale=20.0), 0.0, "another temperature?"),
         (_sigmoid(bias=-10.0), 0.0, "is there a shift=?"),
         (_sigmoid(also=0.01), 0.0, "not of the logistic form"),
+        (_of_the_hardest, 0.0, "not of the logistic form"),
     ],
-    ids=["right", "with a bias", "gBCE", "gBCE with a bias", "scale", "bias not said", "another sum"],
+    ids=[
+        "right",
+        "with a bias",
+        "gBCE",
+        "gBCE with a bias",
+        "scale",
+        "bias not said",
+        "another sum",
+        "the hardest alone",
+    ],
 )
 def test_binary_losses_of_cosines(
     loss: Any, shift: float, said: str, seed: int, monkeypatch: pytest.MonkeyPatch

@@ -466,6 +466,17 @@ def test_an_overflow_at_large_scores_is_said(name: str, seed: int) -> None:
         assert said in "".join(found)
 
 
+def test_a_sum_that_is_rounded_is_no_other_form(seed: int) -> None:
+    """Exponentials and their sum in half precision: it hardly moves with a score that is a small part of it."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        top, own = scores.max(axis=1), np.take_along_axis(scores, positive[:, None], 1)[:, 0]
+        return np.log(np.exp((scores - top[:, None]).astype(np.float16)).sum(axis=1)).astype(np.float64) + top - own
+
+    for shift in range(12 * SEEDS):
+        assert contact(loss, seed + shift).observed.flaws == ()
+
+
 def test_a_guard_is_said_where_it_is_near(seed: int) -> None:
     (said,) = [note for note in contact(guarded(1e-7), seed).observed.notes if note.kind == "bounded"]
     assert said.sentence == "the loss does not rise above 16.1: probabilities below 1e-07 are cut off"

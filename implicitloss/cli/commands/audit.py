@@ -1,4 +1,7 @@
-"""`implicitloss audit module:function`: find out what a loss optimises, and whether it is what is claimed."""
+"""`implicitloss audit module:function`: find out what a loss optimises, and whether it is what is claimed.
+
+One file: the options of the command, and how the loss that they name is found, called and watched.
+"""
 
 from __future__ import annotations
 
