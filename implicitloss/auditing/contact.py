@@ -192,15 +192,10 @@ def _measure_rounding(question: Question, box: Box, call: Call) -> None:
 
     Hits and weights are decoded from 1 + h + S, and rounding hides what is small beside it: S should be about 1.
     """
-    box.rounding = max(rounding(question, box, call.scores, call.positive), of_digits(box, call.answer))
-    if question.scores is None and question.form == "softmax":
-        # A sum that is rounded hardly moves with a score that is a small part of it.
-        raised = call.scores.copy()
-        raised[np.arange(call.positive.size), call.positive] += question.temperature * np.clip(
-            call.answer.values, 0.0, MOST_LIFT
-        )
-        larger = rounding(question, box, raised, call.positive)
-        box.rounding = max(box.rounding, larger) if larger > COARSEST else box.rounding
+    is_free = question.scores is None and question.form == "softmax"
+    lift = question.temperature * np.clip(call.answer.values, 0.0, MOST_LIFT) * is_free
+    found = rounding(question, box, call.scores, call.positive, lift)
+    box.rounding = max(found, of_digits(box, call.answer))
     if not box.is_coarse or question.scores is not None or question.form != "softmax":
         return
     by_positive = np.median(call.answer.values.reshape(len(question.positives), -1), axis=1)

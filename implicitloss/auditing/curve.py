@@ -154,7 +154,7 @@ class Curve:
             return False
         low, high = core[[0, -1]]
         # Values far up are compared with K and the sum of weights, which two values of the core determine.
-        if not np.all(np.abs(values[[low, high]]) < MOST_EXPONENT):
+        if not abs(values[high] - values[low]) < MOST_EXPONENT:
             return False
         top = np.exp(values[[low, high]] - values[high])
         grown = np.exp(self.moves[[low, high]])

@@ -304,10 +304,7 @@ def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tup
         "loss, in the order of its ids, and are all labels candidates?"
     )
     if n > 1 and 0 < labels[0] == n_labels - n:
-        said = (
-            f"the labels from id {labels[0]:,} on, that are claimed to count, never did: the prior has {n_labels:,} "
-            "labels; has the loss fewer, or other ids?"
-        )
+        said += f" They are those from id {labels[0]:,} on: has the loss fewer labels than the prior, {n_labels:,}?"
     return (Note("never counted", said),)
 
 

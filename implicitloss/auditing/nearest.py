@@ -204,7 +204,8 @@ def nearest(
         best = min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
         is_other_law = _off(best, question, statistics) > 0
         return replace(best, draws_guessed=candidates.is_guessed(best) or is_other_law)
-    near = [fit for fit in fits if fit.is_near]
+    # A number that was fitted is no name for what it does not fit.
+    near = [fit for fit in fits if fit.is_near and not isinstance(fit.scheme.weighting, OtherNumber)]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
 
 

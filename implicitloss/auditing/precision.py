@@ -25,21 +25,23 @@ FEWEST_VALUES, MOST_OFF = 8, 0.05
 LAST_DIGITS = np.sort(np.append(10.0 ** -np.arange(5), 2.0 ** -np.arange(1, 16)))[::-1]
 
 
-def rounding(question: Question, box: Box, scores: Floats, positive: Labels) -> float:
+def rounding(question: Question, box: Box, scores: Floats, positive: Labels, lift: Floats | float = 0.0) -> float:
     """The size of the rounding error of the values at these scores (B, L), at least 1e-17.
 
     The scores are moved together by small constants.  A softmax loss does not move, a logistic one smoothly: what is
     left of fourth differences is rounding.  The largest tenth is left out, which are draws that jump.  Answers that are
-    rounded themselves show it only where they move: the positive's own score is moved too, by less.
+    rounded themselves show it only where they move: the positive's own score is moved too, by less, and again where it
+    is larger by a `lift` (B,), because a sum that is rounded hardly moves with a small part of it.
     """
     seed, rows = box.new_probe(), positive.size
-    step = np.full((2 * rows, scores.shape[1]), STEP)
+    step = np.full((3 * rows, scores.shape[1]), STEP)
     step[rows:] = 0.0
-    step[np.arange(rows, 2 * rows), positive] = SMALL_STEP
-    asked, of = np.tile(scores, (2, 1)), np.tile(positive, 2)
+    step[np.arange(rows, 3 * rows), np.tile(positive, 2)] = SMALL_STEP
+    asked, of = np.tile(scores, (3, 1)), np.tile(positive, 3)
+    asked[np.arange(2 * rows, 3 * rows), positive] += lift
     values = np.array([box.probe(asked + k * question.temperature * step, of, seed) for k in range(MOVES)])
     apart = np.abs(np.lib.stride_tricks.sliding_window_view(values, WEIGHTS.size, axis=0) @ WEIGHTS) / OF_ERRORS
-    inside, outside = _size(apart[:, :rows]), _size(apart[:, rows:])
+    inside, outside = _size(apart[:, :rows]), max(_size(apart[:, rows : 2 * rows]), _size(apart[:, 2 * rows :]))
     return max(inside, outside) if outside > COARSEST else inside
 
 
