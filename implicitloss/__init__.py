@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from implicitloss.minibatch import Minibatch as Minibatch
     from implicitloss.optima.certificate import Certificate as Certificate
     from implicitloss.optima.certificate import certify_optimum as certify_optimum
+    from implicitloss.optima.information import information as information
+    from implicitloss.optima.measured_tilt import measured_tilt as measured_tilt
     from implicitloss.optima.newton import NoOptimum as NoOptimum
     from implicitloss.optima.population import population_optimum as population_optimum
     from implicitloss.optima.population import tilt as tilt
@@ -89,8 +91,10 @@ _HOME = {
     "implicit_loss": "theory.implicit",
     "implicit_margins": "theory.implicit",
     "ImpossibleDraw": "samplers.sampler",
+    "information": "optima.information",
     "integrate": "witness.integrate",
     "LabelPrior": "labels",
+    "measured_tilt": "optima.measured_tilt",
     "Minibatch": "minibatch",
     "NoOptimum": "optima.newton",
     "Outcome": "claims.verdict",

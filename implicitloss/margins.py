@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 import sympy as sp
@@ -39,6 +39,8 @@ LARGEST_SCALE = 1e6
 LARGEST_OFFSET = 300.0
 # A power τ multiplies the rounding of the prior by τ.
 LARGEST_POWER = 100.0
+# Of the logarithms of a ratio's factors, which differ by their signs alone.
+RATIO_ROUNDING = 1e-12
 
 
 class Margin(Protocol):
@@ -486,6 +488,35 @@ def checked_margin(margin: Margin) -> Margin:
     """`margin`; *raises* ValueError for a class, a name, or anything without margins in numbers and in symbols."""
     checked: Margin = checked_part(margin, Margin, "margin", ("log_margin", "margin"), "margins.Softmax()")
     return checked
+
+
+def checked_ratio(margin: Margin) -> Margin:
+    """`margin`; *raises* ValueError unless it can be a ratio δ_y'/δ_y: p_yy = 1, and p_yy' p_y'y = 1, in symbols."""
+    found = checked_margin(margin)
+    (there, own), swap = (found.margin(at) for at in (s.yp, s.y)), {s.y: s.yp, s.yp: s.y}
+    if not (s.vanishes(own - 1) and s.vanishes(there * there.subs(swap, simultaneous=True) - 1)):
+        _refuse_ratio(margin)
+    return found
+
+
+def factors_of_ratio(margin: Margin, prior: LabelPrior) -> Factors:
+    """log a and log b of p_yy' = δ_y'/δ_y; *raises* ValueError unless the margin has them and a b is constant."""
+    found = complete_margin(margin).log_factors(prior)
+    if found is None:
+        _refuse_ratio(margin)
+    log_a, log_b = (np.broadcast_to(factor, (prior.n_labels,)) for factor in found)
+    finite = np.isfinite(log_a) & np.isfinite(log_b)
+    both = (log_a + log_b)[finite]
+    if both.size and np.ptp(both) > RATIO_ROUNDING * (1 + np.abs(log_a[finite]).max()):
+        _refuse_ratio(margin)
+    return found
+
+
+def _refuse_ratio(margin: Margin) -> NoReturn:
+    raise ValueError(
+        f"consistent weights need a margin that is a ratio δ_y'/δ_y, e.g. LogitAdjusted(), got {shown(margin)}: "
+        "weightings.ForMargin of it has these margins, which the loss reaches as m grows"
+    )
 
 
 def examples(n_labels: int = 4) -> tuple[Margin, ...]:

@@ -23,6 +23,7 @@ from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels
 from implicitloss.numerics.logsum import log_rest
 
 __all__ = [
+    "Consistent",
     "Constant",
     "Draws",
     "ForMargin",
@@ -252,11 +253,87 @@ class Unit(Weighting):
         return sp.Integer(1)
 
 
-@dataclass(frozen=True)
-class Relative(Weighting):
+@dataclass(frozen=True, repr=False)
+class Consistent(Weighting):
+    """The weights that teach the target at every m: w_yy' = p_yy' q_y/q_y', p_yy' = δ_y'/δ_y a ratio, q unconditional.
+
+    Where hits are kept, softmax cross-entropy with these weights has the optimum f* = log η - log δ for every sampler
+    and every m >= 1: the m draws and the positive are m + 1 slots, and a slot holds the positive with a probability
+    in proportion to η/q of its label.  δ = 1 is softmax, δ = π^τ logit adjustment.  In code, log q - log δ comes off
+    every logit, the positive's too, and hits are left in.
+
+    Importance and tail weights, `ForMargin` of the same targets, reach this optimum only as m grows.
+
+    Parameters
+    ----------
+    target : Margin
+        A margin that is a ratio: `Softmax()`, `LogitAdjusted(tau)`, `BalancedSoftmax()`, `Offsets(delta)`.
+
+    Raises
+    ------
+    ValueError
+        For a margin that is no ratio; when they are used, if the sampler never draws the positive: q_y = 0 would make
+        every weight 0.
+
+    References
+    ----------
+    Derived here; for δ = 1 the weights are the relative ones of Rawat et al. 2021, Table 1.
+
+    Examples
+    --------
+    With two draws, the optimum is that of the logit-adjusted loss over all labels.
+
+    >>> import numpy as np
+    >>> import implicitloss as il
+    >>> prior, eta = il.LabelPrior.from_counts([8, 4, 3, 1]), np.array([0.4, 0.3, 0.2, 0.1])
+    >>> weighting = il.weightings.Consistent(il.margins.LogitAdjusted())
+    >>> scheme = il.Scheme(il.samplers.Uniform(), weighting, m=2, hits="keep")
+    >>> f = il.population_optimum(scheme, il.losses.SoftmaxCrossEntropy(), eta, prior)
+    >>> target = np.log(eta) - prior.log
+    >>> bool(np.allclose(f, target - target.mean()))
+    True
+    """
+
+    target: margins.Margin = field(default_factory=margins.Softmax)
+    is_eta_over_m = False
+    m_power = 0
+
+    def __post_init__(self) -> None:
+        margins.checked_ratio(self.target)
+
+    @property
+    def name(self) -> str:
+        """The weights, with their target."""
+        return f"consistent weights for {margins.complete_margin(self.target).name}"
+
+    def log_weight(self, draws: Draws) -> Floats:
+        log_q = draws.log_q_unconditional
+        if log_q[draws.positive] == -np.inf:
+            raise ValueError(
+                f"{self.name} divide by q_y'/q_y and need a sampler that can draw the positive, but it gives label "
+                f"{draws.positive} q = 0"
+            )
+        log_p = self.target.log_margin(draws.prior, draws.positive)
+        with np.errstate(invalid="ignore"):
+            return np.where(log_q == -np.inf, -np.inf, log_p + (log_q[draws.positive] - log_q))
+
+    def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
+        log_a, log_b = margins.factors_of_ratio(self.target, prior)
+        with np.errstate(invalid="ignore"):
+            return log_a + log_q, log_b - log_q
+
+    def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
+        return self.target.margin(yp) * q_unconditional(s.y) / q_unconditional(yp)
+
+    def __repr__(self) -> str:
+        return f"Consistent({self.target})"
+
+
+@dataclass(frozen=True, repr=False)
+class Relative(Consistent):
     """Relative weights: w_yy' = q_y / q_y', with the sampler's unconditional q and without 1/m.
 
-    They are not of the form η/m that Theorem 3 assumes.
+    They are not of the form η/m that Theorem 3 assumes.  Where hits are kept they are consistent for softmax.
 
     Raises
     ------
@@ -275,24 +352,11 @@ class Relative(Weighting):
     p_yy' = m*pi[y]
     """
 
+    target: margins.Margin = field(default=margins.Softmax(), init=False)
     name = "relative weights"
-    is_eta_over_m = False
-    m_power = 0
 
-    def log_weight(self, draws: Draws) -> Floats:
-        log_q = draws.log_q_unconditional
-        if log_q[draws.positive] == -np.inf:
-            raise ValueError(
-                f"relative weights q_y/q_y' need a sampler that can draw the positive, but it gives label "
-                f"{draws.positive} q = 0"
-            )
-        return np.where(log_q == -np.inf, -np.inf, log_q[draws.positive] - log_q)
-
-    def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
-        return log_q, -log_q
-
-    def weight(self, q: Law, q_unconditional: Law, yp: sp.Expr) -> sp.Expr:
-        return q_unconditional(s.y) / q_unconditional(yp)
+    def __repr__(self) -> str:
+        return "Relative()"
 
 
 @dataclass(frozen=True, repr=False)
@@ -425,6 +489,7 @@ def examples() -> tuple[Weighting, ...]:
     --------
     >>> import implicitloss as il
     >>> [str(weighting) for weighting in il.weightings.examples() if not weighting.is_eta_over_m]
-    ['Unit()', 'Relative()']
+    ['Unit()', 'Relative()', 'Consistent(LogitAdjusted(tau=1.0))']
     """
-    return (Constant(), Unit(), Importance(), Relative(), Tail(), ForMargin(margins.Equalised()))
+    adjusted = Consistent(margins.LogitAdjusted())
+    return (Constant(), Unit(), Importance(), Relative(), Tail(), ForMargin(margins.Equalised()), adjusted)

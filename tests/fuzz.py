@@ -737,6 +737,31 @@ def _stale_index(v: Values) -> Call:
     return Call(il.stale_index, arguments, check)
 
 
+def _information(v: Values) -> Call:
+    prior = v.prior()
+    n = prior.n_labels
+    eta = v.rng.dirichlet(np.ones(n)) if n > 1 else np.ones(1)
+    weighting = v.one(il.weightings.Relative(), il.weightings.Consistent(il.margins.LogitAdjusted()))
+    sampler = v.one(il.samplers.Uniform(), il.samplers.WithinBatch(), il.samplers.Mixture(0.5))
+    arguments = {
+        "scheme": ("", il.Scheme(sampler, weighting, m=v.m(), hits="keep")), "eta": ("eta", eta),
+        "prior": ("prior", prior), "contrasts": ("", v.one(None, None, np.eye(n))),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        sound(found)
+        if np.any(found.value < 0) or np.any(found.value > 1):
+            raise Wrong(f"a share of {found.value}")
+
+    return Call(il.information, arguments, check)
+
+
+def _measured_tilt(v: Values) -> Call:
+    shape = v.whole(1, 40), v.whole(2, 5)
+    logits, log_prior = v.rng.standard_normal(shape), np.log(v.rng.integers(1, 9, shape))
+    return Call(il.measured_tilt, {"logits": ("matrix", logits), "log_prior": ("matrix", log_prior)}, finite)
+
+
 def _tilt(v: Values) -> Call:
     call = _optimum(v)
     arguments = {name: call.arguments[name] for name in ("scheme", "prior", "of")}
@@ -1443,7 +1468,8 @@ def _targets() -> list[Target]:
         Target(("population_optimum", "NoOptimum"), _optimum, 2),
         Target(("waterfilling", "Waterfilling"), _waterfilling, 2),
         Target(("stale_index", "StaleIndex"), _stale_index, 1),
-        Target(("tilt",), _tilt, 1),
+        Target(("tilt",), _tilt, 1), Target(("information",), _information, 2),
+        Target(("measured_tilt",), _measured_tilt, 2),
         Target(("certify_optimum", "Certificate"), _certify, 2),
         Target(("Minibatch",), _minibatch, 5),
         Target(("audit", "AuditReport"), _audit, 0.6),

@@ -109,6 +109,11 @@ def _for_margin(name: str, *parameters: str) -> weightings.Weighting:
     return weightings.ForMargin(margin(":".join((name, *parameters))))
 
 
+def _consistent(name: str = "softmax", *parameters: str) -> weightings.Weighting:
+    """w_yy' = p_yy' q_y / q_y', which with hits kept teach the target at every m: NAME is a name of --target"""
+    return weightings.Consistent(margin(":".join((name, *parameters))))
+
+
 def _table(examples: Iterable[Any], **special: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """A maker for each class of the examples, by the class's word; the numbers among its fields are its parameters.
 
@@ -155,7 +160,8 @@ SAMPLERS: dict[str, Callable[..., samplers.Sampler]] = _table(
 )
 MARGINS: dict[str, Callable[..., margins.Margin]] = _table(margins.examples(), Offsets=_offsets)
 WEIGHTINGS: dict[str, Callable[..., weightings.Weighting]] = _table(
-    [weighting for weighting in weightings.examples() if type(weighting) is not weightings.ForMargin]
+    [weighting for weighting in weightings.examples() if type(weighting) is not weightings.ForMargin],
+    Consistent=_consistent,
 )
 WEIGHTINGS["margin"] = _for_margin
 
