@@ -499,7 +499,7 @@ def checked_ratio(margin: Margin) -> Margin:
     return found
 
 
-def factors_of_ratio(margin: Margin, prior: LabelPrior) -> Factors:
+def checked_factors_of_ratio(margin: Margin, prior: LabelPrior) -> Factors:
     """log a and log b of p_yy' = δ_y'/δ_y; *raises* ValueError unless the margin has them and a b is constant."""
     found = complete_margin(margin).log_factors(prior)
     if found is None:

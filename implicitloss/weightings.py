@@ -318,7 +318,7 @@ class Consistent(Weighting):
             return np.where(log_q == -np.inf, -np.inf, log_p + (log_q[draws.positive] - log_q))
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
-        log_a, log_b = margins.factors_of_ratio(self.target, prior)
+        log_a, log_b = margins.checked_factors_of_ratio(self.target, prior)
         with np.errstate(invalid="ignore"):
             return log_a + log_q, log_b - log_q
 

@@ -27,6 +27,7 @@ from implicitloss.samplers import (
 )
 from implicitloss.scheme import HITS, Hits, Scheme
 from implicitloss.weightings import (
+    Consistent,
     Constant,
     ForMargin,
     Importance,
@@ -75,6 +76,10 @@ def samplers(n_labels: int, loss: Loss, target: Margin | None = None) -> tuple[S
     return tuple(sorted(found, key=lambda sampler: place.get(type(sampler), len(FIRST))))
 
 
+# Consistent weights for other targets than softmax are not the paper's.
+OF_THE_PAPER = tuple(weighting for weighting in weightings.examples() if type(weighting) is not Consistent)
+
+
 def defined(sampler: Sampler, weighting: Weighting) -> bool:
     """Relative weights q_y/q_y' are undefined where q_y = 0, as the minimum-variance sampler has it."""
     return not (isinstance(sampler, MinimumVariance) and isinstance(weighting, Relative))
@@ -85,7 +90,7 @@ def grid(
     m: int,
     losses: Sequence[Loss],
     hits: Sequence[Hits] = HITS,
-    weightings: Sequence[Weighting] = weightings.examples(),
+    weightings: Sequence[Weighting] = OF_THE_PAPER,
 ) -> Iterator[Case]:
     """Every sampler x weighting x loss x mode for hits."""
     for loss in losses:

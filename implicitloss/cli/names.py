@@ -110,7 +110,7 @@ def _for_margin(name: str, *parameters: str) -> weightings.Weighting:
 
 
 def _consistent(name: str = "softmax", *parameters: str) -> weightings.Weighting:
-    """w_yy' = p_yy' q_y / q_y', which with hits kept teach the target at every m: NAME is a name of --target"""
+    """w_yy' = p_yy' q_y / q_y', which with hits kept teach softmax with the margins p of NAME, at every m"""
     return weightings.Consistent(margin(":".join((name, *parameters))))
 
 

@@ -15,7 +15,7 @@ from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import gradient_and_hessian, integrate
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
-__all__ = ["WIDEST_SPREAD", "Objective", "implicit_objective", "sampled_objective"]
+__all__ = ["WIDEST_SPREAD", "Objective", "implicit_objective", "sampled_objective", "shared_factors"]
 
 # Positives are integrated one by one beyond this share of q, this share of Σ q x, or this span of the scores.
 ALONE_FROM_LAW_SHARE, ALONE_FROM_SUM_SHARE, ALONE_FROM_SPREAD = 0.1, 0.9, 40.0
@@ -42,13 +42,11 @@ def implicit_objective(eta: Floats, log_p: Floats) -> Objective:
 
 def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:
     """Σ_y η_y E ℓ_y and its derivatives, from one grid where weights have factors, else label by label."""
-    law, other = (scheme.log_law(Problem(np.zeros(eta.size), prior, y)) for y in (0, eta.size - 1))
-    found = complete_weighting(scheme.weighting).log_factors(law, prior, scheme.m, scheme.hits == "exclude")
-    if found is None or not np.array_equal(law, other):
+    found = shared_factors(scheme, prior)
+    if found is None:
         return _one_by_one(scheme, loss, eta, prior)
-    log_a, log_b = (np.broadcast_to(factor, eta.shape) for factor in found)
+    law, log_a, log_b = found
     q = np.exp(law)
-    log_b = np.where(np.isneginf(law), -np.inf, log_b)
 
     def objective(f: Floats) -> tuple[float, Floats, Floats]:
         # Taking a heavy positive out of the grid would cancel digits, and scores far apart would cancel them all.
@@ -68,6 +66,17 @@ def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior
         return float(sum(value)), np.sum(gradient, axis=0), np.sum(hessian, axis=0)
 
     return objective
+
+
+def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
+    """log q, log a and log b of w_yy' = a_y b_y', (L,) each; None if weights have none, or each positive a law."""
+    shape = (prior.n_labels,)
+    law, other = (scheme.log_law(Problem(np.zeros(shape), prior, y)) for y in (0, prior.n_labels - 1))
+    found = complete_weighting(scheme.weighting).log_factors(law, prior, scheme.m, scheme.hits == "exclude")
+    if found is None or not np.array_equal(law, other):
+        return None
+    log_a, log_b = (np.broadcast_to(factor, shape) for factor in found)
+    return law, log_a, np.where(np.isneginf(law), -np.inf, log_b)
 
 
 def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:

@@ -11,18 +11,19 @@ weights have a tilt of 0 in truth and of .40 by the bound, importance weights of
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.sparse.csgraph import connected_components
 
-from implicitloss.arguments import shown
-from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities
+from implicitloss.arguments import checked_choice, shown
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior, checked_probabilities
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
+from implicitloss.optima.balance import balanced
 from implicitloss.optima.newton import NoOptimum, minimise
-from implicitloss.optima.objective import implicit_objective, sampled_objective
+from implicitloss.optima.objective import implicit_objective, sampled_objective, shared_factors
 from implicitloss.optima.waterfilling import by_bisection, waterfilling
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme, without_hard
@@ -31,20 +32,23 @@ from implicitloss.theory.implicit import log_expected_weights
 __all__ = ["Of", "checked_eta", "population_optimum", "separable_optimum", "tilt"]
 
 Of = Literal["implicit", "sampled"]
+At = Literal["uniform", "prior", "peaked"]
 # Below this, Σ (log π - mean)² is rounding.
 FLAT = 1e-12
-# Newton's method needs memory in proportion to L², and time in proportion to L³.
-MOST_OPTIMISED_LABELS = 5_000
-# From so many labels on, the optimum of a few is a start that saves most steps.
-NEAR_FROM_LABELS, FEW_LABELS = 400, 100
+# Newton's method needs memory in proportion to L², and time in proportion to L³; a step of the balance takes O(L).
+MOST_OPTIMISED_LABELS, MOST_BALANCED_LABELS = 5_000, 3_000_000
+# What one x in which few labels are likely looks like: so many labels share this much of η, evenly.
+LIKELY_LABELS, LIKELY = 20, 0.9
 
 
 def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "sampled") -> Floats:
     """Compute the scores f* = argmin_f Σ_y η_y E ℓ_y(f) that a scheme teaches at an x with class probabilities η.
 
-    Newton's method on a convex function, with exact gradients and Hessians; it stops at a gradient of 1e-12 η_y.  For a
-    scheme with hard negatives it is the optimum under a fresh index, for softmax nearly so, where labels near rank k
-    are tied: `waterfilling` computes it, says which labels these are, and how near it is.
+    The true softmax loss whose weights are a product a_y b_y' by the balance of what pushes each score up and down, to
+    1e-13 of both: time grows with L, and labels that are alike in η, π, q and w are taken together.  Other weights, and
+    the implicit loss, by Newton's method with exact Hessians, which stops at a gradient of 1e-12 η_y.  For a scheme
+    with hard negatives it is the optimum under a fresh index, for softmax nearly so, where labels near rank k are tied:
+    `waterfilling` computes it, says which labels these are, and how near it is.
 
     Parameters
     ----------
@@ -55,8 +59,7 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     eta : array_like, (L,)
         P(y given x) > 0, summing to 1; for a decoupled loss beside hard negatives any 0 < η_j < 1.
     prior : LabelPrior
-        The label prior, of at most 5,000 labels.  Time grows with L³: on two cores 1,000 labels take 10 s (1 s with
-        `of="implicit"`), 5,000 take 3 min (40 s) and 2.3 GB.
+        The label prior, of at most 3,000,000 labels, or 5,000 by Newton's method, whose time grows with L³.
     of : {"sampled", "implicit"}
         The true expected sampled loss, or the implicit loss.  They coincide for decoupled losses (Lemma 1).  Softmax
         beside hard negatives has only the implicit one.
@@ -99,49 +102,71 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
             )
         return waterfilling(scheme, loss, eta, prior).scores
     eta = checked_eta(scheme, loss, eta, prior, of)
-    return _optimum(scheme, loss, eta, prior, of, None)
+    return _optimum(scheme, loss, eta, prior, of)
 
 
-def _optimum(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, near: Floats | None) -> Floats:
-    """The optimum, by Newton's method from scores that are `near` to it, if some are known."""
+def _optimum(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of) -> Floats:
+    """The softmax optimum by the balance of pushes where weights have factors, else by Newton's method."""
+    if eta.size == 1 and not isinstance(loss, Decoupled):
+        return np.zeros(1)
+    factors = None if of == "implicit" or isinstance(loss, Decoupled) else shared_factors(scheme, prior)
+    if factors is not None:
+        log_q, log_a, log_b = factors
+        _check_pushed(log_q, log_a, log_b)
+        start = np.log(eta)
+        return balanced(eta, log_q, log_a, log_b, scheme.m, scheme.hits, start - eta @ start)
     start = np.log(eta)
     log_p = np.array([log_expected_weights(scheme, Problem(start, prior, y)) for y in range(prior.n_labels)])
     if isinstance(loss, Decoupled):
         return _decoupled(loss, eta, log_p)
     _check_held(log_p)
-    if near is not None and of == "sampled":
-        return minimise(sampled_objective(scheme, loss, eta, prior), near, eta)
     # From the bound's optimum it is not far to that of the sampled loss.
-    optimum = minimise(implicit_objective(eta, log_p), start if near is None else near, eta)
+    optimum = minimise(implicit_objective(eta, log_p), start, eta)
     if of == "sampled":
         optimum = minimise(sampled_objective(scheme, loss, eta, prior), optimum, eta)
     return optimum
 
 
-def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled") -> float:
-    """Compute the slope of the softmax optimum on log π, for an x at which all labels are equally likely.
+def _check_pushed(log_q: Floats, log_a: Floats, log_b: Floats) -> None:
+    """*Raises* NoOptimum unless every label pushes others, and is pushed by them, as `_check_held` says."""
+    with np.errstate(invalid="ignore"):
+        held = np.isfinite(log_a) & np.isfinite(log_q + log_b)
+    if not held.all():
+        _say_not_held(int(np.argmin(held)))
 
-    tilt = Σ (log π - mean) f* / Σ (log π - mean)², f* the scores that minimise the expected loss.  0: the scores are
-    log η, as full softmax has them.  -1: log η - log π, the balanced rule.  Below 0 rare labels gain.
+
+def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike | At = "uniform") -> float:
+    """Compute the slope of what the softmax optimum adds to log η on log π, at one x.
+
+    tilt = Σ (log π - mean) (f* - log η) / Σ (log π - mean)², f* the scores that minimise the expected loss.  0: the
+    scores are log η, as full softmax has them.  -1: log η - log π, the balanced rule.  Below 0 rare labels gain.
 
     Parameters
     ----------
     scheme : Scheme
         A scheme whose sampler does not look at scores.
     prior : LabelPrior
-        The label prior; every label must occur.  `prior.few(20)` is enough to see which way a scheme leans.
+        The label prior; every label must occur.
     of : {"sampled", "implicit"}
         The loss that f* minimises: the true expected sampled loss, or its bound, the implicit loss.
+    eta : {"uniform", "prior", "peaked"} or array_like, (L,)
+        P(y given x) at the x.
+
+        - "uniform": all labels are equally likely.
+        - "prior": labels are as likely as they are frequent.
+        - "peaked": 20 labels, evenly spaced in log rank, share 0.9, labels of equal counts taken once; the rest is π.
+          The slope is over the likely labels alone.
+        - an array: the slope is over all labels.
 
     Returns
     -------
     float
-        The least-squares slope.
+        The least-squares slope, labels of equal weight.
 
     Raises
     ------
     ValueError
-        For a prior without frequent and rare labels, and as `population_optimum` does.
+        For a prior without frequent and rare labels, another word for η, and as `population_optimum` does.
 
     References
     ----------
@@ -156,6 +181,12 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled") -> float:
     >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Relative(), m=1, hits="mask")
     >>> abs(round(il.tilt(scheme, prior), 6)), round(il.tilt(scheme, prior, of="implicit"), 2)
     (0.0, 0.42)
+
+    Importance weights lean further where few labels are likely: a thousand labels, 64 draws.
+
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=64, hits="mask")
+    >>> [round(il.tilt(scheme, il.LabelPrior.zipf(1000, 1.0), eta=eta), 2) for eta in ("prior", "uniform", "peaked")]
+    [-0.0, -0.03, -0.72]
     """
     checked_prior(prior)
     if not prior.probabilities.min() > 0:
@@ -163,29 +194,28 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled") -> float:
             f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
             "prior.few(20) is of labels that do"
         )
-    x = prior.log - prior.log.mean()
+    at, labels = _eta_at(eta, prior)
+    at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
+    x = prior.log[labels] - prior.log[labels].mean()
     if not x @ x > FLAT:
         raise ValueError("a tilt needs frequent and rare labels, but all labels are equally frequent")
-    eta = np.full(prior.n_labels, 1 / prior.n_labels)
-    loss = SoftmaxCrossEntropy()
-    eta = checked_eta(scheme, loss, eta, prior, of)
-    return float(x @ _optimum(scheme, loss, eta, prior, of, _near(scheme, prior, of)) / (x @ x))
+    f = _optimum(scheme, SoftmaxCrossEntropy(), at, prior, of) - np.log(at)
+    return float(x @ f[labels] / (x @ x))
 
 
-def _near(scheme: Scheme, prior: LabelPrior, of: Of) -> Floats | None:
-    """Scores near to the optimum where all labels are equally likely, from those of a few labels; None for few labels.
-
-    The optimum is then a function of label frequency alone, and the one of a few labels has nearly the same shape.
-    """
-    if prior.n_labels < NEAR_FROM_LABELS:
-        return None
-    few = prior.few(FEW_LABELS)
-    try:
-        found = population_optimum(scheme, SoftmaxCrossEntropy(), np.full(few.n_labels, 1 / few.n_labels), few, of)
-    except NoOptimum:
-        return None
-    at = few.log - few.log[0] + prior.log.max()
-    return np.asarray(np.interp(prior.log, at[::-1], found[::-1]))
+def _eta_at(eta: ArrayLike | str, prior: LabelPrior) -> tuple[Any, Labels]:
+    """P(y given x) in numbers, and the labels that a tilt there is over."""
+    everywhere = np.arange(prior.n_labels)
+    if not isinstance(eta, str):
+        return eta, everywhere
+    if checked_choice(eta, "eta in words", get_args(At)) != "peaked":
+        return (np.full(prior.n_labels, 1 / prior.n_labels) if eta == "uniform" else prior.probabilities), everywhere
+    ranks = np.unique(np.round(np.geomspace(1, prior.n_labels, LIKELY_LABELS)).astype(int)) - 1
+    labels = prior.by_frequency[ranks]
+    labels = labels[np.sort(np.unique(prior.probabilities[labels], return_index=True)[1])]
+    found = (1 - LIKELY) * prior.probabilities
+    found[labels] += LIKELY / labels.size
+    return found, labels
 
 
 def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
@@ -194,10 +224,13 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
     checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
-    if prior.n_labels > MOST_OPTIMISED_LABELS:
+    most = MOST_OPTIMISED_LABELS
+    if isinstance(loss, SoftmaxCrossEntropy) and of == "sampled" and shared_factors(scheme, prior) is not None:
+        most = MOST_BALANCED_LABELS
+    if prior.n_labels > most:
         raise ValueError(
-            f"an optimum is looked for among at most {MOST_OPTIMISED_LABELS:,} labels, got {prior.n_labels:,}; "
-            "prior.few(20) are enough to see which way a scheme leans"
+            f"this optimum is looked for among at most {most:,} labels, got {prior.n_labels:,}; prior.few(20) are "
+            "enough to see which way a scheme leans"
         )
     eta = checked_probabilities(eta, "eta")
     if eta.size != prior.n_labels:
@@ -227,11 +260,14 @@ def _check_held(log_p: Floats) -> None:
     """
     n_groups, group = connected_components(~np.isneginf(log_p), connection="strong")
     if n_groups > 1:
-        label = int(np.argmin(np.bincount(group)[group]))
-        raise NoOptimum(
-            f"label {label} has no finite optimum: it is never drawn as a negative of the other labels, or they are "
-            "never drawn as its negatives"
-        )
+        _say_not_held(int(np.argmin(np.bincount(group)[group])))
+
+
+def _say_not_held(label: int) -> NoReturn:
+    raise NoOptimum(
+        f"label {label} has no finite optimum: it is never drawn as a negative of the other labels, or they are never "
+        "drawn as its negatives"
+    )
 
 
 def _decoupled(loss: Decoupled, eta: Floats, log_p: Floats) -> Floats:

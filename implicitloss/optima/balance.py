@@ -1,0 +1,164 @@
+"""The optimum of the expected sampled softmax loss, by the balance of what pushes each score up and down: O(L) a step.
+
+Weights are w_yy' = a_y b_y', and labels that are alike in η, q, a and b are taken together.  With z_k = b_k e^{f_k},
+s_y = a_y e^{-f_y} and u = t s_y of the integrals E[1/(1 + S)] = ∫ e^{-t} E e^{-t S} dt,
+
+    Φ(u) = Σ_j q_j e^{-u z_j},    ψ_y(u) = η_y e^{-u/s_y} φ_y(u)^{m-1},    Ψ = Σ_y ψ_y,
+
+where φ_y is Φ if hits are kept, Φ + q_y (1 - e^{-u z_y}) if they are masked, and (Φ - q_y e^{-u z_y})/(1 - q_y) if they
+are excluded, ψ_y then with a further factor 1/(1 - q_y).  At the optimum, for each label k,
+
+    m q_k z_k ∫ e^{-u z_k} (Ψ - ψ_k) du = η_k ∫ e^{-t} (1 - φ_k(t/s_k)^m) dt,
+
+what k gets as a negative, and what it gets as a positive; where hits are kept, Ψ whole.  *Source:* derived.  All
+integrals are sums over one grid of log u (`witness.integrate.quadrature`).
+
+Each step adds log(right/left) to f, and Anderson's method mixes the last few steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from implicitloss.labels import Floats
+from implicitloss.optima.newton import NoOptimum
+from implicitloss.scheme import Hits
+from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, power
+
+__all__ = ["balanced"]
+
+STEPS, DEPTH = 1000, 12
+# A mixed step may make the difference of the sides larger by this factor.
+WORSE = 1.5
+# The two sides agree to this part of η at the optimum that is looked for, and to the second at one that is accepted.
+SOUGHT, ACCEPTED = 1e-13, 1e-9
+# After so many steps without a better one, rounding is reached.
+PATIENCE = 25
+# No score moves further in a step.
+LONGEST = 20.0
+# More than this share of a sum is not taken off it, which would cancel digits.
+MOST_TAKEN_OFF = 0.25
+# Numbers of a matrix of labels times nodes that are held at once.
+HELD = 1 << 21
+
+
+def balanced(eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, m: int, hits: Hits, start: Floats) -> Floats:
+    """The optimum f*, (L,), centred, from the scores `start`; *raises* NoOptimum where it is not reached."""
+    table = np.stack([eta, log_q, log_a, log_b, start])
+    blocks, of_label, counts = np.unique(table, axis=1, return_inverse=True, return_counts=True)
+    alike = counts.astype(np.float64)
+    sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], alike, m, hits)
+    f = _fixed_point(sides.log_ratio, blocks[4], alike * blocks[0])[of_label.reshape(-1)]
+    return np.asarray(f - f.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """Both sides of the balance at given scores; `counts` labels are alike in each block."""
+
+    eta: Floats
+    log_q: Floats
+    log_a: Floats
+    log_b: Floats
+    counts: Floats
+    m: int
+    hits: Hits
+
+    def log_ratio(self, f: Floats) -> Floats:
+        """log(right/left) of each block."""
+        log_z, log_s = self.log_b + f, self.log_a - f
+        low = min(-float(log_z.max()) - np.log(self.m), float(log_s.min()))
+        v = nodes(low - LEFT, RIGHT + float(log_s.max()))
+        rows = max(1, HELD // v.size)
+        parts = [slice(start, start + rows) for start in range(0, f.size, rows)]
+        below = self._below(log_z, v, self.counts, parts)
+        psi, left, right = np.zeros(v.size), np.empty(f.size), np.empty(f.size)
+        own: list[Floats] = []
+        for part in parts:
+            of_part, right[part] = self._positives(part, log_z, log_s, v, below, parts)
+            psi += self.counts[part] @ of_part
+            own.append(of_part if len(parts) == 1 else np.empty(0))
+        for part, of_part in zip(parts, own, strict=True):
+            others: Floats = psi
+            if self.hits != "keep":
+                held = of_part if of_part.size else self._positives(part, log_z, log_s, v, below, parts)[0]
+                others = np.maximum(psi - held, 0.0)
+            pushed = np.exp(v + log_z[part, None])
+            left[part] = STEP * self.m * np.exp(self.log_q[part]) * np.sum(pushed * np.exp(-pushed) * others, axis=1)
+        return np.log(right) - np.log(left)
+
+    def _below(self, log_z: Floats, v: Floats, counts: Floats, parts: list[slice]) -> Floats:
+        """1 - Φ = Σ_j q_j (1 - e^{-u z_j}) over so many labels of each block, (V,)."""
+        found = np.zeros(v.size)
+        for part in parts:
+            found += (counts[part] * np.exp(self.log_q[part])) @ _rising(log_z[part], v)
+        return np.minimum(found, 1.0)
+
+    def _positives(
+        self, part: slice, log_z: Floats, log_s: Floats, v: Floats, below: Floats, parts: list[slice]
+    ) -> tuple[Floats, Floats]:
+        """ψ of the blocks of a part, (n, V), and what each gets as a positive, (n,)."""
+        q, eta = np.exp(self.log_q[part, None]), self.eta[part, None]
+        rest = 1 - q if self.hits == "exclude" else 1.0
+        of_others = np.broadcast_to(below, (q.size, v.size))
+        if self.hits != "keep":
+            mine = q * _rising(log_z[part], v)
+            of_others = below - mine
+            # A label that is most of the sum is left out of it, in place of being taken off.
+            for i in np.flatnonzero(np.any(mine > MOST_TAKEN_OFF * below, axis=1)):
+                counts = np.array(self.counts)
+                counts[part.start + i] -= 1
+                of_others[i] = self._below(log_z, v, counts, parts)
+        with np.errstate(divide="ignore"):
+            log_phi = np.log1p(-np.clip(of_others / rest, 0.0, 1.0))
+        t = np.exp(v - log_s[part, None])
+        decay = np.exp(-t)
+        psi = eta / rest * decay * np.exp(power(self.m - 1, log_phi))
+        return psi, STEP * np.sum(eta * t * decay * -np.expm1(self.m * log_phi), axis=1)
+
+
+def _rising(log_z: Floats, v: Floats) -> Floats:
+    """1 - e^{-u z} at each node, (n, V)."""
+    return -np.expm1(-np.exp(v + log_z[:, None]))
+
+
+def _fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats) -> Floats:
+    """Where `step` is a constant, by Anderson's method in the norm with these weights.
+
+    A mixed step after which the sides differ more than before is taken back, for a plain one.
+    """
+    weights = weights / weights.sum()
+    root = np.sqrt(weights)
+
+    def moved(f: Floats) -> Floats:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            move = step(f)
+            return move - weights @ move
+
+    move = moved(f)
+    places, moves = [f], [move]
+    best, best_f, since = float(np.abs(move).max()), f, 0
+    for _ in range(STEPS):
+        if best <= SOUGHT or since > PATIENCE or not np.isfinite(best):
+            break
+        ahead = move
+        if len(moves) > 1:
+            of_moves, of_places = np.diff(moves, axis=0).T, np.diff(places, axis=0).T
+            mix = np.linalg.lstsq(root[:, None] * of_moves, root * move, rcond=1e-12)[0]
+            ahead = move - (of_moves + of_places) @ mix
+        trial = f + np.clip(ahead, -LONGEST, LONGEST)
+        trial_move = moved(trial)
+        if len(moves) > 1 and not np.linalg.norm(root * trial_move) <= WORSE * np.linalg.norm(root * move):
+            places, moves = [], []
+            trial = f + np.clip(move, -LONGEST, LONGEST)
+            trial_move = moved(trial)
+        f, move = trial, trial_move
+        places, moves = [*places[-DEPTH:], f], [*moves[-DEPTH:], move]
+        off = float(np.abs(move).max())
+        best, best_f, since = (off, f, 0) if off < best else (best, best_f, since + 1)
+    if not best <= ACCEPTED:
+        raise NoOptimum(f"the optimum was not reached: what pushes a score up and down still differs by {best:.2g}")
+    return best_f
