@@ -20,10 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from implicitloss.labels import Floats
+from implicitloss.labels import Floats, Labels
+from implicitloss.numerics.logsum import log_rest
 from implicitloss.optima.newton import NoOptimum
 from implicitloss.scheme import Hits
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, power
@@ -40,29 +42,30 @@ PATIENCE = 25
 # No score moves further in a step.
 LONGEST = 20.0
 # More than this share of a sum is not taken off it, which would cancel digits.
-MOST_TAKEN_OFF = 0.25
+MOST_TAKEN_OFF, HEAVY = 0.25, 0.01
 # Numbers of a matrix of labels times nodes that are held at once.
 HELD = 1 << 21
 
 
 def balanced(eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, m: int, hits: Hits, start: Floats) -> Floats:
     """The optimum f*, (L,), centred, from the scores `start`; *raises* NoOptimum where it is not reached."""
-    table = np.stack([eta, log_q, log_a, log_b, start])
+    table = np.stack([eta, log_q, log_a, log_b, log_rest(log_q), start])
     blocks, of_label, counts = np.unique(table, axis=1, return_inverse=True, return_counts=True)
     alike = counts.astype(np.float64)
-    sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], alike, m, hits)
-    f = _fixed_point(sides.log_ratio, blocks[4], alike * blocks[0])[of_label.reshape(-1)]
+    sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), alike, m, hits)
+    f = _fixed_point(sides.log_ratio, blocks[5], alike * blocks[0])[of_label.reshape(-1)]
     return np.asarray(f - f.mean())
 
 
 @dataclass(frozen=True, eq=False)
 class _Sides:
-    """Both sides of the balance at given scores; `counts` labels are alike in each block."""
+    """Both sides of the balance at given scores; `counts` labels are alike in each block, `rest` is 1 - q."""
 
     eta: Floats
     log_q: Floats
     log_a: Floats
     log_b: Floats
+    rest: Floats
     counts: Floats
     m: int
     hits: Hits
@@ -72,23 +75,39 @@ class _Sides:
         log_z, log_s = self.log_b + f, self.log_a - f
         low = min(-float(log_z.max()) - np.log(self.m), float(log_s.min()))
         v = nodes(low - LEFT, RIGHT + float(log_s.max()))
-        rows = max(1, HELD // v.size)
-        parts = [slice(start, start + rows) for start in range(0, f.size, rows)]
+        step = max(1, HELD // v.size)
+        parts = [slice(start, start + step) for start in range(0, f.size, step)]
         below = self._below(log_z, v, self.counts, parts)
-        psi, left, right = np.zeros(v.size), np.empty(f.size), np.empty(f.size)
-        own: list[Floats] = []
+        left, right, light = np.empty(f.size), np.empty(f.size), np.zeros(v.size)
+        heavy = self._heavy
+        rows = np.empty((heavy.size, v.size))
+        counts = np.array(self.counts)
+        counts[heavy] = 0.0
+        held: list[Floats] = []
         for part in parts:
-            of_part, right[part] = self._positives(part, log_z, log_s, v, below, parts)
-            psi += self.counts[part] @ of_part
-            own.append(of_part if len(parts) == 1 else np.empty(0))
-        for part, of_part in zip(parts, own, strict=True):
+            own, right[part] = self._positives(part, log_z, log_s, v, below, parts)
+            light += counts[part] @ own
+            here = (heavy >= part.start) & (heavy < part.stop)
+            rows[here] = own[heavy[here] - part.start]
+            held = [own]
+        psi = light + self.counts[heavy] @ rows
+        for part in parts:
             others: Floats = psi
             if self.hits != "keep":
-                held = of_part if of_part.size else self._positives(part, log_z, log_s, v, below, parts)[0]
-                others = np.maximum(psi - held, 0.0)
+                own = held[0] if len(parts) == 1 else self._positives(part, log_z, log_s, v, below, parts)[0]
+                others = np.maximum(psi - own, 0.0)
+                for i in np.flatnonzero((heavy >= part.start) & (heavy < part.stop)):
+                    rest = np.where(np.arange(heavy.size) == i, self.counts[heavy] - 1, self.counts[heavy])
+                    others[heavy[i] - part.start] = light + rest @ rows
             pushed = np.exp(v + log_z[part, None])
             left[part] = STEP * self.m * np.exp(self.log_q[part]) * np.sum(pushed * np.exp(-pushed) * others, axis=1)
         return np.log(right) - np.log(left)
+
+    @cached_property
+    def _heavy(self) -> Labels:
+        """The blocks one label of which may be a good part of Ψ."""
+        size = self.eta / self.rest if self.hits == "exclude" else self.eta
+        return np.flatnonzero(size > HEAVY * (self.counts @ size))
 
     def _below(self, log_z: Floats, v: Floats, counts: Floats, parts: list[slice]) -> Floats:
         """1 - Φ = Σ_j q_j (1 - e^{-u z_j}) over so many labels of each block, (V,)."""
@@ -102,7 +121,7 @@ class _Sides:
     ) -> tuple[Floats, Floats]:
         """ψ of the blocks of a part, (n, V), and what each gets as a positive, (n,)."""
         q, eta = np.exp(self.log_q[part, None]), self.eta[part, None]
-        rest = 1 - q if self.hits == "exclude" else 1.0
+        rest = self.rest[part, None] if self.hits == "exclude" else 1.0
         of_others = np.broadcast_to(below, (q.size, v.size))
         if self.hits != "keep":
             mine = q * _rising(log_z[part], v)
@@ -160,5 +179,5 @@ def _fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats) -
         off = float(np.abs(move).max())
         best, best_f, since = (off, f, 0) if off < best else (best, best_f, since + 1)
     if not best <= ACCEPTED:
-        raise NoOptimum(f"the optimum was not reached: what pushes a score up and down still differs by {best:.2g}")
+        raise NoOptimum(f"the balance did not converge: what pushes a score up and down still differs by {best:.2g}")
     return best_f

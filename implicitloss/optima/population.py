@@ -37,6 +37,8 @@ At = Literal["uniform", "prior", "peaked"]
 FLAT = 1e-12
 # Newton's method needs memory in proportion to L², and time in proportion to L³; a step of the balance takes O(L).
 MOST_OPTIMISED_LABELS, MOST_BALANCED_LABELS = 5_000, 3_000_000
+# From so many labels on, the optimum of a few is a start that saves most of Newton's steps.
+NEAR_FROM_LABELS, FEW_LABELS = 400, 100
 # What one x in which few labels are likely looks like: so many labels share this much of η, evenly.
 LIKELY_LABELS, LIKELY = 20, 0.9
 
@@ -105,8 +107,8 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     return _optimum(scheme, loss, eta, prior, of)
 
 
-def _optimum(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of) -> Floats:
-    """The softmax optimum by the balance of pushes where weights have factors, else by Newton's method."""
+def _optimum(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, near: Floats | None = None) -> Floats:
+    """The optimum; Newton's method starts from scores that are `near` to it, if some are known."""
     if eta.size == 1 and not isinstance(loss, Decoupled):
         return np.zeros(1)
     factors = None if of == "implicit" or isinstance(loss, Decoupled) else shared_factors(scheme, prior)
@@ -121,7 +123,7 @@ def _optimum(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of)
         return _decoupled(loss, eta, log_p)
     _check_held(log_p)
     # From the bound's optimum it is not far to that of the sampled loss.
-    optimum = minimise(implicit_objective(eta, log_p), start, eta)
+    optimum = minimise(implicit_objective(eta, log_p), start if near is None else near, eta)
     if of == "sampled":
         optimum = minimise(sampled_objective(scheme, loss, eta, prior), optimum, eta)
     return optimum
@@ -199,8 +201,26 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike |
     x = prior.log[labels] - prior.log[labels].mean()
     if not x @ x > FLAT:
         raise ValueError("a tilt needs frequent and rare labels, but all labels are equally frequent")
-    f = _optimum(scheme, SoftmaxCrossEntropy(), at, prior, of) - np.log(at)
+    near = _near(scheme, prior) if of == "implicit" and isinstance(eta, str) and eta == "uniform" else None
+    f = _optimum(scheme, SoftmaxCrossEntropy(), at, prior, of, near) - np.log(at)
     return float(x @ f[labels] / (x @ x))
+
+
+def _near(scheme: Scheme, prior: LabelPrior) -> Floats | None:
+    """Scores near to the bound's optimum where all labels are equally likely, from a few labels; None for few labels.
+
+    The optimum is then a function of label frequency alone, and the one of a few labels has nearly the same shape.
+    """
+    if prior.n_labels < NEAR_FROM_LABELS:
+        return None
+    few = prior.few(FEW_LABELS)
+    eta = np.full(few.n_labels, 1 / few.n_labels)
+    try:
+        found = population_optimum(scheme, SoftmaxCrossEntropy(), eta, few, "implicit")
+    except NoOptimum:
+        return None
+    at = few.log - few.log[0] + prior.log.max()
+    return np.asarray(np.interp(prior.log, at[::-1], found[::-1]))
 
 
 def _eta_at(eta: ArrayLike | str, prior: LabelPrior) -> tuple[Any, Labels]:
@@ -224,6 +244,7 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
     checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
+    _check_of(of)
     most = MOST_OPTIMISED_LABELS
     if isinstance(loss, SoftmaxCrossEntropy) and of == "sampled" and shared_factors(scheme, prior) is not None:
         most = MOST_BALANCED_LABELS
@@ -237,7 +258,6 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
         raise ValueError(f"eta must cover the prior's {prior.n_labels} labels, got {eta.size}")
     if eta.min() <= 0:
         raise ValueError(f"eta must be positive, but label {np.argmin(eta)} has 0: its best score is -infinity")
-    _check_of(of)
     if scheme.sampler.needs_scores:
         raise ValueError(
             f"the law of {scheme.sampler!s:.60} moves with the scores, so there is no fixed loss to minimise; "

@@ -511,7 +511,10 @@ class Own:
         ({"of": np.array(["sampled"] * 9)}, "of must be 'implicit' or 'sampled', got ndarray"),
         ({"of": None}, "of must be 'implicit' or 'sampled', got NoneType"),
         ({"of": ["sampled"]}, "of must be 'implicit' or 'sampled', got list"),
-        ({"prior": LabelPrior.zipf(5_001, 1.0)}, r"among at most 5,000 labels, got 5,001; prior\.few\(20\)"),
+        (
+            {"prior": LabelPrior.zipf(5_001, 1.0), "of": "implicit"},
+            r"among at most 5,000 labels, got 5,001; prior\.few\(20\)",
+        ),
     ],
 )
 def test_other_kinds_of_things_are_one_sentence(change: dict[str, Any], sentence: str) -> None:
