@@ -1,0 +1,156 @@
+"""Optima by the balance of pushes: against Newton's method, sums over all draws at 50 digits, and its near misses."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+import implicitloss as il
+from implicitloss.labels import Floats
+from implicitloss.optima import balance
+from implicitloss.optima.newton import minimise
+from implicitloss.optima.objective import sampled_objective, shared_factors
+
+SOFTMAX = il.losses.SoftmaxCrossEntropy()
+S, W = il.samplers, il.weightings
+HITS: tuple[Any, ...] = ("keep", "mask", "exclude")
+
+
+def optimum(scheme: il.Scheme, eta: Floats, prior: il.LabelPrior, start: Floats | None = None) -> Floats:
+    factors = shared_factors(scheme, prior)
+    assert factors is not None
+    return balance.balanced(eta, *factors, scheme.m, scheme.hits, np.log(eta) if start is None else start)
+
+
+def etas(n: int, rng: np.random.Generator) -> tuple[Floats, ...]:
+    peaked = np.full(n, 0.1 / (n - 1))
+    peaked[1] = 0.9
+    return np.full(n, 1 / n), rng.dirichlet(np.ones(n)), peaked
+
+
+@pytest.mark.parametrize("hits", HITS)
+@pytest.mark.parametrize("weighting", W.examples(), ids=str)
+def test_it_is_newton_s_optimum(weighting: Any, hits: Any, rng: np.random.Generator) -> None:
+    n = 12
+    prior = il.LabelPrior.zipf(n, 1.0)
+    for sampler, m, eta in itertools.product((S.WithinBatch(), S.Mixture(0.1)), (1, 8, 200), etas(n, rng)):
+        scheme = il.Scheme(sampler, weighting, m=m, hits=hits)
+        found = optimum(scheme, eta, prior)
+        newton = minimise(sampled_objective(scheme, SOFTMAX, eta, prior), found, eta)
+        assert found == pytest.approx(newton, abs=1e-8), (sampler, m)
+
+
+@pytest.mark.parametrize("hits", HITS)
+def test_rare_labels_at_fifty_digits(hits: Any) -> None:
+    """Every positive and every sequence of draws, at priors down to 1e-12: pushes agree to 1e-8 of the smaller."""
+    shares = np.array([1.0, 1e-4, 1e-12])
+    prior, eta, m = il.LabelPrior.from_probabilities(shares / shares.sum()), np.array([0.2, 0.3, 0.5]), 2
+    for weighting in (W.Importance(), W.Unit(), W.Relative()):
+        scheme = il.Scheme(S.WithinBatch(), weighting, m=m, hits=hits)
+        found = optimum(scheme, eta, prior)
+        with mp.workdps(50):
+            up, down = pushes(scheme, [mp.mpf(f) for f in found.tolist()], eta, prior)
+            for k in range(3):
+                assert abs(up[k] / down[k] - 1) < 1e-8, (weighting, k)
+
+
+def pushes(scheme: il.Scheme, f: list[Any], eta: Floats, prior: il.LabelPrior) -> tuple[list[Any], list[Any]]:
+    """Σ_y η_y E of what each score gets as a positive, own hits taken off, and as a negative."""
+    pi, n = [mp.mpf(p) for p in prior.probabilities.tolist()], len(f)
+    total = mp.fsum(pi)
+    pi, m = [p / total for p in pi], scheme.m
+    up, down = [mp.mpf(0)] * n, [mp.mpf(0)] * n
+    for y in range(n):
+        q = list(pi)
+        if scheme.hits == "exclude":
+            q = [p / mp.fsum(p for j, p in enumerate(pi) if j != y) if j != y else mp.mpf(0) for j, p in enumerate(pi)]
+        w = {"Importance": [1 / (m * v) if v else v for v in q], "Unit": [mp.mpf(1)] * n}.get(
+            type(scheme.weighting).__name__, [pi[y] / p for p in pi]
+        )
+        if scheme.hits == "mask":
+            w[y] = mp.mpf(0)
+        for drawn in itertools.product([j for j in range(n) if q[j]], repeat=m):
+            x = [mp.mpf(0)] * n
+            for j in drawn:
+                x[j] += w[j] * mp.exp(f[j] - f[y])
+            share = mp.mpf(eta[y]) * mp.fprod(q[j] for j in drawn) / (1 + mp.fsum(x))
+            up[y] += share * mp.fsum(v for j, v in enumerate(x) if j != y)
+            for j in range(n):
+                if j != y:
+                    down[j] += share * x[j]
+    return up, down
+
+
+def test_labels_that_are_alike_are_taken_together(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three labels of each kind: the scores are those of labels one by one, and so are those of a few at a time."""
+    prior = il.LabelPrior.from_counts(np.repeat(np.arange(1, 9), 3))
+    eta = np.repeat(rng.dirichlet(np.ones(8)), 3) / 3
+    for hits in HITS:
+        scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=5, hits=hits)
+        together = optimum(scheme, eta, prior)
+        apart = optimum(scheme, eta, prior, np.log(eta) + 1e-3 * rng.standard_normal(24))
+        assert together == pytest.approx(apart, abs=1e-11)
+        with monkeypatch.context() as patch:
+            patch.setattr(balance, "HELD", 1_000)
+            assert optimum(scheme, eta, prior) == pytest.approx(together, abs=1e-12)
+
+
+def test_consistent_weights_teach_their_target(rng: np.random.Generator) -> None:
+    """f* = log η - log δ at every m and sampler where hits are kept; masked or excluded hits, and δ inverted, differ."""
+    n = 30
+    prior, eta = il.LabelPrior.zipf(n, 1.0), rng.dirichlet(np.ones(n))
+    target = il.margins.LogitAdjusted(0.6)
+    expected = np.log(eta) - 0.6 * prior.log
+    for sampler, m in itertools.product((S.Uniform(), S.WithinBatch(), S.LogUniform()), (1, 3, 50)):
+        found = {hits: optimum(il.Scheme(sampler, W.Consistent(target), m=m, hits=hits), eta, prior) for hits in HITS}
+        assert found["keep"] == pytest.approx(expected - expected.mean(), abs=1e-11)
+        if m == 3:
+            assert min(np.abs(found[hits] - found["keep"]).max() for hits in ("mask", "exclude")) > 0.01
+
+
+def test_many_labels(rng: np.random.Generator) -> None:
+    """The two sides of the balance at 6,000 labels, by other sums: every label's at some nodes, and no taking off."""
+    n, m = 6_000, 20
+    prior, eta = il.LabelPrior.zipf(n, 1.0), np.full(n, 1 / n)
+    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=m, hits="mask")
+    f = il.population_optimum(scheme, SOFTMAX, eta, prior)
+    for k in (0, 3_000, n - 1):
+        problem = il.Problem(f, prior, k)
+        up = eta[k] * -il.integrate(scheme, SOFTMAX, problem, "gradient").value[k]
+        # What it gets as a negative, from a sample of positives that stands for all: a smooth function of their rank.
+        ranks = np.unique(np.round(np.geomspace(1, n, 60)).astype(int)) - 1
+        of = [il.integrate(scheme, SOFTMAX, il.Problem(f, prior, int(y)), "gradient").value[k] for y in ranks if y != k]
+        down = np.interp(np.log1p(np.arange(n)), np.log1p(ranks[ranks != k]), of).sum() / n
+        assert down == pytest.approx(up, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("eta", "slope"), [("uniform", -0.32), ("peaked", -0.98), ("prior", 0.0)], ids=["uniform", "peaked", "prior"]
+)
+def test_the_tilt_at_an_x(eta: Any, slope: float) -> None:
+    """Importance weights in the batch: blind at η = π and slight at equal η, they lean where few labels are likely."""
+    counts = np.round(2e5 * np.geomspace(1, 1e-5, 1_203)) + 1  # about as long a tail as that of LVIS
+    prior = il.LabelPrior.from_counts(counts)
+    found = il.tilt(il.Scheme(S.WithinBatch(), W.Importance(), m=255, hits="mask"), prior, eta=eta)
+    assert found == pytest.approx(slope, abs=0.1)
+
+
+def test_the_tilt_at_an_eta_in_numbers(rng: np.random.Generator) -> None:
+    prior, eta = il.LabelPrior.zipf(20, 1.0), rng.dirichlet(np.ones(20))
+    scheme = il.Scheme(S.Uniform(), W.Tail(), m=4, hits="mask")
+    f = il.population_optimum(scheme, SOFTMAX, eta, prior) - np.log(eta)
+    assert il.tilt(scheme, prior, eta=eta) == pytest.approx(np.polyfit(prior.log, f, 1)[0], abs=1e-12)
+    assert il.tilt(scheme, prior) == il.tilt(scheme, prior, eta="uniform")
+    for bad, message in (("flat", "eta in words must be 'uniform', 'prior' or 'peaked'"), (eta[:5], "got 5")):
+        with pytest.raises(ValueError, match=message):
+            il.tilt(scheme, prior, eta=bad)
+
+
+def test_what_is_never_pushed_has_no_optimum() -> None:
+    scheme = il.Scheme(S.Explicit([0.5, 0.5, 0.0]), W.Constant(), m=2, hits="mask")
+    with pytest.raises(il.NoOptimum, match="label 2 has no finite optimum"):
+        il.population_optimum(scheme, SOFTMAX, [0.3, 0.3, 0.4], il.LabelPrior.from_counts([3, 2, 1]))
