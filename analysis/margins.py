@@ -14,7 +14,7 @@ from analysis.inputs.schemes import COLUMNS, FULL, full_losses, sampled_losses, 
 from analysis.study import Point, Row
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.optima.population import tilt
+from implicitloss.optima.tilt import tilt
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Hits, Scheme
 from implicitloss.theory.implicit import implicit_margins

@@ -16,7 +16,7 @@ import numpy as np
 from analysis.inputs.schemes import scheme, table2
 from analysis.study import Point, Row
 from implicitloss.labels import LabelPrior, checked_unequal
-from implicitloss.optima.population import tilt
+from implicitloss.optima.tilt import tilt
 from implicitloss.problem import Problem
 from implicitloss.theory.implicit import log_expected_weights
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from analysis.inputs.schemes import WEIGHTINGS, scheme
 from analysis.study import Point, Row
 from implicitloss.labels import LabelPrior
-from implicitloss.optima.population import Of, tilt
+from implicitloss.optima.population import Of
+from implicitloss.optima.tilt import tilt
 
 LABELS = 20
 KINDS: tuple[Of, ...] = ("implicit", "sampled")

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from implicitloss.optima.measured_tilt import measured_tilt as measured_tilt
     from implicitloss.optima.newton import NoOptimum as NoOptimum
     from implicitloss.optima.population import population_optimum as population_optimum
-    from implicitloss.optima.population import tilt as tilt
     from implicitloss.optima.stale_index import StaleIndex as StaleIndex
     from implicitloss.optima.stale_index import stale_index as stale_index
+    from implicitloss.optima.tilt import tilt as tilt
     from implicitloss.optima.waterfilling import Waterfilling as Waterfilling
     from implicitloss.optima.waterfilling import waterfilling as waterfilling
     from implicitloss.problem import Problem as Problem
@@ -108,7 +108,7 @@ _HOME = {
     "StaleIndex": "optima.stale_index",
     "sweep": "witness.integrate.sweep",
     "SweptEstimate": "estimate",
-    "tilt": "optima.population",
+    "tilt": "optima.tilt",
     "Verdict": "claims.verdict",
     "verify": "claims.verify",
     "Waterfilling": "optima.waterfilling",

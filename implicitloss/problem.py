@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from implicitloss.arguments import checked_instance, checked_vector, checked_wholes
 from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels, checked_label, checked_prior
 
-__all__ = ["Problem", "checked_others", "checked_positive", "checked_problem", "checked_returned", "checked_scores"]
+__all__ = [
+    "LARGEST_SCORE",
+    "Problem",
+    "checked_others",
+    "checked_positive",
+    "checked_problem",
+    "checked_returned",
+    "checked_scores",
+]
 
 # The square of a score must fit a float.  To mask a label, -1e9 is enough.
 LARGEST_SCORE = 1e150

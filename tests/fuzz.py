@@ -744,7 +744,7 @@ def _information(v: Values) -> Call:
     weighting = v.one(il.weightings.Relative(), il.weightings.Consistent(il.margins.LogitAdjusted()))
     sampler = v.one(il.samplers.Uniform(), il.samplers.WithinBatch(), il.samplers.Mixture(0.5))
     arguments = {
-        "scheme": ("", il.Scheme(sampler, weighting, m=v.m(), hits="keep")), "eta": ("eta", eta),
+        "scheme": ("", il.Scheme(sampler, weighting, m=v.m(), hits="keep")), "eta": ("shares", eta),
         "prior": ("prior", prior), "contrasts": ("", v.one(None, None, np.eye(n))),
     }  # fmt: skip
 
@@ -759,7 +759,7 @@ def _information(v: Values) -> Call:
 def _measured_tilt(v: Values) -> Call:
     shape = v.whole(1, 40), v.whole(2, 5)
     logits, log_prior = v.rng.standard_normal(shape), np.log(v.rng.integers(1, 9, shape))
-    return Call(il.measured_tilt, {"logits": ("matrix", logits), "log_prior": ("matrix", log_prior)}, finite)
+    return Call(il.measured_tilt, {"logits": ("matrix", logits), "log_prior": ("matrix", log_prior)}, sound)
 
 
 def _tilt(v: Values) -> Call:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -294,3 +296,45 @@ def test_weightings_are_values() -> None:
         "Tail()",
         "ForMargin(Equalised(identity))",
     ]
+
+
+@dataclass(frozen=True)
+class Capped(Margin):
+    """p_yy = 1, and no ratio: p_yy' p_y'y < 1."""
+
+    def log_margin(self, prior: LabelPrior, positive: int) -> Any:
+        return np.minimum(prior.log - prior.log[positive], 0.0)
+
+    def margin(self, yp: sp.Expr) -> sp.Expr:
+        return sp.Min(s.pi[yp] / s.pi[s.y], 1)
+
+
+@dataclass(frozen=True)
+class Unequal(Margin):
+    """A ratio in symbols, and factors that are those of another margin, or none."""
+
+    power: float | None = None
+
+    def log_margin(self, prior: LabelPrior, positive: int) -> Any:
+        return prior.log_over(positive)
+
+    def log_factors(self, prior: LabelPrior) -> Any:
+        return None if self.power is None else (-prior.log, self.power * prior.log)
+
+    def margin(self, yp: sp.Expr) -> sp.Expr:
+        return s.pi[yp] / s.pi[s.y]
+
+
+@pytest.mark.parametrize("target", [Equalised(), Adaptive(0.25), Adaptive(0.25, "printed"), Capped()], ids=str)
+def test_consistent_weights_need_a_ratio(target: Any) -> None:
+    with pytest.raises(ValueError, match=r"need a margin that is a ratio .*weightings\.ForMargin of it") as caught:
+        weightings.Consistent(target)
+    assert len(str(caught.value)) <= 300
+
+
+@pytest.mark.parametrize("target", [Unequal(), Unequal(2.0)], ids=str)
+def test_consistent_weights_need_the_factors_of_a_ratio(target: Any, prior: LabelPrior) -> None:
+    weighting = weightings.Consistent(target)
+    with pytest.raises(ValueError, match="need a margin that is a ratio"):
+        weighting.log_factors(prior.log, prior, 3, excluded=False)
+    assert weightings.Consistent(Unequal(1.0)).log_factors(prior.log, prior, 3, excluded=False) is not None

@@ -23,7 +23,8 @@ from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LabelPrior
-from implicitloss.optima.population import Of, tilt
+from implicitloss.optima.population import Of
+from implicitloss.optima.tilt import tilt
 
 __all__ = ["TILT_LABELS", "Finding", "Flaw", "Note", "Observed", "Tilt"]
 

@@ -2,6 +2,8 @@
 
 The tables are made from the library's own `examples()`: a new sampler or weighting has its name here by itself.
 `implicitloss names` prints them; a `--help` cannot, for importing the library takes longer than a help may.
+
+One file: a kind of name is a table and a few makers.
 """
 
 from __future__ import annotations

@@ -11,15 +11,15 @@ weights have a tilt of 0 in truth and of .40 by the bound, importance weights of
 
 from __future__ import annotations
 
-from typing import Any, Literal, NoReturn, get_args
+from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.sparse.csgraph import connected_components
 
-from implicitloss.arguments import checked_choice, shown
-from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior, checked_probabilities
+from implicitloss.arguments import shown
+from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.optima.balance import balanced
 from implicitloss.optima.newton import NoOptimum, minimise
@@ -29,18 +29,11 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
-__all__ = ["Of", "checked_eta", "population_optimum", "separable_optimum", "tilt"]
+__all__ = ["Of", "checked_eta", "optimum_from", "population_optimum", "separable_optimum"]
 
 Of = Literal["implicit", "sampled"]
-At = Literal["uniform", "prior", "peaked"]
-# Below this, Σ (log π - mean)² is rounding.
-FLAT = 1e-12
 # Newton's method needs memory in proportion to L², and time in proportion to L³; a step of the balance takes O(L).
 MOST_OPTIMISED_LABELS, MOST_BALANCED_LABELS = 5_000, 3_000_000
-# From so many labels on, the optimum of a few is a start that saves most of Newton's steps.
-NEAR_FROM_LABELS, FEW_LABELS = 400, 100
-# What one x in which few labels are likely looks like: so many labels share this much of η, evenly.
-LIKELY_LABELS, LIKELY = 20, 0.9
 
 
 def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "sampled") -> Floats:
@@ -104,11 +97,13 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
             )
         return waterfilling(scheme, loss, eta, prior).scores
     eta = checked_eta(scheme, loss, eta, prior, of)
-    return _optimum(scheme, loss, eta, prior, of)
+    return optimum_from(scheme, loss, eta, prior, of)
 
 
-def _optimum(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, near: Floats | None = None) -> Floats:
-    """The optimum; Newton's method starts from scores that are `near` to it, if some are known."""
+def optimum_from(
+    scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, near: Floats | None = None
+) -> Floats:
+    """The optimum, arguments checked; Newton's method starts from scores `near` to it, if some are known."""
     if eta.size == 1 and not isinstance(loss, Decoupled):
         return np.zeros(1)
     factors = None if of == "implicit" or isinstance(loss, Decoupled) else shared_factors(scheme, prior)
@@ -135,107 +130,6 @@ def _check_pushed(log_q: Floats, log_a: Floats, log_b: Floats) -> None:
         held = np.isfinite(log_a) & np.isfinite(log_q + log_b)
     if not held.all():
         _say_not_held(int(np.argmin(held)))
-
-
-def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike | At = "uniform") -> float:
-    """Compute the slope of what the softmax optimum adds to log η on log π, at one x.
-
-    tilt = Σ (log π - mean) (f* - log η) / Σ (log π - mean)², f* the scores that minimise the expected loss.  0: the
-    scores are log η, as full softmax has them.  -1: log η - log π, the balanced rule.  Below 0 rare labels gain.
-
-    Parameters
-    ----------
-    scheme : Scheme
-        A scheme whose sampler does not look at scores.
-    prior : LabelPrior
-        The label prior; every label must occur.
-    of : {"sampled", "implicit"}
-        The loss that f* minimises: the true expected sampled loss, or its bound, the implicit loss.
-    eta : {"uniform", "prior", "peaked"} or array_like, (L,)
-        P(y given x) at the x.
-
-        - "uniform": all labels are equally likely.
-        - "prior": labels are as likely as they are frequent.
-        - "peaked": 20 labels, evenly spaced in log rank, share 0.9, labels of equal counts taken once; the rest is π.
-          The slope is over the likely labels alone.
-        - an array: the slope is over all labels.
-
-    Returns
-    -------
-    float
-        The least-squares slope, labels of equal weight.
-
-    Raises
-    ------
-    ValueError
-        For a prior without frequent and rare labels, another word for η, and as `population_optimum` does.
-
-    References
-    ----------
-    Derived here.
-
-    Examples
-    --------
-    Relative weights by one in-batch negative, hits masked: the bound leans to frequent labels, the loss does not.
-
-    >>> import implicitloss as il
-    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
-    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Relative(), m=1, hits="mask")
-    >>> abs(round(il.tilt(scheme, prior), 6)), round(il.tilt(scheme, prior, of="implicit"), 2)
-    (0.0, 0.42)
-
-    Importance weights lean further where few labels are likely: a thousand labels, 64 draws.
-
-    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=64, hits="mask")
-    >>> [round(il.tilt(scheme, il.LabelPrior.zipf(1000, 1.0), eta=eta), 2) for eta in ("prior", "uniform", "peaked")]
-    [-0.0, -0.03, -0.72]
-    """
-    checked_prior(prior)
-    if not prior.probabilities.min() > 0:
-        raise ValueError(
-            f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
-            "prior.few(20) is of labels that do"
-        )
-    at, labels = _eta_at(eta, prior)
-    at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
-    x = prior.log[labels] - prior.log[labels].mean()
-    if not x @ x > FLAT:
-        raise ValueError("a tilt needs frequent and rare labels, but all labels are equally frequent")
-    near = _near(scheme, prior) if of == "implicit" and isinstance(eta, str) and eta == "uniform" else None
-    f = _optimum(scheme, SoftmaxCrossEntropy(), at, prior, of, near) - np.log(at)
-    return float(x @ f[labels] / (x @ x))
-
-
-def _near(scheme: Scheme, prior: LabelPrior) -> Floats | None:
-    """Scores near to the bound's optimum where all labels are equally likely, from a few labels; None for few labels.
-
-    The optimum is then a function of label frequency alone, and the one of a few labels has nearly the same shape.
-    """
-    if prior.n_labels < NEAR_FROM_LABELS:
-        return None
-    few = prior.few(FEW_LABELS)
-    eta = np.full(few.n_labels, 1 / few.n_labels)
-    try:
-        found = population_optimum(scheme, SoftmaxCrossEntropy(), eta, few, "implicit")
-    except NoOptimum:
-        return None
-    at = few.log - few.log[0] + prior.log.max()
-    return np.asarray(np.interp(prior.log, at[::-1], found[::-1]))
-
-
-def _eta_at(eta: ArrayLike | str, prior: LabelPrior) -> tuple[Any, Labels]:
-    """P(y given x) in numbers, and the labels that a tilt there is over."""
-    everywhere = np.arange(prior.n_labels)
-    if not isinstance(eta, str):
-        return eta, everywhere
-    if checked_choice(eta, "eta in words", get_args(At)) != "peaked":
-        return (np.full(prior.n_labels, 1 / prior.n_labels) if eta == "uniform" else prior.probabilities), everywhere
-    ranks = np.unique(np.round(np.geomspace(1, prior.n_labels, LIKELY_LABELS)).astype(int)) - 1
-    labels = prior.by_frequency[ranks]
-    labels = labels[np.sort(np.unique(prior.probabilities[labels], return_index=True)[1])]
-    found = (1 - LIKELY) * prior.probabilities
-    found[labels] += LIKELY / labels.size
-    return found, labels
 
 
 def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:

@@ -23,7 +23,7 @@ from implicitloss.claims.claim import Claim
 from implicitloss.claims.statements.numbers import INTEGRATE
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.optima import population
+from implicitloss.optima import tilt as tilts
 from implicitloss.optima.population import Of, population_optimum, separable_optimum
 from implicitloss.samplers import Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import Hits, Scheme
@@ -74,7 +74,7 @@ def optimum(lesson: Lesson) -> Floats:
 
 @cache
 def _tilt(scheme: Scheme, prior: LabelPrior, of: Of) -> float:
-    return population.tilt(scheme, prior, of)
+    return tilts.tilt(scheme, prior, of)
 
 
 def tilt(lesson: Lesson) -> Estimate:

@@ -12,6 +12,7 @@ import pytest
 import implicitloss as il
 from implicitloss.labels import Floats
 from implicitloss.optima import balance
+from implicitloss.optima import tilt as module
 from implicitloss.optima.newton import minimise
 from implicitloss.optima.objective import sampled_objective, shared_factors
 
@@ -129,16 +130,20 @@ def test_many_labels(rng: np.random.Generator) -> None:
 
 
 def test_the_tilt_at_an_x() -> None:
-    """Importance weights in the batch: straight at η = π, slight at equal η, nearly balanced where few are likely."""
-    counts = np.round(2e5 * np.geomspace(1, 1e-5, 1_203)) + 1
-    scheme, prior = il.Scheme(S.WithinBatch(), W.Importance(), m=255, hits="mask"), il.LabelPrior.from_counts(counts)
+    """Importance weights in the batch: straight at η = π, nearly so at equal η, and not where few labels are likely."""
+    scheme, prior = il.Scheme(S.WithinBatch(), W.Importance(), m=64, hits="mask"), il.LabelPrior.zipf(1_000, 1.0)
     tilts = [il.tilt(scheme, prior, eta=eta) for eta in ("prior", "uniform", "peaked")]
     assert abs(tilts[0]) < 0.01
-    assert -0.6 < tilts[1] < -0.1
-    assert tilts[2] < -0.9
-    # Over all labels the last one would not be seen.
-    likely = prior.by_frequency[np.unique(np.round(np.geomspace(1, 1_203, 20)).astype(int)) - 1]
-    assert np.unique(prior.probabilities[likely]).size < likely.size
+    assert -0.1 < tilts[1] < -0.01
+    assert tilts[2] < -0.6
+
+
+def test_likely_labels_differ_in_frequency() -> None:
+    """Labels of ranks 5 to 40 are equally frequent: one of them is likely, with labels 1 to 4, and each has as much."""
+    prior = il.LabelPrior.from_counts([90, 80, 70, 60, *[5] * 36])
+    eta, labels = module._eta_at("peaked", prior)
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(eta - 0.1 * prior.probabilities, np.isin(np.arange(40), labels) * 0.18, atol=1e-15)
 
 
 def test_the_tilt_at_an_eta_in_numbers(rng: np.random.Generator) -> None:

@@ -33,8 +33,10 @@ from implicitloss.losses import (
 )
 from implicitloss.margins import Equalised, LogitAdjusted
 from implicitloss.optima import objective, population
+from implicitloss.optima import tilt as tilts
 from implicitloss.optima.newton import NoOptimum
-from implicitloss.optima.population import separable_optimum, tilt
+from implicitloss.optima.population import separable_optimum
+from implicitloss.optima.tilt import tilt
 from implicitloss.samplers import Explicit, MinimumVariance, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.theory.implicit import implicit_margins
 from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Tail, Unit, Weighting
@@ -393,7 +395,7 @@ def test_the_tilt_of_many_labels_starts_from_that_of_a_few(monkeypatch: pytest.M
     monkeypatch.setattr(population, "implicit_objective", counted)
     near = tilt(scheme, many, "implicit")
     steps = asked.count(450)
-    monkeypatch.setattr(population, "NEAR_FROM_LABELS", 10_000)
+    monkeypatch.setattr(tilts, "NEAR_FROM_LABELS", 10_000)
     assert near == pytest.approx(tilt(scheme, many, "implicit"), abs=1e-11)
     assert 0 < steps <= (asked.count(450) - steps) / 3
 

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the slopes of the true sampled loss and of its bound, and what they mean."""
     from implicitloss.losses import SoftmaxCrossEntropy
-    from implicitloss.optima.population import Of, tilt
+    from implicitloss.optima.population import Of
+    from implicitloss.optima.tilt import tilt
 
     scheme, prior = scheme_of(args, SoftmaxCrossEntropy()), prior_of(args)
     few, progress = prior.few(args.labels), Progress(2)

@@ -1,0 +1,126 @@
+"""The tilt: what the softmax optimum of a scheme adds to log η, as a slope on log π."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from implicitloss.arguments import checked_choice
+from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
+from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.optima.newton import NoOptimum
+from implicitloss.optima.population import Of, checked_eta, optimum_from, population_optimum
+from implicitloss.scheme import Scheme
+
+__all__ = ["At", "tilt"]
+
+At = Literal["uniform", "prior", "peaked"]
+# Below this, Σ (log π - mean)² is rounding.
+FLAT = 1e-12
+# From so many labels on, the optimum of a few is a start that saves most of Newton's steps.
+NEAR_FROM_LABELS, FEW_LABELS = 400, 100
+# What one x in which few labels are likely looks like: so many labels share this much of η, evenly.
+LIKELY_LABELS, LIKELY = 20, 0.9
+
+
+def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike | At = "uniform") -> float:
+    """Compute the slope of what the softmax optimum adds to log η on log π, at one x.
+
+    tilt = Σ (log π - mean) (f* - log η) / Σ (log π - mean)², f* the scores that minimise the expected loss.  0: the
+    scores are log η, as full softmax has them.  -1: log η - log π, the balanced rule.  Below 0 rare labels gain.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        A scheme whose sampler does not look at scores.
+    prior : LabelPrior
+        The label prior; every label must occur.
+    of : {"sampled", "implicit"}
+        The loss that f* minimises: the true expected sampled loss, or its bound, the implicit loss.
+    eta : {"uniform", "prior", "peaked"} or array_like, (L,)
+        P(y given x) at the x.
+
+        - "uniform": all labels are equally likely.
+        - "prior": labels are as likely as they are frequent.
+        - "peaked": 20 labels, evenly spaced in log rank, share 0.9, labels of equal counts taken once; the rest is π.
+          The slope is over the likely labels alone.
+        - an array: the slope is over all labels.
+
+    Returns
+    -------
+    float
+        The least-squares slope, labels of equal weight.
+
+    Raises
+    ------
+    ValueError
+        For a prior without frequent and rare labels, another word for η, and as `population_optimum` does.
+
+    References
+    ----------
+    Derived here.
+
+    Examples
+    --------
+    Relative weights by one in-batch negative, hits masked: the bound leans to frequent labels, the loss does not.
+
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Relative(), m=1, hits="mask")
+    >>> abs(round(il.tilt(scheme, prior), 6)), round(il.tilt(scheme, prior, of="implicit"), 2)
+    (0.0, 0.42)
+
+    Importance weights lean further where few labels are likely: a thousand labels, 64 draws.
+
+    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=64, hits="mask")
+    >>> [round(il.tilt(scheme, il.LabelPrior.zipf(1000, 1.0), eta=eta), 2) for eta in ("prior", "uniform", "peaked")]
+    [-0.0, -0.03, -0.72]
+    """
+    checked_prior(prior)
+    if not prior.probabilities.min() > 0:
+        raise ValueError(
+            f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
+            "prior.few(20) is of labels that do"
+        )
+    at, labels = _eta_at(eta, prior)
+    at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
+    x = prior.log[labels] - prior.log[labels].mean()
+    if not x @ x > FLAT:
+        raise ValueError("a tilt needs frequent and rare labels, but all labels are equally frequent")
+    near = _near(scheme, prior) if of == "implicit" and isinstance(eta, str) and eta == "uniform" else None
+    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of, near) - np.log(at)
+    return float(x @ f[labels] / (x @ x))
+
+
+def _near(scheme: Scheme, prior: LabelPrior) -> Floats | None:
+    """Scores near to the bound's optimum where all labels are equally likely, from a few labels; None for few labels.
+
+    The optimum is then a function of label frequency alone, and the one of a few labels has nearly the same shape.
+    """
+    if prior.n_labels < NEAR_FROM_LABELS:
+        return None
+    few = prior.few(FEW_LABELS)
+    eta = np.full(few.n_labels, 1 / few.n_labels)
+    try:
+        found = population_optimum(scheme, SoftmaxCrossEntropy(), eta, few, "implicit")
+    except NoOptimum:
+        return None
+    at = few.log - few.log[0] + prior.log.max()
+    return np.asarray(np.interp(prior.log, at[::-1], found[::-1]))
+
+
+def _eta_at(eta: ArrayLike | str, prior: LabelPrior) -> tuple[Any, Labels]:
+    """P(y given x) in numbers, and the labels that a tilt there is over."""
+    everywhere = np.arange(prior.n_labels)
+    if not isinstance(eta, str):
+        return eta, everywhere
+    if checked_choice(eta, "eta in words", get_args(At)) != "peaked":
+        return (np.full(prior.n_labels, 1 / prior.n_labels) if eta == "uniform" else prior.probabilities), everywhere
+    ranks = np.unique(np.round(np.geomspace(1, prior.n_labels, LIKELY_LABELS)).astype(int)) - 1
+    labels = prior.by_frequency[ranks]
+    labels = labels[np.sort(np.unique(prior.probabilities[labels], return_index=True)[1])]
+    found = (1 - LIKELY) * prior.probabilities
+    found[labels] += LIKELY / labels.size
+    return found, labels
