@@ -67,6 +67,7 @@ def law_and_weights(scheme: Scheme, known: list[int], right: Sequence[int] = (Y,
         "Unit": lambda j: mp.mpf(1),
         "Importance": lambda j: 1 / (m * q[j]),
         "Relative": lambda j: pi[Y] / pi[j],
+        "Consistent": lambda j: (pi[j] / pi[Y]) * (pi[Y] / pi[j]),  # p = π_y'/π_y times q_y/q_y', q = π
         "Tail": lambda j: pi[j] / pi[Y] / (m * q[j]),
         "ForMargin": lambda j: pi[j] / (m * q[j]),
     }

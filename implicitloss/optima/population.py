@@ -40,10 +40,10 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     """Compute the scores f* = argmin_f Σ_y η_y E ℓ_y(f) that a scheme teaches at an x with class probabilities η.
 
     The true softmax loss whose weights are a product a_y b_y' by the balance of what pushes each score up and down, to
-    1e-13 of both: time grows with L, and labels that are alike in η, π, q and w are taken together.  Other weights, and
-    the implicit loss, by Newton's method with exact Hessians, which stops at a gradient of 1e-12 η_y.  For a scheme
-    with hard negatives it is the optimum under a fresh index, for softmax nearly so, where labels near rank k are tied:
-    `waterfilling` computes it, says which labels these are, and how near it is.
+    1e-13 of both: time grows with L, and labels that are alike in η, π, q and w are taken together.  Other weights, the
+    implicit loss, and what the balance does not reach, by Newton's method with exact Hessians, which stops at a
+    gradient of 1e-12 η_y.  For a scheme with hard negatives it is the optimum under a fresh index, for softmax nearly
+    so, where labels near rank k are tied: `waterfilling` computes it, says which labels these are, and how near it is.
 
     Parameters
     ----------
@@ -111,7 +111,11 @@ def optimum_from(
         log_q, log_a, log_b = factors
         _check_pushed(log_q, log_a, log_b)
         start = np.log(eta)
-        return balanced(eta, log_q, log_a, log_b, scheme.m, scheme.hits, start - eta @ start)
+        try:
+            return balanced(eta, log_q, log_a, log_b, scheme.m, scheme.hits, start - eta @ start)
+        except NoOptimum:
+            if eta.size > MOST_OPTIMISED_LABELS:
+                raise
     start = np.log(eta)
     log_p = np.array([log_expected_weights(scheme, Problem(start, prior, y)) for y in range(prior.n_labels)])
     if isinstance(loss, Decoupled):

@@ -164,3 +164,13 @@ def test_what_is_never_pushed_has_no_optimum() -> None:
     scheme = il.Scheme(S.Explicit([0.5, 0.5, 0.0]), W.Constant(), m=2, hits="mask")
     with pytest.raises(il.NoOptimum, match="label 2 has no finite optimum"):
         il.population_optimum(scheme, SOFTMAX, [0.3, 0.3, 0.4], il.LabelPrior.from_counts([3, 2, 1]))
+
+
+def test_where_the_balance_stalls_newton_s_method_goes_on() -> None:
+    """One label is nearly all there is, and the rare ones hardly hold each other; the pushes agree all the same."""
+    prior = il.LabelPrior.from_counts([1_000_000, 2, 1])
+    scheme, eta = il.Scheme(S.WithinBatch(), W.Tail(), m=4, hits="keep"), np.full(3, 1 / 3)
+    with pytest.raises(il.NoOptimum, match="the balance did not converge"):
+        optimum(scheme, eta, prior)
+    f = il.population_optimum(scheme, SOFTMAX, eta, prior)
+    assert np.all(np.abs(sampled_objective(scheme, SOFTMAX, eta, prior)(f)[1]) <= 1e-9 * eta)

@@ -26,7 +26,7 @@ from implicitloss.samplers import (
 from implicitloss.samplers import examples as samplers
 from implicitloss.scheme import HITS
 from implicitloss.theory.implicit import log_terms
-from implicitloss.weightings import Constant, ForMargin, Importance, Relative, Tail, Unit, Weighting
+from implicitloss.weightings import Consistent, Constant, ForMargin, Importance, Relative, Tail, Unit, Weighting
 from implicitloss.weightings import examples as weightings
 from implicitloss.witness.derive import Derivation, named
 
@@ -38,7 +38,7 @@ GRID = [
     (sampler, weighting)
     for sampler in samplers()
     for weighting in weightings()
-    if sampler.law(s.y) != 0 or not isinstance(weighting, Relative)
+    if sampler.law(s.y) != 0 or not isinstance(weighting, Consistent)
 ]
 # A derivation costs a good part of a second where sums have to be carried along: these are the cheap ones.
 CHEAP = [row for row in GRID if isinstance(row[0], (Uniform, WithinBatch, Explicit))]

@@ -36,7 +36,7 @@ from implicitloss.samplers import (
 )
 from implicitloss.samplers import examples as samplers
 from implicitloss.scheme import HITS
-from implicitloss.weightings import Constant, Importance, Relative, Tail, Unit, Weighting
+from implicitloss.weightings import Consistent, Constant, Importance, Relative, Tail, Unit, Weighting
 from implicitloss.weightings import examples as weightings
 from implicitloss.witness.integrate import gradient_and_hessian
 
@@ -51,7 +51,7 @@ def test_integrate_equals_exhaust(sampler: Sampler, weighting: Weighting, hits: 
     """Every loss and quantity; the enumeration of m + 1 draws is another number, and is seen to be."""
     scheme, more = (Scheme(sampler, weighting, m=m, hits=hits) for m in (3, 4))
     never = np.isneginf(sampler.log_law(problem)[problem.positive])
-    if never and isinstance(weighting, Relative):
+    if never and isinstance(weighting, Consistent):
         with pytest.raises(ValueError, match="relative weights"):
             integrate(scheme, SOFTMAX, problem)
         return
