@@ -15,10 +15,12 @@ from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import gradient_and_hessian, integrate
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
-__all__ = ["WIDEST_SPREAD", "Objective", "implicit_objective", "sampled_objective", "shared_factors"]
+__all__ = ["WIDEST_SPREAD", "Objective", "found_factors", "implicit_objective", "sampled_objective", "shared_factors"]
 
 # Positives are integrated one by one beyond this share of q, this share of Σ q x, or this span of the scores.
 ALONE_FROM_LAW_SHARE, ALONE_FROM_SUM_SHARE, ALONE_FROM_SPREAD = 0.1, 0.9, 40.0
+# Weights whose logarithms are a sum of two within this, relative to their size, have factors.
+FACTORED = 1e-11
 # Scores that span more would need grids beyond memory.
 WIDEST_SPREAD = 1e4
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
@@ -77,6 +79,26 @@ def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, F
         return None
     log_a, log_b = (np.broadcast_to(factor, shape) for factor in found)
     return law, log_a, np.where(np.isneginf(law), -np.inf, log_b)
+
+
+def found_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
+    """What `shared_factors` gives, read off the weights (L, L), where the weighting does not say it."""
+    n = prior.n_labels
+    if n < 3:
+        return None
+    problems = [Problem(np.zeros(n), prior, y) for y in range(n)]
+    law = scheme.log_law(problems[0])
+    if not np.array_equal(law, scheme.log_law(problems[-1])):
+        return None
+    w = np.array([scheme.plan(problem).log_w for problem in problems])
+    # Beside label 0 from its own row; its own weight, and that of each other positive, from labels 1 and 2.
+    a = w[:, 1] - w[0, 1]
+    a[1] = w[1, 2] - w[0, 2]
+    b = np.append(w[1, 0] - a[1], w[0, 1:])
+    counts = np.full(w.shape, True) if scheme.hits == "keep" else ~np.eye(n, dtype=bool)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(w - a[:, None] - b)[counts]
+    return (law, a, b) if np.all(off <= FACTORED * (1 + np.abs(w[counts]))) else None
 
 
 def _one_by_one(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior) -> Objective:

@@ -23,7 +23,7 @@ from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_proba
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.optima.balance import balanced
 from implicitloss.optima.newton import NoOptimum, minimise
-from implicitloss.optima.objective import implicit_objective, sampled_objective, shared_factors
+from implicitloss.optima.objective import found_factors, implicit_objective, sampled_objective, shared_factors
 from implicitloss.optima.waterfilling import by_bisection, waterfilling
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme, without_hard
@@ -106,7 +106,9 @@ def optimum_from(
     """The optimum, arguments checked; Newton's method starts from scores `near` to it, if some are known."""
     if eta.size == 1 and not isinstance(loss, Decoupled):
         return np.zeros(1)
-    factors = None if of == "implicit" or isinstance(loss, Decoupled) else shared_factors(scheme, prior)
+    factors = None
+    if of == "sampled" and not isinstance(loss, Decoupled):
+        factors = shared_factors(scheme, prior) or found_factors(scheme, prior)
     if factors is not None:
         log_q, log_a, log_b = factors
         _check_pushed(log_q, log_a, log_b)

@@ -14,7 +14,7 @@ from implicitloss.labels import Floats
 from implicitloss.optima import balance
 from implicitloss.optima import tilt as module
 from implicitloss.optima.newton import minimise
-from implicitloss.optima.objective import sampled_objective, shared_factors
+from implicitloss.optima.objective import found_factors, sampled_objective, shared_factors
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 S, W = il.samplers, il.weightings
@@ -164,6 +164,52 @@ def test_what_is_never_pushed_has_no_optimum() -> None:
     scheme = il.Scheme(S.Explicit([0.5, 0.5, 0.0]), W.Constant(), m=2, hits="mask")
     with pytest.raises(il.NoOptimum, match="label 2 has no finite optimum"):
         il.population_optimum(scheme, SOFTMAX, [0.3, 0.3, 0.4], il.LabelPrior.from_counts([3, 2, 1]))
+
+
+def test_factors_are_found_where_a_weighting_does_not_say_them() -> None:
+    """Those of importance weights, without their `log_factors`; weights of one pair that differ have none."""
+
+    class Unsaid(W.ForMargin):
+        def log_factors(self, *given: Any) -> Any:
+            return None
+
+    class OnePair(Unsaid):
+        def log_weight(self, draws: Any) -> Floats:
+            found = super().log_weight(draws)
+            found[5] += 1e-6 * (draws.positive == 3)
+            return found
+
+    prior = il.LabelPrior.zipf(7, 1.0)
+    for hits in HITS:
+        said = il.Scheme(S.WithinBatch(), W.ForMargin(il.margins.LogitAdjusted()), m=4, hits=hits)
+        unsaid, one = (
+            il.Scheme(S.WithinBatch(), kind(il.margins.LogitAdjusted()), m=4, hits=hits) for kind in (Unsaid, OnePair)
+        )
+        assert shared_factors(unsaid, prior) is None
+        found, known = found_factors(unsaid, prior), shared_factors(said, prior)
+        assert found is not None
+        assert known is not None
+        for mine, its in ((found[1], known[1]), (found[2], known[2])):
+            assert mine - mine[0] == pytest.approx(its - its[0], abs=1e-12)
+        assert found[1] + found[2] == pytest.approx(known[1] + known[2], abs=1e-12)
+        assert found_factors(one, prior) is None
+        assert (
+            found_factors(il.Scheme(S.MinimumVariance(), Unsaid(il.margins.Softmax()), m=4, hits=hits), prior) is None
+        )
+
+
+def test_own_weights_that_differ_have_no_factors_where_hits_are_kept() -> None:
+    class Own(W.Unit):
+        def log_factors(self, *given: Any) -> Any:
+            return None
+
+        def log_weight(self, draws: Any) -> Floats:
+            return np.where(np.arange(4) == draws.positive, -1.0, 0.0)
+
+    prior = il.LabelPrior.zipf(4, 1.0)
+    for hits in HITS:
+        found = found_factors(il.Scheme(S.Uniform(), Own(), m=2, hits=hits), prior)
+        assert (found is None) == (hits == "keep")
 
 
 def test_where_the_balance_stalls_newton_s_method_goes_on() -> None:
