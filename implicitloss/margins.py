@@ -491,10 +491,11 @@ def checked_margin(margin: Margin) -> Margin:
 
 
 def checked_ratio(margin: Margin) -> Margin:
-    """`margin`; *raises* ValueError unless it can be a ratio δ_y'/δ_y: p_yy = 1, and p_yy' p_y'y = 1, in symbols."""
+    """`margin`; *raises* ValueError unless it is a ratio δ_y'/δ_y in symbols: p_yy = 1, p_yy' p_y'k = p_yk."""
     found = checked_margin(margin)
-    (there, own), swap = (found.margin(at) for at in (s.yp, s.y)), {s.y: s.yp, s.yp: s.y}
-    if not (s.vanishes(own - 1) and s.vanishes(there * there.subs(swap, simultaneous=True) - 1)):
+    there, own, third = (found.margin(at) for at in (s.yp, s.y, s.k))
+    on = third.subs(s.y, s.yp)  # p_y'k
+    if not (s.vanishes(own - 1) and s.vanishes(there * on - third)):
         _refuse_ratio(margin)
     return found
 
@@ -503,7 +504,10 @@ def checked_factors_of_ratio(margin: Margin, prior: LabelPrior) -> Factors:
     """log a and log b of p_yy' = δ_y'/δ_y; *raises* ValueError unless the margin has them and a b is constant."""
     found = complete_margin(margin).log_factors(prior)
     if found is None:
-        _refuse_ratio(margin)
+        raise ValueError(
+            f"consistent weights need a margin with log_factors, the log a and log b of p_yy' = a_y b_y', "
+            f"got {shown(margin)}"
+        )
     log_a, log_b = (np.broadcast_to(factor, (prior.n_labels,)) for factor in found)
     finite = np.isfinite(log_a) & np.isfinite(log_b)
     both = (log_a + log_b)[finite]

@@ -267,7 +267,8 @@ class Consistent(Weighting):
     Parameters
     ----------
     target : Margin
-        A margin that is a ratio: `Softmax()`, `LogitAdjusted(tau)`, `BalancedSoftmax()`, `Offsets(delta)`.
+        A margin that is a ratio: `Softmax()`, `LogitAdjusted(tau)`, `BalancedSoftmax()`, or `Offsets(delta)`, which
+        teaches log η + delta.
 
     Raises
     ------

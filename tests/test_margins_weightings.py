@@ -310,6 +310,17 @@ class Capped(Margin):
 
 
 @dataclass(frozen=True)
+class Cubed(Margin):
+    """p_yy = 1 and p_yy' p_y'y = 1, and no ratio all the same: p_yy' p_y'k is not p_yk."""
+
+    def log_margin(self, prior: LabelPrior, positive: int) -> Any:
+        return (prior.probabilities - prior.probabilities[positive]) ** 3
+
+    def margin(self, yp: sp.Expr) -> sp.Expr:
+        return sp.exp((s.pi[yp] - s.pi[s.y]) ** 3)
+
+
+@dataclass(frozen=True)
 class Unequal(Margin):
     """A ratio in symbols, and factors that are those of another margin, or none."""
 
@@ -325,7 +336,7 @@ class Unequal(Margin):
         return s.pi[yp] / s.pi[s.y]
 
 
-@pytest.mark.parametrize("target", [Equalised(), Adaptive(0.25), Adaptive(0.25, "printed"), Capped()], ids=str)
+@pytest.mark.parametrize("target", [Equalised(), Adaptive(0.25), Adaptive(0.25, "printed"), Capped(), Cubed()], ids=str)
 def test_consistent_weights_need_a_ratio(target: Any) -> None:
     with pytest.raises(ValueError, match=r"need a margin that is a ratio .*weightings\.ForMargin of it") as caught:
         weightings.Consistent(target)
@@ -335,6 +346,6 @@ def test_consistent_weights_need_a_ratio(target: Any) -> None:
 @pytest.mark.parametrize("target", [Unequal(), Unequal(2.0)], ids=str)
 def test_consistent_weights_need_the_factors_of_a_ratio(target: Any, prior: LabelPrior) -> None:
     weighting = weightings.Consistent(target)
-    with pytest.raises(ValueError, match="need a margin that is a ratio"):
+    with pytest.raises(ValueError, match=r"need a margin (that is a ratio|with log_factors)"):
         weighting.log_factors(prior.log, prior, 3, excluded=False)
     assert weightings.Consistent(Unequal(1.0)).log_factors(prior.log, prior, 3, excluded=False) is not None

@@ -24,12 +24,13 @@ from numpy.typing import ArrayLike
 from implicitloss.arguments import checked_matrix, shown
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities
+from implicitloss.numerics.logsum import log_rest
 from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme, without_hard
 from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS, WIDTH, spread_over_labels
 from implicitloss.witness.integrate.draw import Measure, compressed, whole
-from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, power
+from implicitloss.witness.integrate.quadrature import EPS, LEFT, RIGHT, STEP, nodes, power
 
 __all__ = ["information"]
 
@@ -50,7 +51,8 @@ def information(scheme: Scheme, eta: ArrayLike, prior: LabelPrior, contrasts: Ar
     each contrast d.  It is the asymptotic relative efficiency of the sampled loss: an estimate of dᵀf from N examples
     is as exact as one from share · N examples with all labels.
 
-    A label k keeps nine tenths where m q_k >= 10 η_k, as long as η_k and q_k Σ η²/q are small.
+    To keep nine tenths about a label k takes at least m q_k >= 10 η_k, and more where other labels that are likely at x
+    are seldom drawn.
 
     Parameters
     ----------
@@ -204,23 +206,35 @@ def _of_labels(draw: _Draw, law: Floats, eta: Floats) -> Estimate:
     """The share of each label, (L,)."""
     a, b = draw.of_labels()
     twice = draw.m * np.exp(law) * b
-    rest = 1 - eta
-    return _estimate((a - twice) / rest, draw.rounding * (a + twice) / rest)
+    rest = np.exp(log_rest(np.log(eta)))
+    share, error = (a - twice) / rest, draw.rounding * (a + twice) / rest
+    top = int(np.argmax(eta))
+    if eta[top] > 0.5:  # the difference would cancel: e_k less its mean, on the other labels alone
+        centred = np.where(np.arange(eta.size) == top, rest[top], -eta[top])[None]
+        first, second = draw.along(centred, eta)
+        full = eta[top] * rest[top]
+        share[top], error[top] = (second - first)[0] / full, draw.rounding * (second + first)[0] / full
+    return _estimate(share, error)
 
 
 def _of_contrasts(draw: _Draw, eta: Floats, contrasts: Floats) -> Estimate:
     """The share along each contrast (n, L), whose η-mean is taken off first: sums then cancel least."""
-    centred = contrasts - (contrasts @ eta)[:, None]
-    full = centred**2 @ eta
-    constant = full <= (CONSTANT * np.abs(contrasts).max(axis=1)) ** 2
+    size = np.abs(contrasts).max(axis=1, keepdims=True)
+    constant = np.ptp(contrasts, axis=1) <= CONSTANT * size[:, 0]
     if constant.any():
         raise ValueError(f"contrasts must differ among the labels, but row {int(np.argmax(constant))} is constant")
+    # From the likeliest label, where a large constant comes off without rounding.
+    moved = contrasts - contrasts[:, [int(np.argmax(eta))]]
+    moved /= np.abs(moved).max(axis=1, keepdims=True)
+    centred = moved - (moved @ eta)[:, None]
+    full = centred**2 @ eta
     first, second = draw.along(centred, eta)
-    return _estimate((second - first) / full, draw.rounding * (second + first) / full)
+    error = draw.rounding * (second + first) / full + 8 * EPS / np.sqrt(full)
+    return _estimate((second - first) / full, error)
 
 
 def _estimate(share: Floats, error: Floats) -> Estimate:
-    return Estimate(np.clip(share, 0.0, 1.0), error, "information", "integrate")
+    return Estimate(np.clip(share, 0.0, 1.0), np.minimum(error, 1.0), "information", "integrate")
 
 
 def _checked(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> tuple[Floats, Floats]:

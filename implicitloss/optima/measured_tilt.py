@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 
 from implicitloss.arguments import checked_matrix
 from implicitloss.estimate import Estimate
@@ -13,11 +14,12 @@ from implicitloss.problem import LARGEST_SCORE
 __all__ = ["measured_tilt"]
 
 LARGEST_LOG_PRIOR = 1e4
-STEPS = 200
-# The search stops where a step is so small beside the standard error.
-SETTLED = 1e-9
-# A step of Newton's method is no longer than this many standard errors of where it starts.
-LONGEST_STEP = 50.0
+# What is left of Σ (E_slots log π - log π_y), beside its standard deviation.
+SETTLED = 1e-6
+# Σ Var_slots of log π over its range: what is less is rounding.
+LEAST = 1e-10
+# The tilt is looked for up to so many times the range of log π, in units of 1/range.
+DOUBLINGS = 60
 
 
 def measured_tilt(logits: ArrayLike, log_prior: ArrayLike) -> Estimate:
@@ -76,19 +78,19 @@ def measured_tilt(logits: ArrayLike, log_prior: ArrayLike) -> Estimate:
     if np.all(x[:, 0] <= x.min(axis=1)) or np.all(x[:, 0] >= x.max(axis=1)):
         which = "rarest" if np.all(x[:, 0] <= x.min(axis=1)) else "most frequent"
         raise ValueError(f"no finite tilt fits: every positive is the {which} of its slots; take more examples")
-    x = x - x.mean()
-    slope, information = _moments(z, x, 0.0)
-    low, high, b = -np.inf, np.inf, 0.0
-    for _ in range(STEPS):
-        low, high = (b, high) if slope > 0 else (low, b)
-        error = information**-0.5 if information > 0 else np.inf
-        step = slope * error**2 if error < np.inf else np.copysign(1.0, slope)
-        step = float(np.clip(step, -LONGEST_STEP * error, LONGEST_STEP * error))
-        if abs(step) <= SETTLED * error:
-            break
-        b = b + step if low < b + step < high else (low + high) / 2
-        slope, information = _moments(z, x, b)
-    return Estimate(float(b), float(information**-0.5), "tilt", "maximum likelihood", n=len(z))
+    scale = float(np.ptp(x, axis=1).max())
+    x = (x - x[:, :1]) / scale
+    slope, _ = _moments(z, x, 0.0)
+    ends = [0.0, float(np.copysign(1.0, slope))]
+    while _moments(z, x, ends[1])[0] * slope > 0 and len(ends) < DOUBLINGS:
+        ends = [ends[1], 2 * ends[1], *ends[1:]]
+    at = 0.0
+    if slope != 0 and _moments(z, x, ends[1])[0] * slope <= 0:
+        at = float(brentq(lambda b: _moments(z, x, b)[0], ends[0], ends[1], xtol=1e-13, rtol=1e-14))
+    slope, information = _moments(z, x, at)
+    if not (information > LEAST and abs(slope) <= SETTLED * information**0.5):
+        raise ValueError("no tilt fits: logits lie so far apart that no slope on log π is seen; take more examples")
+    return Estimate(at / scale, information**-0.5 / scale, "tilt", "maximum likelihood", n=len(z))
 
 
 def _moments(z: Floats, x: Floats, b: float) -> tuple[float, float]:

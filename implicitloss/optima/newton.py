@@ -12,6 +12,8 @@ __all__ = ["NoOptimum", "minimise"]
 # Newton has converged when no label's gradient exceeds this share of its η.
 GRADIENT = 1e-12
 ITERATIONS = 500
+# The scores that are returned are about so near to the minimiser.
+NEAR, ROUNDING = 1e-5, 1e-14
 
 
 class NoOptimum(ValueError):
@@ -43,7 +45,7 @@ def _newton_from(f: Floats, objective: Objective, eta: Floats) -> Floats:
     value, gradient, hessian = objective(f)
     damping = 0.0
     for _ in range(ITERATIONS):
-        if np.all(np.abs(gradient) <= GRADIENT * eta):
+        if np.all(np.abs(gradient) <= GRADIENT * eta) and _is_near(hessian, gradient, eta):
             return f
         step = _step(hessian + np.diag(damping * eta), gradient)
         slope = float(gradient @ step)
@@ -59,10 +61,18 @@ def _newton_from(f: Floats, objective: Objective, eta: Floats) -> Floats:
             break
         else:
             damping = max(10 * damping, 1e-6)
-    if np.all(np.abs(gradient) <= 1e3 * GRADIENT * eta):
+    if np.all(np.abs(gradient) <= 1e3 * GRADIENT * eta) and _is_near(hessian, gradient, eta):
         return f
     worst = float(np.max(np.abs(gradient) / eta))
     raise NoOptimum(f"Newton's method did not converge: a gradient is still {worst:.2g} of its η after many steps")
+
+
+def _is_near(hessian: Floats, gradient: Floats, eta: Floats) -> bool:
+    """Whether Newton's step is short: where a function is nearly flat, a small gradient says little.
+
+    A gradient that is rounding is taken, because the Hessian may be no more than that.
+    """
+    return bool(np.all(np.abs(gradient) <= ROUNDING * eta) or np.all(np.abs(_step(hessian, gradient)) <= NEAR))
 
 
 def _step(hessian: Floats, gradient: Floats) -> Floats:

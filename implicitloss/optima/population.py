@@ -40,10 +40,11 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     """Compute the scores f* = argmin_f Σ_y η_y E ℓ_y(f) that a scheme teaches at an x with class probabilities η.
 
     The true softmax loss whose weights are a product a_y b_y' by the balance of what pushes each score up and down, to
-    1e-13 of both: time grows with L, and labels that are alike in η, π, q and w are taken together.  Other weights, the
-    implicit loss, and what the balance does not reach, by Newton's method with exact Hessians, which stops at a
-    gradient of 1e-12 η_y.  For a scheme with hard negatives it is the optimum under a fresh index, for softmax nearly
-    so, where labels near rank k are tied: `waterfilling` computes it, says which labels these are, and how near it is.
+    1e-9 of both, or better: time grows with L, and labels that are alike in η, π, q and w are taken together.  Other
+    weights, the implicit loss, and what the balance does not reach, by Newton's method with exact Hessians, which stops
+    at a gradient of 1e-9 η_y or less, and a step below 1e-5.  For a scheme with hard negatives it is the optimum under
+    a fresh index, for softmax nearly so, where labels near rank k are tied: `waterfilling` computes it, says which
+    labels these are, and how near it is.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
         For η that is no positive distribution, too many labels, or a sampler whose law depends on the scores; for hard
         negatives as `waterfilling` does.
     NoOptimum
-        Where there is no finite minimiser, or Newton's method does not reach it.
+        Where there is no finite minimiser, or neither way reaches it.
 
     References
     ----------

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,17 +54,29 @@ class Sampled:
     shared: bool = False
     distinct: bool = False
 
+    @cached_property
+    def _law(self) -> Floats:
+        return Q if self.q is None else np.asarray(self.q)
+
+    @cached_property
+    def _cumulative(self) -> Floats:
+        return np.cumsum(self._law) / np.sum(self._law)
+
+    @cached_property
+    def _correction(self) -> Floats:
+        counted = self._law if self.counted is None else np.asarray(self.counted)
+        with np.errstate(divide="ignore"):
+            return self.sign * np.log((self.m if self.with_m else 1.0) * counted)
+
     def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        q = Q if self.q is None else self.q
-        counted = q if self.counted is None else self.counted
+        q = self._law
         n, rows = len(positive), np.arange(len(positive))
         if self.distinct:
             draws = np.array([rng.choice(q.size, self.m, replace=False, p=q) for _ in range(n)])
         else:
-            draws = np.searchsorted(np.cumsum(q) / np.sum(q), rng.random((1 if self.shared else n, self.m)), "right")
+            draws = np.searchsorted(self._cumulative, rng.random((1 if self.shared else n, self.m)), "right")
             draws = np.broadcast_to(draws, (n, self.m))
-        with np.errstate(divide="ignore"):
-            correction = self.sign * np.log((self.m if self.with_m else 1.0) * counted)
+        correction = self._correction
         off, own = correction[draws], np.zeros(n)
         if self.positive_too or self.positive_only:
             own = correction[positive]

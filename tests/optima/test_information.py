@@ -101,6 +101,42 @@ def test_contrasts_may_be_moved_and_scaled(rng: np.random.Generator) -> None:
     assert found.value == pytest.approx(float(found.value[0]), abs=1e-9)
 
 
+def test_a_large_constant_does_not_hide_a_contrast() -> None:
+    """Shares of contrasts that are moved far, at an x that is nearly certain, against those that are not moved."""
+    prior, d = il.LabelPrior.zipf(4, 1.0), np.array([0.3, -1.0, 0.7, 0.2])
+    for eta in (np.array([0.4, 0.3, 0.2, 0.1]), np.array([1 - 3e-8, 1e-8, 1e-8, 1e-8])):
+        found = il.information(scheme(5), eta, prior, [d, d + 2.0**20, d + 2.0**40, 1e-170 * d])
+        exact = float(found.value[0])
+        # d + 2^40 rounds d by 1e-4.
+        assert np.all(np.abs(found.value - exact) <= found.error + np.array([0, 1e-9, 1e-3, 1e-12]))
+        assert float(found.error[0]) < 1e-8
+
+
+def test_an_x_that_is_certain_and_labels_that_hardly_occur() -> None:
+    prior = il.LabelPrior.zipf(4, 1.0)
+    for rest in (1e-8, 1e-14, 1e-17):
+        eta = np.array([1 - 3 * rest, rest, rest, rest])
+        found = il.information(scheme(5), eta, prior)
+        assert np.all(np.isfinite(found.value))
+        assert np.all(np.asarray(found.error)[:4] < 1e-9)
+        by_contrast = il.information(scheme(5), eta, prior, np.eye(4))
+        assert found.value[:4] == pytest.approx(by_contrast.value, abs=1e-7)
+    tiny = np.array([0.5, 0.3, 0.2 - 1e-24, 1e-24])
+    assert il.information(scheme(5), tiny, prior, np.eye(4)).value == pytest.approx(
+        il.information(scheme(5), tiny, prior).value[:4], abs=1e-6
+    )
+
+
+def test_weights_that_are_nearly_consistent_are_refused() -> None:
+    class Nearly(W.Relative):
+        def log_factors(self, *given: Any, **options: Any) -> Any:
+            log_a, log_b = super().log_factors(*given, **options)  # type: ignore[misc]
+            return log_a, log_b + 1e-3
+
+    with pytest.raises(ValueError, match="information needs consistent weights"):
+        il.information(scheme(3, weighting=Nearly()), np.full(4, 0.25), il.LabelPrior.zipf(4, 1.0))
+
+
 def test_labels_that_are_equally_frequent_have_no_tilt() -> None:
     prior = il.LabelPrior.from_counts(np.ones(5))
     assert np.shape(il.information(scheme(3), np.full(5, 0.2), prior).value) == (5,)

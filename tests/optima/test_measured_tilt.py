@@ -65,6 +65,32 @@ def test_it_is_a_root_wherever_it_starts_from(rng: np.random.Generator) -> None:
         assert found.n == N
 
 
+@pytest.mark.parametrize(
+    ("logits", "log_prior", "root"),
+    [
+        ([[5.0, 13.0, 0.0]], [[-3.0, 0.0, -6.0]], 2.1667),
+        ([[23.0, 11.0], [9.0, 23.0]], [[-4.0, 0.0], [-1.0, -6.0]], -2.929),
+        ([[0.0, 0.0, 0.0]] * 2, [[0.0, 1e-160, -2e-160]] * 2, None),
+    ],
+)
+def test_few_slots_far_apart(logits: Any, log_prior: Any, root: float | None) -> None:
+    found = il.measured_tilt(logits, log_prior)
+    assert np.isfinite(float(found))
+    assert root is None or float(found) == pytest.approx(root, abs=1e-3)
+
+
+def test_random_small_batches_have_a_root_or_a_sentence(rng: np.random.Generator) -> None:
+    for _ in range(300):
+        shape = int(rng.integers(1, 4)), int(rng.integers(2, 5))
+        logits = rng.choice([5.0, 20.0, 40.0]) * rng.standard_normal(shape)
+        try:
+            found = il.measured_tilt(logits, rng.integers(-6, 1, shape).astype(float))
+        except ValueError as error:
+            assert str(error).startswith(("no finite tilt fits", "no tilt fits", "a tilt needs"))  # noqa: PT017
+            continue
+        assert float(found.error) > 0
+
+
 ONE: Floats = np.log([[1.0, 2.0, 3.0]])
 
 
@@ -78,6 +104,7 @@ ONE: Floats = np.log([[1.0, 2.0, 3.0]])
         (np.zeros(3), np.zeros(3), "logits must be a matrix"),
         ([[np.nan, 0.0]], [[0.0, 1.0]], "logits must"),
         ([[0.0, 0.0]], [[0.0, -np.inf]], "log_prior must"),
+        ([[0.0, 0.0], [-1e6, 1e6]], [[0.0, 1.0], [1.0, 0.0]], "logits lie so far apart"),
         (np.zeros((1, 3)), ONE, "every positive is the rarest of its slots"),
         (np.zeros((1, 3)), ONE[:, ::-1], "every positive is the most frequent of its slots"),
     ],
