@@ -67,8 +67,9 @@ def measured_tilt(logits: ArrayLike, log_prior: ArrayLike) -> Estimate:
     >>> eta, q, n, m = prior.probabilities, np.full(50, 1 / 50), 4000, 8
     >>> labels = np.column_stack([rng.choice(50, n, p=eta), rng.choice(50, (n, m), p=q)])
     >>> scores = np.log(eta) + 0.3 * prior.log
-    >>> il.measured_tilt((scores - np.log(q))[labels], prior.log[labels])
-    Estimate(tilt = 0.292265007720401 ± 0.016, maximum likelihood, n=4000)
+    >>> found = il.measured_tilt((scores - np.log(q))[labels], prior.log[labels])
+    >>> print(f"{float(found):.2f} ± {float(found.error):.2f}")
+    0.29 ± 0.02
     """
     z, x = checked_matrix(logits, "logits", LARGEST_SCORE), checked_matrix(log_prior, "log_prior", LARGEST_LOG_PRIOR)
     if z.shape != x.shape or z.shape[1] < 2:
