@@ -108,7 +108,7 @@ def decoupled(question: Question, box: Box) -> Payments:
 
 
 def _near(question: Question, box: Box) -> Payments:
-    """The same of a loss that has no values at large scores, as one of cosines: as far as it has.
+    """What a loss of cosines pays, which has no values at large scores: its form is probed as far as it has values.
 
     The scores that are moved are 0, and with a vector of shifts those that it makes 0.
     """

@@ -98,7 +98,7 @@ class RidgePath:
         return float(np.mean(np.bincount(self.codes, each) / np.bincount(self.codes))) / 2
 
     def few(self, most: int) -> RidgePath:
-        """The same fits with fewer samples to average over: every n-th of each class, about `most` in all."""
+        """This path with fewer samples to average over: every n-th of each class, about `most` in all."""
         part = self.samples.places % -(-len(self.codes) // most) == 0
         return replace(self, left=self.left[part], outside=self.outside[part], codes=self.codes[part])
 
