@@ -13,9 +13,9 @@ from implicitloss.labels import LabelPrior
 
 OWN_LABELS = True
 MIXTURES = (Mixture(0, 100), Mixture(5, 95), Mixture(20, 80), Mixture(50, 50), Mixture(100, 0))
-# Steps are long, so that rare labels come to rest; a tied score then swings by a few hundredths.
-STEP, STEPS, FEW_STEPS, RANKS = 0.3, 60_000, 5_000, 40
-# A score has come to rest if half as many steps and all agree within this.
+# Long steps bring rare labels to rest, and move the mean of a tied score by a few hundredths; short ones follow.
+STEP, SHORT, STEPS, FEW_STEPS, RANKS = 0.3, 0.03, 60_000, 5_000, 40
+# A score has come to rest if half of the long steps and all of them agree within this.
 SETTLED = 0.01
 
 
@@ -29,6 +29,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     mixture, steps = Mixture(point["k"], point["m"]), point["steps"]
     best = mixture.optimum()
     half, whole = (mixture.descended(np.zeros(LABELS), 1, STEP, n) for n in (steps // 2, steps))
+    last = mixture.descended(whole.mean, 1, SHORT, steps)
     tied = best.tied + 1 if best.tied.size else np.array([np.nan])
     ranks = np.unique(np.round(np.geomspace(1, LABELS, RANKS)).astype(int))
     return [
@@ -41,8 +42,8 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
             "tied": bool(0 < best.inclusion[rank - 1] < 1),
             "tied_from": float(tied[0]),
             "tied_to": float(tied[-1]),
-            "descended": float(whole.mean[rank - 1]),
-            "visited": float(whole.inclusion[rank - 1]),
+            "descended": float(last.mean[rank - 1]),
+            "visited": float(last.inclusion[rank - 1]),
             "settled": bool(abs(half.mean[rank - 1] - whole.mean[rank - 1]) < SETTLED),
         }
         for rank in ranks
