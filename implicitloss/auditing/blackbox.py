@@ -35,7 +35,7 @@ COARSEST = 1e-5
 SINGLE = float(np.finfo(np.float32).eps)
 DOUBLE = float(np.finfo(np.float64).eps)
 # The bits of a float64 that no float32 has.
-BELOW_SINGLE = np.uint64(2**29 - 1)
+BELOW_SINGLE = 2**29 - 1
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,10 @@ def _array(given: Any, what: str) -> Any:
 
 def _precision(found: Any) -> float:
     """The relative precision of an array's numbers; numbers that a coarser type holds count as numbers of that type."""
-    if found.dtype == np.float64 and np.any(found[:1].view(np.uint64) & BELOW_SINGLE):  # the first row says so of most
-        return DOUBLE
+    if found.dtype == np.float64 and found.size:
+        first = found[:1].view(np.uint64)  # the first row says so of most, and its first number of most of those
+        if first.item(0) & BELOW_SINGLE or np.any(first & BELOW_SINGLE):
+            return DOUBLE
     eps = float(np.finfo(found.dtype).eps)
     with np.errstate(over="ignore"):
         single = found.astype(np.float32)

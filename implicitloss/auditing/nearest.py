@@ -516,18 +516,19 @@ class _Candidates:
         p, sums = self._margins(scheme), self.parts.sums
         if not free:
             return scheme, p, True
-        doubled = self._margins(replace(scheme, m=2 * scheme.m))
-        power = float(np.median(np.log2(doubled[p > 0] / p[p > 0])))
         # Margins are m to a power: 1 where a factor was lost, 2 where it was applied twice, 0 where it does not matter.
-        if np.allclose(np.log2(doubled[p > 0] / p[p > 0]), power, atol=1e-6):
-            if abs(power) < 1e-6:
+        drawn = p[0] > 0
+        steps = np.log2(self._margins(replace(scheme, m=2 * scheme.m), rows=1)[0, drawn] / p[0, drawn])
+        power = round(float(np.median(steps)))
+        if np.all(np.abs(steps - power) < 1e-6):
+            if power == 0:
                 return scheme, p, False
             ratios = np.exp(sums.log_measured) / np.maximum(sums.expected(p), 1e-300)
             ratio = float(np.median(ratios[sums.is_used]))
             m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS / 2))))
-        else:
-            m = self._best_m(scheme)
-        again = replace(scheme, m=max(1, round(m)))
+            again = replace(scheme, m=max(1, round(m)))
+            return again, p * (again.m / scheme.m) ** power, True
+        again = replace(scheme, m=max(1, round(self._best_m(scheme))))
         return again, self._margins(again), True
 
     def _best_m(self, scheme: Scheme) -> int:
@@ -559,14 +560,15 @@ class _Candidates:
         ]
         return float(np.sum(off[sums.is_used] ** 2) + np.sum(np.square(hits)))
 
-    def _margins(self, scheme: Scheme) -> Floats:
-        """The margins m w q of each positive, (rows, L)."""
+    def _margins(self, scheme: Scheme, rows: int | None = None) -> Floats:
+        """The margins m w q of each positive, or of the first `rows`, (rows, L)."""
         law = scheme.sampler, scheme.hits, scheme.hard
         if law not in self._draws:
             if len(self._draws) > 1:
                 self._draws.clear()
             self._draws[law] = [scheme.draws(problem) for problem in self._problems]
-        plans = [scheme.plan(problem, draws) for problem, draws in zip(self._problems, self._draws[law], strict=True)]
+        at = list(zip(self._problems, self._draws[law], strict=True))[:rows]
+        plans = [scheme.plan(problem, draws) for problem, draws in at]
         found, inner = np.zeros((len(plans), self.question.prior.n_labels)), np.empty((len(plans), self._labels.size))
         for row, plan in enumerate(plans):
             inner[row] = np.exp(np.log(scheme.m) + plan.log_q + plan.log_w)
