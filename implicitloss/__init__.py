@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from implicitloss.claims.verdict import Outcome as Outcome
     from implicitloss.claims.verdict import Verdict as Verdict
     from implicitloss.claims.verify import verify as verify
+    from implicitloss.designing.design import Design as Design
+    from implicitloss.designing.design import design as design
     from implicitloss.estimate import Estimate as Estimate
     from implicitloss.estimate import SweptEstimate as SweptEstimate
     from implicitloss.hard import HardNegatives as HardNegatives
@@ -78,6 +80,8 @@ _HOME = {
     "Certificate": "optima.certificate",
     "certify_optimum": "optima.certificate",
     "decide": "claims.decide",
+    "Design": "designing.design",
+    "design": "designing.design",
     "Decision": "claims.decide",
     "Derivation": "witness.derive",
     "derive": "witness.derive",

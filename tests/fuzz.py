@@ -756,6 +756,31 @@ def _information(v: Values) -> Call:
     return Call(il.information, arguments, check)
 
 
+def _design(v: Values) -> Call:
+    prior = v.prior()
+    sampler = v.one(il.samplers.Uniform(), il.samplers.WithinBatch(), il.samplers.Mixture(0.5), il.samplers.Power(0.5))
+    target = v.one(il.margins.Softmax(), il.margins.LogitAdjusted(0.5), il.margins.Equalised())
+    scores = v.one(None, None, v.rng.standard_normal((v.whole(1, 3), prior.n_labels)))
+    arguments = {
+        "prior": ("prior", prior), "target": ("margin", target), "sampler": ("sampler", sampler), "m": ("count", v.m()),
+        "scores": ("", scores),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        repr(found)
+        finite([off for off in found.deviation.values() if not np.isnan(off)])
+        if not found.is_exact:
+            return
+        finite(found.shift, (found.prior.n_labels,))
+        if not all(0 <= kept <= 1 for kept in found.information.values()):
+            raise Wrong(f"information {found.information}")
+        m = found.negatives_for(information=0.5, slice=next(iter(found.information)))
+        if m is not None and not m >= 1:
+            raise Wrong(f"{m} draws")
+
+    return Call(il.design, arguments, check)
+
+
 def _measured_tilt(v: Values) -> Call:
     shape = v.whole(1, 40), v.whole(2, 5)
     logits, log_prior = v.rng.standard_normal(shape), np.log(v.rng.integers(1, 9, shape))
@@ -1469,7 +1494,7 @@ def _targets() -> list[Target]:
         Target(("waterfilling", "Waterfilling"), _waterfilling, 2),
         Target(("stale_index", "StaleIndex"), _stale_index, 1),
         Target(("tilt",), _tilt, 1), Target(("information",), _information, 2),
-        Target(("measured_tilt",), _measured_tilt, 2),
+        Target(("measured_tilt",), _measured_tilt, 2), Target(("design", "Design"), _design, 0.5),
         Target(("certify_optimum", "Certificate"), _certify, 2),
         Target(("Minibatch",), _minibatch, 5),
         Target(("audit", "AuditReport"), _audit, 0.6),

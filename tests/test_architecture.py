@@ -152,7 +152,7 @@ FLOORS = [
     {"estimate", "problem", "scorers", "losses", "margins", "weightings", "samplers", "scheme", "hard", "index"},
     {"theory", "witness", "minibatch", "spectral"},
     {"optima"},
-    {"claims", "auditing", "adapters", "teaching"},
+    {"claims", "auditing", "adapters", "teaching", "designing"},
     {"cli", "pytest_plugin", "testing"},
 ]
 
@@ -188,7 +188,7 @@ def test_folders_import_one_way() -> None:
         tuple(TopologicalSorter(folders(wrong)).static_order())
 
 
-WINGS = {"claims", "auditing", "adapters", "teaching"}
+WINGS = {"claims", "auditing", "adapters", "teaching", "designing"}
 # What one wing may take from another, and why.
 BETWEEN = {
     ("adapters", f"{PACKAGE}.auditing.blackbox"): "adapters make the function that an audit calls",

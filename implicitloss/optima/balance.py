@@ -30,7 +30,7 @@ from implicitloss.optima.newton import NoOptimum
 from implicitloss.scheme import Hits
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, power
 
-__all__ = ["balanced"]
+__all__ = ["balanced", "balanced_blocks"]
 
 STEPS, DEPTH = 1000, 12
 # A mixed step may make the difference of the sides larger by this factor.
@@ -51,10 +51,19 @@ def balanced(eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, m: int, h
     """The optimum f*, (L,), centred, from the scores `start`; *raises* NoOptimum where it is not reached."""
     table = np.stack([eta, log_q, log_a, log_b, log_rest(log_q), start])
     blocks, of_label, counts = np.unique(table, axis=1, return_inverse=True, return_counts=True)
+    f = balanced_blocks(blocks, counts, m, hits)[of_label.reshape(-1)]
+    return np.asarray(f - f.mean())
+
+
+def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: float = SOUGHT) -> Floats:
+    """The optimum (K,), up to a constant, of K blocks of `counts` labels that are alike.
+
+    `blocks` (6, K) are η, log q, log a and log b of one label, the log of the law's mass on all others, and a start.
+    The two sides of the balance then agree to the part `sought`, if rounding lets them.
+    """
     alike = counts.astype(np.float64)
     sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), alike, m, hits)
-    f = _fixed_point(sides.log_ratio, blocks[5], alike * blocks[0])[of_label.reshape(-1)]
-    return np.asarray(f - f.mean())
+    return _fixed_point(sides.log_ratio, blocks[5], alike * blocks[0], sought)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +153,7 @@ def _rising(log_z: Floats, v: Floats) -> Floats:
     return -np.expm1(-np.exp(v + log_z[:, None]))
 
 
-def _fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats) -> Floats:
+def _fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought: float) -> Floats:
     """Where `step` is a constant, by Anderson's method in the norm with these weights.
 
     A mixed step after which the sides differ more than before is taken back, for a plain one.
@@ -161,7 +170,7 @@ def _fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats) -
     places, moves = [f], [move]
     best, best_f, since = float(np.abs(move).max()), f, 0
     for _ in range(STEPS):
-        if best <= SOUGHT or since > PATIENCE or not np.isfinite(best):
+        if best <= sought or since > PATIENCE or not np.isfinite(best):
             break
         ahead = move
         if len(moves) > 1:
@@ -178,6 +187,6 @@ def _fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats) -
         places, moves = [*places[-DEPTH:], f], [*moves[-DEPTH:], move]
         off = float(np.abs(move).max())
         best, best_f, since = (off, f, 0) if off < best else (best, best_f, since + 1)
-    if not best <= ACCEPTED:
+    if not best <= max(ACCEPTED, sought):
         raise NoOptimum(f"the balance did not converge: what pushes a score up and down still differs by {best:.2g}")
     return best_f

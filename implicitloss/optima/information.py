@@ -32,7 +32,7 @@ from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS, WID
 from implicitloss.witness.integrate.draw import Measure, compressed, whole
 from implicitloss.witness.integrate.quadrature import EPS, LEFT, RIGHT, STEP, nodes, power
 
-__all__ = ["information"]
+__all__ = ["about_each_label", "information"]
 
 # w_yy of consistent weights is 1, but for the rounding of the logarithms of q.
 CONSISTENT = 1e-9
@@ -99,8 +99,7 @@ def information(scheme: Scheme, eta: ArrayLike, prior: LabelPrior, contrasts: Ar
     first label 0.47, last label 0.25: 0.5 within-batch sampling + 0.5 uniform sampling
     """
     law, eta = _checked(scheme, eta, prior)
-    log_r = np.log(eta) - law
-    draw = _Draw.of(law, log_r, scheme.m)
+    draw = _Draw.of(law, np.log(eta) - law, scheme.m)
     if contrasts is not None:
         return _of_contrasts(draw, eta, _checked_contrasts(contrasts, prior))
     each = _of_labels(draw, law, eta)
@@ -114,6 +113,12 @@ def information(scheme: Scheme, eta: ArrayLike, prior: LabelPrior, contrasts: Ar
     tilt = _of_contrasts(draw, eta, prior.log[None])
     value, error = np.append(each.value, tilt.value), np.append(each.error, tilt.error)
     return Estimate(value, error, "information", "integrate")
+
+
+def about_each_label(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> Floats:
+    """What `information` gives of each label, (L,), without the tilt; *raises* ValueError as it does."""
+    law, eta = _checked(scheme, eta, prior)
+    return np.asarray(_of_labels(_Draw.of(law, np.log(eta) - law, scheme.m), law, eta).value)
 
 
 @dataclass(frozen=True, eq=False)

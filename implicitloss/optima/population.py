@@ -29,7 +29,7 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
-__all__ = ["Of", "checked_eta", "optimum_from", "population_optimum", "separable_optimum"]
+__all__ = ["Of", "check_pushed", "checked_eta", "optimum_from", "population_optimum", "separable_optimum"]
 
 Of = Literal["implicit", "sampled"]
 # Newton's method needs memory in proportion to L², and time in proportion to L³; a step of the balance takes O(L).
@@ -112,7 +112,7 @@ def optimum_from(
         factors = shared_factors(scheme, prior) or found_factors(scheme, prior)
     if factors is not None:
         log_q, log_a, log_b = factors
-        _check_pushed(log_q, log_a, log_b)
+        check_pushed(log_q, log_a, log_b)
         start = np.log(eta)
         try:
             return balanced(eta, log_q, log_a, log_b, scheme.m, scheme.hits, start - eta @ start)
@@ -131,7 +131,7 @@ def optimum_from(
     return optimum
 
 
-def _check_pushed(log_q: Floats, log_a: Floats, log_b: Floats) -> None:
+def check_pushed(log_q: Floats, log_a: Floats, log_b: Floats) -> None:
     """*Raises* NoOptimum unless every label pushes others, and is pushed by them, as `_check_held` says."""
     with np.errstate(invalid="ignore"):
         held = np.isfinite(log_a) & np.isfinite(log_q + log_b)

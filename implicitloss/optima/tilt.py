@@ -14,7 +14,7 @@ from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.population import Of, checked_eta, optimum_from, population_optimum
 from implicitloss.scheme import Scheme
 
-__all__ = ["At", "tilt"]
+__all__ = ["At", "eta_at", "tilt"]
 
 At = Literal["uniform", "prior", "peaked"]
 # Below this, Σ (log π - mean)² is rounding.
@@ -84,7 +84,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike |
             f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
             "prior.few(20) is of labels that do"
         )
-    at, labels = _eta_at(eta, prior)
+    at, labels = eta_at(eta, prior)
     at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
     x = prior.log[labels] - prior.log[labels].mean()
     if not x @ x > FLAT:
@@ -111,7 +111,7 @@ def _near(scheme: Scheme, prior: LabelPrior) -> Floats | None:
     return np.asarray(np.interp(prior.log, at[::-1], found[::-1]))
 
 
-def _eta_at(eta: ArrayLike | str, prior: LabelPrior) -> tuple[Any, Labels]:
+def eta_at(eta: ArrayLike | str, prior: LabelPrior) -> tuple[Any, Labels]:
     """P(y given x) in numbers, and the labels that a tilt there is over."""
     everywhere = np.arange(prior.n_labels)
     if not isinstance(eta, str):

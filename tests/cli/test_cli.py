@@ -1168,6 +1168,45 @@ def test_the_tilt_of_a_scheme_says_who_gains(tmp_path: Path, capsys: pytest.Capt
     assert err == ""
 
 
+def test_a_design_prints_what_the_library_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rng: np.random.Generator
+) -> None:
+    path = counts_file(tmp_path, "label,count\n0,900\n1,90\n2,10\n3,5\n")
+    words = ["design", "--counts", path, "--target", "logit-adjusted:0.5", "--sampler", "mixture:0.5", "--m", "31"]
+    prior = il.LabelPrior.from_counts([900, 90, 10, 5])
+    found = il.design(prior, il.margins.LogitAdjusted(0.5), il.samplers.Mixture(0.5), 31)
+    assert main([*words, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["exact"] is True
+    assert values["information"] == pytest.approx(found.information)
+    assert values["recipe"] == found.recipe()
+    assert values["full_softmax_bytes"] == 4 * 32 * 4
+    table = found.alternatives()
+    assert len(values["alternatives"]) == len(table)
+    at = {(row["sampler"], row["weights"], row["hits"]): row for row in values["alternatives"]}
+    for row in table.to_dict("records"):
+        own = at[row["sampler"], row["weights"], row["hits"]]
+        assert own["off_peaked"] == pytest.approx(row["off_peaked"])
+        assert (own["negatives_tilt"] is None) == bool(np.isnan(row["negatives_tilt"]))
+    assert main([*words, "--batch", "1000000000"]) == 0
+    out = capsys.readouterr().out
+    assert "1,000,000,000 x 4 logits take 16 GB" in out
+    assert "Take log q - 0.5 log π off every logit" in out
+    assert found.advice() in out
+    (line,) = [line for line in out.splitlines() if line.startswith("  own, mask")][:1]
+    row = at["0.5 within-batch sampling + 0.5 uniform sampling", "own", "mask"]
+    assert line.split()[2:] == [
+        *(f"{row[name]:+.3f}" for name in ("off_uniform", "off_prior", "off_peaked")), f"{row['negatives_tilt']:,.0f}"
+    ]  # fmt: skip
+    scores = rng.standard_normal((3, 4))
+    np.save(tmp_path / "scores.npy", scores)
+    assert main([*words, "--scores", str(tmp_path / "scores.npy"), "--json"]) == 0
+    at_scores = il.design(prior, il.margins.LogitAdjusted(0.5), il.samplers.Mixture(0.5), 31, scores)
+    assert json.loads(capsys.readouterr().out)["information"] == pytest.approx(at_scores.information)
+    assert main(["design", "--counts", path, "--target", "equalised"]) == 0
+    assert "log(1 + Σ p_yy' exp(f_y' - f_y)) over all labels" in capsys.readouterr().out
+
+
 def test_the_tilt_is_that_of_an_audit_s_explanation(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`implicitloss tilt` and `--explain` compute on the same labels, and say how many."""
     words = ["--profile", "zipf:150:1", "--explain", "--budget", "quick"]

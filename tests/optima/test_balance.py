@@ -144,7 +144,7 @@ def test_the_tilt_at_an_x() -> None:
 def test_likely_labels_differ_in_frequency() -> None:
     """Labels of ranks 5 to 40 are equally frequent: one of them is likely, with labels 1 to 4, and each has as much."""
     prior = il.LabelPrior.from_counts([90, 80, 70, 60, *[5] * 36])
-    eta, labels = module._eta_at("peaked", prior)
+    eta, labels = module.eta_at("peaked", prior)
     assert labels.tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(eta - 0.1 * prior.probabilities, np.isin(np.arange(40), labels) * 0.18, atol=1e-15)
 
@@ -246,6 +246,6 @@ def test_a_small_gradient_is_no_optimum_where_the_loss_is_flat(rare: float) -> N
 
 
 def test_twenty_labels_are_likely() -> None:
-    eta, labels = module._eta_at("peaked", il.LabelPrior.zipf(100_000, 1.0))
+    eta, labels = module.eta_at("peaked", il.LabelPrior.zipf(100_000, 1.0))
     assert labels.size == 20
     assert eta[labels].sum() == pytest.approx(0.9, abs=0.1)

@@ -1,0 +1,136 @@
+"""`implicitloss design`: which weights reach a target with these counts, what sampling costs, and the code."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, Any
+
+from implicitloss.cli.arguments import EVERY_NAME, add_json, whole_number
+from implicitloss.cli.exit import HOLDS
+from implicitloss.cli.files import Input, write_json
+from implicitloss.cli.labels import add_prior, origin_of, prior_of
+from implicitloss.cli.progress import Progress
+from implicitloss.formats import plain
+
+if TYPE_CHECKING:
+    from implicitloss.designing.design import Design
+
+__all__ = ["add_arguments", "run"]
+
+HELP = "find weights that are right for a target at every number of negatives, and say what sampling costs"
+# The rows of the table that are printed; --json has all of them.
+SHOWN = {"consistent": ("keep", "mask", "exclude"), "unit": ("keep",)}
+BYTES = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Label counts, a target, a sampler and a number of draws."""
+    add_prior(parser)
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        default="softmax",
+        help=f"what training should optimise, e.g. softmax (the default), logit-adjusted:1; {EVERY_NAME}",
+    )
+    parser.add_argument(
+        "--sampler",
+        metavar="NAME",
+        default="within-batch",
+        help=f"how negatives are drawn, e.g. within-batch (the default), mixture:0.5, uniform; {EVERY_NAME}",
+    )
+    parser.add_argument("--m", type=whole_number, default=255, help="the number of negatives of an example (255)")
+    parser.add_argument("--batch", type=whole_number, metavar="B", help="examples in a batch (m + 1)")
+    parser.add_argument(
+        "--scores",
+        type=Input,
+        metavar="FILE",
+        help="scores of held-out examples, (n, L) in a .npy file: information is then that of these examples",
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print whether full softmax fits, the recipe, the prices, and one sentence of advice."""
+    from implicitloss.cli import names
+    from implicitloss.designing.design import design
+    from implicitloss.losses import SoftmaxCrossEntropy
+    from implicitloss.weightings import Importance
+
+    prior = prior_of(args)
+    scores = None if args.scores is None else names.scores(args.scores)
+    sampler = names.sampler(args.sampler, SoftmaxCrossEntropy(), Importance())
+    found = design(prior, names.margin(args.target), sampler, args.m, scores)
+    progress = Progress(1)
+
+    def show(done: int, total: int) -> None:
+        progress.total = total
+        progress(done, f"the prices of {prior.n_labels:,} labels")
+
+    table = found.alternatives(show if progress.live else None).astype(object)
+    rows = table.where(table.notna(), None).to_dict("records")
+    progress.done()
+    batch = args.m + 1 if args.batch is None else args.batch
+    values = {
+        "labels": prior.n_labels, "target": str(found.target), "scheme": str(found.scheme), "exact": found.is_exact,
+        "full_softmax_bytes": BYTES * batch * prior.n_labels, "recipe": found.recipe(), "deviation": found.deviation,
+        "information": found.information if found.is_exact else None, "alternatives": rows, "advice": found.advice(),
+    }  # fmt: skip
+    if write_json(args.json, values):
+        return HOLDS
+    print(f"{prior.n_labels:,} labels ({plain(origin_of(args))}); {found.scheme}")
+    print(
+        f"Full softmax: {batch:,} x {prior.n_labels:,} logits take {_size(BYTES * batch * prior.n_labels)} of float32."
+    )
+    print(f"If that fits, do not sample: {_full(found)}.")
+    print(f"Else: {found.recipe()}")
+    print()
+    _print_table(rows)
+    print()
+    print(found.advice())
+    return HOLDS
+
+
+def _full(found: Design) -> str:
+    """The loss over all labels with the target's optimum."""
+    if not found.is_exact:
+        return "log(1 + Σ p_yy' exp(f_y' - f_y)) over all labels"
+    from implicitloss.designing.words import delta
+
+    return "cross-entropy of the scores" + ("" if delta(found.target) == "0" else f" + {delta(found.target)}")
+
+
+def _size(n: int) -> str:
+    """Bytes in the unit in which they are few."""
+    power = min(int(math.log(n, 1000)), 5)
+    return f"{n / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB', 'PB')[power]}"
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the prices, a line each."""
+    print(
+        "slope: what the optimum adds to the target's, times log π, where labels are equally likely at x, as likely as"
+    )
+    print("frequent, or a few are; below 0 rare labels gain.  kept: of an example's information, about a likely label.")
+    print("draws: for a slope within 0.01 where a few are likely, and for 9/10 of the tail's information.")
+    columns = {"equal": 9, "prior": 8, "a few": 8, "head": 8, "torso": 7, "tail": 7, "0.01": 10, "9/10": 9}
+    print(f"{'':26}{'slope':>9}{'kept':>24}{'draws':>29}")
+    print(f"{'weights, hits':26}" + "".join(f"{name:>{width}}" for name, width in columns.items()))
+    at = {(row["sampler"], row["weights"], row["hits"]): row for row in rows}
+    for sampler in dict.fromkeys(row["sampler"] for row in rows):
+        print(sampler)
+        for weights in dict.fromkeys(row["weights"] for row in rows):
+            for hits in SHOWN.get(weights, ("mask",)):
+                row = at[sampler, weights, hits]
+                cells = [_number(row[f"off_{place}"], "+.3f") for place in ("uniform", "prior", "peaked")]
+                cells += [_number(row[part], ".2f") for part in ("head", "torso", "tail")]
+                cells += [_number(row[draws], ",.0f") for draws in ("negatives_tilt", "negatives_information")]
+                print(
+                    f"  {f'{weights}, {hits}':24}",
+                    *(f"{c:>{w}}" for c, w in zip(cells, columns.values(), strict=True)),
+                    sep="",
+                )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value + 0.0, form).replace("-0.000", "+0.000")
