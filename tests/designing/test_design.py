@@ -92,12 +92,13 @@ def test_slopes_are_those_of_optima_label_by_label(sampler: Any, target: Any) ->
         assert place.off_by_own(m, hits) == pytest.approx(found["own"], abs=1e-12)
 
 
-def test_cells_that_are_too_wide_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=9, hits="mask")
-    direct = il.tilt(scheme, far_prior(), eta="uniform")
-    for width, within in ((module.WIDTH, True), (1.0, False)):
+@pytest.mark.parametrize("at", ["uniform", "peaked"])
+def test_cells_that_are_too_wide_would_be_seen(at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so would likely labels that are taken together with others."""
+    direct = il.tilt(il.Scheme(S.WithinBatch(), W.Importance(), m=9, hits="mask"), far_prior(), eta=at)
+    for width, within in ((module.WIDTH, True), (1.0, at == "peaked")):
         monkeypatch.setattr(module, "WIDTH", width)
-        found = Place("uniform", far_prior(), S.WithinBatch(), M.Softmax()).off(9, "mask")["importance"]
+        found = Place(at, far_prior(), S.WithinBatch(), M.Softmax()).off(9, "mask")["importance"]
         assert (abs(found - direct) < 1e-4) == within
 
 
