@@ -166,7 +166,7 @@ def listed(eta: Floats, laws: Floats, weights: Floats, hits: Hits = "keep", repe
             total[rows, labels] += every[i, y, labels]
             times[rows, labels] += 1
         if repeats != "keep":
-            total = np.where(times > 1, total / times if repeats == "once" else 0.0, total)
+            total = np.where(times > 1, total / np.maximum(times, 1) if repeats == "once" else 0.0, total)
         if hits == "mask":
             total[:, y] = 0.0
         total[:, y] += 1

@@ -184,6 +184,18 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "design.weights.consistent": (LISTING, BALANCE, "Exact: gradient at f* by enumeration of every draw"),
     "design.weights.wrong-law": (LISTING, BALANCE),
     "design.weights.target": (LISTING, f"{BALANCE}, weights p/(m q)"),
+    "design.targets": (
+        "Identity: SymPy (pulls given two and three slots)", f"{LISTING}, against all labels",
+        "Exact: the library takes them as targets",
+    ),
+    "design.draws.excluded": (
+        "Identity: SymPy (the posterior of three slots, four labels)", LISTING, f"{BALANCE}, one draw",
+    ),
+    "design.draws.coins": (LISTING, BALANCE),
+    "design.draws.distinct": (
+        "Exact: every sequence of distinct draws listed, Newton's method",
+        "Exact: races by inclusion and exclusion, root of the gradient",
+    ),
     "spectral.affine": (DRAWN,),
     "spectral.leave-one-out": (
         REFITS, f"{REFITS} of logistic regression (score left out less score in training, within 6 %)",

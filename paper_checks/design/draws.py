@@ -1,0 +1,319 @@
+"""Which draws have exact weights: hits excluded, coins, and batches without repeats."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import sympy as sp
+from scipy.optimize import root
+
+from implicitloss.claims.case import Setting
+from implicitloss.claims.checks import Exact, Identity
+from implicitloss.claims.claim import Claim
+from implicitloss.estimate import Estimate
+from implicitloss.labels import Floats
+from implicitloss.margins import Offsets
+from implicitloss.samplers import Mixture
+from implicitloss.scheme import Scheme
+from implicitloss.weightings import Consistent, Relative
+from paper_checks.design.listing import (
+    ETAS,
+    LAWS,
+    LISTED,
+    N_LABELS,
+    PI,
+    SEEN,
+    SOURCE,
+    Listing,
+    OfSlots,
+    Repeats,
+    Slots,
+    by_library,
+    centred,
+    every,
+    listed,
+    ratios,
+)
+from paper_checks.design.weights import BALANCE
+
+# --- hits excluded ----------------------------------------------------------------------------------------------------
+
+
+def _excluded(draws: tuple[int, ...]) -> Callable[[Setting], list[Slots]]:
+    return lambda setting: every(("softmax", "balanced softmax"), draws)
+
+
+def _without_y(slots: Slots, repeats: Repeats = "drop", power: int | None = None) -> Estimate:
+    """f* where log q + power log(1 - q) - log δ comes off every logit, hits are drawn again; power is m by default."""
+    b = slots.delta / (slots.q * (1 - slots.q) ** (slots.m if power is None else power))
+    laws = np.tile(slots.q, (slots.m, 1))
+    return centred(listed(slots.eta, laws, ratios(b), "exclude", repeats).optimum)
+
+
+def _survivors(slots: Slots) -> Estimate:
+    """f* where log q + s log(1 - q) - log δ comes off, s the draws that stay."""
+    ones = np.ones((N_LABELS, N_LABELS))
+    found = listed(slots.eta, np.tile(slots.q, (slots.m, 1)), ones, "exclude", "drop")
+    stays = found.totals - found.own
+    b = slots.delta / (slots.q * (1 - slots.q) ** stays.sum(axis=1, keepdims=True))
+    totals = found.own + stays * b / np.sum(found.own * b, axis=1, keepdims=True)
+    return centred(Listing(found.chances, totals, found.own).optimum)
+
+
+def _target(slots: Slots) -> Estimate:
+    return centred(np.log(slots.eta) - np.log(slots.delta))
+
+
+def _one_draw(slots: Slots) -> Estimate:
+    """By the library, whose `Offsets` stand for the factor (1 - q)^m too; one draw has no repeats."""
+    offsets = -np.log(slots.delta) + np.log1p(-slots.q)
+    return by_library(slots.scheme(Consistent(Offsets(offsets)), "exclude"), slots.eta)
+
+
+def _posteriors(keeps: bool = False, power: bool = True) -> Callable[[], Iterator[tuple[str, sp.Expr, sp.Expr]]]:
+    """P(label is the positive | three slots) against the softmax over labels that occur once, four labels.
+
+    A mistake `keeps` labels that occur twice, or has no (1 - q)^m.
+    """
+    eta, q = sp.symbols("eta_1:5", positive=True), sp.symbols("q_1:5", positive=True)
+
+    def pairs() -> Iterator[tuple[str, sp.Expr, sp.Expr]]:
+        for slots in ((0, 1, 2), (0, 1, 1), (3, 2, 2)):
+            # Positive and draws in any order: each order of the draws has the same chance.
+            chances = {}
+            for y in set(slots):
+                draws = [label for i, label in enumerate(slots) if i != slots.index(y)]
+                orders = len(set(itertools.permutations(draws)))
+                law = sp.Mul(*(sp.Integer(0) if j == y else q[j] / (1 - q[y]) for j in draws))
+                chances[y] = orders * eta[y] * law
+            odds = {y: eta[y] / (q[y] * (1 - q[y]) ** (2 if power else 0)) for y in slots}
+            shares = {y: odds[y] * (slots.count(y) if keeps else int(slots.count(y) == 1)) for y in set(slots)}
+            for y in set(slots):
+                yield f"slots {slots}, label {y}", chances[y] / sum(chances.values()), shares[y] / sum(shares.values())
+
+    return pairs
+
+
+EXCLUDED: dict[str, OfSlots] = {
+    "labels drawn twice stay": partial(_without_y, repeats="keep"),
+    "labels drawn twice stay once": partial(_without_y, repeats="once"),
+    "log q alone comes off": partial(_without_y, power=0),
+    "m counts the draws that stay": _survivors,
+}
+
+# --- a coin for each draw ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """m draws, half in batch and half uniform, by coins or as a fixed split."""
+
+    m: int
+    at: int
+
+    def __str__(self) -> str:
+        return f"half in batch and half uniform, m={self.m}, η = {ETAS[self.at]}"
+
+    @property
+    def eta(self) -> Floats:
+        return np.array(ETAS[self.at])
+
+
+HALVES = np.array([PI, LAWS["uniform"][1]])
+MIXED = HALVES.mean(axis=0)
+
+
+def _halves(setting: Setting) -> list[Split]:
+    return [Split(2, 0), Split(2, 1), Split(4, 0)]
+
+
+def _by_coins(case: Split) -> Estimate:
+    """The mean over the sides of all m coins of the loss with draws from the laws that they name."""
+    parts = [
+        listed(case.eta, HALVES[list(coins)], ratios(1 / MIXED)) for coins in itertools.product((0, 1), repeat=case.m)
+    ]
+    chances = np.concatenate([part.chances for part in parts]) / len(parts)
+    totals, own = (np.concatenate([getattr(part, name) for part in parts]) for name in ("totals", "own"))
+    return centred(Listing(chances, totals, own).optimum)
+
+
+def _fixed(case: Split, own: bool = False) -> Estimate:
+    """Half of the draws from each law, with the weights of the mixture, or each with those of its own law."""
+    which = np.arange(case.m) % 2
+    laws = HALVES[which]
+    weights = np.array([ratios(1 / (law if own else MIXED)) for law in laws])
+    return centred(listed(case.eta, laws, weights).optimum)
+
+
+def _log_eta(case: Split) -> Estimate:
+    return centred(np.log(case.eta))
+
+
+def _mixture(case: Split) -> Estimate:
+    return by_library(Scheme(Mixture(0.5), Relative(), m=case.m, hits="keep"), case.eta)
+
+
+SPLITS: dict[str, Callable[[Split], Estimate]] = {
+    "m/2 draws of each law with the weights of the mixture are exact too": _fixed,
+    "m/2 draws of each law, each weighed by its own, are exact too": partial(_fixed, own=True),
+}
+
+# --- batches without repeats ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """m distinct labels off the positive, drawn one after the other by π."""
+
+    m: int
+
+    def __str__(self) -> str:
+        return f"{self.m} distinct in-batch labels, weights of 1, η = {ETAS[0]}"
+
+
+ETA = np.array(ETAS[0])
+SLOPES = {1: -0.70, 2: -0.44, 3: 0.0}
+
+
+def _distinct(setting: Setting) -> list[Distinct]:
+    return [Distinct(m) for m in SLOPES]
+
+
+def _slope(f: Floats, error: float) -> Estimate:
+    """The least-squares slope of f - log η on log π."""
+    x = np.log(PI) - np.log(PI).mean()
+    return Estimate(float(x @ (f - np.log(ETA)) / (x @ x)), error, "slope", "listing")
+
+
+def _sequences(case: Distinct) -> Listing:
+    """Each sequence: a label that was drawn, and the positive, is out for the next draw."""
+    rows = []
+    for y in range(N_LABELS):
+        for labels in itertools.permutations([j for j in range(N_LABELS) if j != y], case.m):
+            chance, left = ETA[y], 1 - PI[y]
+            for j in labels:
+                chance, left = chance * PI[j] / left, left - PI[j]
+            rows.append((chance, np.isin(np.arange(N_LABELS), [y, *labels]), np.arange(N_LABELS) == y))
+    chances, totals, own = (np.array(part, dtype=np.float64) for part in zip(*rows, strict=True))
+    return Listing(chances, totals, own)
+
+
+def _listed_slope(case: Distinct) -> Estimate:
+    return _slope(_sequences(case).optimum, 1e-9)
+
+
+def _sets(case: Distinct) -> Estimate:
+    """Races in place of draws: label j arrives at an exponential time of rate π_j, and the first m count.
+
+    P(S comes before the rest R) = Σ_{T ⊆ S} (-1)^{|T|} π(R)/(π(R) + π(T)); the gradient's root by SciPy.
+    """
+    found = []
+    for y in range(N_LABELS):
+        others = [j for j in range(N_LABELS) if j != y]
+        for chosen in itertools.combinations(others, case.m):
+            rest = sum(PI[j] for j in others if j not in chosen)
+            subsets = itertools.chain.from_iterable(itertools.combinations(chosen, k) for k in range(case.m + 1))
+            chance = sum((-1) ** len(t) * rest / (rest + sum(PI[j] for j in t)) for t in subsets) if rest else 1.0
+            found.append((y, [y, *chosen], ETA[y] * chance))
+
+    def gradient(g: Floats) -> Floats:
+        f, total = np.append(0.0, g), np.zeros(N_LABELS)
+        for y, labels, chance in found:
+            total[labels] += chance * np.exp(f[labels]) / np.exp(f[labels]).sum()
+            total[y] -= chance
+        return total[1:]
+
+    return _slope(np.append(0.0, root(gradient, np.zeros(N_LABELS - 1), tol=1e-13).x), 1e-7)
+
+
+def _printed(case: Distinct) -> Estimate:
+    return Estimate(SLOPES[case.m], 0.005, "slope", "two digits")
+
+
+SLOPES_MISSED: dict[str, Callable[[Distinct], float]] = {
+    "the slope is -1": lambda case: -1.0,
+    "the slope is 0": lambda case: 0.0,
+}
+
+
+CLAIMS = (
+    Claim(
+        "design.draws.excluded",
+        "Where hits are drawn again, taking log q + m log(1 - q) - log δ off every logit, q the law before that, and "
+        "leaving out every label that was drawn twice, all its copies, teaches log η - log δ at every m.",
+        "derived: given m + 1 slots, one holds the positive with a probability in proportion to η/(q (1 - q)^m) of its "
+        "label if this occurs once, and else 0",
+        (
+            Identity(
+                _posteriors(),
+                {"labels drawn twice stay": _posteriors(keeps=True), "log q alone comes off": _posteriors(power=False)},
+                detail="the posterior of three slots, four labels",
+                whole=False,
+            ),
+            Exact(
+                LISTED,
+                _excluded((2, 3)),
+                _without_y,
+                _target,
+                EXCLUDED,
+                resolution=SEEN,
+                floor=SEEN,
+                uses_prior=False,
+            ),
+            Exact(
+                f"{BALANCE}, one draw",
+                _excluded((1,)),
+                _one_draw,
+                _target,
+                {"log q alone comes off": partial(_without_y, power=0)},
+                resolution=SEEN,
+                floor=SEEN,
+                uses_prior=False,
+            ),
+        ),
+        ("m is the number of draws, i.i.d. off the positive",),
+    ),
+    Claim(
+        "design.draws.coins",
+        "Draws that toss a coin each, between two samplers, are exact with the law of the mixture; half of the draws "
+        "from each are not.",
+        SOURCE,
+        (
+            Exact(LISTED, _halves, _by_coins, _log_eta, SPLITS, resolution=SEEN, floor=SEEN, uses_prior=False),
+            Exact(BALANCE, _halves, _mixture, _log_eta, SPLITS, resolution=SEEN, floor=SEEN, uses_prior=False),
+        ),
+        ("hits kept",),
+    ),
+    Claim(
+        "design.draws.distinct",
+        "In-batch softmax over m distinct labels beside the positive, with weights of 1, does not teach log η - log π: "
+        "for four labels the slope of f* - log η on log π is -.70, -.44 and 0 at m = 1, 2, 3 in place of -1.",
+        "derived; with m = L - 1 distinct negatives it is softmax over all labels",
+        (
+            Exact(
+                "every sequence of distinct draws listed, Newton's method",
+                _distinct,
+                _listed_slope,
+                _printed,
+                SLOPES_MISSED,
+                floor=0.01,
+                uses_prior=False,
+            ),
+            Exact(
+                "races by inclusion and exclusion, root of the gradient",
+                _distinct,
+                _sets,
+                _listed_slope,
+                SLOPES_MISSED,
+                floor=1e-6,
+                resolution=1e-6,
+                uses_prior=False,
+            ),
+        ),
+        ("η = (.4, .1, .3, .2), π = (.55, .25, .15, .05)",),
+    ),
+)
