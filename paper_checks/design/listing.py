@@ -27,7 +27,8 @@ SOURCE = "derived: given m + 1 slots, slot i holds the positive with a probabili
 LISTED = "every sequence of draws listed, Newton's method"
 COUNTS = (110.0, 50.0, 30.0, 10.0)
 PI = np.array(COUNTS) / sum(COUNTS)
-ETAS = ((0.4, 0.1, 0.3, 0.2), (0.1, 0.2, 0.3, 0.4))
+# The third is π.
+ETAS = ((0.4, 0.1, 0.3, 0.2), (0.1, 0.2, 0.3, 0.4), tuple(PI.tolist()))
 N_LABELS = len(COUNTS)
 OFFSETS = (0.7, -0.4, 0.0, 1.1)
 OWN = (0.1, 0.2, 0.3, 0.4)
@@ -75,6 +76,11 @@ class Slots:
     @property
     def delta(self) -> Floats:
         return TARGETS[self.target][1]
+
+    @property
+    def target_scores(self) -> Floats:
+        """log η - log δ."""
+        return np.asarray(np.log(self.eta) - np.log(self.delta))
 
     @property
     def weights(self) -> Floats:

@@ -49,7 +49,7 @@ def _few(setting: Setting) -> list[Slots]:
 
 def _target(slots: Slots) -> Estimate:
     """log η - log δ."""
-    return centred(np.log(slots.eta) - np.log(slots.delta))
+    return centred(slots.target_scores)
 
 
 def _inverted(slots: Slots) -> Estimate:
@@ -78,7 +78,7 @@ MISSES: dict[str, OfSlots] = {
 
 def _gradient(slots: Slots) -> Estimate:
     """Σ η_y E[gradient], (L,), at f* by the library's enumeration."""
-    f, scheme = np.log(slots.eta) - np.log(slots.delta), slots.scheme()
+    f, scheme = slots.target_scores, slots.scheme()
     parts = [exhaust(scheme, SoftmaxCrossEntropy(), Problem(f, prior(), y), "gradient") for y in range(N_LABELS)]
     value, error = (slots.eta @ np.array([getattr(part, name) for part in parts]) for name in ("value", "error"))
     return Estimate(value, error, "gradient", "exhaust")

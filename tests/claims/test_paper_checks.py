@@ -93,6 +93,7 @@ DRAWN, REFITS = "Averages: simulation (empirical-Bernstein bounds)", "Exact: n f
 NEWTON, FRESH = "Exact: scores by Newton's method", "Exact: errors, means and variances on fresh samples"
 LISTING = "Exact: every sequence of draws listed, Newton's method"
 BALANCE = "Exact: balance of what pushes each score up and down"
+CURVATURE, INFORMATION = "Exact: the Hessian of every sequence of draws listed", "Exact: information by one integral"
 FALLEN, FITTED = "Exact: training mean less fresh mean", "training sets drawn and fitted, 6 standard errors)"
 WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.eq3-eq4": (SYMBOLS, "Exact: closed forms on scores of six kinds"),
@@ -192,9 +193,22 @@ WITNESSES: dict[str, tuple[str, ...]] = {
         "Identity: SymPy (the posterior of three slots, four labels)", LISTING, f"{BALANCE}, one draw",
     ),
     "design.draws.coins": (LISTING, BALANCE),
-    "design.draws.distinct": (
+    "design.distinct": (
         "Exact: every sequence of distinct draws listed, Newton's method",
         "Exact: races by inclusion and exclusion, root of the gradient",
+    ),
+    "design.information.integral": (CURVATURE, INFORMATION),
+    "design.information.identity": (
+        "Exact: the Hessian by one-dimensional integrals against gradients listed",
+        f"{CURVATURE}, less E[gradient gradientᵀ]",
+    ),
+    "design.cost.same-law": (CURVATURE, INFORMATION),
+    "design.cost.many-draws": (
+        "Exact: the integral by the trapezoid rule, m extrapolated", f"{INFORMATION}, m extrapolated",
+    ),
+    "design.cost.variance": (
+        "Exact: variance over positives and draws listed", "Exact: variance over draws by one-dimensional integrals",
+        CURVATURE, INFORMATION,
     ),
     "spectral.affine": (DRAWN,),
     "spectral.leave-one-out": (
