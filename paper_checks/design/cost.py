@@ -49,7 +49,7 @@ class Law:
         return listed(np.array(self.eta), np.tile(q, (self.m, 1)), ratios(1 / q))
 
     def shares(self) -> Estimate:
-        """Of the library."""
+        """The share of each contrast, by the library."""
         return information(self.scheme, self.eta, prior(), CONTRASTS)
 
 

@@ -131,8 +131,7 @@ CLAIMS = (
     ),
     Claim(
         "design.information.identity",
-        "At the optimum of consistent weights with hits kept E[gradient gradientᵀ] is the Hessian, so that estimates "
-        "from N examples have covariance H⁻¹/N.",
+        "At the optimum of consistent weights with hits kept E[gradient gradientᵀ] is the Hessian.",
         f"{SOURCE}; the expected loss is the log-likelihood of that slot",
         (
             Exact(

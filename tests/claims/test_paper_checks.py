@@ -210,6 +210,8 @@ WITNESSES: dict[str, tuple[str, ...]] = {
         "Exact: variance over positives and draws listed", "Exact: variance over draws by one-dimensional integrals",
         CURVATURE, INFORMATION,
     ),
+    "design.measured-tilt.value": ("Exact: every sequence of draws in proportion to its chance",),
+    "design.measured-tilt.spread": (DRAWN,),
     "spectral.affine": (DRAWN,),
     "spectral.leave-one-out": (
         REFITS, f"{REFITS} of logistic regression (score left out less score in training, within 6 %)",
