@@ -212,6 +212,12 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     ),
     "design.measured-tilt.value": ("Exact: every sequence of draws in proportion to its chance",),
     "design.measured-tilt.spread": (DRAWN,),
+    "design.ties": (
+        "Exact: five labels and three blocks listed, Newton's method", f"{BALANCE}, against five labels listed",
+    ),
+    "design.corrected-log-q": (
+        "Identity: SymPy (three draws off y)", f"{LISTED}, against every sequence of draws listed",
+    ),
     "spectral.affine": (DRAWN,),
     "spectral.leave-one-out": (
         REFITS, f"{REFITS} of logistic regression (score left out less score in training, within 6 %)",
