@@ -4,4 +4,4 @@ No paper has these statements; they were derived.  The m draws and the positive 
 the log-likelihood of which slot holds the positive.
 """
 
-SECTIONS = ("weights", "targets", "draws", "distinct", "information", "cost", "measured", "ties", "corrected")
+SECTIONS = ("weights", "shifts", "targets", "draws", "distinct", "information", "cost", "measured", "ties", "corrected")

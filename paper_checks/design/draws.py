@@ -16,9 +16,9 @@ from implicitloss.claims.claim import Claim
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
 from implicitloss.margins import Offsets
+from implicitloss.problem import Problem
 from implicitloss.samplers import Mixture
-from implicitloss.scheme import Scheme
-from implicitloss.weightings import Consistent, Relative
+from implicitloss.weightings import Consistent
 from paper_checks.design.listing import (
     ETAS,
     LAWS,
@@ -35,6 +35,7 @@ from paper_checks.design.listing import (
     centred,
     every,
     listed,
+    prior,
     ratios,
 )
 from paper_checks.design.weights import BALANCE
@@ -130,14 +131,22 @@ def _halves(setting: Setting) -> list[Split]:
     return [Split(2, 0), Split(2, 1), Split(4, 0)]
 
 
-def _by_coins(case: Split) -> Estimate:
-    """The mean over the sides of all m coins of the loss with draws from the laws that they name."""
+def _by_coins(case: Split, law: Floats = MIXED) -> Estimate:
+    """The mean over the sides of all m coins of the loss with draws from the laws that they name.
+
+    Weights are those of the mixture's `law`.
+    """
     parts = [
-        listed(case.eta, HALVES[list(coins)], ratios(1 / MIXED)) for coins in itertools.product((0, 1), repeat=case.m)
+        listed(case.eta, HALVES[list(coins)], ratios(1 / law)) for coins in itertools.product((0, 1), repeat=case.m)
     ]
     chances = np.concatenate([part.chances for part in parts]) / len(parts)
     totals, own = (np.concatenate([getattr(part, name) for part in parts]) for name in ("totals", "own"))
     return centred(Listing(chances, totals, own).optimum)
+
+
+def _by_stated_law(case: Split) -> Estimate:
+    """With the law that the library states."""
+    return _by_coins(case, np.exp(Mixture(0.5).log_law(Problem(np.zeros(N_LABELS), prior(), 0))))
 
 
 def _fixed(case: Split, own: bool = False) -> Estimate:
@@ -150,10 +159,6 @@ def _fixed(case: Split, own: bool = False) -> Estimate:
 
 def _log_eta(case: Split) -> Estimate:
     return centred(np.log(case.eta))
-
-
-def _mixture(case: Split) -> Estimate:
-    return by_library(Scheme(Mixture(0.5), Relative(), m=case.m, hits="keep"), case.eta)
 
 
 SPLITS: dict[str, Callable[[Split], Estimate]] = {
@@ -205,7 +210,16 @@ CLAIMS = (
         SOURCE,
         (
             Exact(LISTED, _halves, _by_coins, _log_eta, SPLITS, resolution=SEEN, floor=SEEN, uses_prior=False),
-            Exact(BALANCE, _halves, _mixture, _log_eta, SPLITS, resolution=SEEN, floor=SEEN, uses_prior=False),
+            Exact(
+                f"{LISTED}, weights of the law that the sampler states",
+                _halves,
+                _by_stated_law,
+                _log_eta,
+                {**SPLITS, "the law of one of the samplers will do": lambda case: _by_coins(case, PI)},
+                resolution=SEEN,
+                floor=SEEN,
+                uses_prior=False,
+            ),
         ),
         ("hits kept",),
     ),

@@ -183,8 +183,8 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "qaraei2023.stale.rise": ("Exact: gradient descent (steps of .005 and .0025)",),
     "qaraei2023.hardest-of": ("Exact: all L^n draws", "Exact: the formula, in whole numbers"),
     "design.weights.consistent": (LISTING, BALANCE, "Exact: gradient at f* by enumeration of every draw"),
-    "design.weights.wrong-law": (LISTING, BALANCE),
-    "design.weights.target": (LISTING, f"{BALANCE}, weights p/(m q)"),
+    "design.shifts.wrong-law": (LISTING, BALANCE),
+    "design.shifts.target": (LISTING, f"{BALANCE}, weights p/(m q)"),
     "design.targets": (
         "Identity: SymPy (pulls given two and three slots)", f"{LISTING}, against all labels",
         "Exact: the library takes them as targets",
@@ -192,7 +192,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "design.draws.excluded": (
         "Identity: SymPy (the posterior of three slots, four labels)", LISTING, f"{BALANCE}, one draw",
     ),
-    "design.draws.coins": (LISTING, BALANCE),
+    "design.draws.coins": (LISTING, f"{LISTING}, weights of the law that the sampler states"),
     "design.distinct": (
         "Exact: every sequence of distinct draws listed, Newton's method",
         "Exact: races by inclusion and exclusion, root of the gradient",
