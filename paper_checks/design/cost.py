@@ -178,7 +178,7 @@ CLAIMS = (
         "design.cost.variance",
         "Least variance of the loss is not most information: where q = η the loss is log(m + 1) whatever is drawn, and "
         "uniform draws, by which it varies, keep more about the rarest label.",
-        "found by computing both",
+        "derived: at q = η all slots weigh the same; that uniform draws keep more was found by computing both",
         (
             _ordered("variance over positives and draws listed", _variance, LESS_BY_MORE),
             _ordered(f"variance over draws by {INTEGRATE}", _integrated, LESS_BY_MORE),
