@@ -53,13 +53,18 @@ def _pulls(a: Vector, b: Vector = b) -> Pairs:
 RATIO = tuple(1 / each for each in b)
 
 
-def _of_two_slots() -> Iterator[tuple[str, sp.Expr, sp.Expr]]:
-    """The pull for any a_y b_y = c_y: it vanishes for every η/q only if c = 1."""
+def _exactly_ratios() -> Iterator[tuple[str, sp.Expr, sp.Expr]]:
+    """Every pull vanishes for a_y b_y = 1; and of two labels only then does one draw teach what all labels do.
+
+    Their stationary points in e^{f_2 - f_1} are roots of two quadratics, whose resultant is 0 if they share one.
+    """
     yield from _pulls(RATIO)()
-    r, c = [eta[k] / q[k] for k in (0, 1)], [a[k] * b[k] for k in (0, 1)]
-    odds = r[0] * (1 / c[0] - 1) - r[1] * (1 / c[1] - 1)
-    below = (r[0] / c[0] + r[1]) * (r[1] / c[1] + r[0])
-    yield "slots (0, 1), any a and b", _pull((0, 1), 0, a, b), r[0] * r[1] * odds / below
+    x, u, v = sp.symbols("x p_12 p_21", positive=True)
+    everything = eta[0] * u * x * (x + v) - eta[1] * v * (1 + u * x)
+    w, back = u * q[0] / q[1], v * q[1] / q[0]
+    one_draw = eta[0] * q[1] * w * x * (x + back) - eta[1] * q[0] * back * (1 + w * x)
+    shared = (eta[0] * eta[1] * u * v * (q[0] - q[1])) ** 2 * (1 - u * v)
+    yield "two labels, one draw, any p", sp.resultant(sp.expand(everything), sp.expand(one_draw), x), shared
 
 
 # --- in numbers -------------------------------------------------------------------------------------------------------
@@ -139,19 +144,19 @@ def _is_separable(name: str, constant: bool = False) -> float:
 CLAIMS = (
     Claim(
         "design.targets",
-        "Of the margins p_yy' = a_y b_y' those with a_y b_y = 1, p_yy' = δ_y'/δ_y, have weights that are exact at "
-        "every m and q, p_yy' q_y/q_y' with hits kept; equalised and adaptive margins have not.",
-        "derived: given the slots every pull vanishes at f = log η - log δ; of two slots it is in proportion to "
-        "r_1 (1/c_1 - 1) - r_2 (1/c_2 - 1), r = η/q, c_y = a_y b_y",
+        "With hits kept, weights p_yy' q_y/q_y' for margins p_yy' = a_y b_y' teach what p teaches over all labels, at "
+        "every m and q, if and only if a_y b_y = 1, which is p_yy' = δ_y'/δ_y: not for equalised and adaptive margins.",
+        "derived: given the slots every pull vanishes at f = log η - log δ; of two labels one draw has the optimum of "
+        "all labels only if q_1 = q_2 or p_12 p_21 = 1",
         (
             Identity(
-                _of_two_slots,
+                _exactly_ratios,
                 {
                     "equalised margins, a_y = 1, have such weights": _pulls((sp.Integer(1),) * 3),
                     "adaptive margins, b_y' = 1, have such weights": _pulls(a, (sp.Integer(1),) * 3),
                     "a constant a_y b_y is enough": _pulls(tuple(2 / each for each in b)),
                 },
-                detail="pulls given two and three slots",
+                detail="pulls given two and three slots; two labels",
                 whole=False,
             ),
             Exact(
@@ -181,6 +186,6 @@ CLAIMS = (
                 uses_prior=False,
             ),
         ),
-        ("δ_y is free of x",),
+        ("three labels or more, where pairs of them decide; δ_y is free of x",),
     ),
 )

@@ -186,7 +186,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "design.shifts.wrong-law": (LISTING, BALANCE),
     "design.shifts.target": (LISTING, f"{BALANCE}, weights p/(m q)"),
     "design.targets": (
-        "Identity: SymPy (pulls given two and three slots)", f"{LISTING}, against all labels",
+        "Identity: SymPy (pulls given two and three slots; two labels)", f"{LISTING}, against all labels",
         "Exact: the library takes them as targets",
     ),
     "design.draws.excluded": (
