@@ -140,8 +140,8 @@ def _ordered(method: str, number: Callable[[Law], Estimate], miss: str) -> Exact
     return Exact(method, _same((1, 3)), number, other, {miss: (">", other)}, relation="<", uses_prior=False)
 
 
-MORE_BY_LESS = "of two laws that with the lesser variance keeps more about the rarest label"
-LESS_BY_MORE = "of two laws that which keeps more about the rarest label has the lesser variance"
+MORE_BY_LESS = "the law with the lesser variance keeps more about the rarest label"
+LESS_BY_MORE = "the law that keeps more about the rarest label has the lesser variance"
 
 CLAIMS = (
     Claim(

@@ -131,8 +131,8 @@ MISSES: dict[str, Callable[[Setting], list[float]]] = {
 CLAIMS = (
     Claim(
         "design.measured-tilt.value",
-        "Of scores log η - log δ + b log π the tilt of all batches, each as often as it is drawn, is b, and "
-        "1/(B standard error²) for B examples the information about log π that sampling keeps.",
+        "Measured on all batches, each as often as it is drawn, the tilt of scores log η - log δ + b log π is b, and B "
+        "examples give the standard error (B I)^{-1/2}, I the information about log π that sampling keeps.",
         f"{SOURCE}; b is fitted by maximum likelihood",
         (
             Exact(
