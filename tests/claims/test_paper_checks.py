@@ -52,7 +52,7 @@ def verdicts() -> list[Verdict]:
 def test_ids_are_unique_and_name_their_paper() -> None:
     ids = [claim.id for claim in CLAIMS]
     assert len(set(ids)) == len(ids)
-    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023", "spectral"}
+    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023", "design", "spectral"}
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -91,6 +91,9 @@ DESCENT, SUBGRADIENT = (
 EVERY_SEQUENCE, RAISED = "Exact: every sequence of draws listed", "one-dimensional integrals at the raised positive"
 DRAWN, REFITS = "Averages: simulation (empirical-Bernstein bounds)", "Exact: n fits"
 NEWTON, FRESH = "Exact: scores by Newton's method", "Exact: errors, means and variances on fresh samples"
+LISTING = "Exact: every sequence of draws listed, Newton's method"
+BALANCE = "Exact: balance of what pushes each score up and down"
+CURVATURE, INFORMATION = "Exact: the Hessian of every sequence of draws listed", "Exact: information by one integral"
 FALLEN, FITTED = "Exact: training mean less fresh mean", "training sets drawn and fitted, 6 standard errors)"
 WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.eq3-eq4": (SYMBOLS, "Exact: closed forms on scores of six kinds"),
@@ -179,6 +182,42 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "qaraei2023.stale.swing": ("Exact: gradient descent (R = 5,000 steps of .1)",),
     "qaraei2023.stale.rise": ("Exact: gradient descent (steps of .005 and .0025)",),
     "qaraei2023.hardest-of": ("Exact: all L^n draws", "Exact: the formula, in whole numbers"),
+    "design.weights.consistent": (LISTING, BALANCE, "Exact: gradient at f* by enumeration of every draw"),
+    "design.shifts.wrong-law": (LISTING, BALANCE),
+    "design.shifts.target": (LISTING, f"{BALANCE}, weights p/(m q)"),
+    "design.targets": (
+        "Identity: SymPy (pulls given two and three slots; two labels)", f"{LISTING}, against all labels",
+        "Exact: the library takes them as targets",
+    ),
+    "design.draws.excluded": (
+        "Identity: SymPy (the posterior of three slots, four labels)", LISTING, f"{BALANCE}, one draw",
+    ),
+    "design.draws.coins": (LISTING, f"{LISTING}, weights of the law that the sampler states"),
+    "design.distinct": (
+        "Exact: every sequence of distinct draws listed, Newton's method",
+        "Exact: races by inclusion and exclusion, root of the gradient",
+    ),
+    "design.information.integral": (CURVATURE, INFORMATION),
+    "design.information.identity": (
+        "Exact: the Hessian by one-dimensional integrals against gradients listed",
+        f"{CURVATURE}, less E[gradient gradientᵀ]",
+    ),
+    "design.cost.same-law": (CURVATURE, INFORMATION),
+    "design.cost.many-draws": (
+        "Exact: the integral by the trapezoid rule, m extrapolated", f"{INFORMATION}, m extrapolated",
+    ),
+    "design.cost.variance": (
+        "Exact: variance over positives and draws listed", "Exact: variance over draws by one-dimensional integrals",
+        CURVATURE, INFORMATION,
+    ),
+    "design.measured-tilt.value": ("Exact: every sequence of draws in proportion to its chance",),
+    "design.measured-tilt.spread": (DRAWN,),
+    "design.ties": (
+        "Exact: five labels and three blocks listed, Newton's method", f"{BALANCE}, against five labels listed",
+    ),
+    "design.corrected-log-q": (
+        "Identity: SymPy (three draws off y)", f"{LISTED}, against every sequence of draws listed",
+    ),
     "spectral.affine": (DRAWN,),
     "spectral.leave-one-out": (
         REFITS, f"{REFITS} of logistic regression (score left out less score in training, within 6 %)",
