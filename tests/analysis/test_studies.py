@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import implicitloss as il
 from analysis.__main__ import main as analyse
 from analysis.study import names as studies
 from figures.__main__ import main as draw
 from figures.__main__ import names as figures
 from implicitloss.labels import LabelPrior
+
+S, W = il.samplers, il.weightings
 
 
 def test_every_study_has_its_figure() -> None:
@@ -200,6 +203,29 @@ def test_tilts_on_real_priors_have_the_signs_of_the_theory(results: Path) -> Non
     np.testing.assert_allclose(kept[["log_p_head_tail", "log_p_tail_head"]], np.log(0.5), atol=1e-9)
 
 
+def test_information_and_tilts_are_those_of_the_library(results: Path) -> None:
+    """On the study's own prior, at the x where a few labels are likely."""
+    from implicitloss.optima.tilt import eta_at
+
+    prior = LabelPrior.exp(100, 500, 100)
+    eta, likely = eta_at("peaked", prior)
+    samplers = {"within-batch": S.WithinBatch(), "uniform": S.Uniform()}
+    information = pd.read_csv(results / "information.csv").set_index(["sampler", "m", "slice"])
+    needed = pd.read_csv(results / "negatives_needed.csv").set_index(["sampler", "m", "weights", "hits"])
+    tail = np.intersect1d(prior.slices()["tail"], likely)
+    for name, sampler in samplers.items():
+        scheme = il.Scheme(sampler, W.Relative(), m=256, hits="keep")
+        kept = il.information(scheme, eta, prior).value[tail].mean()
+        assert information.loc[(name, 256, "tail"), "kept"] == pytest.approx(kept, rel=1e-9)
+        q = np.exp(sampler.log_law(il.Problem(np.zeros(100), prior, 0)))
+        assert information.loc[(name, 256, "tail"), "rule"] == pytest.approx(np.mean(10 * eta[tail] / q[tail]))
+        masked = il.Scheme(sampler, W.Importance(), m=256, hits="mask")
+        tilt = il.tilt(masked, prior, eta="peaked")
+        assert needed.loc[(name, 256, "importance", "mask"), "tilt"] == pytest.approx(tilt, abs=1e-4)
+    assert (needed.xs("consistent", level="weights").xs("keep", level="hits")["tilt"].abs() < 1e-12).all()
+    assert needed.loc[("within-batch", 16, "importance", "mask"), "tilt"] < -0.1
+
+
 def test_a_file_keeps_its_prior_whatever_its_name(tmp_path: Path) -> None:
     from analysis import real_priors
 
@@ -348,6 +374,7 @@ def test_every_study_of_a_prior_takes_small_ones(
     file = tmp_path / "counts.csv"
     file.write_text("label,count\n" + "0,1000000\n1,2\n2,1\n")
     names = ["margins", "convergence", "jensen_gap", "variance", "gradient_bias", "optima", "tilt", "real_priors"]
+    names += ["information", "negatives_needed"]
     command = ["--quick", "--counts", str(file), "--out", str(tmp_path / "out")]
     for name in names:
         assert analyse([name, *command]) == 0, capsys.readouterr().err
