@@ -35,8 +35,7 @@ CLAIMS = {
     "logit_adjusted_in_batch": il.Scheme(il.samplers.WithinBatch(), ADJUSTED, m=B - 1, hits="keep"),
 }
 # Gradients show more than values in fewer evaluations, and JAX and TensorFlow are slow at each row of a batch.
-BY_VALUES: dict[str, Any] = {"positives": [0, 3]}
-BY_GRADIENTS: dict[str, Any] = {"positives": [0], "runs": 1000}
+RUNS = {"numpy": None, "torch": 1000, "jax": 1000, "tensorflow": 1000}
 # JAX and TensorFlow, and what they bring, may warn.
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -102,8 +101,16 @@ def audit(framework: str, name: str, recipe: Callable[..., Any], vector: Any, se
         loss = il.adapters.in_batch(
             lambda q, i, y: recipe(q, i, y, vector, **options(name)), PRIOR, B, framework=framework
         )
-    how = BY_VALUES if framework == "numpy" else BY_GRADIENTS
-    return il.audit(loss, claim=CLAIMS[name], prior=PRIOR, rng=seed, temperature=T, budget="quick", **how)
+    return il.audit(
+        loss,
+        claim=CLAIMS[name],
+        prior=PRIOR,
+        positives=[0],
+        temperature=T,
+        runs=RUNS[framework],
+        budget="quick",
+        rng=seed,
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -307,6 +314,8 @@ def test_long_vectors_are_read_from_a_file_and_none_are_left_to_the_caller() -> 
     text = recipes.code("logit_adjusted_in_batch", "torch")
     assert "LOG_PRIOR" not in text
     assert text.startswith("# losses = logit_adjusted_in_batch(queries, items, labels, log_prior)\n")
+    # A comment in an expression does not swallow the rest of the line.
+    assert run(recipes.code("in_batch_softmax", "numpy", "np.zeros(3)  # unknown"))["LOG_SHIFT"].shape == (3,)
 
 
 @pytest.mark.parametrize(
