@@ -127,6 +127,9 @@ def cycle(trees: dict[str, ast.Module]) -> list[str]:
 
 # --- imports ------------------------------------------------------------------------------------------------------
 
+# A module for each framework, which imports it.
+RECIPES = f"{PACKAGE}.recipes."
+
 
 def test_imports_run_one_way() -> None:
     assert len(MODULES) > 25
@@ -148,7 +151,7 @@ def test_a_cycle_would_be_seen(hidden: str) -> None:
 # From the ground up, by folder or module: nothing imports from a floor above its own.  Every folder is on one.
 FLOORS = [
     {"kernels", "arguments", "formats", "version"},
-    {"symbols", "counts", "labels", "numerics"},
+    {"symbols", "counts", "labels", "numerics", "recipes"},
     {"estimate", "problem", "scorers", "losses", "margins", "weightings", "samplers", "scheme", "hard", "index"},
     {"theory", "witness", "minibatch", "spectral"},
     {"optima"},
@@ -304,6 +307,19 @@ def test_importing_the_library_costs_nothing() -> None:
     assert {"numpy", "sympy"} <= _loaded("from implicitloss import Scheme")
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(RECIPES)])
+def test_recipes_need_their_framework_alone(name: str) -> None:
+    assert imports(name) == {name.removeprefix(RECIPES)}
+
+
+def test_no_recipe_is_imported_by_the_library() -> None:
+    assert not {other for name in MODULES for other in imports(name) if other.startswith(RECIPES)}
+    frameworks = {name.removeprefix(RECIPES) for name in MODULES if name.startswith(RECIPES)}
+    assert frameworks > {"torch", "jax", "tensorflow"}
+    used = "from implicitloss import *; from implicitloss.recipes import code; code('in_batch_softmax', 'torch')"
+    assert not _loaded(used) & (frameworks - {"numpy"})
+
+
 def test_every_promised_name_is_there() -> None:
     assert set(implicitloss.__all__) == set(dir(implicitloss))
     for name in implicitloss.__all__:
@@ -367,6 +383,8 @@ def unsaid(name: str, tree: ast.Module) -> list[str]:
 @pytest.mark.parametrize("name", [name for name in MODULES if name != PACKAGE])
 def test_modules_say_what_is_public(name: str) -> None:
     assert unsaid(name, MODULES[name]) == []
+    if name.startswith(RECIPES):
+        pytest.importorskip(name.removeprefix(RECIPES))
     module = importlib.import_module(name) if said(MODULES[name]) else None
     assert [own for own in said(MODULES[name]) if not hasattr(module, own)] == []
 
@@ -447,7 +465,8 @@ def _face() -> dict[str, Any]:
 
 def unreachable(face: dict[str, Any]) -> set[str]:
     """Classes that functions and methods of the face take or return, and that the face does not have."""
-    modules = [importlib.import_module(name) for name in MODULES if not name.endswith("__main__")]
+    names = [name for name in MODULES if not name.endswith("__main__") and not name.startswith(RECIPES)]
+    modules = [importlib.import_module(name) for name in names]
     known = {name: value for module in modules for name, value in vars(module).items() if not name.startswith("_")}
     classes = {id(thing) for thing in face.values()}
     return {

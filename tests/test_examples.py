@@ -31,6 +31,8 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_examples_run_as_they_are_written(name: str) -> None:
+    if name.startswith("implicitloss.recipes."):  # it imports the framework after which it is named
+        pytest.importorskip(name.rpartition(".")[2])
     module: Any = importlib.import_module(name)
     for example in FINDER.find(module, name):
         for package in FRAMEWORKS:
@@ -141,6 +143,8 @@ PUBLIC = [
     "implicitloss",
     *(f"implicitloss.{name}" for name in il.__all__ if inspect.ismodule(getattr(il, name))),
     "implicitloss.samplers.sampler",  # what one builds samplers from
+    "implicitloss.recipes",
+    "implicitloss.recipes.numpy",  # those of other frameworks are alike
 ]
 
 
