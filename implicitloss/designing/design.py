@@ -11,22 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implicitloss.arguments import as_number, checked_choice, checked_matrix, checked_whole, shown
+from implicitloss.arguments import as_number, checked_choice, checked_whole, shown
 from implicitloss.designing import words
 from implicitloss.designing.place import is_ratio, log_law
-from implicitloss.designing.prices import PLACES, SLICES, Prices
+from implicitloss.designing.prices import PLACES, SLICES, Prices, eta_of
 from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.margins import Margin, Softmax, checked_margin, complete_margin
-from implicitloss.problem import LARGEST_SCORE
+from implicitloss.recipes import code
 from implicitloss.samplers import Sampler, WithinBatch
 from implicitloss.samplers.sampler import checked_sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.weightings import Consistent, ForMargin
 
 __all__ = ["Design", "design"]
-
-# So many scores are priced, of examples that are evenly chosen, but of no fewer examples than this.
-MOST_SCORES, FEWEST_EXAMPLES = 1 << 19, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +190,31 @@ class Design:
         """One line: what to do in the training loss."""
         return words.recipe(self.target, self.shift if self.is_exact else None)
 
+    def code(self, framework: str = "torch") -> str:
+        """Write the training loss as a text of its own, which needs nothing of this package.
+
+        Draws from the batch are the other items of the batch; other draws are shared by it.
+
+        Parameters
+        ----------
+        framework : {"torch", "jax", "tensorflow", "numpy"}
+            What it is written in.
+
+        Returns
+        -------
+        str
+            The text of a Python module: what it needs, the shift, and one function.  The shift of up to 32 labels is
+            printed; of more it is read from log_shift.npy, which `numpy.save("log_shift.npy", r.shift)` makes.
+
+        Raises
+        ------
+        ValueError
+            For another framework, and for margins that are no ratio.
+        """
+        self._check_exact("code")
+        name = "in_batch_softmax" if isinstance(self.sampler, WithinBatch) else "sampled_softmax"
+        return code(name, framework, self.shift)
+
     def _check_exact(self, what: str) -> None:
         if not self.is_exact:
             raise ValueError(
@@ -269,16 +291,4 @@ def design(
     checked_margin(target)
     log_law(checked_sampler(sampler), prior)
     m = checked_whole(m, "m, the number of negatives,", 1, MOST_NEGATIVES)
-    return Design(prior, target, sampler, m, None if scores is None else _eta_of(scores, prior))
-
-
-def _eta_of(scores: ArrayLike, prior: LabelPrior) -> Floats:
-    """P(y given x) of examples, evenly chosen among those whose scores are given."""
-    found = checked_matrix(np.atleast_2d(np.asarray(scores)), "scores", LARGEST_SCORE)
-    if found.shape[1] != prior.n_labels or not len(found):
-        raise ValueError(f"scores must be (n, {prior.n_labels}), a number for each label, got shape {found.shape}")
-    n = min(len(found), max(FEWEST_EXAMPLES, MOST_SCORES // prior.n_labels))
-    found = found[np.linspace(0, len(found) - 1, n).round().astype(np.intp)]
-    eta = np.exp(found - found.max(axis=1, keepdims=True))
-    eta = np.maximum(eta, np.finfo(np.float64).tiny)  # information is of labels that may occur
-    return np.asarray(eta / eta.sum(axis=1, keepdims=True))
+    return Design(prior, target, sampler, m, None if scores is None else eta_of(scores, prior))

@@ -9,18 +9,21 @@ from functools import cached_property
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from implicitloss.arguments import checked_matrix
 from implicitloss.designing.place import OWN, Place, is_ratio
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import BalancedSoftmax, LogitAdjusted, Margin, Softmax
 from implicitloss.optima.information import about_each_label
 from implicitloss.optima.tilt import At
+from implicitloss.problem import LARGEST_SCORE
 from implicitloss.samplers import Mixture, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import HITS, MOST_NEGATIVES, Hits, Scheme
 from implicitloss.weightings import Consistent
 
-__all__ = ["PLACES", "SLICES", "Prices", "least_draws"]
+__all__ = ["PLACES", "SLICES", "Prices", "eta_of", "least_draws"]
 
 SLICES = ("head", "torso", "tail")
 PLACES: tuple[At, ...] = get_args(At)
@@ -28,6 +31,8 @@ PLACES: tuple[At, ...] = get_args(At)
 ENOUGH_TILT, ENOUGH_INFORMATION = 0.01, 0.9
 # The number of draws that is found is the least, or larger by at most this part where it is large.
 NEARLY = 1 / 200
+# So many scores are priced, of examples that are evenly chosen, but of no fewer examples than this.
+MOST_SCORES, FEWEST_EXAMPLES = 1 << 19, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,3 +159,15 @@ def least_draws(lost: Callable[[int], float], allowed: float, start: int) -> int
         m = min(max(m, low + 1), high - 1)
         low, high = (m, high) if excess(m) > 0 else (low, m)
     return high
+
+
+def eta_of(scores: ArrayLike, prior: LabelPrior) -> Floats:
+    """P(y given x) of examples, evenly chosen among those whose scores are given."""
+    found = checked_matrix(np.atleast_2d(np.asarray(scores)), "scores", LARGEST_SCORE)
+    if found.shape[1] != prior.n_labels or not len(found):
+        raise ValueError(f"scores must be (n, {prior.n_labels}), a number for each label, got shape {found.shape}")
+    n = min(len(found), max(FEWEST_EXAMPLES, MOST_SCORES // prior.n_labels))
+    found = found[np.linspace(0, len(found) - 1, n).round().astype(np.intp)]
+    eta = np.exp(found - found.max(axis=1, keepdims=True))
+    eta = np.maximum(eta, np.finfo(np.float64).tiny)  # information is of labels that may occur
+    return np.asarray(eta / eta.sum(axis=1, keepdims=True))

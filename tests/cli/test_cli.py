@@ -1203,6 +1203,13 @@ def test_a_design_prints_what_the_library_finds(
     assert main([*words, "--scores", str(tmp_path / "scores.npy"), "--json"]) == 0
     at_scores = il.design(prior, il.margins.LogitAdjusted(0.5), il.samplers.Mixture(0.5), 31, scores)
     assert json.loads(capsys.readouterr().out)["information"] == pytest.approx(at_scores.information)
+    assert main([*words, "--code", "numpy", "--shift", str(tmp_path / "shift.npy")]) == 0
+    assert capsys.readouterr().out == found.code("numpy")
+    np.testing.assert_array_equal(np.load(tmp_path / "shift.npy"), found.shift)
+    assert main([*words, "--code", "torch", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["code"] == found.code("torch")
+    assert main(["design", "--counts", path, "--target", "equalised", "--code", "torch"]) == 2
+    assert "code needs a target whose margins are a ratio" in capsys.readouterr().err
     assert main(["design", "--counts", path, "--target", "equalised"]) == 0
     assert "log(1 + Σ p_yy' exp(f_y' - f_y)) over all labels" in capsys.readouterr().out
 

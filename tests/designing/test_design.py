@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,30 @@ def test_it_is_the_softmax_of_shifted_logits(prior: il.LabelPrior, rng: np.rando
     assert np.log(np.sum(np.exp(logits))) - logits[0] == pytest.approx(by_weights, rel=1e-12)
     wrong = (scores + found.shift)[[y, *draws]]
     assert abs(np.log(np.sum(np.exp(wrong))) - wrong[0] - by_weights) > 0.01
+
+
+@pytest.mark.parametrize("sampler", [S.WithinBatch(), S.Mixture(0.5)], ids=str)
+def test_the_code_is_the_loss_of_the_scheme(
+    sampler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """Of few labels it has the shift in it, of many it reads it; either way it is the softmax of the shifted logits."""
+    monkeypatch.chdir(tmp_path)
+    for n_labels in (5, 60):
+        found = il.design(il.LabelPrior.zipf(n_labels, 1.0), M.LogitAdjusted(0.5), sampler, 3)
+        np.save("log_shift.npy", found.shift)
+        made: dict[str, Any] = {}
+        exec(found.code("numpy"), made)
+        queries, vectors = rng.standard_normal((4, 6)), rng.standard_normal((n_labels, 6))
+        y, drawn = rng.integers(n_labels, size=4), rng.integers(n_labels, size=3)
+        scores = queries @ vectors.T - found.shift
+        if isinstance(sampler, S.WithinBatch):
+            losses = made["in_batch_softmax"](queries, vectors[y], y, made["LOG_SHIFT"])
+            slots = [np.append(own, np.delete(y, i)) for i, own in enumerate(y)]
+        else:
+            losses = made["sampled_softmax"](queries, vectors[y], y, vectors[drawn], drawn, made["LOG_SHIFT"])
+            slots = [np.append(own, drawn) for own in y]
+        logits = np.array([row[at] for row, at in zip(scores, slots, strict=True)])
+        assert losses == pytest.approx(np.log(np.exp(logits).sum(axis=1)) - logits[:, 0], rel=1e-5)
 
 
 WEIGHTS = {"importance": W.Importance(), "tail": W.Tail(), "unit": W.Unit()}

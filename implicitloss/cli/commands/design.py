@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 from typing import TYPE_CHECKING, Any
 
 from implicitloss.cli.arguments import EVERY_NAME, add_json, whole_number
 from implicitloss.cli.exit import HOLDS
-from implicitloss.cli.files import Input, write_json
+from implicitloss.cli.files import Input, Output, write_json, write_whole
 from implicitloss.cli.labels import add_prior, origin_of, prior_of
 from implicitloss.cli.progress import Progress
 from implicitloss.formats import plain
@@ -47,11 +48,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="scores of held-out examples, (n, L) in a .npy file: information is then that of these examples",
     )
+    parser.add_argument(
+        "--code",
+        choices=("torch", "jax", "tensorflow", "numpy"),
+        metavar="FRAMEWORK",
+        help="print the training loss alone, as code in torch, jax, tensorflow or numpy",
+    )
+    parser.add_argument(
+        "--shift",
+        type=Output,
+        metavar="FILE",
+        help="write what comes off every logit, log q - log δ, a number a label, to a .npy file, which the code reads",
+    )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print whether full softmax fits, the recipe, the prices, and one sentence of advice."""
+    import numpy as np
+
     from implicitloss.cli import names
     from implicitloss.designing.design import design
     from implicitloss.losses import SoftmaxCrossEntropy
@@ -61,6 +76,14 @@ def run(args: argparse.Namespace) -> int:
     scores = None if args.scores is None else names.scores(args.scores)
     sampler = names.sampler(args.sampler, SoftmaxCrossEntropy(), Importance())
     found = design(prior, names.margin(args.target), sampler, args.m, scores)
+    code = None if args.code is None else found.code(args.code)
+    if args.shift is not None:
+        shift = io.BytesIO()
+        np.save(shift, found.shift)
+        write_whole(args.shift, shift.getvalue())
+    if code is not None and args.json is None:
+        print(code, end="")
+        return HOLDS
     progress = Progress(1)
 
     def show(done: int, total: int) -> None:
@@ -75,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         "labels": prior.n_labels, "target": str(found.target), "scheme": str(found.scheme), "exact": found.is_exact,
         "full_softmax_bytes": BYTES * batch * prior.n_labels, "recipe": found.recipe(), "deviation": found.deviation,
         "information": found.information if found.is_exact else None, "alternatives": rows, "advice": found.advice(),
+        "code": code,
     }  # fmt: skip
     if write_json(args.json, values):
         return HOLDS
