@@ -303,6 +303,21 @@ def test_equal_schemes_share_their_optima(monkeypatch: pytest.MonkeyPatch) -> No
     assert sum(one.tilt == il.Tilts(0.5, 0.5, 0.5) for one in found) == 3
 
 
+def test_many_labels_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    prior = il.LabelPrior.zipf(300, 1.0)
+    whole = il.catalogue(prior, 64)
+    monkeypatch.setattr(module, "MOST_LABELS_APART", 299)
+    found = il.catalogue(prior, 64)
+    assert [one.tilt for one in found] != [one.tilt for one in whole]
+    for one, apart in zip(found, whole, strict=True):
+        assert one.gains == apart.gains
+        for at, tilt in vars(one.tilt).items():
+            assert tilt == (None if tilt is None else pytest.approx(getattr(apart.tilt, at), abs=1e-4))
+    monkeypatch.setattr(module.Place, "off_by_own", lambda place, m, hits: np.nan)
+    (one,) = [one for one in il.catalogue(prior, 64) if one.name == "corrected log-q correction"]
+    assert (one.tilt, one.gains, one.missing) == (il.Tilts(), None, "the optimum was not reached")
+
+
 @pytest.mark.parametrize(
     ("counts", "why"),
     [
@@ -342,10 +357,10 @@ def test_an_optimum_that_is_not_found_is_missing_alone(monkeypatch: pytest.Monke
 
 
 def test_shares_that_are_not_found_are_missing_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def not_found(scheme: il.Scheme, eta: Any, prior: il.LabelPrior) -> il.Estimate:
+    def not_found(scheme: il.Scheme, eta: Any, prior: il.LabelPrior) -> Any:
         raise ValueError("information is not had")
 
-    monkeypatch.setattr(module, "information", not_found)
+    monkeypatch.setattr(module, "about_each_label", not_found)
     one = il.catalogue(PRIOR)[0]
     assert (one.information, one.missing, one.gains) == (None, "information is not had", "rare")
 
