@@ -31,8 +31,6 @@ Negatives = Literal["i.i.d. draws", "other draws", "all labels"]
 Form = Literal["softmax", "logistic"]
 # Beyond so many labels, tilts are computed to 1e-4.
 MOST_LABELS_APART = 2_000
-# Rounding in a tilt that is 0 exactly.
-ZERO = 1e-12
 # LDAM's largest margin and scale (Cao et al. 2019, the authors' code), and seesaw's power (Wang et al. 2021).
 LDAM_MARGIN, LDAM_SCALE, SEESAW_POWER = 0.5, 30.0, 0.8
 
@@ -585,8 +583,7 @@ class _Counts:
         for at in ("uniform", "prior", "peaked"):
             try:
                 slope(np.zeros(self.prior.n_labels), self.prior, eta_at(at, self.prior)[1])  # refuses such counts
-                value = tilt_at(at)
-                found[at] = value if abs(value) > ZERO else 0.0
+                found[at] = tilt_at(at)
             except ValueError as error:  # a label that does not occur, equal frequencies, or no optimum
                 missing = missing or str(error)
         return Tilts(**found), missing
