@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from implicitloss.claims.verdict import Outcome as Outcome
     from implicitloss.claims.verdict import Verdict as Verdict
     from implicitloss.claims.verify import verify as verify
+    from implicitloss.designing.catalogue import KeptShares as KeptShares
+    from implicitloss.designing.catalogue import Published as Published
+    from implicitloss.designing.catalogue import Tilts as Tilts
+    from implicitloss.designing.catalogue import catalogue as catalogue
     from implicitloss.designing.design import Design as Design
     from implicitloss.designing.design import design as design
     from implicitloss.estimate import Estimate as Estimate
@@ -77,6 +81,7 @@ _HOME = {
     "assert_implicit_loss": "auditing.testing",
     "audit": "auditing.audit",
     "AuditReport": "auditing.report",
+    "catalogue": "designing.catalogue",
     "Certificate": "optima.certificate",
     "certify_optimum": "optima.certificate",
     "decide": "claims.decide",
@@ -97,6 +102,7 @@ _HOME = {
     "ImpossibleDraw": "samplers.sampler",
     "information": "optima.information",
     "integrate": "witness.integrate",
+    "KeptShares": "designing.catalogue",
     "LabelPrior": "labels",
     "measured_tilt": "optima.measured_tilt",
     "Minibatch": "minibatch",
@@ -105,6 +111,7 @@ _HOME = {
     "OutsideTheorem3": "theory.expansion",
     "population_optimum": "optima.population",
     "Problem": "problem",
+    "Published": "designing.catalogue",
     "Report": "claims.report.report",
     "Scheme": "scheme",
     "simulate": "witness.simulate",
@@ -113,6 +120,7 @@ _HOME = {
     "sweep": "witness.integrate.sweep",
     "SweptEstimate": "estimate",
     "tilt": "optima.tilt",
+    "Tilts": "designing.catalogue",
     "Verdict": "claims.verdict",
     "verify": "claims.verify",
     "Waterfilling": "optima.waterfilling",

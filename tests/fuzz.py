@@ -793,6 +793,18 @@ def _tilt(v: Values) -> Call:
     return Call(il.tilt, arguments, finite)
 
 
+def _catalogue(v: Values) -> Call:
+    def check(found: Any) -> None:
+        json.dumps([one.to_dict() for one in found], allow_nan=False)
+        for one in found:
+            if (one.gains is None) != all(tilt is None for tilt in vars(one.tilt).values()):
+                raise Wrong(f"{one.gains} gain at {one.tilt}")
+            if one.gains is None and not one.missing:
+                raise Wrong(f"no numbers of {one.name}, and no reason")
+
+    return Call(il.catalogue, {"prior": ("prior", v.prior(v.whole(1, 40))), "m": ("count", v.m())}, check)
+
+
 def _certify(v: Values) -> Call:
     call = _optimum(v)
     n = call.arguments["prior"][1].n_labels
@@ -1495,6 +1507,7 @@ def _targets() -> list[Target]:
         Target(("stale_index", "StaleIndex"), _stale_index, 1),
         Target(("tilt",), _tilt, 1), Target(("information",), _information, 2),
         Target(("measured_tilt",), _measured_tilt, 2), Target(("design", "Design"), _design, 0.5),
+        Target(("catalogue", "KeptShares", "Published", "Tilts"), _catalogue, 0.3),
         Target(("certify_optimum", "Certificate"), _certify, 2),
         Target(("Minibatch",), _minibatch, 5),
         Target(("audit", "AuditReport"), _audit, 0.6),

@@ -18,20 +18,18 @@ from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import NEAR_M, Fit, name_of, nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import Gains, Page, Survivors, slips_of
+from implicitloss.auditing.slips import Page, Survivors, slips_of
 from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of
-from implicitloss.optima.tilt import tilt
+from implicitloss.optima.tilt import Gains, gains_of, tilt
 
 __all__ = ["TILT_LABELS", "Finding", "Flaw", "Note", "Observed", "Tilt"]
 
 # Tilts are computed on so many labels, here and by `implicitloss tilt`.
 TILT_LABELS = 100
-# Tilts within this distance count as equal.
-TILT_EQUAL = 0.02
 
 FlawKind = Literal[
     "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "ignored label",
@@ -232,9 +230,7 @@ class Finding:
         """Which labels the true sampled loss favours; None where its tilt is not known."""
         if self.tilt is None or self.tilt.true is None:
             return None
-        if abs(self.tilt.true) < TILT_EQUAL:
-            return "neither"
-        return "frequent" if self.tilt.true > 0 else "rare"
+        return gains_of(self.tilt.true)
 
     def _slope(self, fit: Fit, of: Of) -> float | None:
         try:

@@ -30,6 +30,7 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax
+from implicitloss.optima.tilt import Gains
 from implicitloss.problem import Problem
 from implicitloss.samplers import LogUniform, Sampler, WithinBatch
 from implicitloss.samplers.sampler import Draw, by_tickets
@@ -40,7 +41,6 @@ __all__ = [
     "PADDING",
     "SLIPS",
     "Corrected",
-    "Gains",
     "KeptDuplicates",
     "OtherNumber",
     "Padded",
@@ -59,9 +59,6 @@ FILE = "docs/slips.md"
 # Laws within this total variation are equal.
 EQUAL_LAWS = 0.02
 RIGHT = "f_neg -= np.log(m * q[neg])"
-
-
-Gains = Literal["neither", "frequent", "rare"]
 WHO: dict[Gains | None, str] = {"neither": "Neither", "frequent": "Frequent labels", "rare": "Rare labels", None: ""}
 
 

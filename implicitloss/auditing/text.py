@@ -14,10 +14,11 @@ import numpy as np
 from implicitloss.auditing.comparison import HITS, NEVER, SLICES, Comparison
 from implicitloss.auditing.finding import TILT_LABELS, Finding
 from implicitloss.auditing.forms import Kind
-from implicitloss.auditing.slips import Gains, Page, written_in
+from implicitloss.auditing.slips import Page, written_in
 from implicitloss.auditing.slopes import Slope
 from implicitloss.formats import code, markdown, plain
 from implicitloss.labels import LabelPrior
+from implicitloss.optima.tilt import Gains
 
 __all__ = ["as_markdown", "as_text", "explained"]
 

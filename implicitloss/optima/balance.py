@@ -30,7 +30,7 @@ from implicitloss.optima.newton import NoOptimum
 from implicitloss.scheme import Hits
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, power
 
-__all__ = ["balanced", "balanced_blocks"]
+__all__ = ["balanced", "balanced_blocks", "fixed_point"]
 
 STEPS, DEPTH = 1000, 12
 # A mixed step may make the difference of the sides larger by this factor.
@@ -63,7 +63,7 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
     """
     alike = counts.astype(np.float64)
     sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), alike, m, hits)
-    return _fixed_point(sides.log_ratio, blocks[5], alike * blocks[0], sought)
+    return fixed_point(sides.log_ratio, blocks[5], alike * blocks[0], sought)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ def _rising(log_z: Floats, v: Floats) -> Floats:
     return -np.expm1(-np.exp(v + log_z[:, None]))
 
 
-def _fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought: float) -> Floats:
+def fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought: float = SOUGHT) -> Floats:
     """Where `step` is a constant, by Anderson's method in the norm with these weights.
 
     A mixed step after which the sides differ more than before is taken back, for a plain one.
@@ -170,7 +170,7 @@ def _fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats, s
     places, moves = [f], [move]
     best, best_f, since = float(np.abs(move).max()), f, 0
     for _ in range(STEPS):
-        if best <= sought or since > PATIENCE or not np.isfinite(best):
+        if best <= sought or since > PATIENCE or not np.all(np.isfinite(move)):
             break
         ahead = move
         if len(moves) > 1:

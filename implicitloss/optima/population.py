@@ -215,11 +215,12 @@ def separable_optimum(eta: ArrayLike, a: ArrayLike, b: ArrayLike) -> Floats:
         raise ValueError(f"separable margins need a_y b_y <= 1, but label {np.argmax(c)} has {c.max():.6g}")
     rest = np.maximum(1 - c, 0.0)
 
-    def roots(log_rate: float) -> Floats:
+    def shares(log_rate: float) -> Floats:
+        """b g, as 2 η / (λ + √(λ² + 4 λ (1-c) η/c)): the positive root, also where the square term vanishes."""
         rate = np.exp(log_rate)
-        # 2 k / (l + √(l² + 4 s k)): the positive root, also where the square term vanishes.
-        return 2 * eta * a / (rate * c + np.sqrt((rate * c) ** 2 + 4 * rate * b * rest * eta * a))
+        return 2 * eta / (rate + np.sqrt(rate**2 + 4 * rate * rest * eta / c))
 
-    log_rate = brentq(lambda x: np.log(np.sum(b * roots(x))), -300, 300, xtol=1e-14, rtol=1e-15)
-    f = np.log(roots(log_rate))
+    # b g <= η/λ, and so λ <= 1.
+    log_rate = brentq(lambda x: np.log(np.sum(shares(x))), -690, 1, xtol=1e-14, rtol=1e-15)
+    f = np.log(shares(log_rate)) - np.log(b)
     return f - f.mean()

@@ -14,9 +14,12 @@ from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.population import Of, checked_eta, optimum_from, population_optimum
 from implicitloss.scheme import Scheme
 
-__all__ = ["At", "eta_at", "tilt"]
+__all__ = ["TILT_EQUAL", "At", "Gains", "eta_at", "gains_of", "slope", "tilt"]
 
 At = Literal["uniform", "prior", "peaked"]
+Gains = Literal["neither", "frequent", "rare"]
+# Tilts within this distance count as equal.
+TILT_EQUAL = 0.02
 # Below this, Σ (log π - mean)² is rounding.
 FLAT = 1e-12
 # From so many labels on, the optimum of a few is a start that saves most of Newton's steps.
@@ -79,19 +82,46 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike |
     [-0.0, -0.03, -0.72]
     """
     checked_prior(prior)
+    _check_occurring(prior)
+    at, labels = eta_at(eta, prior)
+    at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
+    _centred(prior, labels)
+    near = _near(scheme, prior) if of == "implicit" and isinstance(eta, str) and eta == "uniform" else None
+    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of, near) - np.log(at)
+    return slope(f, prior, labels)
+
+
+def slope(added: Floats, prior: LabelPrior, labels: Labels) -> float:
+    """The least-squares slope on log π of what is `added` to log η, (L,), over these labels, of equal weight.
+
+    *Raises* ValueError unless all labels occur, and these are not equally frequent.
+    """
+    _check_occurring(prior)
+    x = _centred(prior, labels)
+    return float(x @ added[labels] / (x @ x))
+
+
+def gains_of(tilt: float) -> Gains:
+    """Which labels gain at this tilt."""
+    if abs(tilt) < TILT_EQUAL:
+        return "neither"
+    return "frequent" if tilt > 0 else "rare"
+
+
+def _check_occurring(prior: LabelPrior) -> None:
     if not prior.probabilities.min() > 0:
         raise ValueError(
             f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
             "prior.few(20) is of labels that do"
         )
-    at, labels = eta_at(eta, prior)
-    at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
-    x = prior.log[labels] - prior.log[labels].mean()
+
+
+def _centred(prior: LabelPrior, labels: Labels) -> Floats:
+    """log π less its mean, over these labels."""
+    x = np.asarray(prior.log[labels] - prior.log[labels].mean())
     if not x @ x > FLAT:
         raise ValueError("a tilt needs frequent and rare labels, but all labels are equally frequent")
-    near = _near(scheme, prior) if of == "implicit" and isinstance(eta, str) and eta == "uniform" else None
-    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of, near) - np.log(at)
-    return float(x @ f[labels] / (x @ x))
+    return x
 
 
 def _near(scheme: Scheme, prior: LabelPrior) -> Floats | None:

@@ -13,6 +13,7 @@ import implicitloss as il
 from implicitloss.labels import Floats
 from implicitloss.optima import balance
 from implicitloss.optima import tilt as module
+from implicitloss.optima.balance import fixed_point
 from implicitloss.optima.newton import minimise
 from implicitloss.optima.objective import found_factors, sampled_objective, shared_factors
 
@@ -249,3 +250,11 @@ def test_twenty_labels_are_likely() -> None:
     eta, labels = module.eta_at("peaked", il.LabelPrior.zipf(100_000, 1.0))
     assert labels.size == 20
     assert eta[labels].sum() == pytest.approx(0.9, abs=0.1)
+
+
+def test_a_step_that_is_no_number_ends_the_search(capfd: pytest.CaptureFixture[str]) -> None:
+    """Regression: it went into least squares, where LAPACK complained on stdout."""
+    moves = iter([np.array([1.0, 0.5, 0.1]), np.array([0.9, 0.2, 0.3]), *[np.full(3, np.nan)] * 9])
+    with pytest.raises(il.NoOptimum):
+        fixed_point(lambda f: next(moves), np.zeros(3), np.ones(3))
+    assert capfd.readouterr() == ("", "")
