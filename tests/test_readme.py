@@ -86,6 +86,19 @@ def test_the_commands_on_hard_negatives_run(capsys: pytest.CaptureFixture[str]) 
     assert "softmax cross-entropy\n" in capsys.readouterr().out
 
 
+CHOOSE = (ROOT / "docs" / "choose-sampler-and-weights.md").read_text(encoding="utf-8")
+
+
+def test_the_how_to_on_sampler_and_weights_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    assert len(scripts(CHOOSE)) == CHOOSE.count("```python\n") == 5
+    for script, shown in scripts(CHOOSE):
+        same(shown, printed(script, "choose-sampler-and-weights.md", names))
+    ((line, shown),) = re.findall(r"```text\n\$ implicitloss (design --profile.*)\n((?:.*\n)*?)```", CHOOSE)
+    assert main(shlex.split(line)) == 0
+    same(shown, capsys.readouterr().out)
+
+
 SPECTRAL = (ROOT / "docs" / "spectral-imbalance.md").read_text(encoding="utf-8")
 
 

@@ -199,7 +199,7 @@ def prior() -> LabelPrior:
 
 def by_library(scheme: Scheme, eta: Floats) -> Estimate:
     """The library's optimum of the sampled loss."""
-    return centred(population_optimum(scheme, SoftmaxCrossEntropy(), eta, prior()), OPTIMUM)
+    return centred(population_optimum(scheme, SoftmaxCrossEntropy(), eta, prior(), of="sampled"), OPTIMUM)
 
 
 def every(targets: tuple[str, ...] = tuple(TARGETS), draws: tuple[int, ...] = (1, 3)) -> list[Slots]:

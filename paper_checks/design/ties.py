@@ -119,7 +119,7 @@ def _by_library(case: Tied) -> Estimate:
     """The library's optimum, which takes labels that are alike together, less that of all labels listed."""
     scheme = Scheme(WithinBatch(), WEIGHTS[case.weights][0], m=case.m, hits=case.hits)
     prior = LabelPrior.from_counts(case.counts)
-    found = population_optimum(scheme, SoftmaxCrossEntropy(), np.array(case.eta), prior)
+    found = population_optimum(scheme, SoftmaxCrossEntropy(), np.array(case.eta), prior, of="sampled")
     return centred(found - case.whole, OPTIMUM)
 
 
