@@ -7,7 +7,7 @@ Label vectors are w_j ~ N(0, I/d) and scores near 0, so that each negative pushe
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from analysis.study import Point, Row
 from implicitloss.labels import LabelPrior
@@ -36,7 +36,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         squared.append(float(total @ total))
         along.append(float(total[0] ** 2))
     m = NEGATIVES - k
-    mu = n_labels * norm.pdf(norm.isf(k / n_labels)) / k if k else 0.0
+    mu = n_labels * np.exp(-(ndtri(k / n_labels) ** 2) / 2) / (k * np.sqrt(2 * np.pi)) if k else 0.0
     mined, drawn = (k * mu) ** 2 / d, m * (m - 1) / n_labels
     return [
         {

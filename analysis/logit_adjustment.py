@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import root
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from analysis.inputs.markdown import mean_and_error, table
 from analysis.inputs.schemes import COLUMNS, FULL, full_losses, sampled_losses, scheme
@@ -57,7 +57,7 @@ def errors(w: Floats, b: float) -> tuple[float, float]:
     at = float(w @ MEAN)
     if size == 0:
         return (0.0, 1.0) if b > 0 else (1.0, 0.0)
-    return float(norm.cdf(-(at + b) / size)), float(norm.cdf(-(at - b) / size))
+    return float(ndtr(-(at + b) / size)), float(ndtr(-(at - b) / size))
 
 
 def best_affine(chosen: Scheme, prior: LabelPrior) -> tuple[float, float]:
@@ -114,7 +114,7 @@ def _row(point: Point, trial: int, w: Floats, b: float) -> Row:
         "frequent": frequent,
         "balanced": (rare + frequent) / 2,
         "plain": RARE * rare + (1 - RARE) * frequent,
-        "least": float(norm.cdf(-np.sqrt(2))),
+        "least": float(ndtr(-np.sqrt(2))),
     }
 
 

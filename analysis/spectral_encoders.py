@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from analysis.inputs import efficientnet, feature_sets
 from analysis.inputs.markdown import table
@@ -81,6 +80,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 
 def summary(rows: Sequence[Row]) -> str:
     """Mean errors, ranks of classes by their error, and Pearson's r over all classes of all sets."""
+    from scipy.stats import spearmanr  # which takes half a second
 
     def values(of: str, name: str | None = None) -> Floats:
         return np.array([row[of] for row in rows if name in (None, row["set"])])

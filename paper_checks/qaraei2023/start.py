@@ -9,7 +9,6 @@ from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks import Average, Averages, Exact
@@ -51,6 +50,8 @@ def formula(start: Start, *, hard: bool = True, square: bool = True) -> float:
     total = (k + m) * (d - 1) / d + m / d + m * (m - 1) / n
     if not hard or not k:
         return total
+    from scipy import stats  # which takes half a second
+
     top = n * float(stats.norm.pdf(stats.norm.isf(k / n)))
     return total + (top**2 if square else top**2 / k) / d
 
@@ -71,6 +72,8 @@ def exact(start: Start) -> Estimate:
     n, d, k, m = start.n_labels, start.d, start.k, start.m
     along = 0.0
     if k:
+        from scipy import stats
+
         # The chance to exceed the (k + 1)-th largest is Beta(k + 1, L - k).
         law = stats.beta(k + 1, n - k)
         edges = [*law.ppf([1e-16, 0.5]).tolist(), float(law.isf(1e-16))]
