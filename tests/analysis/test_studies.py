@@ -226,6 +226,20 @@ def test_information_and_tilts_are_those_of_the_library(results: Path) -> None:
     assert needed.loc[("within-batch", 16, "importance", "mask"), "tilt"] < -0.1
 
 
+def test_training_leans_where_optima_do(results: Path) -> None:
+    """Five thousand examples are few: all scores lean to frequent labels, but balanced targets still show."""
+    table = pd.read_csv(results / "recipes.csv").set_index("name")
+    assert (table.loc[["consistent, within-batch", "consistent, half uniform"], "predicted"].abs() < 1e-9).all()
+    assert table.loc["balanced, within-batch", "predicted"] == pytest.approx(-1.0, abs=1e-9)
+    assert table.loc["importance, within-batch", "predicted"] < -0.5
+    tilts = table["tilt"]
+    for balanced in ("balanced, within-batch", "tail, half uniform"):
+        assert tilts[balanced] < tilts["consistent, half uniform"] - 0.5
+    assert (table["excess_nll"] > 0).all()
+    # Balanced scores have log π added back; without it, or twice, their loss would be far above.
+    assert table.loc["balanced, within-batch", "excess_nll"] < table.loc["consistent, within-batch", "excess_nll"] + 0.5
+
+
 def test_a_file_keeps_its_prior_whatever_its_name(tmp_path: Path) -> None:
     from analysis import real_priors
 
@@ -386,7 +400,7 @@ def test_every_study_of_a_prior_takes_small_ones(
 def test_studies_with_labels_of_their_own_take_no_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "counts.csv"
     file.write_text("label,count\na,5\nb,2\nc,1\n")
-    for name in ("longtail", "retrieval", "logit_adjustment", "spectral_axes"):
+    for name in ("longtail", "retrieval", "logit_adjustment", "spectral_axes", "recipes"):
         assert analyse([name, "--counts", str(file), "--out", str(tmp_path / "out")]) == 2
         assert "has labels of its own; leave --counts out" in capsys.readouterr().err
     file.write_text("label,count\na,5\nb,2\n")
