@@ -17,7 +17,7 @@ from analysis.study import Point, Row
 from analysis.training.linear import drawn, trained
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.spectral import GaussianMixture, Logistic, Ridge, predict
-from implicitloss.spectral.compare import with_pooled_covariance
+from implicitloss.spectral.pooled import with_pooled_covariance
 
 OWN_LABELS = True
 # Exponents of the classes' eigenvalues.

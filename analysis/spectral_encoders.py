@@ -17,9 +17,9 @@ from analysis.study import Point, Row
 from analysis.training.linear import ridge
 from implicitloss.cli.progress import say
 from implicitloss.labels import Floats, LabelPrior
-from implicitloss.spectral import GaussianMixture, Ridge, predict
-from implicitloss.spectral.compare import with_pooled_covariance
+from implicitloss.spectral import GaussianMixture, Ridge
 from implicitloss.spectral.diagnose import diagnose
+from implicitloss.spectral.pooled import predict_pooled
 
 DATA = feature_sets.DATA
 OWN_LABELS = True
@@ -43,13 +43,13 @@ def _of_a_split(part: feature_sets.Split) -> dict[str, Floats]:
     report = diagnose(part.X, part.y)
     if report.prediction is None:
         raise ValueError(f"classes must have predictions to compare: {report.notes[0]}")
-    mixture, learner = GaussianMixture.from_features(part.X, part.y), Ridge(report.lam)
+    mixture = GaussianMixture.from_features(part.X, part.y)
     affine = ridge(part.X, part.y, report.lam)
     return {
         "measured": part.errors(part.test_X @ affine.w.T + affine.b),
         "predicted": report.prediction.error,
         "left_out": report.left_out.errors,
-        "pooled": predict(with_pooled_covariance(mixture), learner).error,
+        "pooled": predict_pooled(mixture, Ridge(report.lam)).error,
         "rank": mixture.effective_rank,
         "influence": report.left_out.by_class(report.left_out.influence),
         "trace": mixture.of_classes.traces,

@@ -15,12 +15,12 @@ from implicitloss.spectral.diagnose import checked_ridge, diagnosed
 from implicitloss.spectral.diagnosis_text import MARK
 from implicitloss.spectral.learners import Ridge
 from implicitloss.spectral.mixture import GaussianMixture
-from implicitloss.spectral.predict import predict
+from implicitloss.spectral.pooled import predict_pooled
 from implicitloss.spectral.report import SpectralReport
 from implicitloss.spectral.samples import samples
 from implicitloss.spectral.table import ReportTable
 
-__all__ = ["Encoder", "Encoders", "compare", "with_pooled_covariance"]
+__all__ = ["Encoder", "Encoders", "compare"]
 
 ENCODERS_SCHEMA = 1
 
@@ -232,17 +232,7 @@ def _gaps(report: SpectralReport, X: Any, codes: Any) -> tuple[float | None, flo
     """The predicted gap between the worst and the best class, and the part of it that is spectrum."""
     if report.prediction is None:
         return None, None
-    pooled = predict(with_pooled_covariance(GaussianMixture.from_features(X, codes)), Ridge(report.lam))
+    pooled = predict_pooled(GaussianMixture.from_features(X, codes), Ridge(report.lam))
     worst, best = (report.names.index(row.name) for row in (report.worst, report.best))
     own, other = (float(p.error[worst] - p.error[best]) for p in (report.prediction, pooled))
     return own, own - other
-
-
-def with_pooled_covariance(mixture: GaussianMixture) -> GaussianMixture:
-    """The mixture with Σ = Σ_k n_k Σ_k / n in each class, in the axes of Σ: ridge regression has none of its own."""
-    n, d = mixture.means.shape
-    values, axes = np.linalg.eigh(mixture.of_classes.sum(mixture.counts / mixture.counts.sum()))
-    spectra = np.broadcast_to(np.maximum(values, 0.0), (n, d))
-    return GaussianMixture(
-        mixture.means @ axes, spectra, mixture.counts, classes=mixture.classes, mean_counts=mixture.mean_counts
-    )
