@@ -9,8 +9,9 @@ import numpy as np
 from implicitloss.arguments import shown
 from implicitloss.counts.columns import EXAMPLES, LABELS
 from implicitloss.formats import nearest_name
+from implicitloss.labels import Floats, Labels
 
-__all__ = ["labels", "split"]
+__all__ = ["checked_to_tell_nothing", "labels", "split"]
 
 # The names of labels; an "index" or an "id" numbers rows more often.
 KNOWN = LABELS - {"index", "id", "item_id", "n", "item"}
@@ -19,7 +20,7 @@ SAID = "with label=... (--label-column)"
 
 
 def split(name: str, frame: Any, label: str | None, with_labels: bool) -> tuple[Any, Any]:
-    """The features of a data frame, and its column of labels, or None where it needs none.
+    """The columns of features of a data frame, and that of labels, or None where it needs none.
 
     Paths and other names of files are left out, and so is pandas' numbering of rows.  *Raises* ValueError where another
     column is no number, and as `labels` does.
@@ -36,7 +37,18 @@ def split(name: str, frame: Any, label: str | None, with_labels: bool) -> tuple[
     features = [column for column in frame.columns if column is not found and column not in texts]
     if not features:
         raise ValueError(f"{name} must have features beside its labels, got none")
-    return frame[features].to_numpy(), None if found is None else frame[found]
+    return frame[features], None if found is None else frame[found]
+
+
+def checked_to_tell_nothing(features: Any, matrix: Floats, codes: Labels) -> None:
+    """Refuse a column of features, whose numbers are in `matrix`, that has one value for each class, its own."""
+    first = np.unique(codes, return_index=True)[1]
+    for column in np.flatnonzero((matrix == matrix[first][codes]).all(axis=0)):
+        if np.unique(matrix[first, column]).size == first.size:
+            name = shown(features.columns[column])
+            raise ValueError(
+                f"X must not have the labels, but its column {name} tells which class is which: leave it out"
+            )
 
 
 def labels(name: str, frame: Any, label: str | None) -> Any:

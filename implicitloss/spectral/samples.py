@@ -14,7 +14,7 @@ from implicitloss.arguments import shown
 from implicitloss.labels import Floats, Labels
 from implicitloss.spectral.arguments import checked_features, checked_labels
 from implicitloss.spectral.sample_files import read
-from implicitloss.spectral.sample_table import split
+from implicitloss.spectral.sample_table import checked_to_tell_nothing, split
 
 __all__ = ["Samples", "names_of", "samples"]
 
@@ -74,6 +74,8 @@ def samples(X: Any, y: Any = None, label: str | None = None) -> Samples:
         raise ValueError("y must have a label for each sample, got None")
     matrix = checked_features(X)
     classes, codes = checked_labels(_as_labels(y), len(matrix))
+    if _is_frame(X):
+        checked_to_tell_nothing(X, matrix, codes)
     counts = np.bincount(codes, minlength=len(classes))
     if len(classes) < 2:
         raise ValueError(f"y must have two classes or more, got {shown(classes[0])} alone")

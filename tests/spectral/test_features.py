@@ -132,10 +132,24 @@ def test_columns_of_whole_numbers(tmp_path: Path) -> None:
     for header in (True, False):
         put(tmp_path / "a.csv", csv(pd.DataFrame(X).assign(z=[1, 5] * 4), index=False, header=header))
         assert_same(samples(tmp_path / "a.csv"), (1, 5))
-    put(tmp_path / "b.csv", csv(FRAME.assign(fold=[1, 2] * 4, label=[4, 9] * 4), index=False))
+    put(tmp_path / "b.csv", csv(FRAME.assign(fold=[1, 2, 2, 1] * 2, label=[4, 9] * 4), index=False))
     assert samples(tmp_path / "b.csv", label="fold").classes == (1, 2)
     assert samples(tmp_path / "b.csv", label="fold").X.shape == (8, 4)
     assert samples(tmp_path / "b.csv").classes == (4, 9)
+
+
+def test_a_table_beside_its_labels(tmp_path: Path) -> None:
+    """Its own column of labels is no feature; a column that two classes share is one, and so is one within classes."""
+    table = put(tmp_path / "X.csv", csv(FRAME.assign(label=[3, 7] * 4), index=False))
+    put(tmp_path / "y.txt", b"cat\ndog\n" * 4)
+    for y in (Y, tmp_path / "y.txt"):
+        with pytest.raises(ValueError, match="its column 'label' tells which class is which"):
+            samples(table, y)
+    with pytest.raises(ValueError, match="its column 'label' tells which class is which"):
+        il.spectral.compare({"X": table}, tmp_path / "y.txt")
+    three = [*Y[:6], "owl", "owl"]
+    for column in ([3, 7] * 3 + [7, 7], [3, 7] * 3 + [9, 8]):
+        assert samples(FRAME[["a", "b", "c"]].assign(z=column), three).X.shape == (8, 4)
 
 
 def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +195,8 @@ def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (FRAME[["a", "b"]], None, "has no column of labels"),
         (FRAME.assign(target=Y), None, "may have its labels in 'label', 'target'; say which"),
         (FRAME.assign(split="train"), None, "'split' has 'train'; leave it out"),
+        (FRAME.assign(label=[3, 7] * 4), Y, "X must not have the labels, but its column 'label' tells which .*: leave"),
+        (FRAME.assign(label_id=[3.5, 7] * 4), "label", "but its column 'label_id' tells which class is which"),
         (FRAME[["label"]], None, "must have features beside its labels"),
         (
             FRAME.set_axis(["a", "a", "c", "label"], axis=1),
