@@ -23,7 +23,7 @@ def split(name: str, frame: Any, label: str | None, with_labels: bool) -> tuple[
     """The columns of features of a data frame, and that of labels, or None where it needs none.
 
     Paths and other names of files are left out, and so is pandas' numbering of rows.  *Raises* ValueError where another
-    column is no number, and as `labels` does.
+    column is no number or numbers the rows, and as `labels` does.
     """
     frame = _checked(name, frame)
     found = _labels(name, frame, label) if with_labels else None
@@ -37,6 +37,12 @@ def split(name: str, frame: Any, label: str | None, with_labels: bool) -> tuple[
     features = [column for column in frame.columns if column is not found and column not in texts]
     if not features:
         raise ValueError(f"{name} must have features beside its labels, got none")
+    for column in features:
+        if _is_numbering(frame[column]):
+            raise ValueError(
+                f"{name} must have features, but its column {shown(column)} numbers the rows, which tells the labels "
+                "where rows are sorted: leave it out"
+            )
     return frame[features], None if found is None else frame[found]
 
 
@@ -111,9 +117,13 @@ def _without_numbering(frame: Any) -> Any:
     first = frame.columns[0] if frame.shape[1] else None
     if frame.shape[1] < 2 or _key(first) not in ("", "unnamed:_0", "index"):
         return frame
-    rows = frame[first].to_numpy()
-    is_numbering = rows.dtype.kind in "iu" and bool(np.array_equal(rows, np.arange(len(rows)) + rows[:1]))
-    return frame.drop(columns=first) if is_numbering else frame
+    return frame.drop(columns=first) if _is_numbering(frame[first]) else frame
+
+
+def _is_numbering(cells: Any) -> bool:
+    """Whether whole numbers rise by 1 from row to row."""
+    rows = cells.to_numpy()
+    return rows.dtype.kind in "iuf" and bool(np.array_equal(rows, np.arange(len(rows)) + rows[:1]))
 
 
 def _key(column: Any) -> str:

@@ -147,6 +147,7 @@ def test_a_table_beside_its_labels(tmp_path: Path) -> None:
             samples(table, y)
     with pytest.raises(ValueError, match="its column 'label' tells which class is which"):
         il.spectral.compare({"X": table}, tmp_path / "y.txt")
+    assert samples(FRAME.assign(z=[0, 1, 2, 3, 4, 5, 7, 6])).X.shape == (8, 4)
     three = [*Y[:6], "owl", "owl"]
     for column in ([3, 7] * 3 + [7, 7], [3, 7] * 3 + [9, 8]):
         assert samples(FRAME[["a", "b", "c"]].assign(z=column), three).X.shape == (8, 4)
@@ -197,6 +198,12 @@ def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (FRAME.assign(split="train"), None, "'split' has 'train'; leave it out"),
         (FRAME.assign(label=[3, 7] * 4), Y, "X must not have the labels, but its column 'label' tells which .*: leave"),
         (FRAME.assign(label_id=[3.5, 7] * 4), "label", "but its column 'label_id' tells which class is which"),
+        (
+            FRAME.assign(id=range(5, 13)),
+            None,
+            "the frame must have .* its column 'id' numbers the rows, .*: leave it out",
+        ),
+        (FRAME.assign(id=np.arange(8.0)), "label", "its column 'id' numbers the rows"),
         (FRAME[["label"]], None, "must have features beside its labels"),
         (
             FRAME.set_axis(["a", "a", "c", "label"], axis=1),
