@@ -147,11 +147,6 @@ class Factored(Covariances):
         return self.diagonal.shape[0], self.diagonal.shape[1]
 
     @property
-    def _is_level(self) -> bool:
-        """Whether each D_k is a multiple of the identity."""
-        return bool(np.all(self.diagonal == self.diagonal[:, :1]))
-
-    @property
     def diagonals(self) -> Array:
         return self.diagonal + np.einsum("kar,kar->ka", self.factors, self.factors)
 
@@ -195,12 +190,15 @@ class Factored(Covariances):
 
     def form_rows(self, weights: Array) -> FormRows:
         inner = np.matmul(self.factors.transpose(0, 2, 1), weights)
+        # Shrinkage makes each D_k a multiple of the identity, in the features that vary.
+        level, varies = self.diagonal.max(axis=1, keepdims=True), self.diagonal.any(axis=0)
+        is_level = bool(np.array_equal(self.diagonal, level * varies))
 
         def rows(start: int, stop: int, out: Array) -> Array:
             left, right = weights[:, start:stop].T, weights[:, start:]
             np.matmul(inner[:, :, start:stop].transpose(0, 2, 1), inner[:, :, start:], out=out)
-            if self._is_level:
-                out += self.diagonal[:, :1, None] * (left @ right)
+            if is_level:
+                out += level[:, :, None] * ((left * varies) @ right)
             else:
                 out += (left * self.diagonal[:, None, :]) @ right
             return out

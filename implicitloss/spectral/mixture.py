@@ -159,7 +159,8 @@ class GaussianMixture:
         y : array_like, (n,)
             The labels: numbers or names of any kind, at least two samples each.
         covariance : {"oas", "ledoit-wolf"}
-            How covariances are shrunk towards (tr Σ_k / d) I.  Both keep the trace, which is unbiased.
+            How covariances are shrunk towards (tr Σ_k / d) I, d being the number of features that vary.  Both keep the
+            trace, which is unbiased.
 
         Returns
         -------
@@ -193,13 +194,15 @@ class GaussianMixture:
         order = np.argsort(codes, kind="stable")
         parts = np.split(features[order], np.cumsum(counts)[:-1])
         means = np.stack([part.mean(axis=0) for part in parts])
+        varies = np.ptp(features, axis=0) > 0
         for k, part in enumerate(parts):
             part -= means[k]
+            part[:, ~varies] = 0.0
             if np.sum(part**2) < SMALLEST_TRACE * len(part):
                 raise ValueError(
                     f"samples of a class must differ, but those of class {shown(classes[k])} are all equal"
                 )
-        found = estimate(parts, covariance)
+        found = estimate(parts, varies, covariance)
         return cls(means, found.covariances, counts, found.factors, classes, counts, found.effective_rank)  # type: ignore[arg-type]
 
     @classmethod

@@ -7,10 +7,11 @@ the trace of S.  It needs tr S, tr S² and Σ_i ‖x_i - x̄‖⁴ alone, and th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from implicitloss.labels import Floats
 
@@ -83,17 +84,20 @@ class ShrunkCovariances:
     effective_rank: Floats
 
 
-def estimate(parts: Sequence[Floats], kind: Shrinkage) -> ShrunkCovariances:
-    """The covariances of classes from their centred samples, (n_k, d) each."""
-    n, d = len(parts), parts[0].shape[1]
-    moments = [SampleMoments.from_centred(part) for part in parts]
+def estimate(parts: Sequence[Floats], varies: NDArray[np.bool_], kind: Shrinkage) -> ShrunkCovariances:
+    """The covariances of classes from their centred samples, (n_k, d) each, 0 in features that never vary.
+
+    Classes are shrunk towards the identity of the others, so that those features change nothing.
+    """
+    n, d = len(parts), varies.size
+    moments = [replace(SampleMoments.from_centred(part), d=int(varies.sum())) for part in parts]
     shares = [intensity(each, kind) for each in moments]
-    level = np.array([share * each.trace / d for share, each in zip(shares, moments, strict=True)])
+    level = np.array([share * each.trace / each.d for share, each in zip(shares, moments, strict=True)])
     rank = np.array([effective_rank(each) for each in moments])
     if n * d * d <= MOST_WHOLE:
         whole = np.empty((n, d, d))
         for k, part in enumerate(parts):
-            whole[k] = (1 - shares[k]) / (len(part) - 1) * (part.T @ part) + level[k] * np.eye(d)
+            whole[k] = (1 - shares[k]) / (len(part) - 1) * (part.T @ part) + level[k] * np.diag(varies)
         return ShrunkCovariances(whole, None, rank)
     r = min(max(map(len, parts)) - 1, max(1, MOST_IN_FACTORS // (n * d)), d)
     factors = np.zeros((n, d, r))
@@ -106,8 +110,8 @@ def estimate(parts: Sequence[Floats], kind: Shrinkage) -> ShrunkCovariances:
             scaled.T @ vectors[:, first] if len(part) < d else vectors[:, first] * np.sqrt(values[first].clip(0))
         )
         factors[k, :, : directions.shape[1]] = directions
-        level[k] += max(0.0, float(np.sum(scaled**2) - np.sum(directions**2))) / d
-    return ShrunkCovariances(np.repeat(level[:, None], d, axis=1), factors, rank)
+        level[k] += max(0.0, float(np.sum(scaled**2) - np.sum(directions**2))) / moments[k].d
+    return ShrunkCovariances(level[:, None] * varies, factors, rank)
 
 
 def effective_rank(moments: SampleMoments) -> float:

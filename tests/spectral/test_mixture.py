@@ -81,6 +81,32 @@ def test_factors_in_place_of_whole_covariances(rng: np.random.Generator, monkeyp
     assert fewer.of_classes.sum(np.eye(3)[2]) != pytest.approx(whole.covariances[2], abs=1e-3)
 
 
+@pytest.mark.parametrize("most_whole", [shrinkage.MOST_WHOLE, 0])
+def test_features_that_never_vary_change_nothing(
+    most_whole: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No covariance is shrunk into them; as much noise there, which varies, is another mixture."""
+    monkeypatch.setattr(shrinkage, "MOST_WHOLE", most_whole)
+    y = np.repeat([0, 1, 2], [20, 25, 60])
+    X = rng.standard_normal((105, 12)) * np.arange(1, 13) ** -0.3 + 0.3 * y[:, None]
+    bare = GaussianMixture.from_features(X, y)
+    p = predict(bare, Ridge(2.0))
+    wide = np.insert(X, [0, 3, 12] * 6, 0.1, axis=1)
+    found = GaussianMixture.from_features(wide, y)
+    assert found.effective_rank == pytest.approx(bare.effective_rank, rel=1e-9)
+    assert found.rank_inflation == pytest.approx(bare.rank_inflation, rel=1e-9)
+    varies = np.ptp(wide, axis=0) > 0
+    for k in range(3):
+        own, padded = (mixture.of_classes.sum(np.eye(3)[k]) for mixture in (bare, found))
+        assert padded[np.ix_(varies, varies)] == pytest.approx(own, abs=1e-12)
+        assert np.abs(padded[~varies]).max() < 1e-14
+    assert predict(found, Ridge(2.0)).mean == pytest.approx(p.mean, abs=1e-10)
+    assert predict(found, Ridge(2.0)).variance == pytest.approx(p.variance, abs=1e-10)
+    wide[:, ~varies] += rng.standard_normal((105, 18))
+    noisy = predict(GaussianMixture.from_features(wide, y), Ridge(2.0))
+    assert np.abs(noisy.mean - p.mean).max() > 0.01
+
+
 @pytest.mark.parametrize(
     ("y", "classes"),
     [
