@@ -100,6 +100,8 @@ def test_features_that_never_vary_change_nothing(
         own, padded = (mixture.of_classes.sum(np.eye(3)[k]) for mixture in (bare, found))
         assert padded[np.ix_(varies, varies)] == pytest.approx(own, abs=1e-12)
         assert np.abs(padded[~varies]).max() < 1e-14
+    weights = rng.standard_normal((30, 4))
+    assert found.of_classes.forms(weights) == pytest.approx(bare.of_classes.forms(weights[varies]), abs=1e-10)
     assert predict(found, Ridge(2.0)).mean == pytest.approx(p.mean, abs=1e-10)
     assert predict(found, Ridge(2.0)).variance == pytest.approx(p.variance, abs=1e-10)
     wide[:, ~varies] += rng.standard_normal((105, 18))
