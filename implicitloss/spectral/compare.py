@@ -126,7 +126,7 @@ class Encoders:
             legend.append(f"{MARK} a class has an effective rank below 20, and the prediction is not to be trusted.")
         return ReportTable(
             "On which features does a linear classifier do best, and how even are its errors?",
-            [f"{len(report.left_out.codes):,} samples, {len(report.rows):,} classes; errors by leave-one-out"],
+            [f"{len(report.left_out.codes):,} samples, {len(report.rows):,} classes; errors by cross-validation"],
             ["encoder", "features", "mean error", "±", "worst class", "error", "±", "gap", "predicted", "spectrum"],
             [_cells(row) for row in self.rows],
             [*legend, *(f"{row.name}: {note}" for row in self.rows for note in row.report.notes)],

@@ -38,10 +38,12 @@ def diagnose(
 ) -> SpectralReport:
     r"""Measure and predict how often each class is missed by a linear classifier on these features, and say why.
 
-    Errors are measured by leave-one-out, exactly, for ridge regression on one-hot labels: with
-    V_i = h_i/(1 - h_i) and h_i the leverage, a sample's scores are z_i - V_i (e_{y_i} - z_i) where it is left out of
-    training.  They are predicted from the mean, the covariance and the count of each class alone, which leaves nothing
-    but these to be the cause.
+    Errors are measured for ridge regression on one-hot labels, by stratified cross-validation without a fit for each
+    group: a sample is left out of training with as large a share of the other classes, which with equal counts is one
+    sample of each class at a time.  With H the hat matrix, of which a block belongs to the group, its scores are
+    e_y - (I - H)⁻¹ (e_y - z).  One sample left out alone makes its own class the rarer one, and errors come out too
+    high: `spectral.leave_one_out` has those.  Errors are predicted from the mean, the covariance and the count of each
+    class alone, which leaves nothing but these to be the cause.
 
     Parameters
     ----------
@@ -104,7 +106,7 @@ def diagnosed(found: Samples, lam: float | None, seed: int | list[int], augment:
     path = RidgePath.of(found)
     if not path.values.size:
         raise ValueError("X must vary from sample to sample, and all of its features are constant")
-    left_out = path.leave_one_out(path.best() if lam is None else lam)
+    left_out = path.stratified(path.best() if lam is None else lam)
     if not LEAST_RIDGE <= left_out.lam <= LARGEST_RIDGE:
         raise ValueError(
             f"X must have a scale at which λ is from 1e-30 to 1e60, and leave-one-out chose {left_out.lam:.3g}"

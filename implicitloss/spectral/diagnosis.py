@@ -39,7 +39,8 @@ class ClassError:
     n : int
         Its samples.
     error : float
-        The share of them that is mistaken by a classifier trained on all other samples.
+        The share of them that is mistaken by a classifier trained without them, and without as large a share of the
+        other classes.
     standard_error : float
         One standard error of it, binomial.
     predicted : float or None
@@ -83,7 +84,7 @@ class OffsetEffect:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Diagnosis:
-    """Errors of classes in linear classification of features, measured by leave-one-out and predicted."""
+    """Errors of classes in linear classification of features, measured by cross-validation and predicted."""
 
     rows: tuple[ClassError, ...]
     left_out: LeaveOneOut

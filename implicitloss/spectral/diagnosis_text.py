@@ -60,7 +60,8 @@ def _legend(found: Diagnosis, listed: Sequence[ClassError]) -> list[str]:
     left = len(found.rows) - len(listed)
     said = [f"and {left:,} more classes, which report.to_frame() has", ""] if left else []
     said += [
-        "error: measured, each sample by a classifier trained on all others; ± one standard error, binomial.",
+        "error: measured by stratified cross-validation, each sample by a classifier trained without it and an equal "
+        "share of the other classes; ± one standard error, binomial.",
         "predicted: by the mean, covariance and count of each class alone, as if features were Gaussian.",
         "effective rank: (tr Σ)²/tr Σ², in how many directions a class varies; ± by leaving out tenths of its samples.",
         "influence V: how far its own label pulls a sample's score in training; new samples lose that pull.",

@@ -16,7 +16,9 @@ __all__ = ["LeaveOneOut"]
 
 @dataclass(frozen=True, eq=False)
 class LeaveOneOut:
-    """Scores of each of n samples by a classifier that was trained on the n - 1 others.
+    """Scores of each of n samples by a classifier that was trained without it.
+
+    `leave_one_out` trains on the n - 1 others, `diagnose` on those that are not in the sample's group.
 
     Parameters
     ----------

@@ -13,6 +13,8 @@ import pytest
 import implicitloss as il
 from implicitloss.spectral.jackknife import effective_rank_error, moments_without
 from implicitloss.spectral.pooled import predict_pooled, with_pooled_covariance
+from implicitloss.spectral.ridge_path import RidgePath
+from implicitloss.spectral.samples import samples
 from implicitloss.spectral.shrinkage import SampleMoments, effective_rank
 
 Array = np.ndarray[Any, Any]
@@ -35,9 +37,12 @@ def report() -> il.spectral.SpectralReport:
 
 
 def test_measured_first(report: il.spectral.SpectralReport) -> None:
-    """Rows have the errors of samples left out, the worst first, and V is the mean of h/(1 - h) in the class."""
+    """Rows have the errors of cross-validation, the worst first, and V is the mean of h/(1 - h) in the class."""
     found = report.left_out
     wrong = found.scores.argmax(axis=1) != found.codes
+    X = classes(np.random.default_rng(0), [0.0, 0.2, 0.7, 1.5], n=250)[0]
+    path = RidgePath.of(samples(X, [found.classes[k] for k in found.codes]))
+    assert np.array_equal(found.scores, path.stratified(report.lam).scores)
     assert [row.error for row in report.rows] == sorted((row.error for row in report.rows), reverse=True)
     for row in report.rows:
         part = found.codes == report.class_index(row.name)
