@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 
 import implicitloss as il
 from implicitloss.spectral.jackknife import effective_rank_error, moments_without
@@ -214,6 +216,34 @@ def test_softmax_gets_offsets_of_its_own(report: il.spectral.SpectralReport) -> 
     assert softmax.mean() == pytest.approx(0, abs=1e-9)
     scale = ridge @ softmax / (ridge @ ridge)
     assert np.abs(softmax - scale * ridge).max() > 0.01 * np.abs(softmax).max()
+
+
+def test_training_with_these_margins_narrows_the_gap() -> None:
+    """Softmax trained with p_yy' = e^{δ_y - δ_y'} on 900 samples and tried on fresh ones; e^{δ_y' - δ_y} widens it."""
+    rng = np.random.default_rng(11)
+    y, fresh, d = np.repeat(np.arange(3), 300), np.repeat(np.arange(3), 2000), 12
+    means, scale = 0.5 * rng.standard_normal((3, d)), np.array([1.6, 1.0, 0.6])
+    X, x = (means[k] + rng.standard_normal((len(k), d)) * scale[k][:, None] for k in (y, fresh))
+    offsets, prior, rows = il.diagnose(X, y).offsets(), il.LabelPrior.zipf(3, 0.0), np.arange(900)
+
+    def gap(log_p: Array) -> float:
+        def loss(at: Array) -> tuple[float, Array]:
+            W, b = at[: 3 * d].reshape(d, 3), at[3 * d :]
+            logits = X @ W + b + log_p[y]  # log p_yy is 0
+            total = logsumexp(logits, axis=1)
+            share = np.exp(logits - total[:, None])
+            share[rows, y] -= 1
+            gradient = np.concatenate([(X.T @ share + W).ravel(), share.sum(axis=0)])
+            return float((total - logits[rows, y]).sum() + np.sum(W**2) / 2), gradient
+
+        found = minimize(loss, np.zeros(3 * d + 3), jac=True, method="L-BFGS-B").x
+        wrong = (x @ found[: 3 * d].reshape(d, 3) + found[3 * d :]).argmax(axis=1) != fresh
+        return float(np.ptp(np.bincount(fresh, wrong) / 2000))
+
+    log_p = np.stack([offsets.log_margin(prior, k) for k in range(3)])
+    assert log_p.diagonal() == pytest.approx(0)
+    assert gap(log_p) < gap(0 * log_p) / 2 < gap(-log_p) / 2
+    assert gap(-log_p) > gap(0 * log_p) + 0.02
 
 
 # --- resampling -------------------------------------------------------------------------------------------------------

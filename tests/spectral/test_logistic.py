@@ -6,7 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from fits import agrees, logistic, training_set, two_classes
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from scipy.special import expit
 
 import implicitloss as il
@@ -150,6 +150,23 @@ def test_proximal_points_at_thirty_digits(at: tuple[float, float, float, float, 
         found = loss_moments(m, q, influence, sign, log_p, 0.0, NODES)
         is_close = [found.mean, found.square, found.curvature] == pytest.approx(expected, rel=1e-11, abs=1e-14)
         assert is_close is is_right
+
+
+def test_training_means_are_those_of_proximal_points(mixture: GaussianMixture) -> None:
+    """c_k = E prox_k(u), u ~ N(m_k, q_k), with z = prox_k(u) the root of z + V_k ℓ_k'(z) = u, one by one."""
+    margins = (2.0, 0.6)
+    p = predict(mixture, Logistic(3.0, margins))
+    nodes, shares = np.polynomial.hermite_e.hermegauss(160)
+    for k, sign in ((0, 1.0), (1, -1.0)):
+        m, q, V, log_p = p.mean[k], p.variance[k], p.influence[k], np.log(margins[k])
+
+        def prox(u: float, V: float = V, sign: float = sign, log_p: float = log_p) -> float:
+            found = brentq(lambda z: z - V * sign * expit(log_p - sign * z) - u, u - V, u + V, xtol=1e-13)
+            return float(found)
+
+        mean = shares @ [prox(m + np.sqrt(q) * x) for x in nodes] / shares.sum()
+        assert p.training_mean[k] == pytest.approx(mean, abs=1e-8)
+        assert abs(p.training_mean[k] - (m + 0.9 * (mean - m))) > 0.01
 
 
 def test_separable_classes(rng: np.random.Generator) -> None:
