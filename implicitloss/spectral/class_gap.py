@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from implicitloss.arguments import shown
 from implicitloss.formats import plain
 from implicitloss.spectral.left_out import LeaveOneOut
 from implicitloss.spectral.offsets import Gap, gap
@@ -14,6 +15,8 @@ __all__ = ["ClassGap", "class_gap"]
 
 # Parts that are smaller are printed as 0.
 SEEN = 0.005
+# Scores of a class that vary less are one score and its rounding; those of targets 0 and 1 are near 1.
+SMALLEST = 1e-30
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,17 @@ def class_gap(found: LeaveOneOut, a: int, b: int, names: tuple[str, str], shift:
     first, second = (found.codes == k for k in (a, b))
     parts = [left_out[first], left_out[second]]
     variance = [float(part.var()) for part in parts]
-    of = gap([part.mean() for part in parts], variance, [fitted[first].mean(), fitted[second].mean()], shift)
+    means = [float(part.mean()) for part in parts]
+    if means[0] <= means[1] or min(variance) < SMALLEST:
+        each = (
+            f"{shown(name):.40} has mean {m:.3g}, variance {q:.3g}"
+            for name, m, q in zip(names, means, variance, strict=True)
+        )
+        raise ValueError(
+            "a gap must be between classes that scores tell apart, each with a variance, but of samples left out "
+            f"{' and '.join(each)}: there is no gap to split"
+        )
+    of = gap(means, variance, [fitted[first].mean(), fitted[second].mean()], shift)
     mistaken = float(np.mean(parts[0] + shift <= 0)), float(np.mean(parts[1] + shift >= 0))
     spreads = float(np.sqrt(variance[0])), float(np.sqrt(variance[1]))
     return ClassGap(of.train, of.overfit, of.label, of.scale, of.z, names, mistaken, spreads)

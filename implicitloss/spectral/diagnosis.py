@@ -158,6 +158,11 @@ class Diagnosis:
         -------
         ClassGap
             z_1 - z_2, its parts, and a sentence on each.
+
+        Raises
+        ------
+        ValueError
+            For classes that are not there or one twice, and where m_1 <= m_2: scores do not tell the two apart.
         """
         a, b = self.class_index(first), self.class_index(second)
         if a == b:

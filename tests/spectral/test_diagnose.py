@@ -155,6 +155,15 @@ def test_bad_questions(ask: Any, message: str, report: il.spectral.SpectralRepor
         ask(report)
 
 
+def test_classes_that_scores_do_not_tell_apart() -> None:
+    """There is no gap to split; the sentence speaks of the classes, and not of means that nobody gave."""
+    said = "tell apart, .* left out 'a' has mean .*, variance .* and 'b' has .*: there is no gap to split"
+    alike = np.tile([-2.0, -1.0, 0.0, 1.0, 2.0], 4)  # scores are the same, but for a rounding
+    for x, ridge in ((np.array([-1.0, 1.0, -2.0, 2.0]), 1e-3), (alike, "loo")):
+        with pytest.raises(ValueError, match=said):
+            il.diagnose(x[:, None], np.repeat(["a", "b"], len(x) // 2), ridge=ridge).gap("a", "b")
+
+
 # --- offsets ----------------------------------------------------------------------------------------------------------
 
 
