@@ -36,10 +36,20 @@ LARGEST = 1e60
 
 def checked_features(X: ArrayLike, name: str = "X") -> Floats:
     """`X` as a float matrix (n, d) with n, d >= 1, its numbers finite and within ±1e60."""
-    found = checked_matrix(X, name, LARGEST)
+    found = checked_matrix(_dense(X, name), name, LARGEST)
     if found.size == 0:
         raise ValueError(f"{name} must have samples and features, got shape {found.shape}")
     return found
+
+
+def _dense(X: Any, name: str) -> Any:
+    """`X`, True and False as 1 and 0; *raises* ValueError for a sparse matrix."""
+    if hasattr(X, "toarray"):
+        raise ValueError(f"{name} must be dense, got a {type(X).__name__}: give X.toarray()")
+    if hasattr(X, "iloc"):
+        flags = [column for column, kind in X.dtypes.items() if getattr(kind, "kind", "") == "b"]
+        return X.astype(dict.fromkeys(flags, np.float64)) if flags and X.columns.is_unique else X
+    return X.astype(np.float64) if getattr(getattr(X, "dtype", None), "kind", "") == "b" else X
 
 
 def checked_labels(y: Any, n: int) -> tuple[tuple[Hashable, ...], NDArray[np.intp]]:

@@ -61,7 +61,7 @@ def labels(name: str, frame: Any, label: str | None) -> Any:
     """The column of labels of a data frame.
 
     `label` is its name; by default it is the one that is called label, class, target, y or the like, or the only one
-    that is no number.  *Raises* ValueError where there is none, or where several may be it.
+    that is no number, or the only one of True and False.  *Raises* ValueError where there is none, or where several may be it.
     """
     frame = _checked(name, frame)
     return frame[_labels(name, frame, label)]
@@ -83,7 +83,8 @@ def _labels(name: str, frame: Any, label: str | None) -> Any:
     known = [column for column in frame.columns if _key(column) in KNOWN]
     if not known:
         texts = [column for column in frame.columns if not _is_numbers(frame[column])]
-        known = [column for column in texts if _key(column) not in EXAMPLES] or _only_whole(frame)
+        flags = [column for column in frame.columns if frame[column].dtype.kind == "b"]
+        known = [column for column in texts if _key(column) not in EXAMPLES] or flags[:2] or _only_whole(frame)
     if len(known) != 1:
         several = f"may have its labels in {', '.join(map(shown, known[:3]))}" if known else "has no column of labels"
         raise ValueError(f"{name} {several}; say which column has them {SAID}")
@@ -139,4 +140,4 @@ def _no_number(cells: Any) -> str:
 
 
 def _is_numbers(cells: Any) -> bool:
-    return getattr(cells.dtype, "kind", "O") in "iuf"
+    return getattr(cells.dtype, "kind", "O") in "iufb"

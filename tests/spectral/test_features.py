@@ -153,6 +153,21 @@ def test_a_table_beside_its_labels(tmp_path: Path) -> None:
         assert samples(FRAME[["a", "b", "c"]].assign(z=column), three).X.shape == (8, 4)
 
 
+def test_true_and_false_are_1_and_0(tmp_path: Path) -> None:
+    """In columns of dummies, in files and in arrays; one such column alone has the labels."""
+    flags = np.array([[True, False, True, True, False, False, True, False]]).T
+    wide = np.hstack([X, flags])
+    dummies = FRAME[["a", "b", "c"]].assign(kind=flags[:, 0])
+    put(tmp_path / "a.csv", csv(dummies.assign(label=Y), index=False))
+    for found in (samples(dummies, Y), samples(tmp_path / "a.csv")):
+        assert found.X == pytest.approx(wide)
+    assert samples(flags, Y).X.tolist() == flags.astype(float).tolist()
+    assert il.spectral.GaussianMixture.from_features(dummies, Y).means[0, 3] == flags[::2].mean()
+    assert samples(dummies).classes == (False, True)
+    with pytest.raises(ValueError, match="may have its labels in 'kind', 'other'; say which"):
+        samples(dummies.assign(other=flags))
+
+
 def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """pandas reads it, where pyarrow is there; where it is not, the sentence says what to do."""
     path = put(tmp_path / "a.parquet", b"PAR1 and more")
