@@ -35,11 +35,15 @@ def read(
     """
     source = Source.of(path)
     if source.data.startswith((b"\x93NUMPY", b"PK\x03\x04")) or source.name.endswith((".npy", ".npz")):
+        if label is not None and (with_labels or labels_alone):
+            raise ValueError(
+                f"{source.name} has arrays and no column {shown(label)}; leave --label-column (label=) out"
+            )
         return _arrays(source, with_labels, labels_alone)
     if source.data.startswith(PICKLES):
         raise ValueError(f"{source.name} is a pickle, which could run anything; use numpy.savez(file, X=X, y=y)")
     is_text = not source.data.startswith(b"PAR1")
-    if labels_alone and is_text and (lines := _lines(source)) is not None:
+    if labels_alone and is_text and label is None and (lines := _lines(source)) is not None:
         return None, lines
     frame = _delimited(source) if is_text else _parquet(source)
     return (None, labels(source.name, frame, label)) if labels_alone else split(source.name, frame, label, with_labels)
@@ -56,6 +60,10 @@ def _arrays(source: Source, with_labels: bool, labels_alone: bool) -> tuple[Any,
     except Exception as error:  # a damaged archive fails anywhere in zipfile
         said = "it holds Python objects; save text as an array of text" if "pickle" in str(error) else f"{error!s:.100}"
         raise ValueError(f"{source.name} is not an array file that can be read: {said}") from None
+    if {"data", "indices", "indptr"} <= arrays.keys():
+        raise ValueError(
+            f"{source.name} is a sparse matrix; save X.toarray() with numpy.savez(file, X=X.toarray(), y=y)"
+        )
     if labels_alone:
         return None, _one(source, arrays, TARGETS, 1, "labels", "y")
     X = _one(source, arrays, FEATURES, 2, "features", "X")

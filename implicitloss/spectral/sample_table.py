@@ -61,7 +61,8 @@ def labels(name: str, frame: Any, label: str | None) -> Any:
     """The column of labels of a data frame.
 
     `label` is its name; by default it is the one that is called label, class, target, y or the like, or the only one
-    that is no number, or the only one of True and False.  *Raises* ValueError where there is none, or where several may be it.
+    that is no number, or the only one of True and False.  *Raises* ValueError where there is none, or where several may
+    be it.
     """
     frame = _checked(name, frame)
     return frame[_labels(name, frame, label)]

@@ -61,6 +61,8 @@ def samples(X: Any, y: Any = None, label: str | None = None) -> Samples:
         raise ValueError(f"label must be the name of a column, got {shown(label)}")
     if label is not None and not (isinstance(X, (str, os.PathLike)) or _is_frame(X)):
         raise ValueError(f"label must go with a file or a frame, got {shown(label)} beside {shown(X)}")
+    if label is not None and y is not None and not isinstance(y, (str, os.PathLike)):
+        raise ValueError(f"label must be left out beside the labels y, got {shown(label)}")
     if isinstance(X, (str, os.PathLike)):
         X, found = read(X, label, y is None)
         y = found if y is None else y

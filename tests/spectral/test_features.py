@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix, save_npz
 
 import implicitloss as il
 from implicitloss.spectral.samples import Samples, samples
@@ -160,7 +161,7 @@ def test_true_and_false_are_1_and_0(tmp_path: Path) -> None:
     dummies = FRAME[["a", "b", "c"]].assign(kind=flags[:, 0])
     put(tmp_path / "a.csv", csv(dummies.assign(label=Y), index=False))
     for found in (samples(dummies, Y), samples(tmp_path / "a.csv")):
-        assert found.X == pytest.approx(wide)
+        assert pytest.approx(wide) == found.X
     assert samples(flags, Y).X.tolist() == flags.astype(float).tolist()
     assert il.spectral.GaussianMixture.from_features(dummies, Y).means[0, 3] == flags[::2].mean()
     assert samples(dummies).classes == (False, True)
@@ -180,6 +181,25 @@ def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(pd, "read_parquet", missing)
     with pytest.raises(ValueError, match="is a Parquet file, which needs pyarrow: pip install pyarrow"):
         samples(path)
+
+
+def test_a_column_of_labels_where_there_is_none(tmp_path: Path) -> None:
+    """It is not ignored: a file of arrays has no columns, a file of labels one, and labels that are given need none."""
+    np.savez(tmp_path / "a.npz", X=X, y=Y)
+    put(tmp_path / "table.csv", csv(FRAME[["label"]].assign(image="a.jpg")))
+    (tmp_path / "y.txt").write_text("cat\ndog\n" * 4)
+    assert_same(samples(tmp_path / "a.npz", tmp_path / "table.csv", "label"))
+    for y, message in (
+        (None, "a.npz has arrays and no column 'zz'; leave --label-column .* out"),
+        (tmp_path / "a.npz", "a.npz has arrays and no column 'zz'"),
+        (tmp_path / "table.csv", "table.csv must have one column called 'zz'"),
+        (tmp_path / "y.txt", "y.txt must have one column called 'zz'"),
+        (Y, "label must be left out beside the labels y, got 'zz'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            samples(tmp_path / "a.npz", y, "zz")
+    with pytest.raises(ValueError, match="label must be left out beside the labels y, got 'label'"):
+        samples(FRAME, Y, "label")
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -219,6 +239,7 @@ def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             "the frame must have .* its column 'id' numbers the rows, .*: leave it out",
         ),
         (FRAME.assign(id=np.arange(8.0)), "label", "its column 'id' numbers the rows"),
+        (csr_matrix(X), Y, r"X must be dense, got a csr_matrix: give X.toarray\(\)"),
         (FRAME[["label"]], None, "must have features beside its labels"),
         (
             FRAME.set_axis(["a", "a", "c", "label"], axis=1),
@@ -240,6 +261,7 @@ BAD_FILES: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "alike.npz": (npz(a=X, b=X), "has the arrays 'a' .*; call the one of features X"),
     "many.npz": (npz(X=X, a=Y, b=Y), "call the one of labels y"),
     "alone.npz": (npz(X=X), "has features and no labels; give the file of the labels too"),
+    "sparse.npz": (lambda path: save_npz(path, csr_matrix(X)), r"is a sparse matrix; save X.toarray\(\)"),
     "objects.npz": (npz(X=X, y=Y.astype(object)), "it holds Python objects"),
     "cut.npz": (b"PK\x03\x04 and no more", "is not an array file that can be read"),
     "empty.csv": (b"", "must have samples, got an empty file"),
