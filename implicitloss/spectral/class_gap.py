@@ -61,14 +61,15 @@ class ClassGap(Gap):
     def sentences(self) -> tuple[str, str, str, str]:
         """A sentence on each part, in the order train, overfit, label, scale."""
         (first, second), (one, other) = map(plain, self.names), self.spreads
-        label = f"margins favour {self._favoured(self.label)[0]}" if self.label else "no margins shift the boundary"
+        shifts = abs(self.label) >= SEEN
+        label = f"margins favour {self._favoured(self.label)[0]}" if shifts else "no margins shift the boundary"
         return (
             f"train {self.train:+.2f}: in training the boundary lies {self._place()}.",
             f"overfit {self.overfit:+.2f}: from training to new samples the scores of {self._moved()} to the other's "
             "side.",
             f"label {self.label:+.2f}: {label}.",
-            f"scale {self.scale:+.2f}: the scores of {first} have a standard deviation of {one:.2g}, those of {second} "
-            f"of {other:.2g}.",
+            f"scale {self.scale:+.2f}: the scores of {first} have a standard deviation of {one:.3g}, those of {second} "
+            f"of {other:.3g}.",
         )
 
     def _favoured(self, part: float) -> tuple[str, str]:
