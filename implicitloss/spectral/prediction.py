@@ -206,7 +206,8 @@ class Prediction:
             return ()
         return (
             f"Shrunk covariances of {int(flat.sum()):,} of {len(self.classes):,} classes have effective ranks up to "
-            f"{self.rank_inflation[flat].max():.2g} times those of the samples: predicted errors may be much too high.",
+            f"{self.rank_inflation[flat].max():.2g} times those estimated without shrinkage: predicted errors may be "
+            "too high.",
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -322,7 +322,7 @@ def test_shrinkage_that_flattens_is_said(exponent: float, is_flat: bool, rng: np
         assert mixture.rank_inflation[0] == pytest.approx(rank / mixture.effective_rank[0], rel=1e-9)
         sentence = (
             f"Shrunk covariances of 2 of 2 classes have effective ranks up to {mixture.rank_inflation.max():.2g} times "
-            "those of the samples: predicted errors may be much too high."
+            "those estimated without shrinkage: predicted errors may be too high."
         )
         assert found[-1].notes == diagnose(X, y).notes == (sentence,)
         assert sentence in " ".join(str(diagnose(X, y)).split())
