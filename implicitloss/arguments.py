@@ -224,7 +224,7 @@ def checked_matrix(values: ArrayLike, name: str, largest: float) -> NDArray[np.f
     bad = np.argwhere(~(np.abs(matrix) <= largest))
     if bad.size:
         row, column = bad[0].tolist()
-        raise ValueError(f"{name} must lie within ±{largest:g}, but row {row} has {matrix[row, column]:g}")
+        raise ValueError(f"{name} must be finite and within ±{largest:g}, but row {row} has {matrix[row, column]:g}")
     return matrix
 
 
@@ -236,8 +236,8 @@ def checked_array(values: ArrayLike, name: str, forms: Mapping[int, str], larges
     bad = ~(np.abs(array) <= largest)
     if bad.any():
         place = np.unravel_index(int(np.argmax(bad)), array.shape)
-        at = ", ".join(map(str, place))
-        raise ValueError(f"{name} must be finite and within ±{largest:g}, but [{at}] is {array[place]:g}")
+        at = f"but [{', '.join(map(str, place))}] is" if place else "got"
+        raise ValueError(f"{name} must be finite and within ±{largest:g}, {at} {array[place]:g}")
     return array
 
 

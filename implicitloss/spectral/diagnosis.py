@@ -112,7 +112,7 @@ class Diagnosis:
 
     @property
     def mean_error(self) -> float:
-        """The mean error of all classes, measured."""
+        """The mean of the classes' errors, measured; classes of few samples count as much as others."""
         return float(self.left_out.errors.mean())
 
     @property

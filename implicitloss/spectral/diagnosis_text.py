@@ -34,10 +34,10 @@ def _facts(found: Diagnosis) -> list[str]:
     chosen = "chosen by leave-one-out" if found.ridge == "loo" else "as given"
     gap = found.worst.error - found.best.error
     return [
-        f"{len(found.left_out.codes):,} samples, {found.features:,} features, {len(found.rows):,} classes; ridge "
-        f"regression with λ = {found.lam:.3g}, {chosen}",
-        f"mean error {found.mean_error:.1%} ± {found.mean_standard_error:.1%}; worst {found.worst.name}, best "
-        f"{found.best.name}: a gap of {100 * gap:.1f} points",
+        f"{len(found.left_out.codes):,} samples, {found.features:,} feature{'s' if found.features > 1 else ''}, "
+        f"{len(found.rows):,} classes; ridge regression with λ = {found.lam:.3g}, {chosen}",
+        f"mean of the classes' errors {found.mean_error:.1%} ± {found.mean_standard_error:.1%}; worst "
+        f"{found.worst.name}, best {found.best.name}: a gap of {100 * gap:.1f} points",
     ]
 
 

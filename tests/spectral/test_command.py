@@ -83,6 +83,7 @@ def test_pictures_are_the_same_each_time(kind: str, folder: Path) -> None:
         (["net.npz", "--ridge", "x"], "--ridge must be loo or a number, got 'x'"),
         (["net.npz", "--ridge", "-1"], "ridge must be 'loo' or a number from 1e-30 to 1e60, got -1.0"),
         (["net.npz", "--augment", "nose:1"], "unknown augmentation 'nose'; did you mean 'noise'?"),
+        (["net.npz", "--augment", "noise:nan"], "variance must be finite and within ±1e+60, got nan"),
         (["net.npz", "--augment", "noise"], "--augment noise must have a number, e.g. noise:0.05, got 'noise'"),
         (["net.npz", "--augment", "dropout:1"], "rate must be a number from 0 to below 1, got 1.0"),
         (["net.npz", "--gap", "cat", "dgo"], "unknown class 'dgo'; did you mean 'dog'?"),

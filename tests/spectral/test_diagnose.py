@@ -301,6 +301,7 @@ def test_the_text(report: il.spectral.SpectralReport) -> None:
     text = str(report)
     lines = text.splitlines()
     assert lines[1].startswith("1,000 samples, 100 features, 4 classes; ridge regression with λ = ")
+    assert lines[2].startswith(f"mean of the classes' errors {report.mean_error:.1%} ± ")
     assert lines[4].split() == [
         "class",
         "samples",
@@ -393,7 +394,7 @@ def test_other_numbers_of_features(rng: np.random.Generator) -> None:
     ):
         found = il.diagnose(X, y)
         assert all(np.isfinite(row.error) for row in found.rows)
-        str(found)
+        assert (" 1 feature, " in str(found)) is (X.shape[1] == 1)
 
 
 @pytest.mark.parametrize(

@@ -211,14 +211,14 @@ def test_a_column_of_labels_where_there_is_none(tmp_path: Path) -> None:
         (X, None, "y must have a label for each sample, got None"),
         (X, Y[:-1], "one for each of 8 samples, got 7"),
         (X.T, Y, "one for each of 3 samples, got 8"),
-        (np.where(X[2, 1] == X, np.nan, X), Y, "X must lie within .* row 2 has nan"),
+        (np.where(X[2, 1] == X, np.nan, X), Y, "X must be finite and within .* row 2 has nan"),
         (X[:, 0], Y, r"X must be a matrix \(n, d\), got shape \(8,\)"),
         (X.reshape(8, 3, 1), Y, r"X must be a matrix \(n, d\), got shape \(8, 3, 1\)"),
         (X[:0], [], "X must have samples and features"),
         (X[:, :0], Y, "X must have samples and features"),
         (X.astype(str), Y, "X must be numbers"),
         (X + 1j, Y, "X must be numbers"),
-        (1e70 * X, Y, "X must lie within"),
+        (1e70 * X, Y, "X must be finite and within"),
         (X, ["cat"] * 8, "two classes or more, got 'cat' alone"),
         (X, ["cat"] * 7 + ["dog"], "two samples or more, got one of 'dog'; leave them out"),
         (X, list("abcdefgh"), "got one of 'a', and 7 more classes have one; leave them out"),
@@ -269,7 +269,7 @@ BAD_FILES: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "short.csv": (b"a,b,label\n1,2,cat\n1,dog\n", "must have numbers in all columns .* 'b' has 'dog'"),
     "long.csv": (b"a,b,label\n1,2,cat\n1,2,3,dog\n", "is not a CSV text file: .*Expected 3 fields in line 3, saw 4"),
     "wide.csv": (b"a,b,label\n1,2,3,cat\n1,2,3,dog\n", "as many cells in each row as names in its header"),
-    "hole.csv": (b"a,b,label\n1,,cat\n1,2,dog\n1,2,cat\n1,3,dog\n", "X must lie within .* row 0 has nan"),
+    "hole.csv": (b"a,b,label\n1,,cat\n1,2,dog\n1,2,cat\n1,3,dog\n", "X must be finite and within .* row 0 has nan"),
     "word.csv": (b"a,b,label\n1,2,cat\n1,x,dog\n", "'b' has 'x'; leave it out"),
     "binary.csv": (b"\x00\x01\x02", "it has a NUL byte"),
     "latin.csv": ("a,label\n1,caf\xe9\n".encode("latin-1"), "is not a text file in UTF-8"),
@@ -284,5 +284,5 @@ def test_what_is_no_file_of_samples(name: str, tmp_path: Path) -> None:
     path = put(tmp_path / name, what)
     with pytest.raises(ValueError, match=message) as error:
         samples(path)
-    assert name in str(error.value) or "X must lie" in str(error.value)
+    assert name in str(error.value) or "X must be finite" in str(error.value)
     assert len(str(error.value)) <= 300

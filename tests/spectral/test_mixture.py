@@ -238,7 +238,7 @@ def test_no_mixture(change: dict[str, Any], sentence: str) -> None:
         (np.eye(4), "abcd", "the labels y must be a list or a vector, one for each of 4 samples, got 'abcd'"),
         (np.eye(4)[:, 2:], [0, 0, 1, 1], "samples of a class must differ, but those of class 0 are all equal"),
         (np.ones(4), [0, 0, 1, 1], "X must be a matrix (n, d), got shape (4,)"),
-        (np.full((4, 2), np.inf), [0, 0, 1, 1], "X must lie within ±1e+60, but row 0 has inf"),
+        (np.full((4, 2), np.inf), [0, 0, 1, 1], "X must be finite and within ±1e+60, but row 0 has inf"),
         (pd.DataFrame({"a": list("wxyz")}), [0, 0, 1, 1], "X must be numbers, got a DataFrame of shape (4, 1)"),
     ],
 )

@@ -66,7 +66,7 @@ def test_constant_and_duplicate_features(rng: np.random.Generator) -> None:
     [
         (np.ones((20, 3)), "samples must differ for a spectrum, but all of them are equal"),
         (np.eye(7), "a spectrum needs 8 samples or more, got 7"),
-        (np.full((20, 2), np.nan), r"X must lie within ±1e\+60, but row 0 has nan"),
+        (np.full((20, 2), np.nan), r"X must be finite and within ±1e\+60, but row 0 has nan"),
         (np.ones(20), r"X must be a matrix \(n, d\), got shape \(20,\)"),
         (np.ones((0, 3)), r"X must have samples and features, got shape \(0, 3\)"),
     ],
