@@ -112,11 +112,23 @@ def diagnosed(found: Samples, lam: float | None, seed: int | list[int], augment:
             f"X must have a scale at which λ is from 1e-30 to 1e60, and leave-one-out chose {left_out.lam:.3g}"
         )
     prediction, augmented, notes = _predictions(found, Ridge(left_out.lam), augment)
+    if lam is None:
+        notes = (*_on_the_range(path, left_out.lam), *notes)
     rows = _rows(found, left_out, prediction, augmented, np.random.default_rng(seed))
     return SpectralReport(
         rows, left_out, prediction, "loo" if lam is None else "given", found.X.shape[1], seed, notes,
         None if augment is None else _words(augment),
     )  # fmt: skip
+
+
+def _on_the_range(path: RidgePath, lam: float) -> tuple[str, ...]:
+    """A note if λ is at an end of the range in which it is looked for."""
+    low, high = path.ends
+    if lam == low:
+        return ("λ is the least that was tried; leave-one-out would take less, as where classes are easily separated.",)
+    if lam == high:
+        return ("λ is the largest that was tried; leave-one-out would take more, as where features tell nothing.",)
+    return ()
 
 
 def checked_ridge(ridge: Any) -> float | None:

@@ -118,7 +118,7 @@ class RidgePath:
         """The scores of samples by a fit on all others."""
         n, rows, one_hot = len(self.codes), self.left[part], np.zeros((len(part), self.targets.shape[1]))
         one_hot[np.arange(len(part)), self.codes[part]] = 1.0
-        lam = max(lam, LEAST_RELATIVE * float(self.values.max(initial=0.0)) ** 2)
+        lam = max(lam, LEAST_RELATIVE * self._top)
         kept = 1 / (self.values**2 + lam)
         exact = self.outside[part] == 0
         residual = lam * (rows @ (kept[:, None] * self.targets))
@@ -145,19 +145,28 @@ class RidgePath:
         part = self.samples.places % -(-len(self.codes) // most) == 0
         return replace(self, left=self.left[part], outside=self.outside[part], codes=self.codes[part])
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest λ that `best` may choose."""
+        return self._top * 10.0 ** DECADES[0], self._top * 10.0 ** DECADES[1]
+
+    @property
+    def _top(self) -> float:
+        """The largest squared singular value."""
+        return float(self.values[0]) ** 2 if self.values.size else 1.0
+
     def best(self) -> float:
         """The λ of the least `squared_error`: the best decade, and then between its neighbours.
 
         The squared error moves smoothly with λ.  The error rate moves in steps of a sample; on images of digits its
         minimum was no better on fresh samples, and too low by .005 in the mean.
         """
-        top = float(self.values[0]) ** 2 if self.values.size else 1.0
-        few = self.few(ENOUGH)
+        top, few = self._top, self.few(ENOUGH)
         grid = np.arange(DECADES[0], DECADES[1] + 1, dtype=np.float64)
         found = [few.squared_error(top * 10.0**power) for power in grid]
         at = int(np.argmin(found))
         if at in (0, grid.size - 1):
-            return float(top * 10.0 ** grid[at])
+            return self.ends[0 if at == 0 else 1]
         between = minimize_scalar(
             lambda power: few.squared_error(top * 10.0**power),
             bounds=(grid[at - 1], grid[at + 1]),

@@ -73,6 +73,21 @@ def test_the_ridge_is_chosen_or_given(rng: np.random.Generator) -> None:
     assert "as given" in str(given)
 
 
+def test_a_ridge_at_an_end_of_its_range_is_said(rng: np.random.Generator) -> None:
+    """Nowhere else, and not where λ is given."""
+    y = np.arange(40) % 2
+    easy = np.column_stack([np.where(y == 0, 1.0, -1.0), 1e-3 * rng.standard_normal(40)])
+    nothing = np.repeat(rng.standard_normal((20, 3)), 2, axis=0)
+    between = nothing + y[:, None] + rng.standard_normal((40, 3))
+    said = "λ is the {} that was tried; leave-one-out would take {}, as where"
+    for X, note in ((easy, said.format("least", "less")), (nothing, said.format("largest", "more")), (between, "")):
+        report = il.diagnose(X, y)
+        assert [found.startswith(note) for found in report.notes if "was tried" in found] == [True] * bool(note)
+        given = il.diagnose(X, y, ridge=report.lam)
+        assert not any("was tried" in found for found in given.notes)
+        assert note in " ".join(str(report).split())
+
+
 def test_noise_is_a_ridge(rng: np.random.Generator) -> None:
     """The error predicted with noise of variance v is that with λ + n v; with λ + v it is another."""
     X, y, _ = classes(rng, [0.0, 0.3, 0.6], n=60, d=40)
