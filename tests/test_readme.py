@@ -122,9 +122,14 @@ def test_the_commands_on_spectra_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    np.savez("features.npz", X=spectral[1]["X"], y=spectral[1]["y"])
+    X, y = spectral[1]["X"], spectral[1]["y"]
+    np.savez("features.npz", X=X, y=y)
+    np.savez("other.npz", X=X[:, :60], y=y)
+    np.save("X.npy", X)
+    np.save("y.npy", y)
+    pd.DataFrame(X).assign(kind=y).to_csv("table.csv", index=False)
     lines = re.findall(r"^\$ implicitloss (.*)$", SPECTRAL, re.MULTILINE)
-    assert len(lines) == 4
+    assert len(lines) == 7
     for line in lines:
         assert main(shlex.split(line)) == 0, line
     assert "flat against steep: errors" in capsys.readouterr().out

@@ -50,7 +50,7 @@ class ClassGap(Gap):
       train +0.00: in training the boundary lies midway between the two.
       overfit -0.06: from training to new samples the scores of flat move further to the other's side.
       label +0.00: no margins shift the boundary.
-      scale -0.22: the scores of flat have a standard deviation of 0.49, those of steep of 0.4.
+      scale -0.22: the scores of flat have a standard deviation of 0.490, those of steep of 0.403.
     """
 
     names: tuple[str, str]
@@ -68,8 +68,8 @@ class ClassGap(Gap):
             f"overfit {self.overfit:+.2f}: from training to new samples the scores of {self._moved()} to the other's "
             "side.",
             f"label {self.label:+.2f}: {label}.",
-            f"scale {self.scale:+.2f}: the scores of {first} have a standard deviation of {one:.3g}, those of {second} "
-            f"of {other:.3g}.",
+            f"scale {self.scale:+.2f}: the scores of {first} have a standard deviation of {one:#.3g}, those of "
+            f"{second} of {other:#.3g}.",
         )
 
     def _favoured(self, part: float) -> tuple[str, str]:

@@ -207,7 +207,7 @@ def compare(
     >>> encoders = {"raw": X, "rescaled": X * np.sqrt(np.arange(1, 121))}
     >>> print(str(il.spectral.compare(encoders, y)).split("\n\n")[1])
     encoder   features  mean error     ±  worst class  error     ±  gap  predicted  spectrum
-    rescaled       120       10.2%  1.5%         flat  13.5%  2.4%  6.5       8.5       8.5
+    rescaled       120       10.0%  1.5%         flat  13.5%  2.4%  7.0       8.5       8.5
     raw            120       11.8%  1.6%         flat  12.5%  2.3%  1.5       5.5       5.5
     """
     if not isinstance(encoders, Mapping) or not encoders:

@@ -140,7 +140,7 @@ def test_what_the_sentences_say() -> None:
     assert "margins favour cat" in of(label=1.0)[2]
     assert "margins favour dog" in of(label=-1.0)[2]
     assert "no margins" in of(label=1e-9)[2]
-    assert "cat have a standard deviation of 0.312, those of dog of 0.4" in of()[3]
+    assert "cat have a standard deviation of 0.312, those of dog of 0.400" in of()[3]
 
 
 def test_the_overfitting_has_the_sign_that_it_says(rng: np.random.Generator) -> None:
