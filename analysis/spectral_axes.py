@@ -6,7 +6,7 @@ x of class k, c_k its mean in training, z_1 = m_1/√q_1, z_2 = -m_2/√q_2 and 
     z_1 - z_2 = κ (c_1 + c_2)/2 + κ (m_1 + m_2 - c_1 - c_2)/2 + κ δ + (m_1 - m_2)/2 (1/√q_1 - 1/√q_2),
 
 the parts of training, overfitting, labels (the offset δ of the margins) and scale.  Errors are Φ(-z_1) and Φ(-z_2).
-With features of one's own: the same parts, by leave-one-out, of the pairs of classes that are mistaken most often.
+With features of one's own: the same parts, by cross-validation, of the pairs of classes that are mistaken most often.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
 
 
 def _pairs(path: str) -> list[Row]:
-    """The pairs of the worst classes of which one is most often mistaken for the other, by leave-one-out."""
+    """The pairs of the worst classes of which one is most often mistaken for the other, by cross-validation."""
     report = diagnose(*features.read(path))
     worst = [row.name for row in report.rows[:MOST_CLASSES]]
     pairs = sorted(

@@ -1,8 +1,8 @@
 """Which classes an encoder serves badly: the error of each class predicted from means, covariances and counts.
 
 Ridge regression on one-hot labels, as many training samples of each class, λ by leave-one-out; errors are measured on
-all other samples.  Beside the prediction stand leave-one-out on the training samples, and the prediction with one
-covariance for all classes, which leaves the means as the only difference.
+all other samples.  Beside the prediction stand stratified cross-validation on the training samples, and the prediction
+with one covariance for all classes, which leaves the means as the only difference.
 """
 
 from __future__ import annotations

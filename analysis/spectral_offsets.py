@@ -1,8 +1,8 @@
 """What an offset δ of the margins does to the errors of classes: where they are equal, and where their mean is least.
 
 Two Gaussian classes in logistic regression with margins p_12 = e^δ and p_21 = e^-δ: the predicted errors along δ, and
-those of training at some δ.  And features: ridge regression on them, offsets of all classes found by leave-one-out on
-the training samples, few or half of all, errors measured on all other samples without and with them.
+those of training at some δ.  And features: ridge regression on them, offsets of all classes found by cross-validation
+on the training samples, few or half of all, errors measured on all other samples without and with them.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def caption(table: Any) -> str:
     )
     if not _has_map(table):
         return (
-            f"By leave-one-out on features, {parts}.  Pairs of classes that are mistaken most often, with the errors "
-            f"of the first and the second: {said}."
+            f"By cross-validation on features, {parts}.  Pairs of classes that are mistaken most often, with the "
+            f"errors of the first and the second: {said}."
         )
     off = max(float((cases[f"error_{k}"] / cases[f"error_{k}_simulated"] - 1).abs().max()) for k in (1, 2))
     return (

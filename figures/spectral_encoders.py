@@ -12,7 +12,7 @@ from figures._marks import below
 
 CLAIMS: tuple[str, ...] = ("spectral.ridge", "spectral.leave-one-out")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-WORDS = {"predicted": "means, covariances, counts", "left_out": "leave-one-out", "pooled": "one covariance for all"}
+WORDS = {"predicted": "means, covariances, counts", "left_out": "cross-validation", "pooled": "one covariance for all"}
 FACES = {"predicted": "C0", "left_out": "white", "pooled": "C1"}
 SHAPES = {"predicted": "o", "left_out": "D", "pooled": "x"}
 
@@ -43,12 +43,12 @@ def caption(table: Any) -> str:
     return (
         "Left: the error of each class of each set of features, predicted from the means, covariances and counts of "
         "the training samples alone, against that on samples that were not trained on (ridge regression, equal "
-        f"counts).  Over {len(table)} classes r = {r['predicted']:.3f}; by leave-one-out {r['left_out']:.3f}; with one "
-        f"covariance for all classes {r['pooled']:.3f}.  Predictions are {level.min():+.0%} to {level.max():+.0%} off "
-        f"in the mean of a set, for features are not Gaussian and their effective ranks are as low as "
-        f"{table['rank'].min():.0f}; leave-one-out is {left_out.min():+.0%} to {left_out.max():+.0%} off.  Right: how "
-        "well the classes of each set are ranked, by Spearman's ρ; covariances of their own improve on one for all by "
-        f"{min(better):+.2f} to {max(better):+.2f}."
+        f"counts).  Over {len(table)} classes r = {r['predicted']:.3f}; by cross-validation {r['left_out']:.3f}; with "
+        f"one covariance for all classes {r['pooled']:.3f}.  Predictions are {level.min():+.0%} to {level.max():+.0%} "
+        f"off in the mean of a set, for features are not Gaussian and their effective ranks are as low as "
+        f"{table['rank'].min():.0f}; cross-validation is {left_out.min():+.0%} to {left_out.max():+.0%} off.  Right: "
+        "how well the classes of each set are ranked, by Spearman's ρ; covariances of their own improve on one for all "
+        f"by {min(better):+.2f} to {max(better):+.2f}."
     )
 
 

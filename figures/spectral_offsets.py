@@ -35,7 +35,7 @@ def caption(table: Any) -> str:
         "Vertical lines are where errors are equal, where their mean is least, and logit adjustment, at δ = "
         f"{'; '.join(pairs)}: it sees counts alone.  Below: the gap between the largest and the smallest error of a "
         "class on samples that were not trained on, without offsets, and with offsets of all classes that were found "
-        "by leave-one-out on the training samples; bars: the gap that classes of equal errors show by chance, for "
+        "by cross-validation on the training samples; bars: the gap that classes of equal errors show by chance, for "
         f"there are so many samples and no more.  Offsets for equal errors halve the gap in {halved} of {len(sets)} "
         f"cases, and change the mean error by {cost.min():+.1f} to {cost.max():+.1f} points."
     )
