@@ -91,7 +91,7 @@ CHOOSE = (ROOT / "docs" / "choose-sampler-and-weights.md").read_text(encoding="u
 
 def test_the_how_to_on_sampler_and_weights_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
-    assert len(scripts(CHOOSE)) == CHOOSE.count("```python\n") == 5
+    assert len(scripts(CHOOSE)) == CHOOSE.count("```python\n") == 6
     for script, shown in scripts(CHOOSE):
         same(shown, printed(script, "choose-sampler-and-weights.md", names))
     ((line, shown),) = re.findall(r"```text\n\$ implicitloss (design --profile.*)\n((?:.*\n)*?)```", CHOOSE)

@@ -46,7 +46,7 @@ class Tilts:
     prior : float or None
         Labels are as likely as they are frequent.
     peaked : float or None
-        20 labels share 0.9, and the slope is over these.
+        up to 20 labels share 0.9, and the slope is over these.
 
     Examples
     --------

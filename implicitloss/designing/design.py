@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 
 from implicitloss.arguments import as_number, checked_choice, checked_whole, shown
 from implicitloss.designing import words
-from implicitloss.designing.place import is_ratio, log_law
+from implicitloss.designing.place import is_ratio, log_delta, log_law
 from implicitloss.designing.prices import PLACES, SLICES, Prices, eta_of
 from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.margins import Margin, Softmax, checked_margin, complete_margin
 from implicitloss.recipes import code
 from implicitloss.samplers import Sampler, WithinBatch
-from implicitloss.samplers.sampler import checked_sampler
+from implicitloss.samplers.sampler import checked_sampler, complete_sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.weightings import Consistent, ForMargin
 
@@ -85,9 +85,7 @@ class Design:
             For margins that are no ratio: they need a weight for each pair of labels.
         """
         self._check_exact("a shift of logits")
-        factors = complete_margin(self.target).log_factors(self.prior)
-        assert factors is not None
-        return np.asarray(log_law(self.sampler, self.prior) - factors[1])
+        return np.asarray(log_law(self.sampler, self.prior) - log_delta(self.target, self.prior))
 
     @cached_property
     def information(self) -> dict[str, float]:
@@ -109,7 +107,8 @@ class Design:
     def deviation(self) -> dict[str, float]:
         """How far the optimum is off the target's, as a slope on log π, where η is "uniform", "prior" and "peaked".
 
-        0 where the design is exact, nan where there is no optimum; below 0 rare labels gain.
+        0 where the design is exact; below 0 rare labels gain.  nan where there is no optimum, or none that is reached,
+        and where all labels are equally frequent.
         """
         if self.is_exact:
             return dict.fromkeys(PLACES, 0.0)
@@ -132,7 +131,8 @@ class Design:
         Returns
         -------
         int or None
-            The least number, a large one to within a part in 200; None where 10¹² are too few.
+            The least number, a large one to within a part in 200; None where 10¹² are too few.  A slope may change its
+            sign as m grows, and be off again with more draws.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class Design:
             largest = as_number(tilt)
             if largest is None or not 0 < largest < math.inf:
                 raise ValueError(f"tilt must be a number above 0, got {shown(tilt)}")
-            return 1 if self.is_exact else self._prices.draws_for_tilt(self.sampler, largest, "mask", self.m)
+            return 1 if self.is_exact else self._prices.draws_for_tilt(self.sampler, largest, "mask")
         share = as_number(information)
         if share is None or not 0 < share < 1:
             raise ValueError(f"information must be between 0 and 1, got {shown(information)}")
@@ -190,7 +190,7 @@ class Design:
         """One line: what to do in the training loss."""
         return words.recipe(self.target, self.shift if self.is_exact else None)
 
-    def code(self, framework: str = "torch") -> str:
+    def code(self, framework: str = "torch", file: str = "log_shift.npy") -> str:
         """Write the training loss as a text of its own, which needs nothing of this package.
 
         Draws from the batch are the other items of the batch; other draws are shared by it.
@@ -199,12 +199,14 @@ class Design:
         ----------
         framework : {"torch", "jax", "tensorflow", "numpy"}
             What it is written in.
+        file : str
+            Where the shift of more than 32 labels is read from: `numpy.save(file, r.shift)` makes it.  That of fewer is
+            printed.
 
         Returns
         -------
         str
-            The text of a Python module: what it needs, the shift, and one function.  The shift of up to 32 labels is
-            printed; of more it is read from log_shift.npy, which `numpy.save("log_shift.npy", r.shift)` makes.
+            The text of a Python module: what it is for, what it needs, the shift, and one function.
 
         Raises
         ------
@@ -213,7 +215,9 @@ class Design:
         """
         self._check_exact("code")
         name = "in_batch_softmax" if isinstance(self.sampler, WithinBatch) else "sampled_softmax"
-        return code(name, framework, self.shift)
+        target, law = complete_margin(self.target).name, complete_sampler(self.sampler).name
+        head = f"# For {target} of {self.prior.n_labels:,} labels; q is that of {law}."
+        return f"{head}\n{code(name, framework, self.shift, file)}"
 
     def _check_exact(self, what: str) -> None:
         if not self.is_exact:
@@ -283,10 +287,10 @@ def design(
     if checked_prior(prior).n_labels < 2:
         raise ValueError("a design needs at least two labels, got one")
     if not prior.probabilities.min() > 0:
-        name = prior.name(int(prior.by_frequency[-1]))
+        never, name = prior.n_labels - prior.n_occurring, prior.name(int(prior.by_frequency[-1]))
         raise ValueError(
-            f"a design needs labels that occur, but label {name} has count 0: leave it out, or count it once, "
-            "LabelPrior.from_counts(np.maximum(counts, 1))"
+            f"a design needs labels that occur, but {never:,} of {prior.n_labels:,} have count 0, {name} among them: "
+            "leave them out, or count each once, LabelPrior.from_counts(np.maximum(counts, 1))"
         )
     checked_margin(target)
     log_law(checked_sampler(sampler), prior)

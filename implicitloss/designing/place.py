@@ -1,8 +1,8 @@
 """How far the optimum of a scheme is off its target, at one x.
 
-Optima are of all labels, but those that are alike are taken together: labels apart from the likely ones whose log π and
-log q lie in the same cell of a grid of width `WIDTH` get the mean of their frequencies and of their law.  Tilts move by
-less than 1e-4.
+Optima are of all labels, but those that are alike are taken together: labels apart from the likely ones whose log π,
+log q and log δ lie in the same cell of a grid get the mean of their frequencies and of their law.  Cells are `WIDTH`
+wide, or a part in `CELLS` of what labels differ by.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from implicitloss.arguments import shown
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.margins import Margin, checked_ratio, complete_margin
@@ -24,12 +25,17 @@ from implicitloss.optima.population import check_pushed, optimum_from
 from implicitloss.optima.tilt import At, eta_at
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit, Sampler, Uniform
+from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import Hits, Scheme
 from implicitloss.weightings import Consistent, ForMargin, Importance, Weighting
 
-__all__ = ["OWN", "Place", "is_ratio", "log_law"]
+__all__ = ["OWN", "Place", "is_ratio", "log_delta", "log_law"]
 
 WIDTH = 0.02
+# Where log π or log q range less, their range has so many cells.
+CELLS = 500
+# Margins without log_factors are solved by Newton's method, in time that grows with L³.
+MOST_LABELS = 1_000
 # The two sides of the balance at an optimum agree to this part.
 SOUGHT = 1e-8
 # The name of weights p_yy'/(m q_y') with the margins p of the target.
@@ -49,8 +55,26 @@ def is_ratio(target: Margin) -> bool:
     return True
 
 
+def log_delta(target: Margin, prior: LabelPrior) -> Floats:
+    """log δ of a target p_yy' = δ_y'/δ_y, (L,): as its factors have it, or else beside the most frequent label."""
+    factors = complete_margin(target).log_factors(prior)
+    if factors is None:
+        return np.asarray(target.log_margin(prior, int(prior.by_frequency[0])), dtype=np.float64)
+    return np.broadcast_to(factors[1], (prior.n_labels,))
+
+
 def log_law(sampler: Sampler, prior: LabelPrior) -> Floats:
-    """The sampler's log q, (L,); *raises* ValueError where it looks at scores, or a label is never drawn."""
+    """The sampler's log q, (L,).
+
+    *Raises* ValueError where it looks at scores or the positive, where a label is never drawn, and for a sampler whose
+    hash fails, as that of a frozen class with an array.
+    """
+    try:
+        hash(sampler)
+    except TypeError as error:
+        raise ValueError(f"the sampler must be hashable, got {shown(sampler)}: {error}") from None
+    if complete_sampler(sampler).needs_positive:
+        raise ValueError(f"a design needs a sampler whose law is the same beside every positive, got {sampler!s:.80}")
     if sampler.needs_scores:
         raise ValueError(f"a design needs a sampler that does not look at scores, got {sampler!s:.80}")
     scheme = Scheme(sampler, Consistent(), m=1, hits="keep")
@@ -89,12 +113,17 @@ class Place:
 
     @cached_property
     def _alike(self) -> _Alike:
-        """Labels of the same cell of a grid in log π and log q, the likely ones apart."""
+        """Labels of the same cell of a grid in log π, log q and what the target says of them, the likely ones apart."""
         n, log_q = self.full.n_labels, log_law(self.sampler, self.full)
-        rows, columns = (np.round(of / WIDTH).astype(np.int64) for of in (self.full.log, log_q))
-        cell = (rows - rows.min()) * (np.ptp(columns) + 1) + columns - columns.min()
+        cell = np.zeros(n, dtype=np.int64)
         if self.labels.size < n:
-            cell[self.labels] = -1 - np.arange(self.labels.size)
+            cell[self.labels] = 1 + np.arange(self.labels.size)
+        for numbers in (self.full.log, log_q, *_by_label(self.target, self.full)):
+            span = float(np.ptp(numbers))
+            if span == 0:
+                continue
+            key = np.round(numbers / min(WIDTH, span / CELLS)).astype(np.int64)
+            cell = np.unique(cell * (np.ptp(key) + 1) + key - key.min(), return_inverse=True)[1].astype(np.int64)
         _, first, of_label, counts = np.unique(cell, return_index=True, return_inverse=True, return_counts=True)
 
         def mean(of: Floats) -> Floats:
@@ -110,6 +139,8 @@ class Place:
         scheme = Scheme(alike.law if law is None else law, weighting, m=m, hits=hits)
         factors = shared_factors(scheme, alike.prior)
         if factors is None:  # a margin of one's own, without log_factors
+            if self.full.n_labels > MOST_LABELS:
+                raise NoOptimum("margins without log_factors are solved label by label, which takes too long here")
             return optimum_from(scheme, SoftmaxCrossEntropy(), alike.eta, alike.prior, "sampled")[alike.first]
         check_pushed(*factors)
         rest = alike.log_rest if law is None else log_rest(factors[0])
@@ -123,14 +154,14 @@ class Place:
         """
         log_pi, log_q, log_eta = self._logs
         try:
-            log_delta, aim = self._aim
+            delta, aim = self._aim
             importance = self.optimum(Importance(), m, hits)
             consistent = log_eta if hits == "keep" else self.optimum(Consistent(), m, hits)
             found = {"importance": importance, "tail": importance - log_pi, "unit": consistent - log_q}
-            if log_delta is None:
+            if delta is None:
                 found[OWN] = self.optimum(ForMargin(self.target), m, hits)
             else:
-                found |= {"consistent": consistent - log_delta, OWN: importance - log_delta}
+                found |= {"consistent": consistent - delta, OWN: importance - delta}
         except NoOptimum:
             return {}
         return {name: self.slope(f - aim) for name, f in found.items()}
@@ -138,11 +169,11 @@ class Place:
     def off_by_own(self, m: int, hits: Hits) -> float:
         """`off` of the target's own weights p_yy'/(m q_y') alone; nan where there is no optimum."""
         try:
-            log_delta, aim = self._aim
-            f = self.optimum(ForMargin(self.target) if log_delta is None else Importance(), m, hits)
+            delta, aim = self._aim
+            f = self.optimum(ForMargin(self.target) if delta is None else Importance(), m, hits)
         except NoOptimum:
             return math.nan
-        return self.slope(f - (0.0 if log_delta is None else log_delta) - aim)
+        return self.slope(f - (0.0 if delta is None else delta) - aim)
 
     def slope(self, values: Floats) -> float:
         """The least-squares slope of values (K,) on log π, over the likely labels; nan if they are equally frequent."""
@@ -162,13 +193,18 @@ class Place:
     @cached_property
     def _aim(self) -> tuple[Floats | None, Floats]:
         """log δ, None for a target that is no ratio, and the target's own optimum, (K,)."""
-        alike = self._alike
         if is_ratio(self.target):
-            factors = complete_margin(self.target).log_factors(alike.prior)
-            assert factors is not None
-            log_delta = np.broadcast_to(factors[1], alike.eta.shape)[alike.first]
-            return log_delta, self._logs[2] - log_delta
+            delta = log_delta(self.target, self._alike.prior)[self._alike.first]
+            return delta, self._logs[2] - delta
         return None, self.optimum(ForMargin(self.target), ALL_LABELS, "mask", Uniform())
+
+
+def _by_label(target: Margin, prior: LabelPrior) -> tuple[Floats, ...]:
+    """Numbers of each label in which labels that are alike for the target agree."""
+    if is_ratio(target):
+        return (log_delta(target, prior),)
+    factors = complete_margin(target).log_factors(prior)
+    return () if factors is None else tuple(np.broadcast_to(factor, (prior.n_labels,)) for factor in factors)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,8 +31,14 @@ PLACES: tuple[At, ...] = get_args(At)
 ENOUGH_TILT, ENOUGH_INFORMATION = 0.01, 0.9
 # The number of draws that is found is the least, or larger by at most this part where it is large.
 NEARLY = 1 / 200
+# It is looked for from here.
+START = 255
 # So many scores are priced, of examples that are evenly chosen, but of no fewer examples than this.
 MOST_SCORES, FEWEST_EXAMPLES = 1 << 19, 2
+# A label is at least so likely at an example: information about others does not see the difference.
+LEAST_ETA = 1e-200
+# A slope that is rounding.
+ZERO = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +90,9 @@ class Prices:
 
     def draws_for_information(self, sampler: Sampler, share: float, part: str) -> int | None:
         """The draws that keep so much information about a slice."""
-        return least_draws(lambda m: 1 - self.kept(sampler, m)[part], 1 - share, self.m)
+        return least_draws(lambda m: 1 - self.kept(sampler, m)[part], 1 - share, START)
 
-    def draws_for_tilt(self, sampler: Sampler, largest: float, hits: Hits, start: int) -> int | None:
+    def draws_for_tilt(self, sampler: Sampler, largest: float, hits: Hits, start: int = START) -> int | None:
         """The draws with which the target's own weights come so close to its optimum, where a few labels are likely."""
         place = self.places["peaked", sampler]
         return least_draws(lambda m: abs(place.off_by_own(m, hits)), largest, start)
@@ -96,18 +102,21 @@ class Prices:
         for i, sampler in enumerate(self.samplers):
             kept, places = self.kept(sampler, self.m), [self.places[at, sampler] for at in PLACES]
             enough = self.draws_for_information(sampler, ENOUGH_INFORMATION, "tail") if "tail" in kept else None
-            start: int | None = self.m
+            start: int | None = None
             for k, hits in enumerate(HITS):
                 if progress is not None:
                     progress(i * len(HITS) + k, len(self.samplers) * len(HITS))
                 off = {place.name: place.off(self.m, hits) for place in places}
-                start = needed = self.draws_for_tilt(sampler, ENOUGH_TILT, hits, start or self.m)
+                start = needed = self.draws_for_tilt(sampler, ENOUGH_TILT, hits, start or START)
                 for weights in self._weights:
                     is_priced = hits == "keep" and weights in ("consistent", "unit")
-                    draws = {"consistent": 1 if is_priced else None, self._own: needed}.get(weights)
+                    slopes = {f"off_{at}": found.get(weights, math.nan) for at, found in off.items()}
+                    draws = needed if weights == self._own else None
+                    if is_priced and all(abs(slope) <= ZERO for slope in slopes.values()):
+                        draws = 1  # at every m
                     yield {
                         "sampler": complete_sampler(sampler).name, "weights": weights, "hits": hits,
-                        **{f"off_{at}": found.get(weights, math.nan) for at, found in off.items()},
+                        **slopes,
                         **{part: kept.get(part, math.nan) if is_priced else math.nan for part in SLICES},
                         "negatives_tilt": draws, "negatives_information": enough if is_priced else None,
                     }  # fmt: skip
@@ -128,7 +137,7 @@ class Prices:
 
 
 def least_draws(lost: Callable[[int], float], allowed: float, start: int) -> int | None:
-    """The least m at which `lost(m)`, which falls with m, is at most `allowed`; a large m to within `NEARLY`.
+    """The least m at which `lost(m)` is at most `allowed`, where it falls with m; a large m to within `NEARLY`.
 
     None where 10¹² draws are too few, or what is lost is no number.
     """
@@ -169,5 +178,5 @@ def eta_of(scores: ArrayLike, prior: LabelPrior) -> Floats:
     n = min(len(found), max(FEWEST_EXAMPLES, MOST_SCORES // prior.n_labels))
     found = found[np.linspace(0, len(found) - 1, n).round().astype(np.intp)]
     eta = np.exp(found - found.max(axis=1, keepdims=True))
-    eta = np.maximum(eta, np.finfo(np.float64).tiny)  # information is of labels that may occur
+    eta = np.maximum(eta, LEAST_ETA)
     return np.asarray(eta / eta.sum(axis=1, keepdims=True))

@@ -44,6 +44,8 @@ def advice(own: Sampler, kept: Mapping[Sampler, float], part: str) -> str:
         f"The optimum is right at every m.  Of what an example says about a likely {part} label, "
         f"{complete_sampler(own).name} keeps {kept[own]:.2f}"
     )
+    if kept[own] == kept[best]:
+        return f"{said}, and the other samplers no more."
     if kept[own] >= AS_GOOD * kept[best]:
         return f"{said}, and the other samplers hardly more."
     return f"{said}, {complete_sampler(best).name} {kept[best]:.2f}."

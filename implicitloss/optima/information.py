@@ -26,6 +26,7 @@ from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities
 from implicitloss.numerics.logsum import log_rest
 from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import Plan, Scheme, without_hard
 from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS, WIDTH, spread_over_labels
@@ -40,6 +41,8 @@ CONSISTENT = 1e-9
 HELD = 1 << 22
 # A contrast that varies less than this, beside its size, is constant.
 CONSTANT = 1e-12
+# e to this is a number, whose exponential e^-s is 0.
+LARGEST_LOG = 600.0
 # The square of a contrast must fit a float.
 LARGEST_CONTRAST = 1e150
 
@@ -51,8 +54,8 @@ def information(scheme: Scheme, eta: ArrayLike, prior: LabelPrior, contrasts: Ar
     each contrast d.  It is the asymptotic relative efficiency of the sampled loss: an estimate of dᵀf from N examples
     is as exact as one from share · N examples with all labels.
 
-    To keep nine tenths about a label k takes at least m q_k >= 10 η_k, and more where other labels that are likely at x
-    are seldom drawn.
+    To keep nine tenths about a label k of small η_k takes about m q_k = 10 η_k, and more where other labels that are
+    likely at x are seldom drawn.
 
     Parameters
     ----------
@@ -135,7 +138,7 @@ class _Draw:
     @classmethod
     def of(cls, log_q: Floats, log_r: Floats, m: int) -> _Draw:
         measure = _measure(log_q, log_r)
-        v = nodes(-LEFT - float(log_r.max()), RIGHT - float(log_r.min()))
+        v = nodes(-LEFT - np.log(m) - float(log_r.max()), RIGHT - float(log_r.min()))  # B comes m times
         below = np.clip(_sums(measure.q, measure.log_x, v, np.expm1), -1.0, 0.0)
         with np.errstate(divide="ignore"):
             return cls(log_q, log_r, m, measure, v, np.log1p(below))
@@ -154,7 +157,7 @@ class _Draw:
         for start in range(0, log_r.size, rows):
             part = slice(start, start + rows)
             with np.errstate(over="ignore", under="ignore"):
-                s = np.exp(log_r[part, None] + self.v)
+                s = np.exp(np.minimum(log_r[part, None] + self.v, LARGEST_LOG))
                 decay = np.exp(-s)
             a[part] = STEP * ((s * decay) @ lost)
             b[part] = STEP * ((s * decay**2) @ rest)
@@ -255,6 +258,10 @@ def _checked(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> tuple[Floats,
         raise ValueError(
             f"information needs hits that are kept, got hits={scheme.hits!r}: elsewhere the optimum itself is off, see "
             "population_optimum"
+        )
+    if complete_sampler(scheme.sampler).needs_positive:
+        raise ValueError(
+            f"information needs a sampler whose law is the same beside every positive, got {scheme.sampler!s:.60}"
         )
     if scheme.sampler.needs_scores:
         raise ValueError(f"information needs a sampler that does not look at scores, got {scheme.sampler!s:.60}")

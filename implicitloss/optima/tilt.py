@@ -47,7 +47,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike |
 
         - "uniform": all labels are equally likely.
         - "prior": labels are as likely as they are frequent.
-        - "peaked": 20 labels, evenly spaced in log rank, share 0.9, labels of equal counts taken once; the rest is π.
+        - "peaked": up to 20 labels, evenly spaced in log rank, of different counts, share 0.9; the rest is π.
           The slope is over the likely labels alone.
         - an array: the slope is over all labels.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.resources
+import json
 import pkgutil
 import re
 import textwrap
@@ -31,7 +32,7 @@ BATCH = "negatives are the other rows, and rows are drawn independently: at rand
 DRAWS = "negatives are drawn independently of each other and, given the query, of the positive"
 
 
-def code(name: str, framework: str, vector: ArrayLike | str | None = None) -> str:
+def code(name: str, framework: str, vector: ArrayLike | str | None = None, file: str | None = None) -> str:
     """Write a recipe as a text of its own: what it needs, its imports, its vector of label constants, the function.
 
     The function is that of the module `implicitloss.recipes.FRAMEWORK`, line by line, but for the end of its docstring.
@@ -45,8 +46,10 @@ def code(name: str, framework: str, vector: ArrayLike | str | None = None) -> st
         What the loss is written in.
     vector : array_like, (L,), or str
         The `log_shift` that the recipe takes, or the `log_prior` of `logit_adjusted_in_batch`.  Up to 32 numbers are
-        printed; more are read from log_shift.npy, which `numpy.save` makes of them.  A string is an expression of
+        printed; more are read from `file`, which `numpy.save` makes of them.  A string is an expression of
         NumPy, `np`, that computes the vector, and is printed.  Without a vector, the caller has one.
+    file : str, optional
+        Where many numbers are read from: log_shift.npy, or log_prior.npy.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def code(name: str, framework: str, vector: ArrayLike | str | None = None) -> st
     imports = {ast.unparse(node) for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))}
     given = [argument.arg for argument in recipe.args.args[: -len(recipe.args.defaults)]]
     (parameter,) = [argument for argument in given if argument.startswith("log_")]
-    constant = "" if vector is None else _constant(parameter, vector, _template(tree))
+    constant = "" if vector is None else _constant(parameter, vector, _template(tree), file)
     if constant:
         given[given.index(parameter)] = parameter.upper()
     if re.search(r"\bnp\.", constant):
@@ -95,7 +98,7 @@ def _template(tree: ast.Module) -> str:
     return str(ast.literal_eval(assigned["VECTOR"]))
 
 
-def _constant(name: str, value: ArrayLike | str, template: str) -> str:
+def _constant(name: str, value: ArrayLike | str, template: str, path: str | None) -> str:
     """The constant in the text; *raises* ValueError if `value` is no vector, and no expression."""
     constant = f"{name.upper()} = {template}"
     if isinstance(value, str):
@@ -105,7 +108,7 @@ def _constant(name: str, value: ArrayLike | str, template: str) -> str:
             raise ValueError(f"{name} must be a vector (L,) or an expression of NumPy, got {shown(value)}") from None
     numbers = checked_vector(value, name).tolist()
     if len(numbers) > MOST_PRINTED_LABELS:
-        file = f'"{name}.npy"'
+        file = json.dumps(path or f"{name}.npy", ensure_ascii=False)  # in double quotes, as Python reads it too
         return f"# {len(numbers)} numbers, one a label: np.save({file}, {name})\n" + constant.format(f"np.load({file})")
     lines = textwrap.wrap(constant.format(numbers), LONGEST_LINE, subsequent_indent="    ", break_on_hyphens=False)
     return "\n".join(lines)

@@ -102,7 +102,7 @@ def _of_all_labels(case: Tilted) -> Estimate:
 SAMPLE = Tilted(Slots("in batch", "softmax", 2), 0.3)
 EXAMPLES = 64
 # Spreads that differ by a factor √2 are seen.
-RESOLUTION = 0.13
+RESOLUTION = 0.115
 
 
 def _spread(rng: np.random.Generator, n: int) -> Floats:

@@ -1188,6 +1188,10 @@ def test_a_design_prints_what_the_library_finds(
         own = at[row["sampler"], row["weights"], row["hits"]]
         assert own["off_peaked"] == pytest.approx(row["off_peaked"])
         assert (own["negatives_tilt"] is None) == bool(np.isnan(row["negatives_tilt"]))
+    assert main([*words, "--batch", "0"]) == 2
+    assert "--batch must be at least 1" in capsys.readouterr().err
+    assert main(["design", "--counts", path, "--m", "31", "--batch", "31"]) == 2
+    assert "--batch must be m + 1 = 32" in capsys.readouterr().err
     assert main([*words, "--batch", "1000000000"]) == 0
     out = capsys.readouterr().out
     assert "1,000,000,000 x 4 logits take 16 GB" in out
@@ -1208,6 +1212,17 @@ def test_a_design_prints_what_the_library_finds(
     np.testing.assert_array_equal(np.load(tmp_path / "shift.npy"), found.shift)
     assert main([*words, "--code", "torch", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["code"] == found.code("torch")
+    assert main([*words, "--code", "torch", "--json", str(tmp_path / "found.json")]) == 0
+    assert capsys.readouterr().out == found.code("torch")
+    many, shift = ["design", "--profile", "zipf:40:1", "--code", "numpy"], str(tmp_path / "own.npy")
+    assert main([*many, "--shift", shift]) == 0
+    out, err = capsys.readouterr()
+    assert f"np.load({json.dumps(shift)})" in out
+    assert err == ""
+    assert main(many) == 0
+    out, err = capsys.readouterr()
+    assert 'np.load("log_shift.npy")' in out
+    assert "add --shift log_shift.npy" in err
     assert main(["design", "--counts", path, "--target", "equalised", "--code", "torch"]) == 2
     assert "code needs a target whose margins are a ratio" in capsys.readouterr().err
     assert main(["design", "--counts", path, "--target", "equalised"]) == 0

@@ -425,12 +425,12 @@ with m = 255 negatives. For your labels, `implicitloss catalogue --counts FILE` 
 returns them as data.
 
 The *tilt* is the slope of f* - log η on log π at three x: where all labels are equally likely (*uniform*), where they
-are as likely as frequent (*prior*), and where 20 labels share 0.9 (*peaked*; the slope is over these). At 0 scores are
-as those of softmax over all labels; below 0 rare labels gain; -1 is the balanced rule. *Who gains* goes by the tilt
-that is farthest from 0, and says neither below 0.02. *Kept* is the share of full softmax's information that an example
-keeps, the mean over the likely labels at the peaked x of head, torso and tail; it is defined where weights are
-consistent and hits kept. A dash is a number that is not known; the sections below say why. Margins are those where hits
-are masked or excluded; hits that are kept divide all margins of a positive by one number.
+are as likely as frequent (*prior*), and where up to 20 labels share 0.9 (*peaked*; the slope is over these). At 0
+scores are as those of softmax over all labels; below 0 rare labels gain; -1 is the balanced rule. *Who gains* goes by
+the tilt that is farthest from 0, and says neither below 0.02. *Kept* is the share of full softmax's information that
+an example keeps, the mean over the likely labels at the peaked x of head, torso and tail; it is defined where weights
+are consistent and hits kept. A dash is a number that is not known; the sections below say why. Margins are those where
+hits are masked or excluded; hits that are kept divide all margins of a positive by one number.
 
 This file is written from `implicitloss/designing/catalogue.py` by `python tests/designing/test_catalogue.py`.
 

@@ -170,3 +170,13 @@ def test_bad_input(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         il.information(at, options.get("eta", [0.5, 0.3, 0.2]), prior, options.get("contrasts"))
     assert len(str(caught.value)) <= 300
+
+
+def test_what_many_draws_lose() -> None:
+    """With m draws the loss about a label falls as 1/m, by the first order of its expansion."""
+    prior = il.LabelPrior.from_counts([50, 20, 20, 5, 1])
+    eta, k, q = np.array([0.1, 0.2, 0.2, 0.2, 0.3]), 4, prior.probabilities
+    first = (eta[k] / q[k] * (1 - 2 * eta[k]) + eta[k] * np.sum(eta**2 / q)) / (1 - eta[k])
+    for m in (10**6, 10**9, 10**11):
+        lost = 1 - float(il.information(scheme(m), eta, prior).value[k])
+        assert lost * m == pytest.approx(first, rel=1e-2 if m < 10**10 else 0.1)

@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     print(_table(found))
     print(
         "\ntilt: the slope of the best scores, less log η, on log label frequency, where all labels are equally likely "
-        "at x,\nas likely as frequent, and where 20 labels share 0.9. 0: as softmax over all labels; -1: the balanced "
-        "rule.\nkept: the share of the information that softmax over all labels takes from an example, about likely "
-        "labels."
+        "at x,\nas likely as frequent, and where up to 20 labels share 0.9. 0: as softmax over all labels; -1: the "
+        "balanced rule.\nkept: the share of the information that softmax over all labels takes from an example, about "
+        "likely labels."
     )
     for one in found:
         print(f"\n{_said(one)}")

@@ -11,7 +11,7 @@ from implicitloss.cli.arguments import EVERY_NAME, add_json, whole_number
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Input, Output, write_json, write_whole
 from implicitloss.cli.labels import add_prior, origin_of, prior_of
-from implicitloss.cli.progress import Progress
+from implicitloss.cli.progress import Progress, say
 from implicitloss.formats import plain
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ HELP = "find weights that are right for a target at every number of negatives, a
 # The rows of the table that are printed; --json has all of them.
 SHOWN = {"consistent": ("keep", "mask", "exclude"), "unit": ("keep",)}
 BYTES = 4
+SHIFT = "log_shift.npy"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scores",
         type=Input,
         metavar="FILE",
-        help="scores of held-out examples, (n, L) in a .npy file: information is then that of these examples",
+        help="log P(y given x) of held-out examples up to a constant, (n, L) in a .npy file, e.g. logits over the "
+        "temperature: information is then that of these examples",
     )
     parser.add_argument(
         "--code",
@@ -70,17 +72,20 @@ def run(args: argparse.Namespace) -> int:
     from implicitloss.cli import names
     from implicitloss.designing.design import design
     from implicitloss.losses import SoftmaxCrossEntropy
+    from implicitloss.samplers import WithinBatch
     from implicitloss.weightings import Importance
 
     prior = prior_of(args)
     scores = None if args.scores is None else names.scores(args.scores)
     sampler = names.sampler(args.sampler, SoftmaxCrossEntropy(), Importance())
     found = design(prior, names.margin(args.target), sampler, args.m, scores)
-    code = None if args.code is None else found.code(args.code)
+    code = None if args.code is None else found.code(args.code, args.shift or SHIFT)
     if args.shift is not None:
         shift = io.BytesIO()
         np.save(shift, found.shift)
         write_whole(args.shift, shift.getvalue())
+    elif code is not None and SHIFT in code:
+        say(f"the code reads {SHIFT}: add --shift {SHIFT} to write it")
     if code is not None and args.json is None:
         print(code, end="")
         return HOLDS
@@ -94,6 +99,12 @@ def run(args: argparse.Namespace) -> int:
     rows = table.where(table.notna(), None).to_dict("records")
     progress.done()
     batch = args.m + 1 if args.batch is None else args.batch
+    if batch < 1:
+        raise ValueError(f"--batch must be at least 1, got {batch}")
+    if isinstance(sampler, WithinBatch) and batch != args.m + 1:
+        raise ValueError(
+            f"--batch must be m + 1 = {args.m + 1:,} where negatives are the rest of the batch, got {batch:,}"
+        )
     values = {
         "labels": prior.n_labels, "target": str(found.target), "scheme": str(found.scheme), "exact": found.is_exact,
         "full_softmax_bytes": BYTES * batch * prior.n_labels, "recipe": found.recipe(), "deviation": found.deviation,
@@ -101,6 +112,9 @@ def run(args: argparse.Namespace) -> int:
         "code": code,
     }  # fmt: skip
     if write_json(args.json, values):
+        return HOLDS
+    if code is not None:
+        print(code, end="")
         return HOLDS
     print(f"{prior.n_labels:,} labels ({plain(origin_of(args))}); {found.scheme}")
     print(
@@ -137,6 +151,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     )
     print("frequent, or a few are; below 0 rare labels gain.  kept: of an example's information, about a likely label.")
     print("draws: for a slope within 0.01 where a few are likely, and for 9/10 of the tail's information.")
+    if any(row["weights"] == "own" for row in rows):
+        print("own weights: p/(m q) with the target's margins p.")
     columns = {"equal": 9, "prior": 8, "a few": 8, "head": 8, "torso": 7, "tail": 7, "0.01": 10, "9/10": 9}
     print(f"{'':26}{'slope':>9}{'kept':>24}{'draws':>29}")
     print(f"{'weights, hits':26}" + "".join(f"{name:>{width}}" for name, width in columns.items()))

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import implicitloss as il
+from implicitloss import symbols as s
 from implicitloss.designing import place as module
 from implicitloss.designing.place import Place
 from implicitloss.designing.prices import least_draws
@@ -46,6 +48,8 @@ def test_the_optimum_is_the_target_s_at_every_m(prior: il.LabelPrior, rng: np.ra
             assert np.ptp(f) < 1e-8
             shift = found.shift - (law(sampler, prior) - log_delta)
             assert np.ptp(shift) < 1e-12
+            if isinstance(target, (M.Softmax, M.LogitAdjusted)):
+                assert np.abs(shift).max() < 1e-12
             batch = il.Minibatch(found.scheme, SOFTMAX, prior)
             assert np.isfinite(batch(np.zeros((2, 60)), np.array([0, 3]), rng)[0]).all()
 
@@ -121,8 +125,9 @@ def test_slopes_are_those_of_optima_label_by_label(sampler: Any, target: Any) ->
 def test_cells_that_are_too_wide_would_be_seen(at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And so would likely labels that are taken together with others."""
     direct = il.tilt(il.Scheme(S.WithinBatch(), W.Importance(), m=9, hits="mask"), far_prior(), eta=at)
-    for width, within in ((module.WIDTH, True), (1.0, at == "peaked")):
+    for width, cells, within in ((module.WIDTH, module.CELLS, True), (10.0, 2, at == "peaked")):
         monkeypatch.setattr(module, "WIDTH", width)
+        monkeypatch.setattr(module, "CELLS", cells)
         found = Place(at, far_prior(), S.WithinBatch(), M.Softmax()).off(9, "mask")["importance"]
         assert (abs(found - direct) < 1e-4) == within
 
@@ -206,7 +211,7 @@ def test_what_is_said_follows_from_the_prices(prior: il.LabelPrior) -> None:
     assert (
         f"within-batch sampling keeps {kept['batch']:.2f}, uniform sampling {kept['uniform']:.2f}." in in_batch.advice()
     )
-    assert "hardly more" in il.design(prior, sampler=S.Uniform(), m=30).advice()
+    assert "the other samplers no more" in il.design(prior, sampler=S.Uniform(), m=30).advice()
     assert "off by" in il.design(prior, M.Equalised(), m=30).advice()
     assert in_batch.recipe() == "Take log q off every logit, the positive's too, and leave hits in."
     assert "log q - 0.5 log π off" in il.design(prior, M.LogitAdjusted(0.5)).recipe()
@@ -219,9 +224,10 @@ def test_what_is_said_follows_from_the_prices(prior: il.LabelPrior) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"prior": il.LabelPrior.from_counts([3, 0, 2])}, "label 1 has count 0"),
+        ({"prior": il.LabelPrior.from_counts([3, 0, 2])}, "1 of 3 have count 0, 1 among them"),
         ({"sampler": S.ModelBased()}, "does not look at scores"),
         ({"sampler": S.Explicit([0.5, 0.5, 0.0])}, "label 2 has q = 0"),
+        ({"sampler": S.HardestOf(2, "negatives")}, "same beside every positive|does not look at scores"),
         ({"m": 0}, "must be a whole number >= 1"),
         ({"scores": np.zeros((2, 4))}, r"scores must be \(n, 3\)"),
         ({"scores": np.zeros((0, 3))}, r"scores must be \(n, 3\)"),
@@ -232,6 +238,56 @@ def test_what_is_said_follows_from_the_prices(prior: il.LabelPrior) -> None:
 def test_what_cannot_be_designed_is_said(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         il.design(**{"prior": il.LabelPrior.from_counts([5, 3, 2]), **arguments})
+
+
+@pytest.mark.parametrize("n_labels", [10, 20])
+def test_offsets_that_the_prior_does_not_know(n_labels: int, rng: np.random.Generator) -> None:
+    """Labels of equal counts and other offsets are not alike."""
+    prior = il.LabelPrior.from_counts([100] * (n_labels // 2) + [1] * (n_labels // 2))
+    delta = np.where(np.arange(n_labels) == n_labels // 2, 3.0, 0.0)
+    table = il.design(prior, M.Offsets(delta), m=9).alternatives().set_index(["sampler", "weights", "hits"])
+    x = prior.log - prior.log.mean()
+    for name, hits, weighting in (("importance", "mask", W.Importance()), ("unit", "keep", W.Unit())):
+        scheme, eta = il.Scheme(S.WithinBatch(), weighting, m=9, hits=hits), np.full(n_labels, 1 / n_labels)
+        f = il.population_optimum(scheme, SOFTMAX, eta, prior, of="sampled") - np.log(eta) - delta
+        assert table.loc[("within-batch sampling", name, hits), "off_uniform"] == pytest.approx(
+            x @ f / (x @ x), abs=1e-4
+        )
+
+
+def test_counts_that_differ_by_little() -> None:
+    prior = il.LabelPrior.from_counts([1006, 1006, 1023, 1023, 1016, 1019])
+    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=5, hits="mask")
+    found = Place("uniform", prior, S.WithinBatch(), M.Softmax()).off(5, "mask")["importance"]
+    assert found == pytest.approx(il.tilt(scheme, prior), abs=1e-4)
+
+
+class Root(M.Margin):
+    """(π_y'/π_y)^{1/2}, in numbers and symbols alone."""
+
+    name = "square roots"
+
+    def log_margin(self, prior: il.LabelPrior, positive: int) -> Floats:
+        return 0.5 * (prior.log - prior.log[positive])
+
+    def margin(self, yp: Any) -> Any:
+        return (s.pi[yp] / s.pi[s.y]) ** sp.Rational(1, 2)
+
+
+def test_a_ratio_of_one_s_own(prior: il.LabelPrior) -> None:
+    mine, known = (il.design(prior, target, S.Mixture(0.5), 9) for target in (Root(), M.LogitAdjusted(0.5)))
+    assert mine.is_exact
+    assert np.ptp(mine.shift - known.shift) < 1e-12
+    at = mine.alternatives()["off_peaked"] - known.alternatives()["off_peaked"]
+    assert (at.dropna().abs() < 1e-9).all()
+    assert "np.load" in mine.code("numpy")
+
+
+def test_scores_far_apart() -> None:
+    """A label that is masked by -1e9, and scores whose exponentials overflow."""
+    prior = il.LabelPrior.from_counts([5, 3, 2])
+    for scores in ([[0.0, 0.0, -1e9]], [[1e5, -1e5, 0.0]], [[700.0, 0.0, 0.0]]):
+        assert all(0 <= kept <= 1 for kept in il.design(prior, scores=scores).information.values())
 
 
 def test_what_cannot_be_asked_is_said(prior: il.LabelPrior) -> None:
