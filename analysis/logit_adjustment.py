@@ -81,7 +81,7 @@ def best_affine(chosen: Scheme, prior: LabelPrior) -> tuple[float, float]:
         return found
 
     # The loss is convex in (a, b): its least is where the slope is 0.
-    found = root(slope, np.array([2.0, 0.0]), tol=1e-10)
+    found = root(slope, np.array([2.5, -2.0]), tol=1e-10)
     assert found.success, found.message
     return float(found.x[0]), float(found.x[1])
 
