@@ -6,6 +6,7 @@ beat (PCG64 into a block that stays in cache, two threads); NumPy (`Generator.ch
 and a ladder m = 1, 2, ..., 4096 with four weightings against the largest m with one.  Exact: mean, variance and
 gradient against the same integrals label by label, and against Monte Carlo to 1e-6, whose time is that of its first
 draws times how many more its variance asks for.  A file of labels: `LabelPrior.from_file` against `pandas.read_csv`.
+Optima, information and the slopes of a design: against Newton's method, Hessians, and all labels one by one.
 
 Times are medians of repeats that take turns; a peer that is not installed is named and left out.
 """
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.inputs.priced import PRICED, PRICED_RATIOS, priced
 from analysis.study import Point, Row
 from implicitloss.estimate import Quantity
 from implicitloss.labels import LabelPrior
@@ -46,6 +48,7 @@ QUICK_LABELS = (100, 10_000)
 M, LONGEST, THREADS = 64, 4096, 2
 SOFTMAX = SoftmaxCrossEntropy()
 FILES = ("names", "numbers")
+PRICES = ("optimum", "information", "design")
 PEERS = {"scipy": "SciPy DiscreteAliasUrn", "torch": "PyTorch multinomial"}
 
 
@@ -54,6 +57,7 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
     repeats = 3 if quick else 5
     kinds, sizes = ("monte carlo", "ladder", "exact", "label file"), QUICK_LABELS if quick else LABELS
     grid = [(kind, n) for kind in kinds for n in sizes] + [("exact, any m", sizes[-2])]
+    grid += [(kind, n) for kind in PRICES for n in (sizes[:1] if quick else PRICED)]
     return [{"kind": kind, "labels": n, "repeats": repeats, "quick": quick} for kind, n in grid]
 
 
@@ -65,7 +69,8 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         "monte carlo": _monte_carlo, "ladder": _ladder, "exact": _exact, "exact, any m": _any_m,
         "label file": _label_file,
     }  # fmt: skip
-    jobs = kinds[point["kind"]](problem, point["quick"])
+    kind, quick = point["kind"], point["quick"]
+    jobs = priced(kind, n_labels) if kind in PRICES else kinds[kind](problem, quick)
     found = []
     for _, _, job in jobs:  # compile, warm caches
         job(True)
@@ -259,6 +264,7 @@ RATIOS = (
     ("exact mean, m = 1,000,000 / m = 64", "exact", "mean, m = 1,000,000", "mean"),
     *((f"file of {of}, from_file / pandas", "label file", f"{of}, from_file", f"{of}, pandas") for of in FILES),
     ("Monte Carlo to 1e-6 / exact mean", "exact", "Monte Carlo to 1e-6, by its first draws", "mean"),
+    *PRICED_RATIOS,
 )
 
 
