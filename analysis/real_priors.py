@@ -13,9 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from analysis.inputs.priors import check_files, read
 from analysis.inputs.schemes import scheme, table2
 from analysis.study import Point, Row
-from implicitloss.labels import LabelPrior, checked_unequal
+from implicitloss.labels import LabelPrior
 from implicitloss.optima.tilt import tilt
 from implicitloss.problem import Problem
 from implicitloss.theory.implicit import log_expected_weights
@@ -39,10 +40,7 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
     if not data and not np.array_equal(prior.probabilities, LabelPrior.exp(100, 500, 100).probabilities):
         names.insert(0, "given")
     hits = ("mask", "keep")
-    for path in data:
-        checked_unequal(_prior(path, True, prior), "tilts need", path)
-    if len({os.path.basename(path) for path in data}) < len(data):
-        raise ValueError(f"the files' names are those of rows and must differ, got {', '.join(data)}")
+    check_files(data)
     return [
         {"prior": name, "is_file": is_file, "sampler": q, "weighting": w, "hits": h}
         for name, is_file in [*((name, False) for name in names), *((path, True) for path in data)]
@@ -62,9 +60,7 @@ def _words() -> LabelPrior:
 
 def _prior(name: str, is_file: bool, given: LabelPrior) -> LabelPrior:
     if is_file:
-        prior = LabelPrior.from_file(name)
-        assert prior.counts is not None
-        return LabelPrior.from_counts(prior.counts[prior.counts > 0])
+        return read(name)
     if name == "given":
         return given
     return _words() if name == "English words" else MADE[name]()

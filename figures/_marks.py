@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 WEIGHTINGS = ("constant", "importance", "relative", "tail")
@@ -42,3 +43,8 @@ def one_of(table: Any, **where: Any) -> Any:
     if table.empty:
         raise ValueError(f"no row with {where}")
     return table
+
+
+def prior_named(prior: str, rows: Any) -> str:
+    """The name of a prior, of a file without folder and ending, and the number of its labels."""
+    return f"{os.path.splitext(os.path.basename(prior))[0]}, {rows['labels'].iloc[0]:,} labels"

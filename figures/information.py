@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures._marks import below, one_of
+from figures._marks import below, one_of, prior_named
 
 CLAIMS: tuple[str, ...] = ("design.information.integral", "design.cost.same-law", "design.cost.many-draws")
 SAMPLERS = {"within-batch": ("C0", "o"), "half uniform": ("C2", "s"), "uniform": ("C1", "^")}
 SLICES = ("head", "torso", "tail")
 ENOUGH = 0.9
-
-
-def _named(prior: str, rows: Any) -> str:
-    return f"{os.path.splitext(os.path.basename(prior))[0]}, {rows['labels'].iloc[0]:,} labels"
 
 
 def _at(table: Any, prior: str, sampler: str, part: str, m: int) -> float:
@@ -34,7 +29,7 @@ def caption(table: Any) -> str:
             f"{sampler} {', '.join(f'{_at(table, prior, sampler, part, m):.2f} ({part})' for part in parts)}"
             for sampler in SAMPLERS
         )
-        said.append(f"{_named(prior, rows)}: {values}")
+        said.append(f"{prior_named(prior, rows)}: {values}")
     return (
         "The share of what an example says about a label in full that is left when labels are sampled and weights are "
         "consistent, for labels that are likely at x, against the number of draws m.  Dotted: the rule m q_k = 10 η_k, "
@@ -52,7 +47,7 @@ def alt(table: Any) -> str:
             f"{sampler} {' to '.join(f'{_at(table, prior, sampler, part, m):.2f}' for m in ends)}"
             for sampler in SAMPLERS
         )
-        said.append(f"{_named(prior, rows)}, {part}: {values}")
+        said.append(f"{prior_named(prior, rows)}, {part}: {values}")
     return (
         f"A row of panels for each prior, head, torso and tail across: share kept against m from {ends[0]:,} to "
         f"{ends[1]:,}, a line for each sampler. {'; '.join(said)}."
@@ -69,7 +64,7 @@ def draw(table: Any) -> Figure:
         for ax, part in zip(line, SLICES, strict=True):
             ax.axhline(ENOUGH, color="0.6", lw=0.8)
             ax.set(xscale="log", ylim=(0, 1.03))
-            ax.set_title(part if ax is not line[0] else f"{_named(prior, rows)}: {part}", fontsize=8, loc="left")
+            ax.set_title(part if ax is not line[0] else f"{prior_named(prior, rows)}: {part}", fontsize=8, loc="left")
             for sampler, (color, marker) in SAMPLERS.items():
                 found = rows[(rows["slice"] == part) & (rows["sampler"] == sampler)]
                 if found.empty:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures._marks import below, one_of
+from figures._marks import below, one_of, prior_named
 
 CLAIMS: tuple[str, ...] = ("design.weights.consistent", "rawat2021.section4.small-m-importance")
 SAMPLERS = {"within-batch": "C0", "half uniform": "C2", "uniform": "C1"}
@@ -17,10 +16,6 @@ LINES = {("importance", "mask"): ("-", "importance weights, hits masked"),
          ("consistent", "mask"): ("--", "consistent weights, hits masked")}  # fmt: skip
 NEAR = 0.01
 FLOOR = 1e-5
-
-
-def _named(prior: str, rows: Any) -> str:
-    return f"{os.path.splitext(os.path.basename(prior))[0]}, {rows['labels'].iloc[0]:,} labels"
 
 
 def _first(rows: Any) -> str:
@@ -39,7 +34,7 @@ def caption(table: Any) -> str:
             f"{sampler} {_first(one_of(rows, sampler=sampler, weights='importance', hits='mask'))}"
             for sampler in SAMPLERS
         ]
-        said.append(f"{_named(prior, rows)}: {', '.join(found)}")
+        said.append(f"{prior_named(prior, rows)}: {', '.join(found)}")
     return (
         "The slope on log π that the optimum adds to that of softmax over all labels, where a few labels are likely at "
         "x, against the number of draws m; below 0 rare labels gain.  Consistent weights with hits kept add "
@@ -54,7 +49,7 @@ def alt(table: Any) -> str:
     said = []
     for (prior, sampler), rows in table.groupby(["prior", "sampler"], sort=False):
         ends = one_of(rows, weights="importance", hits="mask")["tilt"].iloc[[0, -1]]
-        said.append(f"{_named(prior, rows)}, {sampler}: {ends.iloc[0]:+.2g} to {ends.iloc[1]:+.2g}")
+        said.append(f"{prior_named(prior, rows)}, {sampler}: {ends.iloc[0]:+.2g} to {ends.iloc[1]:+.2g}")
     return (
         f"A panel for each prior: size of the slope against m from {table['m'].min():,} to {table['m'].max():,}, both "
         f"logarithmic. Importance weights, hits masked: {'; '.join(said)}."
@@ -74,7 +69,7 @@ def draw(table: Any) -> Figure:
                 found = one_of(rows, sampler=sampler, weights=weights, hits=hits)
                 ax.plot(found["m"], np.maximum(found["tilt"].abs(), FLOOR), color=color, ls=line, lw=1.2)
         ax.set(xscale="log", yscale="log", xlabel="draws m", ylim=(FLOOR, 6))
-        ax.set_title(_named(prior, rows), fontsize=8, loc="left")
+        ax.set_title(prior_named(prior, rows), fontsize=8, loc="left")
     axes[0].set_ylabel("size of the slope off softmax")
     handles = [Line2D([], [], color=color) for color in SAMPLERS.values()]
     handles += [Line2D([], [], color="0.3", ls=line, lw=1.2) for line, _ in LINES.values()]

@@ -8,17 +8,14 @@ from functools import lru_cache
 
 from implicitloss.labels import LabelPrior, checked_unequal
 
-__all__ = ["named", "names_of"]
+__all__ = ["check_files", "named", "names_of", "read"]
 
 ZIPF, N_LABELS = "Zipf", 100_000
 
 
 def names_of(given: LabelPrior, quick: bool, data: Sequence[str]) -> list[tuple[str, bool]]:
-    """The priors of a study, and whether each is a file; *raises* ValueError for files that no study of tilts takes."""
-    for path in data:
-        checked_unequal(named(path, True, given), "tilts need", path)
-    if len({os.path.basename(path) for path in data}) < len(data):
-        raise ValueError(f"the files' names are those of rows and must differ, got {', '.join(data)}")
+    """The priors of a study, and whether each is a file; *raises* ValueError as `check_files` does."""
+    check_files(data)
     own = [("given", False)] if quick else [("given", False), (ZIPF, False)]
     return [*(own if not data else own[1:]), *((path, True) for path in data)]
 
@@ -27,7 +24,15 @@ def named(name: str, is_file: bool, given: LabelPrior) -> LabelPrior:
     """The prior of that name, or of that file, without labels of count 0."""
     if name == "given":
         return given
-    return _read(name) if is_file else _zipf()
+    return read(name) if is_file else _zipf()
+
+
+def check_files(data: Sequence[str]) -> None:
+    """*Raises* ValueError for files of counts that no study of tilts takes, and for two of the same name."""
+    for path in data:
+        checked_unequal(read(path), "tilts need", path)
+    if len({os.path.basename(path) for path in data}) < len(data):
+        raise ValueError(f"the files' names are those of rows and must differ, got {', '.join(data)}")
 
 
 @lru_cache(maxsize=1)
@@ -36,7 +41,8 @@ def _zipf() -> LabelPrior:
 
 
 @lru_cache(maxsize=8)
-def _read(path: str) -> LabelPrior:
+def read(path: str) -> LabelPrior:
+    """The counts of a file, without labels of count 0."""
     prior = LabelPrior.from_file(path)
     assert prior.counts is not None
     return LabelPrior.from_counts(prior.counts[prior.counts > 0])
