@@ -1204,6 +1204,16 @@ def test_a_design_prints_what_the_library_finds(
     ]  # fmt: skip
     scores = rng.standard_normal((3, 4))
     np.save(tmp_path / "scores.npy", scores)
+    (tmp_path / "named").mkdir()
+    named = counts_file(tmp_path / "named", "label,count\nshoe,9\nhat,5\nbelt,2\nsock,1\n")
+    assert (
+        main(["design", "--counts", named, "--target", "logit-adjusted:0.5", "--scores", str(tmp_path / "scores.npy")])
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert "Label 0 is shoe, and the last sock: the order of the file." in out
+    assert "Information is that of 3 examples of " in out
+    assert "own weights: p/(m q)" in out
     assert main([*words, "--scores", str(tmp_path / "scores.npy"), "--json"]) == 0
     at_scores = il.design(prior, il.margins.LogitAdjusted(0.5), il.samplers.Mixture(0.5), 31, scores)
     assert json.loads(capsys.readouterr().out)["information"] == pytest.approx(at_scores.information)

@@ -75,9 +75,15 @@ def run(args: argparse.Namespace) -> int:
     from implicitloss.samplers import WithinBatch
     from implicitloss.weightings import Importance
 
-    prior = prior_of(args)
+    prior, batch = prior_of(args), args.m + 1 if args.batch is None else args.batch
     scores = None if args.scores is None else names.scores(args.scores)
     sampler = names.sampler(args.sampler, SoftmaxCrossEntropy(), Importance())
+    if batch < 1:
+        raise ValueError(f"--batch must be at least 1, got {batch}")
+    if isinstance(sampler, WithinBatch) and batch != args.m + 1:
+        raise ValueError(
+            f"--batch must be m + 1 = {args.m + 1:,} where negatives are the rest of the batch, got {batch:,}"
+        )
     found = design(prior, names.margin(args.target), sampler, args.m, scores)
     code = None if args.code is None else found.code(args.code, args.shift or SHIFT)
     if args.shift is not None:
@@ -98,13 +104,6 @@ def run(args: argparse.Namespace) -> int:
     table = found.alternatives(show if progress.live else None).astype(object)
     rows = table.where(table.notna(), None).to_dict("records")
     progress.done()
-    batch = args.m + 1 if args.batch is None else args.batch
-    if batch < 1:
-        raise ValueError(f"--batch must be at least 1, got {batch}")
-    if isinstance(sampler, WithinBatch) and batch != args.m + 1:
-        raise ValueError(
-            f"--batch must be m + 1 = {args.m + 1:,} where negatives are the rest of the batch, got {batch:,}"
-        )
     values = {
         "labels": prior.n_labels, "target": str(found.target), "scheme": str(found.scheme), "exact": found.is_exact,
         "full_softmax_bytes": BYTES * batch * prior.n_labels, "recipe": found.recipe(), "deviation": found.deviation,
@@ -117,6 +116,10 @@ def run(args: argparse.Namespace) -> int:
         print(code, end="")
         return HOLDS
     print(f"{prior.n_labels:,} labels ({plain(origin_of(args))}); {found.scheme}")
+    if prior.names is not None:
+        print(f"Label 0 is {plain(prior.names[0])}, and the last {plain(prior.names[-1])}: the order of the file.")
+    if found.eta is not None:
+        print(f"Information is that of {len(found.eta):,} examples of {plain(args.scores)}.")
     print(
         f"Full softmax: {batch:,} x {prior.n_labels:,} logits take {_size(BYTES * batch * prior.n_labels)} of float32."
     )
