@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.inputs.priced import PRICED, PRICED_RATIOS, priced
+from analysis.inputs.priced import PRICED, PRICED_RATIOS, PRICES, priced
 from analysis.study import Point, Row
 from implicitloss.estimate import Quantity
 from implicitloss.labels import LabelPrior
@@ -43,12 +43,10 @@ from implicitloss.witness.simulate import simulate, simulate_together
 # Times beside each other would time each other.
 ALONE = True
 
-LABELS = (100, 10_000, 325_000, 3_000_000)
-QUICK_LABELS = (100, 10_000)
+LABELS, QUICK_LABELS = (100, 10_000, 325_000, 3_000_000), (100, 10_000)
 M, LONGEST, THREADS = 64, 4096, 2
 SOFTMAX = SoftmaxCrossEntropy()
 FILES = ("names", "numbers")
-PRICES = ("optimum", "information", "design")
 PEERS = {"scipy": "SciPy DiscreteAliasUrn", "torch": "PyTorch multinomial"}
 
 

@@ -20,10 +20,11 @@ from implicitloss.samplers import WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Consistent, Importance
 
-__all__ = ["PRICED", "PRICED_RATIOS", "priced"]
+__all__ = ["PRICED", "PRICED_RATIOS", "PRICES", "priced"]
 
 # Newton's method and Hessians take time in proportion to L³.
 PRICED = (300, 1_000)
+PRICES = ("optimum", "information", "design")
 M = 64
 PRICED_RATIOS = (
     ("optimum, Newton's method / balance", "optimum", "Newton's method", "balance"),
