@@ -178,7 +178,7 @@ class _Draw:
         """∫ φ^{m-1} (Σ d η e^{-t r})² dt times m, of each contrast (n, L), and Σ d² η A(r); (n,) each."""
         rest = np.exp(power(self.m - 1, self.log_phi))
         a, _ = self.of_labels()
-        first = np.empty(len(contrasts))
+        t, first = np.exp(np.minimum(self.v, LARGEST_LOG)), np.empty(len(contrasts))
         for i, d in enumerate(contrasts):
             with np.errstate(divide="ignore"):
                 log_size = self.log_q + self.log_r + np.log(np.abs(d))
@@ -188,7 +188,7 @@ class _Draw:
                 if part.any():
                     measure = _measure(log_size[part], self.log_r[part])
                     sums += sign * _sums(measure.q, measure.log_x, self.v, np.exp)
-            first[i] = self.m * STEP * np.sum(np.exp(self.v) * rest * sums**2)
+            first[i] = self.m * STEP * np.sum(t * rest * sums**2)
         return first, contrasts**2 @ (eta * a)
 
 

@@ -237,7 +237,7 @@ def test_training_leans_where_optima_do(results: Path) -> None:
         assert tilts[balanced] < tilts["consistent, half uniform"] - 0.5
     assert (table["excess_nll"] > 0).all()
     # Balanced scores have log π added back; without it, or twice, their loss would be far above.
-    assert table.loc["balanced, within-batch", "excess_nll"] < table.loc["consistent, within-batch", "excess_nll"] + 0.5
+    assert table.loc["balanced, within-batch", "excess_nll"] < table.loc["consistent, within-batch", "excess_nll"] + 0.1
 
 
 def test_a_file_keeps_its_prior_whatever_its_name(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,6 @@ def test_what_is_said_follows_from_the_prices(prior: il.LabelPrior) -> None:
         ({"prior": il.LabelPrior.from_counts([3, 0, 2])}, "1 of 3 have count 0, 1 among them"),
         ({"sampler": S.ModelBased()}, "does not look at scores"),
         ({"sampler": S.Explicit([0.5, 0.5, 0.0])}, "label 2 has q = 0"),
-        ({"sampler": S.HardestOf(2, "negatives")}, "same beside every positive|does not look at scores"),
         ({"m": 0}, "must be a whole number >= 1"),
         ({"scores": np.zeros((2, 4))}, r"scores must be \(n, 3\)"),
         ({"scores": np.zeros((0, 3))}, r"scores must be \(n, 3\)"),
@@ -288,6 +288,26 @@ def test_scores_far_apart() -> None:
     prior = il.LabelPrior.from_counts([5, 3, 2])
     for scores in ([[0.0, 0.0, -1e9]], [[1e5, -1e5, 0.0]], [[700.0, 0.0, 0.0]]):
         assert all(0 <= kept <= 1 for kept in il.design(prior, scores=scores).information.values())
+
+
+@dataclass(frozen=True)
+class Next(S.Uniform):
+    """Uniform over the labels but the positive: its law moves with it."""
+
+    needs_positive = True
+
+    def log_law(self, problem: il.Problem) -> Floats:
+        law = np.full(problem.prior.n_labels, 1 / (problem.prior.n_labels - 1))
+        law[problem.positive] = 1e-9
+        return np.asarray(np.log(law / law.sum()))
+
+
+def test_a_law_that_moves_with_the_positive_is_refused(prior: il.LabelPrior) -> None:
+    with pytest.raises(ValueError, match="a design needs a sampler whose law is the same beside every positive"):
+        il.design(prior, sampler=Next())
+    scheme = il.Scheme(Next(), W.Relative(), m=3, hits="keep")
+    with pytest.raises(ValueError, match="information needs a sampler whose law is the same beside every positive"):
+        il.information(scheme, prior.probabilities, prior)
 
 
 def test_what_cannot_be_asked_is_said(prior: il.LabelPrior) -> None:

@@ -180,3 +180,12 @@ def test_what_many_draws_lose() -> None:
     for m in (10**6, 10**9, 10**11):
         lost = 1 - float(il.information(scheme(m), eta, prior).value[k])
         assert lost * m == pytest.approx(first, rel=1e-2 if m < 10**10 else 0.1)
+
+
+def test_a_label_that_hardly_occurs() -> None:
+    """Its ratio η/q is so small beside the others' that e to their difference is no number."""
+    prior = il.LabelPrior.from_counts([5, 3, 2])
+    share = il.information(scheme(4), np.array([0.6, 0.4, 3e-308]), prior).value
+    two = il.information(scheme(4), np.array([0.6, 0.4 - 1e-9, 1e-9]), prior).value
+    assert share[:2] == pytest.approx(two[:2], rel=1e-6)
+    assert np.all((share >= 0) & (share <= 1))
