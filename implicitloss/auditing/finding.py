@@ -23,13 +23,14 @@ from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LabelPrior
-from implicitloss.optima.population import Of
+from implicitloss.optima.population import Of, is_separable
 from implicitloss.optima.tilt import Gains, gains_of, tilt
+from implicitloss.scheme import Scheme
 
-__all__ = ["TILT_LABELS", "Finding", "Flaw", "Note", "Observed", "Tilt"]
+__all__ = ["Finding", "Flaw", "Note", "Observed", "Tilt"]
 
-# Tilts are computed on so many labels, here and by `implicitloss tilt`.
-TILT_LABELS = 100
+# Tilts are over all labels that occur, up to so many; where weights are no product a_y b_y', over so many of these.
+MOST_TILTED_LABELS, MOST_PAIRED_LABELS = 5_000, 100
 
 FlawKind = Literal[
     "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "ignored label",
@@ -80,7 +81,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Tilt:
-    """Slopes of the optimal scores on log π where all labels are equally likely.
+    """Slopes of the optimal scores on log π where all labels are equally likely, over `labels` of them.
 
     `bound` is that of the implicit loss, and `true` that of the expected sampled loss, or None where the number of
     draws is not known.  At 0 the scores are log η, as softmax over all labels teaches; at -1 they are log η - log π.
@@ -88,6 +89,7 @@ class Tilt:
 
     bound: float
     true: float | None
+    labels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,11 +221,16 @@ class Finding:
         """
         if self.nearest is None or not self.nearest.agrees or self.form != "softmax":
             return None
-        bound = self._slope(self.nearest, "implicit")
+        scheme, prior = self.nearest.scheme, self.prior
+        if prior.n_occurring < prior.n_labels or prior.n_labels > MOST_TILTED_LABELS:
+            prior = prior.few(min(prior.n_occurring, MOST_TILTED_LABELS))
+        if prior.n_labels > MOST_PAIRED_LABELS and not is_separable(scheme, prior):
+            prior = prior.few(MOST_PAIRED_LABELS)
+        bound = _slope(scheme, prior, "implicit")
         if bound is None:
             return None
         known = self.nearest.m_known and not (self.nearest.draws_guessed or self.draws_assumed)
-        return Tilt(bound, self._slope(self.nearest, "sampled") if known else None)
+        return Tilt(bound, _slope(scheme, prior, "sampled") if known else None, prior.n_labels)
 
     @property
     def gains(self) -> Gains | None:
@@ -232,11 +239,12 @@ class Finding:
             return None
         return gains_of(self.tilt.true)
 
-    def _slope(self, fit: Fit, of: Of) -> float | None:
-        try:
-            return tilt(fit.scheme, self.prior.few(TILT_LABELS), of)
-        except ValueError:  # the scheme has no optimum, or the prior no rare labels
-            return None
+
+def _slope(scheme: Scheme, prior: LabelPrior, of: Of) -> float | None:
+    try:
+        return tilt(scheme, prior, of)
+    except ValueError:  # the scheme has no optimum, or the prior no rare labels
+        return None
 
 
 def _nearest(question: Question, observed: Observed) -> Fit | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -150,7 +150,7 @@ class AuditReport(Finding):
             "tolerance": self.tolerance,
             "resolution": self.resolution,
             "known_to": self.known_to if self.ok and np.isfinite(self.known_to) else None,
-            "tilt": None if tilt is None else {"bound": tilt.bound, "true": tilt.true},
+            "tilt": None if tilt is None else asdict(tilt),
             "gains": self.gains,
             "explanation": self.explain().splitlines(),
             "error": self.error,

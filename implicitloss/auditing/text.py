@@ -12,7 +12,7 @@ from typing import get_args
 import numpy as np
 
 from implicitloss.auditing.comparison import HITS, NEVER, SLICES, Comparison
-from implicitloss.auditing.finding import TILT_LABELS, Finding
+from implicitloss.auditing.finding import Finding
 from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.slips import Page, written_in
 from implicitloss.auditing.slopes import Slope
@@ -343,32 +343,32 @@ def _on_tilt(finding: Finding) -> list[str]:
     tilt = finding.tilt
     if tilt is None:
         return []
-    few = min(TILT_LABELS, finding.prior.n_occurring)
-    labels = f"all {few}" if few == finding.prior.n_labels else f"{few} of the {finding.prior.n_labels:,}"
+    n_labels = finding.prior.n_labels
+    labels = f"all {n_labels:,}" if tilt.labels == n_labels else f"{tilt.labels:,} of the {n_labels:,}"
     bound = (
-        "Let η be a label's probability given the example, and π its frequency in training. The slope of the best "
-        "scores on log π, where all η are equal, says which labels gain. At 0 the scores are log η, as softmax over "
-        "all labels teaches; at -1 they are log η - log π, the balanced rule, which is fair to rare labels. By the "
-        f"bound on this loss the slope is {tilt.bound:+.3f} (computed on {labels} labels, as `implicitloss tilt` does)."
+        "Let η be a label's probability given the example, and π its frequency in training. The tilt, the slope of "
+        f"the best scores on log π over {labels} labels where all η are equal, says which labels gain. At 0 the scores "
+        "are log η, as softmax over all labels teaches; at -1 they are log η - log π, the balanced rule, which is fair "
+        f"to rare labels. By the bound on this loss the tilt is {tilt.bound:+.3f}."
     )
     if tilt.true is None or finding.gains is None:
         said = "How negatives are drawn was not seen, so what the true sampled loss teaches is not known."
         return [bound, said]
-    return [bound, f"The true sampled loss teaches slope {tilt.true:+.3f}. {_who(finding.gains, tilt.true)}"]
+    return [bound, f"The tilt of the true sampled loss is {tilt.true:+.3f}. {_who(finding.gains, tilt.true)}"]
 
 
-def _who(gains: Gains, slope: float) -> str:
+def _who(gains: Gains, tilt: float) -> str:
     """Which labels gain, and how to predict."""
     if gains == "neither":
         return "Neither frequent nor rare labels gain: the scores are log η, and the largest is the likeliest label."
-    if abs(slope + 1) < BALANCED_WITHIN:
+    if abs(tilt + 1) < BALANCED_WITHIN:
         return (
             "Rare labels gain: the scores are log η - log π, right for balanced error as they are; for the likeliest "
             "label add log π."
         )
     if gains == "frequent":
-        return f"Frequent labels gain: for the likeliest label take about {slope:.2g} log π off the scores."
-    return f"Rare labels gain: for the likeliest label add about {-slope:.2g} log π to the scores."
+        return f"Frequent labels gain: for the likeliest label take about {tilt:.2g} log π off the scores."
+    return f"Rare labels gain: for the likeliest label add about {-tilt:.2g} log π to the scores."
 
 
 def _on_slices(finding: Finding) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from implicitloss.labels import LabelPrior, checked_vector
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.optima.objective import WIDEST_SPREAD, implicit_objective, sampled_objective
-from implicitloss.optima.population import Of, checked_eta
+from implicitloss.optima.population import MOST_OPTIMISED_LABELS, Of, checked_eta
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
@@ -112,6 +112,8 @@ def certify_optimum(
     eta, scores = checked_eta(scheme, loss, eta, prior, of), checked_vector(f, "scores")
     if scores.size != eta.size:
         raise ValueError(f"scores must cover the prior's {eta.size} labels, got {scores.size}")
+    if eta.size > MOST_OPTIMISED_LABELS:
+        raise ValueError(f"a certificate is made for at most {MOST_OPTIMISED_LABELS:,} labels, got {eta.size:,}")
     # Raises where the weights of some positive are undefined, whichever loss is meant.
     log_p = np.array([log_expected_weights(scheme, Problem(scores, prior, y)) for y in range(prior.n_labels)])
     objective = sampled_objective(scheme, loss, eta, prior) if of == "sampled" else implicit_objective(eta, log_p)

@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from implicitloss.arguments import shown
 from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities
 from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_loss
+from implicitloss.numerics.logsum import log_rest, logsumexp
 from implicitloss.optima.balance import balanced
 from implicitloss.optima.newton import NoOptimum, minimise
 from implicitloss.optima.objective import found_factors, implicit_objective, sampled_objective, shared_factors
@@ -29,11 +30,16 @@ from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
-__all__ = ["Of", "check_pushed", "checked_eta", "optimum_from", "population_optimum", "separable_optimum"]
+__all__ = [
+    "MOST_OPTIMISED_LABELS", "Of", "by_newton", "check_pushed", "checked_eta", "is_separable", "optimum_from",
+    "population_optimum", "separable_optimum",
+]  # fmt: skip
 
 Of = Literal["implicit", "sampled"]
 # Newton's method needs memory in proportion to L², and time in proportion to L³; a step of the balance takes O(L).
 MOST_OPTIMISED_LABELS, MOST_BALANCED_LABELS = 5_000, 3_000_000
+# Shares of all that a label has are told from 0 and from 1 to here.
+WIDEST_LOGIT = 740.0
 
 
 def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "sampled") -> Floats:
@@ -101,34 +107,62 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     return optimum_from(scheme, loss, eta, prior, of)
 
 
-def optimum_from(
-    scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, near: Floats | None = None
-) -> Floats:
-    """The optimum, arguments checked; Newton's method starts from scores `near` to it, if some are known."""
-    if eta.size == 1 and not isinstance(loss, Decoupled):
+def optimum_from(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of) -> Floats:
+    """The optimum, arguments checked."""
+    if isinstance(loss, Decoupled):
+        return _decoupled(loss, eta, _log_margins(scheme, eta, prior))
+    if eta.size == 1:
         return np.zeros(1)
-    factors = None
-    if of == "sampled" and not isinstance(loss, Decoupled):
-        factors = shared_factors(scheme, prior) or found_factors(scheme, prior)
+    factors = _factors(scheme, prior)
     if factors is not None:
-        log_q, log_a, log_b = factors
-        check_pushed(log_q, log_a, log_b)
+        check_pushed(*factors)
+        if of == "implicit":
+            return _of_bound(eta, *factors, scheme)
         start = np.log(eta)
         try:
-            return balanced(eta, log_q, log_a, log_b, scheme.m, scheme.hits, start - eta @ start)
+            return balanced(eta, *factors, scheme.m, scheme.hits, start - eta @ start)
         except NoOptimum:
             if eta.size > MOST_OPTIMISED_LABELS:
                 raise
-    start = np.log(eta)
-    log_p = np.array([log_expected_weights(scheme, Problem(start, prior, y)) for y in range(prior.n_labels)])
-    if isinstance(loss, Decoupled):
-        return _decoupled(loss, eta, log_p)
+    return by_newton(scheme, eta, prior, of)
+
+
+def by_newton(scheme: Scheme, eta: Floats, prior: LabelPrior, of: Of) -> Floats:
+    """The softmax optimum of any weights, by Newton's method: time grows with L³."""
+    log_p = _log_margins(scheme, eta, prior)
     _check_held(log_p)
     # From the bound's optimum it is not far to that of the sampled loss.
-    optimum = minimise(implicit_objective(eta, log_p), start if near is None else near, eta)
+    optimum = minimise(implicit_objective(eta, log_p), np.log(eta), eta)
     if of == "sampled":
-        optimum = minimise(sampled_objective(scheme, loss, eta, prior), optimum, eta)
+        optimum = minimise(sampled_objective(scheme, SoftmaxCrossEntropy(), eta, prior), optimum, eta)
     return optimum
+
+
+def is_separable(scheme: Scheme, prior: LabelPrior) -> bool:
+    """Whether weights are a product a_y b_y': the softmax optimum then needs no pairs of labels."""
+    return _factors(scheme, prior) is not None
+
+
+def _factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
+    """log q, log a and log b, as the weighting says them, or read off the weights of few enough labels."""
+    found = shared_factors(scheme, prior)
+    return found_factors(scheme, prior) if found is None and prior.n_labels <= MOST_OPTIMISED_LABELS else found
+
+
+def _log_margins(scheme: Scheme, eta: Floats, prior: LabelPrior) -> Floats:
+    """log p_yy', (L, L)."""
+    scores = np.log(eta)
+    return np.array([log_expected_weights(scheme, Problem(scores, prior, y)) for y in range(prior.n_labels)])
+
+
+def _of_bound(eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, scheme: Scheme) -> Floats:
+    """The optimum of the implicit loss for weights a_y b_y'."""
+    log_b = np.log(scheme.m) + log_q + log_b
+    if scheme.hits == "exclude":
+        log_a = log_a - log_rest(log_q)
+    if scheme.hits == "keep":
+        log_a = log_a - np.logaddexp(0.0, log_a + log_b)
+    return _of_shares(eta, log_a, log_b)
 
 
 def check_pushed(log_q: Floats, log_a: Floats, log_b: Floats) -> None:
@@ -147,7 +181,7 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
     _check_of(of)
     most = MOST_OPTIMISED_LABELS
-    if isinstance(loss, SoftmaxCrossEntropy) and of == "sampled" and shared_factors(scheme, prior) is not None:
+    if isinstance(loss, SoftmaxCrossEntropy) and shared_factors(scheme, prior) is not None:
         most = MOST_BALANCED_LABELS
     if prior.n_labels > most:
         raise ValueError(
@@ -204,23 +238,38 @@ def _decoupled(loss: Decoupled, eta: Floats, log_p: Floats) -> Floats:
 
 
 def separable_optimum(eta: ArrayLike, a: ArrayLike, b: ArrayLike) -> Floats:
-    """The softmax optimum for margins p_yy' = a_y b_y' with a_y b_y <= 1, centred, (L,), by a search in one number.
+    """The softmax optimum for margins p_yy' = a_y b_y', y' ≠ y, centred, (L,), by a search in one number.
 
-    With c_j = a_j b_j each g_j = e^{f_j} is the positive root of λ b_j (1-c_j) g² + λ c_j g - η_j a_j = 0 and λ
-    makes Σ b_j g_j = 1.  An independent way to what `population_optimum` minimises.  *Source:* derived.
+    With c_y = a_y b_y and shares t_y = b_y e^{f_y} / Σ b e^f the loss of y is log(c_y + (1 - c_y) t_y) - log t_y, and
+    so at the optimum t_y (t_y + c_y (1 - t_y)) = η_y c_y/λ, with one λ that makes Σ t = 1.  Where c_y > 2 two shares
+    solve that, but the larger one is above ½, and so at most one label has it: the k with the largest η_k (1 - 1/c_k),
+    whose share is the number that is looked for.  The loss is convex in f, and so there is one solution.
+    *Source:* derived.
     """
     eta, a, b = (np.asarray(values, dtype=np.float64) for values in (eta, a, b))
-    c = a * b
-    if np.any(c > 1 + 1e-12):
-        raise ValueError(f"separable margins need a_y b_y <= 1, but label {np.argmax(c)} has {c.max():.6g}")
-    rest = np.maximum(1 - c, 0.0)
+    return _of_shares(eta, np.log(a), np.log(b))
 
-    def shares(log_rate: float) -> Floats:
-        """b g, as 2 η / (λ + √(λ² + 4 λ (1-c) η/c)): the positive root, also where the square term vanishes."""
-        rate = np.exp(log_rate)
-        return 2 * eta / (rate + np.sqrt(rate**2 + 4 * rate * rest * eta / c))
 
-    # b g <= η/λ, and so λ <= 1.
-    log_rate = brentq(lambda x: np.log(np.sum(shares(x))), -690, 1, xtol=1e-14, rtol=1e-15)
-    f = np.log(shares(log_rate)) - np.log(b)
-    return f - f.mean()
+def _of_shares(eta: Floats, log_a: Floats, log_b: Floats) -> Floats:
+    """`separable_optimum` from log a and log b."""
+    excess = np.expm1(-(log_a + log_b))  # 1/c - 1
+    k = int(np.argmax(-eta * excess))
+
+    def shares(logit: float) -> Floats:
+        """log t, where that of k is the logistic function of `logit`."""
+        log_k, log_others = -np.logaddexp(0.0, -logit), -np.logaddexp(0.0, logit)
+        rate = np.log(eta[k]) - log_k - np.logaddexp(log_others, log_k - log_a[k] - log_b[k])  # log λ
+        root = np.sqrt(np.maximum(1 + 4 * eta * excess * np.exp(-rate), 0.0))
+        found = np.log(2 * eta / (1 + root)) - rate
+        found[k] = log_k
+        return np.asarray(found)
+
+    def off(logit: float) -> float:
+        """log of all other shares, less log(1 - t_k)."""
+        return float(logsumexp(np.delete(shares(logit), k)) + np.logaddexp(0.0, logit))
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not off(-WIDEST_LOGIT) < 0 < off(WIDEST_LOGIT):
+            raise NoOptimum("the search did not converge: shares lie too far apart for floating point")
+        f = shares(brentq(off, -WIDEST_LOGIT, WIDEST_LOGIT, xtol=1e-13, rtol=1e-15)) - log_b
+    return np.asarray(f - f.mean())

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 from implicitloss.arguments import checked_choice
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import SoftmaxCrossEntropy
-from implicitloss.optima.newton import NoOptimum
-from implicitloss.optima.population import Of, checked_eta, optimum_from, population_optimum
+from implicitloss.optima.population import Of, checked_eta, optimum_from
 from implicitloss.scheme import Scheme
 
 __all__ = ["TILT_EQUAL", "At", "Gains", "eta_at", "gains_of", "slope", "tilt"]
@@ -22,8 +21,6 @@ Gains = Literal["neither", "frequent", "rare"]
 TILT_EQUAL = 0.02
 # Below this, Σ (log π - mean)² is rounding.
 FLAT = 1e-12
-# From so many labels on, the optimum of a few is a start that saves most of Newton's steps.
-NEAR_FROM_LABELS, FEW_LABELS = 400, 100
 # What one x in which few labels are likely looks like: so many labels share this much of η, evenly.
 LIKELY_LABELS, LIKELY = 20, 0.9
 
@@ -45,7 +42,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike |
     eta : {"uniform", "prior", "peaked"} or array_like, (L,)
         P(y given x) at the x.
 
-        - "uniform": all labels are equally likely.
+        - "uniform": all labels are equally likely; the slope is over all labels, as for the next.
         - "prior": labels are as likely as they are frequent.
         - "peaked": up to 20 labels, evenly spaced in log rank, of different counts, share 0.9; the rest is π.
           The slope is over the likely labels alone.
@@ -86,8 +83,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike |
     at, labels = eta_at(eta, prior)
     at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
     _centred(prior, labels)
-    near = _near(scheme, prior) if of == "implicit" and isinstance(eta, str) and eta == "uniform" else None
-    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of, near) - np.log(at)
+    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of) - np.log(at)
     return slope(f, prior, labels)
 
 
@@ -112,7 +108,7 @@ def _check_occurring(prior: LabelPrior) -> None:
     if not prior.probabilities.min() > 0:
         raise ValueError(
             f"a tilt needs labels that occur, but label {prior.name(int(prior.by_frequency[-1]))} has prior 0; "
-            "prior.few(20) is of labels that do"
+            f"prior.few({prior.n_occurring}) is of those that do"
         )
 
 
@@ -122,23 +118,6 @@ def _centred(prior: LabelPrior, labels: Labels) -> Floats:
     if not x @ x > FLAT:
         raise ValueError("a tilt needs frequent and rare labels, but all labels are equally frequent")
     return x
-
-
-def _near(scheme: Scheme, prior: LabelPrior) -> Floats | None:
-    """Scores near to the bound's optimum where all labels are equally likely, from a few labels; None for few labels.
-
-    The optimum is then a function of label frequency alone, and the one of a few labels has nearly the same shape.
-    """
-    if prior.n_labels < NEAR_FROM_LABELS:
-        return None
-    few = prior.few(FEW_LABELS)
-    eta = np.full(few.n_labels, 1 / few.n_labels)
-    try:
-        found = population_optimum(scheme, SoftmaxCrossEntropy(), eta, few, "implicit")
-    except NoOptimum:
-        return None
-    at = few.log - few.log[0] + prior.log.max()
-    return np.asarray(np.interp(prior.log, at[::-1], found[::-1]))
 
 
 def eta_at(eta: ArrayLike | str, prior: LabelPrior) -> tuple[Any, Labels]:

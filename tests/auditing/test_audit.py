@@ -712,23 +712,24 @@ def test_what_unit_weights_in_a_batch_teach(seed: int) -> None:
     ids=["in the batch", "uniform", "two importance draws"],
 )  # fmt: skip
 def test_the_tilt_is_data_and_the_explanation_says_it(loss: Sampled, gains: str, said: str, seed: int) -> None:
-    """The slopes are those of the scheme that fits, on a hundred labels; nobody has to read them out of a sentence."""
+    """Tilts are those of the scheme that fits, over all labels; nobody has to read them out of a sentence."""
     report = il.audit(loss, prior=PRIOR, rng=seed, budget="quick")
     assert report.nearest is not None
     assert report.tilt is not None
-    few = PRIOR.few(100)
-    slopes = {of: il.tilt(report.nearest.scheme, few, of) for of in ("implicit", "sampled")}
-    assert (report.tilt.bound, report.tilt.true) == (slopes["implicit"], slopes["sampled"])
+    tilts = {of: il.tilt(report.nearest.scheme, PRIOR, of) for of in ("implicit", "sampled")}
+    assert report.tilt == Tilt(tilts["implicit"], tilts["sampled"], PRIOR.n_labels)
     assert report.gains == gains
     text = " ".join(report.explain().split())
     assert said in text
-    assert f"true sampled loss teaches slope {slopes['sampled']:+.3f}" in text
-    assert report.to_dict()["tilt"] == {"bound": slopes["implicit"], "true": slopes["sampled"]}
+    assert f"over all {PRIOR.n_labels} labels" in text
+    assert f"tilt of the true sampled loss is {tilts['sampled']:+.3f}" in text
+    said_tilt = {"bound": tilts["implicit"], "true": tilts["sampled"], "labels": PRIOR.n_labels}
+    assert report.to_dict()["tilt"] == said_tilt
     assert report.to_dict()["gains"] == gains
 
 
 @pytest.mark.parametrize(
-    ("slope", "gains", "said"),
+    ("tilt", "gains", "said"),
     [
         (0.3, "frequent", "Frequent labels gain: for the likeliest label take about 0.3 log π off"),
         (0.019, "neither", "Neither frequent nor rare labels gain"),
@@ -737,9 +738,9 @@ def test_the_tilt_is_data_and_the_explanation_says_it(loss: Sampled, gains: str,
         (-0.99, "rare", "right for balanced error"),
     ],
 )  # fmt: skip
-def test_which_labels_gain_by_a_slope(slope: float, gains: str, said: str) -> None:
+def test_which_labels_gain_by_a_tilt(tilt: float, gains: str, said: str) -> None:
     report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=0, runs=400)
-    vars(report)["tilt"] = Tilt(-1.0, slope)
+    vars(report)["tilt"] = Tilt(-1.0, tilt, PRIOR.n_labels)
     assert report.gains == gains
     assert said in " ".join(report.explain().split())
 

@@ -1151,7 +1151,7 @@ def test_labels_that_never_occur_are_said(tmp_path: Path) -> None:
 
 
 def test_the_tilt_of_a_scheme_says_who_gains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The slopes are those of the library; label counts whose ids begin at 1 get a hint, unless it was taken."""
+    """The tilts are those of the library; label counts whose ids begin at 1 get a hint, unless it was taken."""
     path = counts_file(tmp_path, "label,count\n1,90\n2,10\n3,5\n")
     batch = ["tilt", "--sampler", "within-batch", "--m", "8", "--counts", path]
     scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=8, hits="mask")
@@ -1252,8 +1252,11 @@ def test_the_tilt_is_that_of_an_audit_s_explanation(folder: Path, capsys: pytest
     explained = " ".join(capsys.readouterr().out.split())
     assert main(["tilt", *scheme, "--profile", "zipf:150:1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["labels"] == 100
-    assert f"the slope is {found['tilt']['bound']:+.3f} (computed on 100 of the 150 labels" in explained
+    assert found["labels"] == 150
+    assert "over all 150 labels" in explained
+    assert f"the tilt is {found['tilt']['bound']:+.3f}" in explained
+    assert main(["tilt", *scheme, "--profile", "zipf:150:1", "--labels", "100"]) == 0
+    assert "\n100 of 150 labels (zipf:150:1)" in capsys.readouterr().out
 
 
 def test_a_loss_is_named_by_its_module(capsys: pytest.CaptureFixture[str]) -> None:

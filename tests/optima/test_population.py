@@ -31,11 +31,11 @@ from implicitloss.losses import (
     logistic,
     squared_hinge,
 )
-from implicitloss.margins import Equalised, LogitAdjusted
-from implicitloss.optima import objective, population
-from implicitloss.optima import tilt as tilts
-from implicitloss.optima.newton import NoOptimum
-from implicitloss.optima.population import separable_optimum
+from implicitloss.margins import Adaptive, Equalised, LogitAdjusted
+from implicitloss.optima import objective
+from implicitloss.optima.newton import NoOptimum, minimise
+from implicitloss.optima.objective import implicit_objective
+from implicitloss.optima.population import by_newton, separable_optimum
 from implicitloss.optima.tilt import tilt
 from implicitloss.samplers import Explicit, MinimumVariance, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.theory.implicit import implicit_margins
@@ -158,24 +158,64 @@ def test_separable_margins_by_a_search_in_one_number(
     scheme = Scheme(WithinBatch(), weighting, m=3, hits="mask")
     p = implicit_margins(scheme, prior)
     assert p[~np.eye(4, dtype=bool)] == pytest.approx(np.outer(a(pi), b(pi))[~np.eye(4, dtype=bool)], rel=1e-13)
-    by_newton = population_optimum(scheme, SOFTMAX, ETA, prior, "implicit")
-    assert separable_optimum(ETA, a(pi), b(pi)) == pytest.approx(by_newton, abs=1e-9)
+    newton = by_newton(scheme, ETA, prior, "implicit")
+    assert separable_optimum(ETA, a(pi), b(pi)) == pytest.approx(newton, abs=1e-9)
     # A margin 5 % off at one label is another optimum.
     off = separable_optimum(ETA, a(pi), b(pi) * np.array([1, 1, 0.95, 1]))
-    assert np.abs(off - by_newton).max() > 1e-3
+    assert np.abs(off - newton).max() > 1e-3
 
 
 def test_separable_optimum_on_a_long_tail(rng: np.random.Generator) -> None:
     prior = LabelPrior.exp(40, 500, 100)
     eta = rng.dirichlet(np.ones(40)) * 0.9 + 0.1 / 40
     scheme = Scheme(WithinBatch(), Constant(), m=3, hits="mask")
-    by_newton = population_optimum(scheme, SOFTMAX, eta, prior, "implicit")
-    assert separable_optimum(eta, np.ones(40), prior.probabilities) == pytest.approx(by_newton, abs=1e-8)
+    newton = by_newton(scheme, eta, prior, "implicit")
+    assert separable_optimum(eta, np.ones(40), prior.probabilities) == pytest.approx(newton, abs=1e-8)
 
 
-def test_separable_margins_above_one_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"label 2 has 1\.5"):
-        separable_optimum(ETA, [1, 1, 3, 1], [1, 1, 0.5, 1])
+@pytest.mark.parametrize(
+    ("eta", "c", "larger"),
+    [
+        ([0.9, 0.06, 0.04], [50, 20, 1], True),
+        ([0.9, 0.06, 0.04], [2.5, 0.1, 9], True),
+        ([0.5, 0.3, 0.2], [3, 2, 1], False),
+        ([0.4, 0.35, 0.25], [1e4, 0.5, 1e-4], True),
+    ],
+)
+def test_separable_margins_above_one(eta: list[float], c: list[float], larger: bool) -> None:
+    """Of the two shares that a label can have where a_y b_y > 2, one label may have the larger one."""
+    b = np.array([0.5, 2.0, 1.0])
+    a = np.array(c) / b
+    f = separable_optimum(eta, a, b)
+    log_p = np.log(np.outer(a, b))
+    np.fill_diagonal(log_p, -np.inf)
+    assert f == pytest.approx(minimise(implicit_objective(np.array(eta), log_p), np.log(eta), np.array(eta)), abs=1e-8)
+    assert f - f.mean() == pytest.approx(f)
+    share = b[0] * np.exp(f[0]) / (b @ np.exp(f))
+    assert (share > c[0] / (2 * (c[0] - 1))) == larger
+
+
+@pytest.mark.parametrize("hits", ["exclude", "mask", "keep"])
+@pytest.mark.parametrize("m", [1, 100])
+def test_the_optimum_of_the_bound_is_that_by_newtons_method(m: int, hits: Any, rng: np.random.Generator) -> None:
+    """Whatever the law and weights; without what a hit does to the margins it is another one."""
+    prior = LabelPrior.from_probabilities(rng.dirichlet(np.full(6, 0.4)) * 0.99 + 0.01 / 6)
+    eta = rng.dirichlet(np.full(6, 0.4)) * 0.99 + 0.01 / 6
+    for sampler in (WithinBatch(), Uniform()):
+        for weighting in (Constant(), Relative(), ForMargin(Adaptive())):
+            scheme = Scheme(sampler, weighting, m=m, hits=hits)
+            found = population_optimum(scheme, SOFTMAX, eta, prior, "implicit")
+            assert found == pytest.approx(by_newton(scheme, eta, prior, "implicit"), abs=1e-7)
+            other = Scheme(sampler, weighting, m=m, hits="mask" if hits == "keep" else "keep")
+            assert found != pytest.approx(by_newton(other, eta, prior, "implicit"), abs=1e-4)
+
+
+def test_the_tilt_of_the_bound_on_many_labels() -> None:
+    """The margins of importance weights are those of softmax, and those of tail weights of logit adjustment."""
+    prior = LabelPrior.zipf(100_000, 1.0)
+    for weighting, slope in ((Importance(), 0.0), (Tail(), -1.0)):
+        scheme = Scheme(WithinBatch(), weighting, m=64, hits="mask")
+        assert tilt(scheme, prior, "implicit") == pytest.approx(slope, abs=1e-12)
 
 
 # --- decoupled losses ---------------------------------------------------------------------------------------------
@@ -376,30 +416,6 @@ def test_labels_that_hardly_ever_occur_at_x_do_not_stall_newton(of: Any) -> None
     np.testing.assert_allclose(optimum, expected, atol=1e-9 if of == "implicit" else 0.5)
 
 
-def test_the_tilt_of_many_labels_starts_from_that_of_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number is the same to rounding, after a third of the steps."""
-    many = LabelPrior.zipf(450, 1.0)
-    scheme = Scheme(WithinBatch(), Unit(), m=64, hits="mask")
-    asked: list[int] = []
-    plain = population.implicit_objective
-
-    def counted(eta: Any, log_p: Any) -> Any:
-        inner = plain(eta, log_p)
-
-        def objective(f: Any) -> Any:
-            asked.append(f.size)
-            return inner(f)
-
-        return objective
-
-    monkeypatch.setattr(population, "implicit_objective", counted)
-    near = tilt(scheme, many, "implicit")
-    steps = asked.count(450)
-    monkeypatch.setattr(tilts, "NEAR_FROM_LABELS", 10_000)
-    assert near == pytest.approx(tilt(scheme, many, "implicit"), abs=1e-11)
-    assert 0 < steps <= (asked.count(450) - steps) / 3
-
-
 def test_the_tilt_of_known_schemes(prior: LabelPrior) -> None:
     """0 for softmax, -τ for logit adjustment; in-batch softmax with kept hits is truly balanced."""
     within = WithinBatch()
@@ -490,6 +506,16 @@ FEW = LabelPrior.exp(5, 40, 10)
 
 
 @dataclass(frozen=True)
+class Unsaid:
+    """Weights of 1 that do not say their factors."""
+
+    is_eta_over_m = False
+
+    def log_weight(self, draws: Any) -> Any:
+        return np.zeros(draws.prior.n_labels)
+
+
+@dataclass(frozen=True)
 class Own:
     """A loss of one's own: a softmax of twice the scores."""
 
@@ -514,7 +540,7 @@ class Own:
         ({"of": None}, "of must be 'implicit' or 'sampled', got NoneType"),
         ({"of": ["sampled"]}, "of must be 'implicit' or 'sampled', got list"),
         (
-            {"prior": LabelPrior.zipf(5_001, 1.0), "of": "implicit"},
+            {"prior": LabelPrior.zipf(5_001, 1.0), "scheme": Scheme(WithinBatch(), Unsaid(), m=3, hits="mask")},
             r"among at most 5,000 labels, got 5,001; prior\.few\(20\)",
         ),
     ],
@@ -529,6 +555,12 @@ def test_other_kinds_of_things_are_one_sentence(change: dict[str, Any], sentence
     if "loss" not in change:
         with pytest.raises(ValueError, match=sentence):
             tilt(given["scheme"], given["prior"], given["of"])
+
+
+def test_certificates_are_of_labels_whose_pairs_fit() -> None:
+    many = LabelPrior.zipf(5_001, 1.0)
+    with pytest.raises(ValueError, match="a certificate is made for at most 5,000 labels, got 5,001"):
+        certify_optimum(MASKED, SOFTMAX, many.probabilities, many, many.log)
 
 
 def test_labels_that_never_occur_have_no_tilt() -> None:

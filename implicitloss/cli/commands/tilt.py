@@ -15,7 +15,7 @@ from implicitloss.formats import plain
 __all__ = ["add_arguments", "run"]
 
 HELP = "say which labels a scheme favours, frequent or rare ones: the slope of the best scores on log label frequency"
-# A slope this close to 0 is called equal to that of softmax over all labels.
+# A tilt this close to 0 is called equal to that of softmax over all labels.
 EQUAL_WITHIN = 0.01
 
 
@@ -26,35 +26,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         type=whole_number,
-        default=100,
         metavar="N",
-        help="compute with N labels, evenly from the most frequent to the rarest (default 100)",
+        help="compute with N labels, evenly from the most frequent to the rarest (default: all that occur)",
     )
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the slopes of the true sampled loss and of its bound, and what they mean."""
+    """Print the tilts of the true sampled loss and of its bound, and what they mean."""
     from implicitloss.losses import SoftmaxCrossEntropy
     from implicitloss.optima.population import Of
     from implicitloss.optima.tilt import tilt
 
     scheme, prior = scheme_of(args, SoftmaxCrossEntropy()), prior_of(args)
-    few, progress = prior.few(args.labels), Progress(2)
-    slopes: dict[Of, float] = {"sampled": math.nan, "implicit": math.nan}
-    for i, of in enumerate(slopes):
+    n_labels = prior.n_labels
+    if args.labels is not None or prior.n_occurring < n_labels:
+        prior = prior.few(prior.n_occurring if args.labels is None else args.labels)
+    progress = Progress(2)
+    tilts: dict[Of, float] = {"sampled": math.nan, "implicit": math.nan}
+    for i, of in enumerate(tilts):
         if progress.live:
-            progress(i, f"the optimum of the {of} loss, {few.n_labels:,} labels")
-        slopes[of] = tilt(scheme, few, of=of)
+            progress(i, f"the optimum of the {of} loss, {prior.n_labels:,} labels")
+        tilts[of] = tilt(scheme, prior, of=of)
     progress.done()
-    true, bound = slopes.values()
+    true, bound = tilts.values()
     gains = "neither" if abs(true) < EQUAL_WITHIN else "frequent" if true > 0 else "rare"
-    values = {"scheme": str(scheme), "labels": few.n_labels, "tilt": {"true": true, "bound": bound}, "gains": gains}
+    values = {"scheme": str(scheme), "labels": prior.n_labels, "tilt": {"true": true, "bound": bound}, "gains": gains}
     if write_json(args.json, values):
         return HOLDS
     print(f"{scheme}; softmax cross-entropy")
-    print(f"{few.n_labels} of {prior.n_labels} labels ({plain(origin_of(args))}), all equally likely at x")
-    print(f"slope of the best scores on log label frequency: {true:+.4f}; by the bound: {bound:+.4f}")
+    over = f"all {n_labels:,}" if prior.n_labels == n_labels else f"{prior.n_labels:,} of {n_labels:,}"
+    print(f"{over} labels ({plain(origin_of(args))}), equally likely at x")
+    print(f"tilt, the slope of the best scores on log label frequency: {true:+.4f}; by the bound: {bound:+.4f}")
     print("0: as softmax over all labels; -1: the balanced rule, which is fair to rare labels")
     print({
         "neither": "Neither frequent nor rare labels gain.",
