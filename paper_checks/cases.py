@@ -158,7 +158,7 @@ def ladder_cases(weightings: Sequence[Weighting] = ETA_OVER_M, m: int = 256) -> 
 
 
 def coarse(prior: LabelPrior, n_labels: int = 20) -> LabelPrior:
-    """A prior of at most `n_labels` labels picked evenly from frequent to rare: optima need all pairs of labels."""
+    """A prior of at most `n_labels` labels picked evenly from frequent to rare."""
     return prior if prior.n_labels <= n_labels else prior.few(n_labels)
 
 
