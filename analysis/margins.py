@@ -21,7 +21,7 @@ from implicitloss.theory.implicit import implicit_margins
 from implicitloss.weightings import ForMargin
 
 M = 32
-SHOWN, FEW = 25, 12
+SHOWN = 25
 MODES: tuple[Hits, ...] = ("mask", "exclude", "keep")
 
 
@@ -62,7 +62,6 @@ def fit(margins: Floats, prior: LabelPrior) -> tuple[float, float, float, float]
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """Cells of the heat map and the point on the map; or one column of the map's ground."""
-    few = prior.few(FEW)
     row: Row = dict.fromkeys(
         ("kind", *COLUMNS, "hits", "rank", "other_rank", "p", "b", "c", "log_const", "misfit", "tilt"), ""
     )
@@ -70,7 +69,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         return [
             row
             | {"kind": "ground", "b": point["b"], "c": c}
-            | {"tilt": tilt(Scheme(Uniform(), ForMargin(Powers(point["b"], c)), m=1, hits="mask"), few, "implicit")}
+            | {"tilt": tilt(Scheme(Uniform(), ForMargin(Powers(point["b"], c)), m=1, hits="mask"), prior, "implicit")}
             for c in np.linspace(-0.5, 1.5, point["steps"]).tolist()
         ]
     if point["kind"] == "full loss":
@@ -80,7 +79,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     row |= {name: point[name] for name in (*COLUMNS, "hits")}
     margins = implicit_margins(chosen, prior)
     const, b, c, misfit = fit(margins, prior)
-    place = {"b": b, "c": c, "log_const": const, "misfit": misfit, "tilt": tilt(chosen, few, "implicit")}
+    place = {"b": b, "c": c, "log_const": const, "misfit": misfit, "tilt": tilt(chosen, prior, "implicit")}
     found = [row | {"kind": point["kind"]} | place]
     shown = np.linspace(0, prior.n_labels - 1, min(SHOWN, prior.n_labels)).round().astype(int)
     p = margins[np.ix_(prior.by_frequency[shown], prior.by_frequency[shown])]

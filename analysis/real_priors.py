@@ -24,11 +24,10 @@ from implicitloss.theory.implicit import log_expected_weights
 DATA = "label counts, a prior each"
 WORDS = 50_000
 M = 64
-FEW = 20
 MADE: dict[str, Callable[[], LabelPrior]] = {
     "CIFAR-100-LT (EXP)": lambda: LabelPrior.exp(100, 500, 100),
     "CIFAR-100-LT (STEP)": lambda: LabelPrior.step(100, 500, 100),
-    "Zipf, 10,000 labels": lambda: LabelPrior.zipf(10_000, 1.0),
+    "Zipf, 10,000 labels": lambda: LabelPrior.from_counts(np.round(100_000 / np.arange(1, 10_001))),
 }
 
 
@@ -87,8 +86,8 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         for negative, others in ends.items():
             others = others[others != y]
             row[f"log_p_{positive}_{negative}"] = float(np.mean(log_p[others])) if others.size else float("nan")
-    few = here.few(FEW)
-    row["tilt_labels"] = few.n_labels
+    occurring = here if here.n_occurring == here.n_labels else here.few(here.n_occurring)
+    row["tilt_labels"] = occurring.n_labels
     for of_loss in ("implicit", "sampled"):
-        row[f"tilt_{of_loss}"] = tilt(chosen, few, of_loss)
+        row[f"tilt_{of_loss}"] = tilt(chosen, occurring, of_loss)
     return [row]

@@ -11,7 +11,6 @@ from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import Of
 from implicitloss.optima.tilt import tilt
 
-LABELS = 20
 KINDS: tuple[Of, ...] = ("implicit", "sampled")
 
 
@@ -24,7 +23,6 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
-    """One row; twenty labels from frequent to rare."""
-    few = prior.few(LABELS)
+    """One row, of all labels."""
     chosen = scheme("within-batch", point["weighting"], point["m"], point["hits"])
-    return [{**point, "labels": few.n_labels, **{of: tilt(chosen, few, of) for of in KINDS}}]
+    return [{**point, "labels": prior.n_labels, **{of: tilt(chosen, prior, of) for of in KINDS}}]

@@ -29,10 +29,10 @@ def caption(table: Any) -> str:
     off = (table["tilt_sampled"] - table["tilt_implicit"]).abs()
     worst = table.loc[off.idxmax()]
     return (
-        "The tilt of each scheme on real label counts: the slope of its best scores on log label frequency, where "
-        f"labels are equally likely, for {table['tilt_labels'].max()} labels from the most frequent to the rarest and "
-        f"m = {table['m'].iloc[0]} negatives.  0 is softmax over all labels, below 0 rare labels gain, -1 is the "
-        "balanced rule.  Markers: the true sampled loss; crosses: its bound.  Within-batch negatives, hits masked, "
+        "The tilt of each scheme on real label counts: the slope of its best scores on log label frequency over all "
+        f"labels that occur, where they are equally likely, for m = {table['m'].iloc[0]} negatives.  0 is softmax over "
+        "all labels, below 0 rare labels gain, -1 is the balanced rule.  Markers: the true sampled loss; crosses: its "
+        "bound.  Within-batch negatives, hits masked, "
         f"over all counts: {'; '.join(said)}.  The bound is furthest off for {worst['sampler']} {worst['weighting']} "
         f"on {worst['prior']}, hits {worst['hits']}: {worst['tilt_implicit']:+.2f} where the loss has "
         f"{worst['tilt_sampled']:+.2f}."

@@ -26,7 +26,7 @@ def caption(table: Any) -> str:
     constant = masked[masked["weighting"] == "constant"]["sampled"]
     return (
         "Tilt of schemes with within-batch negatives: the slope of the best scores on log label frequency, for "
-        f"{table['labels'].iloc[0]} equally likely labels.  Below 0 a scheme favours rare labels, above 0 frequent "
+        f"all {table['labels'].iloc[0]} labels, equally likely.  Below 0 rare labels gain, above 0 frequent "
         "ones.  Dashed: by the bound (implicit loss); solid: by the true sampled loss, which training follows.  With "
         "draws of the positive (hits) masked, the bound "
         f"gives relative weights up to {relative['implicit'].max():+.2f}, the true loss "

@@ -66,11 +66,10 @@ for m in (1, 8, 64):
 # balanced rule, which is fair to rare labels.  The bound and the true loss can disagree: look at relative weights.
 
 # %%
-print("\nThe slope of what is learned on log π")
-few = prior.few(20)
+print("\nThe tilt, the slope of what is learned on log π")
 for w, weighting in weightings.items():
     scheme = il.Scheme(il.samplers.WithinBatch(), weighting, m=8, hits="mask")
-    tilt = {of: il.tilt(scheme, few, of) for of in ("implicit", "sampled")}
+    tilt = {of: il.tilt(scheme, prior, of) for of in ("implicit", "sampled")}
     print(f"within-batch {w:<11} bound {tilt['implicit']:+.3f}   true sampled loss {tilt['sampled']:+.3f}")
     if w == "relative":
         assert abs(tilt["sampled"]) < 0.1 * tilt["implicit"]

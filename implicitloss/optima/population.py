@@ -5,8 +5,8 @@ They have no training noise and no features, and so show the bias of the scheme 
 
 The argument `of` says which loss is minimised: "sampled", the true expected loss E ℓ(N), which training minimises and
 which is the default; or "implicit", the implicit loss, which for softmax is an upper bound with the same margins.  The
-two can teach different things: with one within-batch negative, hits masked, on twenty labels of CIFAR-100-LT, relative
-weights have a tilt of 0 in truth and of .40 by the bound, importance weights of -2.36 and of 0.
+two can teach different things: with one within-batch negative, hits masked, on all labels of CIFAR-100-LT, relative
+weights have a tilt of 0 in truth and of .39 by the bound, importance weights of -3.36 and of 0.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ WIDEST_LOGIT = 740.0
 def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "sampled") -> Floats:
     """Compute the scores f* = argmin_f Σ_y η_y E ℓ_y(f) that a scheme teaches at an x with class probabilities η.
 
-    The true softmax loss whose weights are a product a_y b_y' by the balance of what pushes each score up and down, to
-    1e-9 of both, or better: time grows with L, and labels that are alike in η, π, q and w are taken together.  Other
-    weights, the implicit loss, and what the balance does not reach, by Newton's method with exact Hessians, which stops
-    at a gradient of 1e-9 η_y or less, and a step below 1e-5.  For a scheme with hard negatives it is the optimum under
+    Where the weights are a product a_y b_y', time grows with L: the optimum of the true softmax loss by the balance of
+    what pushes each score up and down, to 1e-9 of both, or better, labels that are alike in η, π, q and w taken
+    together; that of the implicit loss by a search in one number.  Other weights, and what the balance does not reach,
+    by Newton's method with exact Hessians, which stops at a gradient of 1e-9 η_y or less, and a step below 1e-5.  For a scheme with hard negatives it is the optimum under
     a fresh index, for softmax nearly so, where labels near rank k are tied: `waterfilling` computes it, says which
     labels these are, and how near it is.
 
@@ -185,8 +185,8 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
         most = MOST_BALANCED_LABELS
     if prior.n_labels > most:
         raise ValueError(
-            f"this optimum is looked for among at most {most:,} labels, got {prior.n_labels:,}; prior.few(20) are "
-            "enough to see which way a scheme leans"
+            f"this optimum is looked for among at most {most:,} labels, got {prior.n_labels:,}; prior.few({most}) "
+            "has so many, from frequent to rare"
         )
     eta = checked_probabilities(eta, "eta")
     if eta.size != prior.n_labels:

@@ -541,7 +541,7 @@ class Own:
         ({"of": ["sampled"]}, "of must be 'implicit' or 'sampled', got list"),
         (
             {"prior": LabelPrior.zipf(5_001, 1.0), "scheme": Scheme(WithinBatch(), Unsaid(), m=3, hits="mask")},
-            r"among at most 5,000 labels, got 5,001; prior\.few\(20\)",
+            r"among at most 5,000 labels, got 5,001; prior\.few\(5000\)",
         ),
     ],
 )
