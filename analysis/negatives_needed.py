@@ -1,7 +1,8 @@
 """How many negatives bring the optimum near to its target, by weights and sampler, where a few labels are likely at x.
 
-The slope on log π that the optimum adds to that of softmax over all labels is 0 where the target is reached.  Priors:
-the given one, Zipf's law of 100,000 labels, and files of counts (`--data`).
+The tilt, the slope on log π that the optimum adds to that of softmax over all labels, is 0 where the target is reached.
+It is over the labels that are likely.  Priors: the given one, Zipf's law of 100,000 labels, and files of counts
+(`--data`).
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ def caption(table: Any) -> str:
         ]
         said.append(f"{prior_named(prior, rows)}: {', '.join(found)}")
     return (
-        "The slope on log π that the optimum adds to that of softmax over all labels, where a few labels are likely at "
-        "x, against the number of draws m; below 0 rare labels gain.  Consistent weights with hits kept add "
-        f"{'nothing' if exact < 1e-12 else f'{exact:.1g}'} at every m, and are not drawn.  Importance weights come to "
-        f"within {NEAR:g}, of the m that were tried, at: {'; '.join(said)}.  The slope is not all: masked hits move "
+        "The tilt, what the optimum adds to that of softmax over all labels times log π, where a few labels are likely "
+        "at x, over these, against the number of draws m; below 0 rare labels gain.  Consistent weights with hits kept "
+        f"add {'nothing' if exact < 1e-12 else f'{exact:.1g}'} at every m, and are not drawn.  Importance weights come "
+        f"to within {NEAR:g}, of the m that were tried, at: {'; '.join(said)}.  The tilt is not all: masked hits move "
         "optima in ways that it does not see."
     )
 
@@ -51,7 +51,7 @@ def alt(table: Any) -> str:
         ends = one_of(rows, weights="importance", hits="mask")["tilt"].iloc[[0, -1]]
         said.append(f"{prior_named(prior, rows)}, {sampler}: {ends.iloc[0]:+.2g} to {ends.iloc[1]:+.2g}")
     return (
-        f"A panel for each prior: size of the slope against m from {table['m'].min():,} to {table['m'].max():,}, both "
+        f"A panel for each prior: size of the tilt against m from {table['m'].min():,} to {table['m'].max():,}, both "
         f"logarithmic. Importance weights, hits masked: {'; '.join(said)}."
     )
 
@@ -70,7 +70,7 @@ def draw(table: Any) -> Figure:
                 ax.plot(found["m"], np.maximum(found["tilt"].abs(), FLOOR), color=color, ls=line, lw=1.2)
         ax.set(xscale="log", yscale="log", xlabel="draws m", ylim=(FLOOR, 6))
         ax.set_title(prior_named(prior, rows), fontsize=8, loc="left")
-    axes[0].set_ylabel("size of the slope off softmax")
+    axes[0].set_ylabel("size of the tilt off softmax")
     handles = [Line2D([], [], color=color) for color in SAMPLERS.values()]
     handles += [Line2D([], [], color="0.3", ls=line, lw=1.2) for line, _ in LINES.values()]
     below(figure, handles, [*SAMPLERS, *(name for _, name in LINES.values())], 3)

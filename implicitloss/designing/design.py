@@ -105,7 +105,7 @@ class Design:
 
     @cached_property
     def deviation(self) -> dict[str, float]:
-        """How far the optimum is off the target's, as a slope on log π, where η is "uniform", "prior" and "peaked".
+        """The tilt: how far the optimum is off the target's, on log π, where η is "uniform", "prior" and "peaked".
 
         0 where the design is exact; below 0 rare labels gain.  nan where there is no optimum, or none that is reached,
         and where all labels are equally frequent.
@@ -126,12 +126,12 @@ class Design:
         slice : {"head", "torso", "tail"}
             The labels that it is about.
         tilt : float, optional
-            The largest slope off the target, at the x of `il.tilt(eta="peaked")`.  One of the two is given.
+            The largest tilt off the target, at the x of `il.tilt(eta="peaked")`.  One of the two is given.
 
         Returns
         -------
         int or None
-            The least number, a large one to within a part in 200; None where 10¹² are too few.  A slope may change its
+            The least number, a large one to within a part in 200; None where 10¹² are too few.  A tilt may change its
             sign as m grows, and be off again with more draws.
 
         Raises
@@ -168,7 +168,7 @@ class Design:
             - `sampler`, `weights`, `hits`: the design's own sampler first, then draws from the batch, half of them
               uniform, and all uniform; weights that are consistent for the target, the paper's importance and tail
               weights, weights of 1, and for other targets than theirs "own" weights p_yy'/(m q_y').
-            - `off_uniform`, `off_prior`, `off_peaked`: the slope of the optimum off the target's, on log π, at three x.
+            - `off_uniform`, `off_prior`, `off_peaked`: the tilt of the optimum off the target's, at three x.
             - `head`, `torso`, `tail`: the information that is kept, where there is one: see `information`.
             - `negatives_tilt`: draws that bring `off_peaked` to within 0.01, for weights that come to the target as m
               grows.

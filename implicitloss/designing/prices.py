@@ -37,7 +37,7 @@ START = 255
 MOST_SCORES, FEWEST_EXAMPLES = 1 << 19, 2
 # A label is at least so likely at an example: information about others does not see the difference.
 LEAST_ETA = 1e-200
-# A slope that is rounding.
+# A tilt that is rounding.
 ZERO = 1e-9
 
 

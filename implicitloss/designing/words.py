@@ -52,9 +52,9 @@ def advice(own: Sampler, kept: Mapping[Sampler, float], part: str) -> str:
 
 
 def advice_where_off(target: Margin, m: int, deviation: Mapping[str, float]) -> str:
-    """What follows from the slopes of an optimum that is off its target."""
+    """What follows from the tilts of an optimum that is off its target."""
     name = complete_margin(target).name
-    off = max((slope for slope in deviation.values() if not math.isnan(slope)), key=abs, default=None)
+    off = max((tilt for tilt in deviation.values() if not math.isnan(tilt)), key=abs, default=None)
     if off is None:
-        return f"No weights reach {name} at every m, and with m = {m:,} no slope is known."
+        return f"No weights reach {name} at every m, and with m = {m:,} no tilt is known."
     return f"No weights reach {name} at every m.  With m = {m:,} the optimum is off by up to {off:+.2g} log π."

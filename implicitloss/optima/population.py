@@ -48,9 +48,9 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     Where the weights are a product a_y b_y', time grows with L: the optimum of the true softmax loss by the balance of
     what pushes each score up and down, to 1e-9 of both, or better, labels that are alike in η, π, q and w taken
     together; that of the implicit loss by a search in one number.  Other weights, and what the balance does not reach,
-    by Newton's method with exact Hessians, which stops at a gradient of 1e-9 η_y or less, and a step below 1e-5.  For a scheme with hard negatives it is the optimum under
-    a fresh index, for softmax nearly so, where labels near rank k are tied: `waterfilling` computes it, says which
-    labels these are, and how near it is.
+    by Newton's method with exact Hessians, which stops at a gradient of 1e-9 η_y or less, and a step below 1e-5.  For
+    a scheme with hard negatives it is the optimum under a fresh index, for softmax nearly so, where labels near rank k
+    are tied: `waterfilling` computes it, says which labels these are, and how near it is.
 
     Parameters
     ----------

@@ -149,15 +149,14 @@ def _size(n: int) -> str:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     """Print the prices, a line each."""
-    print(
-        "slope: what the optimum adds to the target's, times log π, where labels are equally likely at x, as likely as"
-    )
-    print("frequent, or a few are; below 0 rare labels gain.  kept: of an example's information, about a likely label.")
-    print("draws: for a slope within 0.01 where a few are likely, and for 9/10 of the tail's information.")
+    print("tilt: what the optimum adds to the target's, times log π, where labels are equally likely at x (uniform),")
+    print("as likely as frequent (prior), or a few are likely (peaked); below 0 rare labels gain.")
+    print("kept: of an example's information, about a likely label.")
+    print("draws: for a tilt within 0.01 where a few are likely, and for 9/10 of the tail's information.")
     if any(row["weights"] == "own" for row in rows):
         print("own weights: p/(m q) with the target's margins p.")
-    columns = {"equal": 9, "prior": 8, "a few": 8, "head": 8, "torso": 7, "tail": 7, "0.01": 10, "9/10": 9}
-    print(f"{'':26}{'slope':>9}{'kept':>24}{'draws':>29}")
+    columns = {"uniform": 9, "prior": 8, "peaked": 8, "head": 8, "torso": 7, "tail": 7, "0.01": 10, "9/10": 9}
+    print(f"{'':26}{'tilt':>9}{'kept':>24}{'draws':>29}")
     print(f"{'weights, hits':26}" + "".join(f"{name:>{width}}" for name, width in columns.items()))
     at = {(row["sampler"], row["weights"], row["hits"]): row for row in rows}
     for sampler in dict.fromkeys(row["sampler"] for row in rows):

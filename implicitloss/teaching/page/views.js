@@ -214,7 +214,7 @@ const VIEWS = {
   },
   optima: {
     title: "What is learned: population optima",
-    says: (c) => c.optima && !c.tilts ? "No label is rarer than another: there is no slope on log π." : c.optima ? `Slope of f* - log η on log π: ${fixed(c.tilts.sampled, 3)} by the true sampled loss, ${fixed(c.tilts.implicit, 3)} by its bound (0: full softmax; -1: the balanced rule; below 0 rare labels gain)${c.peak === null ? "" : ", the likely label left out"}.`
+    says: (c) => c.optima && !c.tilts ? "No label is rarer than another: there is no slope on log π." : c.optima ? `Tilt, the slope of f* - log η on log π over ${c.peak === null ? "all" : "the other"} ${c.prior.length - (c.peak === null ? 0 : 1)} labels: ${fixed(c.tilts.sampled, 3)} by the true sampled loss, ${fixed(c.tilts.implicit, 3)} by its bound (0: full softmax; -1: the balanced rule; below 0 rare labels gain)${c.peak === null ? "" : "; the likely label is left out"}.`
       : NOT_FOUND(c),
     draw(c) {
       const xs = range(c.prior.length).map((k) => k + 1), curves = {softmax: c.softmax, balanced: c.balanced, ...(c.optima ?? {})};
