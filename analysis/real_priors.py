@@ -27,7 +27,7 @@ M = 64
 MADE: dict[str, Callable[[], LabelPrior]] = {
     "CIFAR-100-LT (EXP)": lambda: LabelPrior.exp(100, 500, 100),
     "CIFAR-100-LT (STEP)": lambda: LabelPrior.step(100, 500, 100),
-    "Zipf, 10,000 labels": lambda: LabelPrior.from_counts(np.round(100_000 / np.arange(1, 10_001))),
+    "Zipf, 10,000 labels": lambda: LabelPrior.from_counts(np.round(10_000 / np.arange(1, 10_001))),
 }
 
 
