@@ -510,7 +510,7 @@ def checked_factors_of_ratio(margin: Margin, prior: LabelPrior) -> Factors:
         )
     log_a, log_b = (np.broadcast_to(factor, (prior.n_labels,)) for factor in found)
     finite = np.isfinite(log_a) & np.isfinite(log_b)
-    both = (log_a + log_b)[finite]
+    both = log_a[finite] + log_b[finite]
     if both.size and np.ptp(both) > RATIO_ROUNDING * (1 + np.abs(log_a[finite]).max()):
         _refuse_ratio(margin)
     return found

@@ -31,7 +31,7 @@ from implicitloss.losses import (
     logistic,
     squared_hinge,
 )
-from implicitloss.margins import Adaptive, Equalised, LogitAdjusted
+from implicitloss.margins import Adaptive, Equalised, LogitAdjusted, Softmax
 from implicitloss.optima import objective
 from implicitloss.optima.newton import NoOptimum, minimise
 from implicitloss.optima.objective import implicit_objective
@@ -555,6 +555,15 @@ def test_other_kinds_of_things_are_one_sentence(change: dict[str, Any], sentence
     if "loss" not in change:
         with pytest.raises(ValueError, match=sentence):
             tilt(given["scheme"], given["prior"], given["of"])
+
+
+@pytest.mark.parametrize("of", ["implicit", "sampled"])
+@pytest.mark.parametrize("target", [LogitAdjusted(), Softmax()], ids=str)
+def test_consistent_weights_need_labels_that_occur(target: Any, of: Any) -> None:
+    """log π of the target and log q are infinite: a sentence, and no warning."""
+    scheme = Scheme(WithinBatch(), weightings.Consistent(target), m=3, hits="exclude")
+    with pytest.raises(NoOptimum, match="label 0 has no finite optimum"):
+        population_optimum(scheme, SOFTMAX, ETA, LabelPrior.from_counts([0, 6, 2, 1]), of)
 
 
 def test_certificates_are_of_labels_whose_pairs_fit() -> None:
