@@ -22,6 +22,7 @@ import implicitloss as il
 from implicitloss.auditing import calls, finding, pilot, single, values
 from implicitloss.auditing.comparison import BY_SCORE, HITS, Comparison
 from implicitloss.auditing.finding import Tilt
+from implicitloss.auditing.slips import KeptDuplicates
 from implicitloss.auditing.slopes import Slope
 from implicitloss.auditing.tally import Sums
 from implicitloss.auditing.text import _on_slope
@@ -743,6 +744,23 @@ def test_which_labels_gain_by_a_tilt(tilt: float, gains: str, said: str) -> None
     vars(report)["tilt"] = Tilt(-1.0, tilt, PRIOR.n_labels)
     assert report.gains == gains
     assert said in " ".join(report.explain().split())
+
+
+def test_a_tilt_says_over_how_many_labels_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that occur, up to a number; fewer where the weight of a hit is no product of factors."""
+    report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=0, runs=400)
+    assert report.nearest is not None
+    odd = replace(report.nearest.scheme, weighting=KeptDuplicates(il.weightings.Relative()))
+    pairs = replace(report, nearest=replace(report.nearest, scheme=odd))
+    gaps = replace(report, prior=il.LabelPrior.from_counts([0, 0, *range(1, L - 1)]))
+    monkeypatch.setattr(finding, "MOST_PAIRED_LABELS", 5)
+    for one, labels in ((report, L), (pairs, 5), (gaps, L - 2)):
+        assert one.tilt is not None
+        assert one.tilt.labels == labels
+        said = f"over all {L} labels" if labels == L else f"over {labels} of the {L} labels"
+        assert said in " ".join(one.explain().split())
+    monkeypatch.setattr(finding, "MOST_TILTED_LABELS", 7)
+    assert replace(report, seed=1).tilt.labels == 7
 
 
 def test_a_tilt_that_is_not_known_is_none(seed: int) -> None:
