@@ -17,38 +17,71 @@ __all__ = ["log_transform", "log_transform_about", "log_transform_about_mean", "
 Floats = NDArray[np.float64]
 
 _BLOCK = 128
-# e^u is 0 below the first of these, expm1(-e^u) is -1 to the last bit above the second, exp(-e^u) 0 above the third.
-_NOTHING, _ALL, _GONE = -746.0, 3.7, 6.7
+_TERMS = 18
+# e^u is 0 below the first of these; e^{-e^u} is at most a half, so that 1 less cancels no digits, above the second, and
+# 0 above the third.
+_NOTHING, _HALF, _GONE = -746.0, -0.3665, 6.7
 
 
 @kernel
 def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
-    """log φ(e^v) at each node v, (n,): by expm1 where φ is near 1, by exp where it is not."""
-    out = np.empty(nodes.size)
+    """log φ(e^v) at each node v, (n,): by φ - 1 where φ is near 1, by φ where it is not.
+
+    Up to e^v max x = 1 all labels share a Taylor series, φ - 1 = Σ_k (-e^v max x)^k M_k/k!, M_k = Σ_j q_j (x_j/max x)^k;
+    the terms that are left out are below 1/19! of it.
+    """
+    high = -np.inf
+    for j in range(q.size):
+        high = max(high, log_x[j])
+    out = np.zeros(nodes.size)
+    if high == -np.inf:
+        return out
+    series, part = np.zeros(_TERMS), np.zeros(_TERMS)
+    for start in range(0, q.size, _BLOCK):
+        for j in range(start, min(start + _BLOCK, q.size)):
+            y = math.exp(log_x[j] - high)
+            term = q[j]
+            for k in range(_TERMS):
+                term *= y
+                part[k] += term
+        for k in range(_TERMS):
+            series[k] += part[k]
+            part[k] = 0.0
+    sign_over_factorial = 1.0
+    for k in range(_TERMS):
+        sign_over_factorial /= -(k + 1.0)
+        series[k] *= sign_over_factorial
     for i in range(nodes.size):
         v = nodes[i]
-        below_one = 0.0
+        below_one, total = 0.0, 0.0
+        if v + high <= 0.0:
+            s = math.exp(v + high)
+            for k in range(_TERMS - 1, -1, -1):
+                below_one = s * (series[k] + below_one)
+            out[i] = math.log1p(below_one)
+            continue
         for start in range(0, q.size, _BLOCK):
-            part = 0.0
+            part_below, part_total = 0.0, 0.0
             for j in range(start, min(start + _BLOCK, q.size)):
                 # Where scores lie far apart most labels are on one side or the other, and cost no exponential.
                 u = v + log_x[j]
-                if u > _ALL:
-                    part -= q[j]
+                if u > _GONE:
+                    part_below -= q[j]
+                elif u > _HALF:
+                    left = math.exp(-math.exp(u))
+                    part_total += q[j] * left
+                    part_below += q[j] * (left - 1.0)
                 elif u > _NOTHING:
-                    part += q[j] * math.expm1(-math.exp(u))
-            below_one += part
+                    gone = math.expm1(-math.exp(u))
+                    part_total += q[j] * (1.0 + gone)
+                    part_below += q[j] * gone
+                else:
+                    part_total += q[j]
+            below_one += part_below
+            total += part_total
         if below_one > -0.5:
             out[i] = math.log1p(below_one)
         else:
-            total = 0.0
-            for start in range(0, q.size, _BLOCK):
-                part = 0.0
-                for j in range(start, min(start + _BLOCK, q.size)):
-                    u = v + log_x[j]
-                    if u < _GONE:
-                        part += q[j] * math.exp(-math.exp(u))
-                total += part
             # With signed masses, rounding can make a zero sum negative.
             out[i] = math.log(total) if total > 0.0 else -np.inf
     return out
