@@ -347,6 +347,9 @@ class _Completed:
 
 def completed(part: T, protocol: type) -> T:
     """`part`; one that lacks members of its `protocol` is seen with the defaults that the protocol gives them."""
+    # A class that inherits from its protocol has all of them.
+    if protocol in type(part).__mro__:
+        return part
     members = [name for name in vars(protocol) if not name.startswith("_")]
     return part if all(_has(part, name) for name in members) else cast(T, _Completed(part, protocol))
 

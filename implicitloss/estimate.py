@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -27,6 +28,8 @@ def checked_quantity(quantity: str) -> None:
 
 def checked_finite(value: Value, what: str) -> Value:
     """`value`; *raises* ValueError where it, or an entry of it, is infinite or not a number."""
+    if isinstance(value, float) and math.isfinite(value):
+        return value
     if not np.all(np.isfinite(value)):
         bad = np.atleast_1d(value)[~np.isfinite(np.atleast_1d(value))].flat[0]
         raise ValueError(f"{what} must be finite, got {bad}: scores or weights are too large for floating point")
@@ -87,10 +90,12 @@ class Estimate:
                 raise ValueError(f"the {what} of an estimate must be text, got {shown(getattr(self, what))}")
         for what in ("value", "error", "variance", "low", "high"):
             given = getattr(self, what)
+            if type(given) is float or (given is None and what not in ("value", "error")):
+                continue
             array = isinstance(given, np.ndarray) and given.dtype.kind in "iuf" and not np.ma.isMaskedArray(given)
-            if not (array or as_number(given) is not None or (given is None and what not in ("value", "error"))):
+            if not (array or as_number(given) is not None):
                 raise ValueError(f"the {what} of an estimate must be a number or an array of them, got {shown(given)}")
-            if not array and given is not None and not isinstance(given, (float, np.floating)):
+            if not array and not isinstance(given, (float, np.floating)):
                 object.__setattr__(self, what, as_number(given))
         checked_finite(self.value, f"the {self.quantity:.60}")
         checked_finite(self.error, f"the error of the {self.quantity:.60}")

@@ -47,6 +47,8 @@ NO_LABELS.setflags(write=False)
 MOST_SAMPLES = 2.0**53
 # The largest difference between a given probability and its label's share of the counts.
 COUNTS_ROUNDING = 1e-9
+# A law whose sum is 1 within this is left alone.
+LAW_ROUNDING = 4 * float(np.finfo(np.float64).eps)
 # So many names are worth an import of pandas.
 MANY_NAMES = 100_000
 
@@ -427,6 +429,13 @@ class LabelPrior:
         """The logarithm of π, (L,); -inf where π = 0."""
         with np.errstate(divide="ignore"):
             return np.log(self.probabilities)
+
+    @cached_property
+    def log_law(self) -> Floats:
+        """The logarithm of π, (L,), as the law of a draw: less the log of the sum, where rounding takes it from 0."""
+        # No exponential is near the limits: the largest probability is at least 1/L.
+        log_sum = float(np.log(np.exp(self.log).sum()))
+        return self.log - log_sum if abs(log_sum) > LAW_ROUNDING else self.log
 
     def log_over(self, label: int) -> Floats:
         """The logarithms log(π_y'/π_y), (L,), which round less than log π_y' - log π_y.

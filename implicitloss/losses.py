@@ -404,6 +404,9 @@ def checked_loss(loss: Loss) -> Loss:
     """`loss`; *raises* ValueError for a class, a name, a binary loss without `Decoupled`, or anything else."""
     if isinstance(loss, BinaryLoss):
         raise ValueError(f"a binary loss is no loss on scores yet: write losses.Decoupled({loss.name:.60})")
+    # The members of the library's own need no look.
+    if type(loss) in (SoftmaxCrossEntropy, Decoupled):
+        return loss
     checked: Loss = checked_part(loss, Loss, "loss", _NEEDS, "losses.SoftmaxCrossEntropy()")
     return checked
 

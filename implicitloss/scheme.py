@@ -14,7 +14,7 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, defines, shown
 from implicitloss.hard import HardNegatives
-from implicitloss.labels import NO_LABELS, Floats, Labels
+from implicitloss.labels import LAW_ROUNDING, NO_LABELS, Floats, Labels
 from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
@@ -25,7 +25,6 @@ __all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme",
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
-EPS = float(np.finfo(np.float64).eps)
 HITS: tuple[Hits, ...] = get_args(Hits)
 
 
@@ -62,7 +61,7 @@ def _checked_logs(logs: Floats, n_labels: int, what: str, part: object) -> Float
     """`logs`, which are `what` of a sampler or weighting; *raises* ValueError unless they are L logarithms."""
     if not isinstance(logs, np.ndarray) or logs.dtype.kind not in "iuf" or logs.shape != (n_labels,):
         raise ValueError(f"{what} of {shown(part)} must be logarithms for all {n_labels} labels, got {shown(logs)}")
-    if not np.all(logs < np.inf):
+    if not (logs < np.inf).all():
         bad = int(np.flatnonzero(np.isnan(logs) | np.isposinf(logs))[0])
         raise ValueError(
             f"{what} of {shown(part)} must be finite, or -inf for 0, in logarithms, but label {bad} has {logs[bad]}"
@@ -181,13 +180,15 @@ class Scheme:
             If the sampler returns no such logarithms.
         """
         found = self.sampler.log_law(checked_problem(problem))
+        if found is problem.prior.log:
+            return problem.prior.log_law  # checked when the prior was made
         log_q = _checked_logs(found, problem.prior.n_labels, "the law", self.sampler)
         log_sum = logsumexp(log_q)
         if abs(log_sum) > MASS_TOLERANCE:
             total = np.exp(min(log_sum, 700.0))
             raise ValueError(f"the law of {shown(self.sampler)} must sum to 1, got {total:.12g}")
         # Large logarithms round, so that their exponentials no longer sum to 1; a sum that is right is left alone.
-        return log_q - log_sum if abs(log_sum) > 4 * EPS else log_q
+        return log_q - log_sum if abs(log_sum) > LAW_ROUNDING else log_q
 
     def draws(self, problem: Problem) -> Draws:
         """What the weighting may look at: the laws of a draw, m, the prior, the positive and the hard negatives.
@@ -298,9 +299,9 @@ class Scheme:
             _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
         # A label that is never drawn has weight 0, even if the weighting divided by its q = 0.
         log_w = np.array(log_w, dtype=np.float64)
-        log_w[log_q == -np.inf] = -np.inf
+        log_w[draws.never] = -np.inf
         if self.hits == "mask":
-            log_w[problem.positives] = -np.inf
+            log_w[problem.positive] = log_w[others] = -np.inf
         if counted_apart:
             log_w[draws.hard] = -np.inf
         log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)

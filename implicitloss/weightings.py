@@ -8,8 +8,10 @@ One file: the weightings are a few lines each, beside the documentation of their
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -80,6 +82,11 @@ class Draws:
     positive: int
     free: NDArray[np.bool_] | None = None
     hard: Labels = field(default_factory=lambda: NO_LABELS)
+
+    @cached_property
+    def never(self) -> Labels:
+        """The labels that are never drawn, q = 0."""
+        return np.flatnonzero(self.log_q == -np.inf)
 
 
 class Weighting(Protocol):
@@ -216,7 +223,7 @@ class Constant(Weighting):
     is_eta_over_m = True
 
     def log_weight(self, draws: Draws) -> Floats:
-        return np.full(draws.prior.n_labels, -np.log(draws.m))
+        return np.full(draws.prior.n_labels, -math.log(draws.m))
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
         return -np.log(m), 0.0
@@ -397,21 +404,20 @@ class ForMargin(Weighting):
 
     def log_weight(self, draws: Draws) -> Floats:
         log_p = self.target.log_margin(draws.prior, draws.positive)
-        never = draws.log_q == -np.inf
-        unreachable = never & (log_p > -np.inf)
         # The positive needs no weight where it is never drawn.
-        unreachable[draws.positive] = False
+        never = draws.never
+        unreachable = never[(log_p[never] > -np.inf) & (never != draws.positive)]
         if draws.free is not None:
-            unreachable &= ~draws.free
-        if unreachable.any():
-            label = int(np.argmax(unreachable))
+            unreachable = unreachable[~draws.free[unreachable]]
+        if unreachable.size:
+            label = int(unreachable[0])
             raise ValueError(
                 f"no weight gives label {label} its margin p = {np.exp(min(log_p[label], 700.0)):.3g}, because the "
                 f"sampler draws it with q = 0; use a sampler that covers every label with p > 0"
             )
         with np.errstate(invalid="ignore"):
             log_w = log_p - draws.log_q
-        log_w -= np.log(draws.m)
+        log_w -= math.log(draws.m)
         log_w[never] = -np.inf
         return log_w
 

@@ -18,19 +18,23 @@ __all__ = ["SUB_BLOCK", "add_moments", "scan", "spread"]
 
 Floats = NDArray[np.float64]
 
-# Labels that are summed one after the other before their sum is added to that of others: short sums round little.
-SUB_BLOCK = 1024
+# Labels of a bin that are summed one after the other before their sum is added to that of others: short sums round
+# little.
+SUB_BLOCK = 512
 
 
 @kernel
-def scan(log_q: Floats, log_w: Floats, payment: Floats, tiny: float) -> tuple[float, float, float, int, float]:
+def scan(
+    log_q: Floats, log_w: Floats, payment: Floats, tiny: float
+) -> tuple[float, float, float, int, float, int]:
     """Least and largest log x = log w + payment where q > e^tiny, the mass where x = 0, how many labels these are.
 
-    Last, the largest |log q| + |log w| + |payment|.
+    Then the largest |log q| + |log w| + |payment|, and how many labels have 0 < q <= e^tiny.
     """
-    low, high, nothing, part, count, size = np.inf, -np.inf, 0.0, 0.0, 0, 0.0
+    low, high, nothing, part, count, size, lost = np.inf, -np.inf, 0.0, 0.0, 0, 0.0, 0
     for j in range(log_q.size):
         if log_q[j] <= tiny:
+            lost += log_q[j] > -np.inf
             continue
         u = log_w[j] + payment[j]
         if u == -np.inf:
@@ -42,45 +46,41 @@ def scan(log_q: Floats, log_w: Floats, payment: Floats, tiny: float) -> tuple[fl
             low = min(low, u)
             high = max(high, u)
             size = max(size, abs(log_q[j]) + abs(log_w[j]) + abs(payment[j]))
-    return low, high, nothing + part, count, size
+    return low, high, nothing + part, count, size, lost
 
 
 @kernel
 def add_moments(
-    log_q: Floats, log_w: Floats, payment: Floats, tiny: float, low: float, width: float, moments: Floats
+    q: Floats, log_w: Floats, payment: Floats, least: float, low: float, width: float, moments: Floats
 ) -> None:
-    """Add Σ q_j T_k(τ_j) of these labels to `moments` (bins, degree + 1)."""
+    """Add Σ q_j T_k(τ_j) of these labels, those with q > `least`, to `moments` (bins, degree + 1)."""
     n_bins, n = moments.shape
-    local = np.zeros((n_bins, n))
-    touched = np.empty(min(n_bins, SUB_BLOCK), np.intp)
-    is_touched = np.zeros(n_bins, np.bool_)
-    for start in range(0, log_q.size, SUB_BLOCK):
-        n_touched = 0
-        for j in range(start, min(start + SUB_BLOCK, log_q.size)):
-            u = log_w[j] + payment[j]
-            if log_q[j] <= tiny or u == -np.inf:
-                continue
-            place = (u - low) / width
-            b = min(int(place), n_bins - 1)
-            twice = 4.0 * (place - b) - 2.0
-            if not is_touched[b]:
-                is_touched[b] = True
-                touched[n_touched] = b
-                n_touched += 1
-            before = math.exp(log_q[j])
-            now = 0.5 * twice * before
-            row = local[b]
-            row[0] += before
-            row[1] += now
-            for k in range(2, n):
-                before, now = now, twice * now - before
-                row[k] += now
-        for i in range(n_touched):
-            b = touched[i]
+    bins_a_unit = 1 / width
+    part, count = np.zeros((n_bins, n)), np.zeros(n_bins, np.int64)
+    for j in range(q.size):
+        u = log_w[j] + payment[j]
+        if q[j] <= least or u == -np.inf:
+            continue
+        place = (u - low) * bins_a_unit
+        b = min(int(place), n_bins - 1)
+        twice = 4.0 * (place - b) - 2.0
+        before = q[j]
+        now = 0.5 * twice * before
+        row = part[b]
+        row[0] += before
+        row[1] += now
+        for k in range(2, n):
+            before, now = now, twice * now - before
+            row[k] += now
+        count[b] += 1
+        if count[b] == SUB_BLOCK:
+            count[b] = 0
             for k in range(n):
-                moments[b, k] += local[b, k]
-                local[b, k] = 0.0
-            is_touched[b] = False
+                moments[b, k] += row[k]
+                row[k] = 0.0
+    for b in range(n_bins):
+        for k in range(n):
+            moments[b, k] += part[b, k]
 
 
 @kernel

@@ -18,9 +18,11 @@ Floats = NDArray[np.float64]
 
 _BLOCK = 128
 _TERMS = 18
-# e^u is 0 below the first of these; e^{-e^u} is at most a half, so that 1 less cancels no digits, above the second, and
-# 0 above the third.
-_NOTHING, _HALF, _GONE = -746.0, -0.3665, 6.7
+# e^u is 0 below the first of these, and above the second e^{-e^u} is.  e^{-z} is at most a half, so that e^{-z} - 1 loses
+# no digits, above the third, and 0 above the fourth.
+_NOTHING, _ALL, _HALF, _GONE = -746.0, 6.7, 0.6932, 750.0
+# e^u and e^{-u} are normal numbers.
+_RANGE = 700.0
 
 
 @kernel
@@ -30,9 +32,11 @@ def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
     Up to e^v max x = 1 all labels share a Taylor series, φ - 1 = Σ_k (-e^v max x)^k M_k/k!, M_k = Σ_j q_j (x_j/max x)^k;
     the terms that are left out are below 1/19! of it.
     """
-    high = -np.inf
+    high, in_range, x = -np.inf, True, np.empty(q.size)
     for j in range(q.size):
         high = max(high, log_x[j])
+        x[j] = math.exp(log_x[j])
+        in_range = in_range and (log_x[j] == -np.inf or abs(log_x[j]) < _RANGE)
     out = np.zeros(nodes.size)
     if high == -np.inf:
         return out
@@ -60,19 +64,24 @@ def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
                 below_one = s * (series[k] + below_one)
             out[i] = math.log1p(below_one)
             continue
+        plain, t = in_range and abs(v) < _RANGE, math.exp(v)
         for start in range(0, q.size, _BLOCK):
             part_below, part_total = 0.0, 0.0
             for j in range(start, min(start + _BLOCK, q.size)):
-                # Where scores lie far apart most labels are on one side or the other, and cost no exponential.
-                u = v + log_x[j]
-                if u > _GONE:
+                if plain:
+                    z = t * x[j]
+                else:
+                    # Where scores lie far apart most labels are on one side or the other, and cost no exponential.
+                    u = v + log_x[j]
+                    z = 0.0 if u < _NOTHING else _GONE if u > _ALL else math.exp(u)
+                if z >= _GONE:
                     part_below -= q[j]
-                elif u > _HALF:
-                    left = math.exp(-math.exp(u))
+                elif z > _HALF:
+                    left = math.exp(-z)
                     part_total += q[j] * left
                     part_below += q[j] * (left - 1.0)
-                elif u > _NOTHING:
-                    gone = math.expm1(-math.exp(u))
+                elif z > 0.0:
+                    gone = math.expm1(-z)
                     part_total += q[j] * (1.0 + gone)
                     part_below += q[j] * gone
                 else:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from implicitloss.labels import Floats
 
 __all__ = ["log_rest", "logsumexp"]
+
+_PART = 1 << 15
 
 
 def logsumexp(a: Floats, b: Floats | None = None) -> float:
@@ -14,9 +18,13 @@ def logsumexp(a: Floats, b: Floats | None = None) -> float:
     largest = float(a.max())
     if largest == -np.inf:
         return largest
-    terms = np.exp(a - largest)
-    total = float(terms.sum() if b is None else b @ terms)
-    return largest + float(np.log(total)) if total > 0 else -np.inf
+    total = 0.0
+    # Parts that stay in cache.
+    for start in range(0, a.size, _PART):
+        terms = a[start : start + _PART] - largest
+        np.exp(terms, out=terms)
+        total += float(terms.sum() if b is None else b[start : start + _PART] @ terms)
+    return largest + math.log(total) if total > 0 else -np.inf
 
 
 def log_rest(log_q: Floats) -> Floats:

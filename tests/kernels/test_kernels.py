@@ -132,6 +132,12 @@ def _binned(rng: np.random.Generator) -> tuple[Any, ...]:
     return log_q, log_w, payment, -700.0, low, (high - low) / 37
 
 
+def _binned_masses(rng: np.random.Generator) -> tuple[Any, ...]:
+    """The same with q in place of log q, and the least q."""
+    log_q, log_w, payment, tiny, *bins = _binned(rng)
+    return np.exp(log_q), log_w, payment, math.exp(tiny), *bins
+
+
 def _pairs(rng: np.random.Generator) -> tuple[Any, ...]:
     """Rows, positives, drawn labels and log weights of twelve examples; one draw weighs nothing."""
     log_w = rng.normal(size=(12, 5))
@@ -163,7 +169,7 @@ INPUTS: dict[str, Inputs] = {
     "log_transform_about": lambda rng: (_nodes(), *_law(rng), 0.3),
     "tilted_integrals": _weighted,
     "scan": lambda rng: _binned(rng)[:4],
-    "add_moments": lambda rng: (*_binned(rng), np.zeros((38, 14))),
+    "add_moments": lambda rng: (*_binned_masses(rng), np.zeros((38, 14))),
     "spread": lambda rng: (*_binned(rng), rng.normal(size=(38, 14)), 3, np.empty(3000)),
     "push_softmax": lambda rng: (rng.normal(size=(6, 9)), *_pairs(rng), np.zeros((6, 9))),
     "push_decoupled": lambda rng: (rng.random((6, 9)), rng.normal(size=(6, 9)), *_drawn_pairs(rng), np.zeros((6, 9))),

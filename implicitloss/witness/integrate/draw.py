@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,15 +17,21 @@ from implicitloss.witness.integrate.compression import (
     CHUNK,
     COMPRESS_FROM_LABELS,
     MOST_BINS,
+    SPLIT,
     TO_MASSES,
     WIDTH,
     Bins,
     N,
+    N_FINE,
     in_order,
+    joined,
 )
 from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q
 
-__all__ = ["Measure", "compressed", "measures", "whole"]
+__all__ = ["Measure", "Span", "compressed", "measures", "span_of", "whole"]
+
+# As many labels to a fine bin are worth it: their moments are added up once more.
+LABELS_A_FINE_BIN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,21 +79,46 @@ class Measure:
         return np.zeros_like(scale) if self.bins is None else self.bins.centred_error(scale, centre, order)
 
 
+class Span(NamedTuple):
+    """Where log x lies: least and largest of labels with x > 0, the mass of those with x = 0, and how many these are.
+
+    `size` is the largest |log q| + |log w| + |log payment|; `n_lost` labels have a q > 0 that is too small to take.
+    """
+
+    low: float
+    high: float
+    nothing: float
+    n_nothing: int
+    size: float
+    n_lost: int
+
+
+def span_of(plan: Plan, payment: Floats) -> Span:
+    """The span of log x, in one pass over the labels."""
+    return Span(*scan(plan.log_q, plan.log_w, payment, LEAST_LOG_Q))
+
+
 def whole(plan: Plan, payment: Floats) -> Measure:
     """The measure label by label, without labels that are never drawn."""
-    support = np.flatnonzero(plan.log_q > LEAST_LOG_Q)
-    logs = plan.magnitudes(payment)[support]
-    log_q, log_x = plan.log_q[support], plan.log_w[support] + payment[support]
+    log_q, log_x, logs = plan.log_q, plan.log_w + payment, plan.magnitudes(payment)
+    support = log_q > LEAST_LOG_Q
+    if not support.all():
+        log_q, log_x, logs = log_q[support], log_x[support], logs[support]
     # A label j matters at some t <= 50 only if q_j x_j >= e^{-40} q_k min(x_k, 1/50) for every k: masks of -1e9 do not.
     share = log_q + log_x
-    counts = share > float(np.max(log_q + np.minimum(log_x, -4.0))) - 40
-    size = float(np.max(logs, where=counts, initial=0.0))
+    counts = share > (log_q + np.minimum(log_x, -4.0)).max() - 40
+    size = float(logs.max(where=counts, initial=0.0))
     return Measure(np.exp(log_q), log_x, float(log_x.min()), float(log_x.max()), size)
 
 
-def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
-    """The measure in at least eight bins of at most `width`; None if these were more than `MOST_BINS`."""
-    low, high, nothing, n_nothing, size = scan(plan.log_q, plan.log_w, payment, LEAST_LOG_Q)
+def compressed(
+    plan: Plan, payment: Floats, width: float, span: Span | None = None, by_fine_bins: bool = False
+) -> Measure | None:
+    """The measure in at least eight bins of at most `width`; None if these were more than `MOST_BINS`.
+
+    With `by_fine_bins` many labels go by way of fine bins, which takes less time; `centred_error` is then not known.
+    """
+    low, high, nothing, n_nothing, size, _ = span or span_of(plan, payment)
     size += 2 * abs(plan.log_rest)
     if high == -np.inf:
         return Measure(np.array([nothing]), np.array([-np.inf]), -np.inf, -np.inf)
@@ -97,31 +128,39 @@ def compressed(plan: Plan, payment: Floats, width: float) -> Measure | None:
     if n_bins > MOST_BINS:
         return None
     parts = range(0, plan.log_q.size, CHUNK)
+    split = SPLIT if by_fine_bins and n_bins * SPLIT * LABELS_A_FINE_BIN <= plan.log_q.size else 1
+    shape, least = (n_bins * split, N if split == 1 else N_FINE), np.exp(LEAST_LOG_Q)
 
     def of(start: int) -> Floats:
         part = slice(start, start + CHUNK)
-        moments = np.zeros((n_bins, N))
-        add_moments(plan.log_q[part], plan.log_w[part], payment[part], LEAST_LOG_Q, low, width, moments)
+        moments = np.zeros(shape)
+        add_moments(np.exp(plan.log_q[part]), plan.log_w[part], payment[part], least, low, width / split, moments)
         return moments
 
-    total = np.zeros((n_bins, N))
+    total = np.zeros(shape)
     for moments in in_order(of, parts):
         total += moments
+    if split > 1:
+        total = joined(total)
     number = np.flatnonzero(total[:, 0] > 0)
     # The rounding of the sums, times 1.5 for the size of a bin's coefficients, and 2 N roundings of the masses.
     summed = 0.75 * (SUB_BLOCK + CHUNK / SUB_BLOCK + len(parts) + n_nothing / SUB_BLOCK) + 2 * N
-    bins = Bins(low, width, n_bins, number.astype(np.float64), total[number, 0], EPS * summed)
+    if split > 1:
+        summed += 2 * N_FINE + 2 * (SPLIT / 8 * N_FINE + 8)
+    bins = Bins(low, width, n_bins, number.astype(np.float64), total[number, 0], EPS * summed, split)
     q, log_x = (total[number] @ TO_MASSES).ravel(), bins.points.ravel()
     if n_nothing:
         q, log_x = np.append(q, nothing), np.append(log_x, -np.inf)
     return Measure(q, log_x, -np.inf if n_nothing else low, high, size, summed, bins)
 
 
-def measures(plan: Plan, payment: Floats) -> Iterator[Measure]:
+def measures(
+    plan: Plan, payment: Floats, span: Span | None = None, by_fine_bins: bool = False
+) -> Iterator[Measure]:
     """The measure of a draw, more and more exact: take the first that is exact enough; the last is not compressed."""
     if plan.log_q.size >= COMPRESS_FROM_LABELS:
         for width in (WIDTH, WIDTH / 8, WIDTH / 64):
-            found = compressed(plan, payment, width)
+            found = compressed(plan, payment, width, span, by_fine_bins)
             if found is not None:
                 yield found
     yield whole(plan, payment)

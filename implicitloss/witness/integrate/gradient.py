@@ -34,7 +34,7 @@ def expected_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Flo
     hard, log_shares = plan.hard, plan.log_hard_terms(payment)
     slip_hard = reach.error + 2 * EPS * (abs(plan.log_w_hard) + np.abs(payment[hard]) + reach.log_positive)
     m, lost = scheme.m, 0.0
-    for draw in measures(plan, payment):
+    for draw in measures(plan, payment, reach.span, by_fine_bins=True):
         if draw.high == -np.inf:
             break
         v = nodes(-max(0.0, np.log(m) + draw.high) - LEFT, RIGHT)

@@ -73,7 +73,7 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
         value, error = expected_gradient(scheme, loss, problem)
     else:
         reach = plan_and_payment(scheme, loss, problem)
-        for draw in measures(reach.plan, reach.payment):
+        for draw in measures(reach.plan, reach.payment, reach.span, quantity == "mean"):
             value, rounding, interpolation = about_softmax(draw, scheme.m, quantity)
             if interpolation <= allowed_interpolation(draw, scheme.m, quantity, value):
                 break

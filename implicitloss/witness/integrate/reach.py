@@ -15,6 +15,7 @@ from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.scheme import Plan, Scheme
+from implicitloss.witness.integrate.draw import Span, span_of
 from implicitloss.witness.integrate.quadrature import EPS, LARGEST_LOG_WORTH, LEAST_LOG_Q
 
 __all__ = ["Joined", "joined", "plan_and_payment"]
@@ -24,13 +25,15 @@ __all__ = ["Joined", "joined", "plan_and_payment"]
 class Joined:
     """A plan and payments (L,) for a softmax whose hard negatives have joined the positive.
 
-    `log_positive` is log(1 + A), which was subtracted from every log payment, and `error` bounds its rounding.
+    `log_positive` is log(1 + A), which was subtracted from every log payment, and `error` bounds its rounding.  `span`
+    is where log x lies.
     """
 
     plan: Plan
     payment: Floats
     log_positive: float = 0.0
     error: float = 0.0
+    span: Span | None = None
 
 
 def joined(plan: Plan, payment: Floats) -> Joined:
@@ -66,16 +69,19 @@ def _check_underflow(plan: Plan, log_payment: Floats, power: int) -> None:
 
 def plan_and_payment(scheme: Scheme, loss: Loss, problem: Problem, power: int = 1) -> Joined:
     """log q and log w of each label, and the logarithm of what it pays, (L,); hard negatives joined for a softmax."""
-    plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
+    plan = scheme.plan(problem, loss=loss)
+    # A loss of the user's own may return another type, for which the kernels would be compiled again.
+    payment = np.ascontiguousarray(loss.log_payment(problem.scores, problem.positive), dtype=np.float64)
     found = joined(plan, payment) if loss.has_log else Joined(plan, payment)
     plan, payment = found.plan, found.payment
-    if bool(((plan.log_q <= LEAST_LOG_Q) & (plan.log_q > -np.inf)).any()):
+    span = span_of(plan, payment)
+    if span.n_lost:
         _check_underflow(plan, payment, power)
-    log_x = np.where(plan.log_q > LEAST_LOG_Q, plan.log_w, -np.inf) + payment
-    if loss.has_log and log_x.max() > LARGEST_LOG_WORTH:
+    if loss.has_log and span.high > LARGEST_LOG_WORTH:
+        log_x = np.where(plan.log_q > LEAST_LOG_Q, plan.log_w, -np.inf) + payment
         label = int(np.argmax(log_x))
         raise ValueError(
             f"an integral needs draws worth at most e^{LARGEST_LOG_WORTH:.0e} times the positive, but label {label} "
             f"with its weight is worth e^{log_x[label]:.3g}; bring the scores nearer together"
         )
-    return found
+    return Joined(plan, payment, found.log_positive, found.error, span)
