@@ -37,13 +37,21 @@ def descend(
     of these steps; the mean of the full logistic loss is returned.
     """
     n_labels = f.size
-    in_t = np.zeros(n_labels, dtype=np.bool_)
+    in_t, largest = np.zeros(n_labels, dtype=np.bool_), np.empty(max(k, 0))
     visits[:], mean[:], low[:], high[:] = 0.0, 0.0, np.inf, -np.inf
     total = 0.0
     for t in range(steps):
         if k > 0 and t % refresh == 0:
-            level = np.partition(f, n_labels - k)[n_labels - k]
-            left = k
+            # The k largest scores in order, the least of them first.  np.partition would take six seconds to compile.
+            largest[:] = -np.inf
+            for j in range(n_labels):
+                if f[j] > largest[0]:
+                    i = 0
+                    while i + 1 < k and largest[i + 1] < f[j]:
+                        largest[i] = largest[i + 1]
+                        i += 1
+                    largest[i] = f[j]
+            level, left = largest[0], k
             for j in range(n_labels):
                 in_t[j] = f[j] > level
                 if in_t[j]:
