@@ -4,8 +4,9 @@ Monte Carlo (m = 64, within-batch, importance weights, hits masked): random doub
 beat (PCG64 into a block that stays in cache, two threads); NumPy (`Generator.choice` with p, then log-mean) and SciPy's
 `DiscreteAliasUrn`, on the one thread that they use; PyTorch (`multinomial` and log-sum-exp, on the CPU, two threads);
 and a ladder m = 1, 2, ..., 4096 with four weightings against the largest m with one.  Exact: mean, variance and
-gradient against the same integrals label by label, and against Monte Carlo to 1e-6, whose time is that of its first
-draws times how many more its variance asks for.  A file of labels: `LabelPrior.from_file` against `pandas.read_csv`.
+gradient against the same integrals label by label, against one exponential of each score, and against Monte Carlo to
+1e-6, whose time is that of its first draws times how many more its variance asks for.  A file of labels:
+`LabelPrior.from_file` against `pandas.read_csv`.
 Optima, information and the slopes of a design: against Newton's method, Hessians, and all labels one by one.
 
 Times are medians of repeats that take turns; a peer that is not installed is named and left out.
@@ -205,6 +206,7 @@ def _exact(problem: Problem, quick: bool) -> list[Job]:
         ("variance", 1.0, ours("variance")),
         ("gradient", 1.0, ours("gradient")),
         ("mean, m = 1,000,000", 1.0, ours("mean", 1_000_000)),
+        ("NumPy's exp of all scores", 1.0, lambda warm: np.exp(problem.scores)),
         ("mean, label by label", 1.0, label_by_label("mean")),
         ("variance, label by label", 1.0, label_by_label("variance")),
         ("Monte Carlo to 1e-6, by its first draws", needed / (1 << 22), lambda warm: simulate(
@@ -260,6 +262,7 @@ RATIOS = (
     ("exact variance, label by label / compressed", "exact", "variance, label by label", "variance"),
     ("exact gradient of all labels / exact mean", "exact", "gradient", "mean"),
     ("exact mean, m = 1,000,000 / m = 64", "exact", "mean, m = 1,000,000", "mean"),
+    ("exact mean / NumPy's exp of all scores", "exact", "mean", "NumPy's exp of all scores"),
     *((f"file of {of}, from_file / pandas", "label file", f"{of}, from_file", f"{of}, pandas") for of in FILES),
     ("Monte Carlo to 1e-6 / exact mean", "exact", "Monte Carlo to 1e-6, by its first draws", "mean"),
     *PRICED_RATIOS,

@@ -5,6 +5,7 @@ One file: a scheme is what a user says, its plan is the same in numbers at a pro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -16,7 +17,7 @@ from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_insta
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LAW_ROUNDING, NO_LABELS, Floats, Labels
 from implicitloss.losses import Loss
-from implicitloss.numerics.logsum import logsumexp
+from implicitloss.numerics.logsum import log_mass, logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting
@@ -58,15 +59,30 @@ class Plan:
 
 
 def _checked_logs(logs: Floats, n_labels: int, what: str, part: object) -> Floats:
-    """`logs`, which are `what` of a sampler or weighting; *raises* ValueError unless they are L logarithms."""
+    """`logs`, which are `what` of a sampler or weighting; *raises* ValueError unless they are L numbers."""
     if not isinstance(logs, np.ndarray) or logs.dtype.kind not in "iuf" or logs.shape != (n_labels,):
         raise ValueError(f"{what} of {shown(part)} must be logarithms for all {n_labels} labels, got {shown(logs)}")
+    return np.ascontiguousarray(logs, dtype=np.float64)
+
+
+def _check_finite(logs: Floats, what: str, part: object) -> None:
+    """*Raises* ValueError where `logs`, which are `what` of a sampler or weighting, are NaN or infinite upwards."""
     if not (logs < np.inf).all():
         bad = int(np.flatnonzero(np.isnan(logs) | np.isposinf(logs))[0])
         raise ValueError(
             f"{what} of {shown(part)} must be finite, or -inf for 0, in logarithms, but label {bad} has {logs[bad]}"
         )
-    return logs
+
+
+def _log_rest(log_q: Floats, again: Labels) -> float:
+    """Log of the law's mass on the labels that are not drawn `again`."""
+    gone = float(np.exp(log_q[again]).sum())
+    if gone < 0.5:
+        return math.log1p(-gone)
+    # Otherwise 1 - q cancels.
+    left = log_q.copy()
+    left[again] = -np.inf
+    return logsumexp(left)
 
 
 @dataclass(frozen=True)
@@ -183,8 +199,9 @@ class Scheme:
         if found is problem.prior.log:
             return problem.prior.log_law  # checked when the prior was made
         log_q = _checked_logs(found, problem.prior.n_labels, "the law", self.sampler)
-        log_sum = logsumexp(log_q)
-        if abs(log_sum) > MASS_TOLERANCE:
+        log_sum = log_mass(log_q)
+        if not abs(log_sum) <= MASS_TOLERANCE:
+            _check_finite(log_q, "the law", self.sampler)
             total = np.exp(min(log_sum, 700.0))
             raise ValueError(f"the law of {shown(self.sampler)} must sum to 1, got {total:.12g}")
         # Large logarithms round, so that their exponentials no longer sum to 1; a sum that is right is left alone.
@@ -214,11 +231,9 @@ class Scheme:
         log_q = unconditional
         again = self.drawn_again(problem, hard)
         if again.size:
-            log_q = np.array(unconditional)
-            log_q[again] = -np.inf
             if problem.prior.n_labels == 1:
                 raise ValueError("hits='exclude' needs at least two labels, got one: the positive")
-            rest = logsumexp(log_q)
+            rest = _log_rest(unconditional, again)
             if rest == -np.inf and hard.size and hard[0] in again:
                 raise ValueError(
                     "overlap='exclude' leaves nothing to draw: all labels that the sampler can draw are drawn again, "
@@ -231,7 +246,8 @@ class Scheme:
                 )
             if rest == -np.inf:
                 raise ValueError(f"hits='exclude' leaves nothing to draw: the sampler gives label {again[0]} q = 1")
-            log_q -= rest
+            log_q = unconditional - rest
+            log_q[again] = -np.inf
         # Several weightings share these arrays, and none may write into them.
         log_q, unconditional = log_q.view(), unconditional.view()
         log_q.setflags(write=False)
@@ -295,16 +311,15 @@ class Scheme:
             draws = replace(draws, free=free)
         log_q = draws.log_q
         log_w = self.weighting.log_weight(draws)
-        if not isinstance(log_w, np.ndarray) or log_w.dtype.kind not in "iuf" or log_w.shape != log_q.shape:
-            _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
-        # A label that is never drawn has weight 0, even if the weighting divided by its q = 0.
-        log_w = np.array(log_w, dtype=np.float64)
+        # A new array, by the sum, which is faster than a copy: the weighting may keep its own.  A label that is never
+        # drawn has weight 0, even if the weighting divided by its q = 0.
+        log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting) + 0.0
         log_w[draws.never] = -np.inf
         if self.hits == "mask":
             log_w[problem.positive] = log_w[others] = -np.inf
         if counted_apart:
             log_w[draws.hard] = -np.inf
-        log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
+        _check_finite(log_w, "the weights", self.weighting)
         log_rest = 0.0
         if self.hits == "exclude" or (self.hard is not None and self.hard.overlap == "exclude"):
             # From the likeliest label: conditioning subtracted it from every log q.

@@ -24,9 +24,7 @@ SUB_BLOCK = 512
 
 
 @kernel
-def scan(
-    log_q: Floats, log_w: Floats, payment: Floats, tiny: float
-) -> tuple[float, float, float, int, float, int]:
+def scan(log_q: Floats, log_w: Floats, payment: Floats, tiny: float) -> tuple[float, float, float, int, float, int]:
     """Least and largest log x = log w + payment where q > e^tiny, the mass where x = 0, how many labels these are.
 
     Then the largest |log q| + |log w| + |payment|, and how many labels have 0 < q <= e^tiny.
@@ -97,12 +95,13 @@ def spread(
 ) -> None:
     """m q_j J(log x_j) of each label, into `out`, by J's coefficients (bins, degree + 1) (Clenshaw)."""
     n_bins, n = coefficients.shape
+    bins_a_unit = 1 / width  # as above, so that a label at the edge of a bin is in the same one
     for j in range(log_q.size):
         u = log_w[j] + payment[j]
         if log_q[j] <= tiny or u == -np.inf:
             out[j] = 0.0
             continue
-        place = (u - low) / width
+        place = (u - low) * bins_a_unit
         b = min(int(place), n_bins - 1)
         twice = 4.0 * (place - b) - 2.0
         row = coefficients[b]

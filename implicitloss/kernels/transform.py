@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 
 _BLOCK = 128
 _TERMS = 18
-# e^u is 0 below the first of these, and above the second e^{-e^u} is.  e^{-z} is at most a half, so that e^{-z} - 1 loses
-# no digits, above the third, and 0 above the fourth.
+# e^u is 0 below the first of these, and e^{-e^u} is above the second.  Above the third e^{-z} is at most a half, and so
+# e^{-z} - 1 loses no digits; above the fourth it is 0.
 _NOTHING, _ALL, _HALF, _GONE = -746.0, 6.7, 0.6932, 750.0
 # e^u and e^{-u} are normal numbers.
 _RANGE = 700.0
@@ -29,8 +29,8 @@ _RANGE = 700.0
 def log_transform(nodes: Floats, q: Floats, log_x: Floats) -> Floats:
     """log φ(e^v) at each node v, (n,): by φ - 1 where φ is near 1, by φ where it is not.
 
-    Up to e^v max x = 1 all labels share a Taylor series, φ - 1 = Σ_k (-e^v max x)^k M_k/k!, M_k = Σ_j q_j (x_j/max x)^k;
-    the terms that are left out are below 1/19! of it.
+    Up to s = e^v max x = 1 all labels share a Taylor series, φ - 1 = Σ_k (-s)^k M_k/k!, M_k = Σ_j q_j (x_j/max x)^k;
+    the terms that are left out are together at most 2/19! of it.
     """
     high, in_range, x = -np.inf, True, np.empty(q.size)
     for j in range(q.size):

@@ -8,7 +8,7 @@ import numpy as np
 
 from implicitloss.labels import Floats
 
-__all__ = ["log_rest", "logsumexp"]
+__all__ = ["log_mass", "log_rest", "logsumexp"]
 
 _PART = 1 << 15
 
@@ -25,6 +25,16 @@ def logsumexp(a: Floats, b: Floats | None = None) -> float:
         np.exp(terms, out=terms)
         total += float(terms.sum() if b is None else b[start : start + _PART] @ terms)
     return largest + math.log(total) if total > 0 else -np.inf
+
+
+def log_mass(log_q: Floats) -> float:
+    """log Σ_j q_j of what should be a law: without the pass that looks for the largest, as no q should be above 1."""
+    total, terms = 0.0, np.empty(min(log_q.size, _PART))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, log_q.size, _PART):
+            part = log_q[start : start + _PART]
+            total += float(np.exp(part, out=terms[: part.size]).sum())
+    return math.log(total) if total > 0 else -np.inf if total == 0 else np.nan
 
 
 def log_rest(log_q: Floats) -> Floats:

@@ -14,6 +14,7 @@ from implicitloss.kernels.compression import add_moments, scan, spread
 from implicitloss.kernels.transform import log_transform, log_transform_about, log_transform_about_mean
 from implicitloss.labels import Floats
 from implicitloss.scheme import HITS, Plan
+from implicitloss.witness.integrate import compression
 from implicitloss.witness.integrate import draw as measure
 from implicitloss.witness.integrate.compression import WIDTH, N
 from implicitloss.witness.integrate.quadrature import LEAST_LOG_Q
@@ -138,6 +139,35 @@ def test_the_interpolation_bound_is_no_mere_rounding(rng: np.random.Generator) -
     below = -np.expm1(log_transform(v, slow.q, slow.log_x))
     off = np.abs(-np.expm1(log_transform(v, fast.q, fast.log_x)) - below) / below
     assert 1e-12 < off.max() <= fast.bins.relative_error < 1e-4
+
+
+def test_labels_may_go_by_way_of_fine_bins(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As exact as bins at once; with a fine bin's second moments lost, far off; few labels take the bins at once."""
+    plan, payment = _plan(rng, 3000)
+    v = np.linspace(-60, 6, 100)
+    slow = measure.whole(plan, payment)
+    below = -np.expm1(log_transform(v, slow.q, slow.log_x))
+
+    def off(width: float) -> tuple[float, float]:
+        """The largest relative difference, and the interpolation's bound on it."""
+        fast = measure.compressed(plan, payment, width, by_fine_bins=True)
+        assert fast is not None
+        assert fast.bins is not None
+        found = np.abs(-np.expm1(log_transform(v, fast.q, fast.log_x)) - below) / below
+        assert np.all(found * below <= fast.total_error(v, np.log1p(-below)) + (fast.rounding + slow.rounding) * below)
+        return found.max(), fast.bins.relative_error
+
+    assert off(WIDTH)[1] < 1e-20
+    monkeypatch.setattr(measure, "LABELS_A_FINE_BIN", 0)
+    assert 1e-20 < off(WIDTH)[1] < 2e-16
+    # So wide that interpolation dominates.
+    seen, bound = off(2.0)
+    assert 1e-12 < seen <= bound < 1e-4
+    broken = np.array(compression._TO_FINE_MASSES)
+    broken[2] = 0
+    monkeypatch.setattr(compression, "_TO_FINE_MASSES", broken)
+    with pytest.raises(AssertionError):
+        off(WIDTH)
 
 
 def test_kernels_have_their_slow_twins(rng: np.random.Generator) -> None:

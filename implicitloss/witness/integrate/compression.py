@@ -47,12 +47,12 @@ __all__ = [
     "CHUNK",
     "COMPRESS_FROM_LABELS",
     "MOST_BINS",
+    "N_FINE",
     "SPLIT",
     "TO_MASSES",
     "WIDTH",
     "Bins",
     "N",
-    "N_FINE",
     "in_order",
     "joined",
     "spread_over_labels",
@@ -157,7 +157,7 @@ def _relative_error(width: float, n: int) -> float:
 
 
 def joined(moments: Floats) -> Floats:
-    """The moments of the bins, (B, N), from those of their fine bins, (B SPLIT, N_FINE), by the masses at their points."""
+    """The moments of the bins, (B, N), from those of their fine bins, (B SPLIT, N_FINE), by masses at fine points."""
     masses = (moments @ _TO_FINE_MASSES).reshape(-1, 8, SPLIT // 8 * N_FINE)
     return np.asarray(np.matmul(masses.swapaxes(0, 1), _T_AT_PLACES).sum(axis=0))
 

@@ -17,12 +17,12 @@ from implicitloss.witness.integrate.compression import (
     CHUNK,
     COMPRESS_FROM_LABELS,
     MOST_BINS,
+    N_FINE,
     SPLIT,
     TO_MASSES,
     WIDTH,
     Bins,
     N,
-    N_FINE,
     in_order,
     joined,
 )
@@ -154,9 +154,7 @@ def compressed(
     return Measure(q, log_x, -np.inf if n_nothing else low, high, size, summed, bins)
 
 
-def measures(
-    plan: Plan, payment: Floats, span: Span | None = None, by_fine_bins: bool = False
-) -> Iterator[Measure]:
+def measures(plan: Plan, payment: Floats, span: Span | None = None, by_fine_bins: bool = False) -> Iterator[Measure]:
     """The measure of a draw, more and more exact: take the first that is exact enough; the last is not compressed."""
     if plan.log_q.size >= COMPRESS_FROM_LABELS:
         for width in (WIDTH, WIDTH / 8, WIDTH / 64):
