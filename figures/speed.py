@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 CLAIMS: tuple[str, ...] = ()
-MARKERS = "os^DvpX"
+MARKERS = "os^DvpX*"
 
 
 def caption(table: Any) -> str:

@@ -341,3 +341,26 @@ def test_weights_and_laws_that_are_no_logarithms(problem: Problem) -> None:
 
     with pytest.raises(ValueError, match=r"the law of .* must be finite, .* label 1 has nan"):
         Scheme(Lost(), Unit(), m=2, hits="mask").plan(problem)
+
+
+def test_the_law_of_a_prior_sums_to_1() -> None:
+    """A prior's own rounding, which it keeps, is taken off its law."""
+    prior = LabelPrior([0.5 + 5e-14, 0.3, 0.2])
+    assert prior.probabilities.sum() > 1 + 4e-14
+    scheme = Scheme(WithinBatch(), Constant(), m=5, hits="mask")
+    assert abs(np.exp(scheme.log_law(Problem(np.zeros(3), prior, 0))).sum() - 1) < 1e-15
+
+
+def test_a_plan_does_not_write_into_what_a_weighting_keeps() -> None:
+    kept = np.zeros(3)
+
+    class Keeping:
+        is_eta_over_m = False
+
+        def log_weight(self, draws: Draws) -> Floats:
+            return kept
+
+    scheme = Scheme(Uniform(), Keeping(), m=5, hits="mask")  # type: ignore[arg-type]
+    problem = Problem(np.zeros(3), LabelPrior.from_counts([2, 1, 1]), 1)
+    assert scheme.plan(problem).log_w[1] == -np.inf
+    assert kept.tolist() == [0, 0, 0]

@@ -441,6 +441,18 @@ def _phi(t: Any, q: Any, x: Any) -> Any:
     return mp.fsum(mp.mpf(float(a)) * mp.exp(-t * b) for a, b in zip(q, x, strict=True))
 
 
+def test_a_descent_looks_up_the_largest_scores(rng: np.random.Generator) -> None:
+    """T of one step: the k largest scores, of equal ones the first."""
+    from implicitloss.kernels.descent import descend
+
+    for k in (1, 3, 7, 8):
+        for scores in (rng.normal(size=8), rng.integers(3, size=8).astype(np.float64)):
+            visits, rest = np.empty(8), np.empty((3, 8))
+            top = np.argsort(-scores, kind="stable")[:k]
+            descend(scores, *np.full((3, 8), 0.3), k, 1, 0.1, 1, 0, visits, *rest)
+            assert np.flatnonzero(visits).tolist() == sorted(top.tolist())
+
+
 def test_log_transform() -> None:
     """The labels' series up to v = -1.5, where t max x = 1, and sums over labels beyond it."""
     q, log_x = LAW

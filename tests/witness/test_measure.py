@@ -10,7 +10,7 @@ import pytest
 
 import implicitloss as il
 from implicitloss.estimate import QUANTITIES, Quantity
-from implicitloss.kernels.compression import add_moments, scan, spread
+from implicitloss.kernels.compression import SUB_BLOCK, add_moments, scan, spread
 from implicitloss.kernels.transform import log_transform, log_transform_about, log_transform_about_mean
 from implicitloss.labels import Floats
 from implicitloss.scheme import HITS, Plan
@@ -198,6 +198,27 @@ def test_kernels_have_their_slow_twins(rng: np.random.Generator) -> None:
     )
     assert out[11:] == pytest.approx(3 * np.exp(log_q[11:]) * series, rel=1e-10, abs=1e-14)
     assert np.all(out[:11] == 0)
+
+
+def test_a_label_is_in_one_bin_for_its_moments_and_for_its_gradient(rng: np.random.Generator) -> None:
+    """Labels on the edges of bins, which rounding puts on either side: each gets what its own bin has."""
+    q, nothing = np.full(38, 1 / 38), np.zeros(38)
+    for width in rng.uniform(0.01, 0.125, 50):
+        log_w, moments, out = width * np.arange(38), np.zeros((38, N)), np.empty(38)
+        add_moments(q, log_w, nothing, 0.0, 0.0, width, moments)
+        has = np.zeros((38, N))
+        has[:, 0] = moments[:, 0] > 0
+        spread(np.log(q), log_w, nothing, LEAST_LOG_Q, 0.0, width, has, 1, out)
+        assert out == pytest.approx(q, rel=1e-14)
+
+
+def test_many_labels_in_one_bin_are_all_there() -> None:
+    """More than are summed one after the other."""
+    n = 3 * SUB_BLOCK + 7
+    moments = np.zeros((2, 3))
+    add_moments(np.full(n, 1 / n), np.full(n, 0.5), np.zeros(n), 0.0, 0.0, 1.0, moments)
+    # T_k(0) = 1, 0, -1.
+    assert moments == pytest.approx(np.array([[1.0, 0.0, -1.0], [0.0, 0.0, 0.0]]), abs=1e-14)
 
 
 # --- rigour -------------------------------------------------------------------------------------------------------
