@@ -20,7 +20,7 @@ from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import log_mass, logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
-from implicitloss.weightings import Draws, Weighting, checked_weighting
+from implicitloss.weightings import Draws, Weighting, checked_weighting, returns_new_array
 
 __all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme", "without_hard"]
 
@@ -311,9 +311,10 @@ class Scheme:
             draws = replace(draws, free=free)
         log_q = draws.log_q
         log_w = self.weighting.log_weight(draws)
-        # A new array, by the sum, which is faster than a copy: the weighting may keep its own.  A label that is never
-        # drawn has weight 0, even if the weighting divided by its q = 0.
-        log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting) + 0.0
+        log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
+        if not returns_new_array(self.weighting):
+            log_w = log_w.copy()
+        # A label that is never drawn has weight 0, even if the weighting divided by its q = 0.
         log_w[draws.never] = -np.inf
         if self.hits == "mask":
             log_w[problem.positive] = log_w[others] = -np.inf

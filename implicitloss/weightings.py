@@ -484,6 +484,12 @@ class Tail(ForMargin):
         return "Tail()"
 
 
+def returns_new_array(weighting: Weighting) -> bool:
+    """Whether `log_weight` is one of the library's own, whose array nobody else has, so that it may be written to."""
+    own = (Constant.log_weight, Unit.log_weight, Consistent.log_weight, ForMargin.log_weight)
+    return getattr(type(weighting), "log_weight", None) in own
+
+
 def examples() -> tuple[Weighting, ...]:
     """List one of each weighting, as the contract tests and the checks use them.
 

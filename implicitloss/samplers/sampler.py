@@ -286,7 +286,8 @@ class TicketDraw:
     @cached_property
     def cells(self) -> Floats:
         """The alias table, (L, 2)."""
-        return alias_table(self.tickets)
+        # A copy, as the kernel would be compiled once more for arrays that cannot be written to.
+        return alias_table(self.tickets.copy())
 
     def without(self, label: int | Labels) -> TicketDraw:
         """Draw only labels other than `label`, however large its probability is.
