@@ -2,12 +2,11 @@
 
 Monte Carlo (m = 64, within-batch, importance weights, hits masked): random doubles alone, which nothing that draws can
 beat (PCG64 into a block that stays in cache, two threads); NumPy (`Generator.choice` with p, then log-mean) and SciPy's
-`DiscreteAliasUrn`, on the one thread that they use; PyTorch (`multinomial` and log-sum-exp, on the CPU, two threads);
-and a ladder m = 1, 2, ..., 4096 with four weightings against the largest m with one.  Exact: mean, variance and
-gradient against the same integrals label by label, against one exponential of each score, and against Monte Carlo to
-1e-6, whose time is that of its first draws times how many more its variance asks for.  A file of labels:
-`LabelPrior.from_file` against `pandas.read_csv`.
-Optima, information and the slopes of a design: against Newton's method, Hessians, and all labels one by one.
+`DiscreteAliasUrn`, on one thread; PyTorch (`multinomial` and log-sum-exp, on the CPU, two threads); and a ladder m = 1,
+2, ..., 4096 with four weightings against the largest m with one. Exact: mean, variance and gradient against the same
+integrals label by label, against one exponential of each score, and against Monte Carlo to 1e-6, whose time is that of
+its first draws, scaled. Files of labels: `LabelPrior.from_file` against pandas. Optima, information and the slopes of a
+design: against Newton's method, Hessians, and all labels one by one.
 
 Times are medians of repeats that take turns; a peer that is not installed is named and left out.
 """
@@ -216,11 +215,8 @@ def _exact(problem: Problem, quick: bool) -> list[Job]:
 
 def _any_m(problem: Problem, quick: bool) -> list[Job]:
     """The exact mean for m from 1 to a million."""
-
-    def mean(m: int) -> Callable[[bool], Any]:
-        return lambda warm: integrate(_scheme(m), SOFTMAX, problem)
-
-    return [(f"m = {m}", 1.0, mean(m)) for m in (1, 16, 256, 4096, 65_536, 1_000_000)]
+    each = (1, 16, 256, 4096, 65_536, 1_000_000)
+    return [(f"m = {m}", 1.0, lambda warm, m=m: integrate(_scheme(m), SOFTMAX, problem)) for m in each]
 
 
 def _label_file(problem: Problem, quick: bool) -> list[Job]:

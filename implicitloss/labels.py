@@ -29,6 +29,7 @@ from implicitloss.counts.extreme import MOST_LABELS
 from implicitloss.formats import nearest_name
 
 __all__ = [
+    "LAW_ROUNDING",
     "MOST_SAMPLES",
     "NO_LABELS",
     "Floats",

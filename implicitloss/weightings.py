@@ -35,6 +35,7 @@ __all__ = [
     "Unit",
     "Weighting",
     "examples",
+    "returns_new_array",
 ]
 
 Law = Callable[[sp.Expr], sp.Expr]
