@@ -24,16 +24,44 @@ from implicitloss.auditing.curve import (
     fitted,
     reach_of,
 )  # fmt: skip
-from implicitloss.auditing.forms import LOOKS_AT_SCORES, Found, number, origin
+from implicitloss.auditing.forms import LOOKS_AT_SCORES, MOST_TEMPERATURES, OTHER_THAN_ONE, Found, number, origin
+from implicitloss.auditing.near import best_factor
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["Payments", "decoupled", "is_decoupled", "logistic"]
+__all__ = ["Payments", "decoupled", "logistic", "temperature_of_a_sum"]
 
 # So many values enter a comparison, each with its own rounding.
 VALUES_COMPARED = 4
+# A temperature is seen in the slope far down, or it is fitted: each is tried.  It is fitted until it moves by less.
+WAYS_TO_A_TEMPERATURE, SAME_TEMPERATURE = ("slope", "fit"), 1e-6
 # The scores of a loss that has none far out are moved by these shares of its reach.
 SHARES = np.linspace(-1.0, 1.0, 9)
+# The slope far down is taken over so many temperatures.
+SLOPE_OVER = -SUPPRESSED - FAR_DOWN[0]
+
+
+@dataclass(frozen=True, eq=False)
+class OwnCurve:
+    """The values (B, n) where the positive's score is `at` (n,), with its `shift` (B,) in it; its `slope` far down."""
+
+    at: Floats
+    shift: Floats
+    values: Floats
+    slope: float = np.nan
+
+    def off(self, sharper: float) -> Floats:
+        """The distance of each value from a logistic loss of scores that are multiplied by `sharper`, (B, n)."""
+        found = []
+        for shift, values in zip(self.shift, self.values, strict=True):
+            g = sharper * (self.at - shift) + shift
+            design = np.stack((np.logaddexp(0, -g), np.logaddexp(0, g), np.ones(g.size)), axis=1)
+            found.append(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])
+        return np.stack(found)
+
+    def sharper(self, way: str) -> float:
+        """The factor of the scores in it, by its slope far down, which is that of a positive that pays 1, or fitted."""
+        return self.slope if way == "slope" else best_factor(self.off)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +71,8 @@ class Payments:
     `smoothed` is what the negatives pay besides for being low; `level` is the value that the loss does not exceed,
     however far down the positive is, inf where it grows; `guard` is that of the positive's term, where it bends off far
     down; `off` is the largest distance of a value from such a sum, and `allowed` what rounding explains; `values` are
-    all answers; `reach` is the largest move of the positive at which the loss has values, 0 if there is none.
+    all answers; `reach` is the largest move of the positive at which the loss has values, 0 if there is none; `own` is
+    the curve of the positive alone.
     """
 
     positive: Labels
@@ -55,6 +84,7 @@ class Payments:
     allowed: float
     values: Floats
     reach: float = np.inf
+    own: OwnCurve | None = None
 
     @property
     def is_sum(self) -> bool:
@@ -85,12 +115,14 @@ def decoupled(question: Question, box: Box) -> Payments:
     crossed = own(2.0, ask.scores) - own(2.0, ask.moved(SUPPRESSED)) - both
     far, near = (own(move, ask.scores) for move in (SUPPRESSED, -FAR_DOWN[0]))
     level = np.where(np.abs(far - near) <= DEVIATION, far, np.inf)
-    bends = far - near < BENDS * paid[:, 0] * (-SUPPRESSED - FAR_DOWN[0])
+    bends = far - near < BENDS * paid[:, 0] * SLOPE_OVER
     guard = np.where(bends, far - paid[:, 2], np.inf)
     values = np.concatenate([curve, same, np.stack([none, one, other, far, near], axis=1)], axis=1)
     if not np.isfinite(values).all():
         return _near(question, box)
-    apart = np.abs(np.concatenate([off, off_same, halves, crossed]))
+    # A line is no sum: its curves cancel.
+    least = np.minimum(paid[:, 1], weights[:, 1])
+    apart = np.abs(np.concatenate([off, off_same, halves, crossed, np.minimum(least, 0.0)]))
     largest = float(np.max(np.nan_to_num(apart, nan=np.inf)))
     # A guard is felt in each term before it bends off.
     terms = 1.0 + np.abs(np.nan_to_num(weights[:, 1]))
@@ -104,7 +136,13 @@ def decoupled(question: Question, box: Box) -> Payments:
         largest,
         VALUES_COMPARED * (allowed(box.rounding) + felt),
         values,
+        own=OwnCurve(ladder, _shift_of(question, ask), curve, float(np.median(far - near)) / SLOPE_OVER),
     )
+
+
+def _shift_of(question: Question, ask: Asked) -> Floats:
+    """The shift of each positive, (B,)."""
+    return np.broadcast_to(question.shift, question.prior.n_labels)[ask.positive]
 
 
 def _near(question: Question, box: Box) -> Payments:
@@ -132,7 +170,7 @@ def _near(question: Question, box: Box) -> Payments:
     pays, off = np.ones(rows.size), fitted(curve - down, (up, one))[1]
     if np.any(off > VALUES_COMPARED * allowed(box.rounding)):
         paid, off = fitted(curve, (down, up, one))
-        pays = paid[:, 0]
+        pays, off = paid[:, 0], np.maximum(off, -paid[:, 1])  # a line is no sum: its curves cancel
     same = np.stack([ask.values(ask.moved(move)) for move in each * SHARES], axis=1)
     off_same = fitted(same, (np.logaddexp(0, base + each * SHARES), one))[1]
     high, low = ask.moved(each), ask.moved(-each)
@@ -146,7 +184,7 @@ def _near(question: Question, box: Box) -> Payments:
     return Payments(
         ask.positive, pays, np.zeros(rows.size), none, none, float(np.max(np.nan_to_num(apart, nan=np.inf))),
         VALUES_COMPARED * allowed(box.rounding), np.concatenate([curve, same], axis=1),
-        reach=top,
+        reach=top, own=OwnCurve(base + top * SHARES, np.full(rows.size, base), curve),
     )  # fmt: skip
 
 
@@ -158,12 +196,50 @@ def logistic(question: Question, box: Box, seen: Payments) -> Found | None:
         softmax = curve_of(replace(question, form="softmax"), box)
         if softmax is not None and softmax.is_softmax():
             return Found("softmax", 'the loss is of the softmax form: pass form="softmax" to audit it')
-        return Found(
+        return _with_temperature(question, box, seen) or Found(
             "another form",
             "on the same draws, the loss is not of the logistic form, log(1 + e^-f_y) and a term log(1 + e^f_j) for "
-            f"each negative: is there a shift=? another temperature? {LOOKS_AT_SCORES}",
+            f"each negative: is there a shift=? {LOOKS_AT_SCORES}",
             is_certain=False,
         )
+    return _of_a_sum(question, seen)
+
+
+def _with_temperature(question: Question, box: Box, seen: Payments) -> Found | None:
+    """The scores are divided by a temperature: undone by asking at so many times the scores."""
+    for way in WAYS_TO_A_TEMPERATURE:
+        found = _sum_with_temperature(question, box, seen, way)
+        if found is None:
+            continue
+        again, temperature = found
+        said = f"a temperature of {number(temperature)} divides the scores"
+        said += "" if question.temperature == 1.0 else f", and not {number(question.temperature)}"
+        rest = _of_a_sum(question, again)
+        by = temperature / question.temperature
+        if rest is None:
+            return Found("temperature", said, temperature=by)
+        return replace(rest, sentence=f"{said}; {rest.sentence}", temperature=by if rest.can_be_undone else None)
+    return None
+
+
+def _sum_with_temperature(question: Question, box: Box, seen: Payments, way: str) -> tuple[Payments, float] | None:
+    """What a loss pays that is a sum of logistic terms at another temperature, and that temperature."""
+    temperature = question.temperature
+    # A sum is allowed some deviation, and so the fit goes on until it is found.
+    for _ in range(MOST_TEMPERATURES):
+        sharper = np.nan if seen.own is None else seen.own.sharper(way)
+        if not 1e-4 < sharper < 1e4:
+            return None
+        temperature, way = temperature / sharper, "fit"
+        seen = decoupled(replace(question, temperature=temperature), box)
+        if seen.is_sum and abs(sharper - 1) <= SAME_TEMPERATURE:
+            break
+    is_other = abs(temperature / question.temperature - 1) > OTHER_THAN_ONE
+    return (seen, temperature) if seen.is_sum and is_other else None
+
+
+def _of_a_sum(question: Question, seen: Payments) -> Found | None:
+    """The form of a sum of logistic terms: what its positive and its negatives pay; None if they pay as they should."""
     beta = float(np.median(seen.pays))
     if np.any(seen.smoothed > seen.allowed):
         return Found(
@@ -182,7 +258,16 @@ def logistic(question: Question, box: Box, seen: Payments) -> Found | None:
     )
 
 
-def is_decoupled(question: Question, box: Box) -> bool:
-    """Whether a loss that is no softmax is a sum of logistic terms, each with a weight of its own."""
+def temperature_of_a_sum(question: Question, box: Box) -> float | None:
+    """The temperature at which a loss that is no softmax is a sum of logistic terms, each with a weight of its own.
+
+    None if it is no such sum.
+    """
     seen = decoupled(question, box)
-    return bool(seen.is_sum and np.all(seen.pays > DEVIATION))
+    if seen.is_sum:
+        return question.temperature if np.all(seen.pays > DEVIATION) else None
+    for way in WAYS_TO_A_TEMPERATURE:
+        found = _sum_with_temperature(question, box, seen, way)
+        if found is not None and np.all(found[0].pays > DEVIATION):
+            return found[1]
+    return None

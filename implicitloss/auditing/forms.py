@@ -33,7 +33,17 @@ from implicitloss.auditing.curve import (
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 
-__all__ = ["FORMS", "LOOKS_AT_SCORES", "OTHER_THAN_ONE", "Found", "Kind", "another", "number", "origin"]
+__all__ = [
+    "FORMS",
+    "LOOKS_AT_SCORES",
+    "MOST_TEMPERATURES",
+    "OTHER_THAN_ONE",
+    "Found",
+    "Kind",
+    "another",
+    "number",
+    "origin",
+]
 
 Kind = Literal[
     "scaled", "class-weighted", "temperature", "label-smoothed", "focal", "clipped", "pairs", "positive missing",
@@ -122,7 +132,7 @@ def _smoothed(question: Question, box: Box, curve: Curve) -> Found | None:
     for _ in range(0 if found is None else SEEDS_OF_HITS):
         again = curve_of(question, box)
         if again is not None and _smoothed_curve(question, again) is None:
-            return another(again, decoupled=False)
+            return another(question, again, None)
     return found
 
 
@@ -261,11 +271,13 @@ FORMS: tuple[Callable[[Question, Box, Curve], Found | None], ...] = (
 )  # fmt: skip
 
 
-def another(curve: Curve, decoupled: bool) -> Found:
-    """No form that is known: what was seen."""
-    if decoupled:
+def another(question: Question, curve: Curve, decoupled_at: float | None) -> Found:
+    """No form that is known: what was seen; and one of a sum over labels, with its temperature."""
+    if decoupled_at is not None:
+        too = "" if decoupled_at == question.temperature else f" and temperature={number(decoupled_at)}"
         return Found(
-            "decoupled", 'the loss is a sum of a term for each label (decoupled): pass form="logistic" to audit it'
+            "decoupled",
+            f'the loss is a sum of a term for each label (decoupled): pass form="logistic"{too} to audit it',
         )
     moved = float(np.max(np.abs(curve.together - curve.at(0.0))))
     seen = f"its slope is {number(float(np.median(curve.far_slope)))} far down, and "

@@ -19,7 +19,7 @@ from implicitloss.auditing.forms import LOOKS_AT_SCORES, OTHER_THAN_ONE, Found, 
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["NearCurve", "near_curve", "near_form"]
+__all__ = ["NearCurve", "best_factor", "near_curve", "near_form"]
 
 # The positive is moved by these shares of the reach.
 SHARES = np.array([-1.0, -0.75, -0.5, -0.25, -0.125, 0.0, 0.125, 0.25, 0.5, 0.75, 1.0])
@@ -130,8 +130,8 @@ def near_form(question: Question, curve: NearCurve) -> Found | None:
     """The form of a near curve that is not the softmax form; None if it is."""
     if curve.off() <= curve.tolerance:
         return None
-    sharper = _best(curve.off_line)
-    factor = _best(lambda by: by * curve.over(by).off_line())
+    sharper = best_factor(curve.off_line)
+    factor = best_factor(lambda by: by * curve.over(by).off_line())
     off, off_scaled = curve.off(sharper), factor * curve.over(factor).off()
     if min(off, off_scaled) > curve.tolerance:
         return Found(
@@ -151,8 +151,8 @@ def near_form(question: Question, curve: NearCurve) -> Found | None:
     return Found("scaled", f"the loss is scaled by {number(factor)}", factors=np.full(question.prior.n_labels, factor))
 
 
-def _best(off: Callable[[float], Floats]) -> float:
-    """The parameter at which the sum of squares is least."""
+def best_factor(off: Callable[[float], Floats]) -> float:
+    """The parameter, from 1/1,000 to 1,000, at which the sum of squares of what is `off` is least."""
 
     def squares(log: float) -> float:
         return float(np.nan_to_num(np.square(off(float(np.exp(log)))).sum(), nan=np.inf))

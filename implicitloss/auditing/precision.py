@@ -14,6 +14,9 @@ __all__ = ["coarse", "of_digits", "rounding"]
 
 # All scores are moved together by multiples of this many temperatures, or the positive's alone by those of the other.
 STEP, SMALL_STEP = 0.0213, 0.000213
+# A sum of terms at a small temperature moves fast, and that is no rounding: over finer steps its differences are
+# smaller by far more than this, and that of each value from the last is not 0.
+FINE_STEP, SMOOTH_BY = STEP / 64, 100.0
 # Fourth differences of a smooth loss are of the order of STEP⁴; those of independent errors of size 1 have this size.
 WEIGHTS = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 OF_ERRORS = float(np.sqrt(np.sum(WEIGHTS**2)))
@@ -39,10 +42,20 @@ def rounding(question: Question, box: Box, scores: Floats, positive: Labels, lif
     step[np.arange(rows, 3 * rows), np.tile(positive, 2)] = SMALL_STEP
     asked, of = np.tile(scores, (3, 1)), np.tile(positive, 3)
     asked[np.arange(2 * rows, 3 * rows), positive] += lift
-    values = np.array([box.probe(asked + k * question.temperature * step, of, seed) for k in range(MOVES)])
-    apart = np.abs(np.lib.stride_tricks.sliding_window_view(values, WEIGHTS.size, axis=0) @ WEIGHTS) / OF_ERRORS
+    apart = _apart([box.probe(asked + k * question.temperature * step, of, seed) for k in range(MOVES)])
     inside, outside = _size(apart[:, :rows]), max(_size(apart[:, rows : 2 * rows]), _size(apart[:, 2 * rows :]))
+    if inside > COARSEST:
+        fine = [box.probe(scores + k * question.temperature * FINE_STEP, positive, seed) for k in range(MOVES)]
+        if np.all(np.diff(fine, axis=0) != 0):
+            smooth = _size(_apart(fine))
+            inside = smooth if smooth < inside / SMOOTH_BY else inside
     return max(inside, outside) if outside > COARSEST else inside
+
+
+def _apart(values: list[Floats]) -> Floats:
+    """The fourth differences of values, in units of those of independent errors of size 1."""
+    found = np.lib.stride_tricks.sliding_window_view(np.array(values), WEIGHTS.size, axis=0) @ WEIGHTS
+    return np.asarray(np.abs(found) / OF_ERRORS)
 
 
 def _size(apart: Floats) -> float:

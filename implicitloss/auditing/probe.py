@@ -13,7 +13,7 @@ import numpy as np
 from implicitloss.auditing.blackbox import SINGLE
 from implicitloss.auditing.box import EPS_OF_ROUNDING, Box
 from implicitloss.auditing.curve import Curve, curve_of
-from implicitloss.auditing.decoupled import decoupled, is_decoupled, logistic
+from implicitloss.auditing.decoupled import decoupled, logistic, temperature_of_a_sum
 from implicitloss.auditing.forms import FORMS, Found, another, number
 from implicitloss.auditing.near import NearCurve, near_curve, near_form
 from implicitloss.auditing.question import Question
@@ -52,7 +52,7 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
         found = form(question, box, curve)
         if found is not None:
             return found, None
-    return another(curve, is_decoupled(question, box)), None
+    return another(question, curve, temperature_of_a_sum(question, box)), None
 
 
 def _probed_logistic(question: Question, box: Box) -> tuple[Found | None, str | None]:
@@ -65,6 +65,8 @@ def _probed_logistic(question: Question, box: Box) -> tuple[Found | None, str | 
     found = logistic(question, box, seen)
     if found is not None:
         _check_repeats(box, before, seen.values, lambda: decoupled(question, box).values)
+        if found.temperature is not None:
+            box.rounding = max(box.rounding, ROUNDING_OF_FIT)
         return found, None
     if box.is_bounded:
         return None, _as_far(question, seen.reach)

@@ -516,7 +516,7 @@ def _of_the_hardest(q: Any, i: Any, y: Any) -> Any:
         (_sigmoid(bias=-10.0), -10.0, ""),
         (_sigmoid(pays=3.0), 0.0, "positive pays β = 3 times"),
         (_sigmoid(pays=3.0, bias=-10.0), -10.0, "positive pays β = 3 times"),
-        (_sigmoid(scale=20.0), 0.0, "another temperature?"),
+        (_sigmoid(scale=20.0), 0.0, "temperature of 0.05 divides the scores, and not 0.1"),
         (_sigmoid(bias=-10.0), 0.0, "is there a shift=?"),
         (_sigmoid(also=0.01), 0.0, "not of the logistic form"),
         (_of_the_hardest, 0.0, "not of the logistic form"),

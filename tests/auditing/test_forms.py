@@ -345,11 +345,14 @@ def looks_at_scores(scores: Floats, positive: Labels, rng: np.random.Generator) 
     return np.log1p(np.where(draws == positive[:, None], 0.0, np.exp(f - own)).sum(axis=1))
 
 
-def binary(m: int = M, shift: Floats | float = 0.0, beta: float = 1.0, smooth: float = 0.0, outer: Any = None) -> Any:
+def binary(
+    m: int = M, shift: Floats | float = 0.0, beta: float = 1.0, smooth: float = 0.0, outer: Any = None,
+    temperature: float = 1.0,
+) -> Any:  # fmt: skip
     """A decoupled loss; the positive pays β, and each pays a share for being wrong the other way."""
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        g = scores + shift
+        g = scores / temperature + shift
         f = np.take_along_axis(g, rng.choice(L, size=(len(positive), m), p=Q), 1)
         own = np.take_along_axis(g, positive[:, None], 1)[:, 0]
         pays = (1 - smooth) * np.logaddexp(0, -own) + smooth * np.logaddexp(0, own)
@@ -411,6 +414,7 @@ RIGHT: dict[str, tuple[Any, dict[str, Any]]] = {
     "draws by the scores": (looks_at_scores, {}),
     "logistic": (binary(), {"form": "logistic"}),
     "logistic, shifted": (binary(shift=-np.log(M * Q)), {"form": "logistic", "shift": -np.log(M * Q)}),
+    "logistic, a temperature that is said": (binary(temperature=0.05), {"form": "logistic", "temperature": 0.05}),
     "logistic, float32": (single(binary()), {"form": "logistic"}),
     "logistic, bfloat16": (half_precision(45, binary()), {"form": "logistic"}),
 }  # fmt: skip
@@ -505,9 +509,10 @@ def test_draws_by_the_scores_are_audited_and_not_named(seed: int) -> None:
         (binary(outer=np.sqrt), "logistic", "another form", "not of the logistic form"),
         (binary(shift=-np.log(M * Q)), "logistic", "another form", "is there a shift=?"),
         (Loss(cross_entropy), "logistic", "softmax", 'pass form="softmax"'),
-        (binary(), "softmax", "decoupled", 'pass form="logistic"'),
+        (binary(), "softmax", "decoupled", 'pass form="logistic" to'),
+        (binary(temperature=0.1), "softmax", "decoupled", 'pass form="logistic" and temperature=0.1 to'),
     ],
-    ids=["gBCE", "mean", "smoothed", "clipped", "root", "shift", "softmax", "decoupled"],
+    ids=["gBCE", "mean", "smoothed", "clipped", "root", "shift", "softmax", "decoupled", "decoupled-temperature"],
 )  # fmt: skip
 def test_logistic_losses(loss: Any, form: str, kind: str, said: str, seed: int) -> None:
     for shift in range(SEEDS):
@@ -519,6 +524,87 @@ def test_logistic_losses(loss: Any, form: str, kind: str, said: str, seed: int) 
         found += [item for item in observed.notes if item.kind == kind == "gBCE"]  # type: ignore[misc]
         assert found, observed
         assert said in found[0].sentence
+
+
+@pytest.mark.parametrize("shift", [0.0, -3.0, -np.log(M * Q)], ids=["no-shift", "shift", "shifts"])
+@pytest.mark.parametrize("beta", [1.0, 0.5])
+@pytest.mark.parametrize("temperature", [0.01, 0.5, 1.01, 14.0])
+def test_the_temperature_of_a_logistic_loss_is_named(temperature: float, beta: float, shift: Any, seed: int) -> None:
+    """And what the positive pays besides."""
+    found = contact(binary(temperature=temperature, beta=beta, shift=shift), seed, form="logistic", shift=shift)
+    kind = "temperature" if beta == 1.0 else "gBCE"
+    (note,) = (note for note in found.observed.notes if note.kind == kind)
+    assert f"a temperature of {temperature:g} divides the scores" in note.sentence
+    assert ("the positive pays β = 0.5 times" in note.sentence) == (beta == 0.5)
+    assert found.question.temperature == pytest.approx(temperature, rel=1e-5)
+    assert found.can_go_on
+
+
+@pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
+@pytest.mark.parametrize("tail", [1.0, 2.0])
+def test_the_temperature_of_a_logistic_loss_is_taken_off(tail: float, gradient: bool, seed: int) -> None:
+    """What is left is measured: nothing but the temperature is wrong, or rare labels count twice, too."""
+    rare = PRIOR.slices()["tail"]
+    weight = np.where(np.isin(np.arange(L), rare), tail, 1.0)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows, g = np.arange(len(positive)), 10 * scores
+        a = drawn(Q, M, weight)(positive, rng)
+        a[rows, positive] = 0.0
+        slopes = a / (1 + np.exp(-g))
+        slopes[rows, positive] = -1 / (1 + np.exp(g[rows, positive]))
+        values = np.logaddexp(0, -g[rows, positive]) + (a * np.logaddexp(0, g)).sum(axis=1)
+        return (values, 10 * slopes) if gradient else values
+
+    claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=M, hits="mask")
+    given: dict[str, Any] = {"prior": PRIOR, "form": "logistic", "positives": POSITIVES, "rng": seed, "runs": 4_000}
+    report = il.audit(loss, claim=claim, **given)
+    assert report.verdict == "refuted"
+    assert [flaw.kind for flaw in report.flaws] == ["temperature"]
+    assert "a temperature of 0.1 divides the scores; this was divided out" in str(report.flaws[0])
+    assert bool(report.failures) == (tail == 2.0), str(report)
+    assert all(np.isin(c.labels, rare).any() for c in report.failures)
+    assert not any(note.kind == "coarse" for note in report.notes)
+    assert (str(report.nearest) == str(il.audit(loss, claim=claim, temperature=0.1, **given).nearest)) or tail == 2.0
+
+
+def test_a_line_is_no_positive_that_pays_less(seed: int) -> None:
+    """A large temperature leaves a line of the positive's term: no β times it, beside a term that cancels its curve."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        a, g = drawn(Q, M, 1 / M)(positive, rng), scores / 14
+        a[np.arange(len(positive)), positive] = 0.0
+        own = np.take_along_axis(g, positive[:, None], 1)[:, 0]
+        return np.logaddexp(0, -own) + (a * np.logaddexp(0, g)).sum(axis=1)
+
+    found = contact(loss, seed, form="logistic")
+    assert [note.kind for note in found.observed.notes] == ["temperature"]
+    assert "a temperature of 14 divides the scores" in found.observed.notes[0].sentence
+
+
+class Cosines:
+    """A loss of cosines: it has no values at scores above 1."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def largest_spread(self) -> float:
+        return 0.2
+
+    def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        if np.abs(scores).max() > 1.0:
+            raise ValueError("these are no cosines")
+        return self.inner(scores, positive, rng)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.2])
+def test_the_temperature_of_logistic_losses_of_cosines_is_named(temperature: float, seed: int) -> None:
+    loss = Cosines(binary(temperature=temperature))
+    (note,) = (note for note in contact(loss, seed, form="logistic").observed.notes if note.kind == "temperature")
+    assert f"a temperature of {temperature:g} divides the scores" in note.sentence
+    right = contact(loss, seed, form="logistic", temperature=temperature)
+    assert [note.kind for note in right.observed.notes] == ["bounded"]
+    assert right.observed.flaws == ()
 
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
