@@ -38,6 +38,9 @@ ROWS_OF_THE_FIRST = 8
 EXAMPLES_A_PROBE, ORDERS_A_PROBE = 8, 3
 # A loss that differs by this share of its size, or of 1, is another: far above the rounding of half precision.
 SAME_WITHIN = 0.02
+# So many batches are asked with queries and items exchanged; the loss is the same if it differs by less than this share
+# of its spread.
+BATCHES_EXCHANGED, SAME_DIRECTIONS = 4, 0.02
 # Leads of an example's own item that are tried, and how much further the others are pushed than was needed.
 LEADS, SPARE_LEAD = 2.0 ** np.arange(-6, 8), 4.0
 # The losses of the others may be unknown by this much, if the answer counts as double, or as single precision.
@@ -275,7 +278,8 @@ class _InBatch:
             moved = replace(made, queries=np.where(is_kept[:, None], made.queries, queries))
             found, kept = self._answers(moved, earlier, seed)[0], is_kept[made.rows]
             if said := _apart(found[kept], losses[kept]):
-                flaws.append(Flaw("depends on other queries", f"{OTHER_QUERIES} {said} ({OTHER_QUERIES_BECAUSE})"))
+                because = self.directions(temperature, rng) or OTHER_QUERIES_BECAUSE
+                flaws.append(Flaw("depends on other queries", f"{OTHER_QUERIES} {said} ({because})"))
         for _ in range(ORDERS_A_PROBE if np.array_equal(losses, other) else 0):
             order = np.arange(n)
             while np.any(order == np.arange(n)):  # no row stays where it is
@@ -285,6 +289,27 @@ class _InBatch:
                 flaws.append(Flaw("depends on the row", f"{ANOTHER_ROW} {said} ({ANOTHER_ROW_BECAUSE})"))
                 break
         return tuple(flaws)
+
+    def directions(self, temperature: float, rng: np.random.Generator) -> str:
+        """What may be wrong with `symmetric` if the loss, with queries and items exchanged, is the same or another."""
+        layout = self.layout
+        if layout.further or layout.two_views or self.warmup or self._first.alone:
+            return ""
+        made = []
+        for _ in range(BATCHES_EXCHANGED):
+            labels = layout.draw((1, layout.n), rng)
+            rows = np.arange(1 if self.reduction != "none" else layout.n)
+            asked = layout.batches(np.zeros((1, layout.prior.n_labels)), labels, rows[:1], self._first.lead, rng)
+            made.append(replace(asked, queries=layout.random(1, 3 * temperature, rng)).looked_at(rows))
+        earlier, seed = self._earlier(layout.n, rng), int(rng.integers(SEEDS))
+        exchanged = [replace(one, queries=one.items, items=one.queries) for one in made]
+        found, other = (
+            np.concatenate([self._answers(one, earlier, seed)[0] for one in each]) for each in (made, exchanged)
+        )
+        is_same = bool(np.abs(found - other).max() <= SAME_DIRECTIONS * found.std())
+        if self.symmetric:
+            return SUM_OF_DIRECTIONS if is_same else ONE_DIRECTION
+        return f"{BOTH_DIRECTIONS}{OF_COSINES * layout.cosine}" if is_same else ""
 
     @cached_property
     def _first(self) -> _First:
@@ -423,6 +448,18 @@ class _InBatch:
         return losses[0] if shape else losses
 
 
+BOTH_DIRECTIONS = (
+    "with queries and items exchanged it is the same: is it the mean of two directions, as in CLIP? then pass "
+    "symmetric=True to in_batch"
+)
+OF_COSINES = ", with dot products in place of cosines, or with given='logits'"
+SUM_OF_DIRECTIONS = (
+    "with queries and items exchanged it is the same: is it the sum of two directions? symmetric=True is for their mean"
+)
+ONE_DIRECTION = (
+    "with queries and items exchanged it is another: is it one direction alone? then leave out symmetric=True of "
+    "in_batch"
+)
 OTHER_QUERIES = "a row's loss depends on the queries of other rows: with other queries there"
 OTHER_QUERIES_BECAUSE = (
     "is the denominator that of another row, or of the diagonal? if the loss is the mean of two directions, pass "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -42,6 +42,8 @@ SAME_IN_CALLS = 8
 SEEDS_OF_DRAWS = 16
 # A second part of the answer equals the scores, or sums to 1, within this.
 EQUAL = 1e-5
+# The forms that a loss of two directions may seem to have, if it is said to have one, and the other way round.
+OF_DIRECTIONS = ("scaled", "another form", "unknown form")
 # The step of differences in half precision, and the size of a rounding error in them that is no flaw.
 COARSE_STEP, COARSE_ROUNDINGS = 0.25, 8.0
 # Positives of a coarse loss are scored higher by the logarithm of their sum of weights, at most this.
@@ -68,12 +70,24 @@ KEEPS_STATE = (
 )
 
 
+Said = TypeVar("Said", Flaw, Note)
+
+
 @runtime_checkable
 class AsksInBatches(Protocol):
     """A loss whose adapter asks it in batches, and can say where one row depends on another."""
 
     def flaws_between_rows(self, temperature: float, rng: np.random.Generator) -> Iterable[Flaw]:
         """The flaws between the rows of a batch."""
+        ...
+
+
+@runtime_checkable
+class HasDirections(Protocol):
+    """An in-batch loss: queries are scored against items, or items against queries, or both."""
+
+    def directions(self, temperature: float, rng: np.random.Generator) -> str:
+        """What may be wrong with the directions that the loss is said to have, from queries to items and back."""
         ...
 
 
@@ -129,6 +143,7 @@ def first_contact(question: Question, box: Box) -> Contact:
     else:
         try:
             question, flaws, notes = _probed_form(question, box, call, negative, notes)
+            flaws, notes = [_directed(question, box, f) for f in flaws], [_directed(question, box, n) for n in notes]
         except NotRepeatedError:
             return _of_no_repeats(question, box, call, other, negative)
         if notes and notes[-1].kind == "looks at scores":
@@ -301,6 +316,15 @@ def _between_rows(question: Question, box: Box) -> tuple[Flaw, ...]:
         if flaws:
             return flaws
     return ()
+
+
+def _directed(question: Question, box: Box, said: Said) -> Said:
+    """What was said of the form; and of the directions of an in-batch loss that it may come from."""
+    loss_fn = box.loss_fn
+    if not isinstance(loss_fn, HasDirections) or question.form != "softmax" or said.kind not in OF_DIRECTIONS:
+        return said
+    more = loss_fn.directions(question.temperature * box.spread, question.generator(3))
+    return replace(said, sentence=f"{said.sentence}. {more[0].upper()}{more[1:]}") if more else said
 
 
 def _check_moves(box: Box, call: Call) -> None:

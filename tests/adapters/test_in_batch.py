@@ -270,6 +270,39 @@ def test_each_example_stands_in_a_random_row(rng: np.random.Generator) -> None:
     assert (np.abs(share - Q) < 5 * np.sqrt(Q / len(others))).all()
 
 
+def cosines_both(q: Any, i: Any, y: Any) -> Any:
+    return both(20 * unit(q), unit(i), y)
+
+
+DIRECTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any], float, str]] = {
+    "a mean": (mean(both), {"reduction": "mean"}, 1.0, "as in CLIP? then pass symmetric=True to in_batch"),
+    "a sum": (lambda q, i, y: both(q, i, y).sum(), {"reduction": "sum"}, 1.0, "then pass symmetric=True to in_batch"),
+    "losses": (both, {}, 1.0, "symmetric=True to in_batch)"),
+    "logits": (
+        lambda s, y: (entropy(s) + entropy(s.T)).mean() / 2, {"reduction": "mean", "given": "logits"}, 1.0,
+        "symmetric=True to in_batch",
+    ),
+    "cosines": (mean(cosines_both), {"reduction": "mean"}, 0.05, "symmetric=True to in_batch, with dot products"),
+    "cosines, losses": (cosines_both, {}, 0.05, "symmetric=True to in_batch, with dot products in place of"),
+    "half of one": (lambda q, i, y: plain(q, i, y).mean() / 2, {"reduction": "mean"}, 1.0, ""),
+    "said to be both": (mean(plain), {"reduction": "mean", "symmetric": True}, 1.0, "then leave out symmetric=True"),
+    "their sum": (lambda q, i, y: 2 * both(q, i, y), {"symmetric": True}, 1.0, "is it the sum of two directions?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_directions_that_were_not_said_are_named(name: str, seed: int) -> None:
+    """A loss of both directions is the same with queries and items exchanged; half of one direction is not."""
+    loss, options, temperature, said = DIRECTIONS[name]
+    report = il.audit(
+        adapted(loss, options), prior=PRIOR, claim=claim(), rng=seed, temperature=temperature, positives=[0], runs=64
+    )
+    assert report.verdict == "refuted"
+    (flaw,) = report.flaws
+    assert said in str(flaw)
+    assert ("with queries and items exchanged" in str(flaw).lower()) == bool(said)
+
+
 @pytest.mark.parametrize("options", [{"reduction": "mean"}, {"reduction": "sum"}, {"symmetric": True}])
 @pytest.mark.parametrize("scale", [0.05, 1.0])
 def test_the_losses_of_the_others_are_0(options: dict[str, Any], scale: float, rng: np.random.Generator) -> None:

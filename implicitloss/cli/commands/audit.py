@@ -303,7 +303,7 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
     functools.update_wrapper(watched, function)
     watched.__qualname__ = getattr(function, "__qualname__", type(function).__name__)
     # What a loss that is adapted already can do besides: an audit asks for these by name.
-    for name in ("flaws_between_rows", "largest_spread", "package", "stream", "warmup"):
+    for name in ("directions", "flaws_between_rows", "largest_spread", "package", "stream", "warmup"):
         if hasattr(function, name):
             setattr(watched, name, getattr(function, name))
     return watched
