@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.labels import Floats, Labels
-from implicitloss.numerics.bounds import sum_half_width
+from implicitloss.numerics.bounds import TILTS, sum_half_width
 
 __all__ = [
     "BY_SCORE",
@@ -18,6 +18,7 @@ __all__ = [
     "HIT_RESOLUTION",
     "NEVER",
     "NO_COUNT",
+    "PILOT_SHARE",
     "SLICES",
     "SPARE",
     "Comparison",
@@ -35,6 +36,8 @@ MINOR_SHARE = 0.01
 # Hits of at most this weight, beside a positive of weight 1, are those of a loss that is cut off near 0, as one whose
 # probabilities are clipped to 1 - 1e-7.
 LEAST_HITS = 2e-6
+# The first evaluations of so many are the pilot.  The largest contribution in a larger one grows about so much.
+PILOT_SHARE, PILOT_GROWS = 16, 2.0
 # One call is assumed to contribute at most this many times the largest contribution of as many examples in the pilot.
 SPARE = 3.0
 
@@ -80,6 +83,9 @@ class Comparison:
     rounding: float = 0.0
     # The calls that were made, or as many independent evaluations.
     calls: float = 0.0
+    # The evaluations, and what of the width of the limits falls as 1/√n: the rest falls as 1/n.
+    n: int = 0
+    of_variance: float = 0.0
 
     def with_sums(
         self, total: float, squares: float, most: float, n: int, delta: float, unseen: float = 0.0,
@@ -97,7 +103,8 @@ class Comparison:
         high = (mean + width) * (1 + self.rounding) + unseen
         return replace(
             self, measured=float(mean), low=float(low), high=float(high), exceeds_bound=bool(most > bound),
-            spread=math.sqrt(squares) / n,
+            spread=math.sqrt(squares) / n, n=n,
+            of_variance=min(math.sqrt(2 * squares * math.log(2 * TILTS.size / delta)) / n, width),
         )  # fmt: skip
 
     def without(self, hits: Comparison, known: bool) -> Comparison:
@@ -111,6 +118,7 @@ class Comparison:
         return replace(
             self, measured=max(self.measured - hits.measured, 0.0) if is_seen else 0.0, low=low, high=high,
             exceeds_bound=self.exceeds_bound or hits.exceeds_bound, spread=math.hypot(self.spread, hits.spread),
+            of_variance=self.of_variance + hits.of_variance,
         )  # fmt: skip
 
     def result(self, tolerance: float) -> Result:
@@ -145,6 +153,25 @@ class Comparison:
         reach = 1 + tolerance + self.resolution
         return "holds" if self.low * reach >= self.claimed and self.high <= self.claimed * reach else "inconclusive"
 
+    def runs_needed(self, tolerance: float) -> float:
+        """About how many evaluations would settle a comparison that is open, inf if that cannot be said.
+
+        It holds once its limits are narrower than its resolution, or is refuted once they leave out the claim.  The
+        widths of limits are those measured, and fall as a/√n + b/n; two standard errors are left for the measured
+        value.  More evaluations have a larger pilot, which sees heavier calls: b may double, and a pilot as large as
+        these evaluations has seen the call that exceeds the limit.
+        """
+        if self.claimed is None or not self.n or not math.isfinite(self.high):
+            return math.inf
+        off = max(abs(self.measured - self.claimed) - 2 * self.spread, 0.0)
+        reach = 1 + tolerance + self.resolution
+        within = self.negligible if self.claimed == 0.0 else self.claimed * (1 - 1 / reach - self.rounding)
+        aim = max(within - off, MINOR_SHARE * self.whole - off, off - tolerance * self.claimed)
+        width = max(self.high - self.measured, self.measured - self.low)
+        falls_fast = PILOT_GROWS * max(width - self.of_variance, 0.0)
+        times = _times(self.of_variance + 2 * self.spread, falls_fast, aim)
+        return self.n * max(times, PILOT_SHARE if self.exceeds_bound else 0.0)
+
     @property
     def known_to(self) -> float:
         """The largest relative distance between the claim and a limit."""
@@ -173,6 +200,14 @@ class Comparison:
             "decisive": self.decisive,
             "exceeds_bound": self.exceeds_bound,
         }
+
+
+def _times(of_root: float, of_inverse: float, aim: float) -> float:
+    """The factor x of n at which `of_root`/√x + `of_inverse`/x is the `aim`, inf if that is not above 0."""
+    if not aim > 0:
+        return math.inf
+    root = (of_root + math.sqrt(of_root**2 + 4 * of_inverse * aim)) / (2 * aim)
+    return root**2
 
 
 def ranks_named(first: int, last: int) -> str:

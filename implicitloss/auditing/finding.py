@@ -5,6 +5,7 @@ One file: each part of a finding, and how it follows from what was observed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from implicitloss.auditing.comparison import HITS, NO_COUNT, Comparison, Result
 from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import NEAR_M, Fit, name_of, nearest
 from implicitloss.auditing.pilot import DrawStatistics
-from implicitloss.auditing.question import Question
+from implicitloss.auditing.question import MOST_RUNS_A_POSITIVE, Question
 from implicitloss.auditing.slips import Page, Survivors, slips_of
 from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
@@ -31,6 +32,8 @@ __all__ = ["Finding", "Flaw", "Note", "Observed", "Tilt"]
 
 # Tilts are over all labels that occur, up to so many; where weights are no product a_y b_y', over so many of these.
 MOST_TILTED_LABELS, MOST_PAIRED_LABELS = 5_000, 100
+# An estimate of the runs that decide is so much larger than what is needed by the widths that were measured.
+SPARE_RUNS = 1.5
 
 FlawKind = Literal[
     "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "ignored label",
@@ -206,6 +209,23 @@ class Finding:
         """The largest relative distance that the true margins of a decisive part can have from the claim."""
         parts = [c for c in self.comparisons if c.decisive and c.claimed and c.part != HITS]
         return max((c.known_to for c in parts), default=float("inf"))
+
+    @property
+    def open(self) -> list[Comparison]:
+        """The decisive comparisons that are open, those that need most evaluations first."""
+        found = [c for c in self.comparisons if c.decisive and c.result(self.tolerance) == "inconclusive"]
+        return sorted(found, key=lambda c: -c.runs_needed(self.tolerance))
+
+    @property
+    def runs_needed(self) -> int | None:
+        """About how many `runs` would decide an audit that is inconclusive; None if that cannot be said."""
+        if self.verdict != "inconclusive" or not self.open:
+            return None
+        needed = SPARE_RUNS * self.open[0].runs_needed(self.tolerance)
+        if not needed <= MOST_RUNS_A_POSITIVE:
+            return None
+        digit = 10 ** max(int(np.log10(needed)) - 1, 0)
+        return math.ceil(needed / digit) * digit
 
     @property
     def failures(self) -> list[Comparison]:

@@ -12,13 +12,16 @@ from numpy.typing import ArrayLike
 
 from implicitloss.arguments import as_number, checked_choice, shown
 from implicitloss.auditing.claimed import Claim, Claimed, claimed
-from implicitloss.auditing.comparison import Comparison
+from implicitloss.auditing.comparison import PILOT_SHARE, Comparison
 from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels, checked_vector
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_others, checked_positive
 from implicitloss.scheme import Scheme
 
-__all__ = ["FEWEST_PILOT_RUNS", "MOST_EXPONENT", "PILOT_SHARE", "SCORES_BY_DEFAULT", "Budget", "Form", "Question"]
+__all__ = [
+    "FEWEST_PILOT_RUNS", "MOST_EXPONENT", "MOST_RUNS_A_POSITIVE", "PILOT_SHARE", "SCORES_BY_DEFAULT", "Budget", "Form",
+    "Question",
+]  # fmt: skip
 
 Form = Literal["softmax", "logistic"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -29,8 +32,8 @@ SHARES = {"full": 1, "quick": 4}
 
 # Evaluations of each positive: limits of the default, the most that can be asked for, and the least.
 FEWEST_BY_DEFAULT, MOST_BY_DEFAULT, MOST_RUNS_A_POSITIVE, FEWEST_RUNS_A_POSITIVE = 400, 20_000, 1_000_000_000, 32
-# A pilot takes the `runs` over this, and at least so many of them.
-PILOT_SHARE, FEWEST_PILOT_RUNS = 16, 16
+# A pilot takes the `runs` over `PILOT_SHARE`, and at least so many of them.
+FEWEST_PILOT_RUNS = 16
 # By default an audit evaluates at most this many scores.
 SCORES_BY_DEFAULT = 1 << 27
 # An audit by values of few labels goes on by default, up to so many scores and to this many times its `runs`: a rare

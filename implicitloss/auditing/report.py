@@ -150,6 +150,7 @@ class AuditReport(Finding):
             "tolerance": self.tolerance,
             "resolution": self.resolution,
             "known_to": self.known_to if self.ok and np.isfinite(self.known_to) else None,
+            "runs_needed": self.runs_needed,
             "tilt": None if tilt is None else asdict(tilt),
             "gains": self.gains,
             "explanation": self.explain().splitlines(),

@@ -25,6 +25,8 @@ __all__ = ["as_markdown", "as_text", "explained"]
 MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
 # A comparison that is open, and that the verdict does not wait for.
 OPEN = "(?)"
+# So many comparisons that are open come first in a table.
+MOST_OPEN = 8
 # A tilt this close to -1 is called the balanced rule.
 BALANCED_WITHIN = 0.02
 # A fitted slope within this many standard errors of 0 is called none.
@@ -59,10 +61,21 @@ def _title(finding: Finding) -> str:
         "holds": "holds: beside the audited positives, every group of negatives that is drawn often enough counts as "
         f"claimed, to within {_closeness(finding.known_to)}",
         "refuted": "REFUTED: the loss does not optimise what is claimed",
-        "inconclusive": "inconclusive: nothing speaks against the claim, but too little was drawn to be sure; more "
-        f"evaluations{', gradients or a loss in single precision' if 'coarse' in kinds else ' or gradients'} may help",
+        "inconclusive": "inconclusive: nothing speaks against the claim, but too little was drawn to be sure; "
+        f"{_what_may_help(finding, 'coarse' in kinds)}",
         "measured": "measured; nothing was claimed",
     }[finding.verdict]
+
+
+def _what_may_help(finding: Finding, is_coarse: bool) -> str:
+    """What may decide an audit that is inconclusive: a number of runs, if it is known."""
+    other = ["gradients"] * any(c.route == "value" for c in finding.comparisons)
+    other += ["a loss in single precision"] * is_coarse
+    needed, had = finding.runs_needed, max((c.n for c in finding.open), default=0)
+    if needed is None:
+        return f"{' or '.join(['more evaluations', *other])} may help"
+    said = f"by the spread of these {had:,}, runs={needed} should decide"
+    return f"{said}; {' or '.join(other)} may help too" if other else said
 
 
 def _facts(finding: Finding) -> list[tuple[str, str]]:
@@ -115,11 +128,20 @@ def _if_so(finding: Finding) -> str:
 
 
 def _shown(finding: Finding) -> list[Comparison]:
-    """The comparisons of the table: the slices, the worst failures, and others, at most 24 where slices allow it."""
-    slices = [c for c in finding.comparisons if c.part in (*SLICES, HITS, NEVER)]
-    failures = [c for c in finding.failures if c not in slices][:8]
-    rest = [c for c in finding.comparisons if c.decisive and c not in failures and c not in slices]
-    return slices + failures + rest[: max(0, 24 - len(failures) - len(slices))]
+    """The comparisons of the table, at most 24 where slices allow it.
+
+    What is open comes first if nothing else decides, then slices, the worst failures, and others.
+    """
+    first = _first(finding)
+    failures = [c for c in finding.failures if c not in first][:8]
+    rest = [c for c in finding.comparisons if c.decisive and c not in failures and c not in first]
+    return first + failures + rest[: max(0, 24 - len(failures) - len(first))]
+
+
+def _first(finding: Finding) -> list[Comparison]:
+    """The comparisons that come first: those that a verdict waits for, and the slices."""
+    waited = finding.open[:MOST_OPEN] if finding.verdict == "inconclusive" else []
+    return waited + [c for c in finding.comparisons if c.part in (*SLICES, HITS, NEVER) and c not in waited]
 
 
 def _row(finding: Finding, c: Comparison) -> list[str]:
@@ -224,7 +246,7 @@ def as_markdown(finding: Finding) -> str:
     rows = [[markdown(part) for part in _row(finding, cell)] for cell in _shown(finding)]
     table = [HEAD, ["---"] * 3 + ["---:"] * 4, *rows] if finding.has_margins else []
     lines = ["| " + " | ".join(row) + " |" for row in table]
-    first = 2 + sum(c.part in (*SLICES, HITS, NEVER) for c in _shown(finding))
+    first = 2 + len(_first(finding))
     more = ["", "<details><summary>More groups of labels</summary>", "", *lines[:2], *lines[first:], "", "</details>"]
     return "\n".join(
         [
