@@ -906,7 +906,8 @@ def _in_batch(v: Values) -> Call:
 
     arguments = {"loss": ("function", loss), "prior": ("prior", prior), "batch": ("count", v.as_whole(batch)),
                  "framework": ("choice", "numpy"), "given": ("choice", "embeddings"), "reduction": ("choice", "none"),
-                 "symmetric": ("flag", False), "negatives": ("whole", 0), "warmup": ("whole", 0)}  # fmt: skip
+                 "symmetric": ("flag", False), "negatives": ("whole", 0), "warmup": ("whole", 0),
+                 "two_views": ("flag", v.one(False, True))}  # fmt: skip
     return Call(il.adapters.in_batch, arguments, check)
 
 

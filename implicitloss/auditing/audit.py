@@ -58,9 +58,10 @@ def audit(
     First, calls are independent.  The examples of one call may depend on each other, but not on their places in it:
     limits count a call once.  Second, weights do not depend on the scores, unless `scores` are given.  Third, no call
     contributes more than three times the largest contribution of as many examples in the pilot, to any part.  For
-    labels that the pilot never drew, the limit is three draws of the claimed weight; without a claimed scheme, it is
-    `heaviest` times the largest contribution in the pilot, and more in proportion to how much rarer the labels are.  A
-    part in which one call exceeds its limit stays inconclusive.
+    labels that the pilot never drew, the limit is three draws of the claimed weight, or what is claimed of all of them
+    and six standard deviations, if that is more; without a claimed scheme, it is `heaviest` times the largest
+    contribution in the pilot, and more in proportion to how much rarer the labels are.  A part in which one call
+    exceeds its limit stays inconclusive.
 
     Before anything is measured, the form of the loss is probed: the same call, with the same seed, at other scores.
     The draws are the same, and no chance is involved: a loss of the claimed form passes, within its rounding, which is

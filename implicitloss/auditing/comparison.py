@@ -220,12 +220,20 @@ def farthest(expected: ArrayLike, largest_contribution: ArrayLike) -> Floats:
     return np.maximum(expected, np.subtract(largest_contribution, expected))
 
 
-def in_reach(sums: Floats, n: int, largest_contribution: float, runs: int, resolution: float, delta: float) -> bool:
+def in_reach(
+    sums: Floats,
+    n: int,
+    largest_contribution: float,
+    runs: int,
+    resolution: float,
+    delta: float,
+    most: float = math.inf,
+) -> bool:
     """Whether limits after `runs` evaluations are likely to lie within a factor 1 + `resolution` of the mean.
 
-    `sums` are those of the calls of a pilot of `n` evaluations.  The limits may take 60 % of that distance; the rest is
-    left for the error of the measured mean.
+    `sums` are those of the calls of a pilot of `n` evaluations; the mean is theirs, and no larger than `most`.  The
+    limits may take 60 % of that distance; the rest is left for the error of the measured mean.
     """
     squares = float(sums.var(ddof=1)) * sums.size * runs / n
     width = float(sum_half_width(squares, farthest(float(sums.mean()), largest_contribution), delta)) / runs
-    return width <= 0.6 * resolution / (1 + resolution) * float(sums.sum()) / n
+    return width <= 0.6 * resolution / (1 + resolution) * min(float(sums.sum()) / n, most)

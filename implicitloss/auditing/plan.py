@@ -24,6 +24,9 @@ __all__ = ["MOST_UNSEEN_DRAWS", "of_hits", "planned"]
 MOST_PARTS = 24
 # Assumed upper limit on the draws, in one call, of labels that the pilot never drew.
 MOST_UNSEEN_DRAWS = 3.0
+# Where many labels were not drawn yet, a call draws about as many of them as is claimed, and so many standard
+# deviations more.
+DEVIATIONS = 6.0
 # Hits that the pilot should have seen this often are decisive, although it saw none.
 EXPECTED_HITS = 3.0
 
@@ -82,6 +85,7 @@ def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> lis
     one = np.where(np.isfinite(pilot.one_draw[row]), pilot.one_draw[row], 0.0)
     share = np.divide(weights.mean(axis=0), one, out=np.zeros_like(one), where=one > 0)
     enough = float(share[order].sum()) / MOST_PARTS
+    p = question.claim.margins
     parts: list[list[int]] = []
     part: list[int] = []
     together, draws = np.zeros(pilot.n), 0.0
@@ -93,7 +97,9 @@ def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> lis
             continue
         sums = pilot.of_calls(together)
         largest = SPARE * max(float(sums.max()), float(pilot.floor[row, label]))
-        if in_reach(sums, pilot.n, largest, runs, question.resolution, delta):
+        # Of many rare labels, the few that the pilot drew count less than it saw.
+        most = np.inf if p is None else float(p[row, part].sum())
+        if in_reach(sums, pilot.n, largest, runs, question.resolution, delta, most):
             parts.append(part)
             part, together, draws = [], np.zeros(pilot.n), 0.0
     if part and parts:
@@ -127,11 +133,13 @@ def _of_unseen(question: Question, pilot: Pilot, row: int, name: str, rare: Labe
             for part in question.prior.slices().values()
         )
     )
+    claimed = None if p is None else float(p[row, rare].sum())
     if w is None:
         largest = _largest_unseen(question, pilot, row, rare)
     else:
-        largest = MOST_UNSEEN_DRAWS * float(w[row, rare].max())
-    claimed = None if p is None else float(p[row, rare].sum())
+        assert claimed is not None
+        one, expected = float(w[row, rare].max()), pilot.examples.together * claimed
+        largest = max(MOST_UNSEEN_DRAWS * one, expected + DEVIATIONS * float(np.sqrt(one * expected)))
     y = question.positives[row]
     return Comparison(y, name, rare, "gradient", max(largest, 1e-300), claimed, decisive, question.resolution)
 

@@ -83,6 +83,7 @@ OPTIONS = {
     "verify": (*SCHEME, *PROBLEM, "--threads", "--target"),
     "audit": (*SCHEME, "--profile", "--runs", "--seed", "--temperature", "--tolerance", "--resolution", "--form",
               "--framework", "--claim"),
+    "design": ("--sampler", "--m", "--target", "--profile"),
     "spectra": ("--ridge", "--augment", "--rows", "--seed"),
     "table": ("--hits",),
     "paper_checks": ("--seed", "--threads"),
@@ -260,6 +261,15 @@ class Generator:
         path.write_bytes(damaged(data, self.rng) if bad else data)
         return name
 
+    def scores(self, shape: tuple[int | str, ...], bad: bool) -> str:
+        """Scores of six labels, or of several examples: an array file, or text with one a line."""
+        found = self.rng.standard_normal((*map(int, shape), 6 if not bad or self.happens(0.8) else 5))
+        if not shape and self.happens(0.3):
+            return self.file("scores.txt", "\n".join(map(str, found)).encode(), bad and self.happens(0.5))
+        file = io.BytesIO()
+        np.save(file, found)
+        return self.file("scores.npy", file.getvalue(), bad and self.happens(0.5))
+
     def scheme(self) -> list[str]:
         sampler = self.one(*SAMPLERS)
         weighting = self.one("constant", "unit", "importance", "relative", "tail", "margin:logit-adjusted:0.5")
@@ -282,8 +292,8 @@ class Generator:
         self.n += 1
         bad = self.happens(0.5)
         shares = {
-            "expect": 30, "simulate": 14, "derive": 8, "verify": 8, "audit": 16, "teach": 4, "table": 1, "spectra": 8,
-            "paper_checks": 10, "analysis": 6, "figures": 1, "nothing": 2,
+            "expect": 30, "simulate": 14, "derive": 8, "verify": 8, "audit": 16, "design": 4, "teach": 4, "table": 1,
+            "spectra": 8, "paper_checks": 10, "analysis": 6, "figures": 1, "nothing": 2,
         }  # fmt: skip
         command = str(self.rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
         program = command if command in ("paper_checks", "analysis", "figures") else "implicitloss"
@@ -383,6 +393,8 @@ class Generator:
         if self.happens(0.2):
             claim = ["--sampler", "uniform", "--weighting", "unit", "--m", "4", "--hits", "mask"]
         source = self.source(bad)
+        if self.happens(0.2):
+            source = ["--profile", "zipf:6:1", "--scores", self.scores(() if self.happens(0.9) else (2,), bad)]
         argv = ["audit", f"{module}:{function}", *claim, *source, "--runs", self.one("40", "150")]
         outputs = {}
         if self.happens(0.4):
@@ -392,6 +404,14 @@ class Generator:
         extra = self.one("--json", "--json", "--explain", "--one-by-one", "--framework")
         argv += [extra, self.one("torch", "numpy", "jax")] if extra == "--framework" else [extra]
         return Call(program, argv, outputs, extra == "--json")
+
+    def _design(self, program: str, bad: bool) -> Call:
+        source = self.source(bad)
+        if self.happens(0.6):
+            source = ["--profile", "zipf:6:1", "--scores", self.scores((self.one("2", "3"),), bad)]
+        scheme = ["--sampler", self.one("within-batch", "uniform", "mixture:0.5"), "--m", self.one("1", "8")]
+        argv = ["design", *source, "--target", self.one("softmax", "logit-adjusted:1"), *scheme]
+        return self.with_json(program, argv, (source[1],) if source[0] == "--counts" else ())
 
     def _teach(self, program: str, bad: bool) -> Call:
         counts = self.file("own.csv", counts_of(self.rng).encode(), bad)
