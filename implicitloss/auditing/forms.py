@@ -47,7 +47,7 @@ __all__ = [
 
 Kind = Literal[
     "scaled", "class-weighted", "temperature", "label-smoothed", "focal", "clipped", "pairs", "positive missing",
-    "decoupled", "softmax", "gBCE", "another form",
+    "decoupled", "softmax", "gBCE", "several positives", "another form",
 ]  # fmt: skip
 
 # Parameters of a form agree between examples, and differ from 1, by this much.
@@ -58,6 +58,9 @@ NEAR_CLIP = 0.05
 MOST_TEMPERATURES = 4
 # A smoothed loss is probed with so many more seeds: hits may be smoothed otherwise, and none may have been drawn.
 SEEDS_OF_HITS = 16
+# Labels are looked at by themselves if there are no more; other positives are less than one in so many of them, and the
+# same for so many seeds.
+MOST_LABELS_APART, FEW_OF, SEEDS_OF_POSITIVES = 1024, 4, 16
 # Where draws or weights may be to blame.
 LOOKS_AT_SCORES = "(if draws or weights depend on the scores: il.audit(..., scores=), and a loss with gradients)"
 
@@ -133,7 +136,37 @@ def _smoothed(question: Question, box: Box, curve: Curve) -> Found | None:
         again = curve_of(question, box)
         if again is not None and _smoothed_curve(question, again) is None:
             return another(question, again, None)
-    return found
+    return None if found is None else _of_positives(question, box, curve) or found
+
+
+def _of_positives(question: Question, box: Box, curve: Curve) -> Found | None:
+    """ℓ = Σ c_k log(1 + S e^{-f_k}) over several positives k: it grows as another positive alone is moved down.
+
+    These are the same few labels whatever is drawn; a smoothed loss grows with each logit that it has.
+    """
+    n_labels = question.prior.n_labels
+    if n_labels > MOST_LABELS_APART:
+        return None
+    grow, pushed = [], np.zeros(n_labels, dtype=bool)
+    for _ in range(SEEDS_OF_POSITIVES):
+        ask = Asked.of(question, box, box.new_probe())
+        of = np.full(n_labels, ask.positive[0])
+        alone = (question.temperature * (move * np.eye(n_labels) - question.shift) for move in (*FAR_UP, -FAR_UP[0]))
+        furthest, far, up = (box.probe(scores, of, ask.seed) for scores in alone)
+        grow.append(furthest - far > DEVIATION * (FAR_UP[1] - FAR_UP[0]))
+        pushed |= up > far + 1.0
+    found = np.flatnonzero(grow[0] & (np.arange(n_labels) != of[0]))
+    is_same = all(np.array_equal(row, grow[0]) for row in grow)
+    # Beside them are other negatives, which are drawn.
+    are_all = not np.any(pushed & ~grow[0])
+    if not found.size or found.size * FEW_OF >= n_labels or not is_same or are_all:
+        return None
+    named = ", ".join(map(question.prior.name, found.tolist()))
+    return Found(
+        "several positives",
+        f"the loss pulls up other labels too, whatever is drawn: {named}. Is it a mean over the positives of an "
+        "example? To audit it, give each example one positive, and padding in place of the others",
+    )
 
 
 def _smoothed_curve(question: Question, curve: Curve) -> Found | None:
@@ -268,6 +301,7 @@ def _of_pairs(question: Question, box: Box, curve: Curve) -> Found | None:
 
 FORMS: tuple[Callable[[Question, Box, Curve], Found | None], ...] = (
     _clipped, _scaled, _positive_missing, _with_temperature, _smoothed, _focal, _of_pairs,
+    _of_positives,
 )  # fmt: skip
 
 

@@ -106,6 +106,11 @@ def test_two_tower_losses_run_as_they_are_written(project: Path) -> None:
     assert shown[1] in done.stdout
 
 
+def test_a_mean_over_positives_runs_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(FILES["several_positives.py"], "several_positives.py", "exec"), {})
+    assert capsys.readouterr().out == "holds\n"
+
+
 def test_hard_negatives_run_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(FILES["hard_negatives.py"], "hard_negatives.py", "exec"), {})
     shown = re.search(r"It prints\n\n```text\n(.*?)```", HOW_TO, re.DOTALL)

@@ -496,6 +496,34 @@ def test_draws_by_the_scores_are_audited_and_not_named(seed: int) -> None:
     assert "No scheme is named" in " ".join(report.explain().split())
 
 
+# --- several positives --------------------------------------------------------------------------------------------
+
+
+def mean_over_positives(padded: bool, of: Any = None) -> Any:
+    """A mean of cross-entropies over the positives that are not padding: the label, and label 5, or two of padding."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        others = np.full((len(positive), 2), -1) if padded else np.array([[5, -1]] * len(positive))
+        ids = np.column_stack([positive, others])
+        counts = ids >= 0
+        negatives = np.ones(scores.shape) if of is None else of(positive, rng)
+        own = np.take_along_axis(scores, np.maximum(ids, 0), 1)
+        x = negatives[:, None] * np.exp(scores[:, None] - own[:, :, None])
+        x[np.arange(len(ids))[:, None], np.arange(3), np.maximum(ids, 0)] = 1.0
+        return (np.log(x.sum(axis=2)) * counts).sum(axis=1) / counts.sum(axis=1)
+
+    return loss
+
+
+@pytest.mark.parametrize("of", [None, drawn(Q, M, 1 / (M * Q))], ids=["all", "drawn"])
+def test_a_mean_over_several_positives_is_named(of: Any, seed: int) -> None:
+    """It is not label-smoothed; with one positive and padding it is a right loss."""
+    (flaw,) = contact(mean_over_positives(False, of), seed, positives=POSITIVES).observed.flaws
+    assert flaw.kind == "several positives"
+    assert "whatever is drawn: 5. Is it a mean over the positives of an example? To audit it, give" in str(flaw)
+    assert contact(mean_over_positives(True, of), seed, positives=POSITIVES).observed.flaws == ()
+
+
 # --- logistic -----------------------------------------------------------------------------------------------------
 
 
