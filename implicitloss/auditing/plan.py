@@ -85,7 +85,9 @@ def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> lis
     one = np.where(np.isfinite(pilot.one_draw[row]), pilot.one_draw[row], 0.0)
     share = np.divide(weights.mean(axis=0), one, out=np.zeros_like(one), where=one > 0)
     enough = float(share[order].sum()) / MOST_PARTS
-    p = question.claim.margins
+    # Of many rare labels, the few that the pilot drew count less than it saw: their first draws are left out.
+    seen = pilot.seen[row]
+    again = pilot.mean[row] * np.maximum(seen - 1.0, 0.0) / np.maximum(seen, 1.0)
     parts: list[list[int]] = []
     part: list[int] = []
     together, draws = np.zeros(pilot.n), 0.0
@@ -97,9 +99,7 @@ def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> lis
             continue
         sums = pilot.of_calls(together)
         largest = SPARE * max(float(sums.max()), float(pilot.floor[row, label]))
-        # Of many rare labels, the few that the pilot drew count less than it saw.
-        most = np.inf if p is None else float(p[row, part].sum())
-        if in_reach(sums, pilot.n, largest, runs, question.resolution, delta, most):
+        if in_reach(sums, pilot.n, largest, runs, question.resolution, delta, float(again[part].sum())):
             parts.append(part)
             part, together, draws = [], np.zeros(pilot.n), 0.0
     if part and parts:

@@ -20,8 +20,14 @@ CLAIM = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=M, hits="ke
 
 
 def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    return of(Q, M, scores, positive, rng)
+
+
+def of(q: Floats, m: int, scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
     rows = np.arange(len(positive))
-    a = rng.multinomial(M, Q, size=len(positive))
+    draws = np.minimum(np.searchsorted(np.cumsum(q), rng.random((len(positive), m)), "right"), q.size - 1)
+    a = np.zeros(scores.shape)
+    np.add.at(a, (rows[:, None], draws), 1.0)
     x = a * np.exp(scores - scores[rows, positive][:, None])
     values = np.log1p(x.sum(axis=1))
     slopes = x / np.exp(values)[:, None]
@@ -64,6 +70,17 @@ def test_what_is_open_comes_first_in_the_table(seed: int) -> None:
         rows = [line for line in lines[head + 1 :] if not line.startswith("-")]
         first = [line.startswith(mark) for line in rows[: 1 + len(report.open)]]
         assert all(first[: min(len(report.open), 8)]), text
+
+
+def test_thousands_of_labels_are_decided_by_few_runs(seed: int) -> None:
+    """A pilot draws a few of many rare labels, which count less than it saw, and is followed by draws of the others."""
+    prior = LabelPrior.zipf(8_000, 1.0)
+    claim = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=127, hits="keep")
+    options: dict[str, Any] = {"prior": prior, "claim": claim, "positives": [0], "budget": "quick", "runs": 700}
+    report = il.audit(lambda *given: of(prior.probabilities, 127, *given), rng=seed, **options)
+    assert report.verdict == "holds", str(report)
+    report = il.audit(lambda *given: of(prior.probabilities, 30, *given), rng=seed, **options)
+    assert report.verdict == "refuted", str(report)
 
 
 def test_runs_by_hand() -> None:
