@@ -24,7 +24,7 @@ from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import PADDING
 from implicitloss.auditing.state import keeps_state
 
-__all__ = ["AsksInBatches", "Contact", "TakesBoundedScores", "first_contact"]
+__all__ = ["AsksInBatches", "Contact", "HasDirections", "TakesBoundedScores", "first_contact"]
 
 # Batches in which faults between rows are looked for: a few per cent of such faults do not show in one.
 BATCHES_BETWEEN_ROWS = 3
@@ -70,7 +70,7 @@ KEEPS_STATE = (
 )
 
 
-Said = TypeVar("Said", Flaw, Note)
+_Said = TypeVar("_Said", Flaw, Note)
 
 
 @runtime_checkable
@@ -318,7 +318,7 @@ def _between_rows(question: Question, box: Box) -> tuple[Flaw, ...]:
     return ()
 
 
-def _directed(question: Question, box: Box, said: Said) -> Said:
+def _directed(question: Question, box: Box, said: _Said) -> _Said:
     """What was said of the form; and of the directions of an in-batch loss that it may come from."""
     loss_fn = box.loss_fn
     if not isinstance(loss_fn, HasDirections) or question.form != "softmax" or said.kind not in OF_DIRECTIONS:

@@ -29,7 +29,7 @@ from implicitloss.auditing.near import best_factor
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["Payments", "decoupled", "logistic", "temperature_of_a_sum"]
+__all__ = ["OwnCurve", "Payments", "decoupled", "logistic", "temperature_of_a_sum"]
 
 # So many values enter a comparison, each with its own rounding.
 VALUES_COMPARED = 4

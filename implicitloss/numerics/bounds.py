@@ -14,6 +14,7 @@ from scipy import special
 from scipy.special import gammaln
 
 __all__ = [
+    "TILTS",
     "cdf_half_width",
     "count_is_unlikely",
     "deviation_half_width",
