@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from implicitloss.theory.implicit import implicit_gradient as implicit_gradient
     from implicitloss.theory.implicit import implicit_loss as implicit_loss
     from implicitloss.theory.implicit import implicit_margins as implicit_margins
+    from implicitloss.theory.inclusion import inclusion_probabilities as inclusion_probabilities
     from implicitloss.witness.derive import Derivation as Derivation
     from implicitloss.witness.derive import derive as derive
     from implicitloss.witness.exhaust import exhaust as exhaust
@@ -100,6 +101,7 @@ _HOME = {
     "implicit_loss": "theory.implicit",
     "implicit_margins": "theory.implicit",
     "ImpossibleDraw": "samplers.sampler",
+    "inclusion_probabilities": "theory.inclusion",
     "information": "optima.information",
     "integrate": "witness.integrate",
     "KeptShares": "designing.catalogue",

@@ -22,7 +22,7 @@ from implicitloss.margins import Margin, complete_margin
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_returned
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws, complete_sampler
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, only_iid
 from implicitloss.weightings import complete_weighting
 
 __all__ = ["Minibatch"]
@@ -96,6 +96,8 @@ class Minibatch:
         if not isinstance(objective, Scheme) and (isinstance(objective, type) or not hasattr(objective, "log_margin")):
             got = objective.__name__ if isinstance(objective, type) else type(objective).__name__
             raise ValueError(f"the objective must be a Scheme, or a margin to count all labels by, got {got}")
+        if isinstance(objective, Scheme):
+            only_iid(objective, "a minibatch")
 
     def __call__(
         self,

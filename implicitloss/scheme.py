@@ -14,6 +14,7 @@ import sympy as sp
 
 from implicitloss import symbols as s
 from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, defines, shown
+from implicitloss.draws import DRAWS, DrawsName, design
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LAW_ROUNDING, NO_LABELS, Floats, Labels
 from implicitloss.losses import Loss
@@ -22,7 +23,7 @@ from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting, returns_new_array
 
-__all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme", "without_hard"]
+__all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme", "only_iid", "without_hard"]
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
@@ -47,6 +48,13 @@ class Plan:
     log_rest: float = 0.0
     hard: Labels = field(default_factory=lambda: NO_LABELS)
     log_w_hard: float = 0.0
+    # log P(y' ∈ N), (L,), with the relative error of P, where draws are not i.i.d.
+    log_in: Floats | None = None
+    in_error: float = 0.0
+
+    def log_counts(self, m: int) -> Floats:
+        """How often each label is in N in the mean, (L,), in logarithms: m q, or P(y' ∈ N)."""
+        return np.log(m) + self.log_q if self.log_in is None else self.log_in
 
     def magnitudes(self, payment: Floats) -> Floats:
         """|log q| + |log w| + |payment|, (L,), or 0 where one is infinite: a term's rounding is in proportion to it."""
@@ -109,11 +117,21 @@ class Scheme:
         - "keep": a hit counts with its own weight, w_yy or w_yy'.
     hard : HardNegatives, optional
         Negatives that are known before the draws.  They join those that are drawn.
+    draws : {"iid", "distinct", "set", "bernoulli"}
+        How the negatives come from q, or from q(· | y' ≠ y) where hits are excluded.
+
+        - "iid": m independent draws; a label that comes twice counts twice.
+        - "distinct": draws go on until m labels are different, as TensorFlow's samplers do by default.
+        - "set": the different labels of m independent draws, as a batch of m + 1 examples as a set has them.
+        - "bernoulli": a coin for each label, which is in with probability 1 - (1 - q)^m.
+
+        In all but the first, weights divide by P(y' ∈ N) where they divide by m q' otherwise, relative weights are
+        P(y ∈ N)/P(y' ∈ N) of the unconditional q, and a kept hit counts once.
 
     Raises
     ------
     ValueError
-        For anything that is no sampler or no weighting, m out of range, another mode, or other hard negatives.
+        For anything that is no sampler or no weighting, m out of range, another mode, or other hard negatives or draws.
 
     References
     ----------
@@ -137,9 +155,17 @@ class Scheme:
     m: int
     hits: Hits
     hard: HardNegatives | None = None
+    draws: DrawsName = "iid"
 
     def __init__(
-        self, sampler: Sampler, weighting: Weighting, *, m: int, hits: Hits, hard: HardNegatives | None = None
+        self,
+        sampler: Sampler,
+        weighting: Weighting,
+        *,
+        m: int,
+        hits: Hits,
+        hard: HardNegatives | None = None,
+        draws: DrawsName = "iid",
     ) -> None:
         if hard is not None:
             checked_instance(hard, HardNegatives, "hard", "HardNegatives(k=5), or None")
@@ -149,6 +175,7 @@ class Scheme:
             ("m", checked_whole(m, "m, the number of negatives,", 1, MOST_NEGATIVES)),
             ("hits", checked_choice(hits, "hits", HITS)),
             ("hard", hard),
+            ("draws", checked_choice(draws, "draws", DRAWS)),
         ):
             object.__setattr__(self, name, value)
 
@@ -207,7 +234,7 @@ class Scheme:
         # Large logarithms round, so that their exponentials no longer sum to 1; a sum that is right is left alone.
         return log_q - log_sum if abs(log_sum) > LAW_ROUNDING else log_q
 
-    def draws(self, problem: Problem) -> Draws:
+    def laws(self, problem: Problem) -> Draws:
         """What the weighting may look at: the laws of a draw, m, the prior, the positive and the hard negatives.
 
         Parameters
@@ -252,7 +279,8 @@ class Scheme:
         log_q, unconditional = log_q.view(), unconditional.view()
         log_q.setflags(write=False)
         unconditional.setflags(write=False)
-        return Draws(log_q, unconditional, self.m, problem.prior, y, hard=hard)
+        design(self.draws).check(int(np.count_nonzero(log_q > -np.inf)), self.m)
+        return Draws(log_q, unconditional, self.m, problem.prior, y, hard=hard, design=self.draws)
 
     def drawn_again(self, problem: Problem, hard: Labels) -> Labels:
         """The labels whose draws are drawn again: the positives of x where hits are excluded, T where overlap is.
@@ -293,10 +321,10 @@ class Scheme:
         Raises
         ------
         ValueError
-            As `draws` does, and where the weights are undefined or are not a logarithm for each label.
+            As `laws` does, and where the weights are undefined or are not a logarithm for each label.
         """
         if draws is None:
-            draws = self.draws(problem)
+            draws = self.laws(problem)
         elif draws.m != self.m:
             draws = replace(draws, m=self.m)
         counted_apart = self.hard is not None and self.hard.overlap != "keep"
@@ -327,10 +355,14 @@ class Scheme:
             at = int(np.argmax(log_q))
             log_rest = float(draws.log_q_unconditional[at] - log_q[at])
         log_w_hard = 0.0 if self.hard is None else float(np.log(self.hard.weight))
-        return Plan(log_q, log_w, log_rest, draws.hard, log_w_hard)
+        if self.draws == "iid":
+            return Plan(log_q, log_w, log_rest, draws.hard, log_w_hard)
+        return Plan(log_q, log_w, log_rest, draws.hard, log_w_hard, draws.log_in, draws.in_error)
 
     def __str__(self) -> str:
         drawn = f"{self.sampler}, {self.weighting}, m={self.m}, hits={self.hits}"
+        if self.draws != "iid":
+            drawn += f", draws={self.draws}"
         return drawn if self.hard is None else f"{drawn}, hard negatives {self.hard}"
 
 
@@ -343,4 +375,11 @@ def without_hard(scheme: Scheme, what: str) -> Scheme:
     """`scheme`; *raises* ValueError if it has hard negatives, which `what` does not take."""
     if checked_scheme(scheme).hard is not None:
         raise ValueError(f"{what} must be of a scheme without hard negatives, got hard negatives {scheme.hard}")
+    return scheme
+
+
+def only_iid(scheme: Scheme, what: str) -> Scheme:
+    """`scheme`; *raises* ValueError if its draws are not independent, of which `what` does not hold."""
+    if checked_scheme(scheme).draws != "iid":
+        raise ValueError(f"{what} must be of a scheme with independent draws, draws='iid', got draws={scheme.draws!r}")
     return scheme

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import sympy as sp
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from implicitloss import margins
 from implicitloss import symbols as s
-from implicitloss.arguments import checked_part, completed
+from implicitloss.arguments import checked_choice, checked_part, completed
+from implicitloss.draws import DrawsName, expected_tries, log_counts
 from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels
 from implicitloss.numerics.logsum import log_rest
 
@@ -40,6 +41,8 @@ __all__ = [
 
 Law = Callable[[sp.Expr], sp.Expr]
 Factors = tuple[Floats | float, Floats | float] | None
+Count = Literal["expected", "naive", "tf"]
+COUNTS: tuple[Count, ...] = get_args(Count)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Draws:
         loss is known, and hard negatives and other positives whose draws do not count.  None for no labels.
     hard : ndarray of int, (k',)
         T, the hard negatives, which the loss has beside the draws.
+    design : {"iid", "distinct", "set", "bernoulli"}
+        How the negatives come from the law.
 
     Examples
     --------
@@ -71,7 +76,7 @@ class Draws:
     >>> import implicitloss as il
     >>> problem = il.Problem([0.0, 0.0, 0.0], il.LabelPrior.from_counts([5, 3, 2]), positive=0)
     >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=4, hits="exclude")
-    >>> draws = scheme.draws(problem)
+    >>> draws = scheme.laws(problem)
     >>> np.exp(draws.log_q), np.exp(draws.log_q_unconditional)
     (array([0. , 0.6, 0.4]), array([0.5, 0.3, 0.2]))
     """
@@ -83,6 +88,28 @@ class Draws:
     positive: int
     free: NDArray[np.bool_] | None = None
     hard: Labels = field(default_factory=lambda: NO_LABELS)
+    design: DrawsName = "iid"
+
+    @cached_property
+    def _counts(self) -> tuple[Floats, float]:
+        return log_counts(self.design, self.log_q, self.m)
+
+    @property
+    def log_in(self) -> Floats:
+        """log P(y' ∈ N), (L,), under `log_q`; for i.i.d. draws the logarithm of the expected count m q."""
+        return self._counts[0]
+
+    @property
+    def in_error(self) -> float:
+        """A bound on the relative error of P(y' ∈ N)."""
+        return self._counts[1]
+
+    @cached_property
+    def log_in_unconditional(self) -> Floats:
+        """log P(y' ∈ N), (L,), under `log_q_unconditional`; for i.i.d. draws log(m q)."""
+        if np.array_equal(self.log_q, self.log_q_unconditional):
+            return self.log_in
+        return log_counts(self.design, self.log_q_unconditional, self.m)[0]
 
     @cached_property
     def never(self) -> Labels:
@@ -95,7 +122,8 @@ class Weighting(Protocol):
 
     A class of your own needs `is_eta_over_m` and `log_weight`, and `weight` for derivations.  The other members have
     defaults, even if the class does not inherit from this one: `name` is str(weighting), `m_power` is -1 where w = η/m
-    and else None, `log_factors` returns None.  `implicitloss.testing.check_weighting` checks that all of it agrees.
+    and else None, `reads_inclusion` is False, `log_factors` returns None.  `implicitloss.testing.check_weighting`
+    checks that all of it agrees.
 
     Examples
     --------
@@ -132,6 +160,14 @@ class Weighting(Protocol):
         Default: -1 where `is_eta_over_m`, else None.
         """
         return -1 if self.is_eta_over_m else None
+
+    @property
+    def reads_inclusion(self) -> bool:
+        """Whether the weights divide by P(y' ∈ N), `draws.log_in`, where draws are not independent.
+
+        In symbols, `weight` is then given P/m for q.  Default: False.
+        """
+        return False
 
     def log_weight(self, draws: Draws) -> Floats:
         """The logarithms log w_yy' for each y', (L,).
@@ -306,6 +342,7 @@ class Consistent(Weighting):
     target: margins.Margin = field(default_factory=margins.Softmax)
     is_eta_over_m = False
     m_power = 0
+    reads_inclusion = True
 
     def __post_init__(self) -> None:
         margins.checked_ratio(self.target)
@@ -316,7 +353,7 @@ class Consistent(Weighting):
         return f"consistent weights for {margins.complete_margin(self.target).name}"
 
     def log_weight(self, draws: Draws) -> Floats:
-        log_q = draws.log_q_unconditional
+        log_q = draws.log_q_unconditional if draws.design == "iid" else draws.log_in_unconditional
         if log_q[draws.positive] == -np.inf:
             raise ValueError(
                 f"{self.name} divide by q_y'/q_y and need a sampler that can draw the positive, but it gives label "
@@ -399,6 +436,7 @@ class ForMargin(Weighting):
 
     target: margins.Margin
     is_eta_over_m = True
+    reads_inclusion = True
 
     def __post_init__(self) -> None:
         margins.checked_margin(self.target)
@@ -417,10 +455,17 @@ class ForMargin(Weighting):
                 f"sampler draws it with q = 0; use a sampler that covers every label with p > 0"
             )
         with np.errstate(invalid="ignore"):
-            log_w = log_p - draws.log_q
-        log_w -= math.log(draws.m)
+            log_w = self._over_count(log_p, draws)
         log_w[never] = -np.inf
         return log_w
+
+    def _over_count(self, log_p: Floats, draws: Draws) -> Floats:
+        """log p less the logarithm of how often each label is in N in the mean, (L,)."""
+        if draws.design != "iid":
+            return np.asarray(log_p - draws.log_in)
+        log_w = log_p - draws.log_q
+        log_w -= math.log(draws.m)
+        return np.asarray(log_w)
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
         factors = margins.complete_margin(self.target).log_factors(prior)
@@ -443,9 +488,26 @@ class ForMargin(Weighting):
 class Importance(ForMargin):
     """Importance weights: w_yy' = 1/(m q_y'), by which the sum over the draws is unbiased for the full sum.
 
+    Where draws are not independent they are 1/P(y' ∈ N), which is unbiased too.
+
+    Parameters
+    ----------
+    count : {"expected", "naive", "tf"}
+        By what the weights divide: how often a label is among the negatives in the mean, or a common slip where
+        draws are distinct:
+
+        - "naive": m q_y', as for independent draws.
+        - "tf": 1 - (1 - q_y')^T, T the expected number of tries until m labels are different.  TensorFlow's samplers
+          take the number of tries that was observed.
+
+    Raises
+    ------
+    ValueError
+        For another count.
+
     References
     ----------
-    Rawat et al. 2021, Table 1.
+    Rawat et al. 2021, Table 1.  "tf": `compute_sampled_logits` of TensorFlow with unique draws.
 
     Examples
     --------
@@ -456,10 +518,29 @@ class Importance(ForMargin):
     """
 
     target: margins.Margin = field(default=margins.Softmax(), init=False)
-    name = "importance weights 1/(m q)"
+    count: Count = "expected"
+
+    def __post_init__(self) -> None:
+        checked_choice(self.count, "count", COUNTS)
+        object.__setattr__(self, "reads_inclusion", self.count == "expected")
+
+    @property
+    def name(self) -> str:
+        """The weights, and by what they divide."""
+        slips = {"naive": " on draws that are not independent", "tf": ", m q by the expected number of tries"}
+        return "importance weights 1/(m q)" + slips.get(self.count, "")
+
+    def _over_count(self, log_p: Floats, draws: Draws) -> Floats:
+        if draws.design == "iid" or self.count == "expected":
+            return super()._over_count(log_p, draws)
+        if self.count == "naive":
+            return np.asarray(log_p - draws.log_q - np.log(draws.m))
+        tries = expected_tries(draws.design, draws.log_q, draws.m)
+        with np.errstate(divide="ignore"):
+            return np.asarray(log_p - np.log(-np.expm1(tries * np.log1p(-np.exp(draws.log_q)))))
 
     def __repr__(self) -> str:
-        return "Importance()"
+        return "Importance()" if self.count == "expected" else f"Importance(count={self.count!r})"
 
 
 @dataclass(frozen=True, repr=False)

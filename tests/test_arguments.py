@@ -239,7 +239,7 @@ def test_what_is_no_scheme(wrong: Any) -> None:
 @pytest.mark.parametrize("wrong", [None, "problem", 5, np.ones(2), il.Problem, SCHEME, (1, 2)])
 def test_what_is_no_problem(wrong: Any) -> None:
     asked = [lambda f=f: f(SCHEME, LOSS, wrong) for f in FUNCTIONS]
-    asked += [lambda: il.verify(SCHEME, wrong), lambda: SCHEME.draws(wrong), lambda: SCHEME.plan(wrong)]
+    asked += [lambda: il.verify(SCHEME, wrong), lambda: SCHEME.laws(wrong), lambda: SCHEME.plan(wrong)]
     for ask in asked:
         with pytest.raises(ValueError, match=r"the problem must be a Problem, e\.g\. Problem\(.*, got"):
             ask()

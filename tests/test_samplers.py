@@ -452,15 +452,15 @@ def test_the_hardest_of_n_by_all_tuples(scores: list[float], n: int, prior: Labe
 
 def test_excluded_hits_are_not_left_out_of_the_candidates(problem: Problem) -> None:
     """Excluded hits of all labels: 5, 7, 1 of 13 pairs; among the negatives 3, 5, 1 of 9.  The positive is third."""
-    excluded = Scheme(HardestOf(2), Importance(), m=1, hits="exclude").draws(problem).log_q
+    excluded = Scheme(HardestOf(2), Importance(), m=1, hits="exclude").laws(problem).log_q
     assert np.exp(excluded) == pytest.approx([5 / 13, 0, 7 / 13, 1 / 13], rel=1e-14)
     for hits in HITS:
         scheme = Scheme(HardestOf(2, "negatives"), Importance(), m=1, hits=hits)
-        assert np.exp(scheme.draws(problem).log_q) == pytest.approx([3 / 9, 0, 5 / 9, 1 / 9], rel=1e-14)
+        assert np.exp(scheme.laws(problem).log_q) == pytest.approx([3 / 9, 0, 5 / 9, 1 / 9], rel=1e-14)
     # They agree where the positive has the highest score.
     first = Problem(problem.scores, problem.prior, 2)
     laws = [
-        Scheme(HardestOf(3, among), Importance(), m=1, hits="exclude").draws(first).log_q  # type: ignore[arg-type]
+        Scheme(HardestOf(3, among), Importance(), m=1, hits="exclude").laws(first).log_q  # type: ignore[arg-type]
         for among in AMONG
     ]
     assert np.exp(laws[0]) == pytest.approx(np.exp(laws[1]), rel=1e-14)

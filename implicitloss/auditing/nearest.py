@@ -566,7 +566,7 @@ class _Candidates:
         if law not in self._draws:
             if len(self._draws) > 1:
                 self._draws.clear()
-            self._draws[law] = [scheme.draws(problem) for problem in self._problems]
+            self._draws[law] = [scheme.laws(problem) for problem in self._problems]
         at = list(zip(self._problems, self._draws[law], strict=True))[:rows]
         plans = [scheme.plan(problem, draws) for problem, draws in at]
         found, inner = np.zeros((len(plans), self.question.prior.n_labels)), np.empty((len(plans), self._labels.size))

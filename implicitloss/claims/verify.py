@@ -12,7 +12,7 @@ from implicitloss.claims.claim import FAMILY_ERROR, Claim, settle
 from implicitloss.claims.report import Report, provenance
 from implicitloss.claims.statements.scheme import about_scheme
 from implicitloss.problem import Problem, checked_problem
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.scheme import Scheme, only_iid
 
 if TYPE_CHECKING:
     from implicitloss.margins import Margin
@@ -75,7 +75,7 @@ def verify(
     """
     threads, full = checked_threads(threads), checked_flag(full, "full")
     seed = checked_whole(seed, "the seed", 0)
-    checked_scheme(scheme)
+    only_iid(scheme, "what verify checks")
     if checked_problem(problem).other_positives.size:
         raise ValueError(
             "the statements that verify checks are about examples with one positive, got a problem with "

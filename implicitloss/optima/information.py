@@ -27,7 +27,7 @@ from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_proba
 from implicitloss.numerics.logsum import log_rest
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import complete_sampler
-from implicitloss.scheme import Plan, Scheme, without_hard
+from implicitloss.scheme import Plan, Scheme, only_iid, without_hard
 from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS, WIDTH, spread_over_labels
 from implicitloss.witness.integrate.draw import Measure, compressed, whole
@@ -247,7 +247,7 @@ def _estimate(share: Floats, error: Floats) -> Estimate:
 
 def _checked(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> tuple[Floats, Floats]:
     """The law log q and η; *raises* ValueError where information is not defined."""
-    without_hard(scheme, "information")
+    only_iid(without_hard(scheme, "information"), "information")
     checked_prior(prior)
     eta = checked_probabilities(eta, "eta")
     if eta.size != prior.n_labels:

@@ -27,7 +27,7 @@ from implicitloss.optima.newton import NoOptimum, minimise
 from implicitloss.optima.objective import found_factors, implicit_objective, sampled_objective, shared_factors
 from implicitloss.optima.waterfilling import by_bisection, waterfilling
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme, checked_scheme, without_hard
+from implicitloss.scheme import Scheme, checked_scheme, only_iid, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = [
@@ -176,6 +176,8 @@ def check_pushed(log_q: Floats, log_a: Floats, log_b: Floats) -> None:
 def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
     """η as a vector; *raises* ValueError if these arguments define no optimum."""
     without_hard(scheme, "an optimum")
+    if of == "sampled" and isinstance(loss, SoftmaxCrossEntropy):
+        only_iid(scheme, "the optimum of a sampled softmax")
     checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")

@@ -68,7 +68,7 @@ class HardestOf(Sampler):
     >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], il.LabelPrior.from_counts([8, 4, 3, 1]), positive=1)
     >>> for among in ("all", "negatives"):
     ...     scheme = il.Scheme(il.samplers.HardestOf(2, among), il.weightings.Constant(), m=1, hits="exclude")
-    ...     print(among, np.exp(scheme.draws(problem).log_q).round(4))
+    ...     print(among, np.exp(scheme.laws(problem).log_q).round(4))
     all [0.3846 0.     0.5385 0.0769]
     negatives [0.3333 0.     0.5556 0.1111]
     """

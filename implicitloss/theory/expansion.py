@@ -159,6 +159,10 @@ def expand(scheme: Scheme, loss: Loss, problem: Problem) -> Expansion:
             f"Theorem 3 is about softmax cross-entropy, not {loss.name:.60}; "
             "Lemma 1 gives its mean and variance exactly"
         )
+    if scheme.draws != "iid":
+        raise OutsideTheorem3(
+            f"Theorem 3 is about independent draws, draws='iid', not draws={scheme.draws!r}; integrate has the numbers"
+        )
     if not scheme.weighting.is_eta_over_m:
         raise OutsideTheorem3(
             f"Theorem 3 needs weights η/m with η free of m; {shown(scheme.weighting)} is not of that form"

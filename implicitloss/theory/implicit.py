@@ -11,7 +11,7 @@ from implicitloss.losses import Loss, checked_loss
 from implicitloss.margins import Margin, checked_margin
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.scheme import Scheme, checked_scheme, only_iid
 
 __all__ = [
     "implicit_gradient",
@@ -29,14 +29,14 @@ MOST_PAIRED_LABELS = 20_000
 
 
 def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
-    """log p_yy' = log(w_T 1_T(y') + m w_yy' q_y') for each label, (L,); the positive's entry is log c_y, of hits.
+    """log p_yy' = log(w_T 1_T(y') + w_yy' E n_y') for each label, (L,); the positive's entry is log c_y, of hits.
 
     Under a `loss`, a label that pays nothing may be left out, as `MinimumVariance` does, and has weight 0.
 
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
     """
     plan = checked_scheme(scheme).plan(checked_problem(problem), loss=loss)
-    found = np.log(scheme.m) + plan.log_q + plan.log_w
+    found = plan.log_counts(scheme.m) + plan.log_w
     found[plan.hard] = np.logaddexp(found[plan.hard], plan.log_w_hard)
     return found
 
@@ -159,7 +159,7 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     sizes = plan.magnitudes(payment)
     sizes[plan.hard] = np.maximum(sizes[plan.hard], abs(plan.log_w_hard) + np.abs(payment[plan.hard]))
     size = float(np.max(sizes, where=terms > terms.max() - 40, initial=0.0))
-    return Estimate(value, rounding(terms.size, size) * abs(value), "implicit loss", "closed form")
+    return Estimate(value, (rounding(terms.size, size) + plan.in_error) * abs(value), "implicit loss", "closed form")
 
 
 def implicit_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> Floats:
@@ -239,6 +239,7 @@ def lemma1_variance(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     """
     if checked_loss(loss).has_log:
         raise ValueError(f"Lemma 1 is about decoupled losses, not {loss.name}")
+    only_iid(scheme, "Lemma 1's variance")
     plan, payment = scheme.plan(problem, loss=loss), loss.log_payment(problem.scores, problem.positive)
     p = np.log(scheme.m) + plan.log_q + plan.log_w
     with np.errstate(over="ignore", invalid="ignore"):

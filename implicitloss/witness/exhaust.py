@@ -1,7 +1,7 @@
 """Every possible draw, one by one: the sampled loss itself, its probability, their sum.  For tiny L and m.
 
 Nothing here is clever, which is the point: the m drawn labels are enumerated as multisets, each with its multinomial
-probability, and the loss is evaluated on them as training would.
+probability, or as sets, each with that of its orders, and the loss is evaluated on them as training would.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from implicitloss.estimate import Estimate, Quantity, Value, checked_quantity
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.scheme import Plan, Scheme, checked_scheme
 
 __all__ = ["exhaust"]
 
@@ -69,7 +69,7 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
     """Compute the exact `quantity` of the sampled loss by enumerating every possible draw.
 
     E g(N) = Σ_N P(N) g(N) over all multisets N of m labels, P multinomial; hard negatives join each N.  For tiny L and
-    m: C(J + m - 1, m) multisets over the J labels that can be drawn.
+    m: C(J + m - 1, m) multisets over the J labels that can be drawn.  Draws that are not independent make sets.
 
     Parameters
     ----------
@@ -140,6 +140,8 @@ def _of(quantity: Quantity, loss: Loss, problem: Problem, draws: _Draws) -> tupl
 
 
 def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) -> _Draws:
+    if scheme.draws in ("distinct", "bernoulli"):
+        return _enumerate_sets(scheme, loss, problem)
     plan = scheme.plan(problem, loss=loss)
     payment = loss.log_payment(problem.scores, problem.positive)
     _check_underflow(plan.log_q, plan.log_w, _matters(loss, problem, quantity, payment), quantity in SQUARES)
@@ -168,6 +170,15 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
     slip = EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0))
     missed = scheme.m * np.exp(plan.log_q + plan.log_w)
     missed[support] = 0.0
+    if scheme.draws == "set":
+        counts = np.minimum(counts, 1.0)
+    return _with_hard(_Draws(chances, counts, support, log_w, log_payment, chance_slip, slip, missed), plan, payment)
+
+
+def _with_hard(draws: _Draws, plan: Plan, payment: Floats) -> _Draws:
+    """The draws, with the hard negatives joined to each."""
+    counts, log_w, slip = draws.counts, draws.log_w, draws.slip
+    size, support, log_payment = draws.chances.size, draws.labels, draws.log_payment
     if plan.hard.size:
         support = np.append(support, plan.hard)
         counts = np.hstack([counts, np.ones((size, plan.hard.size))])
@@ -175,7 +186,58 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
         logs = abs(plan.log_w_hard) + np.abs(payment[plan.hard])
         slip = np.append(slip, EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0)))
         log_payment = np.append(log_payment, payment[plan.hard])
-    return _Draws(chances, counts, support, log_w, log_payment, chance_slip, slip, missed)
+    return _Draws(draws.chances, counts, support, log_w, log_payment, draws.chance_slip, slip, draws.missed)
+
+
+def _enumerate_sets(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
+    """All sets of m different labels, or all sets at all, with the chance of each."""
+    plan = scheme.plan(problem, loss=loss)
+    payment = loss.log_payment(problem.scores, problem.positive)
+    support = np.flatnonzero(np.exp(plan.log_q) > 0)
+    most = support.size if scheme.draws == "bernoulli" else scheme.m
+    size = sum(math.comb(support.size, k) for k in range(most + 1)) if support.size < 60 else MOST_MULTISETS + 1
+    if size > MOST_MULTISETS or size * support.size > MOST_COUNTS:
+        raise ValueError(
+            f"{support.size} labels and m = {scheme.m} make {shown(size) if support.size < 60 else 'many'} sets to "
+            f"enumerate, more than {min(MOST_MULTISETS, MOST_COUNTS // support.size)}; use integrate"
+        )
+    q = np.exp(plan.log_q[support]).tolist()
+    found = _coins(q, scheme.m) if scheme.draws == "bernoulli" else _successive(q, scheme.m)
+    chances = np.array(list(found.values()))
+    counts = np.array([[bits >> j & 1 for j in range(support.size)] for bits in found], dtype=np.float64)
+    log_w, log_payment = plan.log_w[support], payment[support]
+    logs = np.abs(plan.log_q[support]) + 2 * abs(plan.log_rest)
+    chance_slip = EPS * (16 + 8 * support.size + 2 * counts @ logs)
+    logs = np.abs(log_w) + np.abs(log_payment)
+    slip = EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0))
+    missed = np.exp(plan.log_counts(scheme.m) + plan.log_w)
+    missed[support] = 0.0
+    return _with_hard(_Draws(chances, counts, support, log_w, log_payment, chance_slip, slip, missed), plan, payment)
+
+
+def _successive(q: list[float], m: int) -> dict[int, float]:
+    """P(N) of each set of m labels, as bits: each is drawn from what is left of the law."""
+    found = {0: 1.0}
+    for _ in range(m):
+        longer: dict[int, float] = {}
+        for bits, chance in found.items():
+            left = [j for j in range(len(q)) if not bits >> j & 1]
+            rest = math.fsum(q[j] for j in left)
+            for j in left:
+                longer[bits | 1 << j] = longer.get(bits | 1 << j, 0.0) + chance * q[j] / rest
+        found = longer
+    return found
+
+
+def _coins(q: list[float], m: int) -> dict[int, float]:
+    """P(N) of each set of labels, as bits, when each label is in with probability 1 - (1 - q)^m."""
+    found = {0: 1.0}
+    for j, one in enumerate(q):
+        out = (1 - one) ** m if one > 0.5 else math.exp(m * math.log1p(-one))
+        into = 1 - out if one > 0.5 else -math.expm1(m * math.log1p(-one))
+        without = {bits: chance * out for bits, chance in found.items()}
+        found = without | {bits | 1 << j: chance * into for bits, chance in found.items()}
+    return found
 
 
 def _matters(loss: Loss, problem: Problem, quantity: Quantity, log_payment: Floats) -> Floats:

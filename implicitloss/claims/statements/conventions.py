@@ -121,7 +121,7 @@ def _labels(case: Case) -> list[int]:
 def _row(case: Case) -> Floats:
     """What the symbols say: the unconditional q and m w q of each label, the positive's last."""
     symbolic, y = Symbolic(case.scheme), case.problem.positive
-    law, can_be_drawn = case.scheme.sampler.law, ~np.isneginf(case.scheme.draws(case.problem).log_q)
+    law, can_be_drawn = case.scheme.sampler.law, ~np.isneginf(case.scheme.laws(case.problem).log_q)
     labels = _labels(case)
     q = [number(law(s.yp), case, j) for j in labels] + [number(law(s.y), case, y)]
     # What is never drawn weighs nothing, whatever its weight would be.

@@ -87,7 +87,7 @@ def proposition5(id: str, cases: CaseList) -> Claim:
         return integrated(case, "variance")
 
     def chi_square(case: Case, reverse: bool = False) -> Number:
-        return _price(case, np.exp(case.scheme.draws(case.problem).log_q), reverse)
+        return _price(case, np.exp(case.scheme.laws(case.problem).log_q), reverse)
 
     def variance_of(tickets: Callable[[Case], Floats]) -> Callable[[Case], Number]:
         """What a sampler would cost, put to 0 at y and normalised; tickets of 0 for what pays nothing cost nothing."""
@@ -196,7 +196,7 @@ def proposition5_softmax(id: str, cases: CaseList) -> Claim:
 
     def price(case: Case, power: int = 2) -> Estimate:
         a = _summands(case)
-        star, law = a / a.sum(), np.exp(case.scheme.draws(case.problem).log_q)
+        star, law = a / a.sum(), np.exp(case.scheme.laws(case.problem).log_q)
         support = (star > 0) | (law > 0)
         distance = float(np.sum((star[support] - law[support]) ** 2 / law[support]))
         value = (float(a.sum()) / (1 + float(a.sum()))) ** power * distance

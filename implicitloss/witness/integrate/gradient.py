@@ -11,7 +11,7 @@ from implicitloss.kernels.transform import (
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme, without_hard
+from implicitloss.scheme import Scheme, only_iid, without_hard
 from implicitloss.witness.integrate.compression import spread_over_labels
 from implicitloss.witness.integrate.draw import Measure, measures, whole
 from implicitloss.witness.integrate.moments import FINE
@@ -99,7 +99,7 @@ def gradient_and_hessian(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[
     m q_k x_k² ∫ t e^{-t(1+x_k)} φ^{m-1} dt.  Row and column y follow, as only score differences matter.
     *Raises* ValueError for a loss without a log.  *Source:* derived.
     """
-    without_hard(scheme, "a Hessian")
+    only_iid(without_hard(scheme, "a Hessian"), "a Hessian")
     if not loss.has_log:
         raise ValueError(f"the Hessian is for softmax cross-entropy; {loss.name} is a sum of one-label terms")
     plan, y, m = scheme.plan(problem), problem.positive, scheme.m

@@ -9,6 +9,7 @@ from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.integrate.decoupled import decoupled_moments
+from implicitloss.witness.integrate.designs import of_design
 from implicitloss.witness.integrate.draw import measures
 from implicitloss.witness.integrate.gradient import expected_gradient
 from implicitloss.witness.integrate.moments import about_softmax, allowed_interpolation
@@ -66,6 +67,8 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     checked_loss(loss)
     checked_scheme(scheme)
     checked_problem(problem)
+    if scheme.draws != "iid":
+        return Estimate(*of_design(scheme, loss, problem, quantity), quantity, "integrate")
     if not loss.has_log:
         with np.errstate(over="ignore", invalid="ignore"):
             value, error = decoupled_moments(scheme, loss, problem, quantity)

@@ -177,7 +177,7 @@ def _factors(
 
     The law is unconditional, but for hard negatives that are drawn again.
     """
-    if not loss.has_log or complete_sampler(scheme.sampler).needs_positive:
+    if scheme.draws != "iid" or not loss.has_log or complete_sampler(scheme.sampler).needs_positive:
         return None
     # A weighting may refuse a label that is never drawn, unless it is the positive: two positives show it.
     at_last = replace(first, positive=last)

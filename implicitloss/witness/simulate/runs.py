@@ -26,7 +26,7 @@ from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import TicketDraw, checked_draws
 from implicitloss.scheme import Scheme, checked_scheme
-from implicitloss.witness.simulate.streams import Matrix, Pieces
+from implicitloss.witness.simulate.streams import Matrix, Pieces, Sets
 from implicitloss.witness.simulate.table import tables_of
 
 __all__ = ["simulate", "simulate_together"]
@@ -164,13 +164,13 @@ def simulate_together(
     ):
         raise ValueError("a control variate is for the mean of softmax, and needs reference=b, the implicit loss")
     for scheme, _ in cases:
-        shared = [(one.sampler, one.hits, one.hard) for one in (scheme, stream)]
+        shared = [(one.sampler, one.hits, one.hard, one.draws) for one in (scheme, stream)]
         if shared[0] != shared[1] or scheme.m > stream.m:
             raise ValueError(
-                "schemes that are simulated together must share sampler and hits, hard too, and draw no more"
+                "schemes that are simulated together must share sampler, hits, hard and draws, and draw no more"
             )
-        if quantity == "gradient" and scheme.m != stream.m:
-            raise ValueError("gradients that are simulated together must share m")
+        if (quantity == "gradient" or stream.draws != "iid") and scheme.m != stream.m:
+            raise ValueError("gradients, and draws that are not independent, are simulated together if they share m")
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         return _simulate(stream, cases, problem, quantity, runs, root_of(rng), references, control, pool)
 
@@ -194,13 +194,14 @@ def _simulate(
     for table in tables:
         table.check_size(quantity)
     runs += runs % 2 if quantity == "variance" else 0
-    in_pieces = quantity != "gradient" and all(table.worth.is_narrow for table in tables)
+    in_pieces = quantity != "gradient" and stream.draws == "iid" and all(table.worth.is_narrow for table in tables)
     block_draws = BLOCK_DRAWS if in_pieces else GRADIENT_BLOCK_DRAWS
     per_block = max(2, block_draws // stream.m // 2 * 2)
     sizes = [per_block] * (runs // per_block) + ([runs % per_block] if runs % per_block else [])
     about = np.array([np.nan if b is None else b for b in references], dtype=np.float64)[:, None]
     seeds = np.random.SeedSequence(root).spawn(len(sizes))
-    sampled = (Pieces if in_pieces else Matrix)(stream, problem, tables, draw, pool)
+    kind = Pieces if in_pieces else Matrix if stream.draws == "iid" else Sets
+    sampled = kind(stream, problem, tables, draw, pool)
 
     def block(job: tuple[np.random.SeedSequence, int]) -> list[Moments]:
         seed, size = job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from implicitloss.arguments import shown
+from implicitloss.draws import design
 from implicitloss.kernels.draws import (
     add_up,
     add_up_three,
@@ -25,7 +27,7 @@ from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
 from implicitloss.scheme import Scheme
 from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDEST_LOG_RANGE, SchemeTable, Worth
 
-__all__ = ["Matrix", "Pieces"]
+__all__ = ["Matrix", "Pieces", "Sets"]
 
 # The number of labels in a piece, and of the doubles that they are drawn from.
 PIECE_LABELS = 1 << 14
@@ -133,9 +135,10 @@ class Matrix:
         self.is_again = np.zeros(problem.scores.size, dtype=bool)
         self.is_again[self.again] = True
 
-    def labels(self, generator: np.random.Generator, size: int) -> Labels:
-        """The labels of `size` runs, what is excluded drawn again."""
-        needed, found, have, drawn = size * self.stream.m, [], 0, 0
+    def singles(self, generator: np.random.Generator, needed: int) -> Labels:
+        """This many labels, (needed,), what is excluded drawn again."""
+        found: list[Labels] = []
+        have, drawn = 0, 0
         while have < needed:
             if drawn > DRAWS_A_NEGATIVE * (have + PIECE_LABELS):
                 _give_up(drawn, have, self.stream, self.problem)
@@ -143,7 +146,11 @@ class Matrix:
             drawn += piece.size
             found.append(piece[~self.is_again[piece]] if self.again.size else piece)
             have += found[-1].size
-        labels = np.concatenate(found)[:needed].reshape(size, self.stream.m)
+        return np.concatenate(found)[:needed]
+
+    def labels(self, generator: np.random.Generator, size: int) -> Labels:
+        """The labels of `size` runs."""
+        labels = self.singles(generator, size * self.stream.m).reshape(size, self.stream.m)
         if (~self.tables[0].worth.reachable[labels]).any():
             _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, 1)
         return labels
@@ -161,6 +168,38 @@ class Matrix:
         """Moments of ∂ℓ/∂f, for each table."""
         labels = self.labels(generator, size)
         return [table.gradient_moments(labels) for table in self.tables]
+
+
+class Sets(Matrix):
+    """Losses and gradients of runs whose draws are not independent; the label L stands for an empty place in a run."""
+
+    def __init__(
+        self, stream: Scheme, problem: Problem, tables: Sequence[SchemeTable], draw: Draw, pool: ThreadPoolExecutor
+    ) -> None:
+        super().__init__(stream, problem, [_with_empty(table) for table in tables], draw, pool)
+        law = np.exp(stream.laws(problem).log_q)
+        self.runs = design(stream.draws).runs(self.singles, law, stream.m)
+
+    def labels(self, generator: np.random.Generator, size: int) -> Labels:
+        labels = self.runs(generator, size)
+        if (~self.tables[0].worth.reachable[labels]).any():
+            _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, 1)
+        return labels
+
+    def gradients(self, generator: np.random.Generator, size: int) -> list[Moments]:
+        return [Moments(one.n, one.mean[:-1], one.squares[:-1]) for one in super().gradients(generator, size)]
+
+
+def _with_empty(table: SchemeTable) -> SchemeTable:
+    """The table with one label more, which adds nothing."""
+    worth = table.worth
+    longer = replace(
+        worth,
+        log_x=np.append(worth.log_x, -np.inf),
+        slopes=np.append(worth.slopes, -np.inf),
+        reachable=np.append(worth.reachable, True),
+    )
+    return replace(table, worth=longer)
 
 
 def _drawn_again(stream: Scheme, problem: Problem) -> Labels:

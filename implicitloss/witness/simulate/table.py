@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitloss.draws import design
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.kernels.draws import (
     equal_but_for_a_shift,
@@ -44,7 +45,7 @@ def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: Thre
     first: dict[Any, tuple[Scheme, Loss]] = {}
     for key, case in zip(keys, cases, strict=True):
         first.setdefault(key, case)
-    draws = cases[0][0].draws(problem)
+    draws = cases[0][0].laws(problem)
     pays = {name: _pays(loss, problem) for name, loss in {id(loss): loss for _, loss in first.values()}.items()}
     worths = {
         key: pool.submit(Worth.of, scheme.plan(problem, draws, loss), *pays[id(loss)])
@@ -57,11 +58,17 @@ def tables_of(cases: Sequence[tuple[Scheme, Loss]], problem: Problem, pool: Thre
         offset = 0.0 if scheme.m == m else float(power * (np.log(scheme.m) - np.log(m)))
         tables.append(
             SchemeTable(
-                worth, offset, loss, scheme.m, y, loss.positive_pays(f_y), loss.positive_slope(f_y), draws.hard,
+                worth, offset, loss, scheme.m, _sizes(scheme, worth), y, loss.positive_pays(f_y),
+                loss.positive_slope(f_y), draws.hard,
                 *_hard_terms(scheme, draws.hard, *pays[id(loss)]),
             )
         )  # fmt: skip
     return tables
+
+
+def _sizes(scheme: Scheme, worth: Worth) -> tuple[int, int]:
+    """The least and the largest number of labels in a run."""
+    return design(scheme.draws).sizes(int(worth.reachable.sum()), scheme.m)
 
 
 def _hard_terms(scheme: Scheme, hard: Labels, payment: Floats, log_slope: Floats | None) -> tuple[float, Floats]:
@@ -125,6 +132,8 @@ class SchemeTable:
     offset: float
     loss: Loss
     m: int
+    # The least and the largest number of labels in a run.
+    sizes: tuple[int, int]
     positive: int
     positive_pays: float
     positive_slope: float
@@ -159,7 +168,10 @@ class SchemeTable:
 
     def range(self) -> tuple[float, float]:
         """The limits of ℓ."""
-        ends = [end + self.offset + float(np.log(self.m)) for end in (self.worth.least, self.worth.largest)]
+        ends = [
+            end + self.offset + float(np.log(n)) if n else -np.inf
+            for end, n in zip((self.worth.least, self.worth.largest), self.sizes, strict=True)
+        ]
         if self.hard.size:
             ends = [float(np.logaddexp(end, self.log_hard)) for end in ends]
         if self.loss.has_log:

@@ -1,0 +1,75 @@
+"""How m negatives are drawn from the law q of one draw: a design, and what can be known of it exactly.
+
+One idea a file: `iid`, `distinct`, `batch_set`, `bernoulli`.  A design has a procedure, which draws as a training
+program does, and at each law q the exact probabilities P(y' ∈ N), with the transform E e^{-tS} of a sum S = Σ x_j over
+j ∈ N.  Neither reads the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+
+from implicitloss.labels import Floats, Labels
+from implicitloss.samplers.sampler import Draw
+
+__all__ = ["DRAWS", "Design", "DrawsName", "Law", "Runs"]
+
+DrawsName = Literal["iid", "distinct", "set", "bernoulli"]
+DRAWS: tuple[DrawsName, ...] = get_args(DrawsName)
+
+Runs = Callable[[np.random.Generator, int], Labels]
+"""`runs(rng, size)` returns the labels of `size` runs, (size, width); L, one past the last label, stands for none."""
+
+
+class Law(Protocol):
+    """A design at one law q (J,), all q positive."""
+
+    @property
+    def inclusion(self) -> Floats:
+        """P(j ∈ N), (J,); for i.i.d. draws the expected count m q."""
+        ...
+
+    @property
+    def error(self) -> float:
+        """A bound on the relative error of each of these, and of `missing` and `shares`."""
+        ...
+
+    def missing(self, misses: Floats) -> Floats:
+        """1 - E Π_{j∈N} y_jt, (T,), from 1 - y = `misses` (J, T).  With y = e^{-tx} this is 1 - E e^{-tS}."""
+        ...
+
+    def shares(self, misses: Floats, weights: Floats) -> Floats:
+        """Σ_t weights_t E 1[j ∈ N] Π_{k∈N} y_kt, (J,), weights (T,)."""
+        ...
+
+    def moments(self, adds: Floats) -> tuple[float, float]:
+        """Mean and variance of Σ_{j∈N} X_j, X = `adds` (J,)."""
+        ...
+
+
+class Design(Protocol):
+    """A way to draw m negatives from the law of one draw."""
+
+    @property
+    def name(self) -> DrawsName:
+        """What `Scheme(draws=...)` calls it."""
+        ...
+
+    def check(self, n_drawable: int, m: int) -> None:
+        """*Raises* ValueError if m such draws do not exist where only `n_drawable` labels have q > 0."""
+        ...
+
+    def law(self, q: Floats, m: int) -> Law:
+        """The design at the law `q` (J,) of one draw, which is positive and sums to 1."""
+        ...
+
+    def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:
+        """The least and the largest number of labels in N, repeats counted."""
+        ...
+
+    def runs(self, draw: Draw, q: Floats, m: int) -> Runs:
+        """The procedure, from one that draws single labels.  Only coins for each label read the law `q` (L,)."""
+        ...

@@ -1,0 +1,53 @@
+"""Products over labels Π_j (1 - P_j (1 - y_jt)), P complex: sets whose labels come in independently at each node."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitloss.kernels.jit import kernel
+
+__all__ = ["add_missing_products", "add_product_shares"]
+
+Floats = NDArray[np.float64]
+
+
+@kernel
+def add_missing_products(p: Floats, w: float, v: float, misses: Floats, out: Floats) -> None:
+    """Add Re (w + iv) (1 - Π_j (1 - P_j (1 - y_jt))) to `out`, (T,); `p` is (2, J), 1 - y = `misses` (J, T)."""
+    real, imaginary = p
+    n = out.size
+    e, f = np.zeros(n), np.zeros(n)
+    for j in range(real.size):
+        x, y = real[j], imaginary[j]
+        for t in range(n):
+            a, b = x * misses[j, t], y * misses[j, t]
+            e[t], f[t] = e[t] + a - (e[t] * a - f[t] * b), f[t] + b - (e[t] * b + f[t] * a)
+    for t in range(n):
+        out[t] += w * e[t] - v * f[t]
+
+
+@kernel
+def add_product_shares(
+    p: Floats, rest: Floats, w: float, v: float, misses: Floats, weights: Floats, out: Floats
+) -> None:
+    """Add Re (w + iv) Σ_t weights_t P_j y_jt Π_{k≠j} (1 - P_k (1 - y_kt)) to `out`, (J,); 1 - P = `rest` (2, J)."""
+    real, imaginary = p
+    n = weights.size
+    e, f = np.ones(n), np.zeros(n)
+    for again in range(2):
+        for j in range(real.size):
+            total = 0.0
+            for t in range(n):
+                stay = 1.0 - misses[j, t]
+                x, y = real[j] * stay, imaginary[j] * stay
+                a, b = rest[0, j] + x, rest[1, j] + y
+                if again == 0:
+                    e[t], f[t] = e[t] * a - f[t] * b, e[t] * b + f[t] * a
+                else:
+                    over = 1.0 / max(a * a + b * b, 1e-300)
+                    g, h = (x * a + y * b) * over, (y * a - x * b) * over
+                    c, d = w * e[t] - v * f[t], w * f[t] + v * e[t]
+                    total += weights[t] * (c * g - d * h)
+            if again == 1:
+                out[j] += total

@@ -1,0 +1,193 @@
+"""Sums over labels of exponential races: label j has arrived by time s with odds r u_j, u_j = e^{q_j s} - 1.
+
+p_j = r u_j/(1 + r u_j) is the chance of it under the radius r = e^{log_r} of a circle |z| = r, ω = e^{iθ} a place on
+the circle, d_j = 1 + p_j (ω - 1), c_j = (1 - p_j)/d_j = 1/(1 + z u_j) and P_j = p_j ω/d_j = 1 - c_j.  Complex numbers
+are pairs of real ones, so that loops over many t are vectorised.  What the sums are good for is said in
+`implicitloss.draws.distinct`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitloss.kernels.jit import kernel
+
+__all__ = ["add_inclusion", "add_missing", "add_shares", "around", "arrived", "radius", "spread_of"]
+
+Floats = NDArray[np.float64]
+
+
+@kernel
+def arrived(s: float, log_r: float, q: Floats) -> Floats:
+    """p_j and 1 - p_j, (2, J), each to its last digits."""
+    out = np.empty((2, q.size))
+    for j in range(q.size):
+        a = q[j] * s
+        odds = log_r + (math.log(math.expm1(a)) if a < 30.0 else a)
+        e = math.exp(-abs(odds))
+        small, large = e / (1.0 + e), 1.0 / (1.0 + e)
+        out[0, j] = large if odds > 0.0 else small
+        out[1, j] = small if odds > 0.0 else large
+    return out
+
+
+@kernel
+def spread_of(s: float, log_r: float, q: Floats, times: Floats) -> tuple[float, float, float, float]:
+    """Σ p, Σ p (1 - p), Σ log((1 + r u) e^{-qs}) and Σ q (1 - p); label j counts `times` (J,)."""
+    mean, variance, product, rate = 0.0, 0.0, 0.0, 0.0
+    for j in range(q.size):
+        a = q[j] * s
+        odds = log_r + (math.log(math.expm1(a)) if a < 30.0 else a)
+        e = math.exp(-abs(odds))
+        small, large = e / (1.0 + e), 1.0 / (1.0 + e)
+        p, rest = (large, small) if odds > 0.0 else (small, large)
+        # log((1 + r u) e^{-qs}) = log(1 + (r - 1)(1 - e^{-qs})), which is small where r is near 1.
+        if abs(log_r) < 1.0:
+            log_one = math.log1p(-math.expm1(log_r) * math.expm1(-a))
+        else:
+            log_one = max(odds, 0.0) + math.log1p(e) - a
+        mean += times[j] * p
+        variance += times[j] * p * rest
+        product += times[j] * log_one
+        rate += times[j] * q[j] * rest
+    return mean, variance, product, rate
+
+
+@kernel
+def radius(s: float, target: float, q: Floats, times: Floats, guess: float) -> float:
+    """The log_r at which Σ p = target: Newton's steps, halved brackets where they leave them."""
+    low, high, at = -np.inf, np.inf, guess
+    for _ in range(200):
+        mean, variance, _, _ = spread_of(s, at, q, times)
+        if mean > target:
+            high = at
+        else:
+            low = at
+        if abs(mean - target) <= 1e-9 * target:
+            break
+        step = (target - mean) / max(variance, 1e-300)
+        at += min(max(step, -20.0), 20.0)
+        if not low < at < high:
+            at = 0.5 * (low + high)
+    return at
+
+
+@kernel
+def around(chances: Floats, q: Floats, times: Floats, theta: float) -> tuple[float, float, float, float]:
+    """log|Π d|, arg Π d, and Σ q c as a real and an imaginary part."""
+    gone, sine = 2.0 * math.sin(0.5 * theta) ** 2, math.sin(theta)
+    p, rest = chances
+    size, angle, real, imaginary = 0.0, 0.0, 0.0, 0.0
+    for j in range(q.size):
+        re, im = 1.0 - p[j] * gone, p[j] * sine
+        square = -2.0 * p[j] * rest[j] * gone
+        size += times[j] * 0.5 * math.log1p(square)
+        angle += times[j] * math.atan2(im, re)
+        share = times[j] * q[j] * rest[j] / (1.0 + square)
+        real += share * re
+        imaginary -= share * im
+    return size, angle, real, imaginary
+
+
+@kernel
+def add_inclusion(chances: Floats, q: Floats, thetas: Floats, weights: Floats, rates: Floats, out: Floats) -> None:
+    """Add Re Σ_θ w (q c + P (R - q c)) to `out`, (J,); `weights` and R = `rates` are (n, 2)."""
+    p, rest = chances
+    for i in range(thetas.size):
+        gone, sine = 2.0 * math.sin(0.5 * thetas[i]) ** 2, math.sin(thetas[i])
+        cosine = 1.0 - gone
+        w, v = weights[i, 0], weights[i, 1]
+        r, t = rates[i, 0], rates[i, 1]
+        for j in range(q.size):
+            re, im = 1.0 - p[j] * gone, p[j] * sine
+            over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
+            # q c, and P
+            own = q[j] * rest[j] * over
+            a, b = own * re, -own * im
+            x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
+            other, more = r - a, t - b
+            out[j] += w * (a + x * other - y * more) - v * (b + x * more + y * other)
+
+
+@kernel
+def add_missing(chances: Floats, q: Floats, theta: float, w: float, v: float, misses: Floats, out: Floats) -> None:
+    """Add Re w (R_1 - R_y + (1 - Π) R_y) of one node to `out`, (T,), with 1 - y = `misses` (J, T).
+
+    Π = Π_j (1 - P_j (1 - y_j)), R_y = Σ_j q_j c_j y_j/(c_j + P_j y_j); the difference is Σ q c² (1 - y)/(c + P y).
+    """
+    p, rest = chances
+    n = out.size
+    e, f = np.zeros(n), np.zeros(n)
+    rate, irate = np.zeros(n), np.zeros(n)
+    lost, ilost = np.zeros(n), np.zeros(n)
+    gone, sine = 2.0 * math.sin(0.5 * theta) ** 2, math.sin(theta)
+    cosine = 1.0 - gone
+    for j in range(q.size):
+        re, im = 1.0 - p[j] * gone, p[j] * sine
+        over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
+        c, k = rest[j] * over * re, -rest[j] * over * im
+        x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
+        qc, qk = q[j] * c, q[j] * k
+        # q c²
+        square, isquare = qc * c - qk * k, 2.0 * qc * k
+        for t in range(n):
+            miss = misses[j, t]
+            stay = 1.0 - miss
+            # 1 - Π: e + a - e a, a = P (1 - y)
+            a, b = x * miss, y * miss
+            e[t], f[t] = e[t] + a - (e[t] * a - f[t] * b), f[t] + b - (e[t] * b + f[t] * a)
+            # 1/(c + P y)
+            dr, di = c + x * stay, k + y * stay
+            inverse = 1.0 / max(dr * dr + di * di, 1e-300)
+            gr, gi = dr * inverse, -di * inverse
+            rate[t] += stay * (qc * gr - qk * gi)
+            irate[t] += stay * (qc * gi + qk * gr)
+            lost[t] += miss * (square * gr - isquare * gi)
+            ilost[t] += miss * (square * gi + isquare * gr)
+    for t in range(n):
+        out[t] += w * (lost[t] + e[t] * rate[t] - f[t] * irate[t]) - v * (ilost[t] + e[t] * irate[t] + f[t] * rate[t])
+
+
+@kernel
+def add_shares(
+    chances: Floats, q: Floats, theta: float, w: float, v: float, misses: Floats, weights: Floats, out: Floats
+) -> None:
+    """Add Re w Σ_t weights_t Π [(P_j y_j/D_j) (R_y - r_j) + r_j] of one node to `out`, (J,), r_j = q_j c_j y_j/D_j.
+
+    D_j = c_j + P_j y_j, and Π, R_y and y as in `add_missing`.
+    """
+    p, rest = chances
+    n = weights.size
+    e, f = np.ones(n), np.zeros(n)
+    rate, irate = np.zeros(n), np.zeros(n)
+    gone, sine = 2.0 * math.sin(0.5 * theta) ** 2, math.sin(theta)
+    cosine = 1.0 - gone
+    for again in range(2):
+        for j in range(q.size):
+            re, im = 1.0 - p[j] * gone, p[j] * sine
+            over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
+            x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
+            c, k = rest[j] * over * re, -rest[j] * over * im
+            total = 0.0
+            for t in range(n):
+                stay = 1.0 - misses[j, t]
+                dr, di = c + x * stay, k + y * stay
+                inverse = stay / max(dr * dr + di * di, 1e-300)
+                gr, gi = dr * inverse, -di * inverse
+                own, iown = q[j] * (c * gr - k * gi), q[j] * (c * gi + k * gr)
+                if again == 0:
+                    e[t], f[t] = e[t] * dr - f[t] * di, e[t] * di + f[t] * dr
+                    rate[t] += own
+                    irate[t] += iown
+                else:
+                    hr, hi = x * gr - y * gi, x * gi + y * gr
+                    other, iother = rate[t] - own, irate[t] - iown
+                    sr, si = hr * other - hi * iother + own, hr * iother + hi * other + iown
+                    # w Π (sr + i si), its real part
+                    ar, ai = w * e[t] - v * f[t], w * f[t] + v * e[t]
+                    total += weights[t] * (ar * sr - ai * si)
+            if again == 1:
+                out[j] += total

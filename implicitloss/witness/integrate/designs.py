@@ -1,0 +1,194 @@
+"""Quantities of losses whose draws are not independent: the same integrals over t, with the design's own E e^{-tS}.
+
+With M(t) = E e^{-tS}, R = (1 + S) e^{-c} for any centre c, and D_c(t) = E e^{-tR} - e^{-t}:
+
+    E log(1+S)      =    ∫ e^{-t} (1 - M(t)) dt/t
+    c - E log(1+S)  =    ∫ D_c(t) dt/t
+    E (log(1+S)-c)² = 2 ∫ (γ + log t) D_c(t) dt/t
+    E ∂ℓ/∂f_k       = x_k ∫ e^{-t} E 1[k ∈ N] e^{-tS} dt
+
+The rule in v = log t is that of `quadrature`.  (1 - M(t))/t and E 1[k ∈ N] e^{-tS} are entire functions of t, and up to
+t = 1/max S all nodes are had from N Chebyshev points there: most nodes lie below it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitloss.draws import Law, design, law_of
+from implicitloss.estimate import Quantity, Value
+from implicitloss.labels import Floats, Labels
+from implicitloss.losses import Loss
+from implicitloss.numerics.logsum import logsumexp
+from implicitloss.problem import Problem
+from implicitloss.scheme import Scheme
+from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q, LEFT, RIGHT, STEP, nodes
+from implicitloss.witness.integrate.reach import plan_and_payment
+
+__all__ = ["of_design"]
+
+# Points on [0, 1/max S]: the interpolant of e^{-tS} there is off by (1/4)^N/N! < 1e-16 relative to 1.
+N = 11
+# Labels times nodes in one table, 800 MB of numbers.
+MOST_CELLS = 100_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Sum:
+    """S = Σ_{j∈N} x_j under a design: its `law` over J labels, log x (J,), the rounding of each log x, and max S."""
+
+    law: Law
+    log_x: Floats
+    slip: float
+    log_most: float
+
+    @property
+    def error(self) -> float:
+        """The relative error of 1 - M."""
+        return self.law.error + self.slip + 256 * EPS
+
+    def misses(self, v: Floats) -> Floats:
+        """1 - e^{-tx} at each log t = v, (J, n)."""
+        if v.size * self.log_x.size > MOST_CELLS:
+            raise ValueError(
+                f"an integral over draws that are not independent takes at most {MOST_CELLS // v.size:,} labels here, "
+                f"got {self.log_x.size:,}; use simulate"
+            )
+        with np.errstate(over="ignore"):
+            return -np.expm1(-np.exp(self.log_x[:, None] + v))
+
+    def _near(self, v: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:
+        """Which nodes lie below 1/max S, the logarithms of the points there, and the interpolation's matrix."""
+        near = v < -self.log_most
+        # On [0, 1] in units of 1/max S.
+        angles = np.pi * (np.arange(N) + 0.5) / N
+        points = (1 + np.cos(angles)) / 2
+        at = np.exp(v[near] + self.log_most)
+        weights = (-1.0) ** np.arange(N) * np.sin(angles)
+        apart = at[:, None] - points
+        # At a point itself, its value.
+        apart[apart == 0] = 1e-300
+        matrix = weights / apart
+        return near, np.log(points) - self.log_most, matrix / matrix.sum(axis=1, keepdims=True)
+
+    def missing(self, v: Floats) -> Floats:
+        """1 - M(t) at each log t = v, (n,)."""
+        near, points, matrix = self._near(v)
+        found = self.law.missing(self.misses(np.append(points, v[~near])))
+        out = np.empty(v.size)
+        out[~near] = found[N:]
+        out[near] = np.exp(v[near]) * (matrix @ (found[:N] * np.exp(-points)))
+        return out
+
+    def shares(self, v: Floats, weights: Floats) -> Floats:
+        """Σ_v weights_v E 1[j ∈ N] e^{-tS}, (J,)."""
+        near, points, matrix = self._near(v)
+        reduced = np.append(matrix.T @ weights[near], weights[~near])
+        return self.law.shares(self.misses(np.append(points, v[~near])), reduced)
+
+
+def of_design(
+    scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity
+) -> tuple[Value, Value]:
+    """Value and error of a quantity of a scheme whose draws are not independent."""
+    reach = plan_and_payment(scheme, loss, problem, 2 if quantity in ("variance", "mse") else 1)
+    plan, y = reach.plan, problem.positive
+    if quantity == "gradient" and not loss.has_log:
+        return _decoupled_gradient(scheme, loss, problem)
+    support = np.flatnonzero(plan.log_q > LEAST_LOG_Q)
+    law = law_of(scheme.draws, plan.log_q[support], scheme.m)
+    log_x = (plan.log_w + reach.payment)[support]
+    sizes = plan.magnitudes(reach.payment)[support]
+    counts = plan.log_counts(scheme.m)[support] + log_x
+    size = float(np.max(sizes, where=counts > counts.max() - 40, initial=0.0))
+    slip = EPS * (4 + 2 * size) + plan.in_error
+    if not loss.has_log:
+        return _decoupled(scheme, loss, problem, quantity, law, np.exp(log_x), slip)
+    most = design(scheme.draws).sizes(support.size, scheme.m)[1]
+    log_most = min(float(log_x.max()) + np.log(most), float(logsumexp(log_x))) if most else -np.inf
+    if log_most == -np.inf:
+        return (np.zeros(problem.scores.size),) * 2 if quantity == "gradient" else (0.0, 0.0)
+    drawn = _Sum(law, log_x, slip, log_most)
+    low = -max(0.0, log_most) - LEFT
+    if quantity == "gradient":
+        v = nodes(low, RIGHT)
+        found = np.zeros(problem.scores.size)
+        found[support] = np.exp(log_x) * drawn.shares(v, STEP * np.exp(v - np.exp(v)))
+        error = drawn.error * found
+        # A kept hit pays 1 whatever the scores are; y pays what the others do, and hard negatives by their share of A.
+        found[y], error[y] = 0.0, 0.0
+        if plan.hard.size:
+            found, error = _with_hard(drawn, plan.hard, plan.log_hard_terms(reach.payment), found, error, low)
+        found[y], error[y] = -found.sum(), error.sum()
+        return found, error
+    if quantity == "mean":
+        v = nodes(low, RIGHT)
+        value = float(STEP * np.sum(np.exp(-np.exp(v)) * drawn.missing(v)))
+        return value + reach.log_positive, drawn.error * value + reach.error
+    log_mean = float(logsumexp(counts))
+    centre = float(np.logaddexp(0.0, log_mean))
+    value, error = _about(drawn, centre, low, quantity)
+    if quantity != "variance":
+        return value, error
+    gap, gap_error = _about(drawn, centre, low, "gap")
+    return max(value - gap**2, 0.0), error + 2 * abs(gap) * gap_error + gap_error**2
+
+
+def _about(drawn: _Sum, centre: float, low: float, quantity: Quantity) -> tuple[float, float]:
+    """c - E log(1 + S), or E (log(1 + S) - c)², and its error."""
+    # In log t of R = (1 + S) e^{-c}, which is at least e^{-c}.
+    v = nodes(low, RIGHT + centre)
+    missing = drawn.missing(v - centre)
+    # E e^{-tR} - e^{-t} = e^{-te^{-c}} - e^{-t} - e^{-te^{-c}} (1 - M); the first difference without cancellation.
+    t = np.exp(v)
+    decay = np.exp(-np.exp(v - centre))
+    d = -decay * np.expm1(-t * -np.expm1(-centre)) - decay * missing
+    kernel = np.ones(v.size) if quantity == "gap" else 2 * (np.euler_gamma + v)
+    value = float(STEP * np.sum(kernel * d))
+    size = STEP * np.abs(kernel) * decay * missing
+    return max(value, 0.0), float(np.sum(size)) * 2 * drawn.error
+
+
+def _with_hard(
+    drawn: _Sum, hard: Labels, terms: Floats, found: Floats, error: Floats, low: float
+) -> tuple[Floats, Floats]:
+    """The gradient with hard negatives: their terms over 1 + A are a_j, and E ∂ℓ/∂f_j gains a_j E 1/(1 + S)."""
+    v = nodes(low, RIGHT)
+    # E 1/(1 + S) = 1 - ∫ e^{-t} (1 - M(t)) dt
+    rest = 1 - float(STEP * np.sum(np.exp(v - np.exp(v)) * drawn.missing(v)))
+    shares = np.exp(terms)
+    found[hard] += shares * rest
+    error[hard] += shares * (drawn.error + 64 * EPS)
+    return found, error
+
+
+def _decoupled(
+    scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity, law: Law, x: Floats, slip: float
+) -> tuple[float, float]:
+    """Mean and variance of a decoupled loss, from those of the sum; its mean is the implicit loss."""
+    if quantity == "gap":
+        return 0.0, 0.0
+    mean, variance = law.moments(x)
+    if quantity == "mean":
+        plan = scheme.plan(problem, loss=loss)
+        hard = float(np.exp(plan.log_hard_terms(loss.log_payment(problem.scores, problem.positive))).sum())
+        value = float(loss.positive_pays(float(problem.scores[problem.positive]))) + hard + mean
+        return value, (law.error + slip + 64 * EPS) * value
+    # The sums have terms as large as the mean's square.
+    return max(variance, 0.0), (law.error + slip + 64 * EPS) * (abs(variance) + mean**2)
+
+
+def _decoupled_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:
+    plan, y = scheme.plan(problem, loss=loss), problem.positive
+    slope = loss.payment_slope(problem.scores, y)
+    found = np.exp(plan.log_counts(scheme.m) + plan.log_w) * slope
+    rounding = EPS * (64 + 2 * plan.magnitudes(np.zeros(1))) + plan.in_error
+    found[plan.hard] += np.exp(plan.log_w_hard) * slope[plan.hard]
+    error = np.abs(found) * rounding
+    own = loss.positive_slope(float(problem.scores[y]))
+    error[y] += abs(own) * 64 * EPS
+    found[y] += own
+    return found, error
