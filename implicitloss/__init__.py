@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from implicitloss.witness.derive import derive as derive
     from implicitloss.witness.exhaust import exhaust as exhaust
     from implicitloss.witness.integrate import integrate as integrate
+    from implicitloss.witness.integrate.covariance import covariance as covariance
     from implicitloss.witness.integrate.sweep import sweep as sweep
     from implicitloss.witness.simulate import simulate as simulate
 
@@ -85,6 +86,7 @@ _HOME = {
     "catalogue": "designing.catalogue",
     "Certificate": "optima.certificate",
     "certify_optimum": "optima.certificate",
+    "covariance": "witness.integrate.covariance",
     "decide": "claims.decide",
     "Design": "designing.design",
     "design": "designing.design",

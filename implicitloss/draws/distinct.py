@@ -84,18 +84,16 @@ class DistinctLaw:
 
     def missing(self, misses: Floats) -> Floats:
         def of(heat: Heat) -> Floats:
-            out, chances = np.zeros(misses.shape[1]), heat.chances(self.q)
-            for theta, (w, v) in zip(heat.thetas, heat.weights, strict=True):
-                add_missing(chances, self.q, theta, w, v, misses, out)
+            out = np.zeros(misses.shape[1])
+            add_missing(heat.chances(self.q), self.q, heat.thetas, heat.weights, misses, out)
             return out
 
         return self._race.total(of)
 
     def shares(self, misses: Floats, weights: Floats) -> Floats:
         def of(heat: Heat) -> Floats:
-            out, chances = np.zeros(self.q.size), heat.chances(self.q)
-            for theta, (w, v) in zip(heat.thetas, heat.weights, strict=True):
-                add_shares(chances, self.q, theta, w, v, misses, weights, out)
+            out = np.zeros(self.q.size)
+            add_shares(heat.chances(self.q), self.q, heat.thetas, heat.weights, misses, weights, out)
             return out
 
         return self._race.total(of)

@@ -129,7 +129,7 @@ def _heat(v: float, log_r: float, step: float, m: int, q: Floats, times: Floats)
     thetas = 2 * np.pi * (np.arange(n // 2) + 0.5) / n
     thetas = thetas[variance * (1 - np.cos(thetas)) < REACH + 1]
     chances = arrived(s, log_r, q)
-    sums = np.array([around(chances, q, times, theta) for theta in thetas])
+    sums = around(chances, q, times, thetas)
     log_size = product - (m - 1) * log_r + v + sums[:, 0]
     turned = sums[:, 1] - (m - 1) * thetas
     # The lower half of the circle is the conjugate of the upper.

@@ -18,6 +18,7 @@ from implicitloss.kernels.jit import kernel
 __all__ = ["add_inclusion", "add_missing", "add_shares", "around", "arrived", "radius", "spread_of"]
 
 Floats = NDArray[np.float64]
+_MOST = 60.0
 
 
 @kernel
@@ -48,7 +49,8 @@ def spread_of(s: float, log_r: float, q: Floats, times: Floats) -> tuple[float, 
         if abs(log_r) < 1.0:
             log_one = math.log1p(-math.expm1(log_r) * math.expm1(-a))
         else:
-            log_one = max(odds, 0.0) + math.log1p(e) - a
+            came = log_r + math.log(-math.expm1(-a))
+            log_one = max(came, -a) + math.log1p(math.exp(-abs(came + a)))
         mean += times[j] * p
         variance += times[j] * p * rest
         product += times[j] * log_one
@@ -58,8 +60,11 @@ def spread_of(s: float, log_r: float, q: Floats, times: Floats) -> tuple[float, 
 
 @kernel
 def radius(s: float, target: float, q: Floats, times: Floats, guess: float) -> float:
-    """The log_r at which Σ p = target: Newton's steps, halved brackets where they leave them."""
-    low, high, at = -np.inf, np.inf, guess
+    """The log_r within ±`_MOST` at which Σ p = target: Newton's steps, halved brackets where they leave them.
+
+    Any radius is right; the one sought has the least cancellation.  Beyond `_MOST` log r + q s would lose digits.
+    """
+    low, high, at = -_MOST, _MOST, guess
     for _ in range(200):
         mean, variance, _, _ = spread_of(s, at, q, times)
         if mean > target:
@@ -72,24 +77,27 @@ def radius(s: float, target: float, q: Floats, times: Floats, guess: float) -> f
         at += min(max(step, -20.0), 20.0)
         if not low < at < high:
             at = 0.5 * (low + high)
+            if high - low < 1e-9:
+                break
     return at
 
 
 @kernel
-def around(chances: Floats, q: Floats, times: Floats, theta: float) -> tuple[float, float, float, float]:
-    """log|Π d|, arg Π d, and Σ q c as a real and an imaginary part."""
-    gone, sine = 2.0 * math.sin(0.5 * theta) ** 2, math.sin(theta)
+def around(chances: Floats, q: Floats, times: Floats, thetas: Floats) -> Floats:
+    """log|Π d|, arg Π d, and Σ q c as a real and an imaginary part, at each θ, (n, 4)."""
     p, rest = chances
-    size, angle, real, imaginary = 0.0, 0.0, 0.0, 0.0
-    for j in range(q.size):
-        re, im = 1.0 - p[j] * gone, p[j] * sine
-        square = -2.0 * p[j] * rest[j] * gone
-        size += times[j] * 0.5 * math.log1p(square)
-        angle += times[j] * math.atan2(im, re)
-        share = times[j] * q[j] * rest[j] / (1.0 + square)
-        real += share * re
-        imaginary -= share * im
-    return size, angle, real, imaginary
+    out = np.zeros((thetas.size, 4))
+    for i in range(thetas.size):
+        gone, sine = 2.0 * math.sin(0.5 * thetas[i]) ** 2, math.sin(thetas[i])
+        for j in range(q.size):
+            re, im = 1.0 - p[j] * gone, p[j] * sine
+            square = -2.0 * p[j] * rest[j] * gone
+            share = times[j] * q[j] * rest[j] / (1.0 + square)
+            out[i, 0] += times[j] * 0.5 * math.log1p(square)
+            out[i, 1] += times[j] * math.atan2(im, re)
+            out[i, 2] += share * re
+            out[i, 3] -= share * im
+    return out
 
 
 @kernel
@@ -113,81 +121,87 @@ def add_inclusion(chances: Floats, q: Floats, thetas: Floats, weights: Floats, r
 
 
 @kernel
-def add_missing(chances: Floats, q: Floats, theta: float, w: float, v: float, misses: Floats, out: Floats) -> None:
-    """Add Re w (R_1 - R_y + (1 - Π) R_y) of one node to `out`, (T,), with 1 - y = `misses` (J, T).
+def add_missing(chances: Floats, q: Floats, thetas: Floats, weights: Floats, misses: Floats, out: Floats) -> None:
+    """Add Re Σ_θ w (R_1 - R_y + (1 - Π) R_y) to `out`, (T,), with 1 - y = `misses` (J, T).
 
     Π = Π_j (1 - P_j (1 - y_j)), R_y = Σ_j q_j c_j y_j/(c_j + P_j y_j); the difference is Σ q c² (1 - y)/(c + P y).
     """
     p, rest = chances
     n = out.size
-    e, f = np.zeros(n), np.zeros(n)
-    rate, irate = np.zeros(n), np.zeros(n)
-    lost, ilost = np.zeros(n), np.zeros(n)
-    gone, sine = 2.0 * math.sin(0.5 * theta) ** 2, math.sin(theta)
-    cosine = 1.0 - gone
-    for j in range(q.size):
-        re, im = 1.0 - p[j] * gone, p[j] * sine
-        over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
-        c, k = rest[j] * over * re, -rest[j] * over * im
-        x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
-        qc, qk = q[j] * c, q[j] * k
-        # q c²
-        square, isquare = qc * c - qk * k, 2.0 * qc * k
+    for i in range(thetas.size):
+        w, v = weights[i, 0], weights[i, 1]
+        e, f = np.zeros(n), np.zeros(n)
+        rate, irate = np.zeros(n), np.zeros(n)
+        lost, ilost = np.zeros(n), np.zeros(n)
+        gone, sine = 2.0 * math.sin(0.5 * thetas[i]) ** 2, math.sin(thetas[i])
+        cosine = 1.0 - gone
+        for j in range(q.size):
+            re, im = 1.0 - p[j] * gone, p[j] * sine
+            over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
+            c, k = rest[j] * over * re, -rest[j] * over * im
+            x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
+            qc, qk = q[j] * c, q[j] * k
+            # q c²
+            square, isquare = qc * c - qk * k, 2.0 * qc * k
+            for t in range(n):
+                miss = misses[j, t]
+                stay = 1.0 - miss
+                # 1 - Π: e + a - e a, a = P (1 - y)
+                a, b = x * miss, y * miss
+                e[t], f[t] = e[t] + a - (e[t] * a - f[t] * b), f[t] + b - (e[t] * b + f[t] * a)
+                # 1/(c + P y)
+                dr, di = c + x * stay, k + y * stay
+                inverse = 1.0 / max(dr * dr + di * di, 1e-300)
+                gr, gi = dr * inverse, -di * inverse
+                rate[t] += stay * (qc * gr - qk * gi)
+                irate[t] += stay * (qc * gi + qk * gr)
+                lost[t] += miss * (square * gr - isquare * gi)
+                ilost[t] += miss * (square * gi + isquare * gr)
         for t in range(n):
-            miss = misses[j, t]
-            stay = 1.0 - miss
-            # 1 - Π: e + a - e a, a = P (1 - y)
-            a, b = x * miss, y * miss
-            e[t], f[t] = e[t] + a - (e[t] * a - f[t] * b), f[t] + b - (e[t] * b + f[t] * a)
-            # 1/(c + P y)
-            dr, di = c + x * stay, k + y * stay
-            inverse = 1.0 / max(dr * dr + di * di, 1e-300)
-            gr, gi = dr * inverse, -di * inverse
-            rate[t] += stay * (qc * gr - qk * gi)
-            irate[t] += stay * (qc * gi + qk * gr)
-            lost[t] += miss * (square * gr - isquare * gi)
-            ilost[t] += miss * (square * gi + isquare * gr)
-    for t in range(n):
-        out[t] += w * (lost[t] + e[t] * rate[t] - f[t] * irate[t]) - v * (ilost[t] + e[t] * irate[t] + f[t] * rate[t])
+            out[t] += w * (lost[t] + e[t] * rate[t] - f[t] * irate[t]) - v * (
+                ilost[t] + e[t] * irate[t] + f[t] * rate[t]
+            )
 
 
 @kernel
 def add_shares(
-    chances: Floats, q: Floats, theta: float, w: float, v: float, misses: Floats, weights: Floats, out: Floats
+    chances: Floats, q: Floats, thetas: Floats, weights: Floats, misses: Floats, sums: Floats, out: Floats
 ) -> None:
-    """Add Re w Σ_t weights_t Π [(P_j y_j/D_j) (R_y - r_j) + r_j] of one node to `out`, (J,), r_j = q_j c_j y_j/D_j.
+    """Add Re Σ_θ w Σ_t sums_t Π [(P_j y_j/D_j) (R_y - r_j) + r_j] to `out`, (J,), r_j = q_j c_j y_j/D_j.
 
     D_j = c_j + P_j y_j, and Π, R_y and y as in `add_missing`.
     """
     p, rest = chances
-    n = weights.size
-    e, f = np.ones(n), np.zeros(n)
-    rate, irate = np.zeros(n), np.zeros(n)
-    gone, sine = 2.0 * math.sin(0.5 * theta) ** 2, math.sin(theta)
-    cosine = 1.0 - gone
-    for again in range(2):
-        for j in range(q.size):
-            re, im = 1.0 - p[j] * gone, p[j] * sine
-            over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
-            x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
-            c, k = rest[j] * over * re, -rest[j] * over * im
-            total = 0.0
-            for t in range(n):
-                stay = 1.0 - misses[j, t]
-                dr, di = c + x * stay, k + y * stay
-                inverse = stay / max(dr * dr + di * di, 1e-300)
-                gr, gi = dr * inverse, -di * inverse
-                own, iown = q[j] * (c * gr - k * gi), q[j] * (c * gi + k * gr)
-                if again == 0:
-                    e[t], f[t] = e[t] * dr - f[t] * di, e[t] * di + f[t] * dr
-                    rate[t] += own
-                    irate[t] += iown
-                else:
-                    hr, hi = x * gr - y * gi, x * gi + y * gr
-                    other, iother = rate[t] - own, irate[t] - iown
-                    sr, si = hr * other - hi * iother + own, hr * iother + hi * other + iown
-                    # w Π (sr + i si), its real part
-                    ar, ai = w * e[t] - v * f[t], w * f[t] + v * e[t]
-                    total += weights[t] * (ar * sr - ai * si)
-            if again == 1:
-                out[j] += total
+    n = sums.size
+    for i in range(thetas.size):
+        w, v = weights[i, 0], weights[i, 1]
+        e, f = np.ones(n), np.zeros(n)
+        rate, irate = np.zeros(n), np.zeros(n)
+        gone, sine = 2.0 * math.sin(0.5 * thetas[i]) ** 2, math.sin(thetas[i])
+        cosine = 1.0 - gone
+        for again in range(2):
+            for j in range(q.size):
+                re, im = 1.0 - p[j] * gone, p[j] * sine
+                over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
+                x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
+                c, k = rest[j] * over * re, -rest[j] * over * im
+                total = 0.0
+                for t in range(n):
+                    stay = 1.0 - misses[j, t]
+                    dr, di = c + x * stay, k + y * stay
+                    inverse = stay / max(dr * dr + di * di, 1e-300)
+                    gr, gi = dr * inverse, -di * inverse
+                    own, iown = q[j] * (c * gr - k * gi), q[j] * (c * gi + k * gr)
+                    if again == 0:
+                        e[t], f[t] = e[t] * dr - f[t] * di, e[t] * di + f[t] * dr
+                        rate[t] += own
+                        irate[t] += iown
+                    else:
+                        hr, hi = x * gr - y * gi, x * gi + y * gr
+                        other, iother = rate[t] - own, irate[t] - iown
+                        sr, si = hr * other - hi * iother + own, hr * iother + hi * other + iown
+                        # w Π (sr + i si), its real part
+                        ar, ai = w * e[t] - v * f[t], w * f[t] + v * e[t]
+                        total += sums[t] * (ar * sr - ai * si)
+                if again == 1:
+                    out[j] += total

@@ -19,7 +19,7 @@ from implicitloss import symbols as s
 from implicitloss.arguments import defines
 from implicitloss.arguments import shown as short
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.scheme import Scheme, only_iid
 
 __all__ = ["Derivation", "Step", "derive", "named", "published"]
 
@@ -140,7 +140,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
     p_yy' = pi[y'] — equalised loss (Tan et al. 2020)
     """
-    checked_scheme(scheme).check_symbols()
+    only_iid(scheme, "a derivation").check_symbols()
     in_symbols = ("positive_term", "payment", "outer")
     lacks = [name for name in in_symbols if not defines(checked_loss(loss), name, Loss)]
     if lacks:

@@ -52,7 +52,7 @@ def verdicts() -> list[Verdict]:
 def test_ids_are_unique_and_name_their_paper() -> None:
     ids = [claim.id for claim in CLAIMS]
     assert len(set(ids)) == len(ids)
-    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023", "design", "spectral"}
+    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023", "design", "draws", "spectral"}
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -237,6 +237,23 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "spectral.margins.ratio": (
         "Identity: SymPy (what each example pays)", NEWTON, "Exact: predicted means and variances",
     ),
+    "draws.inclusion": (
+        "Exact: every run listed", "Exact: labels that have come by a time, convolved one by one, at L = 1,000",
+    ),
+    "draws.margins.unbiased": ("Exact: every run listed",),
+    "draws.margins.batch-set": ("Exact: closed form of the library", "Exact: every run listed"),
+    "draws.optima.coins": (
+        "Exact: every run listed, Newton's method", "Exact: every run listed, Newton's method, weights of 1",
+        "Exact: gradient at log η, integrated over products",
+    ),
+    "draws.optima.distinct": (
+        "Exact: every run listed, Newton's method: how far off the optima are",
+        "Exact: every run listed, Newton's method: how far off those of sets are",
+    ),
+    "draws.spread.variance": ("Exact: every run listed, a decoupled loss", "Exact: every run listed, softmax"),
+    "draws.spread.less": ("Exact: integrals over races, against Lemma 1's variance",),
+    "draws.shared.softmax": ("Exact: every run listed",),
+    "draws.shared.decoupled": ("Exact: every run listed",),
     "spectral.margins.table2": (NEWTON,),
     "spectral.offsets": (
         "Exact: bisection for equal errors", "Exact: search for the least mean error",

@@ -151,6 +151,20 @@ def _drawn_pairs(rng: np.random.Generator) -> tuple[Any, ...]:
     return rows, drawn, log_w
 
 
+def _rates(rng: np.random.Generator) -> np.ndarray:
+    return rng.dirichlet(np.full(40, 0.5)) + 1e-9
+
+
+def _chances(rng: np.random.Generator) -> np.ndarray:
+    p = rng.random(40)
+    return np.stack([p, 1 - p])
+
+
+def _heat(rng: np.random.Generator) -> tuple[Any, ...]:
+    """Chances, rates, five places on the circle and their weights."""
+    return _chances(rng), _rates(rng), rng.uniform(0.1, 2.5, 5), rng.normal(size=(5, 2))
+
+
 INPUTS: dict[str, Inputs] = {
     "log_sums": _draws,
     "label_totals": _totals,
@@ -173,6 +187,29 @@ INPUTS: dict[str, Inputs] = {
     "spread": lambda rng: (*_binned(rng), rng.normal(size=(38, 14)), 3, np.empty(3000)),
     "push_softmax": lambda rng: (rng.normal(size=(6, 9)), *_pairs(rng), np.zeros((6, 9))),
     "push_decoupled": lambda rng: (rng.random((6, 9)), rng.normal(size=(6, 9)), *_drawn_pairs(rng), np.zeros((6, 9))),
+    "arrived": lambda rng: (float(rng.exponential(30)), float(rng.normal()), _rates(rng)),
+    "spread_of": lambda rng: (float(rng.exponential(30)), float(rng.normal()), _rates(rng), np.ones(40)),
+    "radius": lambda rng: (float(rng.exponential(30)), 7.0, _rates(rng), np.ones(40), 0.0),
+    "around": lambda rng: (_chances(rng), _rates(rng), np.ones(40), rng.uniform(0.1, 3.0, 5)),
+    "add_inclusion": lambda rng: (*_heat(rng), rng.normal(size=(5, 2)), np.zeros(40)),
+    "add_missing": lambda rng: (*_heat(rng), rng.random((40, 6)), np.zeros(6)),
+    "add_shares": lambda rng: (*_heat(rng), rng.random((40, 6)), rng.random(6), np.zeros(40)),
+    "add_missing_products": lambda rng: (_chances(rng), 0.7, -0.2, rng.random((40, 6)), np.zeros(6)),
+    "add_product_shares": lambda rng: (
+        _chances(rng),
+        _chances(rng),
+        0.7,
+        -0.2,
+        rng.random((40, 6)),
+        rng.random(6),
+        np.zeros(40),
+    ),
+    "first_distinct": lambda rng: (
+        rng.integers(9, size=300),
+        np.full(9, -1),
+        np.zeros(2, dtype=np.intp),
+        np.zeros((12, 4), dtype=np.intp),
+    ),
     "_rest": lambda rng: (float(rng.normal()),),
     "_from_rest": lambda rng: (-float(rng.exponential()), float(rng.choice([-1.0, 1.0]))),
     "_after": lambda rng: (float(rng.normal()), *rng.uniform(0.01, 0.9, 2).tolist(), float(rng.exponential())),

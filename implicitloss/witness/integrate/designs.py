@@ -24,11 +24,11 @@ from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Plan, Scheme
 from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q, LEFT, RIGHT, STEP, nodes
 from implicitloss.witness.integrate.reach import plan_and_payment
 
-__all__ = ["of_design"]
+__all__ = ["Drawn", "Few", "of_design"]
 
 # Points on [0, 1/max S]: the interpolant of e^{-tS} there is off by (1/4)^N/N! < 1e-16 relative to 1.
 N = 11
@@ -37,13 +37,63 @@ MOST_CELLS = 100_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class _Sum:
-    """S = Σ_{j∈N} x_j under a design: its `law` over J labels, log x (J,), the rounding of each log x, and max S."""
+class Few:
+    """Nodes v = log t as few: N Chebyshev points of t for those `near` 0, t max S < 1, and the others themselves.
+
+    `matrix` (near nodes, N) interpolates from the points' values.
+    """
+
+    v: Floats
+    near: NDArray[np.bool_]
+    points: Floats
+    matrix: Floats
+
+    @classmethod
+    def of(cls, v: Floats, log_most: float) -> Few:
+        near = v < -log_most
+        angles = np.pi * (np.arange(N) + 0.5) / N
+        points = (1 + np.cos(angles)) / 2
+        # Barycentric, on [0, 1] in units of 1/max S.  At a point itself it is that point's value.
+        apart = np.exp(v[near] + log_most)[:, None] - points
+        apart[apart == 0] = 1e-300
+        matrix = (-1.0) ** np.arange(N) * np.sin(angles) / apart
+        return cls(v, near, np.log(points) - log_most, matrix / matrix.sum(axis=1, keepdims=True))
+
+    @property
+    def nodes(self) -> Floats:
+        """The points and the other nodes, as logarithms."""
+        return np.append(self.points, self.v[~self.near])
+
+    def spread(self, found: Floats, order: int) -> Floats:
+        """Values at `nodes`, (..., n), of a function that vanishes like t^order, at all of v."""
+        out = np.empty((*found.shape[:-1], self.v.size))
+        out[..., ~self.near] = found[..., N:]
+        plain = found[..., :N] * np.exp(-order * self.points)
+        out[..., self.near] = np.exp(order * self.v[self.near]) * (plain @ self.matrix.T)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """S = Σ x_j over j ∈ N under a design: its `law` over the J labels `support`, log x, its rounding, log max S."""
 
     law: Law
+    support: Labels
     log_x: Floats
     slip: float
     log_most: float
+
+    @classmethod
+    def of(cls, scheme: Scheme, plan: Plan, payment: Floats) -> Drawn:
+        """The sum at a plan and its payments, (L,)."""
+        support = np.flatnonzero(plan.log_q > LEAST_LOG_Q)
+        law = law_of(scheme.draws, plan.log_q[support], scheme.m)
+        log_x = (plan.log_w + payment)[support]
+        counts = plan.log_counts(scheme.m)[support] + log_x
+        size = float(np.max(plan.magnitudes(payment)[support], where=counts > counts.max() - 40, initial=0.0))
+        most = design(scheme.draws).sizes(support.size, scheme.m)[1]
+        log_most = min(float(log_x.max()) + float(np.log(most)), float(logsumexp(log_x)))
+        return cls(law, support, log_x, EPS * (4 + 2 * size) + plan.in_error, log_most)
 
     @property
     def error(self) -> float:
@@ -60,63 +110,34 @@ class _Sum:
         with np.errstate(over="ignore"):
             return -np.expm1(-np.exp(self.log_x[:, None] + v))
 
-    def _near(self, v: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:
-        """Which nodes lie below 1/max S, the logarithms of the points there, and the interpolation's matrix."""
-        near = v < -self.log_most
-        # On [0, 1] in units of 1/max S.
-        angles = np.pi * (np.arange(N) + 0.5) / N
-        points = (1 + np.cos(angles)) / 2
-        at = np.exp(v[near] + self.log_most)
-        weights = (-1.0) ** np.arange(N) * np.sin(angles)
-        apart = at[:, None] - points
-        # At a point itself, its value.
-        apart[apart == 0] = 1e-300
-        matrix = weights / apart
-        return near, np.log(points) - self.log_most, matrix / matrix.sum(axis=1, keepdims=True)
-
     def missing(self, v: Floats) -> Floats:
         """1 - M(t) at each log t = v, (n,)."""
-        near, points, matrix = self._near(v)
-        found = self.law.missing(self.misses(np.append(points, v[~near])))
-        out = np.empty(v.size)
-        out[~near] = found[N:]
-        out[near] = np.exp(v[near]) * (matrix @ (found[:N] * np.exp(-points)))
-        return out
+        few = Few.of(v, self.log_most)
+        return few.spread(self.law.missing(self.misses(few.nodes)), 1)
 
     def shares(self, v: Floats, weights: Floats) -> Floats:
         """Σ_v weights_v E 1[j ∈ N] e^{-tS}, (J,)."""
-        near, points, matrix = self._near(v)
-        reduced = np.append(matrix.T @ weights[near], weights[~near])
-        return self.law.shares(self.misses(np.append(points, v[~near])), reduced)
+        few = Few.of(v, self.log_most)
+        reduced = np.append(few.matrix.T @ weights[few.near], weights[~few.near])
+        return self.law.shares(self.misses(few.nodes), reduced)
 
 
-def of_design(
-    scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity
-) -> tuple[Value, Value]:
+def of_design(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) -> tuple[Value, Value]:
     """Value and error of a quantity of a scheme whose draws are not independent."""
     reach = plan_and_payment(scheme, loss, problem, 2 if quantity in ("variance", "mse") else 1)
     plan, y = reach.plan, problem.positive
     if quantity == "gradient" and not loss.has_log:
         return _decoupled_gradient(scheme, loss, problem)
-    support = np.flatnonzero(plan.log_q > LEAST_LOG_Q)
-    law = law_of(scheme.draws, plan.log_q[support], scheme.m)
-    log_x = (plan.log_w + reach.payment)[support]
-    sizes = plan.magnitudes(reach.payment)[support]
-    counts = plan.log_counts(scheme.m)[support] + log_x
-    size = float(np.max(sizes, where=counts > counts.max() - 40, initial=0.0))
-    slip = EPS * (4 + 2 * size) + plan.in_error
+    drawn = Drawn.of(scheme, reach.plan, reach.payment)
     if not loss.has_log:
-        return _decoupled(scheme, loss, problem, quantity, law, np.exp(log_x), slip)
-    most = design(scheme.draws).sizes(support.size, scheme.m)[1]
-    log_most = min(float(log_x.max()) + np.log(most), float(logsumexp(log_x))) if most else -np.inf
-    if log_most == -np.inf:
+        return _decoupled(scheme, loss, problem, quantity, drawn)
+    if drawn.log_most == -np.inf:
         return (np.zeros(problem.scores.size),) * 2 if quantity == "gradient" else (0.0, 0.0)
-    drawn = _Sum(law, log_x, slip, log_most)
-    low = -max(0.0, log_most) - LEFT
+    low = -max(0.0, drawn.log_most) - LEFT
     if quantity == "gradient":
         v = nodes(low, RIGHT)
         found = np.zeros(problem.scores.size)
-        found[support] = np.exp(log_x) * drawn.shares(v, STEP * np.exp(v - np.exp(v)))
+        found[drawn.support] = np.exp(drawn.log_x) * drawn.shares(v, STEP * np.exp(v - np.exp(v)))
         error = drawn.error * found
         # A kept hit pays 1 whatever the scores are; y pays what the others do, and hard negatives by their share of A.
         found[y], error[y] = 0.0, 0.0
@@ -128,7 +149,7 @@ def of_design(
         v = nodes(low, RIGHT)
         value = float(STEP * np.sum(np.exp(-np.exp(v)) * drawn.missing(v)))
         return value + reach.log_positive, drawn.error * value + reach.error
-    log_mean = float(logsumexp(counts))
+    log_mean = float(logsumexp(plan.log_counts(scheme.m)[drawn.support] + drawn.log_x))
     centre = float(np.logaddexp(0.0, log_mean))
     value, error = _about(drawn, centre, low, quantity)
     if quantity != "variance":
@@ -137,7 +158,7 @@ def of_design(
     return max(value - gap**2, 0.0), error + 2 * abs(gap) * gap_error + gap_error**2
 
 
-def _about(drawn: _Sum, centre: float, low: float, quantity: Quantity) -> tuple[float, float]:
+def _about(drawn: Drawn, centre: float, low: float, quantity: Quantity) -> tuple[float, float]:
     """c - E log(1 + S), or E (log(1 + S) - c)², and its error."""
     # In log t of R = (1 + S) e^{-c}, which is at least e^{-c}.
     v = nodes(low, RIGHT + centre)
@@ -153,7 +174,7 @@ def _about(drawn: _Sum, centre: float, low: float, quantity: Quantity) -> tuple[
 
 
 def _with_hard(
-    drawn: _Sum, hard: Labels, terms: Floats, found: Floats, error: Floats, low: float
+    drawn: Drawn, hard: Labels, terms: Floats, found: Floats, error: Floats, low: float
 ) -> tuple[Floats, Floats]:
     """The gradient with hard negatives: their terms over 1 + A are a_j, and E ∂ℓ/∂f_j gains a_j E 1/(1 + S)."""
     v = nodes(low, RIGHT)
@@ -165,20 +186,18 @@ def _with_hard(
     return found, error
 
 
-def _decoupled(
-    scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity, law: Law, x: Floats, slip: float
-) -> tuple[float, float]:
+def _decoupled(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity, drawn: Drawn) -> tuple[float, float]:
     """Mean and variance of a decoupled loss, from those of the sum; its mean is the implicit loss."""
     if quantity == "gap":
         return 0.0, 0.0
-    mean, variance = law.moments(x)
+    mean, variance = drawn.law.moments(np.exp(drawn.log_x))
     if quantity == "mean":
         plan = scheme.plan(problem, loss=loss)
         hard = float(np.exp(plan.log_hard_terms(loss.log_payment(problem.scores, problem.positive))).sum())
         value = float(loss.positive_pays(float(problem.scores[problem.positive]))) + hard + mean
-        return value, (law.error + slip + 64 * EPS) * value
+        return value, drawn.error * value
     # The sums have terms as large as the mean's square.
-    return max(variance, 0.0), (law.error + slip + 64 * EPS) * (abs(variance) + mean**2)
+    return max(variance, 0.0), drawn.error * (abs(variance) + mean**2)
 
 
 def _decoupled_gradient(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:

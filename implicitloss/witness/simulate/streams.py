@@ -155,11 +155,15 @@ class Matrix:
             _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, 1)
         return labels
 
+    def first(self, labels: Labels, m: int) -> Labels:
+        """The draws of a scheme with fewer of them."""
+        return labels[:, :m]
+
     def losses(self, generator: np.random.Generator, size: int) -> Floats:
         """ℓ of `size` runs, for each table, (tables, size)."""
         labels = self.labels(generator, size)
         each = [
-            table.of_log_sums(log_sums(labels[:, : table.m], table.worth.log_x[None])[0] + table.offset)
+            table.of_log_sums(log_sums(self.first(labels, table.m), table.worth.log_x[None])[0] + table.offset)
             for table in self.tables
         ]
         return np.array(each)
@@ -184,6 +188,9 @@ class Sets(Matrix):
         labels = self.runs(generator, size)
         if (~self.tables[0].worth.reachable[labels]).any():
             _name_impossible(self.stream, self.problem, self.tables[0], self.draw, generator, 1)
+        return labels
+
+    def first(self, labels: Labels, m: int) -> Labels:
         return labels
 
     def gradients(self, generator: np.random.Generator, size: int) -> list[Moments]:
