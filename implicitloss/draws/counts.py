@@ -6,19 +6,19 @@ import numpy as np
 
 from implicitloss.draws.batch_set import BatchSet
 from implicitloss.draws.bernoulli import Bernoulli
-from implicitloss.draws.design import Design, DrawsName, Law
+from implicitloss.draws.design import DrawsName, Law, SamplingDesign
 from implicitloss.draws.distinct import Distinct, DistinctLaw
 from implicitloss.draws.iid import Iid
 from implicitloss.labels import Floats
 
 __all__ = ["design", "expected_tries", "law_of", "log_counts"]
 
-_DESIGNS: dict[DrawsName, Design] = {one.name: one for one in (Iid(), Distinct(), BatchSet(), Bernoulli())}
+_DESIGNS: dict[DrawsName, SamplingDesign] = {one.name: one for one in (Iid(), Distinct(), BatchSet(), Bernoulli())}
 # Labels with a smaller q are in N in proportion to it, to the last digit.
 LEAST_LOG_Q = -600.0
 
 
-def design(name: DrawsName) -> Design:
+def design(name: DrawsName) -> SamplingDesign:
     """The design of this name."""
     return _DESIGNS[name]
 

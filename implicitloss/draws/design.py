@@ -15,7 +15,7 @@ import numpy as np
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
 
-__all__ = ["DRAWS", "Design", "DrawsName", "Law", "Runs"]
+__all__ = ["DRAWS", "DrawsName", "Law", "Runs", "SamplingDesign"]
 
 DrawsName = Literal["iid", "distinct", "set", "bernoulli"]
 DRAWS: tuple[DrawsName, ...] = get_args(DrawsName)
@@ -50,7 +50,7 @@ class Law(Protocol):
         ...
 
 
-class Design(Protocol):
+class SamplingDesign(Protocol):
     """A way to draw m negatives from the law of one draw."""
 
     @property

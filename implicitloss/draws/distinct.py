@@ -26,7 +26,7 @@ from implicitloss.kernels.races import add_inclusion, add_missing, add_shares
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
 
-__all__ = ["Distinct"]
+__all__ = ["Distinct", "DistinctLaw"]
 
 # Drawing ends with an error if fewer than one draw in this many brings a new label.
 DRAWS_A_LABEL = 1 << 14

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from implicitloss.labels import Floats
 
-__all__ = ["Groups", "grouped"]
+__all__ = ["FINE", "WIDTH", "Groups", "grouped"]
 
 N = 14
 # Bins of log q.  Where most labels have been drawn, e^{-qs} is steep in log q, and bins are finer.

@@ -463,7 +463,7 @@ def test_unknown_quantity(problem: Problem) -> None:
 )
 def test_schemes_that_cannot_share_draws(other: Scheme, problem: Problem) -> None:
     stream = Scheme(Uniform(), Constant(), m=2, hits="mask")
-    with pytest.raises(ValueError, match="must share sampler and hits"):
+    with pytest.raises(ValueError, match="must share sampler, hits, hard and draws"):
         simulate_together(stream, [(stream, SOFTMAX), (other, SOFTMAX)], problem, runs=10, rng=0)
 
 

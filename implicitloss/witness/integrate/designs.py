@@ -147,15 +147,15 @@ def of_design(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) 
         return found, error
     if quantity == "mean":
         v = nodes(low, RIGHT)
-        value = float(STEP * np.sum(np.exp(-np.exp(v)) * drawn.missing(v)))
-        return value + reach.log_positive, drawn.error * value + reach.error
+        mean = float(STEP * np.sum(np.exp(-np.exp(v)) * drawn.missing(v)))
+        return mean + reach.log_positive, drawn.error * mean + reach.error
     log_mean = float(logsumexp(plan.log_counts(scheme.m)[drawn.support] + drawn.log_x))
     centre = float(np.logaddexp(0.0, log_mean))
-    value, error = _about(drawn, centre, low, quantity)
+    value, off = _about(drawn, centre, low, quantity)
     if quantity != "variance":
-        return value, error
+        return value, off
     gap, gap_error = _about(drawn, centre, low, "gap")
-    return max(value - gap**2, 0.0), error + 2 * abs(gap) * gap_error + gap_error**2
+    return max(value - gap**2, 0.0), off + 2 * abs(gap) * gap_error + gap_error**2
 
 
 def _about(drawn: Drawn, centre: float, low: float, quantity: Quantity) -> tuple[float, float]:
