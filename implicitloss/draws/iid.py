@@ -11,7 +11,7 @@ from implicitloss.draws.product import EPS
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
 
-__all__ = ["Iid"]
+__all__ = ["Iid", "IidLaw"]
 
 
 @dataclass(frozen=True, eq=False)
