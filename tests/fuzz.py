@@ -13,6 +13,7 @@ import datetime
 import functools
 import inspect
 import io
+import itertools
 import json
 import math
 import os
@@ -36,6 +37,7 @@ from by_hand import Undefined, floats, in_reach, margin, numbers
 
 import implicitloss as il
 from implicitloss.adapters.discovery import frameworks
+from implicitloss.draws import DRAWS
 from implicitloss.hard import OVERLAPS, POSITIVES
 
 LIBRARY = Path(il.__file__).parent
@@ -598,6 +600,75 @@ def _implicit_margins(v: Values) -> Call:
         "loss": ("loss?", loss),
     }  # fmt: skip
     return Call(il.implicit_margins, arguments, check)
+
+
+def _with_draws(v: Values, n: int, m: int) -> Any:
+    scheme = v.scheme(n, m)
+    return il.Scheme(scheme.sampler, scheme.weighting, m=m, hits=scheme.hits, draws=v.one(*DRAWS))
+
+
+def _inclusion(v: Values) -> Call:
+    """P(y' ∈ N): at most 1, m in all where draws are distinct, and of few labels by each order of draws."""
+    problem = v.problem(v.whole(1, 6) if v.chance(0.7) else None)
+    scheme = _with_draws(v, problem.prior.n_labels, v.whole(1, 4) if v.chance(0.7) else v.m())
+
+    def check(found: Any) -> None:
+        finite(found, (problem.prior.n_labels,))
+        if found.min() < 0 or (scheme.draws != "iid" and found.max() > 1 + 1e-12):
+            raise Wrong(f"a probability of {found.max()}")
+        law = np.exp(scheme.laws(problem).log_q)
+        if scheme.draws in ("iid", "distinct"):
+            close("the number of labels", float(found.sum()), 0.0, float(scheme.m), 1e-9)
+        else:
+            with np.errstate(divide="ignore"):
+                close("inclusion", found, 0.0, -np.expm1(scheme.m * np.log1p(-law)), 1e-11)
+        drawable = np.flatnonzero(law > 0)
+        if scheme.draws == "distinct" and drawable.size <= 6:
+            expected = np.zeros(law.size)
+            for order in itertools.permutations(drawable.tolist(), scheme.m):
+                chance = 1.0
+                for i, j in enumerate(order):
+                    chance *= law[j] / math.fsum(law[k] for k in drawable if k not in order[:i])
+                expected[list(order)] += chance
+            close("inclusion", found, 0.0, expected, 1e-10)
+
+    return Call(il.inclusion_probabilities, {"scheme": ("scheme", scheme), "problem": ("problem", problem)}, check)
+
+
+def _of_sets(v: Values) -> Call:
+    """Draws that are not independent, by enumeration, against the integrals and their stated errors."""
+    problem = v.problem(v.whole(1, 5))
+    scheme = _with_draws(v, problem.prior.n_labels, v.whole(1, 3))
+    loss, quantity = v.loss(), v.one(*QUANTITIES)
+
+    def check(found: Any) -> None:
+        sound(found)
+        other = il.integrate(scheme, loss, problem, quantity)
+        error = np.asarray(found.error) + other.error
+        close(quantity, np.asarray(found.value), error, np.asarray(other.value), 1e-14)
+
+    arguments = {
+        "scheme": ("scheme", scheme), "loss": ("loss", loss), "problem": ("problem", problem),
+        "quantity": ("choice", quantity),
+    }  # fmt: skip
+    return Call(il.exhaust, arguments, check)
+
+
+def _covariance(v: Values) -> Call:
+    """Of an example with itself it is the variance."""
+    problem = v.problem(v.whole(1, 5))
+    scheme, loss = _with_draws(v, problem.prior.n_labels, v.whole(1, 3)), v.loss()
+
+    def check(found: Any) -> None:
+        sound(found)
+        variance = il.integrate(scheme, loss, problem, "variance")
+        close("covariance", float(found), float(found.error) + float(variance.error), float(variance), 1e-12)
+
+    arguments = {
+        "scheme": ("scheme", scheme), "loss": ("loss", loss), "problem_a": ("problem", problem),
+        "problem_b": ("problem", problem),
+    }  # fmt: skip
+    return Call(il.covariance, arguments, check)
 
 
 def _power(scheme: Any) -> Any:
@@ -1481,7 +1552,7 @@ FIELDS = {
     "alpha": "positive", "q": "shares", "share": "positive", "first": "sampler", "second": "sampler",
     "margin": "margin", "loss": "loss", "target": "margin", "tau": "positive", "F": "function", "scale": "positive",
     "form": "choice", "strength": "number", "freedom": "positive", "dimensions": "count", "separation": "number",
-    "among": "choice", "delta": "vector",
+    "among": "choice", "count": "choice", "delta": "vector",
 }  # fmt: skip
 
 
@@ -1500,6 +1571,9 @@ def _targets() -> list[Target]:
         Target(("implicit_loss",), _implicit_loss, 4),
         Target(("implicit_gradient",), _implicit_gradient, 4),
         Target(("implicit_margins",), _implicit_margins, 4),
+        Target(("inclusion_probabilities",), _inclusion, 3),
+        Target(("covariance",), _covariance, 1),
+        Target(("exhaust",), _of_sets, 1),
         Target(("expand", "Expansion", "OutsideTheorem3"), _expand, 4),
         Target(("derive", "Derivation"), _derive, 0.5),
         Target(("verify", "Outcome", "Report", "Verdict"), _verify, 0.1),
