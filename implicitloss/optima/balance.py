@@ -21,12 +21,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import log_rest
+from implicitloss.optima.light import MANY, Light, orders_of, shares
+from implicitloss.optima.light import WIDTH as BINS
 from implicitloss.optima.newton import NoOptimum
+from implicitloss.optima.sums import measure_of, sums
 from implicitloss.scheme import Hits
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, power
 
@@ -45,6 +50,8 @@ LONGEST = 20.0
 MOST_TAKEN_OFF, HEAVY = 0.25, 0.01
 # Numbers of a matrix of labels times nodes that are held at once.
 HELD = 1 << 21
+# Logarithms that span more go into too many bins.
+WIDEST = 400.0
 
 
 def balanced(eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, m: int, hits: Hits, start: Floats) -> Floats:
@@ -84,33 +91,89 @@ class _Sides:
         log_z, log_s = self.log_b + f, self.log_a - f
         low = min(-float(log_z.max()) - np.log(self.m), float(log_s.min()))
         v = nodes(low - LEFT, RIGHT + float(log_s.max()))
+        if f.size < MANY or max(np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)) > WIDEST:
+            nothing = np.zeros(v.size)
+            return self._beside(log_z, log_s, v, nothing, nothing)[0]
+        light, terms = self._split(log_z, v)
+        heavy, chosen = self._of(~light), self._light(light, terms, log_z, log_s, v)
+        below = chosen.below()
+        log_phi = np.log1p(-np.minimum(below + heavy._below(log_z[~light], v), 1.0))
+        psi = chosen.psi(log_phi)
+        found = np.empty(f.size)
+        found[~light], of_heavy = heavy._beside(log_z[~light], log_s[~light], v, below, psi)
+        left, right = chosen.sides(log_phi, psi + of_heavy)
+        found[light] = np.log(right) - np.log(left)
+        return found
+
+    @cached_property
+    def _log_c(self) -> Floats:
+        return self.log_a + self.log_b
+
+    @cached_property
+    def _log_rest(self) -> Floats:
+        return np.log(self.rest) if self.hits == "exclude" else np.zeros_like(self.rest)
+
+    def _of(self, chosen: NDArray[np.bool_]) -> _Sides:
+        """The sides of some blocks."""
+        parts = (self.eta, self.log_q, self.log_a, self.log_b, self.rest, self.counts)
+        return _Sides(*(of[chosen] for of in parts), self.m, self.hits)
+
+    def _split(self, log_z: Floats, v: Floats) -> tuple[NDArray[np.bool_], list[NDArray[np.bool_]]]:
+        """Which blocks are light, and for which of them each term of the series counts."""
+        if self.hits == "keep":
+            everywhere = np.ones(log_z.size, dtype=bool)
+            return everywhere, [everywhere]
+        below = -sums(measure_of(self.log_q + np.log(self.counts), log_z, BINS), v, np.expm1)
+        log_step = self.log_q - self._log_rest
+        size = self.eta * np.exp(-self._log_rest)
+        h = np.maximum(shares(log_step, log_z, v, below, self.hits), size / (self.counts @ size))
+        return orders_of(h, log_step, self.m)
+
+    def _light(
+        self, light: NDArray[np.bool_], terms: list[NDArray[np.bool_]], log_z: Floats, log_s: Floats, v: Floats
+    ) -> Light:
+        orders: list[Any] = [np.flatnonzero(counts[light]) for counts in terms]
+        orders = [slice(None) if of.size == light.sum() else of for of in orders]
+        orders = [of for of in orders if isinstance(of, slice) or of.size]
+        parts = (
+            np.log(self.eta) - self._log_rest, self.log_q, self.log_q - self._log_rest, log_z, -log_s, self._log_c,
+            np.log(self.counts), self.eta,
+        )  # fmt: skip
+        return Light(*(of[light] for of in parts), orders, v, self.m, self.hits)
+
+    def _beside(
+        self, log_z: Floats, log_s: Floats, v: Floats, below_others: Floats, psi_others: Floats
+    ) -> tuple[Floats, Floats]:
+        """log(right/left) of each block, and Ψ of these, one by one, beside others that add to 1 - Φ and to Ψ."""
+        n = log_z.size
         step = max(1, HELD // v.size)
-        parts = [slice(start, start + step) for start in range(0, f.size, step)]
-        below = self._below(log_z, v, self.counts, parts)
-        left, right, light = np.empty(f.size), np.empty(f.size), np.zeros(v.size)
+        parts = [slice(start, start + step) for start in range(0, n, step)]
+        below = np.minimum(below_others + self._below(log_z, v), 1.0)
+        left, right, light = np.empty(n), np.empty(n), np.zeros(v.size)
         heavy = self._heavy
         rows = np.empty((heavy.size, v.size))
         counts = np.array(self.counts)
         counts[heavy] = 0.0
         held: list[Floats] = []
         for part in parts:
-            own, right[part] = self._positives(part, log_z, log_s, v, below, parts)
+            own, right[part] = self._positives(part, log_z, log_s, v, below, below_others)
             light += counts[part] @ own
             here = (heavy >= part.start) & (heavy < part.stop)
             rows[here] = own[heavy[here] - part.start]
             held = [own]
         psi = light + self.counts[heavy] @ rows
+        light += psi_others
         for part in parts:
-            others: Floats = psi
+            others: Floats = psi + psi_others
             if self.hits != "keep":
-                own = held[0] if len(parts) == 1 else self._positives(part, log_z, log_s, v, below, parts)[0]
-                others = np.maximum(psi - own, 0.0)
+                own = held[0] if len(parts) == 1 else self._positives(part, log_z, log_s, v, below, below_others)[0]
+                others = np.maximum(others - own, 0.0)
                 for i in np.flatnonzero((heavy >= part.start) & (heavy < part.stop)):
                     rest = np.where(np.arange(heavy.size) == i, self.counts[heavy] - 1, self.counts[heavy])
                     others[heavy[i] - part.start] = light + rest @ rows
             pushed = np.exp(v + log_z[part, None])
             left[part] = STEP * self.m * np.exp(self.log_q[part]) * np.sum(pushed * np.exp(-pushed) * others, axis=1)
-        return np.log(right) - np.log(left)
+        return np.log(right) - np.log(left), psi
 
     @cached_property
     def _heavy(self) -> Labels:
@@ -118,15 +181,20 @@ class _Sides:
         size = self.eta / self.rest if self.hits == "exclude" else self.eta
         return np.flatnonzero(size > HEAVY * (self.counts @ size))
 
-    def _below(self, log_z: Floats, v: Floats, counts: Floats, parts: list[slice]) -> Floats:
-        """1 - Φ = Σ_j q_j (1 - e^{-u z_j}) over so many labels of each block, (V,)."""
+    def _below(self, log_z: Floats, v: Floats, without: int = -1) -> Floats:
+        """Σ_j q_j (1 - e^{-u z_j}), what these blocks add to 1 - Φ, (V,); one label of the block `without` left out."""
         found = np.zeros(v.size)
-        for part in parts:
+        counts = np.array(self.counts)
+        if without >= 0:
+            counts[without] -= 1
+        step = max(1, HELD // v.size)
+        for start in range(0, log_z.size, step):
+            part = slice(start, start + step)
             found += (counts[part] * np.exp(self.log_q[part])) @ _rising(log_z[part], v)
-        return np.minimum(found, 1.0)
+        return found
 
     def _positives(
-        self, part: slice, log_z: Floats, log_s: Floats, v: Floats, below: Floats, parts: list[slice]
+        self, part: slice, log_z: Floats, log_s: Floats, v: Floats, below: Floats, below_others: Floats
     ) -> tuple[Floats, Floats]:
         """ψ of the blocks of a part, (n, V), and what each gets as a positive, (n,)."""
         q, eta = np.exp(self.log_q[part, None]), self.eta[part, None]
@@ -137,9 +205,7 @@ class _Sides:
             of_others = below - mine
             # A label that is most of the sum is left out of it, in place of being taken off.
             for i in np.flatnonzero(np.any(mine > MOST_TAKEN_OFF * below, axis=1)):
-                counts = np.array(self.counts)
-                counts[part.start + i] -= 1
-                of_others[i] = self._below(log_z, v, counts, parts)
+                of_others[i] = np.minimum(below_others + self._below(log_z, v, part.start + i), 1.0)
         with np.errstate(divide="ignore"):
             log_phi = np.log1p(-np.clip(of_others / rest, 0.0, 1.0))
         t = np.exp(v - log_s[part, None])

@@ -25,20 +25,20 @@ from implicitloss.arguments import checked_matrix, shown
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities
 from implicitloss.numerics.logsum import log_rest
+from implicitloss.optima.sums import HELD, measure_of
+from implicitloss.optima.sums import sums as of_all
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import Plan, Scheme, only_iid, without_hard
 from implicitloss.weightings import complete_weighting
-from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS, WIDTH, spread_over_labels
-from implicitloss.witness.integrate.draw import Measure, compressed, whole
+from implicitloss.witness.integrate.compression import spread_over_labels
+from implicitloss.witness.integrate.draw import Measure
 from implicitloss.witness.integrate.quadrature import EPS, LEFT, RIGHT, STEP, nodes, power
 
 __all__ = ["about_each_label", "information"]
 
 # w_yy of consistent weights is 1, but for the rounding of the logarithms of q.
 CONSISTENT = 1e-9
-# Numbers of a matrix of labels times nodes that are held at once.
-HELD = 1 << 22
 # A contrast that varies less than this, beside its size, is constant.
 CONSTANT = 1e-12
 # e to this is a number, whose exponential e^-s is 0.
@@ -137,9 +137,9 @@ class _Draw:
 
     @classmethod
     def of(cls, log_q: Floats, log_r: Floats, m: int) -> _Draw:
-        measure = _measure(log_q, log_r)
+        measure = measure_of(log_q, log_r)
         v = nodes(-LEFT - np.log(m) - float(log_r.max()), RIGHT - float(log_r.min()))  # B comes m times
-        below = np.clip(_sums(measure.q, measure.log_x, v, np.expm1), -1.0, 0.0)
+        below = np.clip(of_all(measure, v, np.expm1), -1.0, 0.0)
         with np.errstate(divide="ignore"):
             return cls(log_q, log_r, m, measure, v, np.log1p(below))
 
@@ -186,28 +186,10 @@ class _Draw:
             for sign in (1.0, -1.0):
                 part = np.sign(d) == sign
                 if part.any():
-                    measure = _measure(log_size[part], self.log_r[part])
-                    sums += sign * _sums(measure.q, measure.log_x, self.v, np.exp)
+                    measure = measure_of(log_size[part], self.log_r[part])
+                    sums += sign * of_all(measure, self.v, np.exp)
             first[i] = self.m * STEP * np.sum(t * rest * sums**2)
         return first, contrasts**2 @ (eta * a)
-
-
-def _measure(log_q: Floats, log_r: Floats) -> Measure:
-    """Masses q at log r, in bins where there are many."""
-    plan, nothing = Plan(log_q, log_r), np.zeros_like(log_r)
-    found = compressed(plan, nothing, WIDTH) if log_q.size >= COMPRESS_FROM_LABELS else None
-    return whole(plan, nothing) if found is None else found
-
-
-def _sums(q: Floats, log_r: Floats, v: Floats, of: np.ufunc) -> Floats:
-    """Σ_j q_j of(-e^v r_j) at each node."""
-    found = np.empty(v.size)
-    rows = max(1, HELD // q.size)
-    for start in range(0, v.size, rows):
-        part = slice(start, start + rows)
-        with np.errstate(over="ignore", under="ignore"):
-            found[part] = of(-np.exp(v[part, None] + log_r)) @ q
-    return found
 
 
 def _of_labels(draw: _Draw, law: Floats, eta: Floats) -> Estimate:

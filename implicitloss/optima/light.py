@@ -1,0 +1,126 @@
+"""Light labels: what they add to the balance of pushes, all together, in O(L) at a few numbers a label.
+
+The notation is that of `implicitloss.optima.balance`.  A label is light where it is at most a part h of 1 - Φ at every
+u, that is where q r(u) <= h (1 - Φ(u)), r = 1 - e^{-u z}.  Beside it as the positive, φ = Φ + δ, where
+
+    δ = q r if hits are masked, δ = q/(1 - q) (r - (1 - Φ)) if they are excluded, |δ| <= h (1 - Φ),
+
+for h at least q/(1 - q).  Then φ^n = Σ_k C(n, k) Φ^{n-k} δ^k, and the term k is at most h^k times a probability of the
+binomial distribution of n and 1 - Φ.  Terms with h^k <= `NEGLECTED` are left out, which is as small a part of 1 - φ^m
+and of the integrals of φ^{m-1}.  What is left are sums of exponentials e^{-u x}, x = 1/s + i z for i <= k: each a
+function of one number of a label, for which labels go into bins (`implicitloss.optima.sums`).  *Source:* derived.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitloss.labels import Floats, Labels
+from implicitloss.optima.sums import HELD, at_labels, measure_of, sums
+from implicitloss.scheme import Hits
+from implicitloss.witness.integrate.quadrature import STEP, power
+
+__all__ = ["Light", "orders_of", "shares"]
+
+# So small a part of a sum is left out; a label is light up to this part of it, and ORDERS terms are then enough.
+NEGLECTED, HEAVIEST, ORDERS = 1e-11, 1 / 200, 5
+# Terms of other signs may be so large beside their sum: digits cancel.
+MOST_CANCELLED = 1e4
+# Bins of log x, and from how many labels on.
+WIDTH, MANY = 1 / 4, 5_000
+
+
+def shares(log_step: Floats, log_z: Floats, v: Floats, below: Floats, hits: Hits) -> Floats:
+    """A bound on h of each label, (L,): of any label at the upper end of its bin of log z."""
+    low, n_bins = float(log_z.min()), int(np.ptp(log_z) / WIDTH) + 1
+    ends = low + WIDTH * np.arange(1, n_bins + 1)
+    largest = np.max(-np.expm1(-np.exp(v + ends[:, None])) / below, axis=1)
+    if hits == "exclude":
+        largest = np.maximum(largest, 1.0)
+    return np.asarray(np.exp(log_step) * largest[((log_z - low) / WIDTH).astype(np.intp)])
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """Blocks of light labels at given scores, (n,) each.
+
+    `log_size` is log η, less log(1 - q) where hits are excluded; `log_step` is log q, or log(q/(1 - q)); `log_rate` is
+    log(1/s), `log_c` is log(a b); `orders` has for each k the blocks for which term k counts.
+    """
+
+    log_size: Floats
+    log_q: Floats
+    log_step: Floats
+    log_z: Floats
+    log_rate: Floats
+    log_c: Floats
+    log_counts: Floats
+    eta: Floats
+    orders: list[Labels | slice]
+    v: Floats
+    m: int
+    hits: Hits
+
+    def below(self) -> Floats:
+        """What they add to 1 - Φ, (V,)."""
+        return -sums(measure_of(self.log_q + self.log_counts, self.log_z, WIDTH, MANY), self.v, np.expm1)
+
+    def psi(self, log_phi: Floats) -> Floats:
+        """What they add to Ψ, (V,)."""
+        found = np.zeros(self.v.size)
+        for k, members in enumerate(self.orders[: self.m]):
+            weight = (self.log_size + k * self.log_step + self.log_counts)[members]
+            for i in range(k + 1):
+                of_x = sums(measure_of(weight, self._log_x(i, members), WIDTH, MANY), self.v, np.exp)
+                found += (-1) ** i * math.comb(k, i) * of_x * self._factor(k, i, self.m - 1, log_phi)
+        return found
+
+    def sides(self, log_phi: Floats, psi: Floats) -> tuple[Floats, Floats]:
+        """Left and right side of the balance of each block, (n,), for Φ and Ψ of all labels."""
+        left = at_labels(self.log_z, lambda at: self._integral(at, psi), WIDTH)
+        right = at_labels(self.log_rate, lambda at: self._integral(at, -np.expm1(self.m * log_phi)), WIDTH)
+        own = np.zeros_like(left)
+        for k, members in enumerate(self.orders[: self.m + 1]):
+            # C(m, k) = (m/k) C(m-1, k-1): the right side at k and the own push at k - 1 need the same integrals.
+            for i in range(k + 1 if k else 0):
+                factor = self._factor(k - 1, i - 1, self.m - 1, log_phi)
+                log_x, log_times = self._log_x(i, members), (k - 1) * self.log_step[members]
+                part = at_labels(log_x, lambda at, factor=factor: self._integral(at, factor), WIDTH)
+                part *= np.exp(log_times + self.log_rate[members] - log_x)
+                right[members] -= self.m / k * (-1) ** i * math.comb(k, i) * np.exp(self.log_step[members]) * part
+                if i:
+                    own[members] += (-1) ** (i - 1) * math.comb(k - 1, i - 1) * np.exp(self.log_c[members]) * part
+        return self.m * np.exp(self.log_q) * (left - np.exp(self.log_size) * own), self.eta * right
+
+    def _factor(self, k: int, i: int, n: int, log_phi: Floats) -> Floats:
+        """C(n, k) Φ^{n-k} where hits are masked, C(n, k) Φ^{n-i} where they are excluded, (V,)."""
+        return math.comb(n, k) * np.exp(power(n - (i if self.hits == "exclude" else k), log_phi))
+
+    def _log_x(self, i: int, members: Labels | slice) -> Floats:
+        """log(1/s + i z), as z = a b/s."""
+        rate = self.log_rate[members]
+        return rate + np.logaddexp(0.0, math.log(i) + self.log_c[members]) if i else rate
+
+    def _integral(self, log_x: Floats, of: Floats) -> Floats:
+        """x ∫ e^{-u x} `of` du at each x, (P,)."""
+        found = np.empty(log_x.size)
+        rows = max(1, HELD // self.v.size)
+        for start in range(0, log_x.size, rows):
+            s = np.exp(log_x[start : start + rows, None] + self.v)
+            found[start : start + rows] = STEP * ((s * np.exp(-s)) @ of)
+        return found
+
+
+def orders_of(h: Floats, log_step: Floats, m: int) -> tuple[NDArray[np.bool_], list[NDArray[np.bool_]]]:
+    """Which labels are light, and for which of all the term k counts, k = 0, 1, ..."""
+    light = h <= HEAVIEST
+    terms: list[NDArray[np.bool_]] = [np.ones_like(light), np.ones_like(light)]
+    terms += [h**k > NEGLECTED for k in range(2, ORDERS)]
+    for k, counts in enumerate(terms):
+        if k:
+            light &= ~counts | (k * (math.log(2 * m) + log_step) <= math.log(MOST_CANCELLED * math.factorial(k)))
+    return light, terms
