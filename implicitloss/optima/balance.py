@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import log_rest
-from implicitloss.optima.light import MANY, Light, orders_of, shares
+from implicitloss.optima.light import MANY, ORDERS, Light, orders_of, shares
 from implicitloss.optima.light import WIDTH as BINS
+from implicitloss.optima.many import Newton, balanced_alone, descent
 from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.sums import measure_of, sums
 from implicitloss.scheme import Hits
@@ -38,10 +39,16 @@ from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, 
 __all__ = ["balanced", "balanced_blocks", "fixed_point"]
 
 STEPS, DEPTH = 1000, 12
+# Of more labels so many are looked at to mix steps.
+MIXED = 5_000
 # A mixed step may make the difference of the sides larger by this factor.
 WORSE = 1.5
 # The two sides agree to this part of η at the optimum that is looked for, and to the second at one that is accepted.
 SOUGHT, ACCEPTED = 1e-13, 1e-9
+# A step of many blocks, which is as long as f is off, is no longer than this.
+SOUGHT_OF_MANY, NEAR = 1e-9, 1e-2
+# The side of a cell of labels, and the number of cells, for a start.
+CELL, MOST_CELLS = 0.5, 1_500
 # After so many steps without a better one, rounding is reached.
 PATIENCE = 25
 # No score moves further in a step.
@@ -70,7 +77,35 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
     """
     alike = counts.astype(np.float64)
     sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), alike, m, hits)
-    return fixed_point(sides.log_ratio, blocks[5], alike * blocks[0], sought)
+    if alike.size < MANY:
+        return fixed_point(sides.log_ratio, blocks[5], alike * blocks[0], sought)
+    near = _near(blocks, alike, m, hits)
+    found = descent(sides.step, near, alike * blocks[0], max(sought, SOUGHT_OF_MANY))
+    return fixed_point(sides.log_ratio, near, alike * blocks[0], max(sought, SOUGHT_OF_MANY)) if found is None else found
+
+
+def _near(blocks: Floats, counts: Floats, m: int, hits: Hits) -> Floats:
+    """Scores near the optimum: that of cells of blocks, as their means have it."""
+    logs = np.log(blocks[0]), *blocks[1:4]
+    width = CELL
+    while True:
+        cell = np.zeros(counts.size, dtype=np.int64)
+        for of in logs:
+            key = np.floor((of - of.min()) / width).astype(np.int64)
+            cell = np.unique(cell * (key.max() + 1) + key, return_inverse=True)[1]
+        if cell.max() < MOST_CELLS:
+            break
+        width *= 1.5
+    n = np.bincount(cell, counts)
+
+    def mean(of: Floats) -> Floats:
+        return np.bincount(cell, counts * of) / n
+
+    eta, q = mean(blocks[0]), mean(np.exp(blocks[1]))
+    sides = _Sides(eta, np.log(q), mean(blocks[2]), mean(blocks[3]), mean(np.exp(blocks[4])), n, m, hits)
+    f = fixed_point(sides.log_ratio, np.log(eta), n * eta, NEAR)
+    _, v, log_phi, psi = sides._at(f)
+    return balanced_alone(f[cell], logs[0] - blocks[1] - np.log(m), blocks[3], -blocks[2], m, v, log_phi, psi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,26 +123,42 @@ class _Sides:
 
     def log_ratio(self, f: Floats) -> Floats:
         """log(right/left) of each block."""
+        return self._at(f)[0]
+
+    def step(self, f: Floats) -> Floats:
+        """What Newton's method adds to f, (n,), with the derivatives of the balance where hits are kept."""
+        ratio, v, log_phi, psi = self._at(f)
+        size = np.exp(np.log(self.eta) - self._log_rest)
+        newton = Newton(self.log_b + f, f - self.log_a, self.counts * np.exp(self.log_q), self.counts * size, self.m)
+        return newton.step(ratio, v, log_phi, psi)
+
+    def _at(self, f: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """log(right/left) of each block, the nodes, and log Φ and Ψ there."""
         log_z, log_s = self.log_b + f, self.log_a - f
         low = min(-float(log_z.max()) - np.log(self.m), float(log_s.min()))
         v = nodes(low - LEFT, RIGHT + float(log_s.max()))
         if f.size < MANY or max(np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)) > WIDEST:
-            nothing = np.zeros(v.size)
-            return self._beside(log_z, log_s, v, nothing, nothing)[0]
+            below = psi = np.zeros(v.size)
+            ratio, below, psi = self._beside(log_z, log_s, v, below, psi)
+            return ratio, v, np.log1p(-below), psi
         light, terms = self._split(log_z, v)
         heavy, chosen = self._of(~light), self._light(light, terms, log_z, log_s, v)
         below = chosen.below()
         log_phi = np.log1p(-np.minimum(below + heavy._below(log_z[~light], v), 1.0))
         psi = chosen.psi(log_phi)
-        found = np.empty(f.size)
-        found[~light], of_heavy = heavy._beside(log_z[~light], log_s[~light], v, below, psi)
-        left, right = chosen.sides(log_phi, psi + of_heavy)
-        found[light] = np.log(right) - np.log(left)
-        return found
+        ratio = np.empty(f.size)
+        ratio[~light], _, of_heavy = heavy._beside(log_z[~light], log_s[~light], v, below, psi)
+        psi = psi + of_heavy
+        ratio[light] = chosen.log_ratio(log_phi, psi)
+        return ratio, v, log_phi, psi
 
     @cached_property
     def _log_c(self) -> Floats:
         return self.log_a + self.log_b
+
+    @cached_property
+    def _log_times(self) -> list[Floats]:
+        return [np.logaddexp(0.0, np.log(i) + self._log_c) for i in range(1, ORDERS)]
 
     @cached_property
     def _log_rest(self) -> Floats:
@@ -139,12 +190,13 @@ class _Sides:
             np.log(self.eta) - self._log_rest, self.log_q, self.log_q - self._log_rest, log_z, -log_s, self._log_c,
             np.log(self.counts), self.eta,
         )  # fmt: skip
-        return Light(*(of[light] for of in parts), orders, v, self.m, self.hits)
+        times = [of[light] for of in self._log_times[: len(orders) - 1]]
+        return Light(*(of[light] for of in parts), times, orders, v, self.m, self.hits)
 
     def _beside(
         self, log_z: Floats, log_s: Floats, v: Floats, below_others: Floats, psi_others: Floats
-    ) -> tuple[Floats, Floats]:
-        """log(right/left) of each block, and Ψ of these, one by one, beside others that add to 1 - Φ and to Ψ."""
+    ) -> tuple[Floats, Floats, Floats]:
+        """log(right/left) of each block, one by one, beside others that add to 1 - Φ and to Ψ; 1 - Φ; Ψ of these."""
         n = log_z.size
         step = max(1, HELD // v.size)
         parts = [slice(start, start + step) for start in range(0, n, step)]
@@ -173,7 +225,7 @@ class _Sides:
                     others[heavy[i] - part.start] = light + rest @ rows
             pushed = np.exp(v + log_z[part, None])
             left[part] = STEP * self.m * np.exp(self.log_q[part]) * np.sum(pushed * np.exp(-pushed) * others, axis=1)
-        return np.log(right) - np.log(left), psi
+        return np.log(right) - np.log(left), below, psi
 
     @cached_property
     def _heavy(self) -> Labels:
@@ -225,7 +277,8 @@ def fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats, so
     A mixed step after which the sides differ more than before is taken back, for a plain one.
     """
     weights = weights / weights.sum()
-    root = np.sqrt(weights)
+    some = _some(weights)
+    root = np.sqrt(weights[some])
 
     def moved(f: Floats) -> Floats:
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
@@ -233,26 +286,34 @@ def fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats, so
             return move - weights @ move
 
     move = moved(f)
-    places, moves = [f], [move]
+    aheads, moves = [f + move], [move[some]]
     best, best_f, since = float(np.abs(move).max()), f, 0
     for _ in range(STEPS):
         if best <= sought or since > PATIENCE or not np.all(np.isfinite(move)):
             break
-        ahead = move
+        trial = f + np.clip(move, -LONGEST, LONGEST)
         if len(moves) > 1:
-            of_moves, of_places = np.diff(moves, axis=0).T, np.diff(places, axis=0).T
-            mix = np.linalg.lstsq(root[:, None] * of_moves, root * move, rcond=1e-12)[0]
-            ahead = move - (of_moves + of_places) @ mix
-        trial = f + np.clip(ahead, -LONGEST, LONGEST)
+            mix = np.linalg.lstsq(root[:, None] * np.diff(moves, axis=0).T, root * move[some], rcond=1e-12)[0]
+            ahead = move.copy()
+            for share, one, next_one in zip(mix, aheads[:-1], aheads[1:], strict=True):
+                ahead -= share * (next_one - one)
+            trial = f + np.clip(ahead, -LONGEST, LONGEST)
         trial_move = moved(trial)
-        if len(moves) > 1 and not np.linalg.norm(root * trial_move) <= WORSE * np.linalg.norm(root * move):
-            places, moves = [], []
+        if len(moves) > 1 and not np.linalg.norm(root * trial_move[some]) <= WORSE * np.linalg.norm(root * move[some]):
+            aheads, moves = [], []
             trial = f + np.clip(move, -LONGEST, LONGEST)
             trial_move = moved(trial)
         f, move = trial, trial_move
-        places, moves = [*places[-DEPTH:], f], [*moves[-DEPTH:], move]
+        aheads, moves = [*aheads[-DEPTH:], f + move], [*moves[-DEPTH:], move[some]]
         off = float(np.abs(move).max())
         best, best_f, since = (off, f, 0) if off < best else (best, best_f, since + 1)
     if not best <= max(ACCEPTED, sought):
         raise NoOptimum(f"the balance did not converge: what pushes a score up and down still differs by {best:.2g}")
     return best_f
+
+
+def _some(weights: Floats) -> Labels | slice:
+    """Labels by which steps are mixed: all, or of many those at which the running sum of weights passes a step."""
+    if weights.size <= MIXED:
+        return slice(None)
+    return np.unique(np.searchsorted(np.cumsum(weights), (np.arange(MIXED) + 0.5) / MIXED).clip(max=weights.size - 1))

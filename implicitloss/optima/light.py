@@ -27,11 +27,11 @@ from implicitloss.witness.integrate.quadrature import STEP, power
 __all__ = ["Light", "orders_of", "shares"]
 
 # So small a part of a sum is left out; a label is light up to this part of it, and ORDERS terms are then enough.
-NEGLECTED, HEAVIEST, ORDERS = 1e-11, 1 / 200, 5
+NEGLECTED, HEAVIEST, ORDERS = 1e-10, 1 / 100, 5
 # Terms of other signs may be so large beside their sum: digits cancel.
 MOST_CANCELLED = 1e4
 # Bins of log x, and from how many labels on.
-WIDTH, MANY = 1 / 4, 5_000
+WIDTH, MANY = 1 / 2, 5_000
 
 
 def shares(log_step: Floats, log_z: Floats, v: Floats, below: Floats, hits: Hits) -> Floats:
@@ -49,7 +49,7 @@ class Light:
     """Blocks of light labels at given scores, (n,) each.
 
     `log_size` is log η, less log(1 - q) where hits are excluded; `log_step` is log q, or log(q/(1 - q)); `log_rate` is
-    log(1/s), `log_c` is log(a b); `orders` has for each k the blocks for which term k counts.
+    log(1/s), `log_c` is log(a b), `log_times` log(1 + i a b) for i = 1, 2, ...; `orders` has for each k the blocks for which term k counts.
     """
 
     log_size: Floats
@@ -60,6 +60,7 @@ class Light:
     log_c: Floats
     log_counts: Floats
     eta: Floats
+    log_times: list[Floats]
     orders: list[Labels | slice]
     v: Floats
     m: int
@@ -79,10 +80,11 @@ class Light:
                 found += (-1) ** i * math.comb(k, i) * of_x * self._factor(k, i, self.m - 1, log_phi)
         return found
 
-    def sides(self, log_phi: Floats, psi: Floats) -> tuple[Floats, Floats]:
-        """Left and right side of the balance of each block, (n,), for Φ and Ψ of all labels."""
+    def log_ratio(self, log_phi: Floats, psi: Floats) -> Floats:
+        """log(right/left) of each block, (n,), for Φ and Ψ of all labels."""
+        lost = -np.expm1(self.m * log_phi)
         left = at_labels(self.log_z, lambda at: self._integral(at, psi), WIDTH)
-        right = at_labels(self.log_rate, lambda at: self._integral(at, -np.expm1(self.m * log_phi)), WIDTH)
+        right = at_labels(self.log_rate, lambda at: self._integral(at, lost), WIDTH)
         own = np.zeros_like(left)
         for k, members in enumerate(self.orders[: self.m + 1]):
             # C(m, k) = (m/k) C(m-1, k-1): the right side at k and the own push at k - 1 need the same integrals.
@@ -94,7 +96,8 @@ class Light:
                 right[members] -= self.m / k * (-1) ** i * math.comb(k, i) * np.exp(self.log_step[members]) * part
                 if i:
                     own[members] += (-1) ** (i - 1) * math.comb(k - 1, i - 1) * np.exp(self.log_c[members]) * part
-        return self.m * np.exp(self.log_q) * (left - np.exp(self.log_size) * own), self.eta * right
+        left = self.m * np.exp(self.log_q) * (left - np.exp(self.log_size) * own)
+        return np.log(self.eta * right) - np.log(left)
 
     def _factor(self, k: int, i: int, n: int, log_phi: Floats) -> Floats:
         """C(n, k) Φ^{n-k} where hits are masked, C(n, k) Φ^{n-i} where they are excluded, (V,)."""
@@ -103,7 +106,7 @@ class Light:
     def _log_x(self, i: int, members: Labels | slice) -> Floats:
         """log(1/s + i z), as z = a b/s."""
         rate = self.log_rate[members]
-        return rate + np.logaddexp(0.0, math.log(i) + self.log_c[members]) if i else rate
+        return rate + self.log_times[i - 1][members] if i else rate
 
     def _integral(self, log_x: Floats, of: Floats) -> Floats:
         """x ∫ e^{-u x} `of` du at each x, (P,)."""

@@ -1,0 +1,132 @@
+"""Newton's method for the balance of pushes of many labels: O(L), as labels move each other through Φ and Ψ alone.
+
+The notation is that of `implicitloss.optima.balance`, x = 1/s.  Where hits are kept, with I(z) = z ∫ e^{-u z} Ψ du and
+R(x) = x ∫ e^{-u x} (1 - Φ^m) du, the log of right over left is log R(x) - log I(z), up to what stays.  If f changes by e,
+
+    D e = ratio + δR/R(x) - δI/I(z),   D = d log I/d log z - d log R/d log x,
+
+δR and δI those of δΦ = -Σ q u z e^{-u z} e and of Σ η e^{-u x}, the change of which is -Σ η u x e^{-u x} e.  So e follows
+from two functions of u, and these from e: linear equations for their values at nodes, with sums over labels by cells of
+log z and log x.  The cells and hits make the step inexact, not where it leads.  *Source:* derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from implicitloss.labels import Floats
+from implicitloss.optima.sums import at_labels
+from implicitloss.witness.integrate.quadrature import STEP, power
+
+__all__ = ["Newton", "balanced_alone", "descent"]
+
+# The side of a cell, and every how many nodes the functions of u are known.
+CELL, APART = 0.25, 4
+WIDTH = 1 / 2
+# So many steps are made at most, each by this factor shorter than the last, and none longer than this.
+STEPS, SHORTER, LONGEST = 30, 0.9, 5.0
+# A step that is longer says nothing of the next.
+FAR = 1e-5
+# A table of a function of log x: how far it goes, its step, and how often it is asked.
+FURTHER, APART_AT, ALONE = 30.0, 1 / 16, 6
+
+
+@dataclass(frozen=True, eq=False)
+class Newton:
+    """Blocks of labels at log z and log x, (n,) each, with their masses q and η."""
+
+    log_z: Floats
+    log_x: Floats
+    q: Floats
+    eta: Floats
+    m: int
+
+    def step(self, ratio: Floats, v: Floats, log_phi: Floats, psi: Floats) -> Floats:
+        """What is added to f, (n,)."""
+        v, log_phi, psi = v[::APART], log_phi[::APART], psi[::APART]
+        h = STEP * APART
+        lost, rest = -np.expm1(self.m * log_phi), np.exp(power(self.m - 1, log_phi))
+        of_phi = (self.m - 1) * psi / np.exp(log_phi)
+        of_phi[~np.isfinite(of_phi)] = 0.0
+
+        def push(logs: Floats) -> tuple[Floats, Floats]:
+            t = np.exp(v + logs[:, None])
+            found = t * np.exp(-t)
+            return np.where(np.isfinite(found), found, 0.0), 1 - t
+
+        def slopes(logs: Floats, of: Floats) -> Floats:
+            a, by = push(logs)
+            return (np.where(a > 0, a * by, 0.0) @ of) / (a @ of)
+
+        slope = at_labels(self.log_z, lambda at: slopes(at, psi), WIDTH)
+        slope -= at_labels(self.log_x, lambda at: slopes(at, lost), WIDTH)
+        alone = ratio / slope
+        keys = [np.floor((of - of.min()) / CELL).astype(np.int64) for of in (self.log_z, self.log_x)]
+        _, cell = np.unique(keys[0] * (keys[1].max() + 1) + keys[1], return_inverse=True)
+
+        def total(of: Floats) -> Floats:
+            return np.bincount(cell, of)
+
+        n = total(np.ones_like(ratio))
+        q, eta, d = total(self.q), total(self.eta), total(slope) / n
+        of_z, of_x = push(total(self.log_z) / n)[0], push(total(self.log_x) / n)[0]
+        i, r = h * of_z @ psi, h * of_x @ lost
+        answers = np.hstack([
+            -(h * self.m / r)[:, None] * of_x * rest - (h / i)[:, None] * of_z * of_phi,
+            -(h / i)[:, None] * of_z * rest,
+            -np.ones((i.size, 1)),
+        ]) / d[:, None]  # fmt: skip
+        sums = np.vstack([-of_z.T * q, -of_x.T * eta, eta / eta.sum()])
+        given = np.concatenate([-of_z.T @ total(self.q * alone), -of_x.T @ total(self.eta * alone), [self.eta @ alone / eta.sum()]])
+        g = np.linalg.solve(np.eye(given.size) - sums @ answers, given)
+        p, s, level = g[: v.size], g[v.size : -1], g[-1]
+
+        def of_z_at(at: Floats) -> Floats:
+            a = push(at)[0]
+            return (a @ (of_phi * p + rest * s)) / (a @ psi)
+
+        def of_x_at(at: Floats) -> Floats:
+            a = push(at)[0]
+            return -self.m * (a @ (rest * p)) / (a @ lost)
+
+        moved = at_labels(self.log_x, of_x_at, WIDTH) - at_labels(self.log_z, of_z_at, WIDTH)
+        return alone + (moved - level) / slope
+
+
+def balanced_alone(
+    f: Floats, log_odds: Floats, log_b: Floats, log_rate: Floats, m: int, v: Floats, log_phi: Floats, psi: Floats
+) -> Floats:
+    """Scores at which labels are nearly balanced, hits kept, for given Φ and Ψ: log(η/(m q)) + log R - log I = 0."""
+
+    def table(logs: Floats, of: Floats) -> tuple[Floats, Floats]:
+        at = np.arange(logs.min() - FURTHER, logs.max() + FURTHER, APART_AT)
+        t = np.exp(v + at[:, None])
+        values = np.log((t * np.exp(-t)) @ of)
+        return at, values + 1j * np.gradient(values, APART_AT)
+
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        of_z, of_x = table(log_b + f, psi), table(log_rate + f, -np.expm1(m * log_phi))
+        for _ in range(ALONE):
+            found = np.interp(log_rate + f, *of_x) - np.interp(log_b + f, *of_z)
+            f = f + np.clip((log_odds + found.real) / -found.imag, -LONGEST, LONGEST)
+    return f
+
+
+def descent(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought: float) -> Floats | None:
+    """Where the next step, as much shorter than the last again, is at most `sought`; None where steps get no shorter."""
+    last = np.inf
+    for _ in range(STEPS):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            move = step(f)
+        move = move - weights @ move / weights.sum()
+        off = float(np.abs(move).max())
+        if not off <= SHORTER * last:
+            return None
+        f = f + np.clip(move, -LONGEST, LONGEST)
+        if off <= FAR and off * min(off / last, 1.0) <= sought:
+            return f
+        last = off
+    return None
