@@ -15,7 +15,7 @@ from implicitloss.designing.place import Place
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.margins import Softmax
 from implicitloss.numerics.logsum import log_rest
-from implicitloss.optima.balance import fixed_point
+from implicitloss.optima.fixed_point import fixed_point
 from implicitloss.optima.information import about_each_label
 from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.population import separable_optimum

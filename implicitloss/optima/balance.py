@@ -18,43 +18,33 @@ Each step adds log(right/left) to f, and Anderson's method mixes the last few st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import log_rest
-from implicitloss.optima.light import MANY, ORDERS, Light, orders_of, shares
+from implicitloss.optima.fixed_point import SOUGHT, fixed_point
+from implicitloss.optima.light import MANY, ORDERS, Light, are_light, shares
 from implicitloss.optima.light import WIDTH as BINS
 from implicitloss.optima.many import Newton, balanced_alone, descent
-from implicitloss.optima.newton import NoOptimum
-from implicitloss.optima.sums import measure_of, sums
+from implicitloss.optima.sums import QUIET, measure_of, sums
 from implicitloss.scheme import Hits
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, power
 
-__all__ = ["balanced", "balanced_blocks", "fixed_point"]
+__all__ = ["balanced", "balanced_blocks"]
 
-STEPS, DEPTH = 1000, 12
-# Of more labels so many are looked at to mix steps.
-MIXED = 5_000
-# A mixed step may make the difference of the sides larger by this factor.
-WORSE = 1.5
-# The two sides agree to this part of η at the optimum that is looked for, and to the second at one that is accepted.
-SOUGHT, ACCEPTED = 1e-13, 1e-9
 # A step of many blocks, which is as long as f is off, is no longer than this.
-SOUGHT_OF_MANY, NEAR = 1e-9, 1e-2
+SOUGHT_OF_MANY, NEAR = 3e-9, 1e-2
 # The side of a cell of labels, and the number of cells, for a start.
-CELL, MOST_CELLS = 0.5, 1_500
-# After so many steps without a better one, rounding is reached.
-PATIENCE = 25
-# No score moves further in a step.
-LONGEST = 20.0
+CELL, WIDER, MOST_CELLS = 0.5, 1.4, 1_000
 # More than this share of a sum is not taken off it, which would cancel digits.
 MOST_TAKEN_OFF, HEAVY = 0.25, 0.01
+# An odd number whose bits look random: 2^64 over the golden ratio.
+MIXER = np.uint64(0x9E3779B97F4A7C15)
 # Numbers of a matrix of labels times nodes that are held at once.
 HELD = 1 << 21
 # Logarithms that span more go into too many bins.
@@ -64,9 +54,23 @@ WIDEST = 400.0
 def balanced(eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, m: int, hits: Hits, start: Floats) -> Floats:
     """The optimum f*, (L,), centred, from the scores `start`; *raises* NoOptimum where it is not reached."""
     table = np.stack([eta, log_q, log_a, log_b, log_rest(log_q), start])
-    blocks, of_label, counts = np.unique(table, axis=1, return_inverse=True, return_counts=True)
-    f = balanced_blocks(blocks, counts, m, hits)[of_label.reshape(-1)]
+    first, of_label, counts = _alike(table)
+    f = balanced_blocks(table[:, first], counts, m, hits)[of_label]
     return np.asarray(f - f.mean())
+
+
+def _alike(table: Floats) -> tuple[Labels, Labels, Labels]:
+    """Of columns that are equal the first, (K,); which of these each column equals, (L,); and how many do, (K,)."""
+    # A hash of each column, as sorting columns takes long.
+    code = np.zeros(table.shape[1], dtype=np.uint64)
+    for row in table:
+        code = (code ^ (code >> np.uint64(29)) ^ np.ascontiguousarray(row).view(np.uint64)) * MIXER
+    _, first, of_label, counts = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
+    if not np.array_equal(table[:, first[of_label]], table):  # two columns of one hash
+        _, first, of_label, counts = np.unique(
+            table, axis=1, return_index=True, return_inverse=True, return_counts=True
+        )
+    return first, of_label.reshape(-1), counts
 
 
 def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: float = SOUGHT) -> Floats:
@@ -77,32 +81,34 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
     """
     alike = counts.astype(np.float64)
     sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), alike, m, hits)
-    if alike.size < MANY:
+    if alike.size < MANY or max(np.ptp(log) for log in (np.log(blocks[0]), *blocks[1:4])) > WIDEST:
         return fixed_point(sides.log_ratio, blocks[5], alike * blocks[0], sought)
     near = _near(blocks, alike, m, hits)
     found = descent(sides.step, near, alike * blocks[0], max(sought, SOUGHT_OF_MANY))
-    return fixed_point(sides.log_ratio, near, alike * blocks[0], max(sought, SOUGHT_OF_MANY)) if found is None else found
+    return (
+        fixed_point(sides.log_ratio, near, alike * blocks[0], max(sought, SOUGHT_OF_MANY)) if found is None else found
+    )
 
 
 def _near(blocks: Floats, counts: Floats, m: int, hits: Hits) -> Floats:
     """Scores near the optimum: that of cells of blocks, as their means have it."""
     logs = np.log(blocks[0]), *blocks[1:4]
-    width = CELL
-    while True:
-        cell = np.zeros(counts.size, dtype=np.int64)
+    width, cells = CELL, MOST_CELLS + 1
+    while cells > MOST_CELLS:
+        key = np.zeros(counts.size, dtype=np.int64)
         for of in logs:
-            key = np.floor((of - of.min()) / width).astype(np.int64)
-            cell = np.unique(cell * (key.max() + 1) + key, return_inverse=True)[1]
-        if cell.max() < MOST_CELLS:
-            break
-        width *= 1.5
-    n = np.bincount(cell, counts)
+            place = ((of - of.min()) / width).astype(np.int64)
+            key = key * (place.max() + 1) + place
+        cells = np.unique(key).size
+        width *= WIDER
+    cell = np.unique(key, return_inverse=True)[1]
+    n = np.bincount(cell, counts).astype(np.float64)
 
     def mean(of: Floats) -> Floats:
         return np.bincount(cell, counts * of) / n
 
     eta, q = mean(blocks[0]), mean(np.exp(blocks[1]))
-    sides = _Sides(eta, np.log(q), mean(blocks[2]), mean(blocks[3]), mean(np.exp(blocks[4])), n, m, hits)
+    sides = _Sides(eta, np.log(q), mean(blocks[2]), mean(blocks[3]), 1 - q, n, m, "keep")
     f = fixed_point(sides.log_ratio, np.log(eta), n * eta, NEAR)
     _, v, log_phi, psi = sides._at(f)
     return balanced_alone(f[cell], logs[0] - blocks[1] - np.log(m), blocks[3], -blocks[2], m, v, log_phi, psi)
@@ -125,13 +131,15 @@ class _Sides:
         """log(right/left) of each block."""
         return self._at(f)[0]
 
+    @np.errstate(**QUIET)
     def step(self, f: Floats) -> Floats:
         """What Newton's method adds to f, (n,), with the derivatives of the balance where hits are kept."""
         ratio, v, log_phi, psi = self._at(f)
-        size = np.exp(np.log(self.eta) - self._log_rest)
-        newton = Newton(self.log_b + f, f - self.log_a, self.counts * np.exp(self.log_q), self.counts * size, self.m)
+        q, eta = self.counts * np.exp(self.log_q), self.counts * self.eta
+        newton = Newton(self.log_b + f, f - self.log_a, q, eta, self.m)
         return newton.step(ratio, v, log_phi, psi)
 
+    @np.errstate(**QUIET)
     def _at(self, f: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """log(right/left) of each block, the nodes, and log Φ and Ψ there."""
         log_z, log_s = self.log_b + f, self.log_a - f
@@ -141,8 +149,8 @@ class _Sides:
             below = psi = np.zeros(v.size)
             ratio, below, psi = self._beside(log_z, log_s, v, below, psi)
             return ratio, v, np.log1p(-below), psi
-        light, terms = self._split(log_z, v)
-        heavy, chosen = self._of(~light), self._light(light, terms, log_z, log_s, v)
+        light, h = self._split(log_z, v)
+        heavy, chosen = self._of(~light), self._light(light, h, log_z, log_s, v)
         below = chosen.below()
         log_phi = np.log1p(-np.minimum(below + heavy._below(log_z[~light], v), 1.0))
         psi = chosen.psi(log_phi)
@@ -158,40 +166,47 @@ class _Sides:
 
     @cached_property
     def _log_times(self) -> list[Floats]:
-        return [np.logaddexp(0.0, np.log(i) + self._log_c) for i in range(1, ORDERS)]
+        return [np.logaddexp(0.0, np.log(i) + self._log_c) for i in range(1, ORDERS + 1)]
 
     @cached_property
     def _log_rest(self) -> Floats:
         return np.log(self.rest) if self.hits == "exclude" else np.zeros_like(self.rest)
 
+    @cached_property
+    def _log_size(self) -> Floats:
+        """log η, less log(1 - q) where hits are excluded."""
+        return np.log(self.eta) - self._log_rest
+
+    @cached_property
+    def _log_step(self) -> Floats:
+        """log q, or log(q/(1 - q)) where hits are excluded."""
+        return self.log_q - self._log_rest
+
+    @cached_property
+    def _log_counts(self) -> Floats:
+        return np.log(self.counts)
+
     def _of(self, chosen: NDArray[np.bool_]) -> _Sides:
         """The sides of some blocks."""
-        parts = (self.eta, self.log_q, self.log_a, self.log_b, self.rest, self.counts)
-        return _Sides(*(of[chosen] for of in parts), self.m, self.hits)
+        parts = {name: getattr(self, name)[chosen] for name in ("eta", "log_q", "log_a", "log_b", "rest", "counts")}
+        return dataclasses.replace(self, **parts)
 
-    def _split(self, log_z: Floats, v: Floats) -> tuple[NDArray[np.bool_], list[NDArray[np.bool_]]]:
-        """Which blocks are light, and for which of them each term of the series counts."""
+    def _split(self, log_z: Floats, v: Floats) -> tuple[NDArray[np.bool_], Floats]:
+        """Which blocks are light, and the h of each."""
         if self.hits == "keep":
-            everywhere = np.ones(log_z.size, dtype=bool)
-            return everywhere, [everywhere]
-        below = -sums(measure_of(self.log_q + np.log(self.counts), log_z, BINS), v, np.expm1)
-        log_step = self.log_q - self._log_rest
-        size = self.eta * np.exp(-self._log_rest)
-        h = np.maximum(shares(log_step, log_z, v, below, self.hits), size / (self.counts @ size))
-        return orders_of(h, log_step, self.m)
+            return np.ones(log_z.size, dtype=bool), np.zeros(log_z.size)
+        below = -sums(measure_of(self.log_q + self._log_counts, log_z, BINS), v, np.expm1)
+        size = self.eta / self.rest if self.hits == "exclude" else self.eta
+        h = np.maximum(shares(self._log_step, log_z, v, below, self.hits), size / (self.counts @ size))
+        return are_light(h, self._log_step, self.m), h
 
-    def _light(
-        self, light: NDArray[np.bool_], terms: list[NDArray[np.bool_]], log_z: Floats, log_s: Floats, v: Floats
-    ) -> Light:
-        orders: list[Any] = [np.flatnonzero(counts[light]) for counts in terms]
-        orders = [slice(None) if of.size == light.sum() else of for of in orders]
-        orders = [of for of in orders if isinstance(of, slice) or of.size]
-        parts = (
-            np.log(self.eta) - self._log_rest, self.log_q, self.log_q - self._log_rest, log_z, -log_s, self._log_c,
-            np.log(self.counts), self.eta,
+    def _light(self, light: NDArray[np.bool_], h: Floats, log_z: Floats, log_s: Floats, v: Floats) -> Light:
+        return Light(
+            log_size=self._log_size[light], log_q=self.log_q[light], log_step=self._log_step[light],
+            log_z=log_z[light], log_rate=-log_s[light], log_c=self._log_c[light], log_counts=self._log_counts[light],
+            eta=self.eta[light], h=h[light], log_times=[of[light] for of in self._log_times], v=v, m=self.m,
+            hits=self.hits,
         )  # fmt: skip
-        times = [of[light] for of in self._log_times[: len(orders) - 1]]
-        return Light(*(of[light] for of in parts), times, orders, v, self.m, self.hits)
 
     def _beside(
         self, log_z: Floats, log_s: Floats, v: Floats, below_others: Floats, psi_others: Floats
@@ -251,7 +266,7 @@ class _Sides:
         """ψ of the blocks of a part, (n, V), and what each gets as a positive, (n,)."""
         q, eta = np.exp(self.log_q[part, None]), self.eta[part, None]
         rest = self.rest[part, None] if self.hits == "exclude" else 1.0
-        of_others = np.broadcast_to(below, (q.size, v.size))
+        of_others = below[None]
         if self.hits != "keep":
             mine = q * _rising(log_z[part], v)
             of_others = below - mine
@@ -269,51 +284,3 @@ class _Sides:
 def _rising(log_z: Floats, v: Floats) -> Floats:
     """1 - e^{-u z} at each node, (n, V)."""
     return -np.expm1(-np.exp(v + log_z[:, None]))
-
-
-def fixed_point(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought: float = SOUGHT) -> Floats:
-    """Where `step` is a constant, by Anderson's method in the norm with these weights.
-
-    A mixed step after which the sides differ more than before is taken back, for a plain one.
-    """
-    weights = weights / weights.sum()
-    some = _some(weights)
-    root = np.sqrt(weights[some])
-
-    def moved(f: Floats) -> Floats:
-        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-            move = step(f)
-            return move - weights @ move
-
-    move = moved(f)
-    aheads, moves = [f + move], [move[some]]
-    best, best_f, since = float(np.abs(move).max()), f, 0
-    for _ in range(STEPS):
-        if best <= sought or since > PATIENCE or not np.all(np.isfinite(move)):
-            break
-        trial = f + np.clip(move, -LONGEST, LONGEST)
-        if len(moves) > 1:
-            mix = np.linalg.lstsq(root[:, None] * np.diff(moves, axis=0).T, root * move[some], rcond=1e-12)[0]
-            ahead = move.copy()
-            for share, one, next_one in zip(mix, aheads[:-1], aheads[1:], strict=True):
-                ahead -= share * (next_one - one)
-            trial = f + np.clip(ahead, -LONGEST, LONGEST)
-        trial_move = moved(trial)
-        if len(moves) > 1 and not np.linalg.norm(root * trial_move[some]) <= WORSE * np.linalg.norm(root * move[some]):
-            aheads, moves = [], []
-            trial = f + np.clip(move, -LONGEST, LONGEST)
-            trial_move = moved(trial)
-        f, move = trial, trial_move
-        aheads, moves = [*aheads[-DEPTH:], f + move], [*moves[-DEPTH:], move[some]]
-        off = float(np.abs(move).max())
-        best, best_f, since = (off, f, 0) if off < best else (best, best_f, since + 1)
-    if not best <= max(ACCEPTED, sought):
-        raise NoOptimum(f"the balance did not converge: what pushes a score up and down still differs by {best:.2g}")
-    return best_f
-
-
-def _some(weights: Floats) -> Labels | slice:
-    """Labels by which steps are mixed: all, or of many those at which the running sum of weights passes a step."""
-    if weights.size <= MIXED:
-        return slice(None)
-    return np.unique(np.searchsorted(np.cumsum(weights), (np.arange(MIXED) + 0.5) / MIXED).clip(max=weights.size - 1))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from implicitloss.optima.sums import HELD, at_labels, measure_of, sums
 from implicitloss.scheme import Hits
 from implicitloss.witness.integrate.quadrature import STEP, power
 
-__all__ = ["Light", "orders_of", "shares"]
+__all__ = ["MANY", "ORDERS", "WIDTH", "Light", "are_light", "shares"]
 
 # So small a part of a sum is left out; a label is light up to this part of it, and ORDERS terms are then enough.
 NEGLECTED, HEAVIEST, ORDERS = 1e-10, 1 / 100, 5
@@ -49,7 +50,7 @@ class Light:
     """Blocks of light labels at given scores, (n,) each.
 
     `log_size` is log η, less log(1 - q) where hits are excluded; `log_step` is log q, or log(q/(1 - q)); `log_rate` is
-    log(1/s), `log_c` is log(a b), `log_times` log(1 + i a b) for i = 1, 2, ...; `orders` has for each k the blocks for which term k counts.
+    log(1/s), `log_c` log(a b), `log_times` log(1 + i a b) for i = 1, 2, ...; `h` bounds what terms of the series are.
     """
 
     log_size: Floats
@@ -60,8 +61,8 @@ class Light:
     log_c: Floats
     log_counts: Floats
     eta: Floats
+    h: Floats
     log_times: list[Floats]
-    orders: list[Labels | slice]
     v: Floats
     m: int
     hits: Hits
@@ -73,7 +74,10 @@ class Light:
     def psi(self, log_phi: Floats) -> Floats:
         """What they add to Ψ, (V,)."""
         found = np.zeros(self.v.size)
-        for k, members in enumerate(self.orders[: self.m]):
+        for k in range(1 if self.hits == "keep" else min(ORDERS, self.m)):
+            members = self._members(k - 1, self.h**k)
+            if not self.h[members].size:
+                break
             weight = (self.log_size + k * self.log_step + self.log_counts)[members]
             for i in range(k + 1):
                 of_x = sums(measure_of(weight, self._log_x(i, members), WIDTH, MANY), self.v, np.exp)
@@ -83,21 +87,28 @@ class Light:
     def log_ratio(self, log_phi: Floats, psi: Floats) -> Floats:
         """log(right/left) of each block, (n,), for Φ and Ψ of all labels."""
         lost = -np.expm1(self.m * log_phi)
-        left = at_labels(self.log_z, lambda at: self._integral(at, psi), WIDTH)
-        right = at_labels(self.log_rate, lambda at: self._integral(at, lost), WIDTH)
-        own = np.zeros_like(left)
-        for k, members in enumerate(self.orders[: self.m + 1]):
+        left = at_labels(self.log_z, partial(self._integral, of=psi), WIDTH)
+        right = at_labels(self.log_rate, partial(self._integral, of=lost), WIDTH)
+        log_step, own, share = self.log_step, np.zeros_like(left), np.ones_like(left)
+        for k in range(1, 1 if self.hits == "keep" else min(ORDERS, self.m) + 1):
             # C(m, k) = (m/k) C(m-1, k-1): the right side at k and the own push at k - 1 need the same integrals.
-            for i in range(k + 1 if k else 0):
+            members = self._members(k - 1, np.maximum(self.h, share) * self.h ** (k - 1))
+            for i in range(k + 1 if log_step[members].size else 0):
                 factor = self._factor(k - 1, i - 1, self.m - 1, log_phi)
-                log_x, log_times = self._log_x(i, members), (k - 1) * self.log_step[members]
-                part = at_labels(log_x, lambda at, factor=factor: self._integral(at, factor), WIDTH)
+                log_x, log_times = self._log_x(i, members), (k - 1) * log_step[members]
+                part = at_labels(log_x, partial(self._integral, of=factor), WIDTH)
                 part *= np.exp(log_times + self.log_rate[members] - log_x)
-                right[members] -= self.m / k * (-1) ** i * math.comb(k, i) * np.exp(self.log_step[members]) * part
+                right[members] -= self.m / k * (-1) ** i * math.comb(k, i) * np.exp(log_step[members]) * part
                 if i:
                     own[members] += (-1) ** (i - 1) * math.comb(k - 1, i - 1) * np.exp(self.log_c[members]) * part
+            if k == 1:
+                share = np.exp(self.log_size) * own / left
         left = self.m * np.exp(self.log_q) * (left - np.exp(self.log_size) * own)
         return np.log(self.eta * right) - np.log(left)
+
+    def _members(self, k: int, bound: Floats) -> Labels | slice:
+        """The blocks for which the bound is more than is neglected; all up to k = 0."""
+        return np.flatnonzero(bound > NEGLECTED) if k > 0 else slice(None)
 
     def _factor(self, k: int, i: int, n: int, log_phi: Floats) -> Floats:
         """C(n, k) Φ^{n-k} where hits are masked, C(n, k) Φ^{n-i} where they are excluded, (V,)."""
@@ -118,12 +129,10 @@ class Light:
         return found
 
 
-def orders_of(h: Floats, log_step: Floats, m: int) -> tuple[NDArray[np.bool_], list[NDArray[np.bool_]]]:
-    """Which labels are light, and for which of all the term k counts, k = 0, 1, ..."""
+def are_light(h: Floats, log_step: Floats, m: int) -> NDArray[np.bool_]:
+    """Which labels are light: those of small h whose terms do not cancel."""
     light = h <= HEAVIEST
-    terms: list[NDArray[np.bool_]] = [np.ones_like(light), np.ones_like(light)]
-    terms += [h**k > NEGLECTED for k in range(2, ORDERS)]
-    for k, counts in enumerate(terms):
-        if k:
-            light &= ~counts | (k * (math.log(2 * m) + log_step) <= math.log(MOST_CANCELLED * math.factorial(k)))
-    return light, terms
+    for k in range(1, ORDERS):
+        few = k * (math.log(2 * m) + log_step) <= math.log(MOST_CANCELLED * math.factorial(k))
+        light &= few if k == 1 else few | (h**k <= NEGLECTED)
+    return light

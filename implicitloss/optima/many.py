@@ -1,13 +1,14 @@
 """Newton's method for the balance of pushes of many labels: O(L), as labels move each other through Φ and Ψ alone.
 
 The notation is that of `implicitloss.optima.balance`, x = 1/s.  Where hits are kept, with I(z) = z ∫ e^{-u z} Ψ du and
-R(x) = x ∫ e^{-u x} (1 - Φ^m) du, the log of right over left is log R(x) - log I(z), up to what stays.  If f changes by e,
+R(x) = x ∫ e^{-u x} (1 - Φ^m) du, the log of right over left is log R(x) - log I(z), up to what stays.  If f changes
+by e,
 
     D e = ratio + δR/R(x) - δI/I(z),   D = d log I/d log z - d log R/d log x,
 
-δR and δI those of δΦ = -Σ q u z e^{-u z} e and of Σ η e^{-u x}, the change of which is -Σ η u x e^{-u x} e.  So e follows
-from two functions of u, and these from e: linear equations for their values at nodes, with sums over labels by cells of
-log z and log x.  The cells and hits make the step inexact, not where it leads.  *Source:* derived.
+δR and δI those of δΦ = -Σ q u z e^{-u z} e and of Σ η e^{-u x}, the change of which is -Σ η u x e^{-u x} e.  So e
+follows from two functions of u, and these from e: linear equations for their values at nodes, with sums over labels by
+cells of log z and log x.  The cells and hits make the step inexact, not where it leads.  *Source:* derived.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicitloss.labels import Floats
-from implicitloss.optima.sums import at_labels
+from implicitloss.optima.sums import QUIET, at_labels
 from implicitloss.witness.integrate.quadrature import STEP, power
 
 __all__ = ["Newton", "balanced_alone", "descent"]
@@ -64,23 +65,25 @@ class Newton:
         slope = at_labels(self.log_z, lambda at: slopes(at, psi), WIDTH)
         slope -= at_labels(self.log_x, lambda at: slopes(at, lost), WIDTH)
         alone = ratio / slope
-        keys = [np.floor((of - of.min()) / CELL).astype(np.int64) for of in (self.log_z, self.log_x)]
-        _, cell = np.unique(keys[0] * (keys[1].max() + 1) + keys[1], return_inverse=True)
+        rows, columns = (((of - of.min()) / CELL).astype(np.int64) for of in (self.log_z, self.log_x))
+        cell = rows * (columns.max() + 1) + columns
+        there = np.flatnonzero(np.bincount(cell))
 
         def total(of: Floats) -> Floats:
-            return np.bincount(cell, of)
+            return np.asarray(np.bincount(cell, of)[there], dtype=np.float64)
 
         n = total(np.ones_like(ratio))
-        q, eta, d = total(self.q), total(self.eta), total(slope) / n
+        q, eta = total(self.q / slope), total(self.eta / slope)
         of_z, of_x = push(total(self.log_z) / n)[0], push(total(self.log_x) / n)[0]
         i, r = h * of_z @ psi, h * of_x @ lost
         answers = np.hstack([
             -(h * self.m / r)[:, None] * of_x * rest - (h / i)[:, None] * of_z * of_phi,
             -(h / i)[:, None] * of_z * rest,
             -np.ones((i.size, 1)),
-        ]) / d[:, None]  # fmt: skip
-        sums = np.vstack([-of_z.T * q, -of_x.T * eta, eta / eta.sum()])
-        given = np.concatenate([-of_z.T @ total(self.q * alone), -of_x.T @ total(self.eta * alone), [self.eta @ alone / eta.sum()]])
+        ])  # fmt: skip
+        sums = np.vstack([-of_z.T * q, -of_x.T * eta, eta / self.eta.sum()])
+        moved = [-of_z.T @ total(self.q * alone), -of_x.T @ total(self.eta * alone)]
+        given = np.append(np.concatenate(moved), self.eta @ alone / self.eta.sum())
         g = np.linalg.solve(np.eye(given.size) - sums @ answers, given)
         p, s, level = g[: v.size], g[v.size : -1], g[-1]
 
@@ -92,8 +95,8 @@ class Newton:
             a = push(at)[0]
             return -self.m * (a @ (rest * p)) / (a @ lost)
 
-        moved = at_labels(self.log_x, of_x_at, WIDTH) - at_labels(self.log_z, of_z_at, WIDTH)
-        return alone + (moved - level) / slope
+        answer = at_labels(self.log_x, of_x_at, WIDTH) - at_labels(self.log_z, of_z_at, WIDTH)
+        return alone + (answer - level) / slope
 
 
 def balanced_alone(
@@ -101,25 +104,35 @@ def balanced_alone(
 ) -> Floats:
     """Scores at which labels are nearly balanced, hits kept, for given Φ and Ψ: log(η/(m q)) + log R - log I = 0."""
 
-    def table(logs: Floats, of: Floats) -> tuple[Floats, Floats]:
-        at = np.arange(logs.min() - FURTHER, logs.max() + FURTHER, APART_AT)
+    def table(logs: Floats, of: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
+        """log ∫ x e^{-u x} `of` du and its derivative, between points of a table."""
+        low = float(logs.min()) - FURTHER
+        at = np.arange(low, logs.max() + FURTHER, APART_AT)
         t = np.exp(v + at[:, None])
         values = np.log((t * np.exp(-t)) @ of)
-        return at, values + 1j * np.gradient(values, APART_AT)
+        rises = np.append(np.diff(values), 0.0)
 
-    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        def look_up(at: Floats) -> tuple[Floats, Floats]:
+            place = (at - low) / APART_AT
+            left = np.clip(place, 0, rises.size - 1).astype(np.intp)
+            rise = rises[left]
+            return values[left] + (place - left) * rise, rise / APART_AT
+
+        return look_up
+
+    with np.errstate(**QUIET):
         of_z, of_x = table(log_b + f, psi), table(log_rate + f, -np.expm1(m * log_phi))
         for _ in range(ALONE):
-            found = np.interp(log_rate + f, *of_x) - np.interp(log_b + f, *of_z)
-            f = f + np.clip((log_odds + found.real) / -found.imag, -LONGEST, LONGEST)
+            (left, of_left), (right, of_right) = of_z(log_b + f), of_x(log_rate + f)
+            f = f + np.clip((log_odds + right - left) / (of_left - of_right), -LONGEST, LONGEST)
     return f
 
 
 def descent(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought: float) -> Floats | None:
-    """Where the next step, as much shorter than the last again, is at most `sought`; None where steps get no shorter."""
+    """Where a step as much shorter again is at most `sought`; None where steps do not get shorter."""
     last = np.inf
     for _ in range(STEPS):
-        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        with np.errstate(**QUIET):
             move = step(f)
         move = move - weights @ move / weights.sum()
         off = float(np.abs(move).max())

@@ -1,11 +1,12 @@
 """Sums over labels at the nodes of an integral, Σ_j q_j g(e^v x_j), and integrals at every label, in bins of log x.
 
-The bins are those of `witness.integrate.compression`, which bounds their error: 1e-18 of a sum at a width of 1/4.
+The bins are those of `witness.integrate.compression`, which bounds their error: 3e-14 of a sum at a width of 1/2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -14,16 +15,18 @@ from implicitloss.scheme import Plan
 from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS, WIDTH, Bins, spread_over_labels
 from implicitloss.witness.integrate.draw import Measure, compressed, whole
 
-__all__ = ["HELD", "at_labels", "measure_of", "sums"]
+__all__ = ["HELD", "QUIET", "at_labels", "measure_of", "sums"]
 
+# Sums that are next to nothing, or too large to matter.
+QUIET: dict[str, Any] = dict.fromkeys(("over", "under", "invalid", "divide"), "ignore")
 # Numbers of a matrix of labels times nodes that are held at once.
 HELD = 1 << 22
 
 
-def measure_of(log_q: Floats, log_x: Floats, width: float = WIDTH, many: int = COMPRESS_FROM_LABELS) -> Measure:
-    """Masses q at log x, in bins where there are `many`."""
+def measure_of(log_q: Floats, log_x: Floats, width: float = WIDTH, many: int | None = None) -> Measure:
+    """Masses q at log x, in bins where there are `many`, or as many as the integrals take."""
     plan, nothing = Plan(log_q, log_x), np.zeros_like(log_x)
-    found = compressed(plan, nothing, width) if log_q.size >= many else None
+    found = compressed(plan, nothing, width) if log_q.size >= (COMPRESS_FROM_LABELS if many is None else many) else None
     return whole(plan, nothing) if found is None else found
 
 

@@ -13,7 +13,7 @@ import implicitloss as il
 from implicitloss.labels import Floats
 from implicitloss.optima import balance
 from implicitloss.optima import tilt as module
-from implicitloss.optima.balance import fixed_point
+from implicitloss.optima.fixed_point import fixed_point
 from implicitloss.optima.newton import minimise
 from implicitloss.optima.objective import found_factors, sampled_objective, shared_factors
 

@@ -11,7 +11,7 @@ import pytest
 
 import implicitloss as il
 from implicitloss.labels import Floats
-from implicitloss.optima import information as module
+from implicitloss.optima import sums
 from implicitloss.optima.objective import sampled_objective
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
@@ -86,7 +86,7 @@ def test_many_labels_are_compressed(rng: np.random.Generator, monkeypatch: pytes
     contrasts = np.stack([prior.log, rng.standard_normal(n_labels), np.arange(n_labels) < 60])
     at = scheme(255, S.Mixture(0.5))
     found, along = il.information(at, eta, prior), il.information(at, eta, prior, contrasts)
-    monkeypatch.setattr(module, "COMPRESS_FROM_LABELS", 10**9)
+    monkeypatch.setattr(sums, "COMPRESS_FROM_LABELS", 10**9)
     alone, alone_along = il.information(at, eta, prior), il.information(at, eta, prior, contrasts)
     for compressed, whole in ((found, alone), (along, alone_along)):
         off = np.abs(np.asarray(compressed.value) - whole.value)
