@@ -11,14 +11,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 import numpy as np
-import sympy as sp
 
-from implicitloss import symbols as s
 from implicitloss.arguments import checked_choice, checked_function, checked_number, checked_part, completed, shown
 from implicitloss.labels import Floats, LabelPrior, checked_label, checked_prior, checked_vector
+from implicitloss.later import later
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from implicitloss import symbols as s
+else:
+    sp = later("sympy")
+    s = later("implicitloss.symbols")
 
 __all__ = [
     "Adaptive",
@@ -493,11 +500,22 @@ def checked_margin(margin: Margin) -> Margin:
 def checked_ratio(margin: Margin) -> Margin:
     """`margin`; *raises* ValueError unless it is a ratio δ_y'/δ_y in symbols: p_yy = 1, p_yy' p_y'k = p_yk."""
     found = checked_margin(margin)
-    there, own, third = (found.margin(at) for at in (s.yp, s.y, s.k))
-    on = third.subs(s.y, s.yp)  # p_y'k
-    if not (s.vanishes(own - 1) and s.vanishes(there * on - third)):
+    if type(found) in RATIOS:
+        return found
+    if not is_ratio_in_symbols(found):
         _refuse_ratio(margin)
     return found
+
+
+def is_ratio_in_symbols(margin: Margin) -> bool:
+    """Whether SymPy finds p_yy = 1 and p_yy' p_y'k = p_yk."""
+    there, own, third = (margin.margin(at) for at in (s.yp, s.y, s.k))
+    on = third.subs(s.y, s.yp)  # p_y'k
+    return bool(s.vanishes(own - 1) and s.vanishes(there * on - third))
+
+
+# Ratios by their formulas, which need no proof each time; tests prove them.
+RATIOS = (Softmax, LogitAdjusted, BalancedSoftmax, Offsets)
 
 
 def checked_factors_of_ratio(margin: Margin, prior: LabelPrior) -> Factors:

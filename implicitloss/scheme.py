@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import sympy as sp
 
-from implicitloss import symbols as s
 from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, defines, shown
 from implicitloss.draws import DRAWS, DrawsName, design
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LAW_ROUNDING, NO_LABELS, Floats, Labels
+from implicitloss.later import later
 from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import log_mass, logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
 from implicitloss.weightings import Draws, Weighting, checked_weighting, returns_new_array
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from implicitloss import symbols as s
+else:
+    sp = later("sympy")
+    s = later("implicitloss.symbols")
 
 __all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme", "only_iid", "without_hard"]
 

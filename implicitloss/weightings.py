@@ -12,18 +12,25 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
-import sympy as sp
 from numpy.typing import NDArray
 
 from implicitloss import margins
-from implicitloss import symbols as s
 from implicitloss.arguments import checked_choice, checked_part, completed
 from implicitloss.draws import DrawsName, expected_tries, log_counts
 from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels
+from implicitloss.later import later
 from implicitloss.numerics.logsum import log_rest
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from implicitloss import symbols as s
+else:
+    sp = later("sympy")
+    s = later("implicitloss.symbols")
 
 __all__ = [
     "Consistent",
@@ -39,7 +46,7 @@ __all__ = [
     "returns_new_array",
 ]
 
-Law = Callable[[sp.Expr], sp.Expr]
+Law = Callable[["sp.Expr"], "sp.Expr"]
 Factors = tuple[Floats | float, Floats | float] | None
 Count = Literal["expected", "naive", "tf"]
 COUNTS: tuple[Count, ...] = get_args(Count)

@@ -136,6 +136,11 @@ def test_equalised_wants_a_positive_increasing_function(
         Equalised(F).log_margin(prior, 0)
 
 
+def test_margins_that_are_taken_for_ratios_are_ratios_in_symbols() -> None:
+    for margin in margins.examples():
+        assert margins.is_ratio_in_symbols(margin) == (type(margin) in margins.RATIOS), margin
+
+
 @given(st.floats(0.01, 4), st.lists(st.integers(1, 10**6), min_size=2, max_size=8))
 def test_logit_adjusted_margins_are_ratios(tau: float, counts: list[int]) -> None:
     """p_ab p_bc = p_ac and p_aa = 1."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitloss.kernels.ahead import AHEAD_DRAWS, NEAR_BYTES, fetch
 from implicitloss.kernels.jit import kernel
-from implicitloss.kernels.prefetch import AHEAD_DRAWS, NEAR_BYTES, fetch
 
 __all__ = ["alias_table", "find_tickets", "out_of_range"]
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitloss.kernels.ahead import AHEAD_DRAWS, NEAR_BYTES, fetch
 from implicitloss.kernels.jit import kernel
-from implicitloss.kernels.prefetch import AHEAD_DRAWS, NEAR_BYTES, fetch
 
 __all__ = [
     "add_up",

@@ -47,6 +47,8 @@ MOST_TAKEN_OFF, HEAVY = 0.25, 0.01
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 # Numbers of a matrix of labels times nodes that are held at once.
 HELD = 1 << 21
+# The exponentials of two numbers of this size have a product within numbers.
+SAFE = 350.0
 # Logarithms that span more go into too many bins.
 WIDEST = 400.0
 
@@ -152,7 +154,7 @@ class _Sides:
         light, h = self._split(log_z, v)
         heavy, chosen = self._of(~light), self._light(light, h, log_z, log_s, v)
         below = chosen.below()
-        log_phi = np.log1p(-np.minimum(below + heavy._below(log_z[~light], v), 1.0))
+        log_phi = np.log1p(-np.minimum(below + heavy._below(_Rising(log_z[~light], v)), 1.0))
         psi = chosen.psi(log_phi)
         ratio = np.empty(f.size)
         ratio[~light], _, of_heavy = heavy._beside(log_z[~light], log_s[~light], v, below, psi)
@@ -212,34 +214,33 @@ class _Sides:
         self, log_z: Floats, log_s: Floats, v: Floats, below_others: Floats, psi_others: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """log(right/left) of each block, one by one, beside others that add to 1 - Φ and to Ψ; 1 - Φ; Ψ of these."""
-        n = log_z.size
-        step = max(1, HELD // v.size)
-        parts = [slice(start, start + step) for start in range(0, n, step)]
-        below = np.minimum(below_others + self._below(log_z, v), 1.0)
+        n, rising = log_z.size, _Rising(log_z, v)
+        below = np.minimum(below_others + self._below(rising), 1.0)
         left, right, light = np.empty(n), np.empty(n), np.zeros(v.size)
         heavy = self._heavy
         rows = np.empty((heavy.size, v.size))
         counts = np.array(self.counts)
         counts[heavy] = 0.0
         held: list[Floats] = []
-        for part in parts:
-            own, right[part] = self._positives(part, log_z, log_s, v, below, below_others)
+        for part in rising.parts:
+            own, right[part] = self._positives(part, rising, log_s, v, below, below_others)
             light += counts[part] @ own
             here = (heavy >= part.start) & (heavy < part.stop)
             rows[here] = own[heavy[here] - part.start]
             held = [own]
         psi = light + self.counts[heavy] @ rows
         light += psi_others
-        for part in parts:
+        for part in rising.parts:
             others: Floats = psi + psi_others
             if self.hits != "keep":
-                own = held[0] if len(parts) == 1 else self._positives(part, log_z, log_s, v, below, below_others)[0]
+                again = len(rising.parts) > 1
+                own = self._positives(part, rising, log_s, v, below, below_others)[0] if again else held[0]
                 others = np.maximum(others - own, 0.0)
                 for i in np.flatnonzero((heavy >= part.start) & (heavy < part.stop)):
                     rest = np.where(np.arange(heavy.size) == i, self.counts[heavy] - 1, self.counts[heavy])
                     others[heavy[i] - part.start] = light + rest @ rows
-            pushed = np.exp(v + log_z[part, None])
-            left[part] = STEP * self.m * np.exp(self.log_q[part]) * np.sum(pushed * np.exp(-pushed) * others, axis=1)
+            pushed = _times(v, log_z[part]) * (1 - rising(part)) * others
+            left[part] = STEP * self.m * np.exp(self.log_q[part]) * np.sum(pushed, axis=1)
         return np.log(right) - np.log(left), below, psi
 
     @cached_property
@@ -248,39 +249,50 @@ class _Sides:
         size = self.eta / self.rest if self.hits == "exclude" else self.eta
         return np.flatnonzero(size > HEAVY * (self.counts @ size))
 
-    def _below(self, log_z: Floats, v: Floats, without: int = -1) -> Floats:
+    def _below(self, rising: _Rising, without: int = -1) -> Floats:
         """Σ_j q_j (1 - e^{-u z_j}), what these blocks add to 1 - Φ, (V,); one label of the block `without` left out."""
-        found = np.zeros(v.size)
-        counts = np.array(self.counts)
+        mass = self.counts * np.exp(self.log_q)
         if without >= 0:
-            counts[without] -= 1
-        step = max(1, HELD // v.size)
-        for start in range(0, log_z.size, step):
-            part = slice(start, start + step)
-            found += (counts[part] * np.exp(self.log_q[part])) @ _rising(log_z[part], v)
-        return found
+            mass[without] = (self.counts[without] - 1) * np.exp(self.log_q[without])
+        return sum((mass[part] @ rising(part) for part in rising.parts), np.zeros(rising.v.size))
 
     def _positives(
-        self, part: slice, log_z: Floats, log_s: Floats, v: Floats, below: Floats, below_others: Floats
+        self, part: slice, rising: _Rising, log_s: Floats, v: Floats, below: Floats, below_others: Floats
     ) -> tuple[Floats, Floats]:
         """ψ of the blocks of a part, (n, V), and what each gets as a positive, (n,)."""
         q, eta = np.exp(self.log_q[part, None]), self.eta[part, None]
         rest = self.rest[part, None] if self.hits == "exclude" else 1.0
         of_others = below[None]
         if self.hits != "keep":
-            mine = q * _rising(log_z[part], v)
+            mine = q * rising(part)
             of_others = below - mine
             # A label that is most of the sum is left out of it, in place of being taken off.
             for i in np.flatnonzero(np.any(mine > MOST_TAKEN_OFF * below, axis=1)):
-                of_others[i] = np.minimum(below_others + self._below(log_z, v, part.start + i), 1.0)
+                of_others[i] = np.minimum(below_others + self._below(rising, part.start + i), 1.0)
         with np.errstate(divide="ignore"):
             log_phi = np.log1p(-np.clip(of_others / rest, 0.0, 1.0))
-        t = np.exp(v - log_s[part, None])
+        t = _times(v, -log_s[part])
         decay = np.exp(-t)
         psi = eta / rest * decay * np.exp(power(self.m - 1, log_phi))
-        return psi, STEP * np.sum(eta * t * decay * -np.expm1(self.m * log_phi), axis=1)
+        return psi, STEP * eta[:, 0] * np.sum(t * decay * -np.expm1(self.m * log_phi), axis=1)
 
 
-def _rising(log_z: Floats, v: Floats) -> Floats:
-    """1 - e^{-u z} at each node, (n, V)."""
-    return -np.expm1(-np.exp(v + log_z[:, None]))
+class _Rising:
+    """1 - e^{-u z} at each node, (n, V), of a part of the blocks; kept where all are one part."""
+
+    def __init__(self, log_z: Floats, v: Floats) -> None:
+        step = max(1, HELD // v.size)
+        self.log_z, self.v = log_z, v
+        self.parts = [slice(start, start + step) for start in range(0, log_z.size, step)]
+        self._kept = self(self.parts[0]) if len(self.parts) == 1 else None
+
+    def __call__(self, part: slice) -> Floats:
+        kept = getattr(self, "_kept", None)
+        return -np.expm1(-_times(self.v, self.log_z[part])) if kept is None else kept
+
+
+def _times(v: Floats, logs: Floats) -> Floats:
+    """e^{v + logs}, (n, V)."""
+    if max(np.abs(v).max(), np.abs(logs).max()) < SAFE:
+        return np.multiply.outer(np.exp(logs), np.exp(v))
+    return np.exp(v + logs[:, None])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import logsumexp
 
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import Loss
@@ -28,6 +27,8 @@ Objective = Callable[[Floats], tuple[float, Floats, Floats]]
 
 def implicit_objective(eta: Floats, log_p: Floats) -> Objective:
     """Σ_y η_y log(1 + c_y + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}) and its derivatives; the diagonal of log p is log c."""
+    from scipy.special import logsumexp
+
     base = np.array(log_p)
     # The 1 and the kept hits c_y both go with e^0.
     np.fill_diagonal(base, np.logaddexp(0.0, np.diag(log_p)))

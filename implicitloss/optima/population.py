@@ -15,8 +15,6 @@ from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
-from scipy.sparse.csgraph import connected_components
 
 from implicitloss.arguments import shown
 from implicitloss.labels import Floats, LabelPrior, checked_prior, checked_probabilities
@@ -215,6 +213,8 @@ def _check_held(log_p: Floats) -> None:
     Where p_yy' > 0, the positive y pushes the score of y' down.  A finite minimum exists if and only if the graph of
     these pushes is strongly connected (as for Bradley and Terry's model, Ford 1957).
     """
+    from scipy.sparse.csgraph import connected_components
+
     n_groups, group = connected_components(~np.isneginf(log_p), connection="strong")
     if n_groups > 1:
         _say_not_held(int(np.argmin(np.bincount(group)[group])))
@@ -254,6 +254,8 @@ def separable_optimum(eta: ArrayLike, a: ArrayLike, b: ArrayLike) -> Floats:
 
 def _of_shares(eta: Floats, log_a: Floats, log_b: Floats) -> Floats:
     """`separable_optimum` from log a and log b."""
+    from scipy.optimize import brentq
+
     excess = np.expm1(-(log_a + log_b))  # 1/c - 1
     k = int(np.argmax(-eta * excess))
 

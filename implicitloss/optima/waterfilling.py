@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from implicitloss.arguments import shown
 from implicitloss.labels import Floats, LabelPrior, Labels
@@ -228,6 +227,8 @@ def _filled(inclusion: Floats, share: Floats, k: float, at_level: NDArray[np.boo
 
 def _level(excess: Callable[[float], float], low: float, high: float) -> float:
     """The level at which an excess that falls is 0; -inf where it is not above 0 anywhere."""
+    from scipy.optimize import brentq
+
     if excess(low) <= 0:
         return -np.inf
     return float(brentq(excess, low, high, xtol=1e-14, rtol=1e-15, maxiter=500))
@@ -235,6 +236,8 @@ def _level(excess: Callable[[float], float], low: float, high: float) -> float:
 
 def _softmax(eta: Floats, push: Pushes, k: float) -> Waterfilling:
     """The waterfilling of the implicit softmax loss with margins b_y' that do not depend on the positive."""
+    from scipy.optimize import brentq
+
     outside, inside = push.outside, push.inside
     spread = _spread(push)
     free = not spread.any()

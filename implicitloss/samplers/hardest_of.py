@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import sympy as sp
 
-from implicitloss import symbols as s
 from implicitloss.arguments import checked_choice, checked_whole
 from implicitloss.labels import Floats, Labels
+from implicitloss.later import later
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from implicitloss import symbols as s
+else:
+    sp = later("sympy")
+    s = later("implicitloss.symbols")
 
 __all__ = ["AMONG", "Among", "HardestOf", "examples"]
 
@@ -20,8 +27,6 @@ AMONG: tuple[Among, ...] = get_args(Among)
 MOST_CANDIDATES = 1_000_000
 # Candidates in memory at a time.
 BLOCK = 1 << 20
-# A label whose score is compared with that of another.
-OTHER = sp.Symbol("j'", integer=True, positive=True)
 
 
 @dataclass(frozen=True)
@@ -132,10 +137,13 @@ class HardestOf(Sampler):
         if self.among == "negatives" and yp == s.y:
             return sp.Integer(0)
 
+        # A label whose score is compared with that of another.
+        other = sp.Symbol("j'", integer=True, positive=True)
+
         def number(at_equality: int) -> sp.Expr:
             """How many labels score less than y', or at most as much."""
-            less = sp.Heaviside(s.f[yp] - s.f[OTHER], at_equality)
-            return s.over_labels(less, OTHER) if self.among == "all" else s.over_negatives(less, OTHER)
+            less = sp.Heaviside(s.f[yp] - s.f[other], at_equality)
+            return s.over_labels(less, other) if self.among == "all" else s.over_negatives(less, other)
 
         below, at_most = number(0), number(1)
         n_labels = s.L if self.among == "all" else s.L - 1

@@ -1,17 +1,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import sympy as sp
 
-from implicitloss import symbols as s
 from implicitloss.labels import Floats
+from implicitloss.later import later
 from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin, Softmax, checked_margin
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from implicitloss import symbols as s
+else:
+    sp = later("sympy")
+    s = later("implicitloss.symbols")
 
 __all__ = ["MinimumVariance", "examples"]
 

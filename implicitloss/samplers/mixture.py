@@ -1,17 +1,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import sympy as sp
 
-from implicitloss import symbols as s
 from implicitloss.arguments import checked_number
 from implicitloss.labels import Floats, Labels
+from implicitloss.later import later
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, checked_sampler, complete_sampler
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.samplers.within_batch import WithinBatch
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from implicitloss import symbols as s
+else:
+    sp = later("sympy")
+    s = later("implicitloss.symbols")
 
 __all__ = ["Mixture", "examples"]
 

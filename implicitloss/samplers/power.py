@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import sympy as sp
 
-from implicitloss import symbols as s
 from implicitloss.arguments import checked_number
 from implicitloss.labels import Floats
+from implicitloss.later import later
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from implicitloss import symbols as s
+else:
+    sp = later("sympy")
+    s = later("implicitloss.symbols")
 
 __all__ = ["Power", "examples"]
 

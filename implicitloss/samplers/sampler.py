@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import sympy as sp
 
 from implicitloss.arguments import checked_part, completed, shown
 from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
 from implicitloss.labels import Floats, Labels
+from implicitloss.later import later
 from implicitloss.losses import Loss
 from implicitloss.margins import Margin
 from implicitloss.problem import Problem
+
+if TYPE_CHECKING:
+    import sympy as sp
+else:
+    sp = later("sympy")
 
 __all__ = [
     "Draw",

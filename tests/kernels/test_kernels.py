@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from implicitloss import kernels
 from implicitloss.kernels import jit
+from implicitloss.kernels.ahead import AHEAD_DRAWS, fetch
 from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
 from implicitloss.kernels.draws import (
     add_up,
@@ -29,7 +30,6 @@ from implicitloss.kernels.draws import (
     log_sums,
     ticket_records,
 )
-from implicitloss.kernels.prefetch import AHEAD_DRAWS, fetch
 from implicitloss.kernels.transform import (
     _second_order,
     log_transform,
@@ -252,8 +252,11 @@ def test_kernels_compile_without_a_folder_to_cache_in(monkeypatch: pytest.Monkey
             raise RuntimeError("cannot cache function: no locator available")
         return function
 
-    monkeypatch.setattr(jit.numba, "njit", njit)
-    assert jit.kernel(math.sin) is math.sin
+    def kernel(x: float) -> float:
+        return x
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert jit.kernel(kernel).compiled is kernel
     assert [options.get("cache", False) for options in calls] == [True, False]
     assert all(options["nogil"] and options["error_model"] == "numpy" for options in calls)
 
