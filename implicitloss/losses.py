@@ -179,11 +179,10 @@ def cosine_contrastive(margin: float = 0.0) -> BinaryLoss:
 
 @lru_cache
 def _cosine_contrastive(margin: float) -> BinaryLoss:
-    rho = s.exact(margin)
     return BinaryLoss(
         f"cosine contrastive (ρ = {margin:g})",
         phi=lambda z: (1 - z) ** 2,
-        varphi=lambda z: sp.Max(0, -z - rho) ** 2,
+        varphi=lambda z: sp.Max(0, -z - s.exact(margin)) ** 2,
         positive=lambda f: (1 - f) ** 2,
         negative=lambda f: np.maximum(0.0, f - margin) ** 2,
         slope=lambda f: 2 * np.maximum(0.0, np.asarray(f) - margin),

@@ -500,14 +500,14 @@ def checked_margin(margin: Margin) -> Margin:
 def checked_ratio(margin: Margin) -> Margin:
     """`margin`; *raises* ValueError unless it is a ratio δ_y'/δ_y in symbols: p_yy = 1, p_yy' p_y'k = p_yk."""
     found = checked_margin(margin)
-    if type(found) in RATIOS:
+    if type(found) in _RATIOS:
         return found
-    if not is_ratio_in_symbols(found):
+    if not _is_ratio_in_symbols(found):
         _refuse_ratio(margin)
     return found
 
 
-def is_ratio_in_symbols(margin: Margin) -> bool:
+def _is_ratio_in_symbols(margin: Margin) -> bool:
     """Whether SymPy finds p_yy = 1 and p_yy' p_y'k = p_yk."""
     there, own, third = (margin.margin(at) for at in (s.yp, s.y, s.k))
     on = third.subs(s.y, s.yp)  # p_y'k
@@ -515,7 +515,7 @@ def is_ratio_in_symbols(margin: Margin) -> bool:
 
 
 # Ratios by their formulas, which need no proof each time; tests prove them.
-RATIOS = (Softmax, LogitAdjusted, BalancedSoftmax, Offsets)
+_RATIOS = (Softmax, LogitAdjusted, BalancedSoftmax, Offsets)
 
 
 def checked_factors_of_ratio(margin: Margin, prior: LabelPrior) -> Factors:

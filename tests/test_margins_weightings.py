@@ -138,7 +138,7 @@ def test_equalised_wants_a_positive_increasing_function(
 
 def test_margins_that_are_taken_for_ratios_are_ratios_in_symbols() -> None:
     for margin in margins.examples():
-        assert margins.is_ratio_in_symbols(margin) == (type(margin) in margins.RATIOS), margin
+        assert margins._is_ratio_in_symbols(margin) == (type(margin) in margins._RATIOS), margin
 
 
 @given(st.floats(0.01, 4), st.lists(st.integers(1, 10**6), min_size=2, max_size=8))

@@ -8,7 +8,7 @@ wide, or a part in `CELLS` of what labels differ by.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -96,6 +96,7 @@ class Place:
     full: LabelPrior
     sampler: Sampler
     target: Margin
+    _found: dict[tuple[Weighting, int, Hits, float], Floats] = field(default_factory=dict)
 
     @cached_property
     def _at(self) -> tuple[Floats, Labels]:
@@ -133,8 +134,22 @@ class Place:
         prior, law = LabelPrior.from_probabilities(mean(self.full.probabilities)), mean(np.exp(log_q))
         return _Alike(prior, Explicit(law), mean(self.eta), log_rest(np.log(law)), first, counts)
 
-    def optimum(self, weighting: Weighting, m: int, hits: Hits, law: Sampler | None = None) -> Floats:
+    def optimum(
+        self, weighting: Weighting, m: int, hits: Hits, law: Sampler | None = None, sought: float = SOUGHT
+    ) -> Floats:
         """The scores f* that minimise the true expected loss, (K,); *raises* NoOptimum where there are none."""
+        if law is not None:
+            return self._searched(weighting, m, hits, law, sought, None)
+        key = weighting, m, hits, sought
+        if key not in self._found:
+            # Those of the last m, or of other hits, are a start.
+            near = next((f for (of, *_), f in reversed(self._found.items()) if of == weighting), None)
+            self._found[key] = self._searched(weighting, m, hits, None, sought, near)
+        return self._found[key]
+
+    def _searched(
+        self, weighting: Weighting, m: int, hits: Hits, law: Sampler | None, sought: float, near: Floats | None
+    ) -> Floats:
         alike = self._alike
         scheme = Scheme(alike.law if law is None else law, weighting, m=m, hits=hits)
         factors = shared_factors(scheme, alike.prior)
@@ -144,7 +159,10 @@ class Place:
             return optimum_from(scheme, SoftmaxCrossEntropy(), alike.eta, alike.prior, "sampled")[alike.first]
         check_pushed(*factors)
         rest = alike.log_rest if law is None else log_rest(factors[0])
-        return balanced_blocks(alike.of(alike.eta, *factors, rest, np.log(alike.eta)), alike.counts, m, hits, SOUGHT)
+        blocks = alike.of(alike.eta, *factors, rest, np.log(alike.eta))
+        if near is not None:
+            blocks[-1] = near
+        return balanced_blocks(blocks, alike.counts, m, hits, sought)
 
     def off(self, m: int, hits: Hits) -> dict[str, float]:
         """What the optimum of each kind of weights adds to the target's, as a slope on log π; empty without an optimum.
@@ -166,11 +184,11 @@ class Place:
             return {}
         return {name: self.slope(f - aim) for name, f in found.items()}
 
-    def off_by_own(self, m: int, hits: Hits) -> float:
+    def off_by_own(self, m: int, hits: Hits, sought: float = SOUGHT) -> float:
         """`off` of the target's own weights p_yy'/(m q_y') alone; nan where there is no optimum."""
         try:
             delta, aim = self._aim
-            f = self.optimum(ForMargin(self.target) if delta is None else Importance(), m, hits)
+            f = self.optimum(ForMargin(self.target) if delta is None else Importance(), m, hits, sought=sought)
         except NoOptimum:
             return math.nan
         return self.slope(f - (0.0 if delta is None else delta) - aim)

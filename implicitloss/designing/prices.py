@@ -22,6 +22,7 @@ from implicitloss.samplers import Mixture, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import HITS, MOST_NEGATIVES, Hits, Scheme
 from implicitloss.weightings import Consistent
+from implicitloss.witness.integrate.compression import in_order
 
 __all__ = ["PLACES", "SLICES", "Prices", "eta_of", "least_draws"]
 
@@ -31,6 +32,8 @@ PLACES: tuple[At, ...] = get_args(At)
 ENOUGH_TILT, ENOUGH_INFORMATION = 0.01, 0.9
 # The number of draws that is found is the least, or larger by at most this part where it is large.
 NEARLY = 1 / 200
+# To look for it, the sides of the balance agree to so small a part of the tilt.
+ROUGHLY = 1e-4
 # It is looked for from here.
 START = 255
 # So many scores are priced, of examples that are evenly chosen, but of no fewer examples than this.
@@ -95,31 +98,41 @@ class Prices:
     def draws_for_tilt(self, sampler: Sampler, largest: float, hits: Hits, start: int = START) -> int | None:
         """The draws with which the target's own weights come so close to its optimum, where a few labels are likely."""
         place = self.places["peaked", sampler]
-        return least_draws(lambda m: abs(place.off_by_own(m, hits)), largest, start)
+        return least_draws(lambda m: abs(place.off_by_own(m, hits, ROUGHLY * largest)), largest, start)
 
     def rows(self, progress: Callable[[int, int], None] | None) -> Iterator[dict[str, Any]]:
         """The rows of `Design.alternatives`."""
-        for i, sampler in enumerate(self.samplers):
-            kept, places = self.kept(sampler, self.m), [self.places[at, sampler] for at in PLACES]
-            enough = self.draws_for_information(sampler, ENOUGH_INFORMATION, "tail") if "tail" in kept else None
-            start: int | None = None
-            for k, hits in enumerate(HITS):
-                if progress is not None:
-                    progress(i * len(HITS) + k, len(self.samplers) * len(HITS))
-                off = {place.name: place.off(self.m, hits) for place in places}
-                start = needed = self.draws_for_tilt(sampler, ENOUGH_TILT, hits, start or START)
-                for weights in self._weights:
-                    is_priced = hits == "keep" and weights in ("consistent", "unit")
-                    slopes = {f"off_{at}": found.get(weights, math.nan) for at, found in off.items()}
-                    draws = needed if weights == self._own else None
-                    if is_priced and all(abs(slope) <= ZERO for slope in slopes.values()):
-                        draws = 1  # at every m
-                    yield {
-                        "sampler": complete_sampler(sampler).name, "weights": weights, "hits": hits,
-                        **slopes,
-                        **{part: kept.get(part, math.nan) if is_priced else math.nan for part in SLICES},
-                        "negatives_tilt": draws, "negatives_information": enough if is_priced else None,
-                    }  # fmt: skip
+        total = len(self.samplers) * len(HITS)
+        if progress is not None:
+            progress(0, total)
+        for i, rows in enumerate(in_order(self._rows_of, range(len(self.samplers)))):
+            yield from rows
+            if progress is not None:
+                progress((i + 1) * len(HITS), total)
+
+    def _rows_of(self, number: int) -> list[dict[str, Any]]:
+        """The rows of a sampler."""
+        sampler = self.samplers[number]
+        kept, places = self.kept(sampler, self.m), [self.places[at, sampler] for at in PLACES]
+        enough = self.draws_for_information(sampler, ENOUGH_INFORMATION, "tail") if "tail" in kept else None
+        start: int | None = None
+        rows = []
+        for hits in HITS:
+            off = {place.name: place.off(self.m, hits) for place in places}
+            start = needed = self.draws_for_tilt(sampler, ENOUGH_TILT, hits, start or START)
+            for weights in self._weights:
+                is_priced = hits == "keep" and weights in ("consistent", "unit")
+                slopes = {f"off_{at}": found.get(weights, math.nan) for at, found in off.items()}
+                draws = needed if weights == self._own else None
+                if is_priced and all(abs(slope) <= ZERO for slope in slopes.values()):
+                    draws = 1  # at every m
+                rows.append({
+                    "sampler": complete_sampler(sampler).name, "weights": weights, "hits": hits,
+                    **slopes,
+                    **{part: kept.get(part, math.nan) if is_priced else math.nan for part in SLICES},
+                    "negatives_tilt": draws, "negatives_information": enough if is_priced else None,
+                })  # fmt: skip
+        return rows
 
     @property
     def _own(self) -> str:
