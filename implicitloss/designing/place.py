@@ -202,7 +202,7 @@ class Place:
         square = float(x @ self._logs[0])
         return float(x @ values) / square if square > FLAT else math.nan
 
-    @property
+    @cached_property
     def _logs(self) -> Floats:
         """log π, log q and log η, (3, K)."""
         alike = self._alike
