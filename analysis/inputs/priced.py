@@ -20,14 +20,17 @@ from implicitloss.samplers import WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Consistent, Importance
 
-__all__ = ["PRICED", "PRICED_RATIOS", "PRICES", "priced"]
+__all__ = ["MANY", "PRICED", "PRICED_RATIOS", "PRICES", "priced"]
 
 # Newton's method and Hessians take time in proportion to L³.
 PRICED = (300, 1_000)
-PRICES = ("optimum", "information", "design")
+PRICES = ("optimum", "information", "design", "many optima")
+# So many labels, all different, have their optimum found together.
+MANY = 1_000_000
 M = 64
 PRICED_RATIOS = (
     ("optimum, Newton's method / balance", "optimum", "Newton's method", "balance"),
+    ("optimum of different labels / np.exp of them", "many optima", "balance", "np.exp"),
     ("information, from the Hessian / integral", "information", "Hessian", "integral"),
     ("a slope of a design, all labels / alike together", "design", "all labels", "alike together"),
 )
@@ -37,6 +40,8 @@ def priced(kind: str, n_labels: int) -> list[tuple[str, float, Callable[[bool], 
     """Who, the scale of the seconds, and what is timed, as `analysis.speed` has them; at an x where few are likely."""
     prior, loss = LabelPrior.zipf(n_labels, 1.0), SoftmaxCrossEntropy()
     eta = np.asarray(eta_at("peaked", prior)[0])
+    if kind == "many optima":
+        eta = np.random.default_rng(0).dirichlet(np.ones(n_labels))
     masked = Scheme(WithinBatch(), Importance(), m=M, hits="mask")
     kept = Scheme(WithinBatch(), Consistent(), m=M, hits="keep")
     optimum = np.log(eta) - np.log(eta).mean()
@@ -50,6 +55,10 @@ def priced(kind: str, n_labels: int) -> list[tuple[str, float, Callable[[bool], 
         "optimum": {
             "balance": lambda warm: population_optimum(masked, loss, eta, prior, of="sampled"),
             "Newton's method": lambda warm: minimise(sampled_objective(masked, loss, eta, prior), optimum, eta),
+        },
+        "many optima": {
+            "balance": lambda warm: population_optimum(masked, loss, eta, prior, of="sampled"),
+            "np.exp": lambda warm: np.exp(optimum),
         },
         "information": {"integral": lambda warm: information(kept, eta, prior), "Hessian": hessian},
         "design": {
