@@ -19,6 +19,7 @@ Each step adds log(right/left) to f, and Anderson's method mixes the last few st
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,10 +28,12 @@ from numpy.typing import NDArray
 
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import log_rest
+from implicitloss.optima.alike import alike
 from implicitloss.optima.fixed_point import SOUGHT, fixed_point
-from implicitloss.optima.light import MANY, ORDERS, Light, are_light, shares
+from implicitloss.optima.light import MANY, NEGLECTED, ORDERS, Light, are_light, shares
 from implicitloss.optima.light import WIDTH as BINS
 from implicitloss.optima.many import Newton, balanced_alone, descent
+from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.sums import QUIET, measure_of, sums
 from implicitloss.scheme import Hits
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, power
@@ -38,13 +41,13 @@ from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, 
 __all__ = ["balanced", "balanced_blocks"]
 
 # A step of many blocks, which is as long as f is off, is no longer than this.
-SOUGHT_OF_MANY, NEAR = 3e-9, 1e-2
+SOUGHT_OF_MANY = 3e-9
+# That of cells of blocks, and that of all where hits are kept, from which it starts.
+NEAR, KEPT = 1e-2, 2e-3
 # The side of a cell of labels, and the number of cells, for a start.
 CELL, WIDER, MOST_CELLS = 0.5, 1.4, 1_000
 # More than this share of a sum is not taken off it, which would cancel digits.
 MOST_TAKEN_OFF, HEAVY = 0.25, 0.01
-# An odd number whose bits look random: 2^64 over the golden ratio.
-MIXER = np.uint64(0x9E3779B97F4A7C15)
 # Numbers of a matrix of labels times nodes that are held at once.
 HELD = 1 << 21
 # The exponentials of two numbers of this size have a product within numbers.
@@ -56,23 +59,9 @@ WIDEST = 400.0
 def balanced(eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, m: int, hits: Hits, start: Floats) -> Floats:
     """The optimum f*, (L,), centred, from the scores `start`; *raises* NoOptimum where it is not reached."""
     table = np.stack([eta, log_q, log_a, log_b, log_rest(log_q), start])
-    first, of_label, counts = _alike(table)
+    first, of_label, counts = alike(table)
     f = balanced_blocks(table[:, first], counts, m, hits)[of_label]
     return np.asarray(f - f.mean())
-
-
-def _alike(table: Floats) -> tuple[Labels, Labels, Labels]:
-    """Of columns that are equal the first, (K,); which of these each column equals, (L,); and how many do, (K,)."""
-    # A hash of each column, as sorting columns takes long.
-    code = np.zeros(table.shape[1], dtype=np.uint64)
-    for row in table:
-        code = (code ^ (code >> np.uint64(29)) ^ np.ascontiguousarray(row).view(np.uint64)) * MIXER
-    _, first, of_label, counts = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
-    if not np.array_equal(table[:, first[of_label]], table):  # two columns of one hash
-        _, first, of_label, counts = np.unique(
-            table, axis=1, return_index=True, return_inverse=True, return_counts=True
-        )
-    return first, of_label.reshape(-1), counts
 
 
 def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: float = SOUGHT) -> Floats:
@@ -81,18 +70,21 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
     `blocks` (6, K) are η, log q, log a and log b of one label, the log of the law's mass on all others, and a start.
     The two sides of the balance then agree to the part `sought`, if rounding lets them.
     """
-    alike = counts.astype(np.float64)
-    sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), alike, m, hits)
-    if alike.size < MANY or max(np.ptp(log) for log in (np.log(blocks[0]), *blocks[1:4])) > WIDEST:
-        return fixed_point(sides.log_ratio, blocks[5], alike * blocks[0], sought)
-    near = _near(blocks, alike, m, hits)
-    found = descent(sides.step, near, alike * blocks[0], max(sought, SOUGHT_OF_MANY))
-    return (
-        fixed_point(sides.log_ratio, near, alike * blocks[0], max(sought, SOUGHT_OF_MANY)) if found is None else found
-    )
+    n = counts.astype(np.float64)
+    sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), n, m, hits)
+    if n.size < MANY or max(np.ptp(log) for log in (np.log(blocks[0]), *blocks[1:4])) > WIDEST:
+        return fixed_point(sides.log_ratio, blocks[5], n * blocks[0], sought)
+    near, kept = blocks[5], dataclasses.replace(sides, hits="keep")
+    with suppress(NoOptimum):
+        near = _near(blocks, n, m)
+    if hits != "keep":
+        found = descent(kept.step, near, n * blocks[0], KEPT)
+        near = near if found is None else found
+    found = descent(sides.step, near, n * blocks[0], max(sought, SOUGHT_OF_MANY))
+    return fixed_point(sides.log_ratio, near, n * blocks[0], max(sought, NEGLECTED)) if found is None else found
 
 
-def _near(blocks: Floats, counts: Floats, m: int, hits: Hits) -> Floats:
+def _near(blocks: Floats, counts: Floats, m: int) -> Floats:
     """Scores near the optimum: that of cells of blocks, as their means have it."""
     logs = np.log(blocks[0]), *blocks[1:4]
     width, cells = CELL, MOST_CELLS + 1
@@ -147,11 +139,13 @@ class _Sides:
         log_z, log_s = self.log_b + f, self.log_a - f
         low = min(-float(log_z.max()) - np.log(self.m), float(log_s.min()))
         v = nodes(low - LEFT, RIGHT + float(log_s.max()))
-        if f.size < MANY or max(np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)) > WIDEST:
-            below = psi = np.zeros(v.size)
-            ratio, below, psi = self._beside(log_z, log_s, v, below, psi)
+        light = np.zeros(f.size, dtype=bool)
+        if f.size >= MANY and max(np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)) <= WIDEST:
+            light, h = self._split(log_z, v)
+        if not light.any():
+            nothing = np.zeros(v.size)
+            ratio, below, psi = self._beside(log_z, log_s, v, nothing, nothing)
             return ratio, v, np.log1p(-below), psi
-        light, h = self._split(log_z, v)
         heavy, chosen = self._of(~light), self._light(light, h, log_z, log_s, v)
         below = chosen.below()
         log_phi = np.log1p(-np.minimum(below + heavy._below(_Rising(log_z[~light], v)), 1.0))

@@ -26,10 +26,10 @@ from implicitloss.optima.sums import HELD, at_labels, measure_of, sums
 from implicitloss.scheme import Hits
 from implicitloss.witness.integrate.quadrature import STEP, power
 
-__all__ = ["MANY", "ORDERS", "WIDTH", "Light", "are_light", "shares"]
+__all__ = ["MANY", "NEGLECTED", "ORDERS", "WIDTH", "Light", "are_light", "shares"]
 
 # So small a part of a sum is left out; a label is light up to this part of it, and ORDERS terms are then enough.
-NEGLECTED, HEAVIEST, ORDERS = 1e-10, 1 / 100, 5
+NEGLECTED, HEAVIEST, ORDERS = 1e-11, 1 / 200, 5
 # Terms of other signs may be so large beside their sum: digits cancel.
 MOST_CANCELLED = 1e4
 # Bins of log x, and from how many labels on.

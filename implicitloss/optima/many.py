@@ -28,11 +28,15 @@ __all__ = ["Newton", "balanced_alone", "descent"]
 CELL, APART = 0.25, 4
 WIDTH = 1 / 2
 # So many steps are made at most, each by this factor shorter than the last, and none longer than this.
-STEPS, SHORTER, LONGEST = 30, 0.9, 5.0
+STEPS, SHORTER, LONGEST = 30, 0.8, 5.0
+# The part of its way that a step is taken to have gone, at least and at most.
+DONE = 0.5, 2.0
+# That is told by steps no longer than this.
+CLOSE = 0.01
 # A step that is longer says nothing of the next.
 FAR = 1e-5
 # A table of a function of log x: how far it goes, its step, and how often it is asked.
-FURTHER, APART_AT, ALONE = 30.0, 1 / 16, 6
+FURTHER, APART_AT, ALONE = 30.0, 1 / 16, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,17 +133,28 @@ def balanced_alone(
 
 
 def descent(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought: float) -> Floats | None:
-    """Where a step as much shorter again is at most `sought`; None where steps do not get shorter."""
-    last = np.inf
+    """Where further steps, each as much shorter as the last, add up to `sought`; None where they do not get shorter."""
+    last, before = np.inf, None
     for _ in range(STEPS):
-        with np.errstate(**QUIET):
-            move = step(f)
+        try:
+            with np.errstate(**QUIET):
+                move = step(f)
+        except np.linalg.LinAlgError:
+            return None
         move = move - weights @ move / weights.sum()
         off = float(np.abs(move).max())
         if not off <= SHORTER * last:
             return None
-        f = f + np.clip(move, -LONGEST, LONGEST)
-        if off <= FAR and off * min(off / last, 1.0) <= sought:
+        ahead = move
+        if before is not None and off <= CLOSE:
+            # As much longer, label by label, as the last step was too short.
+            with np.errstate(**QUIET):
+                done = (before[0] - move) / before[1]
+            ahead = move / np.where(np.isfinite(done), np.clip(done, *DONE), 1.0)
+        before = move, np.clip(ahead, -LONGEST, LONGEST)
+        f = f + before[1]
+        shorter = min(off / last, SHORTER)
+        if off <= max(FAR, 10 * sought) and off * shorter / (1 - shorter) <= sought:
             return f
         last = off
     return None

@@ -11,6 +11,7 @@ import pytest
 import implicitloss as il
 from implicitloss.labels import Floats
 from implicitloss.numerics.logsum import log_rest
+from implicitloss.optima import alike as module
 from implicitloss.optima import balance, light, many
 from implicitloss.optima.objective import shared_factors
 
@@ -88,8 +89,10 @@ def test_columns_that_are_equal_are_found(rng: np.random.Generator, monkeypatch:
     table = rng.integers(0, 2, size=(3, 40)).astype(np.float64)
     for hashed in (True, False):
         if not hashed:
-            monkeypatch.setattr(balance, "MIXER", np.uint64(0))
-        first, of_label, counts = balance._alike(table)
+            monkeypatch.setattr(module, "MIXER", np.uint64(0))
+        first, of_label, counts = module.alike(table)
         assert np.array_equal(table[:, first][:, of_label], table)
         assert first.size == np.unique(table, axis=1).shape[1]
         assert np.array_equal(np.bincount(of_label), counts)
+    different = np.arange(6.0).reshape(2, 3)
+    assert [list(found) for found in module.alike(different)] == [[0, 1, 2], [0, 1, 2], [1, 1, 1]]
