@@ -153,7 +153,7 @@ def descent(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought
             ahead = move / np.where(np.isfinite(done), np.clip(done, *DONE), 1.0)
         before = move, np.clip(ahead, -LONGEST, LONGEST)
         f = f + before[1]
-        shorter = min(off / last, SHORTER)
+        shorter = min(off / last, SHORTER) if last < np.inf else SHORTER
         if off <= max(FAR, 10 * sought) and off * shorter / (1 - shorter) <= sought:
             return f
         last = off

@@ -84,6 +84,16 @@ def test_a_newton_step_makes_the_error_much_smaller(rng: np.random.Generator, fe
     assert many.descent(lambda f: f - 2, np.ones(3) * [1, 2, 4], np.ones(3), 1e-9) is None
 
 
+@pytest.mark.parametrize("off", [1e-9, 1e-6, 1e-3])
+@pytest.mark.parametrize("done", [0.7, 1.2])
+def test_the_search_ends_where_little_is_left(off: float, done: float) -> None:
+    """Also from scores so near that the first step is short, with steps that go too short a way or too far."""
+    there = np.array([1.0, -2.0, 0.5])
+    found = many.descent(lambda f: done * (there - f), there + off * np.array([1, -1, 0.3]), np.ones(3), 1e-9)
+    assert found is not None
+    assert found - found.mean() == pytest.approx(there - there.mean(), abs=1e-9)
+
+
 def test_columns_that_are_equal_are_found(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """By their hash, and where all columns have the same."""
     table = rng.integers(0, 2, size=(3, 40)).astype(np.float64)
