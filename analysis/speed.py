@@ -6,8 +6,7 @@ beat (PCG64 into a block that stays in cache, two threads); NumPy (`Generator.ch
 and a ladder m = 1, 2, ..., 4096 with four weightings against the largest m with one.  Exact: mean, variance and
 gradient against the same integrals label by label, and against Monte Carlo to 1e-6, whose time is that of its first
 draws times how many more its variance asks for.  A file of labels: `LabelPrior.from_file` against `pandas.read_csv`.
-Optima, information and the slopes of a design: against Newton's method, Hessians, and all labels one by one; the
-optimum of labels that all differ, in exponentials of all.
+Optima, information and the slopes of a design: against Newton's method, Hessians, and all labels; an optimum of many.
 
 Times are medians of repeats that take turns; a peer that is not installed is named and left out.
 """
@@ -28,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.inputs.priced import MANY, PRICED, PRICED_RATIOS, PRICES, priced
+from analysis.inputs.priced import PRICED, PRICED_RATIOS, PRICES, priced
 from analysis.study import Point, Row
 from implicitloss.estimate import Quantity
 from implicitloss.labels import LabelPrior
@@ -56,8 +55,7 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
     repeats = 3 if quick else 5
     kinds, sizes = ("monte carlo", "ladder", "exact", "label file"), QUICK_LABELS if quick else LABELS
     grid = [(kind, n) for kind in kinds for n in sizes] + [("exact, any m", sizes[-2])]
-    grid += [(kind, n) for kind in PRICES[:-1] for n in (sizes[:1] if quick else PRICED)]
-    grid += [] if quick else [(PRICES[-1], MANY)]
+    grid += [(kind, sizes[0]) for kind in PRICES[:-1]] if quick else PRICED
     return [{"kind": kind, "labels": n, "repeats": repeats, "quick": quick} for kind, n in grid]
 
 

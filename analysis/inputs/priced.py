@@ -20,13 +20,11 @@ from implicitloss.samplers import WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Consistent, Importance
 
-__all__ = ["MANY", "PRICED", "PRICED_RATIOS", "PRICES", "priced"]
+__all__ = ["PRICED", "PRICED_RATIOS", "PRICES", "priced"]
 
-# Newton's method and Hessians take time in proportion to L³.
-PRICED = (300, 1_000)
 PRICES = ("optimum", "information", "design", "many optima")
-# So many labels, all different, have their optimum found together.
-MANY = 1_000_000
+# Newton's method and Hessians take time in proportion to L³; a million labels that all differ, in proportion to L.
+PRICED = [*((kind, n) for kind in PRICES[:-1] for n in (300, 1_000)), (PRICES[-1], 1_000_000)]
 M = 64
 PRICED_RATIOS = (
     ("optimum, Newton's method / balance", "optimum", "Newton's method", "balance"),

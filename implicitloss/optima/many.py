@@ -27,8 +27,9 @@ __all__ = ["Newton", "balanced_alone", "descent"]
 # The side of a cell, and every how many nodes the functions of u are known.
 CELL, APART = 0.25, 4
 WIDTH = 1 / 2
-# So many steps are made at most, each by this factor shorter than the last, and none longer than this.
-STEPS, SHORTER, LONGEST = 30, 0.8, 5.0
+# So many steps are made at most, each by this factor shorter than the last, and none longer than this; it is not
+# believed that the next is shorter by a smaller factor than the least.
+STEPS, SHORTER, LONGEST, LEAST = 30, 0.8, 5.0, 0.05
 # The part of its way that a step is taken to have gone, at least and at most.
 DONE = 0.5, 2.0
 # That is told by steps no longer than this.
@@ -153,7 +154,7 @@ def descent(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought
             ahead = move / np.where(np.isfinite(done), np.clip(done, *DONE), 1.0)
         before = move, np.clip(ahead, -LONGEST, LONGEST)
         f = f + before[1]
-        shorter = min(off / last, SHORTER) if last < np.inf else SHORTER
+        shorter = float(np.clip(off / last, LEAST, SHORTER)) if last < np.inf else SHORTER
         if off <= max(FAR, 10 * sought) and off * shorter / (1 - shorter) <= sought:
             return f
         last = off
