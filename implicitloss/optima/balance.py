@@ -41,7 +41,7 @@ from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes, 
 __all__ = ["balanced", "balanced_blocks"]
 
 # A step of many blocks, which is as long as f is off, is no longer than this.
-SOUGHT_OF_MANY = 3e-9
+SOUGHT_OF_MANY = 1e-9
 # That of cells of blocks, and that of all where hits are kept, from which it starts.
 NEAR, KEPT = 1e-2, 2e-3
 # The side of a cell of labels, and the number of cells, for a start.
