@@ -2,11 +2,11 @@
 
 Monte Carlo (m = 64, within-batch, importance weights, hits masked): random doubles alone, which nothing that draws can
 beat (PCG64 into a block that stays in cache, two threads); NumPy (`Generator.choice` with p, then log-mean) and SciPy's
-`DiscreteAliasUrn`, on the one thread that they use; PyTorch (`multinomial` and log-sum-exp, on the CPU, two threads);
-and a ladder m = 1, 2, ..., 4096 with four weightings against the largest m with one.  Exact: mean, variance and
-gradient against the same integrals label by label, and against Monte Carlo to 1e-6, whose time is that of its first
-draws times how many more its variance asks for.  A file of labels: `LabelPrior.from_file` against `pandas.read_csv`.
-Optima, information and the slopes of a design: against Newton's method, Hessians, and all labels; an optimum of many.
+`DiscreteAliasUrn`, on one thread; PyTorch (`multinomial` and log-sum-exp, on the CPU, two threads); and a ladder m = 1,
+2, ..., 4096 with four weightings against the largest m with one. Exact: mean, variance and gradient against the same
+integrals label by label, against one exponential of each score, and against Monte Carlo to 1e-6, whose time is that of
+its first draws, scaled. Files of labels: `LabelPrior.from_file` against pandas. Optima, information and the slopes of a
+design: against Newton's method, Hessians, and all labels; an optimum of many.
 
 Times are medians of repeats that take turns; a peer that is not installed is named and left out.
 """

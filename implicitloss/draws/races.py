@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy.optimize import brentq
 
 from implicitloss.kernels.races import around, arrived, radius, spread_of
 from implicitloss.labels import Floats
@@ -97,6 +96,7 @@ def race(q: Floats, times: Floats, m: int) -> Race:
 
 def typical_time(q: Floats, times: Floats, m: int) -> float:
     """The time by which m - 1/2 labels have arrived in the mean."""
+    from scipy.optimize import brentq
 
     def early(v: float) -> float:
         return float(times @ -np.expm1(-q * np.exp(v))) - (m - 0.5)

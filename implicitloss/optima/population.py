@@ -43,13 +43,14 @@ WIDEST_LOGIT = 740.0
 def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: Of = "sampled") -> Floats:
     """Compute the scores f* = argmin_f Σ_y η_y E ℓ_y(f) that a scheme teaches at an x with class probabilities η.
 
-    The true softmax loss whose weights are a product a_y b_y' by the balance of what pushes each score up and down, to
-    1e-9 of both, or better: time grows with L, and labels that are alike in η, π, q and w are taken together.  If 5,000
-    or more differ, sums over them are taken in bins, to a part of about 1e-11, and steps are nearly Newton's: they end
-    where those to come would add up to 1e-9.  Other weights, the implicit loss, and what the balance does not reach, by
-    Newton's method with exact Hessians, which stops at a gradient of 1e-9 η_y or less, and a step below 1e-5.  For a
-    scheme with hard negatives it is the optimum under a fresh index, for softmax nearly so, where labels near rank k
-    are tied: `waterfilling` computes it, says which labels these are, and how near it is.
+    Where the weights are a product a_y b_y', time grows with L.  The optimum of the true softmax loss is the balance of
+    what pushes each score up and down, to 1e-9 of both, or better; labels that are alike in η, π, q and w are taken
+    together, and if 5,000 or more differ, sums over them are taken in bins, to a part of about 1e-11, and steps are
+    nearly Newton's: they end where those to come would add up to 1e-9.  That of the implicit loss is a search in one
+    number.  Other weights, and what the balance does not reach, by Newton's method with exact Hessians, which stops at
+    a gradient of 1e-9 η_y or less, and a step below 1e-5.  For a scheme with hard negatives it is the optimum under a
+    fresh index, for softmax nearly so, where labels near rank k are tied: `waterfilling` computes it, says which labels
+    these are, and how near it is.
 
     Parameters
     ----------
