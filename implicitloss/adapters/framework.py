@@ -13,9 +13,11 @@ from implicitloss.arguments import shown
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["SEEDS", "Framework", "check_loss", "named_after"]
+__all__ = ["SEEDS", "Framework", "Mapped", "check_loss", "named_after"]
 
 DTYPES = ("float32", "float64")
+# Many calls of a loss at once.
+Mapped = Callable[[Floats, tuple[Any, ...], Labels, int], tuple[Any, Any]]
 # Seeds that every framework takes.
 SEEDS = 2**31 - 1
 
@@ -56,6 +58,13 @@ class Framework:
     stream
         `stream(lib, loss, dtype)` is a faster function (scores, positive, seed) -> values and gradients, as
         `gradients` has them, whose draws are new in each call and cannot be repeated; or None.
+    mapped
+        `mapped(lib, one, dtype)` is a function (asked (K, ...), given, rows (K,), seed) -> values (K,) and their
+        gradients (K, ...) in what is asked, that computes K calls `one(asked[k], *(x[k] for x in given), *key)` at
+        once, e.g. by vmap.  If `one` returns several numbers, the one of the row counts.  It raises what it likes if it
+        cannot.  Or None.
+    compiles
+        Whether `mapped` compiles anew for another number K.
     """
 
     package: str
@@ -66,6 +75,8 @@ class Framework:
     stack: Callable[[Any, list[Any]], Any] = _stack
     key_of: Callable[[Any, Any, int], Any] = _key_of
     stream: Callable[[Any, Callable[..., Any], str], Callable[[Floats, Labels, int], tuple[Any, Any]]] | None = None
+    mapped: Callable[[Any, Callable[..., Any], str], Mapped] | None = None
+    compiles: bool = False
 
     def imported(self) -> Any:
         """The package.  *Raises* ValueError, with the command that installs it, if it cannot be imported."""

@@ -5,7 +5,9 @@ One file: an adapter, the batches that it asks, and the flaws between their rows
 
 from __future__ import annotations
 
+import gc
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +17,7 @@ import numpy as np
 
 from implicitloss.adapters.batches import Batches, Layout
 from implicitloss.adapters.discovery import frameworks
-from implicitloss.adapters.framework import SEEDS, Framework, check_loss
+from implicitloss.adapters.framework import SEEDS, Framework, Mapped, check_loss
 from implicitloss.arguments import as_whole, checked_choice, checked_flag, checked_whole, shown
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.auditing.finding import Flaw
@@ -45,6 +47,8 @@ BATCHES_EXCHANGED, SAME_DIRECTIONS = 4, 0.02
 LEADS, SPARE_LEAD = 2.0 ** np.arange(-6, 8), 4.0
 # The losses of the others may be unknown by this much, if the answer counts as double, or as single precision.
 REST_OF_DOUBLE, REST_OF_SINGLE = 1e-12, 3e-5
+# Answers of batches that are asked together are those of each alone, but for rounding.
+SAME_ANSWER = {"float64": 1e-9, "float32": 1e-4}
 MOST_WARMUPS = 1_000_000
 # Losses of other frameworks may take a key too.
 WITHOUT_KEYS = ("numpy", "torch", "tensorflow")
@@ -61,6 +65,10 @@ def in_batch(
     that row.  The labels of the other rows are drawn from the prior.  Items are one-hot vectors of their labels.  The
     query of the audited row is f, its scores, so that it scores a label y by f_y exactly; every other row has a random
     query of its own.  A loss that mistakes a row for another is refuted.
+
+    Many batches are computed at once by `torch.func.vmap`, by `jax.vmap` and `jax.jit`, or by `tf.vectorized_map` and
+    `tf.function`, if a few first answers are the same as in a call each, and repeat, and no tensor is kept after a
+    call.  Else, and with `warmup` or a `reset=` of the audit, the loss is called once for each batch.
 
     Parameters
     ----------
@@ -211,6 +219,7 @@ class _InBatch:
         self.package = self.framework.package
         self._lib = self.framework.imported()
         self._is_alone = False
+        self._mapped: Mapped | None = None
 
     def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         """The losses (B,) of the audited examples, and their gradients (B, L)."""
@@ -220,9 +229,8 @@ class _InBatch:
         size = first.lead if layout.quiet else spread if 0 < spread < 1 else 1.0
         values: list[Floats] = []
         slopes: list[Floats] = []
-        step = max(1, NUMBERS_A_CHUNK // (layout.n_items * layout.width * (1 + self.warmup)))
-        for at in range(0, len(positive), step):
-            part = slice(at, at + step)
+        for at in range(0, len(positive), self._chunk):
+            part = slice(at, at + self._chunk)
             labels = layout.draw((len(rows[part]), layout.n_items), rng)
             labels[np.arange(len(labels)), rows[part]] = positive[part]
             made = layout.batches(scores[part], labels, rows[part], size, rng)
@@ -311,9 +319,55 @@ class _InBatch:
             return SUM_OF_DIRECTIONS if is_same else ONE_DIRECTION
         return f"{BOTH_DIRECTIONS}{OF_COSINES * layout.cosine}" if is_same else ""
 
+    @property
+    def _chunk(self) -> int:
+        """How many batches are made together."""
+        return max(1, NUMBERS_A_CHUNK // (self.layout.n_items * self.layout.width * (1 + self.warmup)))
+
     @cached_property
     def _first(self) -> _First:
-        """What a few batches show.  *Raises* ValueError if the losses of quiet examples are not known."""
+        """What a few batches show.  From then on batches are asked together, if the loss can be asked so.
+
+        *Raises* ValueError if the losses of quiet examples are not known.
+        """
+        first = self._seen()
+        self._mapped = self._mapping(first.lead)
+        return first
+
+    def _mapping(self, lead: float) -> Mapped | None:
+        """The function that asks many batches at once, if a few answers repeat, and are those of each batch alone.
+
+        A loss that keeps tensors would keep those of a map, which are of no use outside it.
+        """
+        framework, layout, n = self.framework, self.layout, ROWS_OF_THE_FIRST
+        if framework.mapped is None or self.warmup or self.reset is not None:
+            return None
+        rng = np.random.default_rng(1)
+        scores = rng.standard_normal((n, layout.prior.n_labels)) * (layout.largest_spread if layout.cosine else 1.0)
+        labels, rows = layout.draw((n, layout.n_items), rng), rng.integers(layout.n, size=n)
+        made, earlier = layout.batches(scores, labels, rows, lead, rng), self._earlier(n, rng)
+        once, alive = _flat(self._answers(made, earlier, seed=1)), self._tensors()
+        again = _flat(self._answers(made, earlier, seed=1))
+        gc.collect()
+        if not np.array_equal(once, again) or len(self._tensors()) > len(alive):
+            return None
+        mapped = framework.mapped(self._lib, self._called, framework.dtype)
+        within = SAME_ANSWER[framework.dtype]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of calls that are made one by one after all
+            try:
+                together = _flat(self._together(mapped, made, seed=1))
+                return mapped if np.allclose(together, once, rtol=within, atol=within) else None
+            except Exception:  # whatever keeps them from being asked at once
+                return None
+
+    def _tensors(self) -> list[Any]:
+        """All tensors that are alive."""
+        kind = type(self.framework.tensor(np.zeros(1)))
+        return [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]
+
+    def _seen(self) -> _First:
+        """What a few batches show, each asked alone."""
         rng = np.random.default_rng(0)
         quiet, earlier = self._quiet(1.0, rng), self._earlier(1, rng)
         queries, others = (self.layout.random(1, 1.0, rng) for _ in range(2))
@@ -373,8 +427,13 @@ class _InBatch:
 
     def _answers(self, made: Batches, earlier: Labels, seed: int) -> tuple[Floats, Floats | None]:
         """The losses (K,) of the audited examples, and their gradients (K, L)."""
+        if self._mapped is not None:
+            try:
+                return self._together(self._mapped, made, seed)
+            except Exception:  # asked alone it shows its own error, if it has one
+                self._mapped = None
         ask, lib = self._asking(made, earlier), self._lib
-        given = made.logits if self.given == "logits" else made.queries
+        given = self._asked(made)
 
         def audited(asked: Any, index: Any, *key: Any) -> Any:
             each = [int(i) for i in index]
@@ -383,11 +442,27 @@ class _InBatch:
 
         flat, index = given.reshape(len(given), -1), np.arange(len(given))
         values, slopes = self.framework.gradients(lib, audited, flat, index, seed, self.framework.dtype)
+        return self._of_examples(made, values, slopes)
+
+    def _asked(self, made: Batches) -> Floats:
+        """What the losses are differentiated in, (K, n, ...)."""
+        return made.logits if self.given == "logits" else made.queries
+
+    def _of_examples(self, made: Batches, values: Any, slopes: Any) -> tuple[Floats, Floats | None]:
+        """The losses (K,) of the audited examples, and their gradients (K, L), from those in what was asked."""
         factor = (2.0 if self.symmetric else 1.0) * (self.layout.n if self.reduction == "mean" else 1)
         if slopes is None:
             return factor * np.asarray(values), None
-        of = made.slopes_of_logits if self.given == "logits" else made.slopes_of_queries
-        return factor * np.asarray(values), factor * of(slopes.reshape(given.shape), self.layout.prior.n_labels)
+        of, shape = made.slopes_of_logits if self.given == "logits" else made.slopes_of_queries, self._asked(made).shape
+        return factor * np.asarray(values), factor * of(slopes.reshape(shape), self.layout.prior.n_labels)
+
+    def _together(self, mapped: Mapped, made: Batches, seed: int) -> tuple[Floats, Floats | None]:
+        """The answers for all batches in one call; as many as ever, if another number would be compiled anew."""
+        k = len(made.rows)
+        filled = np.arange(max(k, self._chunk) if self.framework.compiles else k) % k
+        rows = np.zeros_like(made.rows) if self._is_alone or self.reduction != "none" else made.rows
+        found = mapped(self._asked(made)[filled], (made.items[filled], made.labels[filled]), rows[filled], seed)
+        return self._of_examples(made, *(part[:k] for part in found))
 
     @property
     def pooled(self) -> int | None:
@@ -405,25 +480,27 @@ class _InBatch:
 
     def _asking(self, made: Batches, earlier: Labels) -> Callable[..., Any]:
         """A function (asked, i, key) -> the loss of the i-th batch's example, after batches with `earlier` labels."""
-        tensor, n = self.framework.tensor, self.layout.n
+        tensor = self.framework.tensor
         labels, items = tensor(made.labels), tensor(made.items)
-
-        def call(asked: Any, items: Any, labels: Any, *key: Any) -> Any:
-            if self.given == "logits":
-                return self.loss(asked, labels, *key)
-            if self.layout.further:
-                return self.loss(asked, items[:n], items[n:], labels, *key)
-            return self.loss(asked, items, labels, *key)
 
         def ask(asked: Any, i: int, keys: Any) -> Any:
             if self.reset is not None:
                 self.reset()
-            key = [self.framework.key_of(self._lib, key, i) for key in keys if self._takes_key]
+            key = [self.framework.key_of(self._lib, key, i) for key in keys]
             for before in earlier[i]:
-                call(asked, tensor(self.layout.items(before[None])[0]), tensor(before), *key)
-            return self._one_of(call(asked, items[i], labels[i], *key), int(made.rows[i]))
+                self._called(asked, tensor(self.layout.items(before[None])[0]), tensor(before), *key)
+            return self._one_of(self._called(asked, items[i], labels[i], *key), int(made.rows[i]))
 
         return ask
+
+    def _called(self, asked: Any, items: Any, labels: Any, *keys: Any) -> Any:
+        """What the loss answers for one batch."""
+        n, key = self.layout.n, keys if self._takes_key else ()
+        if self.given == "logits":
+            return self.loss(asked, labels, *key)
+        if self.layout.further:
+            return self.loss(asked, items[:n], items[n:], labels, *key)
+        return self.loss(asked, items, labels, *key)
 
     def _one_of(self, losses: Any, row: int) -> Any:
         """The loss of a row, or of all.  *Raises* ValueError for an answer of another shape."""
@@ -469,6 +546,11 @@ ANOTHER_ROW = "the loss depends on the row: with the rows of a batch in another 
 ANOTHER_ROW_BECAUSE = (
     "is the target, an id or a probability that of another row? is an offset forgotten in later chunks?"
 )
+
+
+def _flat(answers: tuple[Floats, Floats | None]) -> Floats:
+    """The losses, and their gradients if there are any, in one row."""
+    return np.concatenate([part.ravel() for part in answers if part is not None])
 
 
 def _apart(found: Floats, expected: Floats) -> str:

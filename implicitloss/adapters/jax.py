@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.adapters.framework import Framework
+from implicitloss.adapters.framework import Framework, Mapped
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.labels import Floats, Labels
 
@@ -43,7 +43,32 @@ def _key_of(lib: Any, key: Any, i: int) -> Any:
     return lib.random.fold_in(key, i)
 
 
-FRAMEWORK = Framework("jax", _tensor, _gradients, rows=_rows, stack=_stack, key_of=_key_of)
+def _mapped(lib: Any, one: Callable[..., Any], dtype: str) -> Mapped:
+    def differentiated(asked: Any, given: Any, rows: Any, key: Any) -> Any:
+        each = lib.numpy.arange(len(rows))
+        keys = lib.vmap(lambda i: _key_of(lib, key, i))(each)
+
+        def total(f: Any) -> tuple[Any, Any]:
+            losses = lib.vmap(one)(f, *given, keys)
+            values = losses if losses.ndim == 1 else losses[each, rows]
+            return values.sum(), values
+
+        return lib.grad(total, has_aux=True)(asked)
+
+    compiled = lib.jit(differentiated)
+
+    def ask(asked: Floats, given: tuple[Any, ...], rows: Labels, seed: int) -> tuple[Any, Any]:
+        slopes, values = compiled(
+            lib.numpy.asarray(asked, dtype=dtype), tuple(map(lib.numpy.asarray, given)), rows, lib.random.key(seed)
+        )
+        return np.asarray(values), np.asarray(slopes)
+
+    return ask
+
+
+FRAMEWORK = Framework(
+    "jax", _tensor, _gradients, rows=_rows, stack=_stack, key_of=_key_of, mapped=_mapped, compiles=True
+)
 
 
 def jax(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from implicitloss.adapters.framework import Framework
+from implicitloss.adapters.framework import Framework, Mapped
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.labels import Floats, Labels
 
@@ -106,7 +106,25 @@ def _rows(lib: Any, scores: Any, shape: tuple[int, ...]) -> list[Any]:
     return [lib.reshape(row, shape) for row in lib.unstack(scores)]
 
 
-FRAMEWORK = Framework("tensorflow", _tensor, _gradients, rows=_rows, stream=_Stream)
+def _mapped(lib: Any, one: Callable[..., Any], dtype: str) -> Mapped:
+    def differentiated(asked: Any, given: Any, rows: Any) -> tuple[Any, Any]:
+        def values(f: Any, rows: Any) -> Any:
+            losses = lib.vectorized_map(lambda of: one(*of), (f, *given), fallback_to_while_loop=False)
+            return losses if losses.shape.rank == 1 else lib.gather(losses, rows, batch_dims=1)
+
+        return _differentiated(lib, values, asked, rows)
+
+    compiled = lib.function(differentiated)
+
+    def ask(asked: Floats, given: tuple[Any, ...], rows: Labels, seed: int) -> tuple[Any, Any]:
+        with _compiling_again(lib):
+            values, slopes = compiled(lib.constant(asked, dtype), tuple(_tensor(lib, x) for x in given), rows)
+        return values.numpy(), slopes.numpy()
+
+    return ask
+
+
+FRAMEWORK = Framework("tensorflow", _tensor, _gradients, rows=_rows, stream=_Stream, mapped=_mapped, compiles=True)
 
 
 def tensorflow(loss: Callable[..., Any], *, dtype: str = "float32") -> LossFunction:

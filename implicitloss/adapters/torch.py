@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.adapters.framework import Framework
+from implicitloss.adapters.framework import Framework, Mapped
 from implicitloss.auditing.blackbox import LossFunction
 from implicitloss.labels import Floats, Labels
 
@@ -24,12 +24,18 @@ def _array(lib: Any, values: Any) -> Any:
     return (values.float() if values.dtype == lib.bfloat16 else values).numpy()
 
 
+def _seed(lib: Any, seed: int) -> None:
+    """Seed all generators.  `manual_seed` writes down the stack for devices that are not there, at each call."""
+    has_devices = not hasattr(lib, "accelerator") or lib.accelerator.is_available()
+    (lib if has_devices else lib.default_generator).manual_seed(seed)
+
+
 def _gradients(
     lib: Any, loss: Callable[..., Any], scores: Floats, positive: Labels, seed: int, dtype: str
 ) -> tuple[Any, Any]:
     # A seed is that of all devices; those that are in use get their state back.
     with lib.random.fork_rng(devices=range(lib.cuda.device_count() if lib.cuda.is_initialized() else 0)):
-        lib.manual_seed(seed)
+        _seed(lib, seed)
         f = lib.tensor(scores, dtype=getattr(lib, dtype), requires_grad=True)
         values = loss(f, lib.tensor(positive))
         if not isinstance(values, lib.Tensor):
@@ -44,7 +50,20 @@ def _gradients(
         return _array(lib, values), np.zeros(scores.shape) if slopes is None else slopes.numpy()
 
 
-FRAMEWORK = Framework("torch", _tensor, _gradients, dtype="float64")
+def _mapped(lib: Any, one: Callable[..., Any], dtype: str) -> Mapped:
+    each = lib.func.vmap(one)  # a loss that draws raises
+
+    def ask(asked: Floats, given: tuple[Any, ...], rows: Labels, seed: int) -> tuple[Any, Any]:
+        def audited(f: Any, row: Any) -> Any:
+            losses = each(f, *(_tensor(lib, x) for x in given))
+            return losses if losses.ndim == 1 else losses[lib.arange(len(row)), row]
+
+        return _gradients(lib, audited, asked, rows, seed, dtype)
+
+    return ask
+
+
+FRAMEWORK = Framework("torch", _tensor, _gradients, dtype="float64", mapped=_mapped)
 
 
 def torch(loss: Callable[..., Any], *, dtype: str = "float64") -> LossFunction:

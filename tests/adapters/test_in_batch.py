@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -437,6 +438,215 @@ def test_gradients_are_those_of_the_scores(
     np.testing.assert_allclose(slopes.sum(axis=1), 0.0, atol=1e-6)
     # Only labels of the batch have a slope, and there are at most as many as items.
     assert ((slopes != 0).sum(axis=1) <= n * (1 + options.get("negatives", 0))).all()
+
+
+class Together:
+    """The framework of complex steps that also computes many calls at once; `asked` are their numbers."""
+
+    def __init__(self, off: float = 0.0, fails_from: int = 10**9, compiles: bool = False) -> None:
+        self.off, self.fails_from, self.asked = off, fails_from, []  # type: ignore[var-annotated]
+        self.framework = replace(COMPLEX, mapped=self.mapped, compiles=compiles)
+
+    def mapped(self, lib: Any, one: Callable[..., Any], dtype: str) -> Any:
+        def ask(asked: Floats, given: Any, rows: Any, seed: int) -> Any:
+            self.asked.append(len(rows))
+            if len(self.asked) >= self.fails_from:
+                raise RuntimeError("cannot be mapped")
+
+            def losses(f: Any, rows: Any) -> Any:
+                found = [one(x, *(part[k] for part in given)) for k, x in enumerate(f.reshape(asked.shape))]
+                return np.array([np.ravel(x)[row] for x, row in zip(found, rows, strict=True)])
+
+            values, slopes = COMPLEX.gradients(lib, losses, asked.reshape(len(rows), -1), rows, seed, dtype)
+            return values + self.off, slopes.reshape(asked.shape)
+
+        return ask
+
+
+def together(
+    found: Together, loss: Callable[..., Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, Any]:
+    """The answers of a loss whose batches may be asked together, and of the same asked alone."""
+    rng = np.random.default_rng(3)
+    scores, positive = 0.05 * rng.standard_normal((9, 7)), rng.integers(7, size=9)
+    answers = []
+    monkeypatch.setattr(module, "NUMBERS_A_CHUNK", 260)
+    for framework in (found.framework, COMPLEX):
+        monkeypatch.setattr(module, "frameworks", lambda framework=framework: {"mine": framework})
+        box = adapted(loss, {"framework": "mine", **options}, n=4)
+        box(scores[:1], positive[:1], np.random.default_rng(4))  # the first contact
+        parts = [part for k in range(2) for part in box(scores, positive, np.random.default_rng(k))]
+        answers.append(np.concatenate(parts, axis=None))
+    return answers[0], answers[1]
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "compiles"),
+    [
+        (masked, {}, False),
+        (masked, {}, True),
+        (cosine, {}, True),
+        (lambda q, i, y: plain(q, i, y)[:1], {}, False),
+        (mean(both), {"symmetric": True, "reduction": "mean"}, False),
+        (hard, {"negatives": 1}, False),
+        (lambda s, y: entropy(s), {"given": "logits"}, True),
+        (two_views, {"two_views": True}, False),
+    ],
+)
+def test_batches_are_asked_together(loss: Any, options: Any, compiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answers are those of each batch alone; what would be compiled anew for another number has the same again."""
+    framework = Together(compiles=compiles)
+    found, alone = together(framework, loss, options, monkeypatch)
+    np.testing.assert_allclose(found, alone, atol=1e-12)
+    assert len(framework.asked) > 3
+    if compiles:
+        assert len(set(framework.asked[1:])) == 1
+    else:
+        assert sum(framework.asked[2:]) == 2 * 9
+
+
+class Drawing:
+    """A loss whose draws are its own: it does not repeat itself."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, q: Any, i: Any, y: Any) -> Any:
+        return entropy(q @ i.T + self.rng.random(len(y)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "framework", "asks"),
+    [
+        (Drawing, {}, {}, 0),
+        (Queue, {"warmup": 1}, {}, 0),
+        (lambda: plain, {}, {"off": 1e-3}, 1),
+        (lambda: plain, {}, {"fails_from": 1}, 1),
+        (lambda: plain, {}, {"fails_from": 4}, 4),
+    ],
+)
+def test_batches_that_cannot_be_asked_together_are_asked_alone(
+    loss: Any, options: Any, framework: Any, asks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss that draws or remembers, one whose answers are others together, and one that fails then or later."""
+    monkeypatch.setitem(globals(), "N", 4)
+    mapped = Together(**framework)
+    found, alone = together(mapped, loss(), options, monkeypatch)
+    assert len(mapped.asked) == asks
+    if loss is not Drawing:
+        np.testing.assert_array_equal(found, alone)
+
+
+def test_batches_before_which_a_loss_is_reset_are_asked_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped = Together()
+    monkeypatch.setattr(module, "frameworks", lambda: {"mine": mapped.framework})
+    box = adapted(plain, {"framework": "mine"}).resetting(lambda: None)
+    box(np.zeros((2, 7)), np.array([0, 1]), np.random.default_rng(0))
+    assert mapped.asked == []
+
+
+def _losses_of(framework: str) -> dict[str, tuple[Any, dict[str, Any], bool]]:
+    """In-batch losses in a framework, and whether their batches can be asked together."""
+    if framework == "torch":
+        lib = importlib.import_module("torch")
+
+        def scored(s: Any) -> Any:
+            return lib.nn.functional.cross_entropy(s, lib.arange(len(s)), reduction="none")
+
+        def drawn(s: Any) -> Any:
+            return scored(s + lib.rand(len(s)))
+
+        def looking(s: Any) -> Any:
+            return scored(s if s.sum().item() > 0 else 2 * s)
+
+        def mixed(s: Any) -> Any:
+            return scored(s + float(lib.as_tensor(s.detach().numpy()).sum()) * 0)
+
+        def equal(y: Any) -> Any:
+            return (y[:, None] == y) & ~lib.eye(len(y), dtype=lib.bool)
+
+        return {
+            "masked": (lambda q, i, y: scored((q @ i.T).masked_fill(equal(y), -lib.inf)), {}, True),
+            "cosines": (lambda q, i, y: scored(20 * lib.nn.functional.normalize(q) @ i.T), {}, True),
+            "mean": (lambda q, i, y: scored(q @ i.T).mean(), {"reduction": "mean"}, True),
+            "logits": (lambda s, y: scored(s), {"given": "logits"}, True),
+            "draws": (lambda q, i, y: drawn(q @ i.T), {}, False),
+            "looks": (lambda q, i, y: looking(q @ i.T), {}, False),
+            "leaves": (lambda q, i, y: mixed(q @ i.T), {}, False),
+            "remembers": (Remembering(scored), {}, False),
+            "keeps a total": (Totalling(scored, lib), {}, False),
+        }
+    if framework == "jax":
+        jax = importlib.import_module("jax")
+
+        def softmax(s: Any) -> Any:
+            return jax.nn.logsumexp(s, axis=1) - jax.numpy.diag(s)
+
+        def random(q: Any, i: Any, y: Any, key: Any) -> Any:
+            return softmax(q @ i.T + jax.random.uniform(key, (len(y),)))
+
+        return {
+            "plain": (lambda q, i, y: softmax(q @ i.T), {}, True),
+            "draws": (random, {}, True),
+            "draws its own": (lambda q, i, y: softmax(q @ i.T + np.random.rand(len(y))), {}, False),  # noqa: NPY002
+            "looks": (lambda q, i, y: softmax(q @ i.T + float(y[0])), {}, False),
+        }
+    tf = importlib.import_module("tensorflow")
+
+    def of(s: Any, y: Any) -> Any:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.range(len(y)), logits=s)
+
+    return {
+        "plain": (lambda q, i, y: of(tf.matmul(q, i, transpose_b=True), y), {}, True),
+        "mean": (lambda s, y: tf.reduce_mean(of(s, y)), {"given": "logits", "reduction": "mean"}, True),
+        "draws": (lambda s, y: of(s + tf.random.uniform((N,)), y), {"given": "logits"}, False),
+        "looks": (lambda s, y: of(s + y.numpy(), y), {"given": "logits"}, False),
+        "keeps a total": (Totalling(lambda s: of(s, range(N)), tf), {}, False),
+    }
+
+
+class Remembering:
+    """The mean of the losses so far is added."""
+
+    def __init__(self, loss: Callable[..., Any]) -> None:
+        self.loss, self.mean = loss, 0.0
+
+    def __call__(self, q: Any, i: Any, y: Any) -> Any:
+        found = self.loss(q @ i.T)
+        self.mean = 0.9 * self.mean + 0.1 * found.detach().mean()
+        return found + self.mean
+
+
+class Totalling:
+    """A total of losses is kept, and does not show in them."""
+
+    def __init__(self, loss: Callable[..., Any], lib: Any) -> None:
+        self.loss, self.lib, self.total = loss, lib, 0.0
+
+    def __call__(self, q: Any, i: Any, y: Any) -> Any:
+        found = self.loss(self.lib.matmul(q, self.lib.transpose(i, *((0, 1) if self.lib.__name__ == "torch" else ()))))
+        self.total = self.total + (found.detach().sum() if hasattr(found, "detach") else self.lib.reduce_sum(found))
+        return found
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("framework", ["torch", "jax", "tensorflow"])
+def test_frameworks_ask_batches_together(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answers are those of each batch alone, but for rounding, and a loss of which this is not known is not."""
+    pytest.importorskip(framework)
+    own, rng = module.frameworks()[framework], np.random.default_rng(3)
+    scores, positive = 0.05 * rng.standard_normal((4, 7)), rng.integers(7, size=4)
+    monkeypatch.setattr(module, "ROWS_OF_THE_FIRST", 3)
+    for name, (loss, options, is_together) in _losses_of(framework).items():
+        answers = []
+        for known in (own, replace(own, mapped=None)):
+            monkeypatch.setattr(module, "frameworks", lambda known=known: {framework: known})
+            box = adapted(loss, {"framework": framework, **options})
+            answers.append(np.concatenate(box(scores, positive, np.random.default_rng(0)), axis=None))
+            assert (box._mapped is not None) == (is_together and known is own), name
+            assert not isinstance(loss, Totalling) or float(loss.total) > 0
+        if is_together:
+            np.testing.assert_allclose(*answers, atol=1e-9 if own.dtype == "float64" else 1e-5, err_msg=name)
 
 
 def test_a_cosine_is_seen_and_holds(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
