@@ -121,6 +121,7 @@ def _audited(package: str, version: str, case: LibraryCase, size: Size) -> Row:
         return _row(package, version, size, **about, verdict="skipped", notes=_said(error))
     tilt, gains = (report.tilt, report.gains) if case.leans else (None, None)
     slope = "" if tilt is None or tilt.true is None else round(tilt.true, 3)
+    nearest = "" if report.nearest is None else str(report.nearest)
     worst = report.failures[:1]
     off = [
         f"positive {cell.positive}, {cell.part}: Σp {cell.claimed:.4g} claimed, {cell.measured:.4g} measured "
@@ -128,8 +129,8 @@ def _audited(package: str, version: str, case: LibraryCase, size: Size) -> Row:
         for cell in worst
     ]
     return _row(
-        package, version, size, **about, nearest=str(report.nearest), verdict=report.verdict, gains=gains or "",
-        tilt=slope, notes="; ".join([*off, *map(str, (*report.flaws, *report.notes))]), evaluations=counted.asked,
+        package, version, size, **about, nearest=nearest, verdict=report.verdict, gains=gains or "", tilt=slope,
+        notes="; ".join([*off, *map(str, (*report.flaws, *report.notes))]), evaluations=counted.asked,
         seconds=round(time.perf_counter() - start, 1),
     )  # fmt: skip
 

@@ -60,6 +60,22 @@ def test_a_broken_package_costs_the_others_nothing(monkeypatch: pytest.MonkeyPat
     assert "| half 1.0 | f | — | full | softmax over all labels, none drawn | **holds** |" in libraries.summary(found)
 
 
+def test_where_no_scheme_fits_none_is_named() -> None:
+    """Label smoothing has no margins."""
+
+    def smoothed(scores: Any, positive: Any, rng: Any) -> Any:
+        values, slopes = _full(scores, positive, rng)
+        own = np.arange(positive.size), positive
+        to_mean = scores[own] - scores.mean(axis=1), np.eye(scores.shape[1])[positive] - 1 / scores.shape[1]
+        return values + 0.1 * to_mean[0], slopes + 0.1 * to_mean[1]
+
+    case = libraries.LibraryCase("f", "", None, "full", "full", smoothed, PRIOR)
+    row = libraries._audited("smoothed", "1.0", case, libraries.Size(10, 2, 64))
+    assert (row["nearest"], row["verdict"], row["gains"], row["tilt"]) == ("", "refuted", "", "")
+    assert "label-smoothed" in row["notes"]
+    assert "| full | — | **refuted** | — |" in libraries.summary([row])
+
+
 def _full(scores: Any, positive: Any, rng: Any) -> Any:
     return boxes.softmax(scores, positive, np.ones(scores.shape) - np.eye(scores.shape[1])[positive])
 
