@@ -20,7 +20,7 @@ from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import log_mass, logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
-from implicitloss.weightings import Draws, Weighting, checked_weighting, returns_new_array
+from implicitloss.weightings import Consistent, Constant, Draws, ForMargin, Unit, Weighting, checked_weighting
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -98,6 +98,12 @@ def _log_rest(log_q: Floats, again: Labels) -> float:
     left = log_q.copy()
     left[again] = -np.inf
     return logsumexp(left)
+
+
+def _returns_new_array(weighting: Weighting) -> bool:
+    """Whether `log_weight` is one of the library's own, whose array nobody else has, so that it may be written to."""
+    own = (Constant.log_weight, Unit.log_weight, Consistent.log_weight, ForMargin.log_weight)
+    return getattr(type(weighting), "log_weight", None) in own
 
 
 @dataclass(frozen=True)
@@ -347,7 +353,7 @@ class Scheme:
         log_q = draws.log_q
         log_w = self.weighting.log_weight(draws)
         log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
-        if not returns_new_array(self.weighting):
+        if not _returns_new_array(self.weighting):
             log_w = log_w.copy()
         # A label that is never drawn has weight 0, even if the weighting divided by its q = 0.
         log_w[draws.never] = -np.inf

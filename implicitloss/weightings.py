@@ -43,7 +43,6 @@ __all__ = [
     "Unit",
     "Weighting",
     "examples",
-    "returns_new_array",
 ]
 
 Law = Callable[["sp.Expr"], "sp.Expr"]
@@ -571,12 +570,6 @@ class Tail(ForMargin):
 
     def __repr__(self) -> str:
         return "Tail()"
-
-
-def returns_new_array(weighting: Weighting) -> bool:
-    """Whether `log_weight` is one of the library's own, whose array nobody else has, so that it may be written to."""
-    own = (Constant.log_weight, Unit.log_weight, Consistent.log_weight, ForMargin.log_weight)
-    return getattr(type(weighting), "log_weight", None) in own
 
 
 def examples() -> tuple[Weighting, ...]:

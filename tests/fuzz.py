@@ -1255,7 +1255,7 @@ def _draws(v: Values) -> Call:
         if np.shape(found.log_q) != (problem.prior.n_labels,):
             raise Wrong("shape")
 
-    return Call(scheme.draws, {"problem": ("problem", problem)}, check)
+    return Call(scheme.laws, {"problem": ("problem", problem)}, check)
 
 
 def _index(name: str) -> Callable[[Values], Call]:

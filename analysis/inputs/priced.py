@@ -28,7 +28,7 @@ PRICED = [*((kind, n) for kind in PRICES[:-1] for n in (300, 1_000)), (PRICES[-1
 M = 64
 PRICED_RATIOS = (
     ("optimum, Newton's method / balance", "optimum", "Newton's method", "balance"),
-    ("optimum of different labels / np.exp of them", "many optima", "balance", "np.exp"),
+    ("optimum of different labels / np.exp of them", "many optima", "sums in bins", "np.exp"),
     ("information, from the Hessian / integral", "information", "Hessian", "integral"),
     ("a slope of a design, all labels / alike together", "design", "all labels", "alike together"),
 )
@@ -55,7 +55,7 @@ def priced(kind: str, n_labels: int) -> list[tuple[str, float, Callable[[bool], 
             "Newton's method": lambda warm: minimise(sampled_objective(masked, loss, eta, prior), optimum, eta),
         },
         "many optima": {
-            "balance": lambda warm: population_optimum(masked, loss, eta, prior, of="sampled"),
+            "sums in bins": lambda warm: population_optimum(masked, loss, eta, prior, of="sampled"),
             "np.exp": lambda warm: np.exp(optimum),
         },
         "information": {"integral": lambda warm: information(kept, eta, prior), "Hessian": hessian},

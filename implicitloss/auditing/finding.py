@@ -218,7 +218,7 @@ class Finding:
 
     @property
     def runs_needed(self) -> int | None:
-        """About how many `runs` would decide an audit that is inconclusive; None if that cannot be said."""
+        """The number of `runs` that should decide an inconclusive audit, nearly; None if that cannot be said."""
         if self.verdict != "inconclusive" or not self.open:
             return None
         needed = SPARE_RUNS * self.open[0].runs_needed(self.tolerance)

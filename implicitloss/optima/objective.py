@@ -72,7 +72,12 @@ def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior
 
 
 def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
-    """log q, log a and log b of w_yy' = a_y b_y', (L,) each; None if weights have none, or each positive a law."""
+    """log q, log a and log b of w_yy' = a_y b_y', (L,) each; None if weights have none, or each positive a law.
+
+    None too where draws are not independent.
+    """
+    if scheme.draws != "iid":
+        return None
     shape = (prior.n_labels,)
     law, other = (scheme.log_law(Problem(np.zeros(shape), prior, y)) for y in (0, prior.n_labels - 1))
     found = complete_weighting(scheme.weighting).log_factors(law, prior, scheme.m, scheme.hits == "exclude")
@@ -85,7 +90,7 @@ def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, F
 def found_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
     """What `shared_factors` gives, read off the weights (L, L), where the weighting does not say it."""
     n = prior.n_labels
-    if n < 3:
+    if n < 3 or scheme.draws != "iid":
         return None
     problems = [Problem(np.zeros(n), prior, y) for y in range(n)]
     law = scheme.log_law(problems[0])

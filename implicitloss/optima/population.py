@@ -176,12 +176,12 @@ def check_pushed(log_q: Floats, log_a: Floats, log_b: Floats) -> None:
 def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
     """η as a vector; *raises* ValueError if these arguments define no optimum."""
     without_hard(scheme, "an optimum")
-    if of == "sampled" and isinstance(loss, SoftmaxCrossEntropy):
-        only_iid(scheme, "the optimum of a sampled softmax")
     checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
         raise ValueError(f"an optimum is that of SoftmaxCrossEntropy() or a Decoupled(...) loss, got {shown(loss)}")
     _check_of(of)
+    if of == "sampled" and isinstance(loss, SoftmaxCrossEntropy):
+        only_iid(scheme, "the optimum of a sampled softmax")
     most = MOST_OPTIMISED_LABELS
     if isinstance(loss, SoftmaxCrossEntropy) and shared_factors(scheme, prior) is not None:
         most = MOST_BALANCED_LABELS

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from implicitloss.arguments import checked_vector
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.problem import Problem
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.scheme import Scheme, only_iid
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = ["EQUAL", "Pushes", "checked_marginals", "pushes"]
@@ -36,7 +36,7 @@ class Pushes:
 
 def checked_marginals(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> Floats:
     """η as a vector with 0 < η < 1; *raises* ValueError, also for a scheme whose hard negatives it does not suit."""
-    hard = checked_scheme(scheme).hard
+    hard = only_iid(scheme, "an optimum beside hard negatives").hard
     if hard is None:
         raise ValueError("waterfilling is of a scheme with hard negatives, got a scheme without: pass hard=")
     hard.check(checked_prior(prior).n_labels)

@@ -21,7 +21,7 @@ from implicitloss.losses import Decoupled, logistic
 from implicitloss.optima.pushes import Pushes, checked_marginals, pushes
 from implicitloss.optima.waterfilling import decoupled_scores
 from implicitloss.samplers.uniform import Uniform
-from implicitloss.scheme import Scheme, checked_scheme
+from implicitloss.scheme import Scheme, only_iid
 
 __all__ = ["Method", "StaleIndex", "period_map", "renewal", "stale_index"]
 
@@ -143,7 +143,7 @@ def stale_index(
     1 7.3
     5 2.9
     """
-    hard = checked_scheme(scheme).hard
+    hard = only_iid(scheme, "a stale index").hard
     refresh = checked_whole(refresh, "refresh, the number of steps between two refreshes,", 1)
     step = checked_number(step, "step", "a number > 0", lambda x: x > 0)
     checked_choice(method, "method", ("period map", "renewal"))

@@ -55,7 +55,7 @@ def inclusion_probabilities(scheme: Scheme, problem: Problem) -> Floats:
     >>> sampler, weighting = il.samplers.WithinBatch(), il.weightings.Importance()
     >>> scheme = il.Scheme(sampler, weighting, m=3, hits="mask", draws="distinct")
     >>> il.inclusion_probabilities(scheme, problem).round(4)
-    array([0.9985, 0.7467, 0.6274, 0.6274])
+    array([0.9998, 0.7429, 0.6287, 0.6287])
     """
     draws = checked_scheme(scheme).laws(checked_problem(problem))
     return np.exp(draws.log_in)

@@ -140,7 +140,8 @@ DAMAGES: dict[str, Callable[[str], str | bytes]] = {
     "rows of other columns": lambda text: json.dumps(json.loads(text) | {"rows": [{"label": 1}]}),
     "no rows": lambda text: json.dumps(json.loads(text) | {"rows": []}),
     "rows that are a number": lambda text: json.dumps(json.loads(text) | {"rows": 5}),
-    "one digit": lambda text: re.sub(r"\d(?=[^0-9]*$)", lambda digit: str((int(digit[0]) + 1) % 10), text),
+    # Of the tenths: the last of sixteen digits may not change the number.
+    "one digit": lambda text: re.sub(r"(?<=\.)\d(?=[^.]*$)", lambda digit: str((int(digit[0]) + 1) % 10), text),
     "a number as text": lambda text: re.sub(r'("sampled": )([^,}]*)', r'\1"\2"', text),
     "not a number": lambda text: re.sub(r'("sampled": )([^,}]*)', r"\1NaN", text),
     "the sum of another point": lambda text: json.dumps(json.loads(text) | {"checksum": 64 * "0"}),

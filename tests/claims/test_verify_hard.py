@@ -144,13 +144,13 @@ def _positive_in_T(patch: Patch) -> None:
 
 def _not_renormalised(patch: Patch) -> None:
     """Draws off T by the law off y alone."""
-    honest = Scheme.draws
+    honest = Scheme.laws
 
-    def draws(self: Scheme, at: Any) -> Any:
+    def laws(self: Scheme, at: Any) -> Any:
         masked = replace(self, hard=self.hard and replace(self.hard, overlap="mask"))
         return honest(masked, at)
 
-    patch.setattr(Scheme, "draws", draws)
+    patch.setattr(Scheme, "laws", laws)
 
 
 def _log_forgotten(patch: Patch) -> None:

@@ -272,6 +272,20 @@ def test_margins(name: DrawsName, rng: np.random.Generator) -> None:
     assert margins(il.weightings.Relative()) == pytest.approx(np.full(4, whole[1]), rel=1e-12)
 
 
+def test_the_optimum_of_the_implicit_loss(rng: np.random.Generator) -> None:
+    """By the margins of the design: importance weights teach log η, weights of 1 something else."""
+    prior, eta = il.LabelPrior.from_counts([50, 20, 5, 1]), np.array([0.1, 0.2, 0.3, 0.4])
+    target = np.log(eta) - np.log(eta).mean()
+    for name in SETS:
+        weighed, plain = (
+            il.Scheme(il.samplers.WithinBatch(), w, m=2, hits="mask", draws=name)
+            for w in (il.weightings.Importance(), il.weightings.Unit())
+        )
+        found = il.population_optimum(weighed, SOFTMAX, eta, prior, of="implicit")
+        assert found == pytest.approx(target, abs=1e-6)
+        assert il.population_optimum(plain, SOFTMAX, eta, prior, of="implicit") != pytest.approx(target, abs=0.1)
+
+
 REFUSALS: dict[str, Callable[[il.Scheme, il.Problem], Any]] = {
     "Theorem 3": lambda scheme, problem: il.expand(scheme, SOFTMAX, problem),
     "a minibatch": lambda scheme, problem: il.Minibatch(scheme, SOFTMAX, problem.prior),
