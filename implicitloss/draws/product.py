@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from implicitloss.draws.threads import in_order
 from implicitloss.kernels.products import add_missing_products, add_product_shares
 from implicitloss.labels import Floats
 
@@ -56,9 +56,8 @@ class ProductLaw:
         return mean, float(self._sum(of)[0])
 
     def _sum(self, of: Callable[[int], Floats]) -> Floats:
-        """Σ over nodes, by threads, in order."""
-        with ThreadPoolExecutor() as pool:
-            return np.asarray(sum(pool.map(of, range(self.weights.size))))
+        """Σ over nodes, in order."""
+        return np.asarray(sum(in_order(of, range(self.weights.size), self.inclusion.size)))
 
 
 def _pair(values: Floats) -> Floats:

@@ -14,12 +14,12 @@ falls as e^{-σ²(1 - cos θ)} away from it, σ² the variance of that number.  
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from implicitloss.draws.threads import in_order
 from implicitloss.kernels.races import around, arrived, radius, spread_of
 from implicitloss.labels import Floats
 
@@ -54,9 +54,10 @@ class Heat:
 
 @dataclass(frozen=True, eq=False)
 class Race:
-    """All nodes of a race, by their times."""
+    """All nodes of a race between so many labels, by their times."""
 
     heats: tuple[Heat, ...]
+    n_labels: int
 
     @property
     def one(self) -> float:
@@ -64,9 +65,8 @@ class Race:
         return sum(heat.one for heat in self.heats)
 
     def total(self, of: Callable[[Heat], T]) -> T:
-        """Σ of(heat), by threads, in order."""
-        with ThreadPoolExecutor() as pool:
-            parts = list(pool.map(of, self.heats))
+        """Σ of(heat), in order."""
+        parts = in_order(of, self.heats, self.n_labels)
         total = parts[0]
         for part in parts[1:]:
             total = total + part  # type: ignore[operator]
@@ -89,9 +89,8 @@ def race(q: Floats, times: Floats, m: int) -> Race:
             found.append((v, guess))
             k += 1
     found.sort()
-    with ThreadPoolExecutor() as pool:
-        heats = tuple(pool.map(lambda at: _heat(at[0], at[1], step, m, q, times), found))
-    return Race(heats)
+    heats = in_order(lambda at: _heat(at[0], at[1], step, m, q, times), found, q.size)
+    return Race(tuple(heats), q.size)
 
 
 def typical_time(q: Floats, times: Floats, m: int) -> float:

@@ -125,7 +125,7 @@ def _law(kind: str, n: int, rng: np.random.Generator) -> Floats:
 
 
 @pytest.mark.parametrize("kind", ["zipf", "tied", "own"])
-@pytest.mark.parametrize("m", [2, 60, 3_000, 5_990])
+@pytest.mark.parametrize("m", [2, 5_990])
 def test_many_labels_as_few(kind: str, m: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels in groups, against one by one; and Σ P = m."""
     q = _law(kind, 6_000, rng)
