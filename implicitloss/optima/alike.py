@@ -13,7 +13,7 @@ MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def alike(table: Floats) -> tuple[Labels, Labels, Labels]:
-    """Of columns that are equal the first, (K,); which of these each column equals, (L,); and how many do, (K,)."""
+    """The first of each set of equal columns, (K,); which of these each column equals, (L,); how many do, (K,)."""
     # A hash of each column, as sorting columns takes long.
     code = np.zeros(table.shape[1], dtype=np.uint64)
     for row in table:
