@@ -9,6 +9,7 @@ One file: the checks share one way to show a wrong value and one form of sentenc
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
@@ -101,6 +102,8 @@ def as_number(value: Any) -> float | None:
 
 def as_whole(value: Any) -> int | None:
     """`value` as an int; None for what is no whole number."""
+    if type(value) is int:  # most are, and schemes are made by the thousand
+        return value
     value = _scalar(value)
     return int(value) if isinstance(value, Integral) and not isinstance(value, _NO_NUMBERS) else None
 
@@ -354,12 +357,18 @@ def completed(part: T, protocol: type) -> T:
     return part if all(_has(part, name) for name in members) else cast(T, _Completed(part, protocol))
 
 
+@functools.lru_cache(maxsize=512)
+def _class_defines(kind: type, name: str, protocol: type) -> bool:
+    """Whether the first class that has the member `name` has more than the stub of the `protocol`."""
+    first = next((each for each in kind.__mro__ if name in vars(each)), protocol)
+    return vars(first)[name] is not vars(protocol)[name]
+
+
 def defines(part: Any, name: str, protocol: type) -> bool:
     """Whether `part` has the member `name`, and not only the stub that a class inherits from its `protocol`."""
     part = part._part if isinstance(part, _Completed) else part
     # The first class that has the member decides, unless it has the stub: the part itself may then have its own.
-    kind = next((kind for kind in type(part).__mro__ if name in vars(kind)), protocol)
-    if vars(kind)[name] is not vars(protocol)[name]:
+    if _class_defines(type(part), name, protocol):
         return True
     return _has(part, name) and inspect.getattr_static(part, name, None) is not vars(protocol)[name]
 

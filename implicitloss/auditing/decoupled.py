@@ -37,6 +37,8 @@ VALUES_COMPARED = 4
 WAYS_TO_A_TEMPERATURE, SAME_TEMPERATURE = ("slope", "fit"), 1e-6
 # The scores of a loss that has none far out are moved by these shares of its reach.
 SHARES = np.linspace(-1.0, 1.0, 9)
+# Terms below so much of the largest, for each value, are rounding errors, as in `numpy.linalg.lstsq`.
+EPS = float(np.finfo(np.float64).eps)
 # The slope far down is taken over so many temperatures.
 SLOPE_OVER = -SUPPRESSED - FAR_DOWN[0]
 
@@ -50,14 +52,16 @@ class OwnCurve:
     values: Floats
     slope: float = np.nan
 
-    def off(self, sharper: float) -> Floats:
-        """The distance of each value from a logistic loss of scores that are multiplied by `sharper`, (B, n)."""
-        found = []
-        for shift, values in zip(self.shift, self.values, strict=True):
-            g = sharper * (self.at - shift) + shift
-            design = np.stack((np.logaddexp(0, -g), np.logaddexp(0, g), np.ones(g.size)), axis=1)
-            found.append(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])
-        return np.stack(found)
+    def off(self, sharper: Floats) -> Floats:
+        """The distance of each value from a logistic loss of scores multiplied by each `sharper` (k,), (k, B, n)."""
+        shift = self.shift[:, None]
+        g = sharper[:, None, None] * (self.at - shift) + shift
+        terms = np.stack((np.logaddexp(0, -g), np.logaddexp(0, g), np.ones(g.shape)), axis=-1)
+        # What is left beside the terms, by least squares: of those that are nearly one, one counts.
+        across, sizes, _ = np.linalg.svd(terms, full_matrices=False)
+        across = across * (sizes > EPS * self.at.size * sizes[..., :1])[..., None, :]
+        values = self.values[..., None]
+        return np.asarray((values - across @ (np.swapaxes(across, -1, -2) @ values))[..., 0])
 
     def sharper(self, way: str) -> float:
         """The factor of the scores in it, by its slope far down, which is that of a positive that pays 1, or fitted."""

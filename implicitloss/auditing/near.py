@@ -61,14 +61,18 @@ class NearCurve:
         """The curve divided by a factor."""
         return replace(self, values=self.values / factor, sides=self.sides / factor, together=self.together / factor)
 
-    def off_line(self, sharper: float = 1.0) -> Floats:
-        """The distance of each value from log(K + S e^{-t `sharper`}), K >= 1, (B, n): the ends decide K and S."""
-        moves, low, high = -sharper * self.moves, self.values[:, [-1]], self.values[:, [0]]
+    def off_line(self, sharper: Floats | float = 1.0, factor: Floats | float = 1.0) -> Floats:
+        """The distance of each value over `factor` from log(K + S e^{-t `sharper`}), K >= 1: the ends decide K and S.
+
+        (B, n), or (k, B, n) at k numbers.
+        """
+        values = self.values / np.asarray(factor)[..., None, None]
+        moves, low, high = -np.asarray(sharper)[..., None, None] * self.moves, values[..., [-1]], values[..., [0]]
         with np.errstate(all="ignore"):
-            first, ends = np.exp(low - high), np.exp(moves[-1] - moves[0])
+            first, ends = np.exp(low - high), np.exp(moves[..., [-1]] - moves[..., [0]])
             slope = (1 - first) / (1 - ends)
             constant = np.maximum(first - slope * ends, np.exp(-high))
-            return np.asarray(self.values - high - np.log(constant + slope * np.exp(moves - moves[0])))
+            return np.asarray(values - high - np.log(constant + slope * np.exp(moves - moves[..., [0]])))
 
     def off(self, sharper: float = 1.0) -> float:
         """The largest distance from the softmax form: of a value from its line, and of the halves from their sum."""
@@ -131,7 +135,7 @@ def near_form(question: Question, curve: NearCurve) -> Found | None:
     if curve.off() <= curve.tolerance:
         return None
     sharper = best_factor(curve.off_line)
-    factor = best_factor(lambda by: by * curve.over(by).off_line())
+    factor = best_factor(lambda by: by[:, None, None] * curve.off_line(factor=by))
     off, off_scaled = curve.off(sharper), factor * curve.over(factor).off()
     if min(off, off_scaled) > curve.tolerance:
         return Found(
@@ -151,13 +155,16 @@ def near_form(question: Question, curve: NearCurve) -> Found | None:
     return Found("scaled", f"the loss is scaled by {number(factor)}", factors=np.full(question.prior.n_labels, factor))
 
 
-def best_factor(off: Callable[[float], Floats]) -> float:
-    """The parameter, from 1/1,000 to 1,000, at which the sum of squares of what is `off` is least."""
+def best_factor(off: Callable[[Floats], Floats]) -> float:
+    """The parameter, from 1/1,000 to 1,000, where squares of what is `off`, (k, ...) at k of them, add up to least."""
 
-    def squares(log: float) -> float:
-        return float(np.nan_to_num(np.square(off(float(np.exp(log)))).sum(), nan=np.inf))
+    def squares(logs: Floats) -> Floats:
+        found = np.square(off(np.exp(logs)))
+        return np.nan_to_num(found.sum(axis=tuple(range(1, found.ndim))), nan=np.inf)
 
-    at = int(np.argmin([squares(log) for log in LOGARITHMS]))
+    at = int(np.argmin(squares(LOGARITHMS)))
     low, high = LOGARITHMS[max(at - 1, 0)], LOGARITHMS[min(at + 1, LOGARITHMS.size - 1)]
-    best = minimize_scalar(squares, bounds=(low, high), method="bounded", options={"xatol": 1e-12})
+    best = minimize_scalar(
+        lambda log: float(squares(np.array([log]))[0]), bounds=(low, high), method="bounded", options={"xatol": 1e-12}
+    )
     return float(np.exp(best.x))

@@ -54,6 +54,8 @@ from implicitloss.weightings import (
 
 __all__ = ["NEAR_M", "Fit", "Fitted", "name_of", "nearest", "rounded", "seen_law"]
 
+# A fitted number is looked for to within this, and then by one step of Gauss and Newton.
+CLOSE = 1e-3
 # A refuted claim may have named too small a weight of a draw, and its limits may then be too narrow.
 LIMIT_FACTOR = 1.05
 # The m of a loss that draws nothing: with this many draws the sampled loss equals its bound.
@@ -494,20 +496,22 @@ class _Candidates:
                 off = off - (np.sum(off / errors) / np.sum(errors**-2)) / errors
             return off
 
-        best = minimize_scalar(
-            lambda x: float(np.sum(residual(x) ** 2)), bounds=(low, high), method="bounded", options={"xatol": 1e-7}
-        )
-        value = float(best.x)
-        if not low + 1e-4 < value < high - 1e-4:
+        def squares(value: float) -> float:
+            return float(np.sum(residual(value) ** 2))
+
+        # The least square is close, and a step by Gauss and Newton goes there.
+        value = float(minimize_scalar(squares, bounds=(low, high), method="bounded", options={"xatol": CLOSE}).x)
+        if not low + CLOSE < value < high - CLOSE:
             return None
         step = 1e-4 * min(1.0, value - low, high - value)
         slope = (residual(value + step) - residual(value - step)) / (2 * step)
         information = float(np.sum(slope**2))
         if not information > 0:
             return None
+        value -= float(np.clip(np.sum(slope * residual(value)) / information, -CLOSE, CLOSE))
         # Errors that were seen too small show in the residuals.
         spare = max(errors.size - 1 - scale, 1)
-        error = float(np.sqrt(max(1.0, float(best.fun) / spare) / information))
+        error = float(np.sqrt(max(1.0, squares(value) / spare) / information))
         scheme = Scheme(sampler(value), weighting, m=self.draws, hits=mode)
         return self.fit(scheme, Fitted(parameter, value, error))
 
@@ -516,11 +520,8 @@ class _Candidates:
         p, sums = self._margins(scheme), self.parts.sums
         if not free:
             return scheme, p, True
-        # Margins are m to a power: 1 where a factor was lost, 2 where it was applied twice, 0 where it does not matter.
-        drawn = p[0] > 0
-        steps = np.log2(self._margins(replace(scheme, m=2 * scheme.m), rows=1)[0, drawn] / p[0, drawn])
-        power = round(float(np.median(steps)))
-        if np.all(np.abs(steps - power) < 1e-6):
+        power = self._power_of_m(scheme, p[0])
+        if power is not None:
             if power == 0:
                 return scheme, p, False
             ratios = np.exp(sums.log_measured) / np.maximum(sums.expected(p), 1e-300)
@@ -530,6 +531,15 @@ class _Candidates:
             return again, p * (again.m / scheme.m) ** power, True
         again = replace(scheme, m=max(1, round(self._best_m(scheme))))
         return again, self._margins(again), True
+
+    def _power_of_m(self, scheme: Scheme, p: Floats) -> int | None:
+        """The power of m that the margins (L,) of the first positive are: 1 where a factor was lost, 2 where it was
+        applied twice, 0 where it does not matter; None where they are none.
+        """
+        drawn = p > 0
+        steps = np.log2(self._margins(replace(scheme, m=2 * scheme.m), rows=1)[0, drawn] / p[drawn])
+        power = round(float(np.median(steps)))
+        return power if np.all(np.abs(steps - power) < 1e-6) else None
 
     def _best_m(self, scheme: Scheme) -> int:
         """The number of draws at the least distance, where margins are no power of m."""

@@ -607,7 +607,7 @@ def test_a_guard_against_log_0_may_go_below_0(below: float, seed: int) -> None:
         values, slopes = sampled(f, y, rng)
         return values - below, slopes
 
-    for shift in range(40):
+    for shift in range(40 if below == 0.0 else 4):
         report = il.audit(loss, claim=claim, prior=PRIOR, positives=[0], rng=seed % 1000 + shift, runs=64)
         assert (report.verdict == "refuted") == (below > 0), str(report)
 
