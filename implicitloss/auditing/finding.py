@@ -28,7 +28,7 @@ from implicitloss.optima.population import Of, is_separable
 from implicitloss.optima.tilt import Gains, gains_of, tilt
 from implicitloss.scheme import Scheme
 
-__all__ = ["Finding", "Flaw", "Note", "Observed", "Tilt"]
+__all__ = ["Finding", "Flaw", "Naming", "Note", "Observed", "Tilt"]
 
 # Tilts are over all labels that occur, up to so many; where weights are no product a_y b_y', over so many of these.
 MOST_TILTED_LABELS, MOST_PAIRED_LABELS = 5_000, 100
@@ -121,16 +121,54 @@ class Observed:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class Naming:
+    """What margins may be called, and what that says of the loss: worked out when it is asked for, as no verdict is.
+
+    `pooled` is how many negatives of an in-batch loss would count if each counted in every row.
+    """
+
+    question: Question
+    observed: Observed
+    pooled: int | None = None
+
+    @cached_property
+    def nearest(self) -> Fit | None:
+        """The scheme that fits, or None."""
+        return _nearest(self.question, self.observed)
+
+    @cached_property
+    def slopes(self) -> Slopes | None:
+        """Those of the margins on label frequency, where no scheme agrees."""
+        agrees = self.nearest is not None and self.nearest.agrees
+        return None if agrees else _slopes(self.question, self.observed)
+
+    @cached_property
+    def slips(self) -> tuple[Page, ...]:
+        """The pages of common slips, provided that the draws are those of `nearest` where they are assumed."""
+        return _of_flaws(self.observed) or _slips(self.question, self.nearest)
+
+    @property
+    def draws_assumed(self) -> bool:
+        """Whether the draws were not seen, and no scheme with the same sampler is claimed."""
+        return self.nearest is not None and _is_assumed(self.question, self.nearest, self.observed)
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What was noted, and what follows from the comparisons and from the nearest scheme."""
+        question, comparisons = self.question, self.observed.comparisons
+        found = self.observed.notes + _never_counted(question, comparisons) + _of_no_count(comparisons)
+        return found if self.pooled is None else found + _pooled(question, self.pooled, self.nearest)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Finding:
     """What an audit found of `loss`.
 
     `verdict` is "holds", "refuted", "inconclusive", or "measured" where nothing was claimed.  `margins` are p_yy',
     (rows, L), of the `positives`, if the loss has gradients; `hits` p_yy, (rows,); `comparisons` the parts that were
-    compared with the claim; `nearest` the scheme of this package that fits, or None; where none agrees, `slopes` are
-    those of the margins on label frequency; `flaws` contradict the form of the loss or its gradient; `slips` are the
-    pages of common slips that it has, provided that its draws are those of `nearest` where `draws_assumed`: they were
-    not seen, and no scheme with the same sampler is claimed; `package` is what it is written in.
+    compared with the claim; `flaws` contradict the form of the loss or its gradient; `naming` is what its margins may
+    be called; `package` is what it is written in.
     """
 
     verdict: Result
@@ -140,11 +178,9 @@ class Finding:
     comparisons: tuple[Comparison, ...]
     margins: Measured | None
     hits: Measured
-    nearest: Fit | None
-    slopes: Slopes | None
     draw_statistics: DrawStatistics | None
     flaws: tuple[Flaw, ...]
-    notes: tuple[Note, ...]
+    naming: Naming
     prior: LabelPrior
     tolerance: float
     resolution: float
@@ -152,8 +188,6 @@ class Finding:
     seed: int | list[int]
     calls: int
     form: str
-    slips: tuple[Page, ...] = ()
-    draws_assumed: bool = False
     package: str = "numpy"
 
     @classmethod
@@ -178,21 +212,41 @@ class Finding:
         route = "value" if observed.margins is None else "gradient"
         of_hits = [c for c in comparisons if c.part == HITS and c.route == route]
         hits = Measured(*(np.array([getattr(c, name) for c in of_hits]) for name in ("measured", "low", "high")))
-        fit = _nearest(question, observed)
         return cls(
             verdict=_verdict(question, observed), loss=box.name,
             claim=question.claim.name if question.scheme is None else name_of(question.scheme),
             positives=question.positives, comparisons=comparisons, margins=observed.margins, hits=hits,
-            nearest=fit, slopes=None if fit is not None and fit.agrees else _slopes(question, observed),
             draw_statistics=observed.draw_statistics, flaws=observed.flaws,
-            notes=observed.notes + _never_counted(question, comparisons) + _of_no_count(comparisons)
-            + _pooled(question, box, fit),
-            prior=question.prior,
+            naming=Naming(question, observed, getattr(box.loss_fn, "pooled", None)), prior=question.prior,
             tolerance=question.tolerance, resolution=question.resolution, error=question.error, seed=question.root,
-            calls=box.calls, form=question.form, slips=_of_flaws(observed) or _slips(question, fit),
-            draws_assumed=fit is not None and _is_assumed(question, fit, observed),
+            calls=box.calls, form=question.form,
             package=str(getattr(box.loss_fn, "package", "numpy")),
         )  # fmt: skip
+
+    @property
+    def nearest(self) -> Fit | None:
+        """The scheme of this package, or the common slip, that fits best; None if none fits within a factor of 1.3."""
+        return self.naming.nearest
+
+    @property
+    def slopes(self) -> Slopes | None:
+        """Where none agrees: log p_yy' = a + b log π_y' + c log π_y, fitted to the measured margins."""
+        return self.naming.slopes
+
+    @property
+    def slips(self) -> tuple[Page, ...]:
+        """The common slips that the loss has, if its margins are those of one: what each does, and what to write."""
+        return self.naming.slips
+
+    @property
+    def draws_assumed(self) -> bool:
+        """Whether the draws of `nearest` were neither seen nor claimed: others with other weights have its margins."""
+        return self.naming.draws_assumed
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What the reader should know besides."""
+        return self.naming.notes
 
     @property
     def ok(self) -> bool:
@@ -333,10 +387,9 @@ def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tup
     return (Note("never counted", said),)
 
 
-def _pooled(question: Question, box: Box, fit: Fit | None) -> tuple[Note, ...]:
+def _pooled(question: Question, pooled: int, fit: Fit | None) -> tuple[Note, ...]:
     """A note on further items of an in-batch loss that count in every row, where a row's own are claimed."""
-    pooled = getattr(box.loss_fn, "pooled", None)
-    if pooled is None or fit is None or question.scheme is None:
+    if fit is None or question.scheme is None:
         return ()
     is_near, is_claimed = (1 / NEAR_M <= m / pooled <= NEAR_M for m in (fit.scheme.m, question.scheme.m))
     if not is_near or is_claimed:

@@ -39,16 +39,12 @@ class AuditReport(Finding):
         p_yy' of each positive with limits, (P, L) for P positives, if the loss has gradients.
     hits : Measured
         p_yy, the weight of accidental hits, with limits, (P,).
-    nearest : Fit or None
-        The scheme of this package, or the common slip, that fits best; None if none fits within a factor of 1.3.
-    slopes : Slopes or None
-        Where none agrees: log p_yy' = a + b log π_y' + c log π_y, fitted to the measured margins.
     draw_statistics : DrawStatistics or None
         How negatives were drawn, if the loss has gradients.
     flaws : tuple of Flaw
         What contradicts the form of the loss or its gradient.
-    notes : tuple of Note
-        What the reader should know besides.
+    naming : Naming
+        What its margins may be called, which is worked out when `nearest`, `slopes`, `slips` or `notes` are asked for.
     prior : LabelPrior
         The label frequencies.
     tolerance, resolution, error : float
@@ -59,11 +55,6 @@ class AuditReport(Finding):
         How often the loss was called.
     form : {"softmax", "logistic"}
         The form that was audited.
-    slips : tuple of Page
-        The common slips that the loss has, if its margins are those of one: what each does, and what to write instead.
-    draws_assumed : bool
-        Whether the draws of `nearest` were neither seen nor claimed: other draws with other weights have the same
-        margins.
     package : str
         What the loss is written in: "numpy", or the package of its adapter.
 

@@ -751,7 +751,8 @@ def test_a_tilt_says_over_how_many_labels_it_is(monkeypatch: pytest.MonkeyPatch)
     report = il.audit(Sampled(sign=0.0, hits="keep"), prior=PRIOR, rng=0, runs=400)
     assert report.nearest is not None
     odd = replace(report.nearest.scheme, weighting=KeptDuplicates(il.weightings.Relative()))
-    pairs = replace(report, nearest=replace(report.nearest, scheme=odd))
+    pairs = replace(report, naming=replace(report.naming))
+    vars(pairs.naming)["nearest"] = replace(report.nearest, scheme=odd)
     gaps = replace(report, prior=il.LabelPrior.from_counts([0, 0, *range(1, L - 1)]))
     monkeypatch.setattr(finding, "MOST_PAIRED_LABELS", 5)
     for one, labels in ((report, L), (pairs, 5), (gaps, L - 2)):
@@ -1214,7 +1215,6 @@ def test_what_all_examples_of_a_rare_call_have_in_common_refutes_nothing(
     ):
         monkeypatch.setattr(module, name, 32)
     monkeypatch.setattr(calls, "CALLS", 1)
-    monkeypatch.setattr(finding, "_nearest", lambda *_: None)
     prior = il.LabelPrior.from_probabilities(np.full(10, 0.1))
     options: dict[str, Any] = {"prior": prior, "positives": [0], "resolution": 0.03, "runs": 4_096}
     rare, even = _with_a_rare_factor(0.02, 16.0, gradient), _with_a_rare_factor(0.02, 1.0, gradient)

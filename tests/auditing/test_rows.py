@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss.auditing import finding, rows
+from implicitloss.auditing import rows
 from implicitloss.labels import Floats, Labels
 
 L, M = 20, 8
@@ -103,7 +103,6 @@ def test_one_positive_is_asked_beside_another(seed: int) -> None:
 
 def test_rows_that_are_alike_are_seldom_said_not_to_be(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At an error of 0.8, of which the probe has a fortieth: 2 in 100 audits, and more than 10 in one of 100,000."""
-    monkeypatch.setattr(finding, "_nearest", lambda *_: None)
     monkeypatch.setattr(rows, "MOST_ROWS", 257)
     loss, found = sampled(False), 0
     for k in range(100):
