@@ -35,8 +35,9 @@ def test_means_are_the_exact_ones(loss: Any, sampler: Any, hits: Any, seed: int)
     problem = il.Problem(F[1], PRIOR, 3)
     rng = np.random.default_rng(seed)
     n = 4_000
-    losses, _ = Minibatch(scheme, loss, PRIOR)(F, np.full(n, 3), rng, rows=np.ones(n, dtype=int))
-    slopes = np.array([Minibatch(scheme, loss, PRIOR)(F[1:2], [3], rng)[1][0] for _ in range(n // 4)])
+    batch = Minibatch(scheme, loss, PRIOR)
+    losses, _ = batch(F, np.full(n, 3), rng, rows=np.ones(n, dtype=int))
+    slopes = np.array([batch(F[1:2], [3], rng)[1][0] for _ in range(n // 4)])
     exact = float(il.integrate(scheme, loss, problem))
     error = losses.std() / np.sqrt(n) + 1e-14
     assert abs(losses.mean() - exact) < 6 * error
