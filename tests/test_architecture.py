@@ -362,7 +362,7 @@ def test_nothing_that_draws_is_imported_at_import_time() -> None:
 LINES = {
     "import": "import implicitloss; implicitloss.__version__; dir(implicitloss)",
     "scheme": "from implicitloss import Scheme",
-    "design": "import implicitloss as il; r = il.design(il.LabelPrior.from_counts([3, 2, 1])); r.information, r.advice()",
+    "design": "import implicitloss as il; r = il.design(il.LabelPrior.zipf(3, 1)); r.information, r.advice()",
     "derive": "il.derive(r.scheme, il.losses.SoftmaxCrossEntropy())",
     "all": "from implicitloss import *; from implicitloss.recipes import code; code('in_batch_softmax', 'torch')",
 }

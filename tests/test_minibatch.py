@@ -47,6 +47,17 @@ def test_means_are_the_exact_ones(loss: Any, sampler: Any, hits: Any, seed: int)
     assert (abs(slopes.mean(axis=0) - gradient) <= 6 * spread + 1e-12).all()
 
 
+def test_a_run_of_like_examples_is_drawn_as_one_by_one(seed: int) -> None:
+    """Their law is computed once; another row, and another positive, has its own."""
+    batch = Minibatch(
+        il.Scheme(ModelBased(), il.weightings.Importance(), m=4, hits="exclude"), SoftmaxCrossEntropy(), PRIOR
+    )
+    rows, y = [0, 1, 1, 1, 0, 0], [3, 3, 3, 5, 5, 5]
+    losses, _ = batch(F, y, np.random.default_rng(seed), rows)
+    rng = np.random.default_rng(seed)
+    assert losses.tolist() == [batch(F[[row]], [label], rng)[0][0] for row, label in zip(rows, y, strict=True)]
+
+
 def _halved(scheme: il.Scheme) -> il.Scheme:
     """A mutant: half of the weight."""
 
