@@ -149,8 +149,11 @@ class HardNegatives:
         ValueError
             As `returned` does.
         """
-        found = self.returned(problem)
-        return found[~np.isin(found, problem.positives)][: self.k]
+        found, others = self.returned(problem), problem.other_positives
+        kept = found != problem.positive
+        if others.size:  # few problems have any, and to look among none takes longer than all the rest
+            kept &= ~np.isin(found, others)
+        return found[kept][: self.k]
 
     def __str__(self) -> str:
         return f"k={self.k}, weight={self.weight:g}, overlap={self.overlap}, positives={self.positives}"

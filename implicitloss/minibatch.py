@@ -330,11 +330,14 @@ class Minibatch:
         if self._shared is not None:
             return self._together(scheme, y, rng, *self._shared)
         drawn, log_w = np.empty((y.size, scheme.m), np.intp), np.empty((y.size, scheme.m))
-        for i, (row, label) in enumerate(zip(at, y.tolist(), strict=True)):
-            problem = Problem(f[row], self.prior, label, labels=None if returned is None else returned[row])
-            plan, draw = scheme.plan(problem, loss=self.loss), checked_draws(scheme.sampler, problem)
-            again = scheme.drawn_again(problem, plan.hard)
-            drawn[i] = (_beside(draw, again) if again.size else draw)(rng, scheme.m)
+        before: tuple[int, int] | None = None
+        for i, (row, label) in enumerate(zip(at.tolist(), y.tolist(), strict=True)):
+            if (row, label) != before:  # else it has the law and the weights of the example before
+                problem = Problem(f[row], self.prior, label, labels=None if returned is None else returned[row])
+                plan, draw = scheme.plan(problem, loss=self.loss), checked_draws(scheme.sampler, problem)
+                again = scheme.drawn_again(problem, plan.hard)
+                draw, before = _beside(draw, again) if again.size else draw, (row, label)
+            drawn[i] = draw(rng, scheme.m)
             _check_possible(scheme, plan.log_q, drawn[i])
             log_w[i] = plan.log_w[drawn[i]]
         return drawn, log_w

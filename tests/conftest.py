@@ -62,11 +62,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             hypothesis.seed(seed_of(item))(function)
 
 
+# What is imported and collected stays: garbage is looked for less often, and in none of that.
+gc.set_threshold(50_000, 20, 50)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What was imported and collected stays: garbage is not looked for in it, and less often elsewhere."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture

@@ -132,12 +132,20 @@ def decoupled(loss: Any, f: list[Any]) -> tuple[list[Any], list[Any], Any, Any]:
     return [v**2 for v in pays], [2 * v for v in pays], (1 - own) ** 2, -2 * (1 - own)
 
 
-def misfits(scheme: Scheme, loss: Any, at: il.Problem, known: list[int]) -> list[str]:
+def integrals(scheme: Scheme, loss: Any, at: il.Problem) -> dict[str, Any]:
+    return {quantity: il.integrate(scheme, loss, at, quantity) for quantity in QUANTITIES}
+
+
+def differ(scheme: Scheme, loss: Any, at: il.Problem, found: dict[str, Any], hand: dict[str, Any]) -> list[str]:
     """The quantities of `integrate`, and the implicit loss, that are not those by hand to 1e-12."""
+    values = {name: one.value for name, one in found.items()}
+    values["implicit"] = il.implicit_loss(scheme, loss, at).value
+    return [name for name in values if values[name] != pytest.approx(hand[name], rel=1e-12, abs=1e-15)]
+
+
+def misfits(scheme: Scheme, loss: Any, at: il.Problem, known: list[int]) -> list[str]:
     hand = numbers(scheme, loss, known, at.positives.tolist())
-    found = {quantity: il.integrate(scheme, loss, at, quantity).value for quantity in QUANTITIES}
-    found["implicit"] = il.implicit_loss(scheme, loss, at).value
-    return [name for name in found if found[name] != pytest.approx(hand[name], rel=1e-12, abs=1e-15)]
+    return differ(scheme, loss, at, integrals(scheme, loss, at), hand)
 
 
 # --- other positives of the example ---------------------------------------------------------------------------------
@@ -163,14 +171,14 @@ def test_other_positives_are_not_hard_and_their_draws_are_hits(
             with pytest.raises(ValueError, match="overlap='exclude' leaves nothing to draw"):
                 il.integrate(scheme, loss, at, "mean")
             continue
-        assert misfits(scheme, loss, at, known) == [], (weighting, loss, positives)
-        for quantity in QUANTITIES:
-            hand = numbers(scheme, loss, known, right)[quantity]
-            listed = il.exhaust(scheme, loss, at, quantity)
-            assert np.all(np.abs(listed.value - hand) <= listed.error + 1e-16)
+        hand = numbers(scheme, loss, known, right)
+        assert differ(scheme, loss, at, integrals(scheme, loss, at), hand) == [], (weighting, loss, positives)
+        listed = {quantity: il.exhaust(scheme, loss, at, quantity) for quantity in QUANTITIES}
+        for quantity, found in listed.items():
+            assert np.all(np.abs(found.value - hand[quantity]) <= found.error + 1e-16)
         b, (q, w) = float(il.implicit_loss(scheme, loss, at)), law_and_weights(scheme, known, right)
         simulated = il.simulate(scheme, loss, at, "mean", runs=5_000, rng=seed, reference=b, threads=1)
-        assert abs(simulated.value - il.exhaust(scheme, loss, at).value) <= FAR * simulated.error + 1e-12, (q, w)
+        assert abs(simulated.value - listed["mean"].value) <= FAR * simulated.error + 1e-12, (q, w)
 
 
 def test_other_positives_need_no_weight(prior: il.LabelPrior) -> None:
@@ -241,15 +249,15 @@ def test_every_number_is_that_by_hand(overlap: Any, hits: Any, positives: Any, a
         known = hard_labels(k, positives)
         scheme = hard_scheme(weighting, hits, k, overlap=overlap, positives=positives)
         assert scheme.hard.of(at).tolist() == known
-        assert misfits(scheme, loss, at, known) == [], (weighting, loss, k)
-        hand = numbers(scheme, loss, known)
+        hand, integrated = numbers(scheme, loss, known), integrals(scheme, loss, at)
+        assert differ(scheme, loss, at, integrated, hand) == [], (weighting, loss, k)
         for quantity in QUANTITIES:
             found = il.exhaust(scheme, loss, at, quantity)
             off = np.abs(np.asarray(found.value) - hand[quantity])
             assert np.all(off <= found.error + 1e-16), (weighting, loss, k, quantity)
             size = 1 + np.abs(hand[quantity])
             assert np.all(np.asarray(found.error) < 1e-12 * size), (weighting, loss, k, quantity)
-            integral = il.integrate(scheme, loss, at, quantity)
+            integral = integrated[quantity]
             off = np.abs(np.asarray(integral.value) - hand[quantity])
             assert np.all(off <= integral.error + 1e-16), (weighting, loss, k, quantity)
             assert np.all(np.asarray(integral.error) < 1e-12 * size), (weighting, loss, k, quantity)
@@ -587,9 +595,11 @@ def test_a_simulation_that_can_draw_nothing_says_so(prior: il.LabelPrior) -> Non
 def test_a_sweep_is_every_integral(hits: Any, positives: Any, rng: np.random.Generator) -> None:
     """Among 30 positives five are in the index, and have a T of their own; schemes of all overlaps in one sweep."""
     prior, f, stale = il.LabelPrior.exp(30, 400, 100), rng.normal(0, 1.5, 30), rng.normal(0, 1.5, 30)
+    # Both counts of draws with each weighting and with each overlap.
+    pairs = itertools.product(il.weightings.examples(), OVERLAPS)
     schemes = [
         hard_scheme(weighting, hits, 5, m, overlap=overlap, positives=positives)
-        for weighting, overlap, m in itertools.product(il.weightings.examples(), OVERLAPS, (1, 64))
+        for (weighting, overlap), m in zip(pairs, itertools.cycle((1, 64)), strict=False)
     ]
     schemes += [replace_hard(schemes[0], None), replace_hard(schemes[0], il.HardNegatives(1, overlap="exclude"))]
     swept = il.sweep(schemes, SOFTMAX, f, prior, quantities=SWEPT, index_scores=stale)

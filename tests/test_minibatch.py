@@ -35,8 +35,9 @@ def test_means_are_the_exact_ones(loss: Any, sampler: Any, hits: Any, seed: int)
     problem = il.Problem(F[1], PRIOR, 3)
     rng = np.random.default_rng(seed)
     n = 4_000
-    losses, _ = Minibatch(scheme, loss, PRIOR)(F, np.full(n, 3), rng, rows=np.ones(n, dtype=int))
-    slopes = np.array([Minibatch(scheme, loss, PRIOR)(F[1:2], [3], rng)[1][0] for _ in range(n // 4)])
+    batch = Minibatch(scheme, loss, PRIOR)
+    losses, _ = batch(F, np.full(n, 3), rng, rows=np.ones(n, dtype=int))
+    slopes = np.array([batch(F[1:2], [3], rng)[1][0] for _ in range(n // 4)])
     exact = float(il.integrate(scheme, loss, problem))
     error = losses.std() / np.sqrt(n) + 1e-14
     assert abs(losses.mean() - exact) < 6 * error
@@ -44,6 +45,17 @@ def test_means_are_the_exact_ones(loss: Any, sampler: Any, hits: Any, seed: int)
     gradient = il.integrate(scheme, loss, problem, "gradient").value
     spread = slopes.std(axis=0) / np.sqrt(len(slopes))
     assert (abs(slopes.mean(axis=0) - gradient) <= 6 * spread + 1e-12).all()
+
+
+def test_a_run_of_like_examples_is_drawn_as_one_by_one(seed: int) -> None:
+    """Their law is computed once; another row, and another positive, has its own."""
+    batch = Minibatch(
+        il.Scheme(ModelBased(), il.weightings.Importance(), m=4, hits="exclude"), SoftmaxCrossEntropy(), PRIOR
+    )
+    rows, y = [0, 1, 1, 1, 0, 0], [3, 3, 3, 5, 5, 5]
+    losses, _ = batch(F, y, np.random.default_rng(seed), rows)
+    rng = np.random.default_rng(seed)
+    assert losses.tolist() == [batch(F[[row]], [label], rng)[0][0] for row, label in zip(rows, y, strict=True)]
 
 
 def _halved(scheme: il.Scheme) -> il.Scheme:

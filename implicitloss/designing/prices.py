@@ -162,6 +162,7 @@ def least_draws(lost: Callable[[int], float], allowed: float, start: int) -> int
         return known[m]
 
     low, high, m = 0, MOST_NEGATIVES + 1, start
+    stride, before = 1.0, math.inf
     while low == 0 or high > MOST_NEGATIVES:
         found = excess(m)
         if math.isnan(found) or (found > 0 and m == MOST_NEGATIVES):
@@ -170,7 +171,9 @@ def least_draws(lost: Callable[[int], float], allowed: float, start: int) -> int
         if high == 1:
             return 1
         # What is lost falls about as 1/m where little is; a little further, so that the number is between two bounds.
-        further = math.log(m) + found + math.copysign(3 * NEARLY, found)
+        # Where it falls more slowly, as towards a limit, strides grow.
+        stride, before = (2 * stride if found > before / 2 else stride), (found if found > 0 else before)
+        further = math.log(m) + stride * found + math.copysign(3 * NEARLY, found)
         m = MOST_NEGATIVES if further >= math.log(MOST_NEGATIVES) else max(round(math.exp(further)), 1)
         m = max(m, low + 1) if found > 0 else min(m, high - 1)
     while high - low > max(1.0, NEARLY * low):

@@ -1,6 +1,6 @@
 """The SymPy alphabet, its algebra and its notation."""
 
-from implicitloss.symbols.algebra import constants_out, tidy, vanishes
+from implicitloss.symbols.algebra import are_alike, constants_out, tidy, vanishes
 from implicitloss.symbols.alphabet import (
     E,
     L,
@@ -34,6 +34,7 @@ __all__ = [
     "L",
     "N",
     "alpha",
+    "are_alike",
     "constants_out",
     "delta",
     "exact",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import sympy as sp
@@ -307,6 +308,7 @@ def _hard_reason(scheme: Scheme) -> str:
     }[scheme.hard.overlap]
 
 
+@cache
 def published() -> tuple[tuple[sp.Expr, str], ...]:
     """The margins that have a name in the literature, as (p_yy', name)."""
     return tuple((margin.margin(s.yp), margin.published) for margin in margins.examples() if margin.published)
@@ -319,7 +321,7 @@ def named(margin: sp.Expr, loss: Loss) -> str | None:
     """
     if not loss.has_log:
         # Names in the literature are of softmax losses, whose margins a decoupled loss can share.
-        if s.tidy(margin - 1) == 0:
+        if s.are_alike(margin, sp.Integer(1)):
             return f"full {loss.name} loss"
         relative = _named(margin)
         return relative and f"margins of the {relative}"
@@ -328,7 +330,7 @@ def named(margin: sp.Expr, loss: Loss) -> str | None:
 
 def _named(margin: sp.Expr) -> str | None:
     for expression, name in published():
-        if s.tidy(margin - expression) == 0:
+        if s.are_alike(margin, expression):
             return name
     ratio, own = sp.Wild("a", exclude=[s.y, s.yp]), sp.Wild("b", exclude=[s.y, s.yp])
     match = margin.match(s.pi[s.yp] ** ratio * s.pi[s.y] ** own)

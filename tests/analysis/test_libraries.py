@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import itertools
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 import implicitloss as il
 from analysis.libraries import boxes, sequential
 from analysis.libraries import study as libraries
-from figures import libraries as figure
 
 PRIOR = il.LabelPrior.zipf(10, 1.0)
 SIZE = libraries.Size(200, 20, 2_000)
@@ -161,7 +161,13 @@ def test_the_torch_control(seed: int) -> None:
 DOCUMENT = Path(__file__).parents[2] / "docs" / "libraries.md"
 
 
-def test_the_document_shows_the_record_and_its_date() -> None:
+@pytest.fixture
+def figure() -> Any:
+    """Its figure; what draws is imported by the test that needs it, and not to collect tests."""
+    return importlib.import_module("figures.libraries")
+
+
+def test_the_document_shows_the_record_and_its_date(figure: Any) -> None:
     """docs/libraries.md holds the summary of docs/libraries.csv, line for line."""
     record = pd.read_csv(figure.RECORD)
     assert tuple(record) == libraries.COLUMNS
@@ -182,7 +188,9 @@ def _points(drawn: Any) -> list[tuple[str, int]]:
     ]
 
 
-def test_without_packages_the_record_is_drawn_and_its_date_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_packages_the_record_is_drawn_and_its_date_is_said(
+    figure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(libraries.importlib.metadata, "version", _missing)
     table = pd.DataFrame([row for point in libraries.points(PRIOR, True) for row in libraries.rows(PRIOR, point)])
     table = table.replace({"tilt": {"": np.nan}})
@@ -192,7 +200,7 @@ def test_without_packages_the_record_is_drawn_and_its_date_is_said(monkeypatch: 
     assert "Recorded on 2026-11-26" in figure.alt(table)
 
 
-def test_packages_that_are_here_take_the_place_of_their_record() -> None:
+def test_packages_that_are_here_take_the_place_of_their_record(figure: Any) -> None:
     record = pd.read_csv(figure.RECORD)
     of_torch = record["package"] == "torch"
     made = record[of_torch].assign(date="2030-01-02", labels=200, m=20)

@@ -182,6 +182,13 @@ def test_the_least_number_is_found(start: int) -> None:
     assert least_draws(lambda m: 0.2 if m < 7 else 0.0, 0.1, start) == 7
 
 
+def test_a_limit_above_what_is_allowed_is_seen_in_few_steps() -> None:
+    """Steps of its own size would take hundreds, an optimum each."""
+    asked: list[int] = []
+    assert least_draws(lambda m: asked.append(m) or 0.11 + 1 / m, 0.1, 255) is None
+    assert len(asked) < 20
+
+
 def test_the_table_has_every_alternative() -> None:
     prior = il.LabelPrior.from_counts([800, 300, 100, 30, 10, 3, 1])
     for target, sampler, weights in (

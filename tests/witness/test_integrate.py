@@ -62,11 +62,12 @@ def test_integrate_equals_exhaust(sampler: Sampler, weighting: Weighting, hits: 
             allowed = np.asarray(integral.error) + np.asarray(total.error)
             assert np.all(np.abs(integral.value - total.value) <= allowed), (loss.name, quantity)
             assert np.all(allowed <= 1e-11 * (1 + np.abs(total.value))), (loss.name, quantity)
-            other = exhaust(more, loss, problem, quantity)
-            moved += bool(np.any(np.abs(integral.value - other.value) > allowed + other.error))
+            if moved < 3:
+                other = exhaust(more, loss, problem, quantity)
+                moved += bool(np.any(np.abs(integral.value - other.value) > allowed + other.error))
     # With weights q η/m nothing but the spread depends on m: at least that of the softmax has to move.
     still = isinstance(sampler, MinimumVariance) and weighting in (Importance(), Constant())
-    assert moved >= (0 if still else 3)
+    assert moved == 3 or still
 
 
 # --- oracle: enumeration at 400 digits ----------------------------------------------------------------------------

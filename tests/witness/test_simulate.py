@@ -36,6 +36,7 @@ from implicitloss.samplers import (
 from implicitloss.samplers import examples as samplers
 from implicitloss.weightings import Constant, Draws, ForMargin, Importance, Relative, Tail, Unit, Weighting
 from implicitloss.weightings import examples as weightings
+from implicitloss.witness.simulate import runs as simulation
 from implicitloss.witness.simulate import simulate_together
 from implicitloss.witness.simulate.runs import BLOCK_DRAWS
 from implicitloss.witness.simulate.streams import PIECE_LABELS, Pieces
@@ -223,10 +224,18 @@ def test_a_positive_with_nearly_all_the_mass(problem: Problem, seed: int) -> Non
 
 # --- seeds and threads --------------------------------------------------------------------------------------------
 
-MANY = BLOCK_DRAWS + 1001  # at m = 3: several blocks, the last one short
+# Smaller blocks, which are more blocks: at m = 3 several, the last one short.
+SMALL_BLOCK = 1 << 16
+MANY = SMALL_BLOCK + 1001
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "BLOCK_DRAWS", SMALL_BLOCK)
 
 
 @pytest.mark.parametrize("quantity", ["mean", "variance", "mse", "gap", "gradient"])
+@pytest.mark.usefixtures("blocks")
 def test_any_number_of_threads_gives_the_same_bits(quantity: str, problem: Problem, seed: int) -> None:
     scheme = Scheme(WithinBatch(), Importance(), m=3, hits="exclude")
     for loss in (SOFTMAX, LOGISTIC):
@@ -293,6 +302,7 @@ def test_the_seed_of_an_estimate_repeats_it(kind: str, problem: Problem, seed: i
     assert float(simulate(scheme, SOFTMAX, problem, runs=1000, rng=estimate.seed)) == float(estimate)
 
 
+@pytest.mark.usefixtures("blocks")
 def test_schemes_together_are_schemes_alone(problem: Problem, seed: int) -> None:
     """On the same stream of draws, bit by bit."""
     cases = [(Scheme(Power(), w, m=3, hits="keep"), loss) for w in (Unit(), Tail()) for loss in (SOFTMAX, LOGISTIC)]
