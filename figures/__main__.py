@@ -98,13 +98,10 @@ def _run(args: argparse.Namespace) -> int:
 
 def drawn(figure_of: Any, table: Any) -> Any:
     """The figure of a table, laid out once: layout takes half of the time, and is the same in every format."""
-    from matplotlib import rc_context
-
     figure = figure_of.draw(table)
     figure.get_layout_engine().execute(figure)
     # No engine at all: with one, even one that does nothing, Matplotlib draws everything twice.
-    with rc_context({"figure.constrained_layout.use": False}):
-        figure.set_layout_engine(None)
+    figure.set_layout_engine(None)
     return figure
 
 
