@@ -16,7 +16,7 @@ from implicitloss.scorers import Gaussian
 from implicitloss.witness.integrate.sweep import sweep
 
 LADDER, SHORT = (1, 8, 64, 512), (1, 64)
-MANY, FEW = 16, 2  # x
+MANY, FEW = 16, 1  # x
 MOST = 100  # labels; of more, a hundred from the most frequent to the rarest
 
 

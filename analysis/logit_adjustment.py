@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import root
 from scipy.special import ndtr
+from scipy.stats import binom
 
 from analysis.inputs.markdown import mean_and_error, table
 from analysis.inputs.schemes import COLUMNS, FULL, full_losses, sampled_losses, scheme
@@ -23,7 +24,6 @@ from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import ForMargin
-from implicitloss.witness.integrate import integrate
 
 MEAN = np.array([1.0, 1.0])
 RARE = 0.05
@@ -60,6 +60,18 @@ def errors(w: Floats, b: float) -> tuple[float, float]:
     return float(ndtr(-(at + b) / size)), float(ndtr(-(at - b) / size))
 
 
+def expected_slope(chosen: Scheme, prior: LabelPrior, y: int, s: Floats) -> Floats:
+    """∂/∂s of the expected sampled softmax of two labels with s = f_0 - f_1, each number of drawn negatives listed."""
+    plan, m, other = chosen.plan(Problem(np.zeros(2), prior, y)), chosen.m, 1 - y
+    negatives = np.arange(m + 1)
+    chance = binom.pmf(negatives, m, np.exp(plan.log_q[other]))
+    # Of weights w, hits pay w_y each, and negatives w e^d.
+    d = s if y else -s
+    paid = np.exp(plan.log_w[other] + d[:, None]) * negatives
+    share = paid / (1 + np.exp(plan.log_w[y]) * (m - negatives) + paid)
+    return np.asarray((share @ chance) * (1 if y else -1))
+
+
 def best_affine(chosen: Scheme, prior: LabelPrior) -> tuple[float, float]:
     """(a, b) of s = f_0 - f_1 = a (x_1 + x_2)/√2 + b with the least expected loss.
 
@@ -68,16 +80,13 @@ def best_affine(chosen: Scheme, prior: LabelPrior) -> tuple[float, float]:
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     weights = weights / weights.sum()
-    at = np.concatenate([nodes + np.sqrt(2), nodes - np.sqrt(2)])
-    share = np.concatenate([prior.probabilities[0] * weights, prior.probabilities[1] * weights])
-    label = np.repeat([0, 1], NODES)
-    loss, used = SoftmaxCrossEntropy(), share > 1e-14
+    shares = prior.probabilities[:, None] * weights
 
     def slope(theta: Floats) -> Floats:
         found = np.zeros(2)
-        for u, p, y in zip(at[used], share[used], label[used], strict=True):
-            problem = Problem(np.array([float(theta[0] * u + theta[1]), 0.0]), prior, int(y))
-            found += p * integrate(chosen, loss, problem, "gradient").value[0] * np.array([u, 1.0])
+        for y, at in enumerate((nodes + np.sqrt(2), nodes - np.sqrt(2))):
+            pulls = shares[y] * expected_slope(chosen, prior, y, theta[0] * at + theta[1])
+            found += pulls @ at, pulls.sum()
         return found
 
     # The loss is convex in (a, b): its least is where the slope is 0.

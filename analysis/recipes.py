@@ -31,7 +31,7 @@ from implicitloss.weightings import Consistent, Importance, Tail
 OWN_LABELS = True  # no prior is asked for
 N_LABELS, DIMENSIONS, SEPARATION = 300, 24, 4.0
 N, TEST, EPOCHS, SIZE, STEP = 300_000, 20_000, 3, 256, 0.03
-FEW, SLOTS = 5_000, 16
+FEW, FEW_TEST, SLOTS = 5_000, 4_000, 16
 DRAWS, SEEDS = (8, 64), 5
 # x whose optimum is computed, and x of held-out batches.
 PREDICTED, HELD_OUT = 60, 4_000
@@ -66,9 +66,10 @@ BALANCED = {"tail, half uniform", "balanced, within-batch"}
 
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
     """Each loss, m and seed; full softmax has no m."""
-    n, seeds, draws = (FEW, 1, DRAWS[:1]) if quick else (N, SEEDS, DRAWS)
+    n, test, seeds, draws = (FEW, FEW_TEST, 1, DRAWS[:1]) if quick else (N, TEST, SEEDS, DRAWS)
+    x = PREDICTED // 10 if quick else PREDICTED
     return [
-        {"name": name, "m": m, "seed": seed, "n": n, "predicted": PREDICTED // 10 if quick else PREDICTED}
+        {"name": name, "m": m, "seed": seed, "n": n, "test": test, "predicted": x}
         for name in NAMES
         for m in ((0,) if name == "full softmax" else draws)
         for seed in range(seeds)
@@ -111,7 +112,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     network = Network(DIMENSIONS, N_LABELS, rng)
     batch = Minibatch(aim, SOFTMAX, mixture.prior)
     train(network, x, (np.arange(y.size), y), batch, rng, epochs=EPOCHS, size=SIZE, step=STEP)
-    test_y = rng.choice(N_LABELS, TEST, p=law)
+    test_y = rng.choice(N_LABELS, point["test"], p=law)
     test_x = mixture.draw(test_y, rng)
     eta = np.maximum(mixture.eta(test_x), LEAST)
     eta /= eta.sum(axis=1, keepdims=True)

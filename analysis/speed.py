@@ -105,7 +105,7 @@ def _threads(work: Callable[[int], Any]) -> None:
 
 def _monte_carlo(problem: Problem, quick: bool) -> list[Job]:
     """Seconds a draw, ours and others'; fewer draws where a peer is slow."""
-    draws, few = (1 << 22, 1 << 18) if quick else (1 << 27, 1 << 20)
+    draws, few = (1 << 21, 1 << 17) if quick else (1 << 27, 1 << 20)
     x = np.exp(problem.scores - problem.scores[problem.positive]) / (M * problem.prior.probabilities)
     x[problem.positive] = 0.0
 

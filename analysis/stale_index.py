@@ -17,7 +17,7 @@ OWN_LABELS = True
 MIXTURES = (Mixture(50, 0), Mixture(50, 50), Mixture(5, 95))
 STEP, REFRESHES = 0.1, 300
 # Units of time at least; and a quick run's, with its refreshes, and the longest period of its gradient descent.
-TIME, QUICK_TIME, QUICK_REFRESHES, QUICK_LONGEST = 2_000, 20, 60, 100
+TIME, QUICK_TIME, QUICK_REFRESHES, QUICK_LONGEST = 2_000, 20, 30, 100
 
 
 def points(prior: LabelPrior, quick: bool) -> list[Point]:

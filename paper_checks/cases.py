@@ -110,7 +110,8 @@ def tiny_softmax(setting: Setting) -> list[Case]:
 
 
 def decoupled(setting: Setting) -> list[Case]:
-    return list(grid(problem(setting.prior), 16, DECOUPLED))
+    """Four draws: the more draws, the wider a sum can range, and the fewer cases a simulation reaches."""
+    return list(grid(problem(setting.prior), 4, DECOUPLED))
 
 
 def softmax(setting: Setting) -> list[Case]:

@@ -121,7 +121,7 @@ def train(
         for picked in batches(n, size, rng):
             count = start[picked + 1] - start[picked]
             at = np.repeat(np.arange(picked.size), count)
-            y = np.concatenate([labels[start[i] : start[i + 1]] for i in picked])
+            y = labels[np.arange(at.size) + np.repeat(start[picked] - (np.cumsum(count) - count), count)]
 
             def loss(scores: Weights, y: Labels = y, at: Labels = at, n: int = picked.size) -> NDArray[Any]:
                 return minibatch(scores, y, rng, at)[1] / (n * each)

@@ -10,6 +10,7 @@ from implicitloss.arguments import checked_flag, checked_threads, checked_whole
 from implicitloss.claims.case import Setting
 from implicitloss.claims.claim import FAMILY_ERROR, Claim, settle
 from implicitloss.claims.report import Report, provenance
+from implicitloss.claims.statements.numbers import forget
 from implicitloss.claims.statements.scheme import about_scheme
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.scheme import Scheme, only_iid
@@ -81,6 +82,7 @@ def verify(
             "the statements that verify checks are about examples with one positive, got a problem with "
             f"{problem.other_positives.size} other ones: leave these out (integrate, exhaust and simulate take them)"
         )
+    forget()
     claims = about_scheme(scheme, problem, target)
     return report_on(
         claims,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import expit
@@ -42,10 +43,14 @@ class LossMoments:
     bare: float  # h
 
 
+@lru_cache(maxsize=32)
 def _normal_nodes(nodes: int) -> tuple[Floats, Floats]:
     x = np.linspace(-REACH, REACH, nodes + 1)
     w = np.exp(-(x**2) / 2)
-    return x, w / w.sum()
+    w /= w.sum()
+    for shared in (x, w):
+        shared.setflags(write=False)
+    return x, w
 
 
 def loss_moments(
@@ -58,10 +63,13 @@ def loss_moments(
     """
     x, w = _normal_nodes(nodes)
     a = sign * (mean + np.sqrt(variance) * x) - log_margin
-    shift, share = _normal_nodes(nodes // 4) if noise > 0 else (np.zeros(1), np.ones(1))
-    shift = np.sqrt(noise) * shift
+    shift, share = _normal_nodes(nodes // 4)
+    shift = np.sqrt(max(noise, 0.0)) * shift
 
     def at(v: Floats) -> tuple[Floats, Floats]:
+        if not noise > 0:
+            p = expit(-v)
+            return p, p * (1 - p)
         p = expit(-(v[:, None] + shift))
         return p @ share, (p * (1 - p)) @ share
 

@@ -21,7 +21,7 @@ STEP = 0.1
 REFRESHED = "logistic loss, one x, scores free, hard negatives looked up every R steps"
 MINED = (Mined(4, 3, 50), Mined(2, 10, 50))
 # Steps and refreshes of gradient descent, at least.
-STEPS, REFRESHES = 100_000, 40
+STEPS, REFRESHES = 50_000, 20
 
 
 @dataclass(frozen=True)

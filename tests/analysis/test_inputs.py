@@ -344,3 +344,16 @@ def test_a_pretrained_encoder_sees_images() -> None:
         efficientnet._network.cache_clear()
         with pytest.raises(ValueError, match="SHA-256 00000000…, got 57934424…"):
             efficientnet.features(images)
+
+
+def test_a_batch_has_all_labels_of_its_rows(rng: np.random.Generator) -> None:
+    """Rows of three labels, of none and of one, all in one batch, in any order."""
+    seen = []
+
+    def minibatch(scores: Any, y: Any, rng: Any, at: Any) -> Any:
+        seen.append(sorted(tuple(y[at == i].tolist()) for i in range(len(scores))))
+        return 0.0, np.zeros_like(scores)
+
+    x, pairs = np.eye(3, dtype=np.float32), (np.array([0, 0, 0, 2]), np.array([4, 1, 3, 2]))
+    train(Network(3, 5, rng), x, pairs, minibatch, rng, epochs=4, size=3, step=0.1)  # type: ignore[arg-type]
+    assert seen == 4 * [[(), (2,), (4, 1, 3)]]

@@ -268,6 +268,23 @@ def test_affine_rules_reach_the_balanced_bayes_error_by_logit_adjustment_alone(r
     np.testing.assert_allclose(trained, best.loc[trained.index], atol=0.02)
 
 
+def test_the_slope_of_two_labels_is_that_of_the_library() -> None:
+    from analysis.logit_adjustment import expected_slope
+
+    prior, loss = LabelPrior.from_probabilities([0.05, 0.95]), il.losses.SoftmaxCrossEntropy()
+    for sampler, weighting, m, hits in (
+        (S.WithinBatch(), W.Relative(), 4, "keep"),
+        (S.Uniform(), W.Tail(), 3, "mask"),
+        (S.Uniform(), W.ForMargin(il.margins.LogitAdjusted()), 1, "exclude"),
+    ):
+        scheme = il.Scheme(sampler, weighting, m=m, hits=hits)
+        for y in (0, 1):
+            s = np.array([-3.0, 0.2, 5.0])
+            at = [il.Problem(np.array([one, 0.0]), prior, y) for one in s]
+            expected = [il.integrate(scheme, loss, one, "gradient").value[0] for one in at]
+            np.testing.assert_allclose(expected_slope(scheme, prior, y, s), expected, rtol=1e-9)
+
+
 def test_training_shows_what_the_paper_reports(results: Path) -> None:
     """Differences of tens of per cent between schemes, on a single seed each."""
     tail = pd.read_csv(results / "longtail.csv").query("kind == 'trained'").set_index("name")["tail"]

@@ -12,7 +12,7 @@ import pytest
 import implicitloss as il
 from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.claim import settle
-from implicitloss.claims.statements import lemma1, lemma2, numbers, theorem3
+from implicitloss.claims.statements import lemma2, numbers, theorem3
 from implicitloss.claims.statements.hard import in_hard
 from implicitloss.claims.statements.scheme import about_scheme
 from implicitloss.claims.verdict import Outcome
@@ -203,14 +203,14 @@ def _twice_in_each_draw(patch: Patch) -> None:
 
 def _variance_of_T(patch: Patch) -> None:
     """Lemma 1's variance with Σ_T w_T² ϕ²."""
-    honest = lemma1.lemma1_variance
+    honest = numbers.lemma1_variance
 
     def with_T(of: Scheme, loss: Any, at: il.Problem) -> Any:
         right, payment = honest(of, loss, at), loss.log_payment(at.scores, at.positive)
         of_T = np.exp(2 * of.plan(at, loss=loss).log_hard_terms(payment)).sum()
         return replace(right, value=float(right) + float(of_T))
 
-    patch.setattr(lemma1, "lemma1_variance", with_T)
+    patch.setattr(numbers, "lemma1_variance", with_T)
 
 
 def _T_not_in_mu(patch: Patch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from implicitloss.claims.case import Setting
 from implicitloss.claims.checks.check import CheckResult
-from implicitloss.claims.checks.numbers import Cases, Number, coincide, entry_of, with_error
+from implicitloss.claims.checks.numbers import Cases, Number, Numbers, coincide, entry_of, with_error
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome, Relation
 from implicitloss.labels import Floats
@@ -47,32 +47,32 @@ class Exact:
         start = time.perf_counter()
         cases = list(self.cases(setting))
         observed = [with_error(self.observed(case)) for case in cases]
-        evidence = self._judge(cases, observed, self.claimed, self.relation, start)
+        floors = [self.floor(case) if callable(self.floor) else self.floor for case in cases]
+        stated = Numbers(self.claimed, cases)
+        evidence = self._judge(cases, observed, stated, floors, self.relation, start)
         misses = {}
         for statement, miss in self.near_misses.items():
-            relation, claimed = miss if isinstance(miss, tuple) else (self.relation, miss)
-            if relation == self.relation and coincide(cases, claimed, self.claimed, self._floor):
+            start = time.perf_counter()
+            relation, number = miss if isinstance(miss, tuple) else (self.relation, miss)
+            claimed = Numbers(number, cases)
+            if relation == self.relation and coincide(claimed, stated, floors):
                 continue
-            misses[statement] = self._judge(cases, observed, claimed, relation, time.perf_counter())
+            misses[statement] = self._judge(cases, observed, claimed, floors, relation, start)
         return CheckResult(evidence, misses)
-
-    def _floor(self, case: Any) -> float:
-        return self.floor(case) if callable(self.floor) else self.floor
 
     def _judge(
         self,
         cases: Sequence[Any],
         observed: Sequence[tuple[Floats, Floats]],
-        claimed: Callable[[Any], Number],
+        claimed: Numbers,
+        floors: Sequence[float],
         relation: Relation,
         start: float,
     ) -> Evidence:
         worst = Worst()
-        for case, (value, error) in zip(cases, observed, strict=True):
-            target, target_error = with_error(claimed(case))
-            judged, strain, at = _compare(
-                value, error, target, target_error, relation, self.resolution, self._floor(case)
-            )
+        for i, (case, (value, error), floor) in enumerate(zip(cases, observed, floors, strict=True)):
+            target, target_error = claimed[i]
+            judged, strain, at = _compare(value, error, target, target_error, relation, self.resolution, floor)
             entries = max(value.size, target.size)
             evidence = Evidence(
                 self.method,

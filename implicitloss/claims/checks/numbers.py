@@ -11,26 +11,31 @@ from implicitloss.claims.case import Setting
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
 
-__all__ = ["Cases", "Number", "coincide", "entry_of", "with_error"]
+__all__ = ["Cases", "Number", "Numbers", "coincide", "entry_of", "with_error"]
 
 Number = float | Floats | Estimate
 Cases = Callable[[Setting], Sequence[Any]]
 
 
-def coincide(
-    cases: Sequence[Any],
-    miss: Callable[[Any], Number],
-    claimed: Callable[[Any], Number],
-    within: Callable[[Any], float],
-) -> bool:
+class Numbers:
+    """A number of each case with its error, computed when it is first asked for, and once."""
+
+    def __init__(self, number: Callable[[Any], Number], cases: Sequence[Any]) -> None:
+        self._number, self._cases = number, cases
+        self._found: dict[int, tuple[Floats, Floats]] = {}
+
+    def __getitem__(self, i: int) -> tuple[Floats, Floats]:
+        if i not in self._found:
+            self._found[i] = with_error(self._number(self._cases[i]))
+        return self._found[i]
+
+
+def coincide(miss: Numbers, claimed: Numbers, within: Sequence[float]) -> bool:
     """Whether a near miss says what the claim says in every case here (m = 1 and a lost m), and so is not false.
 
-    `within` is the difference that a check is not made to see in a case.
+    `within` is the difference that a check is not made to see in each case.
     """
-    return all(
-        np.allclose(with_error(miss(case))[0], with_error(claimed(case))[0], rtol=1e-12, atol=within(case))
-        for case in cases
-    )
+    return all(np.allclose(miss[i][0], claimed[i][0], rtol=1e-12, atol=unseen) for i, unseen in enumerate(within))
 
 
 def with_error(number: Number) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.checks.check import CheckResult
-from implicitloss.claims.checks.numbers import Number, coincide, entry_of, with_error
+from implicitloss.claims.checks.numbers import Number, Numbers, coincide, entry_of
 from implicitloss.claims.checks.worst import Worst
 from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.estimate import Estimate, Quantity
@@ -63,24 +63,31 @@ class Simulated:
     def run(self, setting: Setting, delta: float) -> CheckResult:
         start = time.perf_counter()
         cases = list(self.cases(setting))
+        resolutions = [self.resolution(case) for case in cases]
         estimates: list[Estimate | None] = [None] * len(cases)
         draws = 0
         for g, group in enumerate(_streams(cases)):
-            resolutions = [self.resolution(cases[i]) for i in group]
-            found, used = self._simulate(setting.child(f"stream{g}"), [cases[i] for i in group], resolutions, delta)
+            found, used = self._simulate(
+                setting.child(f"stream{g}"), [cases[i] for i in group], [resolutions[i] for i in group], delta
+            )
             draws += used
             for i, estimate in zip(group, found, strict=True):
                 estimates[i] = estimate
-        reached = [(case, estimate) for case, estimate in zip(cases, estimates, strict=True) if estimate is not None]
-        cases = [case for case, _ in reached]
-        judge = _Judge(self, reached, len(estimates) - len(reached), self._budget(setting), delta, draws)
-        evidence = replace(judge(self.claimed), seconds=time.perf_counter() - start)
-        misses = {
-            statement: judge(claimed)
-            for statement, claimed in self.near_misses.items()
-            if not coincide(cases, claimed, self.claimed, lambda case: 0.99 * self.resolution(case))
-        }
-        return CheckResult(evidence, misses)
+        reached = [
+            _Reached(case, estimate, resolution, _widths(estimate, delta))
+            for case, estimate, resolution in zip(cases, estimates, resolutions, strict=True)
+            if estimate is not None
+        ]
+        judge = _Judge(self, reached, len(estimates) - len(reached), self._budget(setting), draws)
+        stated = judge.numbers(self.claimed)
+        evidence = replace(judge(stated), seconds=time.perf_counter() - start)
+        # What differs by less than the resolution need not be seen.
+        unseen = [0.99 * found.resolution for found in reached]
+        misses = {statement: judge.numbers(claimed) for statement, claimed in self.near_misses.items()}
+        return CheckResult(
+            evidence,
+            {statement: judge(miss) for statement, miss in misses.items() if not coincide(miss, stated, unseen)},
+        )
 
     def _simulate(
         self, setting: Setting, cases: Sequence[Case], resolutions: Sequence[float], delta: float
@@ -171,26 +178,37 @@ def _widths(estimate: Estimate, delta: float) -> Floats:
 
 
 @dataclass(frozen=True)
+class _Reached:
+    """A case that was simulated, with the half-widths of its entries."""
+
+    case: Case
+    estimate: Estimate
+    resolution: float
+    widths: Floats
+
+
+@dataclass(frozen=True)
 class _Judge:
     check: Simulated
-    reached: Sequence[tuple[Case, Estimate]]
+    reached: Sequence[_Reached]
     left_out: int
     budget: int
-    delta: float
     draws: int
 
-    def __call__(self, claimed: Callable[[Case], Number]) -> Evidence:
+    def numbers(self, claimed: Callable[[Case], Number]) -> Numbers:
+        return Numbers(claimed, [found.case for found in self.reached])
+
+    def __call__(self, claimed: Numbers) -> Evidence:
         worst = Worst()
         too_wide = 0
-        for case, estimate in self.reached:
-            target, target_error = with_error(claimed(case))
-            widths = _widths(estimate, self.delta)
+        for i, found in enumerate(self.reached):
+            case, estimate, resolution, widths = found.case, found.estimate, found.resolution, found.widths
+            target, target_error = claimed[i]
             allowed = np.maximum(widths + np.atleast_1d(target_error), 1e-200)
             with np.errstate(invalid="ignore"):  # a claim of inf
                 strains = np.abs(np.atleast_1d(estimate.value - target)) / allowed
             at = int(np.argmax(strains))
             observed = np.asarray(estimate.value)
-            resolution = self.check.resolution(case)
             outcome = Outcome.INCONCLUSIVE
             if np.all(np.isfinite(strains)):
                 if strains[at] > 1:

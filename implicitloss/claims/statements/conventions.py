@@ -89,8 +89,7 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
     problem, scheme = case.problem, case.scheme
     prior = problem.prior
     at = {s.L: prior.n_labels, s.y: problem.positive + 1, s.yp: label + 1, s.m: scheme.m}
-    shown = s.text(sp.sympify(expression))
-    written = sp.sympify(expression).subs(at).doit()
+    written = sp.sympify(expression).xreplace({name: sp.Integer(n) for name, n in at.items()}).doit()
     vectors = {s.pi: prior.probabilities, s.f: problem.scores}
     vectors[s.n] = prior.probabilities if prior.counts is None else prior.counts
     vectors[s.hard] = in_hard(case)
@@ -102,10 +101,12 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
             homes = (scheme.sampler, scheme.weighting, getattr(scheme.weighting, "target", None))
             vector = next((getattr(home, name) for home in homes if hasattr(home, name)), None)
         if vector is None:
+            shown = s.text(sp.sympify(expression))
             raise ValueError(f"{name} in {shown} has no value: give the sampler or the weighting an attribute {name}")
         values[entry] = sp.Float(float(vector[int(entry.indices[0]) - 1]), 30)
     value = sp.N(written.xreplace(values), 20)
     if not value.is_number:
+        shown = s.text(sp.sympify(expression))
         raise ValueError(f"{shown} is no number at this problem, but {value}")
     return float(value)
 
@@ -122,10 +123,10 @@ def _row(case: Case) -> Floats:
     """What the symbols say: the unconditional q and m w q of each label, the positive's last."""
     symbolic, y = Symbolic(case.scheme), case.problem.positive
     law, can_be_drawn = case.scheme.sampler.law, ~np.isneginf(case.scheme.laws(case.problem).log_q)
-    labels = _labels(case)
+    labels, margin = _labels(case), symbolic.drawn
     q = [number(law(s.yp), case, j) for j in labels] + [number(law(s.y), case, y)]
     # What is never drawn weighs nothing, whatever its weight would be.
-    p = [number(symbolic.drawn, case, j) if can_be_drawn[j] else 0.0 for j in labels]
+    p = [number(margin, case, j) if can_be_drawn[j] else 0.0 for j in labels]
     if case.scheme.hard is not None:
         p = [number(symbolic.known, case, j) + drawn for j, drawn in zip(labels, p, strict=True)]
     return np.array([*q, *p, number(symbolic.kept, case, y) if can_be_drawn[y] else 0.0])

@@ -29,6 +29,7 @@ from implicitloss.claims.statements.numbers import (
     lost_m,
     margins_of,
     reweighted,
+    spread,
     sum_resolution,
     total,
     weights_off,
@@ -38,7 +39,7 @@ from implicitloss.estimate import Estimate
 from implicitloss.losses import Loss
 from implicitloss.samplers import Sampler
 from implicitloss.scheme import Scheme
-from implicitloss.theory.implicit import lemma1_variance, margin_loss
+from implicitloss.theory.implicit import margin_loss
 from implicitloss.witness.integrate import integrate
 
 __all__ = ["derived", "lemma1_mean", "lemma1_unbiased", "lemma1_variance_claim", "variance_with_hard"]
@@ -146,14 +147,14 @@ def lemma1_mean(id: str, tiny: CaseList, cases: CaseList, hard: bool = False) ->
 
 def _variance_without(case: Case, *, second: float) -> Estimate:
     """Lemma 1's variance with another factor in front of (Σ pϕ)²."""
-    right = lemma1_variance(case.scheme, case.loss, case.problem)
+    right = spread(case)
     value = float(right) + total(case) ** 2 / case.scheme.m - second * total(case) ** 2
     return Estimate(value, right.error, "variance", "closed form")
 
 
 def variance_with_hard(case: Case) -> Estimate:
     """Lemma 1's variance with a term Σ_T w_T² ϕ², as if hard negatives were drawn: a near miss."""
-    right, plan = lemma1_variance(case.scheme, case.loss, case.problem), case.scheme.plan(case.problem, loss=case.loss)
+    right, plan = spread(case), case.scheme.plan(case.problem, loss=case.loss)
     payment = case.loss.log_payment(case.problem.scores, case.problem.positive)
     return replace(right, value=float(right) + float(np.sum(np.exp(2 * plan.log_hard_terms(payment)))))
 
@@ -169,16 +170,13 @@ def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList, hard: bool =
         left = s.m * (over(q * w**2 * v**2) - over(q * w * v) ** 2)
         return lambda: [("any q, w and losses v(y')", left, over(w * p * v**2) - factor * over(p * v) ** 2)]
 
-    def formula(case: Case) -> Estimate:
-        return lemma1_variance(case.scheme, case.loss, case.problem)
-
     def off(case: Case) -> float:
         variance = float(integrated(case, "variance"))
         # Where every draw is worth the same there is nothing to see.
         return MOMENT_ERROR * variance if variance > 1e-12 * total(case) ** 2 else 0.0
 
     def inflated(case: Case) -> Estimate:
-        right = formula(case)
+        right = spread(case)
         return replace(right, value=float(right) * (1 + MOMENT_ERROR))
 
     no_m = "the square of the mean is subtracted whole, without 1/m"
@@ -195,7 +193,7 @@ def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList, hard: bool =
                 EXHAUST,
                 tiny,
                 lambda case: exhausted(case, "variance"),
-                formula,
+                spread,
                 {
                     no_m: partial(_variance_without, second=1.0),
                     no_square: partial(_variance_without, second=0.0),
@@ -207,13 +205,13 @@ def lemma1_variance_claim(id: str, tiny: CaseList, cases: CaseList, hard: bool =
                 ONE_DRAW,
                 cases,
                 lambda case: integrated(case, "variance"),
-                formula,
+                spread,
                 {no_square: partial(_variance_without, second=0.0), **of_hard},
                 floor=lambda case: 1e-9 * total(case) ** 2,
             ),
             Simulated(
                 cases,
-                formula,
+                spread,
                 off,
                 {f"the variance is {MOMENT_ERROR:.0%} larger": inflated},
                 quantity="variance",

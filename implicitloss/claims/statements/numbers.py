@@ -15,7 +15,7 @@ from implicitloss.estimate import Estimate, Quantity
 from implicitloss.losses import Loss
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.scheme import Hits, Scheme
-from implicitloss.theory.implicit import implicit_loss
+from implicitloss.theory.implicit import implicit_loss, lemma1_variance
 from implicitloss.witness.derive import Derivation, derive
 from implicitloss.witness.exhaust import exhaust
 from implicitloss.witness.integrate import integrate
@@ -30,6 +30,7 @@ __all__ = [
     "at_m",
     "derivation",
     "exhausted",
+    "forget",
     "hard_negatives_twice",
     "hits_kept",
     "implicit",
@@ -41,6 +42,7 @@ __all__ = [
     "replace_hits",
     "reweighted",
     "scaled",
+    "spread",
     "sum_resolution",
     "target",
     "total",
@@ -73,6 +75,27 @@ def integrated(case: Case, quantity: Quantity = "mean") -> Estimate:
     return _integrated(case, quantity)
 
 
+@lru_cache(maxsize=4096)
+def _implicit(case: Case) -> Estimate:
+    return implicit_loss(case.scheme, case.loss, case.problem)
+
+
+@lru_cache(maxsize=4096)
+def _spread(case: Case) -> Estimate:
+    return lemma1_variance(case.scheme, case.loss, case.problem)
+
+
+def spread(case: Case) -> Estimate:
+    """Lemma 1's variance; computed once."""
+    return _spread(case)
+
+
+def forget() -> None:
+    """Forget the numbers of cases: parts of a scheme of one's own may have changed since they were computed."""
+    for numbers_of in (_integrated, _implicit, _spread):
+        numbers_of.cache_clear()
+
+
 def exhausted(case: Case, quantity: Quantity = "mean") -> Estimate:
     """The enumerated quantity."""
     return exhaust(case.scheme, case.loss, case.problem, quantity)
@@ -89,8 +112,8 @@ def derivation(scheme: Scheme, loss: Loss) -> Derivation:
 
 
 def implicit(case: Case) -> Estimate:
-    """The implicit loss of a case."""
-    return implicit_loss(case.scheme, case.loss, case.problem)
+    """The implicit loss of a case; computed once."""
+    return _implicit(case)
 
 
 def on_positive(case: Case) -> float:
