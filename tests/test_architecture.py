@@ -520,7 +520,11 @@ def test_a_name_of_a_class_stands_for_one_idea() -> None:
 # Parts of results, which users read by attribute and neither make nor name; and what makes an audit's report.
 PARTS = {
     f"{PACKAGE}.auditing.comparison.Comparison": "a row of an audit's report",
+    f"{PACKAGE}.auditing.finding.Note": "a part of an audit's report",
     f"{PACKAGE}.auditing.finding.Tilt": "a part of an audit's report",
+    f"{PACKAGE}.auditing.nearest.Fit": "a part of an audit's report",
+    f"{PACKAGE}.auditing.slips.Page": "a part of an audit's report",
+    f"{PACKAGE}.auditing.slopes.Slopes": "a part of an audit's report",
     f"{PACKAGE}.auditing.question.Question": "AuditReport.of, which the audit calls",
     f"{PACKAGE}.auditing.box.Box": "AuditReport.of, which the audit calls",
     f"{PACKAGE}.auditing.finding.Observed": "AuditReport.of, which the audit calls",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sympy as sp
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import AppliedUndef
 
 from implicitloss.symbols.alphabet import L, y
@@ -83,6 +84,8 @@ def _is_somewhere_not_zero(expression: sp.Expr) -> bool:
     Then no algebra shows that it is 0, and this is seen in a small part of the time that algebra takes to give up.
     """
     plain, _ = _without_sums(expression)
+    if plain.has(ExprWithLimits):  # an integral has symbols of its own
+        return False
     parts = sorted(plain.atoms(sp.Symbol, sp.Indexed, AppliedUndef), key=str)
     value = plain.xreplace({part: sp.Integer(number) for number, part in enumerate(parts, 2)})
     if value.is_Rational:
