@@ -42,8 +42,8 @@ def seed_of(item: pytest.Item) -> int:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than cores: some tests wait for a cluster, a browser or a subprocess."""
-    return (os.cpu_count() or 1) + 1
+    """A process for each core: a test that waits waits for a process of its own, and each worker collects all tests."""
+    return os.cpu_count() or 1
 
 
 # Files that take longest come first, so that no core waits for the other at the end.

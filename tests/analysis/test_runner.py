@@ -212,14 +212,15 @@ def test_a_point_is_known_by_all_it_depends_on() -> None:
 # --- dask -------------------------------------------------------------------------------------------------------------
 
 
-Cluster = tuple[str, list[subprocess.Popen[bytes]]]
+Cluster = tuple[str, subprocess.Popen[bytes], Callable[[], subprocess.Popen[bytes]]]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """A scheduler and two workers, processes of their own, on the loopback address; where it answers, and they."""
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler, a process of its own, on the loopback address: where it answers, it, and what starts a worker."""
     pytest.importorskip("distributed", reason="needs the extra dask: pip install 'implicitloss[dask]'")
-    file = tmp_path / "scheduler.json"
+    folder = tmp_path_factory.mktemp("dask")
+    file = folder / "scheduler.json"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     here: dict[str, Any] = {"cwd": ROOT, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     common = ["--scheduler-file", str(file), "--no-dashboard"]
@@ -240,10 +241,12 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             if file.exists() and file.read_text():
                 break
             time.sleep(0.1)
-        processes += [
-            subprocess.Popen([*worker, *common, "--local-directory", str(tmp_path)], **here) for _ in range(2)
-        ]
-        yield json.loads(file.read_text())["address"], processes
+
+        def start() -> subprocess.Popen[bytes]:
+            processes.append(subprocess.Popen([*worker, *common, "--local-directory", str(folder)], **here))
+            return processes[-1]
+
+        yield json.loads(file.read_text())["address"], processes[0], start
     finally:
         for process in processes:
             process.kill()  # a worker that is asked to end may wait for its scheduler
@@ -252,17 +255,21 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def test_a_dask_cluster_gives_the_same_bytes(cluster: Cluster, serial: bytes, tmp_path: Path) -> None:
     """And when its workers are lost after that, a study of minutes ends with a sentence."""
-    options = ["--quick", "--backend", "dask", "--scheduler", cluster[0], "--out", str(tmp_path / "out")]
+    address, _, start = cluster
+    workers = [start() for _ in range(2)]
+    options = ["--quick", "--backend", "dask", "--scheduler", address, "--out", str(tmp_path / "out")]
     done = subprocess.run(
         [sys.executable, "-m", "analysis", "tilt", *options], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "tilt.csv").read_bytes() == serial
-    check_lost(cluster[0], cluster[1][1:], tmp_path / "out")
+    check_lost(address, workers, tmp_path / "out")
 
 
 def test_a_lost_dask_scheduler_is_one_sentence(cluster: Cluster, tmp_path: Path) -> None:
-    check_lost(cluster[0], cluster[1][:1], tmp_path / "out")
+    address, scheduler, start = cluster
+    start()
+    check_lost(address, [scheduler], tmp_path / "out")
 
 
 def check_lost(address: str, lost: list[subprocess.Popen[bytes]], out: Path) -> None:
