@@ -21,7 +21,7 @@ from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_lo
 from implicitloss.margins import Margin, complete_margin
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_returned
-from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw, checked_draws, complete_sampler
+from implicitloss.samplers.sampler import AliasDraw, Draw, ImpossibleDraw, checked_draws, complete_sampler
 from implicitloss.scheme import Scheme, only_iid
 from implicitloss.weightings import complete_weighting
 
@@ -65,7 +65,7 @@ class Minibatch:
     for a gradient of the scores' shape.
 
     Excluded hits are drawn again.  That would not end where the positive has nearly all of the probability, as it may
-    once a model has learned.  A procedure by `samplers.sampler.by_tickets` or `by_log_tickets` then draws from the
+    once a model has learned.  A procedure by `samplers.sampler.by_shares` or `by_log_shares` then draws from the
     other labels only, which has the same distribution.  Any other raises ValueError after a few million draws.
 
     References
@@ -419,11 +419,11 @@ class Minibatch:
 
 
 def _beside(draw: Draw, again: Labels) -> Draw:
-    """Draw labels that are not to be drawn `again`, the positive last: without their tickets, or else by drawing again.
+    """Draw labels that are not to be drawn `again`, the positive last: by the others' shares, or by drawing again.
 
     *Raises* ValueError, when it draws, if next to nothing but these comes.
     """
-    if isinstance(draw, TicketDraw):
+    if isinstance(draw, AliasDraw):
         return draw.without(int(again[0]) if again.size == 1 else again)
     mode, rest = "hits", f"label {again[-1]}, the positive"
     if again.size > 1:
@@ -435,7 +435,7 @@ def _beside(draw: Draw, again: Labels) -> Draw:
             if drawn > DRAWS_A_NEGATIVE * (kept + SPARE_NEGATIVES):
                 raise ValueError(
                     f"{mode}='exclude' leaves hardly anything to draw: {drawn:,} draws gave {kept} negatives, the rest "
-                    f"were {rest}; take {mode}='mask', or a procedure by by_tickets"
+                    f"were {rest}; take {mode}='mask', or a procedure by by_shares"
                 )
             labels = draw(rng, min(max(size - kept, 2 * drawn), PART_NUMBERS))
             found.append(labels[~np.isin(labels, again)])

@@ -109,13 +109,13 @@ def law(sampler: Any, prior: Any, f: list[Any], right: list[int]) -> list[Any]:
             q[k] = mp.mpf((less + alike) ** sampler.n - less**sampler.n) / (alike * len(eligible) ** sampler.n)
         return q
     assert kind == "MinimumVariance"
-    tickets = [p * x for p, x in zip(margin(sampler.margin, prior, y), pays(sampler.loss, f, y)[0], strict=True)]
-    tickets = [mp.mpf(0) if k in right else ticket for k, ticket in enumerate(tickets)]
-    if not any(tickets):  # nothing pays: by what counts
-        tickets = [mp.mpf(0) if k in right else p for k, p in enumerate(margin(sampler.margin, prior, y))]
-    if not any(tickets):
+    shares = [p * x for p, x in zip(margin(sampler.margin, prior, y), pays(sampler.loss, f, y)[0], strict=True)]
+    shares = [mp.mpf(0) if k in right else share for k, share in enumerate(shares)]
+    if not any(shares):  # nothing pays: by what counts
+        shares = [mp.mpf(0) if k in right else p for k, p in enumerate(margin(sampler.margin, prior, y))]
+    if not any(shares):
         raise Undefined
-    return _normalised(tickets)
+    return _normalised(shares)
 
 
 def plan(scheme: Any, problem: Any, loss: Any) -> tuple[list[Any], list[Any]]:

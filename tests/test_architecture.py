@@ -346,7 +346,7 @@ def test_procedures_do_not_read_the_stated_law() -> None:
 
 
 def test_a_procedure_that_reads_its_law_would_be_seen() -> None:
-    wrong = ast.parse("def procedure(self, problem):\n    return by_tickets(np.exp(self.log_law(problem)))\n")
+    wrong = ast.parse("def procedure(self, problem):\n    return by_shares(np.exp(self.log_law(problem)))\n")
     assert "log_law" in _reads(wrong)
 
 

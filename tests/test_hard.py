@@ -536,7 +536,7 @@ FAR = 6.0
 @pytest.mark.parametrize("sampler", [il.samplers.Uniform(), il.samplers.WithinBatch()], ids=str)
 @pytest.mark.parametrize("overlap", OVERLAPS)
 def test_simulations_run_the_procedure(overlap: Any, sampler: Any, at: il.Problem, seed: int) -> None:
-    """By labels and by tickets, in pieces and (gradients) all at once; draws in T are drawn again, or count 0."""
+    """By labels and by shares, in pieces and (gradients) all at once; draws in T are drawn again, or count 0."""
     for hits, weighting, loss in itertools.product(
         HITS, (il.weightings.Constant(), il.weightings.Importance(), il.weightings.Unit()), (SOFTMAX, LOGISTIC)
     ):
@@ -683,7 +683,7 @@ def test_a_minibatch_of_one_label_by_hand(overlap: Any, hits: Any, positives: An
 def test_minibatches_have_the_expected_loss_and_gradient(
     overlap: Any, sampler: Any, prior: il.LabelPrior, seed: int
 ) -> None:
-    """The mean over 4,000 examples of one x, drawn by labels, by tickets and by logarithms of tickets."""
+    """The mean over 4,000 examples of one x, drawn by labels, by shares and by logarithms of shares."""
     n, rng = 4_000, np.random.default_rng(seed)
     for hits, loss in itertools.product(HITS, (SOFTMAX, LOGISTIC)):
         scheme = hard_scheme(il.weightings.Importance(), hits, sampler=sampler, overlap=overlap)

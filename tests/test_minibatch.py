@@ -15,7 +15,7 @@ from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, examples, hinge,
 from implicitloss.margins import examples as margins
 from implicitloss.minibatch import Minibatch
 from implicitloss.samplers import ModelBased, Uniform, WithinBatch
-from implicitloss.samplers.sampler import by_log_tickets, by_tickets
+from implicitloss.samplers.sampler import by_log_shares, by_shares
 from implicitloss.scheme import HITS
 from implicitloss.theory.implicit import margin_loss
 
@@ -224,17 +224,17 @@ def test_negatives_beside_a_sure_positive_have_the_conditional_law(seed: int) ->
 
 
 @pytest.mark.parametrize("lead", [0.0, 20.0, 720.0, 744.0, 5e3, 1e140])
-def test_tickets_beside_a_label_keep_their_digits(lead: float) -> None:
-    """e^-720 has lost half of its digits, e^-744 nearly all, e^-800 is 0: the others' own tickets have not."""
+def test_shares_beside_a_label_keep_their_digits(lead: float) -> None:
+    """e^-720 has lost half of its digits, e^-744 nearly all, e^-800 is 0: the others' own shares have not."""
     f = _leads(lead)
-    beside = by_log_tickets(f).without(3)
+    beside = by_log_shares(f).without(3)
     others = np.delete(f, 3)
-    np.testing.assert_allclose(np.delete(beside.tickets, 3), np.exp(others - others.max()), rtol=1e-14)
-    assert beside.tickets[3] == 0.0
-    # Of tickets that came as they are what is lost is not drawn by.
+    np.testing.assert_allclose(np.delete(beside.shares, 3), np.exp(others - others.max()), rtol=1e-14)
+    assert beside.shares[3] == 0.0
+    # Of shares that came as they are what is lost is not drawn by.
     if lead > 700:
         with pytest.raises(ValueError, match="there must be other labels to draw than 3"):
-            by_tickets(np.exp(f - f.max())).without(3)
+            by_shares(np.exp(f - f.max())).without(3)
 
 
 @pytest.mark.parametrize("hits", ["exclude", "mask"])

@@ -314,7 +314,7 @@ def test_equalised_by_its_own_sampler(F: Callable[[object], object], prior: Labe
 
 
 def test_a_large_power_does_not_overflow() -> None:
-    """counts**120 is infinite in floats; the tickets are relative to the largest."""
+    """counts**120 is infinite in floats; the shares are relative to the largest."""
     from implicitloss.samplers import Power
 
     problem = Problem(np.zeros(3), LabelPrior.from_counts([500, 499, 5]), 2)

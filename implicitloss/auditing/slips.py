@@ -33,7 +33,7 @@ from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax
 from implicitloss.optima.tilt import Gains
 from implicitloss.problem import Problem
 from implicitloss.samplers import LogUniform, Sampler, WithinBatch
-from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.samplers.sampler import Draw, by_shares
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Draws, Relative, Unit, Weighting, complete_weighting
 
@@ -271,7 +271,7 @@ class WrongLaw(Page):
 
     def procedure(self, problem: Problem) -> Draw:
         """Draw by the wrong law."""
-        return by_tickets(np.asarray(self.law_of(problem.prior), dtype=np.float64))
+        return by_shares(np.asarray(self.law_of(problem.prior), dtype=np.float64))
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         """q in symbols."""

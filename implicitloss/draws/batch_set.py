@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import lgamma
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from implicitloss.draws.design import DrawsName, Runs
 from implicitloss.draws.product import EPS, ProductLaw
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 __all__ = ["BatchSet"]
 
@@ -53,6 +57,9 @@ class BatchSet:
             return -np.expm1(-a), np.exp(-a)
 
         return ProductLaw(inclusion, weights, chance, EPS * (64 + q.size + 8 * np.sqrt(m)))
+
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+        return 1 - (1 - q) ** m
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:
         return 1, min(m, n_drawable)

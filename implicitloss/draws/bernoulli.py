@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from implicitloss.draws.design import DrawsName, Runs
 from implicitloss.draws.product import EPS, ProductLaw
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 __all__ = ["Bernoulli"]
 
@@ -28,6 +32,9 @@ class Bernoulli:
             log_rest = m * np.log1p(-q)
         p, rest = -np.expm1(log_rest), np.exp(log_rest)
         return ProductLaw(p, np.ones(1), lambda _: (p, rest), EPS * (64 + q.size))
+
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+        return 1 - (1 - q) ** m
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:
         return 0, n_drawable

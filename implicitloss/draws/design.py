@@ -8,12 +8,15 @@ j ∈ N.  Neither reads the other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 __all__ = ["DRAWS", "DrawsName", "Law", "Runs", "SamplingDesign"]
 
@@ -64,6 +67,10 @@ class SamplingDesign(Protocol):
 
     def law(self, q: Floats, m: int) -> Law:
         """The design at the law `q` (J,) of one draw, which is positive and sums to 1."""
+        ...
+
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+        """P(y' ∈ N) in symbols, from q_y' of one draw; `of` stands for it where it is no formula of q_y' alone."""
         ...
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from implicitloss.kernels.distinct import first_distinct
 from implicitloss.kernels.races import add_inclusion, add_missing, add_shares
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 __all__ = ["Distinct", "DistinctLaw"]
 
@@ -135,6 +139,10 @@ class Distinct:
             p, rest = np.ones(q.size), np.zeros(q.size)
             return ProductLaw(p, np.ones(1), lambda _: (p, rest), EPS * (64 + q.size))
         return DistinctLaw(q, m)
+
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+        # Labels that are all alike share the m places; otherwise every other label's q matters.
+        return of if q.has(*of.args) else m * q
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:
         return m, m

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from implicitloss.draws.design import DrawsName, Runs
 from implicitloss.draws.product import EPS
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 __all__ = ["Iid", "IidLaw"]
 
@@ -53,6 +57,9 @@ class Iid:
 
     def law(self, q: Floats, m: int) -> IidLaw:
         return IidLaw(q, m)
+
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+        return m * q
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:
         return m, m

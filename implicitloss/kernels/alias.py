@@ -12,26 +12,26 @@ from numpy.typing import NDArray
 from implicitloss.kernels.ahead import AHEAD_DRAWS, NEAR_BYTES, fetch
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["alias_table", "find_tickets", "out_of_range"]
+__all__ = ["alias_table", "find_by_alias", "out_of_range"]
 
 
 @kernel
-def alias_table(tickets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The cells (L, 2) for labels in proportion to `tickets` t.
+def alias_table(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The cells (L, 2) for labels in proportion to `shares` t.
 
-    Exact for whole numbers with L Σ t < 2^53.  A label without tickets owns nothing.
+    Exact for whole numbers with L Σ t < 2^53.  A label without a share owns nothing.
     """
-    n = tickets.size
+    n = shares.size
     total = 0.0
     for j in range(n):
-        total += tickets[j]
+        total += shares[j]
     cells = np.empty((n, 2))
-    # In units of 1/L of a ticket a cell holds `total`.
-    left = tickets * n
+    # In units of 1/L of a share a cell holds `total`.
+    left = shares * n
     small, large = np.empty(n, np.intp), np.empty(n, np.intp)
     n_small, n_large, most = 0, 0, 0
     for j in range(n):
-        if tickets[j] > tickets[most]:
+        if shares[j] > shares[most]:
             most = j
         if left[j] < total:
             small[n_small] = j
@@ -49,17 +49,17 @@ def alias_table(tickets: NDArray[np.float64]) -> NDArray[np.float64]:
             n_large -= 1
             small[n_small] = g
             n_small += 1
-    # What is left over is a full cell but for rounding; a label without tickets gives all of it away.
+    # What is left over is a full cell but for rounding; a label without a share gives all of it away.
     for i in range(n_large):
         cells[large[i], 0], cells[large[i], 1] = 1.0, large[i]
     for i in range(n_small):
         s = small[i]
-        cells[s, 0], cells[s, 1] = (1.0, s) if tickets[s] > 0.0 else (0.0, most)
+        cells[s, 0], cells[s, 1] = (1.0, s) if shares[s] > 0.0 else (0.0, most)
     return cells
 
 
 @kernel
-def find_tickets(cells: NDArray[np.float64], points: NDArray[np.float64], labels: NDArray[np.intp]) -> None:
+def find_by_alias(cells: NDArray[np.float64], points: NDArray[np.float64], labels: NDArray[np.intp]) -> None:
     """Write into `labels` the label that each point in [0, 1) belongs to."""
     n, far, last = cells.shape[0], cells.size * 8 > NEAR_BYTES, points.size - 1
     for i in range(points.size):

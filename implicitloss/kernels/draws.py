@@ -12,13 +12,13 @@ from implicitloss.kernels.jit import kernel
 
 __all__ = [
     "add_up",
+    "add_up_by_alias",
     "add_up_three",
-    "add_up_tickets",
+    "alias_records",
     "equal_but_for_a_shift",
     "extent",
     "label_totals",
     "log_sums",
-    "ticket_records",
 ]
 
 Floats = NDArray[np.float64]
@@ -61,7 +61,7 @@ def add_up(
 
 
 @kernel
-def ticket_records(cells: Floats, values: Floats, first: int, last: int, records: Floats) -> None:
+def alias_records(cells: Floats, values: Floats, first: int, last: int, records: Floats) -> None:
     """What a draw by the `cells` of an alias table adds, into `records` (L, 1 + 2k or more), for `values` (k, L).
 
     Share of the cell's own label, its own k values, the k values of its other label; for cells from `first` to `last`.
@@ -98,7 +98,7 @@ def equal_but_for_a_shift(a: Floats, b: Floats, shift: float, within: float) -> 
 
 
 @kernel
-def add_up_tickets(
+def add_up_by_alias(
     records: Floats, points: Floats, skipped: int, ladder: Labels, state: Labels, totals: Floats, out: Floats
 ) -> None:
     """Like `add_up` for one value, but takes uniform points and never stores the labels; bit-identical.

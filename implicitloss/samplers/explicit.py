@@ -9,7 +9,7 @@ import numpy as np
 from implicitloss.labels import Floats, checked_probabilities
 from implicitloss.later import later
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_shares
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -58,7 +58,7 @@ class Explicit(Sampler):
 
     def procedure(self, problem: Problem) -> Draw:
         self._check(problem)
-        return by_tickets(self.q)
+        return by_shares(self.q)
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return s.q[yp]

@@ -11,7 +11,7 @@ from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.margins import Margin, Softmax, checked_margin
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_shares
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -91,26 +91,26 @@ class MinimumVariance(Sampler):
         return log_a - logsumexp(log_a)
 
     def procedure(self, problem: Problem) -> Draw:
-        # A negative's tickets are margin times payment, or the margin where no negative pays anything.
+        # A negative's share is margin times payment, or the margin where no negative pays anything.
         n_labels, y = problem.prior.n_labels, problem.positive
         others = np.delete(np.arange(n_labels), problem.positives)
         level = self.margin.log_margin(problem.prior, y)[others]
         paid = level + self.loss.log_payment(problem.scores, y)[others]
-        for tickets in (paid, level):
-            if tickets.size and tickets.max() > -np.inf:
-                share = np.zeros(n_labels)
-                share[others] = np.exp(tickets - tickets.max())
-                return by_tickets(share)
+        for logs in (paid, level):
+            if logs.size and logs.max() > -np.inf:
+                shares = np.zeros(n_labels)
+                shares[others] = np.exp(logs - logs.max())
+                return by_shares(shares)
         raise ValueError(f"the minimum-variance sampler is undefined: no negative of label {y} has p > 0")
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         if yp == s.y:
             return sp.Integer(0)
 
-        def ticket(label: sp.Expr) -> sp.Expr:
+        def share(label: sp.Expr) -> sp.Expr:
             return self.margin.margin(label) * self.loss.payment(label)
 
-        return ticket(yp) / s.over_negatives(ticket(s.k), s.k)
+        return share(yp) / s.over_negatives(share(s.k), s.k)
 
 
 def examples(given: MadeFor) -> tuple[Sampler, ...]:

@@ -7,7 +7,7 @@ from implicitloss.labels import Floats
 from implicitloss.later import later
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_log_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_log_shares
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -48,7 +48,7 @@ class ModelBased(Sampler):
         return below - logsumexp(below)
 
     def procedure(self, problem: Problem) -> Draw:
-        return by_log_tickets(problem.scores)
+        return by_log_shares(problem.scores)
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return sp.exp(s.f[yp]) / s.over_labels(sp.exp(s.f[s.k]))

@@ -10,7 +10,7 @@ from implicitloss.labels import Floats
 from implicitloss.later import later
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_shares
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -77,7 +77,7 @@ class Power(Sampler):
         level = prior.probabilities if prior.counts is None else prior.counts
         # Relative to the most frequent label: a large power must not overflow.
         share = level / level.max()
-        return by_tickets(np.where(level > 0, share**self.alpha, 0.0))
+        return by_shares(np.where(level > 0, share**self.alpha, 0.0))
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         alpha = s.exact(self.alpha)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from implicitloss.arguments import checked_part, completed, shown
-from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
+from implicitloss.kernels.alias import alias_table, find_by_alias, out_of_range
 from implicitloss.labels import Floats, Labels
 from implicitloss.later import later
 from implicitloss.losses import Loss
@@ -28,13 +28,13 @@ else:
     sp = later("sympy")
 
 __all__ = [
+    "AliasDraw",
     "Draw",
     "ImpossibleDraw",
     "MadeFor",
     "Sampler",
-    "TicketDraw",
-    "by_log_tickets",
-    "by_tickets",
+    "by_log_shares",
+    "by_shares",
     "checked_draws",
     "checked_sampler",
     "complete_sampler",
@@ -59,14 +59,14 @@ class Sampler(Protocol):
     >>> import numpy as np
     >>> import implicitloss as il
     >>> from implicitloss import symbols as s
-    >>> from implicitloss.samplers.sampler import by_tickets
+    >>> from implicitloss.samplers.sampler import by_shares
     >>> @dataclass(frozen=True)
     ... class Smoothed:
     ...     needs_scores = False
     ...     def log_law(self, problem):
     ...         return np.log((problem.prior.counts + 1) / (problem.prior.counts + 1).sum())
     ...     def procedure(self, problem):
-    ...         return by_tickets(problem.prior.counts + 1)
+    ...         return by_shares(problem.prior.counts + 1)
     ...     def law(self, yp):
     ...         return (s.n[yp] + 1) / s.over_labels(s.n[s.k] + 1)
     >>> il.testing.check_sampler(Smoothed())
@@ -188,27 +188,27 @@ def checked_sampler(sampler: Sampler, what: str = "sampler") -> Sampler:
     return checked
 
 
-# Larger sums of tickets would overflow while the alias table is made, and smaller ones have lost their digits.
-LARGEST_TICKET_SUM, LEAST_TICKETS = 1e300, 1e-290
+# Larger sums of shares would overflow while the alias table is made, and smaller ones have lost their digits.
+LARGEST_SUM, LEAST_SHARE = 1e300, 1e-290
 
 
-def by_tickets(tickets: Floats) -> TicketDraw:
+def by_shares(shares: Floats) -> AliasDraw:
     """Make a procedure that draws label j with probability t_j / Σ_k t_k, by an alias table: O(1) a draw.
 
     Parameters
     ----------
-    tickets : ndarray, (L,)
+    shares : ndarray, (L,)
         t >= 0.
 
     Returns
     -------
-    TicketDraw
+    AliasDraw
         `draw(rng, size)`, which uses one random double a label.
 
     Raises
     ------
     ValueError
-        For tickets that are negative, not finite, or all 0.
+        For shares that are negative, not finite, or all 0.
 
     Notes
     -----
@@ -218,23 +218,23 @@ def by_tickets(tickets: Floats) -> TicketDraw:
     Examples
     --------
     >>> import numpy as np
-    >>> from implicitloss.samplers.sampler import by_tickets
-    >>> draw = by_tickets(np.array([8.0, 4.0, 4.0, 0.0]))
+    >>> from implicitloss.samplers.sampler import by_shares
+    >>> draw = by_shares(np.array([8.0, 4.0, 4.0, 0.0]))
     >>> np.bincount(draw(np.random.default_rng(0), 16_000), minlength=4)
     array([7975, 3996, 4029,    0])
     """
-    if not np.all(np.isfinite(tickets)) or np.min(tickets) < 0 or not np.max(tickets) > 0:
-        raise ValueError("tickets must be finite and not negative, with a positive sum; here they are not")
-    tickets = np.asarray(tickets, dtype=np.float64)
-    if not float(np.max(tickets)) * tickets.size * tickets.size < LARGEST_TICKET_SUM:
-        tickets = tickets / np.max(tickets)
-    return TicketDraw(tickets)
+    if not np.all(np.isfinite(shares)) or np.min(shares) < 0 or not np.max(shares) > 0:
+        raise ValueError("shares must be finite and not negative, with a positive sum; here they are not")
+    shares = np.asarray(shares, dtype=np.float64)
+    if not float(np.max(shares)) * shares.size * shares.size < LARGEST_SUM:
+        shares = shares / np.max(shares)
+    return AliasDraw(shares)
 
 
-def by_log_tickets(logs: Floats) -> TicketDraw:
+def by_log_shares(logs: Floats) -> AliasDraw:
     """Make a procedure that draws label j with probability e^{l_j} / Σ_k e^{l_k}, by an alias table.
 
-    Unlike with `by_tickets`, the label that has nearly all of the probability can be left out later.
+    Unlike with `by_shares`, the label that has nearly all of the probability can be left out later.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def by_log_tickets(logs: Floats) -> TicketDraw:
 
     Returns
     -------
-    TicketDraw
+    AliasDraw
         `draw(rng, size)`, which uses one random double a label.
 
     Raises
@@ -254,24 +254,24 @@ def by_log_tickets(logs: Floats) -> TicketDraw:
     Examples
     --------
     >>> import numpy as np
-    >>> from implicitloss.samplers.sampler import by_log_tickets
-    >>> draw = by_log_tickets(np.array([0.0, -900.0, -901.0]))  # e^-900 is 0 in floating point
+    >>> from implicitloss.samplers.sampler import by_log_shares
+    >>> draw = by_log_shares(np.array([0.0, -900.0, -901.0]))  # e^-900 is 0 in floating point
     >>> np.bincount(draw.without(0)(np.random.default_rng(0), 10_000))
     array([   0, 7281, 2719])
     """
     with np.errstate(over="ignore"):
-        return replace(by_tickets(np.exp(logs - logs.max())), logs=logs)
+        return replace(by_shares(np.exp(logs - logs.max())), logs=logs)
 
 
 @dataclass(frozen=True, eq=False)
-class TicketDraw:
+class AliasDraw:
     """The procedure that draws label j with probability t_j / Σ_k t_k.
 
-    `by_tickets` and `by_log_tickets` make it.
+    `by_shares` and `by_log_shares` make it.
 
     Parameters
     ----------
-    tickets : ndarray, (L,)
+    shares : ndarray, (L,)
         t >= 0, checked.
     logs : ndarray, (L,), optional
         log t, if these were given.
@@ -279,22 +279,22 @@ class TicketDraw:
     Examples
     --------
     >>> import numpy as np
-    >>> from implicitloss.samplers.sampler import by_tickets
-    >>> draw = by_tickets(np.array([8.0, 4.0, 4.0]))
+    >>> from implicitloss.samplers.sampler import by_shares
+    >>> draw = by_shares(np.array([8.0, 4.0, 4.0]))
     >>> np.bincount(draw.without(0)(np.random.default_rng(0), 10_000))
     array([   0, 4957, 5043])
     """
 
-    tickets: Floats
+    shares: Floats
     logs: Floats | None = None
 
     @cached_property
     def cells(self) -> Floats:
         """The alias table, (L, 2)."""
         # A copy, as the kernel would be compiled once more for arrays that cannot be written to.
-        return alias_table(self.tickets.copy())
+        return alias_table(self.shares.copy())
 
-    def without(self, label: int | Labels) -> TicketDraw:
+    def without(self, label: int | Labels) -> AliasDraw:
         """Draw only labels other than `label`, however large its probability is.
 
         Parameters
@@ -305,21 +305,21 @@ class TicketDraw:
         Raises
         ------
         ValueError
-            If the other labels have no tickets, or so few that their digits are lost.
+            If the other labels have no shares, or so small ones that their digits are lost.
         """
         if self.logs is not None:
             logs = self.logs.copy()
             logs[label] = -np.inf
             if logs.max() > -np.inf:
-                return by_log_tickets(logs)
-        tickets = self.tickets.copy()
-        tickets[label] = 0.0
-        if not tickets.max() > LEAST_TICKETS:
+                return by_log_shares(logs)
+        shares = self.shares.copy()
+        shares[label] = 0.0
+        if not shares.max() > LEAST_SHARE:
             raise ValueError(
-                f"there must be other labels to draw than {shown(label)}, but beside its tickets those of all others "
+                f"there must be other labels to draw than {shown(label)}, but beside its share those of all others "
                 "are 0 or lost in rounding; use hits='mask'"
             )
-        return by_tickets(tickets)
+        return by_shares(shares)
 
     def prepare(self) -> None:
         """Make the table now, perhaps in another thread."""
@@ -341,7 +341,7 @@ class TicketDraw:
             The labels, i.i.d.
         """
         labels = np.empty(size, dtype=np.intp)
-        find_tickets(self.cells, rng.random(size), labels)
+        find_by_alias(self.cells, rng.random(size), labels)
         return labels
 
 
@@ -372,7 +372,7 @@ def checked_draws(sampler: Sampler, problem: Problem) -> Draw:
             f"the procedure of {shown(sampler)} must return a function (rng, size) -> labels, got {shown(procedure)}"
         )
 
-    if isinstance(procedure, TicketDraw) and procedure.tickets.size == n_labels:
+    if isinstance(procedure, AliasDraw) and procedure.shares.size == n_labels:
         return procedure
 
     def draw(rng: np.random.Generator, size: int) -> Labels:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from implicitloss.labels import Floats
 from implicitloss.later import later
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_tickets
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_shares
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -45,8 +45,8 @@ class WithinBatch(Sampler):
 
     def procedure(self, problem: Problem) -> Draw:
         counts = problem.prior.counts
-        # A ticket is an example.
-        return by_tickets(problem.prior.probabilities if counts is None else counts)
+        # Each example is a share.
+        return by_shares(problem.prior.probabilities if counts is None else counts)
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return s.pi[yp]

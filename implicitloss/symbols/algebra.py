@@ -64,9 +64,16 @@ def _can_be_set_apart(total: sp.Sum) -> bool:
 
 
 def _without_sums(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """The expression with each sum replaced by a symbol, so that SymPy's algebra leaves it alone."""
+    """The expression with each sum replaced by a symbol, so that SymPy's algebra leaves it alone.
+
+    So is each power of a difference to an unknown exponent, as in 1 - (1 - q)^m.
+    """
     names = {total: sp.Dummy(real=True, nonzero=True) for total in expression.atoms(sp.Sum)}
-    return expression.xreplace(names), {dummy: total for total, dummy in names.items()}
+    apart = expression.xreplace(names)
+    powers = [power for power in apart.atoms(sp.Pow) if power.base.is_Add and power.exp.is_Symbol]
+    hidden = {power: sp.Dummy(positive=True) for power in powers}
+    back = {dummy: total for total, dummy in names.items()}
+    return apart.xreplace(hidden), back | {dummy: power.xreplace(back) for power, dummy in hidden.items()}
 
 
 def tidy(expression: sp.Expr) -> sp.Expr:

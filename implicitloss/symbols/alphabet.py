@@ -19,6 +19,7 @@ __all__ = [
     "f",
     "hard",
     "i",
+    "inside",
     "j",
     "k",
     "m",
@@ -49,6 +50,7 @@ f = sp.IndexedBase("f", real=True)  # scores
 q = sp.IndexedBase("q", positive=True)  # a sampler's law, where it is a free choice
 delta = sp.IndexedBase("delta", real=True)  # offsets of labels' scores
 N = sp.IndexedBase("Y", integer=True)  # the i-th drawn label
+inside = sp.IndexedBase("In", nonnegative=True)  # 1 for a label of N, where N is a set, else 0
 hard = sp.IndexedBase("T", nonnegative=True)  # 1 for a hard negative, else 0; 0 for the positive
 alpha = sp.Symbol("alpha", positive=True)
 tau = sp.Symbol("tau", positive=True)

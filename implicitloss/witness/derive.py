@@ -19,8 +19,10 @@ from implicitloss import margins
 from implicitloss import symbols as s
 from implicitloss.arguments import defines
 from implicitloss.arguments import shown as short
+from implicitloss.draws import design
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.scheme import Scheme, only_iid
+from implicitloss.scheme import Scheme
+from implicitloss.weightings import complete_weighting
 
 __all__ = ["Derivation", "Step", "derive", "named", "published"]
 
@@ -105,7 +107,8 @@ def _latex_text(reason: str) -> str:
 def derive(scheme: Scheme, loss: Loss) -> Derivation:
     """Derive the implicit margins p_yy' = m w_yy' q_y' and the implicit loss in SymPy, for every L and m.
 
-    With hard negatives p_yy' = w_T 1_T(y') + m w_yy' q_y', where T[y'] stands for 1_T(y'), which is 0 for y.
+    Where draws are not independent p_yy' = w_yy' Q(y'), Q(y') = P(y' ∈ N).  With hard negatives w_T 1_T(y') is added,
+    where T[y'] stands for 1_T(y'), which is 0 for y.
 
     Softmax: E ℓ(N) <= log(1 + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}).
     Decoupled: E ℓ(N) = φ(f_y) + Σ_{y' ≠ y} p_yy' ϕ(-f_y').
@@ -140,16 +143,24 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=64, hits="mask")
     >>> print(il.derive(scheme, il.losses.SoftmaxCrossEntropy()))
     p_yy' = pi[y'] — equalised loss (Tan et al. 2020)
+
+    The other labels of a batch, each counted once, with weights of 1.
+
+    >>> batch = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=64, hits="mask", draws="set")
+    >>> print(il.derive(batch, il.losses.SoftmaxCrossEntropy()))
+    p_yy' = 1 - (1 - pi[y'])**m
     """
-    only_iid(scheme, "a derivation").check_symbols()
+    scheme.check_symbols()
     in_symbols = ("positive_term", "payment", "outer")
     lacks = [name for name in in_symbols if not defines(checked_loss(loss), name, Loss)]
     if lacks:
         raise ValueError(f"a derivation needs the loss in symbols too: {short(loss)} lacks {', '.join(lacks)}")
     law, at_positive = _laws(scheme)
-    weight = _weight(scheme, law)
+    count = _counts(scheme, law, "Q")
+    weight = _weight(scheme, law, count)
+    is_iid = scheme.draws == "iid"
     pay = loss.payment
-    w, q = sp.Function("w"), sp.Function("q")
+    w, q, many = sp.Function("w"), sp.Function("q"), sp.Function("Q")
     sampled = s.sampled_loss
     total = sp.Symbol("S", nonnegative=True)
     phi = loss.positive_term()
@@ -159,6 +170,8 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         steps.append(Step(left, relation, right, reason, bool(checked)))
 
     drawn = sp.Sum(w(s.y, s.N[s.i]) * pay(s.N[s.i]), (s.i, 1, s.m))
+    if not is_iid:
+        drawn = s.over_labels(s.inside[s.k] * w(s.y, s.k) * pay(s.k))
     known, of_known, off = _hard(scheme, loss)
     defined = _is_sampled_loss(drawn, loss) and _is_sum_over_hard(known, scheme, loss)
     step(sampled, "=", phi + loss.outer(known + drawn), "definition of the sampled loss", defined)
@@ -177,38 +190,43 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         linear = sp.diff(loss.outer(total), total, 2) == 0
         step(s.E(sampled), "=", phi + loss.outer(known + s.E(drawn)), "expectation is linear", linear)
         relation = "="
-    one = s.E(w(s.y, s.N[1]) * pay(s.N[1]))
-    each = sp.Sum(one, (s.i, 1, s.m))
-    step(s.E(drawn), "=", s.m * one, "the m draws are alike", s.vanishes(each.doit() - s.m * one))
-    mean = s.m * s.over_labels(q(s.k) * w(s.y, s.k) * pay(s.k))
-    by_law = s.E(drawn)
-    step(by_law, "=", mean, "definition of expectation under q", _is_expectation(mean, one))
+    if is_iid:
+        one = s.E(w(s.y, s.N[1]) * pay(s.N[1]))
+        each = sp.Sum(one, (s.i, 1, s.m))
+        step(s.E(drawn), "=", s.m * one, "the m draws are alike", s.vanishes(each.doit() - s.m * one))
+        mean = s.m * s.over_labels(q(s.k) * w(s.y, s.k) * pay(s.k))
+        step(s.E(drawn), "=", mean, "definition of expectation under q", _is_expectation(mean, one))
+    else:
+        mean = s.over_labels(many(s.k) * w(s.y, s.k) * pay(s.k))
+        step(s.E(drawn), "=", mean, "label y' is in N with probability Q(y')", _is_mean_of_coins(mean, drawn))
 
     # The sum over all labels splits into c_y for the positive itself and p_yy' for each negative.
-    by_draws = s.tidy(s.m * weight(s.yp) * law(s.yp))
+    by_draws = s.tidy(weight(s.yp) * count(s.yp))
     margin = of_known + off * by_draws
     ranks = ", labels numbered from the most frequent" if s.ranks(margin) else ""
     kept = sp.Integer(0)
     if scheme.hits == "keep" and at_positive != 0:
-        kept = s.tidy(s.m * weight(s.y) * at_positive)
+        kept = s.tidy(weight(s.y) * count(s.y))
     hit_pays = pay(s.y)
     p, c = sp.Function("p"), sp.Symbol("c_y", nonnegative=True)
     split = c * hit_pays + s.over_negatives(p(s.y, s.yp) * pay(s.yp))
     # q = (p - w_T 1_T)/(m w), and 1_T(y) = 0.
     in_hard = of_known.subs(s.yp, s.k)
-    as_p = mean.replace(q, lambda label: (p(s.y, label) - in_hard) / (s.m * w(s.y, label)))
+    draws_per_q = s.m if is_iid else sp.Integer(1)
+    as_p = mean.replace(q if is_iid else many, lambda label: (p(s.y, label) - in_hard) / (draws_per_q * w(s.y, label)))
     apart = s.vanishes((known + as_p - split.subs(c, p(s.y, s.y))).subs(s.hard[s.y], 0))
-    what = "p = m w q" if scheme.hard is None else "p = w_T 1_T + m w q"
+    by_count = "m w q" if is_iid else "w Q"
+    what = f"p = {by_count}" if scheme.hard is None else f"p = w_T 1_T + {by_count}"
     step(known + mean, "=", split, f"{what}, and {_hits_reason(scheme, at_positive)}", apart)
     step(
         p(s.y, s.yp),
         "=",
         margin,
         f"the law and weights of this scheme{_conditional_reason(scheme)}{_hard_reason(scheme)}{ranks}",
-        s.vanishes(margin - of_known - off * s.m * weight(s.yp) * law(s.yp)),
+        s.vanishes(margin - of_known - off * weight(s.yp) * count(s.yp)),
     )
     if kept != 0:
-        step(c, "=", kept, "expected weight of a kept hit", s.vanishes(kept - s.m * weight(s.y) * at_positive))
+        step(c, "=", kept, "expected weight of a kept hit", s.vanishes(kept - weight(s.y) * count(s.y)))
 
     negatives = s.over_negatives(margin * pay(s.yp))
     implicit = phi + loss.outer(kept * hit_pays + negatives)
@@ -229,6 +247,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
 def _is_sampled_loss(drawn: sp.Expr, loss: Loss) -> bool:
     """Check the definition in one case: if every label is drawn once and weighs 1, it is the sum over all labels."""
     each_once = drawn.replace(sp.Function("w"), lambda *_: sp.Integer(1)).xreplace({s.N[s.i]: s.i}).subs(s.m, s.L)
+    each_once = each_once.xreplace({s.inside[s.k]: sp.Integer(1)})
     return s.vanishes(each_once - s.over_labels(loss.payment(s.k)))
 
 
@@ -259,6 +278,26 @@ def _is_expectation(mean: sp.Expr, one: sp.Expr) -> bool:
     return s.vanishes(mean.subs(s.L, 3).doit() - s.m * expected)
 
 
+def _is_mean_of_coins(mean: sp.Expr, drawn: sp.Expr) -> bool:
+    """Whether `mean` is SymPy's own expectation, over three labels, of coins that say which are in N."""
+    coins = {at: stats.Bernoulli(f"In{at}", sp.Function("Q")(at), 1, 0) for at in (1, 2, 3)}
+    terms = drawn.subs(s.L, 3).doit()
+    # The expectation is linear, whether or not the coins are independent.
+    expected = sum(terms.coeff(s.inside[at]) * stats.E(coin) for at, coin in coins.items())
+    return s.vanishes(mean.subs(s.L, 3).doit() - expected)
+
+
+def _counts(scheme: Scheme, law: Callable[[sp.Expr], sp.Expr], name: str) -> Callable[[sp.Expr], sp.Expr]:
+    """How often a label is in N in the mean: m q for independent draws, or else P(y' ∈ N)."""
+    of = sp.Function(name)
+
+    def count(label: sp.Expr) -> sp.Expr:
+        q = law(label)
+        return sp.Integer(0) if q == 0 else design(scheme.draws).inclusion(q, s.m, of(label))
+
+    return count
+
+
 def _laws(scheme: Scheme) -> tuple[Callable[[sp.Expr], sp.Expr], sp.Expr]:
     """(law of a negative under the hits mode, law of the positive under it).
 
@@ -274,8 +313,20 @@ def _laws(scheme: Scheme) -> tuple[Callable[[sp.Expr], sp.Expr], sp.Expr]:
     return (lambda yp: unconditional(yp) / (1 - gone)) if gone != 0 else unconditional, at_positive / (1 - gone)
 
 
-def _weight(scheme: Scheme, law: Callable[[sp.Expr], sp.Expr]) -> Callable[[sp.Expr], sp.Expr]:
+def _weight(
+    scheme: Scheme, law: Callable[[sp.Expr], sp.Expr], count: Callable[[sp.Expr], sp.Expr]
+) -> Callable[[sp.Expr], sp.Expr]:
     unconditional = scheme.sampler.law
+    if scheme.draws != "iid":
+        if getattr(scheme.weighting, "count", "expected") == "tf":
+            raise ValueError(
+                "a derivation has no formula for the expected number of tries, by which Importance(count='tf') divides"
+            )
+        if complete_weighting(scheme.weighting).reads_inclusion:
+            # These weights read how often a label is in N, which for independent draws is m q.
+            given = scheme.hits == "exclude" or (scheme.hard is not None and scheme.hard.overlap == "exclude")
+            at_all = _counts(scheme, unconditional, "Q_0" if given else "Q")
+            law, unconditional = (lambda label: count(label) / s.m), (lambda label: at_all(label) / s.m)
     if scheme.weighting.weight(law, unconditional, s.yp) == 0:
         raise ValueError(
             f"{short(scheme.weighting)} are undefined for {short(scheme.sampler)}: "

@@ -24,7 +24,7 @@ from implicitloss.losses import Decoupled, SoftmaxCrossEntropy, logistic
 from implicitloss.numerics.bounds import cdf_half_width, deviation_half_width, deviation_mean, half_width
 from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform, WithinBatch
-from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.samplers.sampler import Draw, by_shares
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import implicit_loss
 from implicitloss.weightings import Constant, Importance
@@ -334,7 +334,7 @@ def test_draws_and_averages_have_random_numbers_of_their_own() -> None:
 def test_sampled_refutes_a_procedure_that_draws_by_another_law(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mutant draws ∝ √π and states π: everything that only looks at the stated law would pass it."""
     monkeypatch.setattr(
-        WithinBatch, "procedure", lambda self, problem: by_tickets(problem.prior.probabilities**0.5), raising=True
+        WithinBatch, "procedure", lambda self, problem: by_shares(problem.prior.probabilities**0.5), raising=True
     )
     check = Simulated(lambda _: [case()], mean, lambda c: 0.05 * float(mean(c)), {})
     assert check.run(SETTING, DELTA).evidence.outcome is Outcome.REFUTED
@@ -430,7 +430,7 @@ def drawing(law: np.ndarray, also: int | None = None) -> Frequencies:
 
     class Wrong(Uniform):
         def procedure(self, problem: Problem) -> Draw:
-            honest = by_tickets(law)
+            honest = by_shares(law)
 
             def draw(rng: np.random.Generator, size: int) -> Any:
                 labels = honest(rng, size)

@@ -363,22 +363,22 @@ def outcome_of(id: str) -> Verdict:
 
 
 def test_a_sampler_that_states_one_law_and_draws_another_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from implicitloss.samplers.sampler import by_tickets
+    from implicitloss.samplers.sampler import by_shares
 
-    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_tickets(at.prior.probabilities**0.8))
+    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_shares(at.prior.probabilities**0.8))
     for id in ("rawat2021.section2.table1-laws", "rawat2021.table2.within-batch-constant"):
         assert outcome_of(id).outcome is Outcome.REFUTED, id
 
 
 def test_a_law_and_a_procedure_that_are_wrong_together_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The law and the draws agree with each other, and not with π."""
-    from implicitloss.samplers.sampler import by_tickets
+    from implicitloss.samplers.sampler import by_shares
 
     def wrong(prior: LabelPrior) -> np.ndarray:
         return prior.probabilities**0.9 / np.sum(prior.probabilities**0.9)
 
     monkeypatch.setattr(WithinBatch, "log_law", lambda self, at: np.log(wrong(at.prior)))
-    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_tickets(wrong(at.prior)))
+    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_shares(wrong(at.prior)))
     assert outcome_of("rawat2021.table2.within-batch-constant").outcome is Outcome.REFUTED
 
 

@@ -16,7 +16,7 @@ from implicitloss.claims.claim import settle
 from implicitloss.claims.statements import conventions, lemma1
 from implicitloss.claims.statements.scheme import about_scheme
 from implicitloss.claims.verdict import Outcome
-from implicitloss.samplers.sampler import Draw, by_tickets
+from implicitloss.samplers.sampler import Draw, by_shares
 
 PRIOR = il.LabelPrior.from_counts([400, 200, 90, 40, 20, 11, 6, 3])
 PROBLEM = il.Problem(np.array([0.3, -0.5, 0.8, 0.1, -0.9, 0.4, 0.0, 0.6]), PRIOR, 3)
@@ -35,7 +35,7 @@ class Squares:
         return np.log(q / q.sum())
 
     def procedure(self, problem: il.Problem) -> Draw:
-        return by_tickets(problem.prior.probabilities**self.procedure_power)
+        return by_shares(problem.prior.probabilities**self.procedure_power)
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return s.pi[yp] ** self.law_power / s.over_labels(s.pi[s.k] ** self.law_power)
@@ -146,7 +146,7 @@ def test_a_sampler_made_for_these_labels_only() -> None:
             return np.log(self.q)
 
         def procedure(self, problem: il.Problem) -> Draw:
-            return by_tickets(np.array(self.q))
+            return by_shares(np.array(self.q))
 
         def law(self, yp: sp.Expr) -> sp.Expr:
             return s.q[yp]
@@ -192,7 +192,7 @@ def test_symbols_meet_the_law_itself_and_the_problem_itself() -> None:
             return np.log(level / level.sum())
 
         def procedure(self, problem: il.Problem) -> Draw:
-            return by_tickets(problem.prior.probabilities**2 + 0.01)
+            return by_shares(problem.prior.probabilities**2 + 0.01)
 
     assert failures(of(Smoothed(), il.weightings.Importance())) == {"symbols": Outcome.REFUTED}
 
@@ -218,7 +218,7 @@ def test_procedures_that_leave_labels_out_are_refuted(n_labels: int) -> None:
     @dataclass(frozen=True)
     class NoTail(il.samplers.WithinBatch):
         def procedure(self, problem: il.Problem) -> Draw:
-            return by_tickets(np.where(np.arange(n_labels) < 0.9 * n_labels, problem.prior.probabilities, 0))
+            return by_shares(np.where(np.arange(n_labels) < 0.9 * n_labels, problem.prior.probabilities, 0))
 
     for sampler in (Uniform(), NoTail()):
         checks = conventions.drawn("sampler", sampler, problem).checks
@@ -237,7 +237,7 @@ def test_a_draw_that_the_law_rules_out_is_refuted() -> None:
                 return np.log(q / q.sum())
 
         def procedure(self, problem: il.Problem) -> Draw:
-            return by_tickets(problem.prior.probabilities)
+            return by_shares(problem.prior.probabilities)
 
     assert failures(of(Leaks()))["sampler"] is Outcome.REFUTED
 

@@ -211,9 +211,9 @@ def test_on_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_refuted_claim_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from implicitloss.samplers import WithinBatch
-    from implicitloss.samplers.sampler import by_tickets
+    from implicitloss.samplers.sampler import by_shares
 
-    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_tickets(at.prior.probabilities**0.5))
+    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_shares(at.prior.probabilities**0.5))
     assert paper_checks(["rawat2021.table2.within-batch-constant"]) == 1
     out = capsys.readouterr().out
     assert out.index("FAILURES") < out.index("Summary")
@@ -697,9 +697,9 @@ def test_the_last_line_of_a_failed_run_is_the_command_for_one_claim(
     assert main(scheme) == 0
     assert " again: " not in capsys.readouterr().out.splitlines()[-1]
     from implicitloss.samplers import WithinBatch
-    from implicitloss.samplers.sampler import by_tickets
+    from implicitloss.samplers.sampler import by_shares
 
-    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_tickets(at.prior.probabilities**0.5))
+    monkeypatch.setattr(WithinBatch, "procedure", lambda self, at: by_shares(at.prior.probabilities**0.5))
     assert paper_checks(["rawat2021.table2.within-batch-constant", "--seed", "3"]) == 1
     last = capsys.readouterr().out.splitlines()[-1]
     name = "rawat2021.table2.within-batch-constant"

@@ -16,7 +16,7 @@ from implicitloss.draws.design import Law
 from implicitloss.draws.distinct import DistinctLaw
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss, SoftmaxCrossEntropy
-from implicitloss.samplers.sampler import by_tickets
+from implicitloss.samplers.sampler import by_shares
 
 SOFTMAX = SoftmaxCrossEntropy()
 LOGISTIC = il.losses.Decoupled(il.losses.logistic)
@@ -223,7 +223,7 @@ def test_procedures_draw_what_they_say(rng: np.random.Generator) -> None:
     """m different labels a run, a set of what m draws gave, coins; the rest of a row is empty."""
     q = np.array([0.7, 0.2, 0.08, 0.02])
     for name in DRAWS:
-        labels = design(name).runs(by_tickets(q), q, 3)(rng, 4_000)
+        labels = design(name).runs(by_shares(q), q, 3)(rng, 4_000)
         there = labels < 4
         least, most = design(name).sizes(4, 3)
         assert there.sum(axis=1).min() >= least
@@ -234,7 +234,7 @@ def test_procedures_draw_what_they_say(rng: np.random.Generator) -> None:
         expected = np.exp(log_counts(name, np.log(q), 3)[0])
         assert np.all(np.abs(came - expected) <= 6.5 * np.sqrt(3 / 4_000))
     with pytest.raises(ValueError, match="cannot be simulated here"):
-        design("distinct").runs(by_tickets(np.array([1.0, 1e-12])), np.array([1.0, 1e-12]), 2)(rng, 3)
+        design("distinct").runs(by_shares(np.array([1.0, 1e-12])), np.array([1.0, 1e-12]), 2)(rng, 3)
 
 
 def test_threads_do_not_matter(rng: np.random.Generator) -> None:
@@ -292,7 +292,6 @@ REFUSALS: dict[str, Callable[[il.Scheme, il.Problem], Any]] = {
     "information": lambda scheme, problem: il.information(scheme, np.full(4, 0.25), problem.prior),
     "what verify checks": lambda scheme, problem: il.verify(scheme, problem),
     "an audit's claim": lambda scheme, problem: il.audit(lambda f, y: f, claim=scheme, prior=problem.prior),
-    "a derivation": lambda scheme, problem: il.derive(scheme, SOFTMAX),
     "the optimum of a sampled softmax": lambda scheme, problem: il.population_optimum(
         scheme, SOFTMAX, np.full(4, 0.25), problem.prior
     ),

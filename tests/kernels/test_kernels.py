@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 from implicitloss import kernels
 from implicitloss.kernels import jit
 from implicitloss.kernels.ahead import AHEAD_DRAWS, fetch
-from implicitloss.kernels.alias import alias_table, find_tickets, out_of_range
+from implicitloss.kernels.alias import alias_table, find_by_alias, out_of_range
 from implicitloss.kernels.draws import (
     add_up,
+    add_up_by_alias,
     add_up_three,
-    add_up_tickets,
+    alias_records,
     equal_but_for_a_shift,
     extent,
     label_totals,
     log_sums,
-    ticket_records,
 )
 from implicitloss.kernels.transform import (
     _second_order,
@@ -37,7 +37,7 @@ from implicitloss.kernels.transform import (
     log_transform_about_mean,
     tilted_integrals,
 )
-from implicitloss.samplers.sampler import by_tickets
+from implicitloss.samplers.sampler import by_shares
 
 
 def compiled() -> dict[str, Any]:
@@ -64,20 +64,20 @@ def _totals(rng: np.random.Generator) -> tuple[Any, ...]:
     return labels, table[1], rng.normal(size=20), 50
 
 
-def _some_tickets(rng: np.random.Generator) -> np.ndarray:
+def _some_shares(rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(300) < 0.3, 0.0, 10 ** rng.uniform(-6, 6, 300))
 
 
 def _points(rng: np.random.Generator) -> tuple[Any, ...]:
     points = np.append(rng.random(500), [0.0, np.nextafter(1, 0)])
-    return alias_table(_some_tickets(rng)), points, np.empty(502, dtype=np.intp)
+    return alias_table(_some_shares(rng)), points, np.empty(502, dtype=np.intp)
 
 
 def _stream(rng: np.random.Generator) -> tuple[Any, ...]:
     return (rng.random((50, 2)), rng.integers(50, size=20 * 7), 3, *_sums(2))
 
 
-def _ticket_stream(rng: np.random.Generator) -> tuple[Any, ...]:
+def _alias_stream(rng: np.random.Generator) -> tuple[Any, ...]:
     return _some_records(rng, 4), rng.random(20 * 7), rng.choice([-1, 3]), *_sums(1)
 
 
@@ -169,13 +169,13 @@ INPUTS: dict[str, Inputs] = {
     "log_sums": _draws,
     "label_totals": _totals,
     "add_up": _stream,
-    "add_up_tickets": _ticket_stream,
+    "add_up_by_alias": _alias_stream,
     "add_up_three": _three_streams,
-    "ticket_records": lambda rng: (alias_table(_some_tickets(rng)), rng.random((3, 300)), 20, 300, np.zeros((300, 8))),
+    "alias_records": lambda rng: (alias_table(_some_shares(rng)), rng.random((3, 300)), 20, 300, np.zeros((300, 8))),
     "extent": lambda rng: (_law(rng)[1], rng.choice([-np.inf, -1.0], 400)),
     "equal_but_for_a_shift": _two_logs,
-    "alias_table": lambda rng: (_some_tickets(rng),),
-    "find_tickets": _points,
+    "alias_table": lambda rng: (_some_shares(rng),),
+    "find_by_alias": _points,
     "out_of_range": lambda rng: (rng.integers(300, size=100), int(rng.integers(250, 350))),
     "_second_order": lambda rng: (float(rng.normal()),),
     "log_transform": lambda rng: (_nodes(), *_law(rng)),
@@ -280,12 +280,12 @@ def test_log_sums_by_hand() -> None:
 def test_streams_are_added_up(
     n_tables: int, piece: int, skips: bool, rungs: tuple[int, ...], n_labels: int, seed: int
 ) -> None:
-    """In any pieces, hits passed over, near or far: sums of each run's first draws; by tickets the very same bits."""
+    """In any pieces, hits passed over, near or far: sums of each run's first draws; by shares the very same bits."""
     rng = np.random.default_rng(seed)
-    tickets, runs = rng.integers(1, 9, n_labels).astype(float), 7
+    shares, runs = rng.integers(1, 9, n_labels).astype(float), 7
     values, points = rng.random((n_labels, n_tables)), rng.random(400)
-    cells, labels = alias_table(tickets), np.empty(400, dtype=np.intp)
-    find_tickets(cells, points, labels)
+    cells, labels = alias_table(shares), np.empty(400, dtype=np.intp)
+    find_by_alias(cells, points, labels)
     skipped = int(labels[0]) if skips else -1
     kept = labels[labels != skipped][: runs * rungs[-1]].reshape(runs, rungs[-1])
     marked = values.T.copy()
@@ -293,18 +293,18 @@ def test_streams_are_added_up(
         marked[:, skipped] = -1
     ladder = np.array(rungs)
 
-    def by_tickets(kernel: Any, columns: list[int]) -> Callable[..., None]:
+    def by_shares(kernel: Any, columns: list[int]) -> Callable[..., None]:
         width = len(columns)
         records = np.zeros((n_labels, 2 * width + 2))
         half = n_labels // 2
-        ticket_records(cells, marked[columns], 0, half, records)
-        ticket_records(cells, marked[columns], half, n_labels, records)
+        alias_records(cells, marked[columns], 0, half, records)
+        alias_records(cells, marked[columns], half, n_labels, records)
         return lambda part, *rest: kernel(records, points[part], skipped, ladder, *rest)
 
     ways = [(list(range(n_tables)), lambda part, *rest: add_up(values, labels[part], skipped, ladder, *rest))]
-    ways += [([k], by_tickets(add_up_tickets, [k])) for k in range(n_tables)]
+    ways += [([k], by_shares(add_up_by_alias, [k])) for k in range(n_tables)]
     three = [0, n_tables // 2, n_tables - 1]
-    ways += [(three, by_tickets(add_up_three, three))]
+    ways += [(three, by_shares(add_up_three, three))]
     found = []
     for columns, kernel in ways:
         width = len(columns)
@@ -322,9 +322,9 @@ def test_streams_are_added_up(
 
 
 FAR: dict[str, Inputs] = {
-    "find_tickets": lambda rng: (alias_table(np.ones(70_000)), rng.random(300), np.empty(300, dtype=np.intp)),
+    "find_by_alias": lambda rng: (alias_table(np.ones(70_000)), rng.random(300), np.empty(300, dtype=np.intp)),
     "add_up": lambda rng: (rng.random((70_000, 2)), rng.integers(70_000, size=140), 3, *_sums(2)),
-    "add_up_tickets": lambda rng: (rng.random((70_000, 4)), rng.random(140), -1, *_sums(1)),
+    "add_up_by_alias": lambda rng: (rng.random((70_000, 4)), rng.random(140), -1, *_sums(1)),
     "add_up_three": lambda rng: (rng.random((70_000, 8)), rng.random(140), -1, *_sums(3)),
 }
 
@@ -351,8 +351,8 @@ def test_what_is_far_is_asked_for_ahead_of_time(name: str, rng: np.random.Genera
 
 def test_near_tables_are_not_asked_for(rng: np.random.Generator, monkeypatch: Any) -> None:
     asked: list[int] = []
-    monkeypatch.setitem(add_up_tickets.py_func.__globals__, "fetch", lambda table, row: asked.append(row))
-    add_up_tickets.py_func(*_ticket_stream(rng))
+    monkeypatch.setitem(add_up_by_alias.py_func.__globals__, "fetch", lambda table, row: asked.append(row))
+    add_up_by_alias.py_func(*_alias_stream(rng))
     assert asked == []
 
 
@@ -400,20 +400,20 @@ def test_label_totals_are_sums_over_runs(n_labels: int, runs: int, m: int, seed:
     assert totals[1] == pytest.approx((each**2).sum(axis=0), rel=1e-12)
 
 
-# --- tickets ------------------------------------------------------------------------------------------------------
+# --- shares ------------------------------------------------------------------------------------------------------
 
 
-def chances(tickets: list[float]) -> np.ndarray:
+def chances(shares: list[float]) -> np.ndarray:
     """What the cells give to each label, (L,)."""
-    cells = alias_table(np.array(tickets, dtype=float))
-    own = cells[:, 0] / len(tickets)
+    cells = alias_table(np.array(shares, dtype=float))
+    own = cells[:, 0] / len(shares)
     found = np.array(own)
-    np.add.at(found, cells[:, 1].astype(int), 1 / len(tickets) - own)
+    np.add.at(found, cells[:, 1].astype(int), 1 / len(shares) - own)
     return found
 
 
 @pytest.mark.parametrize(
-    "tickets",
+    "shares",
     [
         [1.0],
         [0.0, 1.0],
@@ -427,30 +427,30 @@ def chances(tickets: list[float]) -> np.ndarray:
         [1.0] + [0.0] * 98 + [1e-9],
         [1 / k for k in range(1, 1000)],
     ],
-    ids=lambda tickets: str(tickets)[:40],
+    ids=lambda shares: str(shares)[:40],
 )
-def test_cells_give_each_label_its_share(tickets: list[float]) -> None:
-    share = np.array(tickets) / math.fsum(tickets)
-    assert chances(tickets) == pytest.approx(share, rel=0, abs=1e-15)
-    assert np.all(chances(tickets)[share == 0] == 0)
+def test_cells_give_each_label_its_share(shares: list[float]) -> None:
+    share = np.array(shares) / math.fsum(shares)
+    assert chances(shares) == pytest.approx(share, rel=0, abs=1e-15)
+    assert np.all(chances(shares)[share == 0] == 0)
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12).filter(any))
-def test_whole_tickets_are_counted_out(tickets: list[int]) -> None:
-    """With whole tickets each label owns exactly L points of L Σ tickets for each of its tickets."""
-    n, total = len(tickets), sum(tickets)
+def test_whole_shares_are_counted_out(shares: list[int]) -> None:
+    """With whole shares each label owns exactly L points of L Σ shares for each of its shares."""
+    n, total = len(shares), sum(shares)
     points = (np.arange(n * total) + 0.5) / (n * total)
     labels = np.empty(points.size, dtype=np.intp)
-    find_tickets(alias_table(np.array(tickets, dtype=float)), points, labels)
-    assert np.bincount(labels, minlength=n).tolist() == [n * t for t in tickets]
+    find_by_alias(alias_table(np.array(shares, dtype=float)), points, labels)
+    assert np.bincount(labels, minlength=n).tolist() == [n * t for t in shares]
 
 
 @given(st.lists(st.floats(0, 1e300), min_size=1, max_size=40).filter(any), st.floats(0, 1, exclude_max=True))
-def test_no_label_without_tickets_is_ever_found(tickets: list[float], point: float) -> None:
-    draw = by_tickets(np.array(tickets))
+def test_no_label_without_shares_is_ever_found(shares: list[float], point: float) -> None:
+    draw = by_shares(np.array(shares))
     labels = np.empty(1, dtype=np.intp)
-    find_tickets(draw.cells, np.array([point]), labels)  # type: ignore[attr-defined]
-    assert tickets[labels[0]] > 0
+    find_by_alias(draw.cells, np.array([point]), labels)  # type: ignore[attr-defined]
+    assert shares[labels[0]] > 0
 
 
 def test_out_of_range() -> None:

@@ -89,11 +89,11 @@ def proposition5(id: str, cases: CaseList) -> Claim:
     def chi_square(case: Case, reverse: bool = False) -> Number:
         return _price(case, np.exp(case.scheme.laws(case.problem).log_q), reverse)
 
-    def variance_of(tickets: Callable[[Case], Floats]) -> Callable[[Case], Number]:
-        """What a sampler would cost, put to 0 at y and normalised; tickets of 0 for what pays nothing cost nothing."""
+    def variance_of(shares: Callable[[Case], Floats]) -> Callable[[Case], Number]:
+        """What a sampler would cost, put to 0 at y and normalised; shares of 0 for what pays nothing cost nothing."""
 
         def variance(case: Case) -> Number:
-            q = np.array(tickets(case))
+            q = np.array(shares(case))
             q[case.problem.positive] = 0.0
             if case.scheme.hard is not None:
                 q[case.scheme.hard.of(case.problem)] = 0.0

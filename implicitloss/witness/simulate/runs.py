@@ -24,7 +24,7 @@ from implicitloss.losses import Loss, checked_loss
 from implicitloss.numerics.moments import Moments
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_problem
-from implicitloss.samplers.sampler import TicketDraw, checked_draws
+from implicitloss.samplers.sampler import AliasDraw, checked_draws
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate.streams import Matrix, Pieces, Sets
 from implicitloss.witness.simulate.table import tables_of
@@ -188,7 +188,7 @@ def _simulate(
 ) -> list[Estimate]:
     # The caller's own code runs in this thread only: in another it would lose its errstate and its context.
     draw = checked_draws(stream.sampler, problem)
-    if isinstance(draw, TicketDraw):
+    if isinstance(draw, AliasDraw):
         pool.submit(draw.prepare)
     tables = tables_of(cases, problem, pool)
     for table in tables:

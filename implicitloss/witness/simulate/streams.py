@@ -15,15 +15,15 @@ from implicitloss.arguments import shown
 from implicitloss.draws import design
 from implicitloss.kernels.draws import (
     add_up,
+    add_up_by_alias,
     add_up_three,
-    add_up_tickets,
+    alias_records,
     log_sums,
-    ticket_records,
 )
 from implicitloss.labels import NO_LABELS, Floats, Labels
 from implicitloss.numerics.moments import Moments
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, ImpossibleDraw, TicketDraw
+from implicitloss.samplers.sampler import AliasDraw, Draw, ImpossibleDraw
 from implicitloss.scheme import Scheme
 from implicitloss.witness.simulate.table import THREADED_FROM_LABELS, WIDEST_LOG_RANGE, SchemeTable, Worth
 
@@ -60,20 +60,20 @@ class Pieces:
         self.hard = np.exp([table.log_hard for table in tables])[:, None] if plain and tables[0].hard.size else None
         # Each part has a kernel, the table that the kernel reads, and the number of columns that it adds up.
         self.parts: list[tuple[Any, Floats, int]] = []
-        if not isinstance(draw, TicketDraw):
+        if not isinstance(draw, AliasDraw):
             self.parts = [(add_up, np.ascontiguousarray(self._values(columns, pool).T), len(columns))]
             return
-        # A sampler that draws by tickets needs no array of labels: the tickets' records hold the values.
-        kernel, width = (add_up_tickets, 1) if len(columns) == 1 else (add_up_three, 3)
+        # A sampler that draws by shares needs no array of labels: the shares' records hold the values.
+        kernel, width = (add_up_by_alias, 1) if len(columns) == 1 else (add_up_three, 3)
         for first in range(0, len(columns), width):
             part = columns[first : first + width]
             records = _aligned(draw.cells.shape[0], 2 * width + 2)
             values = self._values(part + part[:1] * (width - len(part)), pool)
             if len(records) < THREADED_FROM_LABELS:
-                ticket_records(draw.cells, values, 0, len(records), records)
+                alias_records(draw.cells, values, 0, len(records), records)
             else:
                 ends = np.linspace(0, len(records), 9).astype(int).tolist()
-                list(pool.map(partial(ticket_records, draw.cells, values), ends, ends[1:], repeat(records)))
+                list(pool.map(partial(alias_records, draw.cells, values), ends, ends[1:], repeat(records)))
             self.parts.append((kernel, records, width))
 
     def _values(self, columns: Sequence[Worth], pool: ThreadPoolExecutor) -> Floats:
@@ -100,8 +100,8 @@ class Pieces:
         while run[0] < size:
             if self.skipped >= 0 and drawn > DRAWS_A_NEGATIVE * (run[0] * length + run[1] + piece):
                 _give_up(drawn, run[0] * length + run[1], self.stream, self.problem)
-            by_tickets = isinstance(self.draw, TicketDraw)
-            drawn_from = generator.random(out=points) if by_tickets else self.draw(generator, piece)
+            by_shares = isinstance(self.draw, AliasDraw)
+            drawn_from = generator.random(out=points) if by_shares else self.draw(generator, piece)
             for (kernel, table, _), state, out in zip(self.parts, states, outs, strict=True):
                 kernel(table, drawn_from, self.skipped, self.ladder, *state, out)
             drawn += piece
