@@ -326,7 +326,7 @@ def _weight(
             # These weights read how often a label is in N, which for independent draws is m q.
             given = scheme.hits == "exclude" or (scheme.hard is not None and scheme.hard.overlap == "exclude")
             at_all = _counts(scheme, unconditional, "Q_0" if given else "Q")
-            law, unconditional = (lambda label: count(label) / s.m), (lambda label: at_all(label) / s.m)
+            law, unconditional = (lambda yp: count(yp) / s.m), (lambda yp: at_all(yp) / s.m)
     if scheme.weighting.weight(law, unconditional, s.yp) == 0:
         raise ValueError(
             f"{short(scheme.weighting)} are undefined for {short(scheme.sampler)}: "

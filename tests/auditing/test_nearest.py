@@ -374,10 +374,13 @@ def test_a_share_of_a_mixture_is_fitted(gradient: bool, seed: int) -> None:
 
 
 def test_errors_of_fitted_numbers_are_not_too_small(seed: int) -> None:
-    """Over 20 seeds, the fitted exponent is within three errors nearly always, and they are of its spread's size."""
+    """Over 12 seeds, the fitted exponent is within three errors nearly always, and they are of its spread's size.
+
+    If errors are right, the spread of 12 is below .3 or above 2 in one of 10,000 runs.
+    """
     q = np.asarray(PRIOR.probabilities**1.25)
     off = []
-    for shift in range(20):
+    for shift in range(12):
         report = il.audit(sampled(q / q.sum(), gradient=True), claim="full", prior=PRIOR, rng=seed + shift, runs=2_000)
         assert report.nearest is not None
         assert report.nearest.fitted is not None

@@ -136,18 +136,19 @@ def test_draws_alone(hits: str, seed: int) -> None:
     def loss(how: str) -> Any:
         def evaluate(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
             values, slopes = np.empty(len(scores)), np.zeros(scores.shape)
-            for i, y in enumerate(positive.tolist()):
+            for y in set(positive.tolist()):
+                rows = np.flatnonzero(positive == y)
                 right, q = [y, *RIGHT], PRIOR.probabilities.copy()
                 if how == "exclude":
                     q[right] = 0.0
-                x = np.bincount(rng.choice(L, M, p=q / q.sum()), minlength=L).astype(float)
+                x = rng.multinomial(M, q / q.sum(), size=rows.size).astype(float)
                 if how == "mask":
-                    x[right] = 0.0
-                own = x[y]
-                x = x * np.exp(scores[i] - scores[i, y])
-                total = 1 + x.sum()
-                values[i], slopes[i] = np.log(total), x / total
-                slopes[i, y] = (1 + own) / total - 1
+                    x[:, right] = 0.0
+                own = x[:, y]
+                x = x * np.exp(scores[rows] - scores[rows, y][:, None])
+                total = 1 + x.sum(axis=1)
+                values[rows], slopes[rows] = np.log(total), x / total[:, None]
+                slopes[rows, y] = (1 + own) / total - 1
             return values, slopes
 
         return evaluate

@@ -287,7 +287,7 @@ SIGN = "f_neg += np.log(m * q[neg])"
 each_scheme = pytest.mark.parametrize("page", SCHEMES, ids=[page.name for page in SCHEMES])
 
 
-@each_route
+@each_route_slowly
 @each_scheme
 def test_a_scheme_that_may_be_wanted_is_a_slip_where_another_is_claimed(page: Page, gradient: bool, seed: int) -> None:
     """The report has its page if softmax or no hits are claimed, and none if it is what is claimed."""
