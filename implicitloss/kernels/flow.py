@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["climb", "flow"]
+__all__ = ["climb", "flow", "move"]
 
 Floats = NDArray[np.float64]
 
@@ -99,6 +99,13 @@ def flow(scores: Floats, eta: Floats, against: Floats, times: Floats, later: Flo
             if times[j] - start <= 1e-12 * times[j]:
                 break
         later[j], losses[j] = f, total
+
+
+@kernel
+def move(scores: Floats, eta: Floats, against: Floats, times: Floats, later: Floats) -> None:
+    """Fill `later` (L,), the scores after `times`."""
+    for j in range(scores.size):
+        later[j] = _after(scores[j], eta[j], against[j], times[j])
 
 
 @kernel

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from implicitloss.arguments import checked_choice, checked_number, checked_vector, checked_whole
-from implicitloss.kernels.flow import climb, flow
+from implicitloss.kernels.flow import climb, flow, move
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import Decoupled, logistic
 from implicitloss.optima.pushes import Pushes, checked_marginals, pushes
@@ -217,9 +217,9 @@ def renewal(eta: Floats, push: Pushes, k: int, period: float) -> StaleIndex:
     low, losses, back = np.empty(eta.size), np.empty(eta.size), np.empty(eta.size)
 
     def duty(c: float) -> Floats:
-        """The share of time in T of each label, at a level; fills `low` and the losses inside."""
+        """The share of time in T of each label, at a level; fills `low`."""
         moves = (bottom < c) & (c < top)
-        flow(np.full(eta.size, c), eta, inside, np.where(moves, period, 0.0), low, losses)
+        move(np.full(eta.size, c), eta, inside, np.where(moves, period, 0.0), low)
         climb(low, c, eta, outside, back)
         return np.where(moves, period / (period + back), np.where(bottom >= c, 1.0, 0.0))
 
@@ -233,6 +233,8 @@ def renewal(eta: Floats, push: Pushes, k: int, period: float) -> StaleIndex:
     # Next to its rest outside a label waits as long as it takes: no number lies between two levels there.
     fewer = duty(above)
     more = duty(below)
+    falls = np.where((bottom < below) & (below < top), period, 0.0)
+    flow(np.full(eta.size, below), eta, inside, falls, low, losses)
     part = (k - fewer.sum()) / max(more.sum() - fewer.sum(), 1e-300)
     shares = fewer + min(part, 1.0) * (more - fewer)
     moves = (shares > 0) & (bottom < below)

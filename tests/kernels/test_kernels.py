@@ -215,6 +215,7 @@ INPUTS: dict[str, Inputs] = {
     "_after": lambda rng: (float(rng.normal()), *rng.uniform(0.01, 0.9, 2).tolist(), float(rng.exponential())),
     "_loss": lambda rng: (float(rng.normal()), float(rng.random())),
     "flow": lambda rng: (rng.normal(size=9), *rng.uniform(0.01, 0.9, (3, 9)), np.empty(9), np.empty(9)),
+    "move": lambda rng: (rng.normal(size=9), *rng.uniform(0.01, 0.9, (3, 9)), np.empty(9)),
     "climb": lambda rng: (rng.normal(-3.0, 1.0, 9), -1.0, *rng.uniform(0.3, 0.5, (2, 9)), np.empty(9)),
     "descend": lambda rng: (rng.normal(size=9), *rng.uniform(0.1, 0.9, (3, 9)), 2, 3, 0.1, 20, 10, *np.empty((4, 9))),
 }
