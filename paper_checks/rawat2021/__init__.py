@@ -2,6 +2,7 @@
 Large-Output Spaces.  ICML 2021, arXiv 2105.05736."""
 
 SECTIONS = (
+    "risk",
     "section2",
     "conventions",
     "lemma1",

@@ -18,6 +18,7 @@ from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
 from implicitloss.samplers import LogUniform, Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.theory.implicit import margin_loss
+from implicitloss.weightings import Constant, Importance, Relative
 from paper_checks import cases
 
 Row = tuple[str, sp.Expr, sp.Expr]
@@ -102,6 +103,22 @@ def _masses(alter: Callable[[sp.Expr], sp.Expr] = lambda law: law) -> Callable[[
         return rows
 
     return pairs
+
+
+def _weights(
+    importance: sp.Expr | None = None, constant: sp.Expr | None = None, relative: sp.Expr | None = None
+) -> Callable[[], list[Row]]:
+    """The weights of the library against those of the table, or others, for any law q."""
+
+    def law(label: sp.Expr) -> sp.Expr:
+        return s.q[label]
+
+    rows = (
+        (Importance(), 1 / (s.m * s.q[s.yp]) if importance is None else importance),
+        (Constant(), 1 / s.m if constant is None else constant),
+        (Relative(), s.q[s.y] / s.q[s.yp] if relative is None else relative),
+    )
+    return lambda: [(str(weighting), weighting.weight(law, law, s.yp), printed) for weighting, printed in rows]
 
 
 def _samplers(setting: Setting) -> list[tuple[Sampler, Problem]]:
@@ -195,6 +212,23 @@ CLAIMS = (
             Frequencies(_samplers, stated_law, {"each law is q^0.95, normalised": tempered}),
         ),
         ("Σ π = 1; labels of the log-uniform sampler ranked by frequency",),
+    ),
+    Claim(
+        "rawat2021.section2.table1-weights",
+        "The weights are w_yy' = 1/(m q_y') (importance), 1/m (constant) and q_y/q_y' (relative).",
+        "Rawat et al. 2021, Table 1",
+        (
+            Identity(
+                _weights(),
+                {
+                    "importance weights are 1/q_y'": _weights(importance=1 / s.q[s.yp]),
+                    "constant weights are 1": _weights(constant=sp.Integer(1)),
+                    "relative weights are q_y'/q_y": _weights(relative=s.q[s.yp] / s.q[s.y]),
+                },
+                detail="for every L, m and law q",
+            ),
+        ),
+        ("q > 0",),
     ),
     Claim(
         "rawat2021.section2.batch",

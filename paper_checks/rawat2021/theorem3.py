@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sympy as sp
 
@@ -10,7 +10,7 @@ from implicitloss import symbols as s
 from implicitloss.claims.checks import Identity
 from implicitloss.claims.claim import Claim
 from implicitloss.claims.statements import theorem3
-from implicitloss.weightings import Constant, Importance, Relative, Unit, Weighting
+from implicitloss.weightings import Constant, Importance, Relative, Tail, Unit, Weighting
 from paper_checks import cases
 
 
@@ -23,6 +23,16 @@ def _partition(weighting: Weighting) -> Callable[[], list[tuple[str, sp.Expr, sp
     eta = s.m * weighting.weight(law, law, s.k)
     mu = sp.exp(s.f[s.y]) + s.over_negatives(law(s.k) * eta * sp.exp(s.f[s.k]), s.k)
     return lambda: [(f"μ with {weighting} against Σ_k e^{{f_k}}", mu, s.over_labels(sp.exp(s.f[s.k])))]
+
+
+def _as_many(weightings: Sequence[Weighting]) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
+    """p_yy'/q_y' = m w_yy' with 2m draws, against that with m."""
+
+    def law(yp: sp.Expr) -> sp.Expr:
+        return s.q[yp]
+
+    ratios = [(str(weighting), s.m * weighting.weight(law, law, s.yp)) for weighting in weightings]
+    return lambda: [(name, ratio.subs(s.m, 2 * s.m), ratio) for name, ratio in ratios]
 
 
 CLAIMS = (
@@ -42,6 +52,22 @@ CLAIMS = (
             ),
         ),
         ("the positive is never drawn, q > 0 on the negatives",),
+    ),
+    Claim(
+        "rawat2021.theorem3.form",
+        "For constant, importance and tail weights p_yy'/q_y' is independent of m, as weights η/m have it.",
+        "Rawat et al. 2021, after Theorem 3",
+        (
+            Identity(
+                _as_many((Constant(), Importance(), Tail())),
+                {
+                    "for relative weights too": _as_many((Relative(),)),
+                    "for weights of 1 too": _as_many((Unit(),)),
+                },
+                detail="for every L, m and law q",
+            ),
+        ),
+        ("q > 0 on the negatives",),
     ),
     theorem3.theorem3_outside("rawat2021.theorem3.outside", cases.ladder_cases((Relative(), Unit()))),
 )

@@ -105,6 +105,11 @@ BALANCE = "Exact: balance of what pushes each score up and down"
 CURVATURE, INFORMATION = "Exact: the Hessian of every sequence of draws listed", "Exact: information by one integral"
 FALLEN, FITTED = "Exact: training mean less fresh mean", "training sets drawn and fitted, 6 standard errors)"
 WITNESSES: dict[str, tuple[str, ...]] = {
+    "rawat2021.section2.eq1-eq2": ("Exact: sums over all x and labels",),
+    "rawat2021.section2.reduction": ("Exact: sums over all x and labels",),
+    "rawat2021.section2.table1-weights": ("Identity: SymPy (for every L, m and law q)",),
+    "rawat2021.theorem3.form": ("Identity: SymPy (for every L, m and law q)",),
+    "rawat2021.lemma1.one-over-m": ("Identity: SymPy (for every L, m, law q, weights η and payments ϕ)",),
     "rawat2021.section2.eq3-eq4": (SYMBOLS, "Exact: closed forms on scores of six kinds"),
     "rawat2021.section2.eq6": (SYMBOLS,),
     "rawat2021.section2.table1-laws": (SYMBOLS, "Frequencies: drawn labels (cumulative, total and tail deviations)"),
