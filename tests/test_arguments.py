@@ -98,7 +98,7 @@ def test_what_is_no_whole_number(value: Any, problem: il.Problem) -> None:
         lambda: il.Scheme(il.samplers.Uniform(), il.weightings.Constant(), m=value, hits="mask"),
         lambda: il.Problem(problem.scores, problem.prior, value),
         lambda: il.simulate(scheme, LOSS, problem, runs=value),
-        lambda: il.verify(scheme, problem, seed=value),
+        lambda: il.verify(scheme, problem, rng=value),
         lambda: il.decide(scheme, LOSS, problem, 1.0, resolution=1.0, budget=value),
     ):
         with pytest.raises(ValueError, match="must be a whole number"):

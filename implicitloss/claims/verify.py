@@ -26,7 +26,7 @@ def verify(
     problem: Problem,
     *,
     target: Margin | None = None,
-    seed: int = 0,
+    rng: int = 0,
     full: bool = False,
     threads: int | None = None,
 ) -> Report:
@@ -43,7 +43,7 @@ def verify(
         Scores, label prior and positive label.
     target : Margin, optional
         Also check that the scheme's implicit loss is softmax with these margins.
-    seed : int
+    rng : int
         The seed of all simulations, >= 0.
     full : bool
         Draw ten times as much.
@@ -75,7 +75,7 @@ def verify(
     >>> assert report.ok, str(report)
     """
     threads, full = checked_threads(threads), checked_flag(full, "full")
-    seed = checked_whole(seed, "the seed", 0)
+    seed = checked_whole(rng, "the seed", 0)
     only_iid(scheme, "what verify checks")
     if checked_problem(problem).other_positives.size:
         raise ValueError(
@@ -88,7 +88,7 @@ def verify(
         claims,
         Setting(problem.prior, "as given", seed, full, threads, strict=False),
         title=f"{scheme}, positive {problem.prior.name(problem.positive)}",
-        rerun=f"implicitloss.verify(scheme, problem, seed={seed})  # claim {{id}}",
+        rerun=f"implicitloss.verify(scheme, problem, rng={seed})  # claim {{id}}",
     )
 
 

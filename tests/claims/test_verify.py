@@ -283,7 +283,7 @@ def test_a_part_that_knows_only_its_own_labels() -> None:
 
 
 def test_threads_change_nothing() -> None:
-    one, two = (il.verify(of(), PROBLEM, seed=3, threads=threads) for threads in (1, 2))
+    one, two = (il.verify(of(), PROBLEM, rng=3, threads=threads) for threads in (1, 2))
     for a, b in zip(one.verdicts, two.verdicts, strict=True):
         assert [e.observed for e in a.evidence] == [e.observed for e in b.evidence]
 
@@ -366,7 +366,7 @@ def test_bad_losses(loss: Any) -> None:
 @pytest.mark.parametrize("seed", [-1, 1.5, True, "0"])
 def test_bad_seed(seed: Any) -> None:
     with pytest.raises(ValueError, match="the seed must be a whole number >= 0"):
-        il.verify(of(), PROBLEM, seed=seed)
+        il.verify(of(), PROBLEM, rng=seed)
 
 
 @pytest.mark.parametrize(
