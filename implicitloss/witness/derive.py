@@ -21,7 +21,7 @@ from implicitloss.arguments import defines
 from implicitloss.arguments import shown as short
 from implicitloss.draws import design
 from implicitloss.losses import Loss, checked_loss
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.weightings import complete_weighting
 
 __all__ = ["Derivation", "Step", "derive", "named", "published"]
@@ -150,7 +150,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     >>> print(il.derive(batch, il.losses.SoftmaxCrossEntropy()))
     p_yy' = 1 - (1 - pi[y'])**m
     """
-    scheme.check_symbols()
+    checked_scheme(scheme).check_symbols()
     in_symbols = ("positive_term", "payment", "outer")
     lacks = [name for name in in_symbols if not defines(checked_loss(loss), name, Loss)]
     if lacks:
