@@ -368,7 +368,7 @@ def defines(part: Any, name: str, protocol: type) -> bool:
     """Whether `part` has the member `name`, and not only the stub that a class inherits from its `protocol`."""
     part = part._part if isinstance(part, _Completed) else part
     # The first class that has the member decides, unless it has the stub: the part itself may then have its own.
-    if _class_defines(type(part), name, protocol):  # type: ignore[arg-type]  # a class is hashable, a protocol too
+    if _class_defines(type(part), name, protocol):  # type: ignore[arg-type]  # a protocol is hashable
         return True
     return _has(part, name) and inspect.getattr_static(part, name, None) is not vars(protocol)[name]
 

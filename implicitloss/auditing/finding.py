@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -125,12 +125,17 @@ class Observed:
 class Naming:
     """What margins may be called, and what that says of the loss: worked out when it is asked for, as no verdict is.
 
-    `pooled` is how many negatives of an in-batch loss would count if each counted in every row.
+    `pooled` is how many negatives of an in-batch loss would count if each counted in every row.  The scheme that was
+    claimed is looked at then: a part of one's own that has changed since the audit is another one.
     """
 
     question: Question
     observed: Observed
     pooled: int | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What was observed, and not what was worked out: slips hold functions, which cannot be pickled."""
+        return {name: vars(self)[name] for name in ("question", "observed", "pooled")}
 
     @cached_property
     def nearest(self) -> Fit | None:

@@ -501,7 +501,7 @@ class _Candidates:
 
         # The least square is close, and a step by Gauss and Newton goes there.
         value = float(minimize_scalar(squares, bounds=(low, high), method="bounded", options={"xatol": CLOSE}).x)
-        if not low + CLOSE < value < high - CLOSE:
+        if not low + 1e-4 < value < high - 1e-4:
             return None
         step = 1e-4 * min(1.0, value - low, high - value)
         slope = (residual(value + step) - residual(value - step)) / (2 * step)
@@ -509,6 +509,8 @@ class _Candidates:
         if not information > 0:
             return None
         value -= float(np.clip(np.sum(slope * residual(value)) / information, -CLOSE, CLOSE))
+        if not low + 1e-4 < value < high - 1e-4:
+            return None
         # Errors that were seen too small show in the residuals.
         spare = max(errors.size - 1 - scale, 1)
         error = float(np.sqrt(max(1.0, squares(value) / spare) / information))

@@ -58,7 +58,7 @@ class BatchSet:
 
         return ProductLaw(inclusion, weights, chance, EPS * (64 + q.size + 8 * np.sqrt(m)))
 
-    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr, are_alike: bool) -> sp.Expr:
         return 1 - (1 - q) ** m
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:

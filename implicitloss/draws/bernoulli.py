@@ -33,7 +33,7 @@ class Bernoulli:
         p, rest = -np.expm1(log_rest), np.exp(log_rest)
         return ProductLaw(p, np.ones(1), lambda _: (p, rest), EPS * (64 + q.size))
 
-    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr, are_alike: bool) -> sp.Expr:
         return 1 - (1 - q) ** m
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:

@@ -69,8 +69,11 @@ class SamplingDesign(Protocol):
         """The design at the law `q` (J,) of one draw, which is positive and sums to 1."""
         ...
 
-    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
-        """P(y' ∈ N) in symbols, from q_y' of one draw; `of` stands for it where it is no formula of q_y' alone."""
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr, are_alike: bool) -> sp.Expr:
+        """P(y' ∈ N) in symbols, from q_y' of one draw; `of` stands for it where it is no formula of q_y' alone.
+
+        It may be one if all labels that can be drawn `are_alike`.
+        """
         ...
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:

@@ -140,9 +140,9 @@ class Distinct:
             return ProductLaw(p, np.ones(1), lambda _: (p, rest), EPS * (64 + q.size))
         return DistinctLaw(q, m)
 
-    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr, are_alike: bool) -> sp.Expr:
         # Labels that are all alike share the m places; otherwise every other label's q matters.
-        return of if q.has(*of.args) else m * q
+        return m * q if are_alike else of
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:
         return m, m

@@ -58,7 +58,7 @@ class Iid:
     def law(self, q: Floats, m: int) -> IidLaw:
         return IidLaw(q, m)
 
-    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr) -> sp.Expr:
+    def inclusion(self, q: sp.Expr, m: sp.Expr, of: sp.Expr, are_alike: bool) -> sp.Expr:
         return m * q
 
     def sizes(self, n_drawable: int, m: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 from sympy.concrete.expr_with_limits import ExprWithLimits
+from sympy.core.evalf import PrecisionExhausted
 from sympy.core.function import AppliedUndef
 
 from implicitloss.symbols.alphabet import L, y
@@ -64,21 +65,28 @@ def _can_be_set_apart(total: sp.Sum) -> bool:
 
 
 def _without_sums(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """The expression with each sum replaced by a symbol, so that SymPy's algebra leaves it alone.
-
-    So is each power of a difference to an unknown exponent, as in 1 - (1 - q)^m.
-    """
+    """The expression with each sum replaced by a symbol, so that SymPy's algebra leaves it alone."""
     names = {total: sp.Dummy(real=True, nonzero=True) for total in expression.atoms(sp.Sum)}
-    apart = expression.xreplace(names)
+    return expression.xreplace(names), {dummy: total for total, dummy in names.items()}
+
+
+def _without_powers(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
+    """Without sums, and without powers of a difference to an unknown exponent, as in 1 - (1 - q)^m."""
+    apart, back = _without_sums(expression)
     powers = [power for power in apart.atoms(sp.Pow) if power.base.is_Add and power.exp.is_Symbol]
     hidden = {power: sp.Dummy(positive=True) for power in powers}
-    back = {dummy: total for total, dummy in names.items()}
     return apart.xreplace(hidden), back | {dummy: power.xreplace(back) for power, dummy in hidden.items()}
 
 
 def tidy(expression: sp.Expr) -> sp.Expr:
-    """The expression as one fraction in lowest terms, sums untouched, no minus sign in front of a fraction."""
-    plain, sums = _without_sums(sp.sympify(expression))
+    """The expression as one fraction in lowest terms, sums untouched, no minus sign in front of a fraction.
+
+    Powers to an unknown exponent are untouched, too.
+    """
+    return _in_lowest_terms(*_without_powers(sp.sympify(expression)))
+
+
+def _in_lowest_terms(plain: sp.Expr, sums: dict[sp.Expr, sp.Expr]) -> sp.Expr:
     above, below = sp.fraction(sp.powsimp(sp.cancel(sp.powsimp(sp.together(plain)))))
     if above.could_extract_minus_sign():
         above, below = -above, -below
@@ -89,6 +97,7 @@ def _is_somewhere_not_zero(expression: sp.Expr) -> bool:
     """Whether it is not 0 where each symbol, element and sum is a whole number of its own.
 
     Then no algebra shows that it is 0, and this is seen in a small part of the time that algebra takes to give up.
+    False where its digits cancel: nothing is known then.
     """
     plain, _ = _without_sums(expression)
     if plain.has(ExprWithLimits):  # an integral has symbols of its own
@@ -97,13 +106,19 @@ def _is_somewhere_not_zero(expression: sp.Expr) -> bool:
     value = plain.xreplace({part: sp.Integer(number) for number, part in enumerate(parts, 2)})
     if value.is_Rational:
         return bool(value != 0)
-    value = value.evalf(15, maxn=100)
-    return bool(value.is_Float and abs(value) > 1e-30)
+    try:
+        value = value.evalf(15, maxn=100, strict=True)
+    except PrecisionExhausted:
+        return False
+    return bool(value.is_Float and value != 0)
 
 
 def are_alike(left: sp.Expr, right: sp.Expr) -> bool:
     """Whether the difference is 0 in lowest terms, whatever the sums are."""
-    return not _is_somewhere_not_zero(left - right) and tidy(left - right) == 0
+    apart = sp.sympify(left - right)
+    if _is_somewhere_not_zero(apart):
+        return False
+    return tidy(apart) == 0 or _in_lowest_terms(*_without_sums(apart)) == 0
 
 
 def _is_zero(expression: sp.Expr) -> bool:

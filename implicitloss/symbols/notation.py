@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
@@ -92,7 +93,7 @@ def latex(expression: sp.Basic) -> str:
 
 def ranks(expression: sp.Expr) -> bool:
     """Whether labels are numbers in it, as in the log-uniform law: ranks from the most frequent."""
-    as_indices = expression.atoms(sp.Indexed, sp.KroneckerDelta)
+    as_indices = expression.atoms(sp.Indexed, sp.KroneckerDelta, AppliedUndef)
     return bool(expression.xreplace({atom: sp.Dummy() for atom in as_indices}).free_symbols & {y, yp})
 
 

@@ -107,7 +107,8 @@ def _latex_text(reason: str) -> str:
 def derive(scheme: Scheme, loss: Loss) -> Derivation:
     """Derive the implicit margins p_yy' = m w_yy' q_y' and the implicit loss in SymPy, for every L and m.
 
-    Where draws are not independent p_yy' = w_yy' Q(y'), Q(y') = P(y' ∈ N).  With hard negatives w_T 1_T(y') is added,
+    Where draws are not independent p_yy' = w_yy' Q(y') and c_y = w_yy Q(y), Q(y') = P(y' ∈ N).  Q_0(y') is P(y' ∈ N)
+    by the law that is not conditional on what is drawn again.  With hard negatives w_T 1_T(y') is added,
     where T[y'] stands for 1_T(y'), which is 0 for y.
 
     Softmax: E ℓ(N) <= log(1 + Σ_{y' ≠ y} p_yy' e^{f_y' - f_y}).
@@ -156,7 +157,7 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
     if lacks:
         raise ValueError(f"a derivation needs the loss in symbols too: {short(loss)} lacks {', '.join(lacks)}")
     law, at_positive = _laws(scheme)
-    count = _counts(scheme, law, "Q")
+    count = _counts(scheme, law, at_positive, "Q")
     weight = _weight(scheme, law, count)
     is_iid = scheme.draws == "iid"
     pay = loss.payment
@@ -222,7 +223,8 @@ def derive(scheme: Scheme, loss: Loss) -> Derivation:
         p(s.y, s.yp),
         "=",
         margin,
-        f"the law and weights of this scheme{_conditional_reason(scheme)}{_hard_reason(scheme)}{ranks}",
+        f"the law and weights of this scheme{_conditional_reason(scheme)}{_hard_reason(scheme)}{ranks}"
+        f"{', Q_0 of the law that is not' if margin.has(sp.Function('Q_0')) else ''}",
         s.vanishes(margin - of_known - off * weight(s.yp) * count(s.yp)),
     )
     if kept != 0:
@@ -287,13 +289,17 @@ def _is_mean_of_coins(mean: sp.Expr, drawn: sp.Expr) -> bool:
     return s.vanishes(mean.subs(s.L, 3).doit() - expected)
 
 
-def _counts(scheme: Scheme, law: Callable[[sp.Expr], sp.Expr], name: str) -> Callable[[sp.Expr], sp.Expr]:
+def _counts(
+    scheme: Scheme, law: Callable[[sp.Expr], sp.Expr], at_positive: sp.Expr, name: str
+) -> Callable[[sp.Expr], sp.Expr]:
     """How often a label is in N in the mean: m q for independent draws, or else P(y' ∈ N)."""
-    of = sp.Function(name)
+    of, each = sp.Function(name), law(s.yp)
+    # A negative's q that is the same for all may still be another than the positive's.
+    are_alike = not each.has(s.yp) and (at_positive == 0 or s.are_alike(at_positive, each))
 
     def count(label: sp.Expr) -> sp.Expr:
         q = law(label)
-        return sp.Integer(0) if q == 0 else design(scheme.draws).inclusion(q, s.m, of(label))
+        return sp.Integer(0) if q == 0 else design(scheme.draws).inclusion(q, s.m, of(label), are_alike)
 
     return count
 
@@ -325,7 +331,7 @@ def _weight(
         if complete_weighting(scheme.weighting).reads_inclusion:
             # These weights read how often a label is in N, which for independent draws is m q.
             given = scheme.hits == "exclude" or (scheme.hard is not None and scheme.hard.overlap == "exclude")
-            at_all = _counts(scheme, unconditional, "Q_0" if given else "Q")
+            at_all = _counts(scheme, unconditional, unconditional(s.y), "Q_0" if given else "Q")
             law, unconditional = (lambda yp: count(yp) / s.m), (lambda yp: at_all(yp) / s.m)
     if scheme.weighting.weight(law, unconditional, s.yp) == 0:
         raise ValueError(
@@ -341,7 +347,7 @@ def _hits_reason(scheme: Scheme, at_positive: sp.Expr) -> str:
     return {
         "mask": "a hit has weight 0: c_y = 0",
         "exclude": "the positive is never drawn: c_y = 0",
-        "keep": "a hit counts c_y = m w_yy q_y",
+        "keep": "a hit counts c_y = " + ("m w_yy q_y" if scheme.draws == "iid" else "w_yy Q(y)"),
     }[scheme.hits]
 
 

@@ -26,13 +26,15 @@ def _partition(weighting: Weighting) -> Callable[[], list[tuple[str, sp.Expr, sp
 
 
 def _as_many(weightings: Sequence[Weighting]) -> Callable[[], list[tuple[str, sp.Expr, sp.Expr]]]:
-    """p_yy'/q_y' = m w_yy' with 2m draws, against that with m."""
+    """p_yy'/q_y' = m w_yy' with another number of draws, against that with m."""
 
     def law(yp: sp.Expr) -> sp.Expr:
         return s.q[yp]
 
     ratios = [(str(weighting), s.m * weighting.weight(law, law, s.yp)) for weighting in weightings]
-    return lambda: [(name, ratio.subs(s.m, 2 * s.m), ratio) for name, ratio in ratios]
+    return lambda: [
+        (name, ratio.subs(s.m, sp.Symbol("m'", integer=True, positive=True)), ratio) for name, ratio in ratios
+    ]
 
 
 CLAIMS = (

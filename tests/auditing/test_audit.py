@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -687,6 +688,14 @@ def test_a_part_that_is_a_range_of_ranks_says_which(gradient: bool, seed: int) -
     for parts in ([c for c in shown if c.ranks is not None], [c for c in shown if c.ranks is None]):
         text = str(replace(report, comparisons=tuple(parts)))
         assert ("ranks: labels by frequency" in text) == (parts[0].ranks is not None)
+
+
+def test_a_report_can_be_kept_whether_or_not_it_was_read(seed: int) -> None:
+    """What its margins are called is worked out when it is read, and worked out again where it was sent."""
+    report = il.audit(Sampled(sign=-1.0), claim="full", prior=PRIOR, rng=seed, budget="quick")
+    unread = pickle.loads(pickle.dumps(report))
+    assert report.slips
+    assert str(pickle.loads(pickle.dumps(report))) == str(unread) == str(report)
 
 
 def test_a_report_says_once_that_it_had_no_gradients(seed: int) -> None:

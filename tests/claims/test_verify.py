@@ -422,3 +422,12 @@ def test_what_is_never_drawn_weighs_nothing() -> None:
     mine = il.integrate(of(weighting=Inverse(), hits="exclude"), loss, PROBLEM)
     built_in = il.integrate(of(weighting=il.weightings.Importance(), hits="exclude"), loss, PROBLEM)
     assert float(mine) == pytest.approx(float(built_in), rel=1e-13)
+
+
+def test_a_law_that_sums_over_negatives_by_their_own_symbol_is_read() -> None:
+    """`over_negatives` sums over y' unless told otherwise, and the y' outside is another one."""
+    law = s.pi[s.yp] / s.over_negatives(s.pi[s.yp])
+    case = Case(of(), il.losses.SoftmaxCrossEntropy(), PROBLEM)
+    pi, y = PROBLEM.prior.probabilities, PROBLEM.positive
+    other = (y + 1) % pi.size
+    assert conventions.number(law, case, other) == pytest.approx(pi[other] / (1 - pi[y]), rel=1e-12)

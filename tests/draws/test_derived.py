@@ -11,6 +11,7 @@ import sympy as sp
 
 import implicitloss as il
 from implicitloss import symbols as s
+from implicitloss.samplers.sampler import by_shares
 
 M = 3
 LOSSES = il.losses.examples()[:2]  # softmax, and a sum over labels
@@ -74,14 +75,63 @@ def test_what_the_names_are() -> None:
     assert derived(il.weightings.Importance(count="naive"), "set") == "p_yy' = (1 - (1 - pi[y'])**m)/(m*pi[y'])"
 
 
-def test_a_wrong_count_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The margins of independent draws are not those of a set, and a step that says so is not checked."""
+def test_a_wrong_count_is_seen(
+    problem: il.Problem, value_of: Callable[..., float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No line of a derivation says what Q is: only the numbers tell that margins of independent draws are others."""
     from implicitloss.draws.batch_set import BatchSet
 
     scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=M, hits="mask", draws="set")
     right = il.derive(scheme, LOSSES[0]).margin
-    monkeypatch.setattr(BatchSet, "inclusion", lambda self, q, m, of: m * q)
-    assert il.derive(scheme, LOSSES[0]).margin != right
+    monkeypatch.setattr(BatchSet, "inclusion", lambda self, q, m, of, are_alike: m * q)
+    wrong = il.derive(scheme, LOSSES[0])
+    assert wrong.margin != right
+    others = np.arange(problem.prior.n_labels) != problem.positive
+    expected = np.asarray(il.implicit_margins(scheme, problem.prior)[problem.positive])
+    found = margins_of(wrong, scheme, problem, value_of)
+    assert np.all(np.abs(found - expected)[others] > 0.05 * expected[others])
+
+
+class ApartFromTheRest(il.samplers.Sampler):
+    """The positive by its frequency, and all other labels alike: no label of the law of y' is y', and yet they are not
+    all alike.
+    """
+
+    name = "apart"
+    needs_scores = False
+
+    def log_law(self, problem: il.Problem) -> np.ndarray:
+        own = problem.prior.probabilities[problem.positive]
+        q = np.full(problem.prior.n_labels, (1 - own) / (problem.prior.n_labels - 1))
+        q[problem.positive] = own
+        return np.log(q)
+
+    def procedure(self, problem: il.Problem) -> Any:
+        return by_shares(np.exp(self.log_law(problem)))
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        return s.pi[s.y] if yp == s.y else (1 - s.pi[s.y]) / (s.L - 1)
+
+
+@pytest.mark.parametrize("hits", ["mask", "exclude", "keep"])
+def test_negatives_that_are_alike_beside_a_positive_that_is_not(
+    hits: Any, problem: il.Problem, value_of: Callable[..., float]
+) -> None:
+    scheme = il.Scheme(ApartFromTheRest(), W.Unit(), m=2, hits=hits, draws="distinct")
+    derivation = il.derive(scheme, LOSSES[0])
+    assert (derivation.margin.has(sp.Function("Q"))) == (hits != "exclude")
+    draws = scheme.laws(problem)
+    at: dict[Any, Any] = {s.m: 2, sp.Function("Q"): lambda label: float(np.exp(draws.log_in[int(label) - 1]))}
+    expected = np.exp(draws.log_in[0] if hits != "keep" else draws.log_in[0] - np.log1p(np.exp(draws.log_in[1])))
+    assert value_of(derivation.margin.subs(s.yp, 1), problem, at) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_line_says_what_is_kept_and_what_q_0_is() -> None:
+    kept = il.derive(il.Scheme(IN_BATCH, W.Constant(), m=M, hits="keep", draws="set"), LOSSES[0])
+    assert "p = w Q, and a hit counts c_y = w_yy Q(y)" in [step.reason for step in kept.steps]
+    relative = il.derive(il.Scheme(IN_BATCH, W.Relative(), m=M, hits="exclude", draws="distinct"), LOSSES[0])
+    (law,) = [step.reason for step in relative.steps if "the law and weights" in step.reason]
+    assert law == "the law and weights of this scheme, q conditional on y' ≠ y, Q_0 of the law that is not"
 
 
 def test_tries_have_no_formula() -> None:

@@ -408,3 +408,23 @@ def test_the_full_softmax_is_its_own_margin() -> None:
     scheme = Scheme(Uniform(), Importance(), m=M, hits="exclude")
     expected = sp.log(1 + s.over_negatives(sp.exp(s.f[s.yp] - s.f[s.y])))
     assert derive(scheme, SOFTMAX).implicit_loss == expected
+
+
+@pytest.mark.parametrize(
+    "zero",
+    [
+        (1 - s.q[s.y]) ** s.m * (1 - s.q[s.y]) - (1 - s.q[s.y]) ** (s.m + 1),
+        (1 - s.q[s.y]) ** s.m * (1 - s.q[s.y]) ** 2 / (1 - s.q[s.y]) ** (s.m + 2) - 1,
+    ],
+    ids=["a sum", "a ratio"],
+)
+def test_powers_to_an_unknown_exponent_are_taken_together(zero: sp.Expr) -> None:
+    """Powers that are left alone, so that fractions stay short, are not left apart where this would hide a zero."""
+    assert s.vanishes(zero)
+    assert not s.vanishes(zero + (1 - s.q[s.y]) ** s.m)
+
+
+def test_digits_that_cancel_are_no_difference() -> None:
+    """At the point where it is tried each term has 70 digits before the point."""
+    large = sp.exp(s.L * s.m * s.f[s.y] * s.q[s.y])
+    assert s.vanishes(sp.expand((1 + large) ** 2) - (1 + large) ** 2)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 import sympy as sp
+from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from implicitloss import symbols as s
 from implicitloss.claims.case import Case
 from implicitloss.claims.checks import Exact, Frequencies
 from implicitloss.claims.claim import Claim
 from implicitloss.claims.statements.hard import in_hard
-from implicitloss.claims.statements.numbers import CaseList, at_m, replace_hits
+from implicitloss.claims.statements.numbers import CaseList, at_m, kept_per_case, replace_hits
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
 from implicitloss.problem import Problem
@@ -89,7 +89,7 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
     problem, scheme = case.problem, case.scheme
     prior = problem.prior
     at = {s.L: prior.n_labels, s.y: problem.positive + 1, s.yp: label + 1, s.m: scheme.m}
-    written = sp.sympify(expression).xreplace({name: sp.Integer(n) for name, n in at.items()}).doit()
+    written = _written_out(sp.sympify(expression), {name: sp.Integer(n) for name, n in at.items()})
     vectors = {s.pi: prior.probabilities, s.f: problem.scores}
     vectors[s.n] = prior.probabilities if prior.counts is None else prior.counts
     vectors[s.hard] = in_hard(case)
@@ -111,6 +111,13 @@ def number(expression: sp.Expr, case: Case, label: int) -> float:
     return float(value)
 
 
+def _written_out(expression: sp.Expr, at: dict[sp.Symbol, sp.Integer]) -> sp.Expr:
+    """The expression with its symbols replaced, but for those that a sum runs over, and sums written out."""
+    over = {limit[0] for sums in expression.atoms(ExprWithLimits) for limit in sums.limits}
+    # `subs` knows which are bound, and takes longer.
+    return (expression.subs(at) if over & set(at) else expression.xreplace(at)).doit()
+
+
 def _labels(case: Case) -> list[int]:
     """The negatives to compare: all, or of many the first, the last and some between."""
     n_labels, y = case.problem.prior.n_labels, case.problem.positive
@@ -118,7 +125,7 @@ def _labels(case: Case) -> list[int]:
     return [int(j) for j in picked if j != y]
 
 
-@cache
+@kept_per_case
 def _row(case: Case) -> Floats:
     """What the symbols say: the unconditional q and m w q of each label, the positive's last."""
     symbolic, y = Symbolic(case.scheme), case.problem.positive

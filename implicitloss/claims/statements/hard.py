@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -14,7 +14,7 @@ from implicitloss import symbols as s
 from implicitloss.claims.case import Case, Setting
 from implicitloss.claims.checks import Exact, Identity
 from implicitloss.claims.claim import Claim
-from implicitloss.claims.statements.numbers import EXHAUST, INTEGRATE, CaseList, integrated
+from implicitloss.claims.statements.numbers import EXHAUST, INTEGRATE, CaseList, integrated, kept_per_case
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.numerics.logsum import logsumexp
@@ -88,7 +88,7 @@ def _plain(case: Case, times: float, divided: bool, hit_divided: bool) -> tuple[
     return scheme, Problem(at, LabelPrior.from_counts(np.ones(at.size)), y)
 
 
-@lru_cache(maxsize=4096)
+@kept_per_case
 def _of_plain(case: Case, quantity: Quantity, times: float, divided: bool, hit_divided: bool) -> Estimate:
     scheme, at = _plain(case, times, divided, hit_divided)
     return integrate(scheme, case.loss, at, quantity)

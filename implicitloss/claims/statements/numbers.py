@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
-from typing import cast
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -35,6 +35,7 @@ __all__ = [
     "hits_kept",
     "implicit",
     "integrated",
+    "kept_per_case",
     "log_parts",
     "lost_m",
     "margins_of",
@@ -65,7 +66,24 @@ MOMENT_ERROR = 0.2
 # --- numbers that several claims ask of a case --------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
+T = TypeVar("T")
+_KEPT: list[Any] = []
+
+
+def kept_per_case(of_case: Callable[..., T]) -> Callable[..., T]:
+    """Compute what is asked of a case once, until `forget`."""
+    kept = lru_cache(maxsize=4096)(of_case)
+    _KEPT.append(kept)
+    return kept
+
+
+def forget() -> None:
+    """Forget what is known of cases: parts of a scheme of one's own may have changed since it was computed."""
+    for kept in _KEPT:
+        kept.cache_clear()
+
+
+@kept_per_case
 def _integrated(case: Case, quantity: Quantity) -> Estimate:
     return integrate(case.scheme, case.loss, case.problem, quantity)
 
@@ -75,12 +93,12 @@ def integrated(case: Case, quantity: Quantity = "mean") -> Estimate:
     return _integrated(case, quantity)
 
 
-@lru_cache(maxsize=4096)
+@kept_per_case
 def _implicit(case: Case) -> Estimate:
     return implicit_loss(case.scheme, case.loss, case.problem)
 
 
-@lru_cache(maxsize=4096)
+@kept_per_case
 def _spread(case: Case) -> Estimate:
     return lemma1_variance(case.scheme, case.loss, case.problem)
 
@@ -90,18 +108,12 @@ def spread(case: Case) -> Estimate:
     return _spread(case)
 
 
-def forget() -> None:
-    """Forget the numbers of cases: parts of a scheme of one's own may have changed since they were computed."""
-    for numbers_of in (_integrated, _implicit, _spread):
-        numbers_of.cache_clear()
-
-
 def exhausted(case: Case, quantity: Quantity = "mean") -> Estimate:
     """The enumerated quantity."""
     return exhaust(case.scheme, case.loss, case.problem, quantity)
 
 
-@cache
+@kept_per_case
 def _derived(scheme: Scheme, loss: Hashable) -> Derivation:
     return derive(scheme, cast(Loss, loss))
 

@@ -6,7 +6,7 @@ So a payment that is wrong in numbers is the same in all numeric witnesses, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import sympy as sp
@@ -15,7 +15,7 @@ from implicitloss import symbols as s
 from implicitloss.claims.case import Case
 from implicitloss.claims.checks import Exact, Identity
 from implicitloss.claims.claim import Claim
-from implicitloss.claims.statements.numbers import CaseList
+from implicitloss.claims.statements.numbers import CaseList, kept_per_case
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss
@@ -48,7 +48,7 @@ def _slope(term: sp.Expr, at: sp.Expr) -> sp.Expr:
 TOTAL = 0.75
 
 
-@cache
+@kept_per_case
 def _paid_by_symbols(case: Case) -> Floats:
     """What each label pays as a negative and its slope, φ(f_y) and its slope, the outer function at `TOTAL`; SymPy."""
     loss, y = case.loss, case.problem.positive
