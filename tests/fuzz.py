@@ -712,7 +712,7 @@ def _verify(v: Values) -> Call:
     scheme = v.scheme(problem.prior.n_labels, v.whole(1, 3))
     arguments = {
         "scheme": ("scheme", scheme), "problem": ("problem", problem), "target": ("margin?", None),
-        "seed": ("whole", v.one(0, 1)), "full": ("flag", False), "threads": ("threads?", v.one(None, 1)),
+        "rng": ("whole", v.one(0, 1)), "full": ("flag", False), "threads": ("threads?", v.one(None, 1)),
     }  # fmt: skip
 
     def check(found: Any) -> None:
