@@ -29,6 +29,7 @@ from implicitloss.claims.report import (
     to_markdown,
     to_text,
 )
+from implicitloss.claims.report.wording import _compared
 from implicitloss.claims.verdict import Evidence, NearMissVerdict, Outcome, Verdict
 
 PASSES = [outcome for outcome in Outcome if outcome.holds]
@@ -683,3 +684,9 @@ def test_html_escapes() -> None:
 
 def test_html_shows_long_formulas_in_full() -> None:
     assert LONG in parsed(to_html(report(verdict("a.b", observed=LONG)))).text
+
+
+def test_a_number_far_below_what_is_tolerated_is_shown() -> None:
+    """Regression: the ratio of the two was 0, of which there is no logarithm."""
+    assert _compared(3e-250, 1e100) == _compared(3e-250, math.inf) == "3e-250"
+    assert _compared(0.123456, 0.01) == "0.1235"

@@ -178,8 +178,8 @@ def _compared(value: float | str | None, tolerance: float | None) -> str:
     if not isinstance(value, (int, float)):
         return value or ""
     digits = 15
-    if tolerance and value and math.isfinite(value / tolerance):
-        digits = min(max(math.ceil(math.log10(abs(value) / tolerance)) + 2, 3), 15)
+    if tolerance and value and math.isfinite(ratio := abs(value) / tolerance):
+        digits = min(max(math.ceil(math.log10(ratio)) + 2, 3), 15) if ratio > 0 else 3
     return f"{value:.{digits}g}"
 
 
