@@ -6,9 +6,11 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from implicitloss.arguments import shown
@@ -26,6 +28,7 @@ FIRST_PROBE = 1 << 31
 # A measured rounding error bounds that of an answer by this many times, which `ROUNDINGS` of its `eps` make up.
 EPS_OF_ROUNDING = 1 / 64
 SECONDS_BETWEEN_PROGRESS = 0.1
+MOST_WORD = 2**32 - 1
 
 
 def _way(signature: inspect.Signature) -> str:
@@ -231,5 +234,26 @@ class Box:
             self.progress(n, self.question.runs)
 
     def _generator(self, seed: int, stream: int) -> np.random.Generator:
-        """The generator of a seed's scores (stream 0), or the one that the loss receives (stream 1)."""
-        return np.random.default_rng(np.random.SeedSequence(self.question.root, spawn_key=(seed, stream)))
+        """The generator of a seed's scores (stream 0), or the one that the loss receives (stream 1).
+
+        That of SeedSequence(root, spawn_key=(seed, stream)), whose words are put together here in half the time.
+        """
+        words = self._words.copy()
+        words[-2:] = seed, stream
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
+
+    @cached_property
+    def _words(self) -> NDArray[np.uint32]:
+        """The words of the root, at least as many as a SeedSequence has in its pool, and two for a spawn key."""
+        root = self.question.root
+        words = [word for number in (root if isinstance(root, list) else [root]) for word in _words_of(number)]
+        pool = np.random.SeedSequence(0).pool_size
+        return np.array([*words, *[0] * (pool - len(words)), 0, 0], dtype=np.uint32)
+
+
+def _words_of(number: int) -> list[int]:
+    """The 32-bit words of a number that is not negative, the lowest first."""
+    words = [number & MOST_WORD]
+    while number := number >> 32:
+        words.append(number & MOST_WORD)
+    return words

@@ -42,6 +42,8 @@ SAME_IN_CALLS = 8
 SEEDS_OF_DRAWS = 16
 # A second part of the answer equals the scores, or sums to 1, within this.
 EQUAL = 1e-5
+# Scores of other labels are moved so far up, in temperatures, where a loss takes any: weights of 1e-10 are seen.
+UP = 30.0
 # The forms that a loss of two directions may seem to have, if it is said to have one, and the other way round.
 OF_DIRECTIONS = ("scaled", "another form", "unknown form")
 # The step of differences in half precision, and the size of a rounding error in them that is no flaw.
@@ -57,6 +59,10 @@ SAME_DRAWS = (
 SOME_LABELS = (
     "the answer was the same for every seed, and some labels never counted: the loss draws the same labels in every "
     "call (is a seed set inside it?), or it has no other candidates. Its margins are those of these labels"
+)
+NO_NEGATIVES = (
+    "the loss depends on no score but the positive's: the scores of all other labels were changed, and it stayed the "
+    "same. It has no negatives"
 )
 SAME_ANSWERS = "the answer was the same for every seed: the loss draws nothing, or a seed is set inside it"
 LOOKS_AT_SCORES = (
@@ -130,7 +136,7 @@ def first_contact(question: Question, box: Box) -> Contact:
     again = box.called(call.scores, call.positive, call.seed)
     if not np.array_equal(call.answer.values, again.values):
         return _of_no_repeats(question, box, call, other, negative)
-    flaws, notes = _ignored_labels(question, box, call), []
+    flaws, notes = _no_negatives(question, box) or _ignored_labels(question, box, call), []
     if flaws:
         return Contact(question, has_gradients, True, False, False, Observed(flaws=tuple(flaws)))
     _measure_rounding(question, box, call)
@@ -367,6 +373,35 @@ def _negative(question: Question, call: Call) -> Flaw | None:
     )
 
 
+def _no_negatives(question: Question, box: Box) -> list[Flaw]:
+    """The flaw of a loss that stays the same when all scores but the positive's move, at each of many seeds.
+
+    Draws that are all masked hits leave it the same too: calls are counted as for ignored labels.
+    """
+    claimed = question.claim.margins
+    if question.scores is not None or (claimed is not None and not claimed.any()):
+        return []
+    share = max(_share_of_draws(question, y) for y in question.positives)
+    if share > MOST_OF_THE_DRAWS and question.scheme is not None:
+        return []
+    before, up = box.probes, question.temperature * (UP if box.spread == 1.0 else 0.0)
+    for _ in range(_calls_of_hits(question, share)):
+        seed = box.new_probe()
+        scores, positive, generator = box.scores(2, seed)
+        own = np.arange(scores.shape[1]) == positive[:, None]
+        other = up + question.temperature * box.spread * generator.standard_normal(scores.shape)
+        here, there = (box.probe(f, positive, seed) for f in (scores, np.where(own, scores, other)))
+        if not np.array_equal(here, there):  # a loss without values there is not known to stay the same
+            box.probes = before  # other probes have the seeds that they had
+            return []
+    return [Flaw("no negatives", NO_NEGATIVES)]
+
+
+def _calls_of_hits(question: Question, share: float) -> int:
+    """How many calls of nothing but hits are so unlikely that a probe may refute by them."""
+    return math.ceil(math.log(question.error_of_a_probe) / math.log(max(share, LEAST_SHARE)))
+
+
 def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
     """A flaw for each positive, and for label 0, whose loss is 0 whatever the scores, as with an `ignore_index`.
 
@@ -381,8 +416,7 @@ def _ignored_labels(question: Question, box: Box, call: Call) -> list[Flaw]:
         if np.any(call.answer.values[call.positive == y]) or share > MOST_OF_THE_DRAWS:
             continue
         a_call = max(2, min(EXAMPLES_OF_ZERO, SCORES_A_CALL // question.prior.n_labels))
-        calls = math.ceil(math.log(question.error_of_a_probe) / math.log(max(share, LEAST_SHARE)))
-        for _ in range(calls):
+        for _ in range(_calls_of_hits(question, share)):
             seed = box.new_probe()
             positive = np.full(a_call, y, dtype=np.intp)
             normal = np.random.default_rng([2, seed]).standard_normal((a_call, question.prior.n_labels))

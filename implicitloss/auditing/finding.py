@@ -37,7 +37,7 @@ SPARE_RUNS = 1.5
 
 FlawKind = Literal[
     "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "ignored label",
-    "hard negatives", "other positives", Kind,
+    "no negatives", "hard negatives", "other positives", Kind,
 ]  # fmt: skip
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",

@@ -7,6 +7,7 @@ audit resolves, where either fails with probability below 1e-9.  `pytest -m slow
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pickle
@@ -31,7 +32,7 @@ from implicitloss.auditing.values import HALF, MIXED_CALLS, _softplus_is
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.bounds import sum_half_width
 
-L, M = 200, 20
+L, M = 100, 20
 PRIOR = il.LabelPrior.zipf(L, 1.0)
 Q = PRIOR.probabilities
 SWAPPED = np.random.default_rng(7).permutation(Q)
@@ -821,7 +822,7 @@ def _mean(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         (_mean, "the loss must return one number for each of 6 examples, got shape .*one_by_one"),
         (lambda f, y, rng: np.full(len(y), np.nan), "the loss must be finite, got nan for an example with positive 0"),
         (lambda f, y, rng: np.full(len(y), 0.7), "the loss must depend on the scores, but it was 0.7 for every"),
-        (lambda f, y, rng: f, r"one number for each of 6 examples, got shape \(6, 200\)"),
+        (lambda f, y, rng: f, rf"one number for each of 6 examples, got shape \(6, {L}\)"),
         (lambda f, y, rng: (f[:, 0], f[:, :3]), r"the gradient must have the shape of the scores, .*got \(6, 3\)"),
         (lambda f, y, rng: (f[:, 0], f * np.inf), "the gradient must be finite"),
         (lambda f, y, rng: ["a"] * len(y), "the loss must be numbers"),
@@ -837,13 +838,13 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
     ("options", "message"),
     [
         ({"claim": "half"}, "a claim in words is 'full', got 'half'"),
-        ({"claim": np.ones((3, 3))}, r"for the prior's 200 labels and 3 audited positives, got shape \(3, 3\)"),
+        ({"claim": np.ones((3, 3))}, rf"for the prior's {L} labels and 3 audited positives, got shape \(3, 3\)"),
         ({"claim": -np.ones((L, L))}, "claimed margins must be finite and not negative"),
         ({"claim": il.margins.Softmax}, "the margin must be an instance, got the class Softmax"),
         ({"claim": {"p": 1}}, "a claim is 'full', a Scheme, a margin, an array of margins or None, got dict"),
         ({"prior": Q}, "the prior must be a LabelPrior"),
         ({"prior": il.LabelPrior.from_counts([3])}, "an audit needs at least two labels"),
-        ({"positives": [L]}, "the positive must be a label from 0 to 199, got 200"),
+        ({"positives": [L]}, f"the positive must be a label from 0 to {L - 1}, got {L}"),
         ({"positives": [1, 1]}, "the positives must be labels, each once"),
         ({"form": "hinge"}, "form must be 'softmax' or 'logistic'"),
         ({"temperature": 0.0}, "the temperature must be a positive number, got 0"),
@@ -852,8 +853,8 @@ def test_losses_that_cannot_be_audited(loss: Any, message: str) -> None:
         ({"heaviest": 0.5}, "heaviest must be at least 1"),
         ({"error": 0.0}, "the error must be a probability"),
         ({"runs": 3}, "runs must be a whole number >= 32, got 3"),
-        ({"scores": [0.0]}, "scores must cover the prior's 200 labels"),
-        ({"shift": np.zeros(3)}, "shift must cover the prior's 200 labels"),
+        ({"scores": [0.0]}, f"scores must cover the prior's {L} labels"),
+        ({"shift": np.zeros(3)}, f"shift must cover the prior's {L} labels"),
         ({"shift": np.nan}, "shift must be finite"),
         ({"positives": 3}, "the positives must be labels in a list, got 3"),
         ({"temperature": "1"}, "the temperature must be a number, got '1'"),
@@ -1313,28 +1314,29 @@ def test_more_draws_than_are_claimed_are_said(seed: int) -> None:
     assert "another number of draws" not in {note.kind for note in right.notes}
 
 
-def tail_counts(factor: float) -> Any:
+def tail_counts(factor: float, prior: il.LabelPrior = PRIOR) -> Any:
     """Importance weights, those of the rarest third times the factor, by values."""
-    weights = np.where(np.isin(np.arange(L), PRIOR.slices()["tail"]), factor, 1.0)
-    return Sampled(counted=Q / weights, gradient=False)
+    weights = np.where(np.isin(np.arange(prior.n_labels), prior.slices()["tail"]), factor, 1.0)
+    return Sampled(q=prior.probabilities, counted=prior.probabilities / weights, gradient=False)
 
 
 def test_a_quick_audit_asks_a_third_and_sees_a_factor_of_two(seed: int) -> None:
     """Its resolution is 1: it holds where all is known to within a factor of 2, and 3 times the weight is refuted."""
+    prior = il.LabelPrior.zipf(200, 1.0)  # the more labels, the more of the calls are those that decide
     asked: dict[str, int] = {"full": 0, "quick": 0}
     for budget in asked:
 
         def counted(scores: Floats, positive: Labels, rng: np.random.Generator, budget: str = budget) -> Any:
             asked[budget] += positive.size
-            return tail_counts(1.0)(scores, positive, rng)
+            return tail_counts(1.0, prior)(scores, positive, rng)
 
-        report = il.audit(counted, claim=scheme(), prior=PRIOR, rng=seed, budget=budget)  # type: ignore[arg-type]
+        report = il.audit(counted, claim=scheme(), prior=prior, rng=seed, budget=budget)  # type: ignore[arg-type]
         assert report.verdict == "holds"
         assert report.known_to <= report.resolution == {"full": 0.25, "quick": 1.0}[budget]
     assert asked["quick"] < asked["full"] / 3
-    assert il.audit(tail_counts(3.0), claim=scheme(), prior=PRIOR, rng=seed, budget="quick").verdict == "refuted"
+    assert il.audit(tail_counts(3.0, prior), claim=scheme(), prior=prior, rng=seed, budget="quick").verdict == "refuted"
     with pytest.raises(ValueError, match="budget must be 'full' or 'quick', got 'cheap'"):
-        il.audit(tail_counts(1.0), claim=scheme(), prior=PRIOR, budget="cheap")  # type: ignore[arg-type]
+        il.audit(tail_counts(1.0, prior), claim=scheme(), prior=prior, budget="cheap")  # type: ignore[arg-type]
 
 
 def from_a_pool(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
@@ -1414,9 +1416,10 @@ def test_common_slips_are_called_by_their_names(seed: int) -> None:
     assert report.verdict == "refuted"
     assert "the loss is negative" in report.flaws[0].sentence
     assert report.to_dict()["flaws"] == [{"kind": "negative loss", "sentence": str(report.flaws[0])}]
-    report = il.audit(deaf, claim="full", prior=PRIOR, rng=seed, runs=400)
-    assert any("depend on scores other than the positive's" in note.sentence for note in report.notes)
-    assert "no negatives" in {note.kind for note in report.notes}
+    for claim in ("full", None):
+        report = il.audit(deaf, claim=claim, prior=PRIOR, rng=seed, runs=400)
+        assert [flaw.kind for flaw in report.flaws] == ["no negatives"]
+        assert "depends on no score but the positive's" in report.explain()
     report = il.audit(frozen, claim="full", prior=PRIOR, rng=seed, runs=400)
     assert "the same whatever the rng" in report.flaws[0].sentence
     assert [flaw.kind for flaw in report.flaws] == ["same draws"]
@@ -1494,3 +1497,17 @@ def test_a_prior_of_other_labels_than_the_loss_has_is_said(seed: int) -> None:
     assert report.verdict == "refuted"
     (note,) = [note.sentence for note in report.notes if note.kind == "never counted"]
     assert re.search(r"They are those from id 1[2-6] on: has the loss fewer labels than the prior, 20\?$", note)
+
+
+@pytest.mark.parametrize("rng", [0, 5, 2**32, 7652613254232631866, 2**127 + 3, [1, 2**40, 0, 7, 9]])
+def test_the_generator_of_a_call_is_that_of_its_spawn_key(rng: Any) -> None:
+    found: list[np.random.Generator] = []
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        found.append(copy.deepcopy(rng))
+        return Sampled()(scores, positive, rng)
+
+    il.audit(loss, claim="full", prior=PRIOR, rng=rng, runs=64)
+    root = rng if isinstance(rng, list) else [rng]
+    sequence = np.random.SeedSequence(root, spawn_key=(0, 1))
+    assert found[0].random(3).tolist() == np.random.default_rng(sequence).random(3).tolist()

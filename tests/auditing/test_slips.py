@@ -37,7 +37,7 @@ from implicitloss.auditing.slips import (
 )
 from implicitloss.labels import Floats, Labels
 
-L, M, T = 200, 20, 0.5
+L, M, T = 100, 20, 0.5
 PRIOR = il.LabelPrior.zipf(L, 1.0)
 # Not uniform, and not π, by which two slips would be schemes with other names.
 SAMPLER = il.samplers.Power(0.75)
