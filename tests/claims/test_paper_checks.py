@@ -149,7 +149,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.table2.hits-kept": (SYMBOLS,),
     "rawat2021.proposition4": (SYMBOLS, "Exact: closed forms", SIMULATED),
     "rawat2021.proposition5.decoupled": (
-        SYMBOLS, "Exact: variance at q* against competitors",
+        SYMBOLS, "Exact: variance at q*, as every competitor's is at least 0",
         "Exact: mean at q*", "Exact: χ² against moments of one draw",
         "Simulated: simulation at q* (empirical-Bernstein bounds)",
         "Simulated: simulation of competitors (empirical-Bernstein bounds)",

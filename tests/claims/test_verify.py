@@ -431,3 +431,22 @@ def test_a_law_that_sums_over_negatives_by_their_own_symbol_is_read() -> None:
     pi, y = PROBLEM.prior.probabilities, PROBLEM.positive
     other = (y + 1) % pi.size
     assert conventions.number(law, case, other) == pytest.approx(pi[other] / (1 - pi[y]), rel=1e-12)
+
+
+NEARLY_NOTHING = il.Problem([0.0, -40.0, -40.0, -40.0], il.LabelPrior.from_counts([5, 3, 2, 1]), 0)
+
+
+def test_a_variance_below_the_rounding_of_losses_is_not_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss of log 2 whose negatives add 1e-17: simulated losses are all the same, and their variance is 1e-35."""
+    uniform = of(il.samplers.Uniform(), il.weightings.Importance())
+    assert failures(uniform, NEARLY_NOTHING) == {}
+    monkeypatch.setattr("implicitloss.claims.checks.simulated.ROUNDINGS", 0)
+    assert failures(uniform, NEARLY_NOTHING)["lemma1.variance"] is Outcome.REFUTED
+
+
+@pytest.mark.parametrize("far", [0.0, 2.0, 20.0])
+def test_labels_alike_have_no_worse_sampler(far: float) -> None:
+    """There p is q*, and that q ∝ p has the least variance as well is no near miss."""
+    alike = il.Problem([0.0, -far, -far, -far], NEARLY_NOTHING.prior, 0)
+    for sampler in (il.samplers.Uniform(), il.samplers.WithinBatch()):
+        assert failures(of(sampler, il.weightings.Importance()), alike) == {}

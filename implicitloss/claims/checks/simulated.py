@@ -18,6 +18,7 @@ from implicitloss.claims.verdict import Evidence, Outcome
 from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats
 from implicitloss.numerics.bounds import half_width, runs_needed
+from implicitloss.witness.integrate import integrate
 from implicitloss.witness.simulate import simulate_together
 
 __all__ = ["Simulated"]
@@ -28,6 +29,8 @@ PILOT_RUNS, LEAST_PILOT_RUNS = 4_000, 32
 # Labels drawn for one case at most.  On a long tail the terms' known range alone can ask for more than that; such cases
 # are out of reach, and said to be: they are left to the exact witnesses.
 BUDGET_DRAWS = 4_000_000
+# The rounding error of a simulated loss is at most so many times that of a float of its size.
+ROUNDINGS = 16
 BUDGET_DRAWS_FULL = 40_000_000
 
 
@@ -36,11 +39,11 @@ class Simulated:
     """The simulated `quantity` of each case equals claimed(case), with empirical-Bernstein bounds.
 
     Refuted where |observed - claimed| exceeds the half-width, which happens to a true claim with probability at most
-    δ.  Supported where it does not *and* twice the half-width is at most `resolution(case)`: a truth that far off
-    would have been refuted with probability at least 1 - δ.  Otherwise inconclusive.  Runs are planned for that from
-    a pilot with draws of its own; cases that share sampler, m, hits, T and problem share their draws.  A case whose
-    pilot exceeds the budget is left out and counted in the note.  A case still too wide after the last attempt is
-    inconclusive.
+    δ; the half-width allows for the rounding of the terms too.  Supported where it does not *and* twice the half-width
+    is at most `resolution(case)`: a truth that far off would have been refuted with probability at least 1 - δ.
+    Otherwise inconclusive.  Runs are planned for that from a pilot with draws of its own; cases that share sampler, m,
+    hits, T and problem share their draws.  A case whose pilot exceeds the budget is left out and counted in the note.
+    A case still too wide after the last attempt is inconclusive.
 
     Gradients are compared entry by entry.  A near miss claims another value of the same simulated number.
     """
@@ -74,15 +77,15 @@ class Simulated:
             for i, estimate in zip(group, found, strict=True):
                 estimates[i] = estimate
         reached = [
-            _Reached(case, estimate, resolution, _widths(estimate, delta))
+            _Reached(case, estimate, resolution, _widths(estimate, delta), self._rounding(case, estimate))
             for case, estimate, resolution in zip(cases, estimates, resolutions, strict=True)
             if estimate is not None
         ]
         judge = _Judge(self, reached, len(estimates) - len(reached), self._budget(setting), draws)
         stated = judge.numbers(self.claimed)
         evidence = replace(judge(stated), seconds=time.perf_counter() - start)
-        # What differs by less than the resolution need not be seen.
-        unseen = [0.99 * found.resolution for found in reached]
+        # What differs by less than the resolution, or the rounding, need not be seen.
+        unseen = [max(0.99 * found.resolution, found.rounding) for found in reached]
         misses = {statement: judge.numbers(claimed) for statement, claimed in self.near_misses.items()}
         return CheckResult(
             evidence,
@@ -137,6 +140,15 @@ class Simulated:
     def _budget(self, setting: Setting) -> int:
         return max(BUDGET_DRAWS_FULL, self.budget) if setting.full else self.budget
 
+    def _rounding(self, case: Case, estimate: Estimate) -> float:
+        """What rounding may add to a simulated value: of the losses, or of the squares of their differences."""
+        low, high = float(np.min(np.asarray(estimate.low))), float(np.max(np.asarray(estimate.high)))
+        if self.quantity not in ("variance", "mse"):
+            return ROUNDINGS * float(np.finfo(np.float64).eps) * max(abs(low), abs(high))
+        level = abs(float(integrate(case.scheme, case.loss, case.problem)))
+        of_loss = ROUNDINGS * float(np.finfo(np.float64).eps) * (level + math.sqrt(2 * high))
+        return 2 * math.sqrt(float(estimate.value)) * of_loss + of_loss**2
+
     def _needed(self, estimate: Estimate, resolution: float, delta: float) -> float:
         """Runs that reach the resolution if the variance is what it seems, or a third more."""
         if not resolution > 0:
@@ -179,12 +191,17 @@ def _widths(estimate: Estimate, delta: float) -> Floats:
 
 @dataclass(frozen=True)
 class _Reached:
-    """A case that was simulated, with the half-widths of its entries."""
+    """A case that was simulated, with the half-widths of its entries, and what rounding adds to each."""
 
     case: Case
     estimate: Estimate
     resolution: float
-    widths: Floats
+    of_terms: Floats
+    rounding: float
+
+    @property
+    def widths(self) -> Floats:
+        return self.of_terms + self.rounding
 
 
 @dataclass(frozen=True)
