@@ -16,14 +16,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from implicitloss.draws.design import DrawsName, Runs
-from implicitloss.draws.groups import FINE, WIDTH, grouped
+from implicitloss.draws.groups import FINE, WIDTH, Groups, grouped
 from implicitloss.draws.iid import IidLaw
 from implicitloss.draws.product import EPS, ProductLaw
 from implicitloss.draws.races import Heat, Race, race, typical_time
 from implicitloss.kernels.distinct import first_distinct
-from implicitloss.kernels.races import add_inclusion, add_missing, add_shares
+from implicitloss.kernels.races import add_inclusion, add_missing, add_shares, power_sums
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
 
@@ -34,6 +35,10 @@ __all__ = ["Distinct", "DistinctLaw"]
 
 # Drawing ends with an error if fewer than one draw in this many brings a new label.
 DRAWS_A_LABEL = 1 << 14
+# Powers of odds that are below e^-LEAST_DIGITS of the first are left out.
+LEAST_DIGITS = 39.0
+# A power of one label costs less than the label itself at so many places on the circle.
+PLACES_A_TERM = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +50,7 @@ class DistinctLaw:
 
     @cached_property
     def _found(self) -> tuple[Floats, float]:
-        width = WIDTH
-        groups = grouped(self.q, width)
-        if groups.bins and typical_time(groups.q, groups.times, self.m) * self.q.max() > 8.0:
-            groups = grouped(self.q, FINE)
-        race_of_groups = race(groups.q, groups.times, self.m)
+        groups, race_of_groups = self._groups, self._race
 
         def of(heat: Heat) -> Floats:
             out = np.zeros(groups.q.size)
@@ -58,6 +59,16 @@ class DistinctLaw:
 
         inclusion = np.minimum(groups.spread(race_of_groups.total(of)), 1.0)
         return inclusion, self._off(race_of_groups.one, float(inclusion.sum()))
+
+    @cached_property
+    def _groups(self) -> Groups:
+        groups = grouped(self.q, WIDTH)
+        is_steep = groups.bins and typical_time(groups.q, groups.times, self.m) * self.q.max() > 8.0
+        return grouped(self.q, FINE) if is_steep else groups
+
+    @cached_property
+    def _race(self) -> Race:
+        return race(self._groups.q, self._groups.times, self.m)
 
     def _off(self, one: float, number: float) -> float:
         """The relative error: that of the identities, four times, and the rounding of the sums over labels."""
@@ -82,14 +93,13 @@ class DistinctLaw:
         """The expected number of single draws, ⟨s R⟩: the time of the last, with one draw a unit of time."""
         return sum(heat.s * heat.one for heat in self._race.heats)
 
-    @cached_property
-    def _race(self) -> Race:
-        return race(self.q, np.ones(self.q.size), self.m)
-
     def missing(self, misses: Floats) -> Floats:
         def of(heat: Heat) -> Floats:
-            out = np.zeros(misses.shape[1])
-            add_missing(heat.chances(self.q), self.q, heat.thetas, heat.weights, misses, out)
+            out, chances = np.zeros(misses.shape[1]), heat.chances(self.q)
+            late, terms = _late(chances, heat.thetas.size)
+            powers = power_sums(chances, self.q, np.flatnonzero(late), terms, misses)
+            early = np.flatnonzero(~late)
+            add_missing(chances, self.q, early, powers, heat.thetas, heat.weights, misses, out)
             return out
 
         return self._race.total(of)
@@ -117,6 +127,16 @@ class DistinctLaw:
             return total
 
         return mean, self._race.total(of)
+
+
+def _late(chances: Floats, n_places: int) -> tuple[NDArray[np.bool_], Labels]:
+    """Labels whose odds p/(1 - p) have few enough powers, (J,), and how many: those that follow are rounding errors."""
+    p, rest = chances
+    with np.errstate(divide="ignore"):
+        log_odds = np.log(p) - np.log(rest)
+    late = log_odds < -LEAST_DIGITS / (PLACES_A_TERM * n_places)
+    terms = np.ceil(-LEAST_DIGITS / np.maximum(log_odds[late], -LEAST_DIGITS))
+    return late, terms.astype(np.intp)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["add_inclusion", "add_missing", "add_shares", "around", "arrived", "radius", "spread_of"]
+__all__ = ["add_inclusion", "add_missing", "add_shares", "around", "arrived", "power_sums", "radius", "spread_of"]
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.intp]
 _MOST = 60.0
 
 
@@ -121,10 +122,54 @@ def add_inclusion(chances: Floats, q: Floats, thetas: Floats, weights: Floats, r
 
 
 @kernel
-def add_missing(chances: Floats, q: Floats, thetas: Floats, weights: Floats, misses: Floats, out: Floats) -> None:
+def power_sums(chances: Floats, q: Floats, labels: Labels, terms: Labels, misses: Floats) -> Floats:
+    """Σ_j o_j^k (1 - y_jt^k), Σ_j q_j o_j^k (1 - y_jt^{k+1}) and Σ_j q_j o_j^k, (3, 1 + K, T), over these labels.
+
+    o = p/(1 - p) are the odds, of which label j has `terms[j]` powers, and 1 - y = `misses` (J, T).  The last sums have
+    no t and are at t = 0.
+    """
+    p, rest = chances
+    n, most = misses.shape[1], 0
+    for i in range(labels.size):
+        most = max(most, terms[i])
+    out = np.zeros((3, 1 + most, n))
+    gone = np.empty(n)
+    for i in range(labels.size):
+        j = labels[i]
+        odds, share = p[j] / rest[j], q[j]
+        for t in range(n):
+            gone[t] = misses[j, t]
+            out[1, 0, t] += share * gone[t]
+        out[2, 0, 0] += share
+        power = 1.0
+        for k in range(1, 1 + terms[i]):
+            power *= odds
+            share *= odds
+            for t in range(n):
+                out[0, k, t] += power * gone[t]
+                # 1 - y^{k+1} = (1 - y) + y (1 - y^k)
+                gone[t] = misses[j, t] + (1.0 - misses[j, t]) * gone[t]
+                out[1, k, t] += share * gone[t]
+            out[2, k, 0] += share
+    return out
+
+
+@kernel
+def add_missing(
+    chances: Floats,
+    q: Floats,
+    labels: Labels,
+    powers: Floats,
+    thetas: Floats,
+    weights: Floats,
+    misses: Floats,
+    out: Floats,
+) -> None:
     """Add Re Σ_θ w (R_1 - R_y + (1 - Π) R_y) to `out`, (T,), with 1 - y = `misses` (J, T).
 
     Π = Π_j (1 - P_j (1 - y_j)), R_y = Σ_j q_j c_j y_j/(c_j + P_j y_j); the difference is Σ q c² (1 - y)/(c + P y).
+    The `labels` are taken one by one.  Of all others there are the `powers`: as P/c = o ω, their part is a series,
+    log Π = Σ_k (-ω)^k/k Σ_j o^k (1 - y^k) and R_y = Σ_k (-ω)^k Σ_j q o^k y^{k+1}.
     """
     p, rest = chances
     n = out.size
@@ -133,16 +178,32 @@ def add_missing(chances: Floats, q: Floats, thetas: Floats, weights: Floats, mis
         e, f = np.zeros(n), np.zeros(n)
         rate, irate = np.zeros(n), np.zeros(n)
         lost, ilost = np.zeros(n), np.zeros(n)
+        for k in range(powers.shape[1]):
+            sign = -1.0 if k % 2 else 1.0
+            turn, iturn = sign * math.cos(k * thetas[i]), sign * math.sin(k * thetas[i])
+            for t in range(n):
+                if k > 0:
+                    e[t] += turn * powers[0, k, t] / k
+                    f[t] += iturn * powers[0, k, t] / k
+                lost[t] += turn * powers[1, k, t]
+                ilost[t] += iturn * powers[1, k, t]
+                rate[t] += turn * (powers[2, k, 0] - powers[1, k, t])
+                irate[t] += iturn * (powers[2, k, 0] - powers[1, k, t])
+        for t in range(n):
+            # 1 - Π from log Π
+            less, turned = -math.expm1(e[t]), f[t]
+            e[t] = less + (1.0 - less) * 2.0 * math.sin(0.5 * turned) ** 2
+            f[t] = -(1.0 - less) * math.sin(turned)
         gone, sine = 2.0 * math.sin(0.5 * thetas[i]) ** 2, math.sin(thetas[i])
         cosine = 1.0 - gone
-        for j in range(q.size):
+        for j in labels:
             re, im = 1.0 - p[j] * gone, p[j] * sine
             over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
-            c, k = rest[j] * over * re, -rest[j] * over * im
+            c, ic = rest[j] * over * re, -rest[j] * over * im
             x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
-            qc, qk = q[j] * c, q[j] * k
+            qc, qk = q[j] * c, q[j] * ic
             # q c²
-            square, isquare = qc * c - qk * k, 2.0 * qc * k
+            square, isquare = qc * c - qk * ic, 2.0 * qc * ic
             for t in range(n):
                 miss = misses[j, t]
                 stay = 1.0 - miss
@@ -150,7 +211,7 @@ def add_missing(chances: Floats, q: Floats, thetas: Floats, weights: Floats, mis
                 a, b = x * miss, y * miss
                 e[t], f[t] = e[t] + a - (e[t] * a - f[t] * b), f[t] + b - (e[t] * b + f[t] * a)
                 # 1/(c + P y)
-                dr, di = c + x * stay, k + y * stay
+                dr, di = c + x * stay, ic + y * stay
                 inverse = 1.0 / max(dr * dr + di * di, 1e-300)
                 gr, gi = dr * inverse, -di * inverse
                 rate[t] += stay * (qc * gr - qk * gi)

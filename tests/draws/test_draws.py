@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss.draws import DRAWS, DrawsName, counts, design, expected_tries, groups, law_of, log_counts, races
+from implicitloss.draws import (
+    DRAWS,
+    DrawsName,
+    counts,
+    design,
+    distinct,
+    expected_tries,
+    groups,
+    law_of,
+    log_counts,
+    races,
+)
 from implicitloss.draws.design import Law
 from implicitloss.draws.distinct import DistinctLaw
 from implicitloss.labels import Floats
@@ -136,6 +147,23 @@ def test_many_labels_as_few(kind: str, m: int, rng: np.random.Generator, monkeyp
     assert grouped.inclusion == pytest.approx(alone.inclusion, rel=1e-11)
     assert max(grouped.error, alone.error) < 1e-9
     assert abs(grouped.inclusion.sum() / m - 1) <= grouped.error
+
+
+@pytest.mark.parametrize("kind", ["zipf", "own"])
+def test_late_labels_as_powers(kind: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E(1 - Π y) by powers of the odds, against one by one, also where it is 1e-12; five digits would be seen."""
+    q, least = _law(kind, 200, rng), distinct.LEAST_DIGITS
+    for m in (2, 20, 150):
+        misses = np.stack([rng.random(200), 1e-12 * rng.random(200), 1 - 1e-9 * rng.random(200)], axis=1)
+        monkeypatch.setattr(distinct, "LEAST_DIGITS", least)
+        series = DistinctLaw(q, m).missing(misses)
+        monkeypatch.setattr(distinct, "LEAST_DIGITS", np.log(1e5))
+        rough = DistinctLaw(q, m).missing(misses)
+        monkeypatch.setattr(distinct, "LEAST_DIGITS", 1e9)
+        alone = DistinctLaw(q, m).missing(misses)
+        assert series == pytest.approx(alone, rel=1e-12, abs=0)
+        if m == 20:  # with two draws the first power is all that counts; of 150 among 200 hardly a label is late
+            assert np.all(np.abs(rough / alone - 1) > 1e-10)
 
 
 def test_lost_digits_stop(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,13 @@ def _heat(rng: np.random.Generator) -> tuple[Any, ...]:
     return _chances(rng), _rates(rng), rng.uniform(0.1, 2.5, 5), rng.normal(size=(5, 2))
 
 
+def _missing(rng: np.random.Generator) -> tuple[Any, ...]:
+    """Some labels one by one, and powers of others."""
+    chances, rates, thetas, weights = _heat(rng)
+    powers = rng.random((3, 4, 6))
+    return chances, rates, rng.permutation(40)[:30], powers, thetas, weights, rng.random((40, 6)), np.zeros(6)
+
+
 INPUTS: dict[str, Inputs] = {
     "log_sums": _draws,
     "label_totals": _totals,
@@ -192,7 +199,14 @@ INPUTS: dict[str, Inputs] = {
     "radius": lambda rng: (float(rng.exponential(30)), 7.0, _rates(rng), np.ones(40), 0.0),
     "around": lambda rng: (_chances(rng), _rates(rng), np.ones(40), rng.uniform(0.1, 3.0, 5)),
     "add_inclusion": lambda rng: (*_heat(rng), rng.normal(size=(5, 2)), np.zeros(40)),
-    "add_missing": lambda rng: (*_heat(rng), rng.random((40, 6)), np.zeros(6)),
+    "power_sums": lambda rng: (
+        _chances(rng),
+        _rates(rng),
+        rng.permutation(40)[:30],
+        rng.integers(1, 9, 30),
+        rng.random((40, 6)),
+    ),
+    "add_missing": _missing,
     "add_shares": lambda rng: (*_heat(rng), rng.random((40, 6)), rng.random(6), np.zeros(40)),
     "add_missing_products": lambda rng: (_chances(rng), 0.7, -0.2, rng.random((40, 6)), np.zeros(6)),
     "add_product_shares": lambda rng: (
