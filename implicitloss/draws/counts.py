@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from implicitloss.draws.batch_set import BatchSet
@@ -27,7 +29,13 @@ def law_of(name: DrawsName, log_q: Floats, m: int) -> Law:
     """The design at the law of the labels with q > 0, in their order; *raises* ValueError if m do not exist."""
     drawable = log_q[log_q > -np.inf]
     design(name).check(drawable.size, m)
-    return design(name).law(np.exp(np.maximum(drawable, LEAST_LOG_Q)), m)
+    return _law(name, np.exp(np.maximum(drawable, LEAST_LOG_Q)).tobytes(), m)
+
+
+# A scheme asks for the law at one positive after another, and it is often the same.
+@lru_cache(maxsize=2)
+def _law(name: DrawsName, q: bytes, m: int) -> Law:
+    return design(name).law(np.frombuffer(q).copy(), m)
 
 
 def expected_tries(name: DrawsName, log_q: Floats, m: int) -> float:
