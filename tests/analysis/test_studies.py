@@ -388,6 +388,27 @@ def test_errors_of_classes_follow_their_spectra(results: Path) -> None:
     assert strong["predicted"].corr(strong["measured"]) > 0.7
 
 
+def test_the_table_of_draws_without_repetition_says_what_its_caption_says(results: Path) -> None:
+    table = pd.read_csv(results / "without_repetition.csv")
+    schemes = table[table["rank"].isna()].set_index(["draws", "weights", "m"])
+    margins = ["p_head", "p_torso", "p_tail"]
+    right, usual = (schemes.xs(weights, level="weights") for weights in ("right", "usual"))
+    assert np.allclose(right[margins], 1.0, rtol=1e-9)
+    assert (right["tilt"].abs() < 1e-9).all()
+    distinct, independent = right.loc["distinct"], right.loc["iid"]
+    for of in ("bias", "sd"):
+        assert (distinct[of].abs() < independent[of].abs()).all()
+        assert (right.loc["set"][of].abs() / independent[of].abs() - 1).abs().max() < 0.1
+    wrong = usual.loc["distinct"]
+    assert (wrong["p_head"] < wrong["p_tail"]).all()
+    assert (wrong["tilt"] > 0).all()
+    assert wrong["bias"].iloc[-1] > 0.3 > 50 * distinct["bias"].abs().iloc[-1]  # more draws do not help
+    ranks = table[table["rank"].notna()]
+    assert ranks["usual"].is_monotonic_decreasing
+    assert ranks["usual"].iloc[0] > 1.5 > 1 > ranks["usual"].iloc[-1]
+    assert (ranks["tf"] - 1).abs().max() < 0.03
+
+
 def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert analyse(["nothing"]) == 2
     assert "unknown study 'nothing'" in capsys.readouterr().err
@@ -417,7 +438,7 @@ def test_every_study_of_a_prior_takes_small_ones(
 def test_studies_with_labels_of_their_own_take_no_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "counts.csv"
     file.write_text("label,count\na,5\nb,2\nc,1\n")
-    for name in ("longtail", "retrieval", "logit_adjustment", "spectral_axes", "recipes"):
+    for name in ("longtail", "retrieval", "logit_adjustment", "spectral_axes", "recipes", "without_repetition"):
         assert analyse([name, "--counts", str(file), "--out", str(tmp_path / "out")]) == 2
         assert "has labels of its own; leave --counts out" in capsys.readouterr().err
     file.write_text("label,count\na,5\nb,2\n")
