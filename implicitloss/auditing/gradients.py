@@ -20,6 +20,7 @@ from implicitloss.auditing.plan import of_hits, planned
 from implicitloss.auditing.precision import coarse
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.tally import Sums, Tally
+from implicitloss.draws import design
 
 __all__ = ["by_gradients"]
 
@@ -171,7 +172,8 @@ def _other_law(question: Question, pilot: Pilot, statistics: DrawStatistics) -> 
     if scheme is None or q is None or statistics.draws is None:
         return []
     hard = max((labels.size for labels in question.claim.hard), default=0)
-    if statistics.draws[1] > scheme.m + hard:
+    _, most_claimed = design(scheme.draws).sizes(question.prior.n_labels, scheme.m)
+    if statistics.draws[1] > most_claimed + hard:
         beside = f" and {hard} hard negatives" if hard else ""
         most = statistics.draws[1]
         said = f"an evaluation draws up to {most} labels, more than the {scheme.m}{beside} that are claimed"

@@ -24,6 +24,7 @@ from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import (
     SLIPS,
     Corrected,
+    CountedAsIndependent,
     KeptDuplicates,
     OtherNumber,
     Padded,
@@ -33,6 +34,7 @@ from implicitloss.auditing.slips import (
     corrections,
     wrong_laws,
 )
+from implicitloss.draws import DrawsName, design
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax, complete_margin
@@ -40,7 +42,8 @@ from implicitloss.numerics.bounds import deviation_half_width, deviation_mean
 from implicitloss.problem import Problem
 from implicitloss.samplers import Explicit, LogUniform, Mixture, Power, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
-from implicitloss.scheme import MOST_NEGATIVES, Hits, Scheme
+from implicitloss.scheme import MOST_NEGATIVES, Scheme
+from implicitloss.theory.inclusion import inclusion_probabilities
 from implicitloss.weightings import (
     Constant,
     Draws,
@@ -72,6 +75,11 @@ MOST_ERRORS = 8.0
 # A law of draws is wrongly taken for another with this probability.
 FALSE_LAW = 1e-9
 MODES = {"keep": "kept", "mask": "masked", "exclude": "excluded"}
+# How many are drawn, under each design.
+NUMBERS = {
+    "iid": "m = {}", "distinct": "m = {} different labels", "set": "m = {} draws as a set",
+    "bernoulli": "a coin for each label, m = {}",
+}  # fmt: skip
 # A scheme whose hits would not have been seen with a probability below e^-20 does not agree.
 LOG_NEVER = -20.0
 # The largest m that is looked for where margins are no power of m.
@@ -159,7 +167,8 @@ def name_of(scheme: Scheme, m_known: bool = True, fitted: Fitted | None = None) 
     sampler = complete_sampler(scheme.sampler).name
     if fitted is not None:
         sampler = f"{OF_FITTED[fitted.parameter]}, fitted {fitted}"
-    said = f"{words}, {sampler}, {f'm = {scheme.m}, ' if m_known else ''}hits {MODES[scheme.hits]}"
+    number = f"{NUMBERS[scheme.draws].format(scheme.m)}, " if m_known else ""
+    said = f"{words}, {sampler}, {number}hits {MODES[scheme.hits]}"
     if scheme.hard is None:
         return said
     hard = scheme.hard
@@ -180,16 +189,20 @@ def nearest(
     if not any(c.spread <= MOST_ERROR * c.measured for c in parts.used):
         return None
     m = None if statistics is None or statistics.draws is None else statistics.draws[1]
+    designs = _designs(question, statistics)
+    if statistics is not None and statistics.weights_vary and designs:
+        m = statistics.different[1]
     fewest = min(question.problem(y).positives.size for y in question.positives)
     none_drawn = draws_nothing or (
         statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - fewest
     )
-    candidates = _Candidates(question, parts, m, none_drawn, hard)
+    n_independent = 0 if statistics is None else statistics.n_independent
+    candidates = _Candidates(question, parts, m, none_drawn, hard, designs, n_independent)
+    holds = all(c.result(question.tolerance) == "holds" for c in comparisons if c.decisive)
     claimed = candidates.claimed()
-    if claimed is not None and claimed.agrees and _off(claimed, question, statistics) == 0.0:
-        holds = all(c.result(question.tolerance) == "holds" for c in comparisons if c.decisive)
-        if holds or claimed.misfit <= parts.misfit_by_chance:
-            return claimed  # no other fits better, but for chance
+    is_of_claim = claimed is not None and claimed.agrees and _off(claimed, question, statistics) == 0.0
+    if claimed is not None and is_of_claim and (holds or claimed.misfit <= parts.misfit_by_chance):
+        return claimed  # no other fits better, but for chance
     fits = [fit for scheme in candidates.named() if (fit := candidates.fit(scheme)) is not None]
     fits += list(candidates.fitted())
     if statistics is not None and not statistics.weights_vary:  # those that are divided by the draws that are left do
@@ -201,6 +214,8 @@ def nearest(
         if fit.agrees and not (isinstance(fit.scheme.weighting, KeptDuplicates) and _off(fit, question, statistics) > 0)
     ]
     if agreeing:
+        # What holds is no slip, if it can be none.
+        agreeing = [fit for fit in agreeing if not (holds and fit.slip)] or agreeing
         # If samplers have equal margins, the law that was seen decides, then the order.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
         best = min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
@@ -209,6 +224,17 @@ def nearest(
     # A number that was fitted is no name for what it does not fit.
     near = [fit for fit in fits if fit.is_near and not isinstance(fit.scheme.weighting, OtherNumber)]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
+
+
+def _designs(question: Question, statistics: DrawStatistics | None) -> tuple[DrawsName, ...]:
+    """The designs, beside independent draws, that may have brought the draws: none of them came twice."""
+    if statistics is None or statistics.multiplicity not in (None, 1) or statistics.different[1] < 2:
+        return ()
+    # A hit that is masked makes a label less.
+    if statistics.different[1] - statistics.different[0] <= 1:
+        return ("distinct",)
+    is_of_claim = question.scheme is not None and statistics.multiplicity == 1
+    return ("set", "bernoulli") if is_of_claim else ()
 
 
 def _is_equal(fit: Fit, fits: Sequence[Fit]) -> bool:
@@ -237,7 +263,10 @@ def seen_law(scheme: Scheme, question: Question) -> Floats:
         if scheme.hard is not None:
             law += _with_hard(scheme, problem)
             continue
-        row = np.exp(scheme.sampler.log_law(problem))
+        if scheme.draws == "iid":
+            row = np.exp(scheme.sampler.log_law(problem))
+        else:
+            row = inclusion_probabilities(scheme, problem) / scheme.m
         if scheme.hits != "keep":
             row[problem.positives] = 0.0
         if isinstance(scheme.weighting, Padded):
@@ -265,8 +294,10 @@ class _Candidates:
     m: int | None
     none_drawn: bool
     hard: HardNegatives | None = None
-    # The draws of the last laws, by sampler and hits, a positive each: many schemes in turn draw from one law.
-    _draws: dict[tuple[Sampler, Hits, HardNegatives | None], list[Draws]] = field(default_factory=dict)
+    designs: tuple[DrawsName, ...] = ()
+    n_independent: int = 0
+    # The draws of the last laws, a positive each: many schemes in turn draw from one law.
+    _draws: dict[tuple[Any, ...], list[Draws]] = field(default_factory=dict)
 
     @property
     def draws(self) -> int:
@@ -290,7 +321,8 @@ class _Candidates:
         if scheme is None or scheme.sampler.needs_scores:
             return None
         hard = max((labels.size for labels in self.question.claim.hard), default=0)
-        return None if self.m is not None and self.m > scheme.m + hard else scheme
+        _, most = design(scheme.draws).sizes(self.question.prior.n_labels, scheme.m)
+        return None if self.m is not None and self.m > most + hard else scheme
 
     def named(self) -> Iterator[Scheme]:
         """The claimed scheme, losses over all labels, named schemes, then slips."""
@@ -335,8 +367,18 @@ class _Candidates:
         drawn: list[Any] = [Unit(), Constant()]
         drawn += [Corrected(law, f"log(m q) taken off with the q of {law}") for law in laws[:1]]
         yield from self._each(wrong_laws(prior), drawn)
+        yield from self._of_designs(laws, named)
         if self.hits == ("keep",):
             yield from self._each(laws, [KeptDuplicates(weighting) for weighting in named])
+
+    def _of_designs(self, laws: Sequence[Any], named: Sequence[Any]) -> Iterator[Scheme]:
+        """The weights under designs that bring no label twice; how many draws made a set is known from the claim."""
+        claimed = self.question.scheme
+        naive: Any = CountedAsIndependent()
+        for scheme in self._each(laws, [*named, naive]) if self.designs else ():
+            for drawn in self.designs:
+                m = self.draws if drawn == "distinct" or claimed is None else claimed.m
+                yield replace(scheme, m=m, draws=drawn)
 
     def _of_other_number(self, laws: Sequence[Any]) -> Iterator[Scheme]:
         """Importance weights with a number in place of m that is fitted, where it is another."""
@@ -446,14 +488,34 @@ class _Candidates:
                 misfit += errors**2
                 terms += 1
         agrees &= misfit <= MOST_ERRORS**2 * terms
+        agrees &= not self.designs or self._log_no_repeat(scheme) > LOG_NEVER
         distance = float(np.sqrt(np.mean(np.square(logs[used]))))
         return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
+
+    def _log_no_repeat(self, scheme: Scheme) -> float:
+        """The logarithm of the probability that at most one draw of a run is a repeat, at most: of pairs one is equal.
+
+        One may have been taken for a hit.
+        """
+        if scheme.draws != "iid":
+            return 0.0
+        none = []
+        for draws in self._draws[_law_of(scheme)]:
+            q = np.exp(draws.log_q)
+            q[draws.positive] = 0.0
+            pairs, equal = scheme.m // 2, min(float(q @ q), 1 - 1e-9)
+            none.append((pairs - 1) * math.log1p(-equal) + math.log1p((pairs - 1) * equal) if pairs else 0.0)
+        return self.n_independent * min(none)
 
     def _log_no_hit(self, scheme: Scheme, hits: Comparison) -> float:
         """The logarithm of the probability that a scheme draws no hit in as many calls, at most."""
         row = self.parts.positives.index(hits.positive)
         at = int(np.flatnonzero(self._labels == hits.positive)[0])
-        draws, m = self._draws[scheme.sampler, scheme.hits, scheme.hard][row], scheme.m
+        draws, m = self._draws[_law_of(scheme)][row], scheme.m
+        if scheme.draws != "iid":
+            return hits.calls * math.log1p(
+                -min(float(np.exp(scheme.plan(self._problems[row], draws).log_counts(m)[at])), 1 - 1e-9)
+            )
         q = float(np.exp(draws.log_q_unconditional[at]))
         # The first draw of the positive counts, or the second one.
         none = m * math.log1p(-min(q, 1 - 1e-9))
@@ -574,7 +636,7 @@ class _Candidates:
 
     def _margins(self, scheme: Scheme, rows: int | None = None) -> Floats:
         """The margins m w q of each positive, or of the first `rows`, (rows, L)."""
-        law = scheme.sampler, scheme.hits, scheme.hard
+        law = _law_of(scheme)
         if law not in self._draws:
             if len(self._draws) > 1:
                 self._draws.clear()
@@ -583,7 +645,7 @@ class _Candidates:
         plans = [scheme.plan(problem, draws) for problem, draws in at]
         found, inner = np.zeros((len(plans), self.question.prior.n_labels)), np.empty((len(plans), self._labels.size))
         for row, plan in enumerate(plans):
-            inner[row] = np.exp(np.log(scheme.m) + plan.log_q + plan.log_w)
+            inner[row] = np.exp(plan.log_counts(scheme.m) + plan.log_w)
             inner[row, plan.hard] += np.exp(plan.log_w_hard)
         found[:, self._labels] = inner
         return found
@@ -604,6 +666,12 @@ class _Candidates:
             return problems
         few = LabelPrior.from_probabilities(prior.probabilities[labels])
         return [problem.among(np.isin(np.arange(prior.n_labels), labels), few) for problem in problems]
+
+
+def _law_of(scheme: Scheme) -> tuple[Any, ...]:
+    """What the law of all draws depends on: m matters where draws are not independent."""
+    law = scheme.sampler, scheme.hits, scheme.hard
+    return law if scheme.draws == "iid" else (*law, scheme.draws, scheme.m)
 
 
 def _error_of_hits(hits: Comparison) -> float:

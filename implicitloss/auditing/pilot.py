@@ -221,7 +221,9 @@ class DrawStatistics:
     """How labels were drawn in the pilot, and other things that margins hide.
 
     `q` (L,) is the share of each label among the `n_draws` draws of all audited positives; `draws` are the least and
-    the largest number of draws in an evaluation; `multiplicity` is the largest number of draws of one label.  These are
+    the largest number of draws in an evaluation; `multiplicity` is the largest number of draws of one label, in
+    `n_independent` evaluations of a positive that do not share their draws; `different` are the least and the largest
+    number of different labels in one.  These are
     None where draws of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By
     positive and slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and
     `gradient_ratio` the expected gradient on the slice over that of softmax over all labels, with its standard error.
@@ -237,14 +239,19 @@ class DrawStatistics:
     gradient_ratio: Floats
     gradient_ratio_error: Floats
     n_draws: int = 0
+    n_independent: int = 0
+    different: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(cls, question: Question, pilot: Pilot) -> DrawStatistics:
         """The statistics of the evaluations of a pilot."""
         never = int((np.delete(pilot.seen, question.other_positives, axis=1).sum(axis=0) == 0).sum())
         by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
+        independent = pilot.n // pilot.a_call if pilot.shares_negatives else pilot.n
+        labels = np.count_nonzero(pilot.weights, axis=2)
+        labels = independent, (int(labels.min()), int(labels.max()))
         if pilot.weights_vary:
-            return cls(None, None, None, never, True, *by_slice)
+            return cls(None, None, None, never, True, *by_slice, 0, *labels)
         counts = np.round(pilot.draws) if pilot.rounding else pilot.draws.copy()
         hits = pilot.hits > 0
         one_hit = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
@@ -255,8 +262,9 @@ class DrawStatistics:
         draws = round(float(each.min())), round(float(each.max()))
         most = round(float(counts.max()))
         return cls(
-            pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice, round(float(pooled.sum()))
-        )
+            pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice, round(float(pooled.sum())),
+            *labels,
+        )  # fmt: skip
 
 
 def _membership(prior: LabelPrior) -> Floats:

@@ -16,7 +16,7 @@ from implicitloss.auditing.comparison import PILOT_SHARE, Comparison
 from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels, checked_vector
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_others, checked_positive
-from implicitloss.scheme import Scheme, only_iid
+from implicitloss.scheme import Scheme
 
 __all__ = [
     "FEWEST_PILOT_RUNS", "MOST_EXPONENT", "MOST_RUNS_A_POSITIVE", "PILOT_SHARE", "SCORES_BY_DEFAULT", "Budget", "Form",
@@ -101,7 +101,7 @@ class Question:
         doubled = [runs << k for k in range(4) if runs << k <= more * runs]
         most_runs = max([runs, *(n for n in doubled if n * scores_each <= SCORES_BY_VALUES)])
         root = root_of(rng)
-        scheme = only_iid(claim, "an audit's claim") if isinstance(claim, Scheme) else None
+        scheme = claim if isinstance(claim, Scheme) else None
         at = None if scores is None else checked_vector(scores, "scores")
         if at is None and scheme is not None and (scheme.sampler.needs_scores or scheme.hard is not None):
             at = _generator(root, 0).standard_normal(prior.n_labels)

@@ -7,9 +7,9 @@ gives the margins p = 1 of softmax over all labels.
 
 A slip is one of five things.  Most are weights (`Slip`): a function of q, m, π and y.  Some are laws (`WrongLaw`): a q
 that was built wrongly, by which labels are drawn, or which is taken off (`Corrected`).  One is about hits
-(`KeptDuplicates`): it changes what the positive's own draws weigh.  Some change other weights: their number of draws
-(`Survivors`, `OtherNumber`), or one label of them (`Padded`).  `PAGES` lists all of them; docs/slips.md
-shows them.
+(`KeptDuplicates`): it changes what the positive's own draws weigh.  Some change other weights: how many draws or labels
+they count (`Survivors`, `OtherNumber`, `CountedAsIndependent`), or one label (`Padded`).  `PAGES` lists all of them;
+docs/slips.md shows them.
 
 A test of each slip runs both lines: an audit must name the slip after the first, and find its `target` after the other.
 To add a slip, add a value here.
@@ -35,12 +35,13 @@ from implicitloss.problem import Problem
 from implicitloss.samplers import LogUniform, Sampler, WithinBatch
 from implicitloss.samplers.sampler import Draw, by_shares
 from implicitloss.scheme import Scheme
-from implicitloss.weightings import Draws, Relative, Unit, Weighting, complete_weighting
+from implicitloss.weightings import Draws, Importance, Relative, Unit, Weighting, complete_weighting
 
 __all__ = [
     "PADDING",
     "SLIPS",
     "Corrected",
+    "CountedAsIndependent",
     "KeptDuplicates",
     "OtherNumber",
     "Padded",
@@ -511,6 +512,38 @@ class OtherNumber:
         return OTHER_NUMBER
 
 
+NO_REPEATS = Page(
+    name="log(m q) taken off draws none of which comes twice, weights 1/(m q)",
+    line=RIGHT,
+    does="It takes log(m q) off, as of independent draws, but in each evaluation a label is drawn once at most.",
+    wrong="The margins are p = P/(m q), P how likely a label is drawn at all: below 1 for frequent labels; above it "
+    "for rare ones if m labels are drawn.",
+    gains=WhoGains("frequent", ": as negatives they count less", "neither"),
+    fix="f_neg -= np.log(P[neg])  # P = il.inclusion_probabilities(scheme, problem)",
+)
+
+
+@dataclass(frozen=True)
+class CountedAsIndependent:
+    """Weights 1/(m q), of draws that are not independent."""
+
+    is_eta_over_m = False
+
+    @property
+    def name(self) -> str:
+        """How reports call the weights."""
+        return NO_REPEATS.name
+
+    def log_weight(self, draws: Draws) -> Floats:
+        """log w, (L,)."""
+        return Importance(count="naive").log_weight(draws)
+
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return NO_REPEATS
+
+
 LOSS = "loss = np.log1p(np.exp(f_neg - f_pos).sum(axis=1))"
 NO_CORRECTION = Page(
     name="no correction, weights of 1",
@@ -576,8 +609,8 @@ class Padded:
 
 
 PAGES: tuple[Page, ...] = (
-    *SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES, SURVIVORS, OTHER_NUMBER, PADDING, NO_CORRECTION, BOTH_SIDES,
-    HITS_KEPT,
+    *SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES, SURVIVORS, OTHER_NUMBER, NO_REPEATS, PADDING, NO_CORRECTION,
+    BOTH_SIDES, HITS_KEPT,
 )  # fmt: skip
 
 
@@ -614,7 +647,7 @@ PACKAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "tensorflow": (
         (r"f_neg\[(neg == pos)\] = -np\.inf", r"f_neg = tf.where(\1, -math.inf, f_neg)"),
         (r"np\.log\(m\)", "math.log(m)"),
-        (r"\b(q|prior)\[(neg|pos)\]", r"tf.gather(\1, \2)"),
+        (r"\b(q|prior|P)\[(neg|pos)\]", r"tf.gather(\1, \2)"),
         (r"np\.exp\(f_neg - f_pos\)\.sum\(axis=1\)", "tf.reduce_sum(tf.exp(f_neg - f_pos), axis=1)"),
         (r"np\.(log|log1p|exp)\(", r"tf.math.\1("),
     ),

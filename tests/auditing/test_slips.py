@@ -385,8 +385,8 @@ def ran(line: str, package: str) -> dict[str, Any]:
     neg, pos = rng.integers(0, 6, (4, 9)), rng.integers(0, 6, (4, 1))
     q = rng.dirichlet(np.ones(6))
     arrays = {
-        "q": q, "prior": q[::-1].copy(), "neg": neg, "pos": pos, "f_neg": rng.normal(size=(4, 9)),
-        "f_pos": rng.normal(size=(4, 1)),
+        "q": q, "prior": q[::-1].copy(), "P": -np.expm1(9 * np.log1p(-q)), "neg": neg, "pos": pos,
+        "f_neg": rng.normal(size=(4, 9)), "f_pos": rng.normal(size=(4, 1)),
     }  # fmt: skip
     given: dict[str, Any] = {"np": np, "math": math, "m": 9, "T": 0.5, "L": 6}
     if package != "numpy":
