@@ -175,6 +175,7 @@ def test_nothing_was_written_is_said_only_where_it_is_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of a study, of one after another that is finished, and of figures."""
+    monkeypatch.setattr("figures.__main__.FORMATS", ("svg",))
 
     def interrupted(*arguments: Any) -> Any:
         raise KeyboardInterrupt
@@ -257,7 +258,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_a_dask_cluster_gives_the_same_bytes(cluster: Cluster, serial: bytes, tmp_path: Path) -> None:
-    """And when its workers are lost after that, a study of minutes ends with a sentence."""
+    """And when its workers are lost after that, a study of many points ends with a sentence."""
     address, _, start = cluster
     workers = [start() for _ in range(2)]
     options = ["--quick", "--backend", "dask", "--scheduler", address, "--out", str(tmp_path / "out")]
@@ -276,13 +277,13 @@ def test_a_lost_dask_scheduler_is_one_sentence(cluster: Cluster, tmp_path: Path)
 
 
 def check_lost(address: str, lost: list[subprocess.Popen[bytes]], out: Path) -> None:
-    """Killed after the first points of a study of minutes: they are kept, and their number is said."""
+    """Killed after the first points of many, a quarter of a second each: they are kept, and their number is said."""
     options = ["--backend", "dask", "--scheduler", address, "--out", str(out)]
     with subprocess.Popen(
-        [sys.executable, "-m", "analysis", "convergence", *options],
+        [sys.executable, "-m", "analysis", "hard_variance", *options],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     ) as study:  # fmt: skip
-        kept = out / ".convergence"
+        kept = out / ".hard_variance"
         while study.poll() is None and len(list(kept.glob("*.json"))) < 2:
             time.sleep(0.05)
         for process in lost:
@@ -291,10 +292,10 @@ def check_lost(address: str, lost: list[subprocess.Popen[bytes]], out: Path) -> 
     assert study.returncode == 2, said
     number = len(list(kept.glob("*.json")))
     *progress, last = said.splitlines()
-    assert all(re.fullmatch(r"convergence: \d+ of 48 points", line) for line in progress), said
+    assert all(re.fullmatch(r"hard_variance: \d+ of 104 points", line) for line in progress), said
     lost_at = f"analysis: the dask scheduler at {address}, or its workers, were lost ("
     assert last.startswith(lost_at), last
-    assert last.endswith(f"); {number} of 48 points are kept, run again"), last
+    assert last.endswith(f"); {number} of 104 points are kept, run again"), last
     assert len(last) <= 300
 
 
