@@ -151,19 +151,30 @@ def misfits(scheme: Scheme, loss: Any, at: il.Problem, known: list[int]) -> list
 # --- other positives of the example ---------------------------------------------------------------------------------
 
 
+def in_turn(first: Any, second: Any, third: Any, *, every: bool, start: int) -> list[Any]:
+    """All of the first with all of the second, the third in turn: every two of them meet.  Or every three."""
+    if every:
+        return list(itertools.product(first, second, third))
+    pairs = itertools.product(enumerate(first), enumerate(second))
+    return [(a, b, third[(start + i + j) % len(third)]) for (i, a), (j, b) in pairs]
+
+
 def with_others(prior: il.LabelPrior, *others: int) -> il.Problem:
     return il.Problem(SCORES, prior, Y, index_scores=STALE, other_positives=others)
 
 
 # Label 0 is no label that the index returns among two; label 3 is the first.
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turn", "every"])
 @pytest.mark.parametrize("other", [0, 3])
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("overlap", OVERLAPS)
 def test_other_positives_are_not_hard_and_their_draws_are_hits(
-    overlap: Any, hits: Any, other: int, prior: il.LabelPrior, seed: int
+    overlap: Any, hits: Any, other: int, every: bool, prior: il.LabelPrior, seed: int
 ) -> None:
     at, right = with_others(prior, other), (Y, other)
-    for weighting, loss, positives in itertools.product(il.weightings.examples(), (SOFTMAX, LOGISTIC), POSITIVES):
+    modes = HITS.index(hits) + OVERLAPS.index(overlap) + other
+    cases = in_turn(il.weightings.examples(), (SOFTMAX, LOGISTIC), POSITIVES, every=every, start=modes)
+    for weighting, loss, positives in cases:
         known = hard_labels(2, positives, right)
         scheme = hard_scheme(weighting, hits, overlap=overlap, positives=positives)
         assert scheme.hard.of(at).tolist() == known
@@ -240,12 +251,15 @@ def test_where_all_labels_are_positives_nothing_can_be_drawn(prior: il.LabelPrio
 # --- all modes ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turn", "every"])
 @pytest.mark.parametrize("positives", POSITIVES)
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("overlap", OVERLAPS)
-def test_every_number_is_that_by_hand(overlap: Any, hits: Any, positives: Any, at: il.Problem) -> None:
+def test_every_number_is_that_by_hand(overlap: Any, hits: Any, positives: Any, every: bool, at: il.Problem) -> None:
     """Every weighting and loss; what T is, what is drawn again, and what counts are written out by hand."""
-    for weighting, loss, k in itertools.product(il.weightings.examples(), il.losses.examples(), (1, 2)):
+    modes = HITS.index(hits) + OVERLAPS.index(overlap) + POSITIVES.index(positives)
+    cases = in_turn(il.weightings.examples(), il.losses.examples(), (1, 2), every=every, start=modes)
+    for weighting, loss, k in cases:
         known = hard_labels(k, positives)
         scheme = hard_scheme(weighting, hits, k, overlap=overlap, positives=positives)
         assert scheme.hard.of(at).tolist() == known
@@ -733,9 +747,10 @@ def test_bad_hard_negatives_of_a_minibatch(given: Any, message: str, prior: il.L
 # --- in symbols -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turn", "every"])
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("overlap", OVERLAPS)
-def test_derived_margins_are_those_in_numbers(overlap: Any, hits: Any, prior: il.LabelPrior) -> None:
+def test_derived_margins_are_those_in_numbers(overlap: Any, hits: Any, every: bool, prior: il.LabelPrior) -> None:
     # Kept hits divide the margins of softmax, and not those of a decoupled loss, whatever the sampler.
     pairs = [
         (il.samplers.Uniform(), SOFTMAX),
@@ -743,7 +758,10 @@ def test_derived_margins_are_those_in_numbers(overlap: Any, hits: Any, prior: il
         (il.samplers.Power(0.75), LOGISTIC),
     ]
     weights = (il.weightings.Unit(), il.weightings.Importance(), il.weightings.Relative(), il.weightings.Tail())
-    for (sampler, loss), weighting in itertools.product(pairs, weights):
+    modes = HITS.index(hits) + OVERLAPS.index(overlap)
+    for (i, (sampler, loss)), (j, weighting) in itertools.product(enumerate(pairs), enumerate(weights)):
+        if not every and (i + j + modes) % 2:
+            continue  # every two of sampler, weighting, hits and overlap still meet
         scheme = hard_scheme(weighting, hits, sampler=sampler, overlap=overlap)
         derivation = il.derive(scheme, loss)
         assert derivation.checked, [str(step) for step in derivation.steps if not step.checked]

@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+from functools import cache
+from types import ModuleType
 
 from implicitloss.losses import Loss, SoftmaxCrossEntropy
 from implicitloss.margins import Margin, Softmax
@@ -57,5 +59,10 @@ def examples(n_labels: int = 4, margin: Margin | None = None, loss: Loss | None 
     ['HardestOf', 'MinimumVariance', 'ModelBased']
     """
     given = MadeFor(n_labels, margin or Softmax(), loss or SoftmaxCrossEntropy())
-    files = [importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
-    return tuple(sampler for file in files if hasattr(file, "examples") for sampler in file.examples(given))
+    return tuple(sampler for file in _files() if hasattr(file, "examples") for sampler in file.examples(given))
+
+
+@cache
+def _files() -> tuple[ModuleType, ...]:
+    """The modules of this folder, looked for once: it takes longer than to make the samplers."""
+    return tuple(importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__))

@@ -144,7 +144,8 @@ def test_many_labels_as_few(kind: str, m: int, rng: np.random.Generator, monkeyp
     assert groups.grouped(q).q.size < (20 if kind == "tied" else 3_000)
     monkeypatch.setattr(groups, "GROUP_FROM_LABELS", 10_000)
     alone = DistinctLaw(q, m)
-    assert grouped.inclusion == pytest.approx(alone.inclusion, rel=1e-11)
+    # In one comparison: `approx` takes thousands one by one.
+    assert np.all(np.abs(grouped.inclusion - alone.inclusion) <= 1e-11 * alone.inclusion)
     assert max(grouped.error, alone.error) < 1e-9
     assert abs(grouped.inclusion.sum() / m - 1) <= grouped.error
 

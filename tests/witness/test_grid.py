@@ -38,17 +38,19 @@ def scores_of(n: int, spread: float, rng: np.random.Generator) -> Any:
     return spread * rng.normal(size=n)
 
 
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turn", "every"])
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("sampler", SHARED, ids=str)
-def test_a_sweep_is_every_integral(sampler: Any, hits: Any, rng: np.random.Generator) -> None:
+def test_a_sweep_is_every_integral(sampler: Any, hits: Any, every: bool, rng: np.random.Generator) -> None:
     """All weightings, m = 1 to a million, every positive: within the error bounds, and these small.
 
-    A grid is of a law and an m, and weightings are factors on it: each m meets half of them.
+    A grid is of a law and an m, and weightings are factors on it: each m meets a quarter of them, another one beside
+    each sampler and way of hits.
     """
     prior = il.LabelPrior.exp(30, 400, 100)
     scores = scores_of(30, 1.5, rng)
-    counts = itertools.cycle(((1, 64), (7, 10**6)))
-    weighed = zip(weightings_of(30), counts, strict=False)
+    counts, turn = (1, 64, 7, 10**6), SHARED.index(sampler) + HITS.index(hits)
+    weighed = [(w, counts if every else (counts[(turn + i) % 4],)) for i, w in enumerate(weightings_of(30))]
     schemes = [il.Scheme(sampler, w, m=m, hits=hits) for w, some in weighed for m in some]
     found = sweep(schemes, SOFTMAX, scores, prior, quantities=SWEPT)
     for i, scheme in enumerate(schemes):
