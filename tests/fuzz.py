@@ -44,7 +44,7 @@ LIBRARY = Path(il.__file__).parent
 SECONDS = 10.0
 BINARIES = (il.losses.logistic, il.losses.hinge, il.losses.squared_hinge)
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
-QUANTITIES = ("mean", "variance", "mse", "gap", "gradient")
+QUANTITIES = ("mean", "variance", "mse", "gap", "gradient", "gradient_variance")
 HITS = ("exclude", "mask", "keep")
 HOMES = ("samplers", "weightings", "margins", "losses", "scorers")
 # What a comparison of a simulation may get wrong by chance: e^-22 each.
