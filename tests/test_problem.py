@@ -79,7 +79,7 @@ def test_quantities() -> None:
     assert QUANTITIES == ("mean", "variance", "mse", "gap", "gradient", "gradient_variance")
     for quantity in QUANTITIES:
         checked_quantity(quantity)
-    with pytest.raises(ValueError, match="mean, variance, mse, gap, gradient, got 'median'"):
+    with pytest.raises(ValueError, match="mean, variance, mse, gap, gradient, gradient_variance, got 'median'"):
         checked_quantity("median")
 
 

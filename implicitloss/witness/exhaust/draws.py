@@ -62,6 +62,7 @@ class Listed:
 
 
 def listed(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) -> Listed:
+    """All draws of a scheme; *raises* ValueError for too many, and where a label is lost that the quantity needs."""
     if scheme.draws in ("distinct", "bernoulli"):
         return _enumerate_sets(scheme, loss, problem)
     plan = scheme.plan(problem, loss=loss)
