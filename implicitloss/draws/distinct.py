@@ -102,10 +102,10 @@ class DistinctLaw:
 
         return self._race.total(of)
 
-    def squares(self, adds: Floats, misses: Floats) -> Floats:
+    def squares(self, adds: Floats, singles: Floats, misses: Floats) -> Floats:
         def of(heat: Heat) -> Floats:
             out = np.zeros(misses.shape[1])
-            add_squares(heat.chances(self.q), self.q, heat.thetas, heat.weights, adds, misses, out)
+            add_squares(heat.chances(self.q), self.q, heat.thetas, heat.weights, adds, singles, misses, out)
             return out
 
         return self._race.total(of)

@@ -45,11 +45,11 @@ class ProductLaw:
 
         return self._sum(of)
 
-    def squares(self, adds: Floats, misses: Floats) -> Floats:
+    def squares(self, adds: Floats, singles: Floats, misses: Floats) -> Floats:
         def of(n: int) -> Floats:
             out = np.zeros(misses.shape[1])
             p, rest = self.chance(n)
-            add_product_squares(_pair(p), _pair(rest), *_parts(self.weights[n]), adds, misses, out)
+            add_product_squares(_pair(p), _pair(rest), *_parts(self.weights[n]), adds, singles, misses, out)
             return out
 
         return self._sum(of)

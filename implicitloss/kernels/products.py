@@ -54,10 +54,13 @@ def add_product_shares(
 
 
 @kernel
-def add_product_squares(p: Floats, rest: Floats, w: float, v: float, adds: Floats, misses: Floats, out: Floats) -> None:
-    """Add Re (w + iv) Π_j D_j [(Σ h_j X_j)² + Σ h_j (1 - h_j) X_j²] to `out`, (T,), X = `adds` (J, T).
+def add_product_squares(
+    p: Floats, rest: Floats, w: float, v: float, adds: Floats, singles: Floats, misses: Floats, out: Floats
+) -> None:
+    """Add Re (w + iv) Π_j D_j [(Σ h_j X_j)² + Σ h_j (1 - h_j) X_j² + Σ h_j Z_j] to `out`, (T,).
 
-    D_j = rest + p y, h_j = p y/D_j the tilted chance of j; p and rest are complex, (2, J) each.
+    D_j = rest + p y, h_j = p y/D_j the tilted chance of j; p and rest are complex, (2, J) each; X = `adds` and
+    Z = `singles` are (J, T).
     """
     n = out.size
     e, f = np.ones(n), np.zeros(n)
@@ -75,8 +78,8 @@ def add_product_squares(p: Floats, rest: Floats, w: float, v: float, adds: Float
             e[t], f[t] = e[t] * dr - f[t] * di, e[t] * di + f[t] * dr
             mean[t] += add * hr
             imean[t] += add * hi
-            spread[t] += add * add * (hr * lr - hi * li)
-            ispread[t] += add * add * (hr * li + hi * lr)
+            spread[t] += add * add * (hr * lr - hi * li) + singles[j, t] * hr
+            ispread[t] += add * add * (hr * li + hi * lr) + singles[j, t] * hi
     for t in range(n):
         sr = mean[t] * mean[t] - imean[t] * imean[t] + spread[t]
         si = 2.0 * mean[t] * imean[t] + ispread[t]

@@ -209,19 +209,26 @@ def add_shares(
 
 @kernel
 def add_squares(
-    chances: Floats, q: Floats, thetas: Floats, weights: Floats, adds: Floats, misses: Floats, out: Floats
+    chances: Floats,
+    q: Floats,
+    thetas: Floats,
+    weights: Floats,
+    adds: Floats,
+    singles: Floats,
+    misses: Floats,
+    out: Floats,
 ) -> None:
-    """Add Re Σ_θ w Π Σ_k r_k [(A + X_k (1 - h_k))² + V - X_k² h_k (1 - h_k)] to `out`, (T,), X = `adds` (J, T).
+    """Add Re Σ_θ w Π Σ_k r_k [(A + X_k (1 - h_k))² + V - X_k² h_k (1 - h_k) + Z_k (1 - h_k)] to `out`, (T,).
 
-    Label k arrives last, the others by h_j = P_j y_j/D_j: A = Σ h_j X_j, V = Σ h_j (1 - h_j) X_j².  D_j, r_j, Π and y
-    as in `add_shares`.
+    Label k arrives last, the others by h_j = P_j y_j/D_j: A = Σ h_j X_j, V = Σ h_j (1 - h_j) X_j² + h_j Z_j, with X =
+    `adds` and Z = `singles` (J, T).  D_j, r_j, Π and y as in `add_shares`.
     """
     p, rest = chances
     n = out.size
     for i in range(thetas.size):
         w, v = weights[i, 0], weights[i, 1]
         e, f = np.ones(n), np.zeros(n)
-        # R = Σ r, A, V, B = Σ r X (1 - h) and C = Σ r X² (1 - h)(1 - 2h), real and imaginary parts
+        # R = Σ r, A, V, B = Σ r X (1 - h), C = Σ r (1 - h) (X² (1 - 2h) + Z), real and imaginary parts
         sums = np.zeros((10, n))
         gone, sine = 2.0 * math.sin(0.5 * thetas[i]) ** 2, math.sin(thetas[i])
         cosine = 1.0 - gone
@@ -245,12 +252,12 @@ def add_squares(
                 sums[1, t] += iown
                 sums[2, t] += add * hr
                 sums[3, t] += add * hi
-                sums[4, t] += add * add * (hr * lr - hi * li)
-                sums[5, t] += add * add * (hr * li + hi * lr)
+                sums[4, t] += add * add * (hr * lr - hi * li) + singles[j, t] * hr
+                sums[5, t] += add * add * (hr * li + hi * lr) + singles[j, t] * hi
                 sums[6, t] += br
                 sums[7, t] += bi
-                sums[8, t] += add * (br * (lr - hr) - bi * (li - hi))
-                sums[9, t] += add * (br * (li - hi) + bi * (lr - hr))
+                sums[8, t] += add * (br * (lr - hr) - bi * (li - hi)) + singles[j, t] * (own * lr - iown * li)
+                sums[9, t] += add * (br * (li - hi) + bi * (lr - hr)) + singles[j, t] * (own * li + iown * lr)
         for t in range(n):
             rr, ri, ar, ai = sums[0, t], sums[1, t], sums[2, t], sums[3, t]
             # A² + V, by R; 2 A B; C

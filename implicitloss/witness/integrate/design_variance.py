@@ -3,9 +3,8 @@
 With S = Σ_{j∈N} x_j, the entries s_k = 1[k ∈ N] x_k/(1 + S), k != y, minus their sum at y, and α_j/(1 + S) more where
 hard negatives have joined the positive (`gradient_variance`), α = Σ α_j:
 
-    E Σ s_k²                 = Σ_k x_k² F_k,    F_k = ∫ t e^{-t} E 1[k ∈ N] e^{-tS} dt
-    E (Σ s_k)²               = ∫ t e^{-t} E (Σ_{k∈N, k≠y} x_k)² e^{-tS} dt
-    what hard negatives add  = 2 Σ_k (α + α_k) x_k F_k + (α² + Σ α_j²) E (1 + S)^{-2}
+    E Σ s_k² + E (Σ s_k)²    = ∫ t e^{-t} E [Σ_{k∈N} x_k² + (Σ_{k∈N} x_k)²] e^{-tS} dt    (k != y)
+    what hard negatives add  = 2 ∫ t e^{-t} E Σ_{k∈N} (α + α_k) x_k e^{-tS} dt + (α² + Σ α_j²) E (1 + S)^{-2}
 
 A decoupled loss needs P(j ∈ N) only, as each of its entries is that of one label.
 """
@@ -26,7 +25,7 @@ from implicitloss.witness.integrate.reach import plan_and_payment
 __all__ = ["gradient_variance_of_design"]
 
 # Where e^{-z} is 0, so is z² e^{-z}.
-GONE = 750.0
+LARGEST = 750.0
 
 
 def gradient_variance_of_design(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[float, float]:
@@ -37,31 +36,30 @@ def gradient_variance_of_design(scheme: Scheme, loss: Loss, problem: Problem) ->
     drawn = Drawn.of(scheme, reach.plan, reach.payment)
     if drawn.log_most == -np.inf:
         return 0.0, 0.0
-    v = nodes(-max(0.0, drawn.log_most) - LEFT, RIGHT)
-    weights = STEP * np.exp(2 * v - np.exp(v))
-    once = drawn.shares(v, weights)
-    x = np.exp(drawn.log_x)
-    x[drawn.support == problem.positive] = 0.0
+    v = drawn.counting(nodes(-max(0.0, drawn.log_most) - LEFT, RIGHT))
     shares = np.zeros(problem.scores.size)
     shares[reach.plan.hard] = np.exp(reach.plan.log_hard_terms(reach.payment))
     total = float(shares.sum())
-    second = float(np.sum(x * once * (x + 2 * (total + shares[drawn.support]))))
-    second += float(STEP * np.sum(np.exp(-np.exp(v)) * _squares(drawn, v, problem.positive)))
+    squares = _squares(drawn, v, problem.positive, total + shares[drawn.support])
+    second = float(STEP * np.sum(np.exp(-np.exp(v)) * squares))
     if total:
-        inverse = 1 - float(weights @ drawn.missing(v))
+        inverse = 1 - float(STEP * np.exp(2 * v - np.exp(v)) @ drawn.missing(v))
         second += (total**2 + float(shares @ shares)) * inverse
     error = 4 * (drawn.error + reach.error) * second
     return less_squared_mean(second, error, *_mean(scheme, loss, problem))
 
 
-def _squares(drawn: Drawn, v: Floats, positive: int) -> Floats:
-    """E (Σ_{k∈N, k≠y} t x_k)² e^{-tS} at each log t = v, (n,)."""
+def _squares(drawn: Drawn, v: Floats, positive: int, shares: Floats) -> Floats:
+    """E [Σ z_k² + (Σ z_k)² + 2 t Σ (α + α_k) z_k] e^{-tS}, z = t x, at each log t = v, (n,); `shares` are α + α_k."""
     few = Few.of(v, drawn.log_most)
     misses = drawn.misses(few.nodes)
     with np.errstate(over="ignore"):
-        adds = np.minimum(np.exp(drawn.log_x[:, None] + few.nodes), GONE)
+        adds = np.minimum(np.exp(drawn.log_x[:, None] + few.nodes), LARGEST)
     adds[drawn.support == positive] = 0.0
-    return few.spread(drawn.law.squares(adds, misses), 2)
+    found = few.spread(drawn.law.squares(adds, adds**2, misses), 2)
+    if shares.any():
+        found += 2 * np.exp(v) * few.spread(drawn.law.squares(np.zeros_like(adds), shares[:, None] * adds, misses), 1)
+    return found
 
 
 def _mean(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[Floats, Floats]:

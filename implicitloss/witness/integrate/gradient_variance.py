@@ -94,9 +94,9 @@ def of_entries(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[float, flo
     is_count = scheme.draws == "iid"
     log_chance = plan.log_q if is_count else plan.log_counts(scheme.m)
     times = scheme.m if is_count else 1
-    slopes = loss.payment_slope(problem.scores, problem.positive)
-    with np.errstate(over="ignore"):
-        squares = times * np.exp(log_chance + 2 * plan.log_w) * slopes**2
+    with np.errstate(divide="ignore", over="ignore"):
+        log_slope = np.log(np.abs(loss.payment_slope(problem.scores, problem.positive)))
+        squares = times * np.exp(log_chance + 2 * (plan.log_w + log_slope))
     chance = np.exp(log_chance)
     rest = 1 - chance
     if is_count and chance.max() > 0.5:
@@ -104,4 +104,5 @@ def of_entries(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[float, flo
         at = int(np.argmax(chance))
         rest[at] = np.delete(chance, at).sum()
     error = squares * (EPS * (64 + squares.size / 128 + 4 * plan.magnitudes(np.zeros(1))) + 2 * plan.in_error)
-    return float(squares @ np.maximum(rest, 0.0)), float(error.sum())
+    value = float(np.sum(squares * rest, where=rest > 0))
+    return value, float(error.sum())

@@ -79,9 +79,11 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     checked_problem(problem)
     if quantity == "gradient_variance":
         of = gradient_variance if scheme.draws == "iid" else gradient_variance_of_design
-        return Estimate(*of(scheme, loss, problem), quantity, "integrate")
+        with np.errstate(over="ignore", invalid="ignore"):
+            return Estimate(*of(scheme, loss, problem), quantity, "integrate")
     if scheme.draws != "iid":
-        return Estimate(*of_design(scheme, loss, problem, quantity), quantity, "integrate")
+        with np.errstate(over="ignore", invalid="ignore"):
+            return Estimate(*of_design(scheme, loss, problem, quantity), quantity, "integrate")
     if not loss.has_log:
         with np.errstate(over="ignore", invalid="ignore"):
             value, error = decoupled_moments(scheme, loss, problem, quantity)
