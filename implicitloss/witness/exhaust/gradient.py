@@ -14,6 +14,10 @@ from implicitloss.witness.exhaust.draws import EPS, Listed
 __all__ = ["expected_gradient", "gradient_variance"]
 
 
+# Squares below this are lost to underflow, or have lost digits.
+LEAST = 1e-300
+
+
 def expected_gradient(loss: Loss, problem: Problem, draws: Listed, values: Floats) -> tuple[Floats, Floats]:
     """E ∂ℓ/∂f, (L,), and a bound on its rounding, (L,)."""
     y = problem.positive
@@ -55,7 +59,7 @@ def gradient_variance(loss: Loss, problem: Problem, draws: Listed, values: Float
     rounding = (draws.chance_slip + EPS * (4 + labels.size)) * squares
     # Labels whose q is too small were seen not to count: together at most this share.
     rounding += EPS * np.count_nonzero(draws.missed) * squares
-    return value, float(draws.chances @ (rounding + slip))
+    return value, float(draws.chances @ (rounding + slip)) + LEAST
 
 
 def _terms(loss: Loss, problem: Problem, draws: Listed, values: Floats) -> tuple[Floats, Floats]:

@@ -36,6 +36,9 @@ from implicitloss.witness.integrate.reach import plan_and_payment
 
 __all__ = ["gradient_variance", "less_squared_mean", "of_entries"]
 
+# Squares below this are lost to underflow, or have lost digits.
+LEAST = 1e-300
+
 
 def gradient_variance(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[float, float]:
     """E ‖∂ℓ/∂f - E ∂ℓ/∂f‖² of i.i.d. draws, and a bound on its error."""
@@ -60,7 +63,7 @@ def less_squared_mean(second: float, error: float, mean: Floats, mean_error: Flo
     """E ‖g‖² - ‖E g‖², and its error."""
     squared = float(mean @ mean)
     error += float(2 * np.abs(mean) @ mean_error + mean_error @ mean_error)
-    return max(second - squared, 0.0), float(error + EPS * (4 + mean.size / 128) * squared)
+    return max(second - squared, 0.0), float(error + EPS * (4 + mean.size / 128) * squared + LEAST)
 
 
 def _second_moment(draw: Measure, m: int, others: NDArray[np.bool_], shares: Floats, support: Labels) -> float:
@@ -105,4 +108,4 @@ def of_entries(scheme: Scheme, loss: Loss, problem: Problem) -> tuple[float, flo
         rest[at] = np.delete(chance, at).sum()
     error = squares * (EPS * (64 + squares.size / 128 + 4 * plan.magnitudes(np.zeros(1))) + 2 * plan.in_error)
     value = float(np.sum(squares * rest, where=rest > 0))
-    return value, float(error.sum())
+    return value, float(error.sum()) + LEAST
