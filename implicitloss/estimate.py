@@ -14,7 +14,7 @@ from implicitloss.arguments import as_number, checked_whole, shown
 
 __all__ = ["Estimate", "Quantity", "SweptEstimate", "Value", "checked_finite", "checked_quantity"]
 
-Quantity = Literal["mean", "variance", "mse", "gap", "gradient"]
+Quantity = Literal["mean", "variance", "mse", "gap", "gradient", "gradient_variance"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 Value = float | NDArray[np.float64]

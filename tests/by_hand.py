@@ -159,7 +159,7 @@ def in_reach(scheme: Any, problem: Any) -> bool:
 
 
 def numbers(scheme: Any, loss: Any, problem: Any) -> dict[str, Any]:
-    """Mean, variance, mse, gap, gradient; the implicit loss, its gradient, the margins' numerators m w q, v and k3."""
+    """Every quantity, E ‖g‖², the implicit loss, its gradient, the margins' numerators m w q, v and k3."""
     with mp.workdps(DIGITS):
         y, m = problem.positive, scheme.m
         f = [mp.mpf(v) for v in problem.scores.tolist()]
@@ -171,7 +171,7 @@ def numbers(scheme: Any, loss: Any, problem: Any) -> dict[str, Any]:
         bound = own + (mp.log1p(total) if loss.has_log else total)
         found = {"implicit": bound, "p": p, "implicit gradient": _gradient(loss, p, slope, total, own_slope, y)}
         moments = [mp.mpf(0)] * 3
-        gradient = [mp.mpf(0)] * len(q)
+        gradient, on_each = [mp.mpf(0)] * len(q), []
         for drawn in combinations_with_replacement(labels, m):
             counts = Counter(drawn)
             chance, left = mp.mpf(1), m
@@ -186,7 +186,12 @@ def numbers(scheme: Any, loss: Any, problem: Any) -> dict[str, Any]:
             ]
             each = _gradient(loss, weights, slope, summed, own_slope, y)
             gradient = [s + chance * t for s, t in zip(gradient, each, strict=True)]
+            on_each.append((chance, each))
         found |= {"mean": moments[0], "mse": moments[1], "gap": moments[2], "gradient": gradient}
+        found["gradient_variance"] = mp.fsum(
+            chance * mp.fsum((a - b) ** 2 for a, b in zip(each, gradient, strict=True)) for chance, each in on_each
+        )
+        found["squared gradient"] = mp.fsum(chance * mp.fsum(a**2 for a in each) for chance, each in on_each)
         found["variance"] = moments[1] - moments[2] ** 2
         mu = 1 + total
         spread = [m * w[k] * x[k] - total for k in labels]

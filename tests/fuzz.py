@@ -44,7 +44,7 @@ LIBRARY = Path(il.__file__).parent
 SECONDS = 10.0
 BINARIES = (il.losses.logistic, il.losses.hinge, il.losses.squared_hinge)
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
-QUANTITIES = ("mean", "variance", "mse", "gap", "gradient")
+QUANTITIES = ("mean", "variance", "mse", "gap", "gradient", "gradient_variance")
 HITS = ("exclude", "mask", "keep")
 HOMES = ("samplers", "weightings", "margins", "losses", "scorers")
 # What a comparison of a simulation may get wrong by chance: e^-22 each.
@@ -364,7 +364,7 @@ def exact(quantity: str, scheme: Any, loss: Any, problem: Any) -> Callable[[Any]
 
     def check(found: Any) -> None:
         sound(found)
-        if quantity in ("variance", "mse", "gap") and float(found) < -float(found.error):
+        if quantity in ("variance", "mse", "gap", "gradient_variance") and float(found) < -float(found.error):
             raise Wrong(f"negative {quantity}: {found!r}")
         if quantity == "gradient" and loss.has_log:
             close("sum of the gradient", found.value.sum(), found.error.sum() + 1e-15 * abs(found.value).sum(), 0.0)
@@ -381,6 +381,8 @@ def exact(quantity: str, scheme: Any, loss: Any, problem: Any) -> Callable[[Any]
 
 def coarse(quantity: str, expected: dict[str, Any]) -> float:
     """What 60 digits leave of a difference of huge numbers."""
+    if quantity == "gradient_variance":
+        return float(mp.mpf("1e-50") * expected["squared gradient"])
     size = abs(expected["implicit"])
     return 0.0 if quantity in ("mean", "gradient") else float(mp.mpf("1e-50") * size ** (1 if quantity == "gap" else 2))
 
@@ -486,7 +488,8 @@ def _decide(v: Values) -> Call:
     arguments = {
         "scheme": ("scheme", scheme), "loss": ("loss", v.loss()), "problem": ("problem", problem),
         "claimed": ("number", v.as_number(claimed)), "resolution": ("positive", v.as_number(v.one(0.5, 1e-3, 1e300))),
-        "quantity": ("choice", v.one("mean", "variance")), "error": ("positive", v.one(1e-6, 0.5, 1e-300)),
+        "quantity": ("choice", v.one("mean", "variance", "gradient_variance")),
+        "error": ("positive", v.one(1e-6, 0.5, 1e-300)),
         "rng": ("seed?", v.seed()), "budget": ("count", v.one(10_000, 100_000)), "threads": ("threads?", 1),
     }  # fmt: skip
 
@@ -507,7 +510,7 @@ def _sweep(v: Values) -> Call:
         for _ in range(v.whole(1, 3))
     ]
     positives = sorted({v.whole(0, n - 1) for _ in range(3)})
-    quantities = v.one(("mean",), ("mean", "gap"), ("variance", "mse"), ("gradient",))
+    quantities = v.one(("mean",), ("mean", "gap"), ("variance", "mse"), ("gradient",), ("gradient_variance",))
     scores = v.scores(n)
     arguments = {
         "schemes": ("schemes", schemes), "loss": ("loss", loss), "scores": ("vector", v.as_array(scores)),
@@ -1117,7 +1120,7 @@ def _hard(v: Values) -> Call:
     def check(found: Any) -> None:
         repr(found)
         scheme = replace(plain, hard=found)
-        for quantity in ("mean", "variance", "gradient"):
+        for quantity in ("mean", "variance", "gradient", "gradient_variance"):
             try:
                 one, other = (verb(scheme, loss, problem, quantity) for verb in (il.integrate, il.exhaust))
             except ValueError:

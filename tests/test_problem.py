@@ -76,10 +76,10 @@ def test_any_input_gives_a_problem_or_a_value_error(scores: list[float], positiv
 
 
 def test_quantities() -> None:
-    assert QUANTITIES == ("mean", "variance", "mse", "gap", "gradient")
+    assert QUANTITIES == ("mean", "variance", "mse", "gap", "gradient", "gradient_variance")
     for quantity in QUANTITIES:
         checked_quantity(quantity)
-    with pytest.raises(ValueError, match="mean, variance, mse, gap, gradient, got 'median'"):
+    with pytest.raises(ValueError, match="mean, variance, mse, gap, gradient, gradient_variance, got 'median'"):
         checked_quantity("median")
 
 

@@ -106,7 +106,7 @@ def decide(
         The claimed value.
     resolution : float
         The smallest difference that matters, > 0.
-    quantity : {"mean", "variance", "mse", "gap"}
+    quantity : {"mean", "variance", "mse", "gap", "gradient_variance"}
         As `simulate` has them.
     reference : float, optional
         The implicit loss, needed for "mse" and "gap".
@@ -152,7 +152,7 @@ def decide(
     budget = checked_whole(budget, "the budget", FIRST_LOOK_RUNS * checked_scheme(scheme).m)
     checked_quantity(quantity)
     if quantity == "gradient":
-        raise ValueError("a decision is about one number; take the mean, variance, mse or gap")
+        raise ValueError("a decision is about one number; take the mean, variance, mse, gap or gradient_variance")
     root = root_of(rng)
     seeds = np.random.SeedSequence(root)
     look, runs, looks, merged = 1, 0, 0, None

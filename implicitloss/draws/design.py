@@ -48,6 +48,10 @@ class Law(Protocol):
         """Σ_t weights_t E 1[j ∈ N] Π_{k∈N} y_kt, (J,), weights (T,)."""
         ...
 
+    def squares(self, adds: Floats, singles: Floats, misses: Floats) -> Floats:
+        """E [(Σ_{j∈N} X_jt)² + Σ_{j∈N} Z_jt] Π_{k∈N} y_kt, (T,), X = `adds` and Z = `singles` (J, T)."""
+        ...
+
     def moments(self, adds: Floats) -> tuple[float, float]:
         """Mean and variance of Σ_{j∈N} X_j, X = `adds` (J,)."""
         ...

@@ -24,7 +24,7 @@ from implicitloss.draws.iid import IidLaw
 from implicitloss.draws.product import EPS, ProductLaw
 from implicitloss.draws.races import Heat, Race, race, typical_time
 from implicitloss.kernels.distinct import first_distinct
-from implicitloss.kernels.races import add_inclusion, add_missing, add_shares, power_sums
+from implicitloss.kernels.races import add_inclusion, add_missing, add_shares, add_squares, power_sums
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
 
@@ -108,6 +108,14 @@ class DistinctLaw:
         def of(heat: Heat) -> Floats:
             out = np.zeros(self.q.size)
             add_shares(heat.chances(self.q), self.q, heat.thetas, heat.weights, misses, weights, out)
+            return out
+
+        return self._race.total(of)
+
+    def squares(self, adds: Floats, singles: Floats, misses: Floats) -> Floats:
+        def of(heat: Heat) -> Floats:
+            out = np.zeros(misses.shape[1])
+            add_squares(heat.chances(self.q), self.q, heat.thetas, heat.weights, adds, singles, misses, out)
             return out
 
         return self._race.total(of)

@@ -41,6 +41,13 @@ class IidLaw:
         rest = (self.q @ (1 - misses)) ** (self.m - 1)
         return self.m * self.q * ((1 - misses) @ (weights * rest))
 
+    def squares(self, adds: Floats, singles: Floats, misses: Floats) -> Floats:
+        stay = 1 - misses
+        phi, once = self.q @ stay, self.q @ ((adds**2 + singles) * stay)
+        twice = (self.q @ (adds * stay)) ** 2
+        pairs = self.m * (self.m - 1) * twice * phi ** (self.m - 2) if self.m > 1 else 0.0
+        return np.asarray(self.m * once * phi ** (self.m - 1) + pairs)
+
     def moments(self, adds: Floats) -> tuple[float, float]:
         mean = float(self.q @ adds)
         return self.m * mean, self.m * float(self.q @ (adds - mean) ** 2)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicitloss.draws.threads import in_order
-from implicitloss.kernels.products import add_missing_products, add_product_shares
+from implicitloss.kernels.products import add_missing_products, add_product_shares, add_product_squares
 from implicitloss.labels import Floats
 
 __all__ = ["EPS", "ProductLaw"]
@@ -41,6 +41,15 @@ class ProductLaw:
             out = np.zeros(misses.shape[0])
             p, rest = self.chance(n)
             add_product_shares(_pair(p), _pair(rest), *_parts(self.weights[n]), misses, weights, out)
+            return out
+
+        return self._sum(of)
+
+    def squares(self, adds: Floats, singles: Floats, misses: Floats) -> Floats:
+        def of(n: int) -> Floats:
+            out = np.zeros(misses.shape[1])
+            p, rest = self.chance(n)
+            add_product_squares(_pair(p), _pair(rest), *_parts(self.weights[n]), adds, singles, misses, out)
             return out
 
         return self._sum(of)

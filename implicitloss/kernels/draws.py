@@ -19,6 +19,7 @@ __all__ = [
     "extent",
     "label_totals",
     "log_sums",
+    "pair_distances",
 ]
 
 Floats = NDArray[np.float64]
@@ -204,4 +205,33 @@ def label_totals(labels: Labels, table: Floats, log_divisor: Floats, n_labels: i
                 out[0, j] += value
                 out[1, j] += value * value
                 counts[j] = 0.0
+    return out
+
+
+@kernel
+def pair_distances(
+    labels: Labels, table: Floats, log_divisor: Floats, hard: Labels, log_hard: Floats, n_labels: int
+) -> Floats:
+    """‖g - g'‖² of each two runs after one another, (runs // 2,).
+
+    An entry g_j is Σ_{i: labels[r,i] = j} e^{table_j - log_divisor_r}, and e^{log_hard - log_divisor_r} more for each
+    label of `hard`.
+    """
+    n_pairs, m = labels.shape[0] // 2, labels.shape[1]
+    out, apart = np.zeros(n_pairs), np.zeros(n_labels)
+    for pair in range(n_pairs):
+        for r in range(2 * pair, 2 * pair + 2):
+            sign = 1.0 if r == 2 * pair else -1.0
+            for i in range(m):
+                apart[labels[r, i]] += sign * math.exp(table[labels[r, i]] - log_divisor[r])
+            for i in range(hard.size):
+                apart[hard[i]] += sign * math.exp(log_hard[i] - log_divisor[r])
+        # A label that comes again is 0 then.
+        for r in range(2 * pair, 2 * pair + 2):
+            for i in range(m):
+                out[pair] += apart[labels[r, i]] ** 2
+                apart[labels[r, i]] = 0.0
+        for i in range(hard.size):
+            out[pair] += apart[hard[i]] ** 2
+            apart[hard[i]] = 0.0
     return out

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["add_missing_products", "add_product_shares"]
+__all__ = ["add_missing_products", "add_product_shares", "add_product_squares"]
 
 Floats = NDArray[np.float64]
 
@@ -51,3 +51,37 @@ def add_product_shares(
                     total += weights[t] * (c * g - d * h)
             if again == 1:
                 out[j] += total
+
+
+@kernel
+def add_product_squares(
+    p: Floats, rest: Floats, w: float, v: float, adds: Floats, singles: Floats, misses: Floats, out: Floats
+) -> None:
+    """Add Re (w + iv) Π_j D_j [(Σ h_j X_j)² + Σ h_j (1 - h_j) X_j² + Σ h_j Z_j] to `out`, (T,).
+
+    D_j = rest + p y, h_j = p y/D_j the tilted chance of j; p and rest are complex, (2, J) each; X = `adds` and
+    Z = `singles` are (J, T).
+    """
+    n = out.size
+    e, f = np.ones(n), np.zeros(n)
+    mean, imean, spread, ispread = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    for j in range(misses.shape[0]):
+        x, y, c, k = p[0, j], p[1, j], rest[0, j], rest[1, j]
+        for t in range(n):
+            stay, add = 1.0 - misses[j, t], adds[j, t]
+            dr, di = c + x * stay, k + y * stay
+            inverse = 1.0 / max(dr * dr + di * di, 1e-300)
+            gr, gi = dr * inverse, -di * inverse
+            # h, and 1 - h
+            hr, hi = stay * (x * gr - y * gi), stay * (x * gi + y * gr)
+            lr, li = c * gr - k * gi, c * gi + k * gr
+            e[t], f[t] = e[t] * dr - f[t] * di, e[t] * di + f[t] * dr
+            mean[t] += add * hr
+            imean[t] += add * hi
+            spread[t] += add * add * (hr * lr - hi * li) + singles[j, t] * hr
+            ispread[t] += add * add * (hr * li + hi * lr) + singles[j, t] * hi
+    for t in range(n):
+        sr = mean[t] * mean[t] - imean[t] * imean[t] + spread[t]
+        si = 2.0 * mean[t] * imean[t] + ispread[t]
+        ar, ai = w * e[t] - v * f[t], w * f[t] + v * e[t]
+        out[t] += ar * sr - ai * si

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["add_inclusion", "add_missing", "add_shares", "around", "arrived", "power_sums", "radius", "spread_of"]
+__all__ = [
+    "add_inclusion",
+    "add_missing",
+    "add_shares",
+    "add_squares",
+    "around",
+    "arrived",
+    "power_sums",
+    "radius",
+    "spread_of",
+]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -266,3 +276,63 @@ def add_shares(
                         total += sums[t] * (ar * sr - ai * si)
                 if again == 1:
                     out[j] += total
+
+
+@kernel
+def add_squares(
+    chances: Floats,
+    q: Floats,
+    thetas: Floats,
+    weights: Floats,
+    adds: Floats,
+    singles: Floats,
+    misses: Floats,
+    out: Floats,
+) -> None:
+    """Add Re Σ_θ w Π Σ_k r_k [(A + X_k (1 - h_k))² + V - X_k² h_k (1 - h_k) + Z_k (1 - h_k)] to `out`, (T,).
+
+    Label k arrives last, the others by h_j = P_j y_j/D_j: A = Σ h_j X_j, V = Σ h_j (1 - h_j) X_j² + h_j Z_j, with X =
+    `adds` and Z = `singles` (J, T).  D_j, r_j, Π and y as in `add_shares`.
+    """
+    p, rest = chances
+    n = out.size
+    for i in range(thetas.size):
+        w, v = weights[i, 0], weights[i, 1]
+        e, f = np.ones(n), np.zeros(n)
+        # R = Σ r, A, V, B = Σ r X (1 - h), C = Σ r (1 - h) (X² (1 - 2h) + Z), real and imaginary parts
+        sums = np.zeros((10, n))
+        gone, sine = 2.0 * math.sin(0.5 * thetas[i]) ** 2, math.sin(thetas[i])
+        cosine = 1.0 - gone
+        for j in range(q.size):
+            re, im = 1.0 - p[j] * gone, p[j] * sine
+            over = 1.0 / (1.0 - 2.0 * p[j] * rest[j] * gone)
+            x, y = p[j] * over * (cosine * re + sine * im), p[j] * over * (sine * re - cosine * im)
+            c, k = rest[j] * over * re, -rest[j] * over * im
+            for t in range(n):
+                stay, add = 1.0 - misses[j, t], adds[j, t]
+                dr, di = c + x * stay, k + y * stay
+                inverse = 1.0 / max(dr * dr + di * di, 1e-300)
+                gr, gi = dr * inverse, -di * inverse
+                # h, 1 - h and r
+                hr, hi = stay * (x * gr - y * gi), stay * (x * gi + y * gr)
+                lr, li = c * gr - k * gi, c * gi + k * gr
+                own, iown = q[j] * stay * lr, q[j] * stay * li
+                e[t], f[t] = e[t] * dr - f[t] * di, e[t] * di + f[t] * dr
+                br, bi = add * (own * lr - iown * li), add * (own * li + iown * lr)
+                sums[0, t] += own
+                sums[1, t] += iown
+                sums[2, t] += add * hr
+                sums[3, t] += add * hi
+                sums[4, t] += add * add * (hr * lr - hi * li) + singles[j, t] * hr
+                sums[5, t] += add * add * (hr * li + hi * lr) + singles[j, t] * hi
+                sums[6, t] += br
+                sums[7, t] += bi
+                sums[8, t] += add * (br * (lr - hr) - bi * (li - hi)) + singles[j, t] * (own * lr - iown * li)
+                sums[9, t] += add * (br * (li - hi) + bi * (lr - hr)) + singles[j, t] * (own * li + iown * lr)
+        for t in range(n):
+            rr, ri, ar, ai = sums[0, t], sums[1, t], sums[2, t], sums[3, t]
+            # A² + V, by R; 2 A B; C
+            sr, si = ar * ar - ai * ai + sums[4, t], 2.0 * ar * ai + sums[5, t]
+            tr = rr * sr - ri * si + 2.0 * (ar * sums[6, t] - ai * sums[7, t]) + sums[8, t]
+            ti = rr * si + ri * sr + 2.0 * (ar * sums[7, t] + ai * sums[6, t]) + sums[9, t]
+            out[t] += (w * e[t] - v * f[t]) * tr - (w * f[t] + v * e[t]) * ti

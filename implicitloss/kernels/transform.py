@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["log_transform", "log_transform_about", "log_transform_about_mean", "tilted_integrals"]
+__all__ = ["log_transform", "log_transform_about", "log_transform_about_mean", "tilted_integrals", "tilted_moments"]
 
 Floats = NDArray[np.float64]
 
@@ -162,4 +162,28 @@ def tilted_integrals(nodes: Floats, log_weights: Floats, log_x: Floats, log_scal
                     part += math.exp(exponent)
             total += part
         out[k] = total
+    return out
+
+
+@kernel
+def tilted_moments(nodes: Floats, q: Floats, log_x: Floats, weights: Floats) -> Floats:
+    """Σ q z e^{-z}, Σ q z² e^{-z}, Σ (q z e^{-z})² and Σ weights q z e^{-z}, z = e^v x, at each node v, (4, n)."""
+    out = np.zeros((4, nodes.size))
+    for i in range(nodes.size):
+        for start in range(0, q.size, _BLOCK):
+            first, second, squares, weighted = 0.0, 0.0, 0.0, 0.0
+            for j in range(start, min(start + _BLOCK, q.size)):
+                u = nodes[i] + log_x[j]
+                # Below the first e^u, above the second e^{-e^u} is 0.
+                if _NOTHING < u < _ALL:
+                    z = math.exp(u)
+                    one = q[j] * z * math.exp(-z)
+                    first += one
+                    second += z * one
+                    squares += one * one
+                    weighted += weights[j] * one
+            out[0, i] += first
+            out[1, i] += second
+            out[2, i] += squares
+            out[3, i] += weighted
     return out

@@ -11,5 +11,6 @@ SECTIONS = (
     "table2",
     "proposition4",
     "proposition5",
+    "remark3",
     "section4",
 )

@@ -17,7 +17,7 @@ from paper_checks import cases
 TARGETS = (Softmax(), LogitAdjusted())
 
 
-def _competitors(setting: Setting, losses: tuple[Loss, ...], at: Problem, where: str = "", m: int = 16) -> list[Case]:
+def competitors(setting: Setting, losses: tuple[Loss, ...], at: Problem, where: str = "", m: int = 16) -> list[Case]:
     """Every other sampler, and q* perturbed by a few per cent, for two targets.
 
     Perturbed, a label that pays nothing is drawn too: q = 0 is for q* alone.
@@ -41,14 +41,14 @@ def _paying(setting: Setting) -> list[Case]:
     some = cases.problem(setting.prior, "gaussian")
     none = Problem(some.scores - some.scores.max() - 1.5, setting.prior, some.positive)
     return [
-        *_competitors(setting, cases.DECOUPLED, cases.problem(setting.prior)),
-        *_competitors(setting, free, some, "some negatives pay nothing"),
-        *_competitors(setting, free[:1], none, "no negative pays"),
+        *competitors(setting, cases.DECOUPLED, cases.problem(setting.prior)),
+        *competitors(setting, free, some, "some negatives pay nothing"),
+        *competitors(setting, free[:1], none, "no negative pays"),
     ]
 
 
 def _softmax(setting: Setting) -> list[Case]:
-    return _competitors(setting, (cases.SOFTMAX,), cases.problem(setting.prior))
+    return competitors(setting, (cases.SOFTMAX,), cases.problem(setting.prior))
 
 
 CLAIMS = (

@@ -155,6 +155,15 @@ WITNESSES: dict[str, tuple[str, ...]] = {
         "Simulated: simulation of competitors (empirical-Bernstein bounds)",
     ),
     "rawat2021.proposition5.softmax": ("Exact: variance at q*", "Exact: gap at q*", "Exact: v against χ²"),
+    "rawat2021.remark3.variance": (
+        "Exact: softmax (one-dimensional integrals against enumeration of every draw)",
+        "Exact: decoupled losses (enumeration of every draw against a closed form)", SIMULATED,
+    ),
+    "rawat2021.remark3.sampler": (
+        "Exact: variance at q ∝ pϕ' against competitors (closed form, at two samplers)",
+        "Exact: price of a sampler (closed forms)",
+        "Exact: softmax at q* ∝ p e^f (one-dimensional integrals against a closed form)",
+    ),
     "rawat2021.section4.constant": (THE_TILT,),
     "rawat2021.section4.relative": (THE_TILT,),
     "rawat2021.section4.relative-one-draw": (THE_OPTIMUM,),

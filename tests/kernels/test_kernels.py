@@ -64,6 +64,12 @@ def _totals(rng: np.random.Generator) -> tuple[Any, ...]:
     return labels, table[1], rng.normal(size=20), 50
 
 
+def _pairs_of_runs(rng: np.random.Generator) -> tuple[Any, ...]:
+    """Twenty runs of labels, what they add and by what it is divided, and two hard labels."""
+    labels, table, divisor, n_labels = _totals(rng)
+    return labels, table, divisor, np.array([3, 41]), rng.normal(size=2), n_labels
+
+
 def _some_shares(rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(300) < 0.3, 0.0, 10 ** rng.uniform(-6, 6, 300))
 
@@ -175,6 +181,7 @@ def _missing(rng: np.random.Generator) -> tuple[Any, ...]:
 INPUTS: dict[str, Inputs] = {
     "log_sums": _draws,
     "label_totals": _totals,
+    "pair_distances": _pairs_of_runs,
     "add_up": _stream,
     "add_up_by_alias": _alias_stream,
     "add_up_three": _three_streams,
@@ -189,6 +196,7 @@ INPUTS: dict[str, Inputs] = {
     "log_transform_about_mean": _excess,
     "log_transform_about": lambda rng: (_nodes(), *_law(rng), 0.3),
     "tilted_integrals": _weighted,
+    "tilted_moments": lambda rng: (_nodes(), *_law(rng), rng.random(400)),
     "scan": lambda rng: _binned(rng)[:4],
     "add_moments": lambda rng: (*_binned_masses(rng), np.zeros((38, 14))),
     "spread": lambda rng: (*_binned(rng), rng.normal(size=(38, 14)), 3, np.empty(3000)),
@@ -208,6 +216,12 @@ INPUTS: dict[str, Inputs] = {
     ),
     "add_missing": _missing,
     "add_shares": lambda rng: (*_heat(rng), rng.random((40, 6)), rng.random(6), np.zeros(40)),
+    "add_squares": lambda rng: (*_heat(rng), *rng.random((2, 40, 6)), rng.random((40, 6)), np.zeros(6)),
+    "add_product_squares": lambda rng: (
+        *(_chances(rng), _chances(rng), 0.7, -0.2),
+        *rng.random((3, 40, 6)),
+        np.zeros(6),
+    ),
     "add_missing_products": lambda rng: (_chances(rng), 0.7, -0.2, rng.random((40, 6)), np.zeros(6)),
     "add_product_shares": lambda rng: (
         _chances(rng),

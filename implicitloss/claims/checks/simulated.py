@@ -156,7 +156,7 @@ class Simulated:
         terms = max(
             runs_needed(4 / 3 * variance, span, resolution / 2, delta / ATTEMPTS) for variance, span in _terms(estimate)
         )
-        return 2 * terms if self.quantity == "variance" else terms
+        return 2 * terms if self.quantity in ("variance", "gradient_variance") else terms
 
 
 def _streams(cases: Sequence[Case]) -> list[list[int]]:

@@ -58,8 +58,9 @@ class Measurand:
 
 
 def measurands(cases: CaseList) -> Callable[[Setting], Sequence[Measurand]]:
-    """Every quantity of every case."""
-    return lambda setting: [Measurand(case, quantity) for case in cases(setting) for quantity in get_args(Quantity)]
+    """Every quantity of every case that is one of a scheme without T: the variance of the gradient is not."""
+    quantities = [quantity for quantity in get_args(Quantity) if quantity != "gradient_variance"]
+    return lambda setting: [Measurand(case, quantity) for case in cases(setting) for quantity in quantities]
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,8 @@ __all__ = ["Drawn", "Few", "of_design"]
 N = 11
 # Labels times nodes in one table, 800 MB of numbers.
 MOST_CELLS = 100_000_000
+# Labels whose log x are in one block of this width are integrated together; e^{-e^GONE} is 0.
+BLOCK, GONE = 300.0, 7.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,7 @@ class Few:
     near: NDArray[np.bool_]
     points: Floats
     matrix: Floats
+    log_most: float
 
     @classmethod
     def of(cls, v: Floats, log_most: float) -> Few:
@@ -57,7 +60,7 @@ class Few:
         apart = np.exp(v[near] + log_most)[:, None] - points
         apart[apart == 0] = 1e-300
         matrix = (-1.0) ** np.arange(N) * np.sin(angles) / apart
-        return cls(v, near, np.log(points) - log_most, matrix / matrix.sum(axis=1, keepdims=True))
+        return cls(v, near, np.log(points) - log_most, matrix / matrix.sum(axis=1, keepdims=True), log_most)
 
     @property
     def nodes(self) -> Floats:
@@ -68,8 +71,9 @@ class Few:
         """Values at `nodes`, (..., n), of a function that vanishes like t^order, at all of v."""
         out = np.empty((*found.shape[:-1], self.v.size))
         out[..., ~self.near] = found[..., N:]
-        plain = found[..., :N] * np.exp(-order * self.points)
-        out[..., self.near] = np.exp(order * self.v[self.near]) * (plain @ self.matrix.T)
+        # In units of 1/max S, whose logarithm may be far from 0.
+        plain = found[..., :N] * np.exp(-order * (self.points + self.log_most))
+        out[..., self.near] = np.exp(order * (self.v[self.near] + self.log_most)) * (plain @ self.matrix.T)
         return out
 
 
@@ -121,6 +125,23 @@ class Drawn:
         reduced = np.append(few.matrix.T @ weights[few.near], weights[~few.near])
         return self.law.shares(self.misses(few.nodes), reduced)
 
+    def counting(self, v: Floats) -> Floats:
+        """The nodes at which a gradient's integrand is not 0: t near 1, or t x near 1 for some label."""
+        at = np.sort(self.log_x[self.log_x > -np.inf])
+        some = np.searchsorted(at, -LEFT - 5 - v) < np.searchsorted(at, GONE - v, side="right")
+        return v[some | (v > -LEFT - 5)]
+
+    def expected_shares(self, v: Floats) -> Floats:
+        """x_j ∫ e^{-t} E 1[j ∈ N] e^{-tS} dt, (J,), the nodes log t = v; by blocks of log x, as x may overflow."""
+        found = np.zeros(self.log_x.size)
+        blocks = np.maximum(np.floor(np.maximum(self.log_x, 0.0) / BLOCK), 0.0) * BLOCK
+        for start in np.unique(blocks):
+            # Where t x > e^GONE, e^{-tx} is 0.
+            weights = STEP * np.exp(np.where(v + start <= GONE, v + start - np.exp(v), -np.inf))
+            at = blocks == start
+            found[at] = np.exp(self.log_x[at] - start) * self.shares(v, weights)[at]
+        return found
+
 
 def of_design(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) -> tuple[Value, Value]:
     """Value and error of a quantity of a scheme whose draws are not independent."""
@@ -137,8 +158,10 @@ def of_design(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) 
     if quantity == "gradient":
         v = nodes(low, RIGHT)
         found = np.zeros(problem.scores.size)
-        found[drawn.support] = np.exp(drawn.log_x) * drawn.shares(v, STEP * np.exp(v - np.exp(v)))
-        error = drawn.error * found
+        found[drawn.support] = drawn.expected_shares(drawn.counting(v))
+        # Where scores lie far apart, shares far below the largest are lost in its rounding.
+        lost = 16 * EPS * float(found.max()) if drawn.log_most > BLOCK else 0.0
+        error = drawn.error * np.abs(found) + np.where(found != 0, lost + 1e-320, 0.0)
         # A kept hit pays 1 whatever the scores are; y pays what the others do, and hard negatives by their share of A.
         found[y], error[y] = 0.0, 0.0
         if plan.hard.size:

@@ -9,9 +9,11 @@ from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.integrate.decoupled import decoupled_moments
+from implicitloss.witness.integrate.design_variance import gradient_variance_of_design
 from implicitloss.witness.integrate.designs import of_design
 from implicitloss.witness.integrate.draw import measures
 from implicitloss.witness.integrate.gradient import expected_gradient
+from implicitloss.witness.integrate.gradient_variance import gradient_variance
 from implicitloss.witness.integrate.moments import about_softmax, allowed_interpolation
 from implicitloss.witness.integrate.reach import plan_and_payment
 
@@ -34,14 +36,16 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
         `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
     problem : Problem
         Scores, label prior and positive label of one example.
-    quantity : {"mean", "variance", "mse", "gap", "gradient"}
-        E ℓ; V ℓ; E (ℓ - b)² about the implicit loss b; b - E ℓ >= 0; or E ∂ℓ/∂f with q and w held fixed.
+    quantity : {"mean", "variance", "mse", "gap", "gradient", "gradient_variance"}
+        E ℓ; V ℓ; E (ℓ - b)² about the implicit loss b; b - E ℓ >= 0; E g, (L,), g = ∂ℓ/∂f with q and w held fixed; or
+        E ‖g - E g‖² = Σ_k V g_k, the trace of the covariance of g.
 
     Returns
     -------
     Estimate
         A number, for a gradient an array (L,), and a bound on its error: relative 1e-12 for means and gradients, 1e-8
-        for the others down to 1e-14 of the (squared) mean, as far as log x is exact.
+        for the others down to 1e-14 of the (squared) mean, as far as log x is exact; for a gradient's variance about
+        1e-12 of the second moment E ‖g‖².
 
     Raises
     ------
@@ -51,7 +55,8 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
 
     References
     ----------
-    Derived here; decoupled losses by Rawat et al. 2021, Lemma 1 (Eqs. 9 and 10), from the moments of one draw.
+    Derived here; decoupled losses by Rawat et al. 2021, Lemma 1 (Eqs. 9 and 10), from the moments of one draw.  The
+    variance of the gradient is what their Remark 3 leaves open.
 
     Examples
     --------
@@ -62,13 +67,23 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     >>> loss = il.losses.SoftmaxCrossEntropy()
     >>> round(float(il.integrate(scheme, loss, problem)), 10)
     1.0246580858
+
+    The gradient varies with the draws, as the loss does:
+
+    >>> round(float(il.integrate(scheme, loss, problem, "gradient_variance")), 10)
+    0.1444040309
     """
     checked_quantity(quantity)
     checked_loss(loss)
     checked_scheme(scheme)
     checked_problem(problem)
+    if quantity == "gradient_variance":
+        of = gradient_variance if scheme.draws == "iid" else gradient_variance_of_design
+        with np.errstate(over="ignore", invalid="ignore"):
+            return Estimate(*of(scheme, loss, problem), quantity, "integrate")
     if scheme.draws != "iid":
-        return Estimate(*of_design(scheme, loss, problem, quantity), quantity, "integrate")
+        with np.errstate(over="ignore", invalid="ignore"):
+            return Estimate(*of_design(scheme, loss, problem, quantity), quantity, "integrate")
     if not loss.has_log:
         with np.errstate(over="ignore", invalid="ignore"):
             value, error = decoupled_moments(scheme, loss, problem, quantity)

@@ -72,8 +72,8 @@ def sweep(
     """Compute the exact `quantities` of every scheme for every positive, as `integrate` does one by one.
 
     Softmax schemes with one sampler, one hits mode and weights w_yy' = a_y b_y' (all weights of this library with
-    its margins) share one pass over the labels: all positives cost little more than one.  Gradients, decoupled
-    losses, other weights, and samplers that look at the positive are integrated one by one.
+    its margins) share one pass over the labels: all positives cost little more than one.  Gradients and
+    their variances, decoupled losses, other weights, and samplers that look at the positive are integrated one by one.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def sweep(
         The label prior.
     positives : sequence of int, optional
         P positive labels, by default all.
-    quantities : sequence of {"mean", "variance", "mse", "gap", "gradient"}
+    quantities : sequence of {"mean", "variance", "mse", "gap", "gradient", "gradient_variance"}
         As `integrate` has them.
     index_scores : array_like, (L,), optional
         The scores that the index of hard negatives saw, by default f.

@@ -173,6 +173,11 @@ class Matrix:
         labels = self.labels(generator, size)
         return [table.gradient_moments(labels) for table in self.tables]
 
+    def gradient_pairs(self, generator: np.random.Generator, size: int) -> Floats:
+        """‖g - g'‖²/2 of every two of `size` runs, g = ∂ℓ/∂f, for each table, (tables, size // 2)."""
+        labels = self.labels(generator, size)
+        return np.array([table.gradient_pairs(labels) for table in self.tables])
+
 
 class Sets(Matrix):
     """Losses and gradients of runs whose draws are not independent; the label L stands for an empty place in a run."""

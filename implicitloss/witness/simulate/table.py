@@ -17,6 +17,7 @@ from implicitloss.kernels.draws import (
     extent,
     label_totals,
     log_sums,
+    pair_distances,
 )
 from implicitloss.labels import Floats, Labels
 from implicitloss.losses import Loss
@@ -184,10 +185,10 @@ class SchemeTable:
     def check_size(self, quantity: Quantity) -> None:
         """*Raises* ValueError where sums of squares of the terms would overflow."""
         size = self.range()[1]
-        if quantity == "gradient" and not self.loss.has_log:
+        if quantity in ("gradient", "gradient_variance") and not self.loss.has_log:
             with np.errstate(over="ignore"):
                 size = self.m * float(np.exp(self.worth.slopes.max())) + float(np.exp(self.hard_slopes).sum())
-        most = LARGEST_TERM**0.5 if quantity in ("variance", "mse") else LARGEST_TERM
+        most = LARGEST_TERM**0.5 if quantity in ("variance", "mse", "gradient_variance") else LARGEST_TERM
         if not size < most:
             raise ValueError(
                 f"the {quantity} of a simulation needs terms below {most:.0e}, but a run's can reach {size:.3g}: "
@@ -196,23 +197,12 @@ class SchemeTable:
 
     def gradient_moments(self, labels: Labels) -> Moments:
         """Moments of ∂ℓ/∂f of the runs with these labels."""
-        losses = self.of_log_sums(log_sums(labels, self.worth.log_x[None])[0])
         n, n_labels = labels.shape[0], self.worth.log_x.size
-        divisor = losses if self.loss.has_log else np.zeros(n)
-        if self.loss.has_log:
-            # In each run ∂ℓ/∂f_y is minus the sum of the others.  A kept hit pays 1 whatever the scores are.
-            table = np.array(self.worth.slopes)
-            table[self.positive] = -np.inf
-        else:
-            table = self.worth.slopes
+        table, divisor = self._slopes(labels)
         total, squares = label_totals(labels, table, divisor, n_labels)
         if self.hard.size:
             self._add_hard(labels, table, divisor, total, squares)
-        if self.loss.has_log:
-            others = log_sums(labels, table[None])[0] if table.max() > -np.inf else np.full(n, -np.inf)
-            of_positive = -np.exp((np.logaddexp(others, self.log_hard) if self.hard.size else others) - divisor)
-        else:
-            of_positive = np.zeros(n)
+        of_positive = self._of_positive(labels, table, divisor)
         mean = total / n
         squares = squares - n * mean**2
         if self.loss.has_log:
@@ -220,6 +210,30 @@ class SchemeTable:
             squares[self.positive] = np.sum((of_positive - mean[self.positive]) ** 2)
         mean[self.positive] += self.positive_slope
         return Moments(n, mean, np.maximum(squares, 0.0))
+
+    def gradient_pairs(self, labels: Labels) -> Floats:
+        """‖g - g'‖²/2 of every two runs with these labels, g = ∂ℓ/∂f: its mean is the variance of g."""
+        table, divisor = self._slopes(labels)
+        apart = pair_distances(labels, table, divisor, self.hard, self.hard_slopes, table.size)
+        # What the positive of a decoupled loss pays is the same in both.
+        of_positive = self._of_positive(labels, table, divisor)
+        return np.asarray((apart + (of_positive[: 2 * apart.size : 2] - of_positive[1::2]) ** 2) / 2)
+
+    def _slopes(self, labels: Labels) -> tuple[Floats, Floats]:
+        """The logarithm of what a draw of each label adds to ∂ℓ/∂f at it, (L,), and of its divisor in each run."""
+        if not self.loss.has_log:
+            return self.worth.slopes, np.zeros(labels.shape[0])
+        # In each run ∂ℓ/∂f_y is minus the sum of the others.  A kept hit pays 1 whatever the scores are.
+        table = np.array(self.worth.slopes)
+        table[self.positive] = -np.inf
+        return table, self.of_log_sums(log_sums(labels, self.worth.log_x[None])[0])
+
+    def _of_positive(self, labels: Labels, table: Floats, divisor: Floats) -> Floats:
+        """∂ℓ/∂f_y of each run of a softmax, minus the sum of the others; 0 for a decoupled loss."""
+        if not self.loss.has_log:
+            return np.zeros(labels.shape[0])
+        others = log_sums(labels, table[None])[0] if table.max() > -np.inf else np.full(labels.shape[0], -np.inf)
+        return np.asarray(-np.exp((np.logaddexp(others, self.log_hard) if self.hard.size else others) - divisor))
 
     def _add_hard(self, labels: Labels, table: Floats, divisor: Floats, total: Floats, squares: Floats) -> None:
         """Add what hard negatives give to the sums over runs of each label's share and of its square.
@@ -234,6 +248,14 @@ class SchemeTable:
         once = np.exp(self.hard_slopes - least)
         total[self.hard] += once * inverse.sum()
         squares[self.hard] += 2 * crossed[self.hard] + once**2 * np.sum(inverse**2)
+
+    def _farthest(self) -> float:
+        """A limit of ‖g - g'‖²/2.
+
+        The shares s of a softmax and their sum: ‖s - s'‖² + (Σ s - Σ s')² is convex, and at most 2 at its corners, a
+        unit vector and 0 or another.  The sums of m slopes c: ‖n c - n' c‖² <= 2 m² max c², likewise.
+        """
+        return 1.0 if self.loss.has_log else float((self.sizes[1] * np.exp(self.worth.slopes.max())) ** 2)
 
     def estimate(
         self,
@@ -257,6 +279,8 @@ class SchemeTable:
                 high[self.hard] += np.exp(self.hard_slopes)
                 low[self.positive] += self.positive_slope
                 high[self.positive] += self.positive_slope
+        elif quantity == "gradient_variance":
+            low, high = 0.0, self._farthest()
         elif quantity == "variance":
             low, high = 0.0, (high - low) ** 2 / 2
         elif quantity == "gap":
@@ -269,15 +293,6 @@ class SchemeTable:
         if control:
             return Estimate(float(total.mean), float(error), quantity, "simulate", total.n, seed=seed)
         if quantity != "gradient":
-            return Estimate(
-                float(total.mean),
-                float(error),
-                quantity,
-                "simulate",
-                total.n,
-                float(variance),
-                low,
-                high,
-                seed,
-            )
+            mean, spread = float(total.mean), float(variance)
+            return Estimate(mean, float(error), quantity, "simulate", total.n, spread, low, high, seed)
         return Estimate(total.mean, error, quantity, "simulate", total.n, variance, low, high, seed)

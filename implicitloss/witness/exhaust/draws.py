@@ -1,8 +1,4 @@
-"""Every possible draw, one by one: the sampled loss itself, its probability, their sum.  For tiny L and m.
-
-Nothing here is clever, which is the point: the m drawn labels are enumerated as multisets, each with its multinomial
-probability, or as sets, each with that of its orders, and the loss is evaluated on them as training would.
-"""
+"""All draws that can be, each with its probability: multisets of m labels, or sets."""
 
 from __future__ import annotations
 
@@ -16,13 +12,13 @@ import numpy as np
 from scipy.special import logsumexp
 
 from implicitloss.arguments import shown
-from implicitloss.estimate import Estimate, Quantity, Value, checked_quantity
+from implicitloss.estimate import Quantity
 from implicitloss.labels import Floats, Labels
-from implicitloss.losses import Loss, checked_loss
-from implicitloss.problem import Problem, checked_problem
-from implicitloss.scheme import Plan, Scheme, checked_scheme
+from implicitloss.losses import Loss
+from implicitloss.problem import Problem
+from implicitloss.scheme import Plan, Scheme
 
-__all__ = ["exhaust"]
+__all__ = ["EPS", "Listed", "listed"]
 
 # How many multisets are enumerated at most, and how many counts are kept for them.
 MOST_MULTISETS = 200_000
@@ -32,7 +28,7 @@ SQUARES = ("variance", "mse")
 
 
 @dataclass(frozen=True)
-class _Draws:
+class Listed:
     """All n multisets of m labels that can be drawn, of J `labels`, with their probabilities `chances` (n,).
 
     `counts` (n, J) says how often each multiset holds each label.  Hard negatives come last among the labels, and once
@@ -65,86 +61,14 @@ class _Draws:
         return np.nan_to_num(shares) @ self.slip
 
 
-def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "mean") -> Estimate:
-    """Compute the exact `quantity` of the sampled loss by enumerating every possible draw.
-
-    E g(N) = Σ_N P(N) g(N) over all multisets N of m labels, P multinomial; hard negatives join each N.  For tiny L and
-    m: C(J + m - 1, m) multisets over the J labels that can be drawn.  Draws that are not independent make sets.
-
-    Parameters
-    ----------
-    scheme : Scheme
-        The sampler q, the weights w, the number of negatives m and what a hit on the positive does.
-    loss : Loss
-        `losses.SoftmaxCrossEntropy()` or `losses.Decoupled(...)`.
-    problem : Problem
-        Scores, label prior and positive label of one example.
-    quantity : {"mean", "variance", "mse", "gap", "gradient"}
-        As `integrate` has them.
-
-    Returns
-    -------
-    Estimate
-        The value, for a gradient (L,), and a bound on its rounding, that of every log q and log x included.
-
-    Raises
-    ------
-    ValueError
-        For more than 200,000 multisets, and for a label with q too small for floating point that counts.
-
-    References
-    ----------
-    The definitions: Rawat et al. 2021, Eqs. 7 and 8.
-
-    Examples
-    --------
-    >>> import implicitloss as il
-    >>> prior = il.LabelPrior.from_counts([8, 4, 3, 1])
-    >>> problem = il.Problem([0.3, -0.4, 1.2, -1.7], prior, positive=1)
-    >>> scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Constant(), m=3, hits="mask")
-    >>> loss = il.losses.SoftmaxCrossEntropy()
-    >>> round(float(il.exhaust(scheme, loss, problem)), 10)
-    1.0246580858
-    """
-    checked_quantity(quantity)
-    checked_loss(loss)
-    checked_scheme(scheme)
-    checked_problem(problem)
-    with np.errstate(over="ignore", invalid="ignore"):
-        draws = _enumerate(scheme, loss, problem, quantity)
-        value, error = _of(quantity, loss, problem, draws)
-    return Estimate(value, error, quantity, "exhaust")
-
-
-def _of(quantity: Quantity, loss: Loss, problem: Problem, draws: _Draws) -> tuple[Value, Value]:
-    """The quantity, and a bound on its rounding."""
-    pays = loss.positive_pays(float(problem.scores[problem.positive]))
-    values = (np.logaddexp(0.0, draws.log_sums) if loss.has_log else np.exp(draws.log_sums)) + pays
-    if quantity == "gradient":
-        return _gradient(loss, problem, draws, values)
-    # A relative error δ of S changes S by δ S, and log(1 + S) by at most δ S/(1 + S).
-    moved = -np.expm1(-values) if loss.has_log else values - pays
-    slips = draws.sum_slips * moved + 4 * EPS * np.abs(values)
-    mean = math.fsum(draws.chances * values)
-    mean_error = float(draws.chances @ (draws.chance_slip * np.abs(values) + slips))
-    if quantity == "mean":
-        return mean, mean_error
-    centre, centre_error = mean, mean_error
-    if quantity in ("mse", "gap"):
-        centre, centre_error = _implicit(loss, draws, pays)
-    if quantity == "gap":
-        return centre - mean, centre_error + mean_error
-    off, slips = np.abs(values - centre), slips + centre_error
-    square = math.fsum(draws.chances * off**2)
-    return square, float(draws.chances @ (draws.chance_slip * off**2 + 2 * off * slips + slips**2))
-
-
-def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) -> _Draws:
+def listed(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) -> Listed:
+    """All draws of a scheme; *raises* ValueError for too many, and where a label is lost that the quantity needs."""
     if scheme.draws in ("distinct", "bernoulli"):
         return _enumerate_sets(scheme, loss, problem)
     plan = scheme.plan(problem, loss=loss)
     payment = loss.log_payment(problem.scores, problem.positive)
-    _check_underflow(plan.log_q, plan.log_w, _matters(loss, problem, quantity, payment), quantity in SQUARES)
+    squared = quantity in SQUARES or (quantity == "gradient_variance" and not loss.has_log)
+    _check_underflow(plan.log_q, plan.log_w, _matters(loss, problem, quantity, payment), squared)
     support = np.flatnonzero(np.exp(plan.log_q) > 0)
     # With more labels or more draws than MOST_MULTISETS there are too many multisets, and `comb` would take long.
     few = max(support.size, scheme.m) <= MOST_MULTISETS
@@ -172,10 +96,10 @@ def _enumerate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity)
     missed[support] = 0.0
     if scheme.draws == "set":
         counts = np.minimum(counts, 1.0)
-    return _with_hard(_Draws(chances, counts, support, log_w, log_payment, chance_slip, slip, missed), plan, payment)
+    return _with_hard(Listed(chances, counts, support, log_w, log_payment, chance_slip, slip, missed), plan, payment)
 
 
-def _with_hard(draws: _Draws, plan: Plan, payment: Floats) -> _Draws:
+def _with_hard(draws: Listed, plan: Plan, payment: Floats) -> Listed:
     """The draws, with the hard negatives joined to each."""
     counts, log_w, slip = draws.counts, draws.log_w, draws.slip
     size, support, log_payment = draws.chances.size, draws.labels, draws.log_payment
@@ -186,10 +110,10 @@ def _with_hard(draws: _Draws, plan: Plan, payment: Floats) -> _Draws:
         logs = abs(plan.log_w_hard) + np.abs(payment[plan.hard])
         slip = np.append(slip, EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0)))
         log_payment = np.append(log_payment, payment[plan.hard])
-    return _Draws(draws.chances, counts, support, log_w, log_payment, draws.chance_slip, slip, draws.missed)
+    return Listed(draws.chances, counts, support, log_w, log_payment, draws.chance_slip, slip, draws.missed)
 
 
-def _enumerate_sets(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
+def _enumerate_sets(scheme: Scheme, loss: Loss, problem: Problem) -> Listed:
     """All sets of m different labels, or all sets at all, with the chance of each."""
     plan = scheme.plan(problem, loss=loss)
     payment = loss.log_payment(problem.scores, problem.positive)
@@ -212,7 +136,7 @@ def _enumerate_sets(scheme: Scheme, loss: Loss, problem: Problem) -> _Draws:
     slip = EPS * (16 + 2 * np.where(np.isfinite(logs), logs, 0.0))
     missed = np.exp(plan.log_counts(scheme.m) + plan.log_w)
     missed[support] = 0.0
-    return _with_hard(_Draws(chances, counts, support, log_w, log_payment, chance_slip, slip, missed), plan, payment)
+    return _with_hard(Listed(chances, counts, support, log_w, log_payment, chance_slip, slip, missed), plan, payment)
 
 
 def _successive(q: list[float], m: int) -> dict[int, float]:
@@ -242,7 +166,7 @@ def _coins(q: list[float], m: int) -> dict[int, float]:
 
 def _matters(loss: Loss, problem: Problem, quantity: Quantity, log_payment: Floats) -> Floats:
     """The logarithm of each label's payment, (L,), or for the gradient of a decoupled loss that of its slope."""
-    if loss.has_log or quantity != "gradient":
+    if loss.has_log or quantity not in ("gradient", "gradient_variance"):
         return log_payment
     with np.errstate(divide="ignore"):
         return np.log(np.abs(loss.payment_slope(problem.scores, problem.positive)))
@@ -259,41 +183,3 @@ def _check_underflow(log_q: Floats, log_w: Floats, log_adds: Floats, squared: bo
             f"label {label} is drawn with q = e^{log_q[label]:.0f}, too small for floating point, and weighed so "
             "heavily that it counts; use a sampler with q >= 1e-300"
         )
-
-
-def _gradient(loss: Loss, problem: Problem, draws: _Draws, values: Floats) -> tuple[Floats, Floats]:
-    """E ∂ℓ/∂f, (L,), and a bound on its rounding, (L,)."""
-    y, at_y = problem.positive, draws.labels == problem.positive
-    gradient, error = np.zeros(problem.scores.size), np.zeros(problem.scores.size)
-    slips = draws.chance_slip[:, None] + draws.slip + 16 * EPS
-    if loss.has_log:
-        with np.errstate(divide="ignore"):
-            terms = np.exp(np.log(draws.counts) + draws.log_w + draws.log_payment - values[:, None])
-        # A kept hit adds w_yy e^0, whatever the scores.
-        terms[:, at_y] = 0.0
-        slips = slips + (draws.sum_slips + 4 * EPS * values)[:, None]
-    else:
-        terms = draws.counts * np.exp(draws.log_w) * loss.payment_slope(problem.scores, y)[draws.labels]
-    np.add.at(gradient, draws.labels, [math.fsum(draws.chances * column) for column in terms.T])
-    np.add.at(error, draws.labels, draws.chances @ (slips * np.abs(terms)))
-    if loss.has_log:
-        gradient[y], error[y] = -gradient.sum(), error.sum() + EPS * gradient.sum()
-        return gradient, error
-    error += draws.missed * np.abs(loss.payment_slope(problem.scores, y))
-    own = loss.positive_slope(float(problem.scores[y]))
-    gradient[y] += own
-    error[y] += 16 * EPS * abs(own)
-    return gradient, error
-
-
-def _implicit(loss: Loss, draws: _Draws, pays: float) -> tuple[float, float]:
-    """outer(E Σ), the draws averaged inside the outer function, and a bound on its rounding."""
-    with np.errstate(divide="ignore"):
-        terms = draws.log_sums + np.log(draws.chances)
-    log_mean = float(logsumexp(terms))
-    if log_mean == -math.inf:
-        return pays, 4 * EPS * abs(pays)
-    slip = float(np.exp(terms - log_mean) @ (draws.chance_slip + draws.sum_slips)) + EPS * (16 + terms.size)
-    value = float(np.logaddexp(0.0, log_mean) if loss.has_log else np.exp(log_mean))
-    moved = -math.expm1(-value) if loss.has_log else value
-    return value + pays, slip * moved + 4 * EPS * (abs(value) + abs(pays))
