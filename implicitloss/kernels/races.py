@@ -4,6 +4,8 @@ p_j = r u_j/(1 + r u_j) is the chance of it under the radius r = e^{log_r} of a 
 the circle, d_j = 1 + p_j (ω - 1), c_j = (1 - p_j)/d_j = 1/(1 + z u_j) and P_j = p_j ω/d_j = 1 - c_j.  Complex numbers
 are pairs of real ones, so that loops over many t are vectorised.  What the sums are good for is said in
 `implicitloss.draws.distinct`.
+
+One file: loops over the labels of one race, which share their notation.
 """
 
 from __future__ import annotations
