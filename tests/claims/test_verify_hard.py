@@ -19,7 +19,8 @@ from implicitloss.claims.verdict import Outcome
 from implicitloss.hard import OVERLAPS, POSITIVES, HardNegatives
 from implicitloss.labels import NO_LABELS
 from implicitloss.scheme import HITS, Scheme
-from implicitloss.witness import derive, exhaust
+from implicitloss.witness import derive
+from implicitloss.witness.exhaust import every_draw
 from implicitloss.witness.integrate import decoupled, gradient, integral
 from implicitloss.witness.simulate import streams, table
 
@@ -193,12 +194,12 @@ def _mean_without_T(patch: Patch) -> None:
 
 def _twice_in_each_draw(patch: Patch) -> None:
     """The enumeration counts T twice."""
-    honest = exhaust._enumerate
+    honest = every_draw.listed
 
     def doubled(of: Scheme, *given: Any) -> Any:
         return honest(replace(of, hard=of.hard and replace(of.hard, weight=2 * of.hard.weight)), *given)
 
-    patch.setattr(exhaust, "_enumerate", doubled)
+    patch.setattr(every_draw, "listed", doubled)
 
 
 def _variance_of_T(patch: Patch) -> None:
