@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 
 import implicitloss as il
-from implicitloss.draws import DRAWS
+from implicitloss.draws import DRAWS, law_of
 from implicitloss.kernels import transform
 from implicitloss.scheme import HITS
 from implicitloss.witness.integrate import gradient_variance as of_iid
+from implicitloss.witness.simulate import simulate_together, table
 
 SOFTMAX = il.losses.SoftmaxCrossEntropy()
 LOGISTIC = il.losses.Decoupled(il.losses.logistic)
 LOSSES = (SOFTMAX, LOGISTIC, il.losses.Decoupled(il.losses.squared_hinge))
 PRIOR = il.LabelPrior.from_counts([8, 4, 3, 1, 20])
 HARD = (None, *(il.HardNegatives(k=2, overlap=overlap, weight=0.7) for overlap in HITS))
+COUNTED_AGAIN = il.HardNegatives(k=2, overlap="keep", weight=0.7)
 # Agreement, relative to E ‖g‖²: some 200 roundings of 1.1e-16 each, and logarithms that round in proportion.
 CLOSE = 1e-13
 
@@ -246,10 +248,35 @@ def test_without_the_mean_it_is_the_second_moment(monkeypatch: pytest.MonkeyPatc
     assert off() > 1e-2
 
 
-def off() -> float:
+def test_without_what_hard_negatives_share_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """α_j/(1 + S) moves with the draws, and with s_j where j is drawn too."""
+    honest = transform.tilted_moments
+    assert off(hard=COUNTED_AGAIN) <= CLOSE
+    monkeypatch.setattr(of_iid, "tilted_moments", lambda *given: honest(*given) * [[1], [1], [1], [0]])
+    assert off(hard=COUNTED_AGAIN) > 1e-3
+
+
+@pytest.mark.parametrize("draws", ["distinct", "set", "bernoulli"])
+@pytest.mark.parametrize("hard", [None, COUNTED_AGAIN], ids=["", "hard"])
+def test_a_wrong_square_of_a_set_is_seen(draws: Any, hard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Σ x_k², or with the terms of pairs alone, or without what hard negatives share."""
+    law = type(law_of(draws, np.log([0.4, 0.3, 0.2, 0.1]), 2))
+    honest = law.squares
+    assert off(draws=draws, hard=hard) <= CLOSE
+    for mutant in (
+        lambda self, adds, singles, misses: honest(self, adds, 0 * singles, misses),
+        lambda self, adds, singles, misses: honest(self, 0 * adds, singles, misses),
+        lambda self, adds, singles, misses: honest(self, adds, 2 * singles, misses),
+    ):
+        monkeypatch.setattr(law, "squares", mutant)
+        assert off(draws=draws, hard=hard) > 1e-3
+
+
+def off(draws: Any = "iid", hard: Any = None) -> float:
     """How far integrals are from enumeration, relative to E ‖g‖²."""
     problem = il.Problem([0.3, -0.4, 1.2, -1.7], il.LabelPrior.from_counts([8, 4, 3, 1]), 1)
-    scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=3, hits="keep")
+    m = 3 if draws == "iid" else 2
+    scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=m, hits="keep", hard=hard, draws=draws)
     found, listed = variance(scheme, SOFTMAX, problem), variance(scheme, SOFTMAX, problem, il.exhaust)
     return abs(float(found) - float(listed)) / second_moment(scheme, SOFTMAX, problem)
 
@@ -300,6 +327,18 @@ def test_a_simulation_reads_no_expectation(monkeypatch: pytest.MonkeyPatch) -> N
     assert abs(float(found) - float(exact)) > 8 * float(found.error)
 
 
+def test_pairs_that_forget_the_positive_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The positive's entry is half of the variance here, where there is one negative."""
+    problem = il.Problem([0.2, 0.9], il.LabelPrior.from_counts([1, 3]), 0)
+    scheme = il.Scheme(il.samplers.WithinBatch(), il.weightings.Unit(), m=2, hits="mask")
+    exact = float(variance(scheme, SOFTMAX, problem))
+    right = il.simulate(scheme, SOFTMAX, problem, "gradient_variance", runs=20_000, rng=5)
+    assert abs(float(right) - exact) < 5 * float(right.error)
+    monkeypatch.setattr(table.SchemeTable, "_of_positive", lambda self, labels, *given: np.zeros(labels.shape[0]))
+    wrong = il.simulate(scheme, SOFTMAX, problem, "gradient_variance", runs=20_000, rng=5)
+    assert abs(float(wrong) - exact) > 8 * float(wrong.error)
+
+
 def test_terms_that_overflow_are_refused() -> None:
     problem = il.Problem(np.zeros(2), il.LabelPrior.from_counts([1, 1]), 0)
     scheme = il.Scheme(il.samplers.Uniform(), Scaled(200.0), m=1, hits="mask")
@@ -313,7 +352,5 @@ def test_terms_that_overflow_are_refused() -> None:
 def test_what_is_drawn_together_shares_m() -> None:
     problem = il.Problem(np.zeros(2), il.LabelPrior.from_counts([1, 1]), 0)
     schemes = [il.Scheme(il.samplers.Uniform(), il.weightings.Unit(), m=m, hits="mask") for m in (3, 2)]
-    from implicitloss.witness.simulate import simulate_together
-
     with pytest.raises(ValueError, match="simulated together if they share m"):
         simulate_together(schemes[0], [(one, SOFTMAX) for one in schemes], problem, "gradient_variance", runs=10, rng=0)
