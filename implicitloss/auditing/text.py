@@ -458,9 +458,10 @@ def _on_draws(finding: Finding) -> list[str]:
         )
     if found.draws is not None:
         few, many = found.draws
+        repeats = "none of them twice" if found.multiplicity == 1 else f"the same one up to {found.multiplicity} times"
         said.append(
             f"An evaluation draws {few if few == many else f'{few} to {many}'} labels ({_beside_draws(finding)}masked "
-            f"hits are not seen), the same one up to {found.multiplicity} times; "
+            f"hits are not seen), {repeats}; "
             f"{_never(found.never_drawn, finding.prior.n_labels)} never drawn in the first evaluations."
         )
     return said
