@@ -374,27 +374,36 @@ def _negative(question: Question, call: Call) -> Flaw | None:
 
 
 def _no_negatives(question: Question, box: Box) -> list[Flaw]:
-    """The flaw of a loss that stays the same when all scores but the positive's move, at each of many seeds.
+    """The flaw of a loss that follows the positive's score, and stays the same when all others move.
 
-    Draws that are all masked hits leave it the same too: calls are counted as for ignored labels.
+    Where all draws are hits a softmax loss follows no score, so that one call tells.  A logistic loss follows the
+    positive's: calls are counted there as for ignored labels, and the law of the draws has to be claimed.
     """
-    claimed = question.claim.margins
+    claimed, is_softmax = question.claim.margins, question.form == "softmax"
     if question.scores is not None or (claimed is not None and not claimed.any()):
         return []
     share = max(_share_of_draws(question, y) for y in question.positives)
-    if share > MOST_OF_THE_DRAWS and question.scheme is not None:
+    if not is_softmax and (question.scheme is None or share > MOST_OF_THE_DRAWS):
         return []
     before, up = box.probes, question.temperature * (UP if box.spread == 1.0 else 0.0)
-    for _ in range(_calls_of_hits(question, share)):
+    calls = SETS_OF_SCORES if is_softmax else _calls_of_hits(question, share)
+    for _ in range(calls):
         seed = box.new_probe()
         scores, positive, generator = box.scores(2, seed)
         own = np.arange(scores.shape[1]) == positive[:, None]
-        other = up + question.temperature * box.spread * generator.standard_normal(scores.shape)
-        here, there = (box.probe(f, positive, seed) for f in (scores, np.where(own, scores, other)))
+        other = question.temperature * box.spread * generator.standard_normal(scores.shape)
+        here, there, moved = (
+            box.probe(f, positive, seed)
+            for f in (scores, np.where(own, scores, up + other), np.where(own, other, scores))
+        )
         if not np.array_equal(here, there):  # a loss without values there is not known to stay the same
-            box.probes = before  # other probes have the seeds that they had
-            return []
-    return [Flaw("no negatives", NO_NEGATIVES)]
+            break
+        if is_softmax and np.any(here != moved) and np.isfinite(moved).all():
+            return [Flaw("no negatives", NO_NEGATIVES)]
+    else:
+        return [] if is_softmax else [Flaw("no negatives", NO_NEGATIVES)]
+    box.probes = before  # other probes have the seeds that they had
+    return []
 
 
 def _calls_of_hits(question: Question, share: float) -> int:

@@ -41,9 +41,9 @@ FlawKind = Literal[
 ]  # fmt: skip
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
-    "no negatives", "never counted", "looks at scores", "another law", "another number of draws", "coarse", "bounded",
-    "unknown form", "draws nothing", "same answers", "rows tried", "single labels", "number of rows",
-    "no count", "hard negatives", "other positives", "large scores", Kind,
+    "no negatives", "never counted", "looks at scores", "another law", "another number of draws", "drawn twice",
+    "coarse", "bounded", "unknown form", "draws nothing", "same answers", "rows tried", "single labels",
+    "number of rows", "no count", "hard negatives", "other positives", "large scores", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
 HAS_MARGINS = (

@@ -171,6 +171,9 @@ def _other_law(question: Question, pilot: Pilot, statistics: DrawStatistics) -> 
     scheme, q = question.scheme, statistics.q
     if scheme is None or q is None or statistics.draws is None:
         return []
+    if scheme.draws != "iid" and (statistics.multiplicity or 1) > 1:
+        said = f"a label is drawn up to {statistics.multiplicity} times in an evaluation, and once at most as claimed"
+        return [Note("drawn twice", said)]
     hard = max((labels.size for labels in question.claim.hard), default=0)
     _, most_claimed = design(scheme.draws).sizes(question.prior.n_labels, scheme.m)
     if statistics.draws[1] > most_claimed + hard:

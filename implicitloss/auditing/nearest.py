@@ -164,6 +164,8 @@ def name_of(scheme: Scheme, m_known: bool = True, fitted: Fitted | None = None) 
         name = complete_weighting(weighting).name if target is None else complete_margin(target).name
         return f"{name} over all labels, none drawn"
     words = complete_weighting(weighting).name
+    if scheme.draws != "iid" and getattr(weighting, "reads_inclusion", False):
+        words = words.replace("1/(m q)", "1/P(drawn)")
     sampler = complete_sampler(scheme.sampler).name
     if fitted is not None:
         sampler = f"{OF_FITTED[fitted.parameter]}, fitted {fitted}"
@@ -197,7 +199,9 @@ def nearest(
         statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - fewest
     )
     n_independent = 0 if statistics is None else statistics.n_independent
-    candidates = _Candidates(question, parts, m, none_drawn, hard, designs, n_independent)
+    designs = () if none_drawn else designs
+    never_twice = statistics is None or statistics.multiplicity in (None, 1)
+    candidates = _Candidates(question, parts, m, none_drawn, hard, designs, n_independent, never_twice)
     holds = all(c.result(question.tolerance) == "holds" for c in comparisons if c.decisive)
     claimed = candidates.claimed()
     is_of_claim = claimed is not None and claimed.agrees and _off(claimed, question, statistics) == 0.0
@@ -296,6 +300,7 @@ class _Candidates:
     hard: HardNegatives | None = None
     designs: tuple[DrawsName, ...] = ()
     n_independent: int = 0
+    never_twice: bool = True
     # The draws of the last laws, a positive each: many schemes in turn draw from one law.
     _draws: dict[tuple[Any, ...], list[Draws]] = field(default_factory=dict)
 
@@ -375,10 +380,13 @@ class _Candidates:
         """The weights under designs that bring no label twice; how many draws made a set is known from the claim."""
         claimed = self.question.scheme
         naive: Any = CountedAsIndependent()
-        for scheme in self._each(laws, [*named, naive]) if self.designs else ():
-            for drawn in self.designs:
+        designs = sorted(self.designs, key=lambda name: claimed is None or name != claimed.draws)
+        for scheme in self._each(laws, [*named, naive]) if designs else ():
+            for drawn in designs:
                 m = self.draws if drawn == "distinct" or claimed is None else claimed.m
-                yield replace(scheme, m=m, draws=drawn)
+                _, most = design(drawn).sizes(self.question.prior.n_labels, m)
+                if self.m is None or self.m <= most:
+                    yield replace(scheme, m=m, draws=drawn)
 
     def _of_other_number(self, laws: Sequence[Any]) -> Iterator[Scheme]:
         """Importance weights with a number in place of m that is fitted, where it is another."""
@@ -489,6 +497,7 @@ class _Candidates:
                 terms += 1
         agrees &= misfit <= MOST_ERRORS**2 * terms
         agrees &= not self.designs or self._log_no_repeat(scheme) > LOG_NEVER
+        agrees &= scheme.draws == "iid" or self.never_twice
         distance = float(np.sqrt(np.mean(np.square(logs[used]))))
         return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
 
@@ -500,9 +509,10 @@ class _Candidates:
         if scheme.draws != "iid":
             return 0.0
         none = []
-        for draws in self._draws[_law_of(scheme)]:
-            q = np.exp(draws.log_q)
-            q[draws.positive] = 0.0
+        for problem, draws in zip(self._problems, self._draws[_law_of(scheme)], strict=True):
+            plan = scheme.plan(problem, draws)
+            q = np.where(np.isneginf(plan.log_w), 0.0, np.exp(plan.log_q))  # what counts nothing is not seen
+            q[problem.positives] = 0.0
             pairs, equal = scheme.m // 2, min(float(q @ q), 1 - 1e-9)
             none.append((pairs - 1) * math.log1p(-equal) + math.log1p((pairs - 1) * equal) if pairs else 0.0)
         return self.n_independent * min(none)

@@ -220,13 +220,13 @@ class Pilot:
 class DrawStatistics:
     """How labels were drawn in the pilot, and other things that margins hide.
 
-    `q` (L,) is the share of each label among the `n_draws` draws of all audited positives; `draws` are the least and
-    the largest number of draws in an evaluation; `multiplicity` is the largest number of draws of one label, in
-    `n_independent` evaluations of a positive that do not share their draws; `different` are the least and the largest
-    number of different labels in one.  These are
-    None where draws of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By
-    positive and slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and
-    `gradient_ratio` the expected gradient on the slice over that of softmax over all labels, with its standard error.
+    `q` (L,) is the share of each label among the draws of all audited positives, `n_draws` of which are
+    independent; `draws` are the least and the largest number of draws in an evaluation; `multiplicity` is the
+    largest number of draws of one label, in `n_independent` evaluations of a positive that do not share their
+    draws; `different` are the least and the largest number of different labels in one.  These are None where draws
+    of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By positive and
+    slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and `gradient_ratio`
+    the expected gradient on the slice over that of softmax over all labels, with its standard error.
     """
 
     q: Floats | None
@@ -261,9 +261,11 @@ class DrawStatistics:
         pooled = counts.sum(axis=(0, 1))
         draws = round(float(each.min())), round(float(each.max()))
         most = round(float(counts.max()))
+        # Examples of a call that share their draws count once, of whatever positive.
+        shared = pilot.a_call * len(question.positives) if pilot.shares_negatives else 1
+        n_draws = round(float(pooled.sum()) / shared)
         return cls(
-            pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice, round(float(pooled.sum())),
-            *labels,
+            pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice, n_draws, *labels,
         )  # fmt: skip
 
 

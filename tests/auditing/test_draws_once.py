@@ -22,11 +22,11 @@ Q = np.log1p(1 / np.arange(1, L + 1)) / np.log(L + 1)
 def distinct(rng: np.random.Generator) -> tuple[Labels, int]:
     """Labels until M are different, and the number of tries, as TensorFlow draws them."""
     found: dict[int, None] = {}
-    tries = 0
-    while len(found) < M:
-        found[int(rng.choice(L, p=Q))] = None
-        tries += 1
-    return np.array(list(found)), tries
+    for tries, label in enumerate(rng.choice(L, size=1_000, p=Q).tolist(), start=1):
+        found[label] = None
+        if len(found) == M:
+            return np.array(list(found)), tries
+    raise AssertionError("1,000 draws brought fewer labels")
 
 
 def as_set(rng: np.random.Generator) -> tuple[Labels, int]:
@@ -54,16 +54,23 @@ def sampled(
     """Sampled softmax over the labels of one run a call, hits masked, with weights of (y, labels, tries)."""
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        values, slopes = np.zeros(positive.size), np.zeros(scores.shape)
-        labels, tries = PROCEDURES[draws](rng)
-        for i, y in enumerate(positive):
-            if not shared:
-                labels, tries = PROCEDURES[draws](rng)
-            x = np.exp(scores[i, labels] - scores[i, y] + log_w(int(y), labels, tries)) * (labels != y)
-            values[i] = np.log1p(x.sum())
-            slopes[i, labels] = x / (1 + x.sum())
-            slopes[i, y] -= x.sum() / (1 + x.sum())
+        if not shared:
+            alone = [of_run(scores[i : i + 1], positive[i : i + 1], rng) for i in range(positive.size)]
+            values, slopes = np.concatenate([one for one, _ in alone]), np.concatenate([one for _, one in alone])
+        else:
+            values, slopes = of_run(scores, positive, rng)
         return (values, slopes) if gradient else values
+
+    def of_run(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        labels, tries = PROCEDURES[draws](rng)
+        weights = np.array([np.broadcast_to(log_w(int(y), labels, tries), labels.shape) for y in positive])
+        rows = np.arange(positive.size)
+        x = np.exp(scores[:, labels] - scores[rows, positive][:, None] + weights) * (labels != positive[:, None])
+        total = x.sum(axis=1)
+        slopes = np.zeros(scores.shape)
+        slopes[:, labels] = x / (1 + total)[:, None]
+        slopes[rows, positive] -= total / (1 + total)
+        return np.log1p(total), slopes
 
     return loss
 
@@ -105,6 +112,8 @@ def test_weights_of_independent_draws_are_refuted_and_named(gradient: bool, seed
     report = il.audit(loss, claim="full", rng=seed, prior=PRIOR)
     assert report.verdict == "refuted", str(report)
     if gradient:
+        again = il.audit(loss, claim="full", rng=[seed, 1], prior=PRIOR)  # whatever the seed
+        assert again.slips == (NO_REPEATS,), str(again)
         assert report.slips == (NO_REPEATS,), str(report)
         assert report.nearest is not None
         assert str(report.nearest) == (
@@ -145,7 +154,78 @@ def test_both_sides_with_tensorflow_s_count(seed: int) -> None:
     assert held.verdict == "holds", str(held)
 
 
+def independent(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+    """Importance weights on independent draws, which come twice."""
+    values, slopes = np.zeros(positive.size), np.zeros(scores.shape)
+    for i, y in enumerate(positive):
+        labels = np.searchsorted(np.cumsum(Q), rng.random(5) * Q.sum(), "right")
+        x = np.exp(scores[i, labels] - scores[i, y]) / (5 * Q[labels]) * (labels != y)
+        values[i] = np.log1p(x.sum())
+        np.add.at(slopes[i], labels, x / (1 + x.sum()))
+        slopes[i, y] -= x.sum() / (1 + x.sum())
+    return values, slopes
+
+
+def test_draws_that_come_twice_are_no_different_labels(seed: int) -> None:
+    """The margins are those that are claimed, and the report says that the draws are others."""
+    different = il.Scheme(S.LogUniform(), W.Importance(), m=5, hits="mask", draws="distinct")
+    report = il.audit(independent, claim=different, rng=seed, **OPTIONS)
+    assert "drawn twice" in {note.kind for note in report.notes}
+    assert report.nearest is not None
+    assert report.nearest.scheme.draws == "iid", str(report)
+
+
+def test_coins_are_no_set(seed: int) -> None:
+    report = il.audit(sampled("bernoulli", naive, shared=False), claim=claim("bernoulli"), rng=seed, **OPTIONS)
+    assert report.verdict == "refuted"
+    assert report.nearest is not None
+    assert report.nearest.scheme.draws == "bernoulli", str(report)
+    assert report.slips == (NO_REPEATS,)
+
+
+def test_repeats_of_other_positives_are_not_seen(seed: int) -> None:
+    """Two other positives have most of q: the true claim is named, and no slip."""
+    law = np.full(L, 0.2 / (L - 2))
+    law[[1, 2]] = 0.4
+    m, others = 8, [1, 2]
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        values, slopes = np.zeros(positive.size), np.zeros(scores.shape)
+        for i, y in enumerate(positive):
+            labels = rng.choice(L, size=m, p=law)
+            x = np.exp(scores[i, labels] - scores[i, y]) / (m * law[labels]) * ~np.isin(labels, [y, *others])
+            values[i] = np.log1p(x.sum())
+            np.add.at(slopes[i], labels, x / (1 + x.sum()))
+            slopes[i, y] -= x.sum() / (1 + x.sum())
+        return values, slopes
+
+    true = il.Scheme(S.Explicit(law), W.Importance(), m=m, hits="mask")
+    report = il.audit(loss, claim=true, rng=seed, other_positives=others, positives=[0, 30], **OPTIONS)
+    assert report.verdict != "refuted", str(report)
+    assert report.slips == (), str(report)
+
+
 def test_a_set_of_draws_with_weights_of_independent_ones(seed: int) -> None:
     report = il.audit(sampled("set", naive, shared=False), claim=claim("set"), rng=seed, prior=PRIOR)
     assert report.verdict == "refuted", str(report)
     assert report.slips == (NO_REPEATS,), str(report)
+
+
+@pytest.mark.parametrize("form", ["softmax", "logistic"])
+def test_draws_that_are_nearly_all_hits_are_no_lack_of_negatives(form: Any, seed: int) -> None:
+    """One draw, and label 0 has all but 1e-4 of q: hardly an evaluation has a negative, but the claim is true."""
+    law = np.full(L, 1e-4 / (L - 1))
+    law[0] = 1 - 1e-4
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        labels = rng.choice(L, size=positive.size, p=law)
+        rows, counts = np.arange(positive.size), labels != positive
+        if form == "softmax":
+            gaps = scores[rows, labels] - scores[rows, positive]
+            return np.log1p(np.exp(gaps) / law[labels] * counts)
+        negative = np.logaddexp(0, scores[rows, labels]) / law[labels] * counts
+        return np.logaddexp(0, -scores[rows, positive]) + negative
+
+    positives = {"softmax": [0, 30], "logistic": [0]}[form]
+    report = il.audit(loss, claim="full", rng=seed, form=form, positives=positives, **OPTIONS)
+    assert "no negatives" not in {flaw.kind for flaw in report.flaws}, str(report)
