@@ -108,7 +108,7 @@ def gradient_variance(id: str, tiny: CaseList, decoupled: CaseList) -> Claim:
 
 
 def gradient_sampler(id: str, decoupled: CaseList, softmax: CaseList) -> Claim:
-    """With w = p/(m q): the gradient's variance is least at q ∝ p ϕ', where it is not 0.
+    """The variance of the gradient, with w = p/(m q), is least at q ∝ p ϕ', where it is not 0.
 
     `decoupled` and `softmax` are competitors with weights p/(m q).
     """
