@@ -392,14 +392,14 @@ def _no_negatives(question: Question, box: Box) -> list[Flaw]:
         scores, positive, generator = box.scores(2, seed)
         own = np.arange(scores.shape[1]) == positive[:, None]
         other = question.temperature * box.spread * generator.standard_normal(scores.shape)
-        here, there, moved = (
-            box.probe(f, positive, seed)
-            for f in (scores, np.where(own, scores, up + other), np.where(own, other, scores))
-        )
-        if not np.array_equal(here, there):  # a loss without values there is not known to stay the same
+        here = box.probe(scores, positive, seed)
+        # A loss without values there is not known to stay the same.
+        if not np.array_equal(here, box.probe(np.where(own, scores, up + other), positive, seed)):
             break
-        if is_softmax and np.any(here != moved) and np.isfinite(moved).all():
-            return [Flaw("no negatives", NO_NEGATIVES)]
+        if is_softmax:
+            moved = box.probe(np.where(own, other, scores), positive, seed)
+            if np.isfinite(moved).all() and np.any(here != moved):
+                return [Flaw("no negatives", NO_NEGATIVES)]
     else:
         return [] if is_softmax else [Flaw("no negatives", NO_NEGATIVES)]
     box.probes = before  # other probes have the seeds that they had
