@@ -75,10 +75,6 @@ def sampled(
     return loss
 
 
-def included(draws: DrawsName) -> Floats:
-    return il.inclusion_probabilities(claim(draws), il.Problem(np.zeros(L), PRIOR, 0)) + 0.0
-
-
 def right(draws: DrawsName) -> Callable[[int, Labels, int], Any]:
     """log 1/P(y' ∈ N)."""
     scheme = il.Scheme(S.LogUniform(), W.Importance(), m=M, hits="keep", draws=draws)
