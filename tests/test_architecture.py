@@ -522,7 +522,7 @@ PARTS = {
     f"{PACKAGE}.auditing.comparison.Comparison": "a row of an audit's report",
     f"{PACKAGE}.auditing.finding.Note": "a part of an audit's report",
     f"{PACKAGE}.auditing.finding.Tilt": "a part of an audit's report",
-    f"{PACKAGE}.auditing.nearest.Fit": "a part of an audit's report",
+    f"{PACKAGE}.auditing.fit.Fit": "a part of an audit's report",
     f"{PACKAGE}.auditing.slips.Page": "a part of an audit's report",
     f"{PACKAGE}.auditing.slopes.Slopes": "a part of an audit's report",
     f"{PACKAGE}.auditing.question.Question": "AuditReport.of, which the audit calls",

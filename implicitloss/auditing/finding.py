@@ -14,9 +14,11 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from implicitloss.auditing.box import Box
+from implicitloss.auditing.candidates import NEAR_M
 from implicitloss.auditing.comparison import HITS, NO_COUNT, Comparison, Result
+from implicitloss.auditing.fit import Fit, name_of
 from implicitloss.auditing.forms import Kind
-from implicitloss.auditing.nearest import NEAR_M, Fit, name_of, nearest
+from implicitloss.auditing.nearest import nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import MOST_RUNS_A_POSITIVE, Question
 from implicitloss.auditing.slips import Page, Survivors, slips_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from implicitloss.auditing.comparison import Comparison
-from implicitloss.auditing.nearest import rounded
+from implicitloss.auditing.fit import rounded
 from implicitloss.auditing.parts import LEAST_RELATIVE_ERROR, Parts
 from implicitloss.labels import LabelPrior
 

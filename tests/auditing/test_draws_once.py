@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -179,28 +179,46 @@ def test_coins_are_no_set(seed: int) -> None:
     assert report.slips == (NO_REPEATS,)
 
 
+def softmax_of(law: Floats, m: int, masked: Sequence[int] = (), keep_hits: bool = False) -> Any:
+    """Importance-weighted softmax of m independent draws, with gradients; `masked` labels never count."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        labels = rng.choice(law.size, size=(positive.size, m), p=law)
+        rows, own = np.arange(positive.size)[:, None], positive[:, None]
+        x = np.exp(scores[rows, labels] - scores[rows, own]) / (m * law[labels]) * ~np.isin(labels, masked)
+        x = x if keep_hits else np.where(labels == own, 0.0, x)
+        total, slopes = x.sum(axis=1, keepdims=True), np.zeros(scores.shape)
+        np.add.at(slopes, (rows, labels), x / (1 + total))
+        np.subtract.at(slopes, (rows, own), total / (1 + total))
+        return np.log1p(total[:, 0]), slopes
+
+    return loss
+
+
 def test_repeats_of_other_positives_are_not_seen(seed: int) -> None:
     """Two other positives have most of q: the true claim is named, and no slip."""
-    many = il.LabelPrior.zipf(400, 1.0)
     law = np.full(400, 0.2 / 398)
     law[[1, 2]] = 0.4
     m, others = 8, [1, 2]
-
-    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        values, slopes = np.zeros(positive.size), np.zeros(scores.shape)
-        for i, y in enumerate(positive):
-            labels = rng.choice(400, size=m, p=law)
-            x = np.exp(scores[i, labels] - scores[i, y]) / (m * law[labels]) * ~np.isin(labels, [y, *others])
-            values[i] = np.log1p(x.sum())
-            np.add.at(slopes[i], labels, x / (1 + x.sum()))
-            slopes[i, y] -= x.sum() / (1 + x.sum())
-        return values, slopes
-
     true = il.Scheme(S.Explicit(law), W.Importance(), m=m, hits="mask")
-    options = {**OPTIONS, "prior": many}
+    options = {**OPTIONS, "prior": il.LabelPrior.zipf(400, 1.0)}
+    loss = softmax_of(law, m, masked=others)
     report = il.audit(loss, claim=true, rng=seed, other_positives=others, positives=[0, 30], **options)
     assert report.verdict != "refuted", str(report)
     assert report.slips == (), str(report)
+
+
+def test_a_repeat_of_a_hit_is_a_larger_hit(seed: int) -> None:
+    """The positive has most of q: that no other label came twice is no sign that draws are different labels."""
+    law = np.full(400, 0.02 / 399)
+    law[0] = 0.98
+    true = il.Scheme(S.Explicit(law), W.Importance(), m=8, hits="keep")
+    options = {**OPTIONS, "prior": il.LabelPrior.zipf(400, 1.0)}
+    for again in range(3):
+        report = il.audit(softmax_of(law, 8, keep_hits=True), claim=true, rng=[seed, again], positives=[0], **options)
+        assert report.verdict != "refuted", str(report)
+        assert report.nearest is not None
+        assert report.nearest.scheme == true, str(report)
 
 
 def test_a_set_of_draws_with_weights_of_independent_ones(seed: int) -> None:

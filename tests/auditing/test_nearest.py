@@ -14,7 +14,8 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing.comparison import HITS, Comparison
-from implicitloss.auditing.nearest import FITS_WITHIN, nearest
+from implicitloss.auditing.fit import FITS_WITHIN
+from implicitloss.auditing.nearest import nearest
 from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
