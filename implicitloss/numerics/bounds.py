@@ -54,10 +54,11 @@ def sum_half_width(squares: ArrayLike, span: ArrayLike, delta: float) -> NDArray
     """
     span = np.asarray(span, dtype=np.float64)
     of_range = span * math.log(2 * TILTS.size / delta)
-    of_variance = np.asarray(squares) / np.maximum(span, 1e-300)
-    of_range, of_variance = np.broadcast_arrays(of_range, of_variance)
-    tilts, factors = (each.reshape(-1, *[1] * of_range.ndim) for each in (TILTS, OF_VARIANCE))
-    return np.asarray(((of_range + factors * of_variance) / tilts).min(axis=0))
+    with np.errstate(over="ignore"):  # squares of numbers that were said to have no span limit nothing
+        of_variance = np.asarray(squares) / np.maximum(span, 1e-300)
+        of_range, of_variance = np.broadcast_arrays(of_range, of_variance)
+        tilts, factors = (each.reshape(-1, *[1] * of_range.ndim) for each in (TILTS, OF_VARIANCE))
+        return np.asarray(((of_range + factors * of_variance) / tilts).min(axis=0))
 
 
 def runs_needed(variance: float, span: float, width: float, delta: float) -> int:

@@ -4,4 +4,4 @@ No paper has these statements; they were derived.  Libraries draw so (TensorFlow
 whose labels make a set is how Rawat et al. 2021 write within-batch negatives, N = ∪ {y_b}.
 """
 
-SECTIONS = ("inclusion", "margins", "optima", "spread", "shared")
+SECTIONS = ("inclusion", "margins", "optima", "spread", "shared", "best_shared")

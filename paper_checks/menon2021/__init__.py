@@ -3,4 +3,4 @@
 ICLR 2021, arXiv 2007.07314.
 """
 
-SECTIONS = ("consistency", "profiles")
+SECTIONS = ("consistency", "family", "two_gaussians", "profiles")

@@ -52,7 +52,7 @@ class World:
 
 
 @lru_cache
-def _worlds() -> tuple[World, ...]:
+def worlds() -> tuple[World, ...]:
     """Random joint laws with long-tailed labels; five x and three labels, 243 classifiers each."""
     rng = np.random.default_rng([2007, 7314])
     worlds = []
@@ -64,17 +64,17 @@ def _worlds() -> tuple[World, ...]:
 
 
 def _all_worlds(setting: Setting) -> tuple[World, ...]:
-    return _worlds()
+    return worlds()
 
 
-def _least(world: World) -> float:
+def least(world: World) -> float:
     """The least balanced error of all classifiers."""
     n_x, n_labels = world.joint.shape
     every = itertools.product(range(n_labels), repeat=n_x)
     return min(world.balanced_error(np.array(predictions)) for predictions in every)
 
 
-def _error_of(rule: Callable[[World], Floats]) -> Callable[[World], Estimate]:
+def error_of(rule: Callable[[World], Floats]) -> Callable[[World], Estimate]:
     """The balanced error of argmax rule(world), (X, L)."""
 
     def error(world: World) -> Estimate:
@@ -127,21 +127,21 @@ def _post_hoc(tau: float) -> Callable[[World], Estimate]:
 
 def _excess(margin: Margin) -> Callable[[World], Estimate]:
     """Balanced error above the least, of the classifier that the margins teach."""
-    error = _error_of(taught(margin))
+    error = error_of(taught(margin))
 
     def excess(world: World) -> Estimate:
-        return Estimate(float(error(world)) - _least(world), 1e-12, "excess balanced error", "Newton's method")
+        return Estimate(float(error(world)) - least(world), 1e-12, "excess balanced error", "Newton's method")
 
     return excess
 
 
-def _worst(excess: Callable[[World], Estimate]) -> Callable[[World], Estimate]:
+def worst(excess: Callable[[World], Estimate]) -> Callable[[World], Estimate]:
     """The largest excess over all worlds: a counterexample is one world."""
-    return lambda _: max((excess(world) for world in _worlds()), key=float)
+    return lambda _: max((excess(world) for world in worlds()), key=float)
 
 
-def _first_world(setting: Setting) -> tuple[World, ...]:
-    return _worlds()[:1]
+def first_world(setting: Setting) -> tuple[World, ...]:
+    return worlds()[:1]
 
 
 def _inconsistent(id: str, name: str, margin: Margin, source: str) -> Claim:
@@ -152,8 +152,8 @@ def _inconsistent(id: str, name: str, margin: Margin, source: str) -> Claim:
         (
             Exact(
                 "largest excess balanced error over 20 laws",
-                _first_world,
-                _worst(_excess(margin)),
+                first_world,
+                worst(_excess(margin)),
                 lambda world: 1e-3,
                 {
                     f"the {name} loss is consistent": ("=", lambda world: Estimate(0.0, 1e-12, "excess", "claimed")),
@@ -176,9 +176,9 @@ CLAIMS = (
             Exact(
                 "all 243 classifiers on each of 20 laws",
                 _all_worlds,
-                _least,
-                _error_of(_balanced),
-                {"it is least at argmax η": _error_of(_bayes), "it is least at argmax η/√π": _error_of(_half)},
+                least,
+                error_of(_balanced),
+                {"it is least at argmax η": error_of(_bayes), "it is least at argmax η/√π": error_of(_half)},
                 floor=1e-10,
                 uses_prior=False,
             ),
@@ -217,11 +217,11 @@ CLAIMS = (
             Exact(
                 "all 243 classifiers on each of 20 laws",
                 _all_worlds,
-                _least,
-                _error_of(taught(LogitAdjusted())),
+                least,
+                error_of(taught(LogitAdjusted())),
                 {
-                    "plain softmax is consistent too": _error_of(taught(Softmax())),
-                    "τ = 1/2 is consistent too": _error_of(taught(LogitAdjusted(0.5))),
+                    "plain softmax is consistent too": error_of(taught(Softmax())),
+                    "τ = 1/2 is consistent too": error_of(taught(LogitAdjusted(0.5))),
                 },
                 floor=1e-10,
                 uses_prior=False,

@@ -48,6 +48,18 @@ def _rounded(profile: Profile) -> float:
     return float(np.round(largest * 100.0 ** (-np.arange(n) / (n - 1))).sum())
 
 
+def _two_values(profile: Profile) -> list[float]:
+    """How many values counts have, the larger over the smaller, and the share of labels with the larger."""
+    counts = profile.prior.counts
+    assert counts is not None
+    values = np.unique(counts)
+    return [float(values.size), float(values[-1] / values[0]), float(np.mean(counts == values[-1]))]
+
+
+def _steps(setting: Setting) -> list[Profile]:
+    return [profile for profile in _profiles(setting) if profile.name.endswith("STEP")]
+
+
 def _over_labels(profile: Profile) -> float:
     """The total had the exponent been i/L and not i/(L - 1)."""
     if profile.name.endswith("STEP"):
@@ -71,5 +83,24 @@ CLAIMS = (
                 uses_prior=False,
             ),
         ),
+    ),
+    Claim(
+        "menon2021.step",
+        "STEP has two frequencies, ρ = 100 apart, each of half of the labels.",
+        "Buda et al. 2017; Cao et al. 2019; Rawat et al. 2021, section 5.1",
+        (
+            Exact(
+                "counting",
+                _steps,
+                lambda profile: np.array(_two_values(profile)),
+                lambda profile: np.array([2.0, 100.0, 0.5]),
+                {
+                    "there are three frequencies": lambda profile: np.array([3.0, 100.0, 0.5]),
+                    "a tenth of the labels is frequent": lambda profile: np.array([2.0, 100.0, 0.1]),
+                },
+                uses_prior=False,
+            ),
+        ),
+        ("CIFAR-100 and CIFAR-10",),
     ),
 )

@@ -4,6 +4,8 @@ Large-Output Spaces.  ICML 2021, arXiv 2105.05736."""
 SECTIONS = (
     "risk",
     "section2",
+    "forms",
+    "remark2",
     "conventions",
     "lemma1",
     "lemma2",
@@ -13,4 +15,5 @@ SECTIONS = (
     "proposition5",
     "remark3",
     "section4",
+    "slices",
 )
