@@ -92,7 +92,7 @@ ORDER = "Exact: {} (one-dimensional integrals, extrapolated)"
 COUNTED = "Simulated: labels drawn, weighed and counted (empirical-Bernstein bounds)"
 ROW = (SYMBOLS, "Exact: m w q in numbers", COUNTED)
 LIMITS = (ORDER.format("order in 1/m"), ORDER.format("constant"))
-EVERY = "all 243 classifiers"
+EVERY, PAIRS = "all 243 classifiers", "Exact: covariances of all pairs"
 DESCENT, SUBGRADIENT = (
     "Exact: gradient descent (60,000 steps of .05 from scores of 0)",
     "Exact: ℓ(g) >= ℓ(f) + <ℓ'(f), g - f>",
@@ -106,6 +106,31 @@ CURVATURE, INFORMATION = "Exact: the Hessian of every sequence of draws listed",
 FALLEN, FITTED = "Exact: training mean less fresh mean", "training sets drawn and fitted, 6 standard errors)"
 WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section2.eq1-eq2": ("Exact: sums over all x and labels",),
+    "rawat2021.section2.log-loss": (SYMBOLS, "Exact: the optimum (Newton's method on the loss over all labels)"),
+    "rawat2021.section4.forms": ("Identity: SymPy (for every L, m and prior)",),
+    "rawat2021.section2.equalised": ("Identity: SymPy (for every L, prior and a > 0)",),
+    "rawat2021.remark2": (f"{LISTED} (decoupled)", f"{LISTED} (softmax)"),
+    "rawat2021.section5.slices": ("Exact: counts solved for the class",),
+    "rawat2021.section5.quantiles": ("Exact: places in the order of frequencies",),
+    "draws.shared.best-law": (
+        PAIRS,
+        f"{PAIRS} (the mean of the examples' best laws)",
+        f"{PAIRS} (the law that is best for single losses)",
+    ),
+    "draws.shared.best-for-singles": (
+        "Exact: closed form",
+        "Exact: closed form (uniform draws)",
+        "Exact: closed form (draws that are best for the mean)",
+    ),
+    "menon2021.family": (
+        "Exact: BFGS on the loss as it is written (20 laws of five x and three labels, a δ each)",
+    ),
+    "menon2021.normalised": tuple(
+        f"Exact: largest excess balanced error over 20 laws (τ = {tau}; {EVERY} tried on each)"
+        for tau in ("0.25", "0.5", "1", "2")
+    ),
+    "menon2021.two-gaussians": ("Exact: sum over a grid", "Exact: thresholds of optima"),
+    "menon2021.step": ("Exact: counting",),
     "rawat2021.section2.reduction": ("Exact: sums over all x and labels",),
     "rawat2021.section2.table1-weights": ("Identity: SymPy (for every L, m and law q)",),
     "rawat2021.theorem3.form": ("Identity: SymPy (for every L, m and law q)",),
