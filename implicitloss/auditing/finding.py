@@ -26,14 +26,14 @@ from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LabelPrior
-from implicitloss.optima.population import Of, is_separable
+from implicitloss.optima.population import MOST_WITHOUT_REPETITION, Of, is_separable
 from implicitloss.optima.tilt import Gains, gains_of, tilt
 from implicitloss.scheme import Scheme
 
 __all__ = ["Finding", "Flaw", "Naming", "Note", "Observed", "Tilt"]
 
 # Tilts are over all labels that occur, up to so many; where weights are no product a_y b_y', over so many of these.
-MOST_TILTED_LABELS, MOST_PAIRED_LABELS = 5_000, 100
+MOST_TILTED_LABELS, MOST_PAIRED_LABELS, MOST_TILTED_WITHOUT_REPETITION = 5_000, 100, 300
 # An estimate of the runs that decide is so much larger than what is needed by the widths that were measured.
 SPARE_RUNS = 1.5
 
@@ -305,12 +305,17 @@ class Finding:
         scheme, prior = self.nearest.scheme, self.prior
         if prior.n_occurring < prior.n_labels or prior.n_labels > MOST_TILTED_LABELS:
             prior = prior.few(min(prior.n_occurring, MOST_TILTED_LABELS))
-        if prior.n_labels > MOST_PAIRED_LABELS and not is_separable(scheme, prior):
+        known = self.nearest.m_known and not (self.nearest.draws_guessed or self.draws_assumed)
+        if scheme.draws != "iid":
+            # Of fewer labels as many draws would bring nearly all.
+            if prior.n_labels > MOST_WITHOUT_REPETITION:
+                return None
+            known &= prior.n_labels <= MOST_TILTED_WITHOUT_REPETITION
+        elif prior.n_labels > MOST_PAIRED_LABELS and not is_separable(scheme, prior):
             prior = prior.few(MOST_PAIRED_LABELS)
         bound = _slope(scheme, prior, "implicit")
         if bound is None:
             return None
-        known = self.nearest.m_known and not (self.nearest.draws_guessed or self.draws_assumed)
         return Tilt(bound, _slope(scheme, prior, "sampled") if known else None, prior.n_labels)
 
     @property

@@ -18,7 +18,7 @@ from implicitloss.numerics.logsum import log_rest
 from implicitloss.optima.fixed_point import fixed_point
 from implicitloss.optima.information import about_each_label
 from implicitloss.optima.newton import NoOptimum
-from implicitloss.optima.population import separable_optimum
+from implicitloss.optima.separable import separable_optimum
 from implicitloss.optima.tilt import At, Gains, eta_at, gains_of, slope, tilt
 from implicitloss.problem import Problem
 from implicitloss.samplers import LogUniform, Mixture, Power, Uniform, WithinBatch

@@ -7,10 +7,12 @@ j ∈ N.  Neither reads the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
@@ -18,13 +20,30 @@ from implicitloss.samplers.sampler import Draw
 if TYPE_CHECKING:
     import sympy as sp
 
-__all__ = ["DRAWS", "DrawsName", "Law", "Runs", "SamplingDesign"]
+__all__ = ["DRAWS", "Complexes", "DrawsName", "Law", "Node", "Runs", "SamplingDesign"]
+
+Complexes = NDArray[np.complex128]
 
 DrawsName = Literal["iid", "distinct", "set", "bernoulli"]
 DRAWS: tuple[DrawsName, ...] = get_args(DrawsName)
 
 Runs = Callable[[np.random.Generator, int], Labels]
 """`runs(rng, size)` returns the labels of `size` runs, (size, width); L, one past the last label, stands for none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A node of a design: Re Σ over nodes of `weight` times what holds if labels come in independently is exact.
+
+    Label j comes with the complex chance `p`_j, 1 - p_j = `rest`_j, (J,) each.  Where one of them comes last it does so
+    at the rate `last`_j, with E Π y = Π (rest + p y) (`of_none` + Σ last y/(rest + p y)); else `of_none` is 1.
+    """
+
+    weight: complex
+    p: Complexes
+    rest: Complexes
+    last: Complexes
+    of_none: float
 
 
 class Law(Protocol):
@@ -54,6 +73,10 @@ class Law(Protocol):
 
     def moments(self, adds: Floats) -> tuple[float, float]:
         """Mean and variance of Σ_{j∈N} X_j, X = `adds` (J,)."""
+        ...
+
+    def nodes(self) -> Iterator[Node]:
+        """The nodes whose sum the design is; none where draws are i.i.d."""
         ...
 
 

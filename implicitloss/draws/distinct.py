@@ -11,6 +11,7 @@ In the race of `draws.races`, with r_j = q_j/(1 + z u_j), P_j = z u_j/(1 + z u_j
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitloss.draws.design import DrawsName, Runs
+from implicitloss.draws.design import DrawsName, Node, Runs
 from implicitloss.draws.groups import FINE, WIDTH, Groups, grouped
 from implicitloss.draws.iid import IidLaw
 from implicitloss.draws.product import EPS, ProductLaw
@@ -135,6 +136,14 @@ class DistinctLaw:
             return total
 
         return mean, self._race.total(of)
+
+    def nodes(self) -> Iterator[Node]:
+        for heat in self._race.heats:
+            p, rest = heat.chances(self.q)
+            for theta, (w, v) in zip(heat.thetas, heat.weights, strict=True):
+                turned = p * np.exp(1j * theta)
+                d = turned + rest
+                yield Node(complex(w, v), turned / d, rest / d, self.q * rest / d, 0.0)
 
 
 def _late(chances: Floats, n_places: int) -> tuple[NDArray[np.bool_], Labels]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from implicitloss.draws.design import DrawsName, Runs
+from implicitloss.draws.design import DrawsName, Node, Runs
 from implicitloss.draws.product import EPS
 from implicitloss.labels import Floats, Labels
 from implicitloss.samplers.sampler import Draw
@@ -51,6 +52,9 @@ class IidLaw:
     def moments(self, adds: Floats) -> tuple[float, float]:
         mean = float(self.q @ adds)
         return self.m * mean, self.m * float(self.q @ (adds - mean) ** 2)
+
+    def nodes(self) -> Iterator[Node]:
+        return iter(())
 
 
 @dataclass(frozen=True)

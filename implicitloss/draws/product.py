@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from implicitloss.draws.design import Node
 from implicitloss.draws.threads import in_order
 from implicitloss.kernels.products import add_missing_products, add_product_shares, add_product_squares
 from implicitloss.labels import Floats
@@ -63,6 +64,11 @@ class ProductLaw:
             return np.array([(self.weights[n] * square).real])
 
         return mean, float(self._sum(of)[0])
+
+    def nodes(self) -> Iterator[Node]:
+        for n, weight in enumerate(self.weights):
+            p, rest = (np.asarray(each, dtype=np.complex128) for each in self.chance(n))
+            yield Node(complex(weight), p, rest, np.zeros_like(p), 1.0)
 
     def _sum(self, of: Callable[[int], Floats]) -> Floats:
         """Σ over nodes, in order."""

@@ -90,7 +90,7 @@ def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, F
 def found_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
     """What `shared_factors` gives, read off the weights (L, L), where the weighting does not say it."""
     n = prior.n_labels
-    if n < 3 or scheme.draws != "iid":
+    if n < 3:
         return None
     problems = [Problem(np.zeros(n), prior, y) for y in range(n)]
     law = scheme.log_law(problems[0])

@@ -24,7 +24,8 @@ from implicitloss.claims.statements.numbers import INTEGRATE
 from implicitloss.estimate import Estimate
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.optima import tilt as tilts
-from implicitloss.optima.population import Of, by_newton, separable_optimum
+from implicitloss.optima.population import Of, by_newton
+from implicitloss.optima.separable import separable_optimum
 from implicitloss.samplers import Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import Hits, Scheme
 from implicitloss.weightings import Constant, Importance, Relative, Tail, Unit, Weighting

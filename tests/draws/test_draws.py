@@ -320,9 +320,6 @@ REFUSALS: dict[str, Callable[[il.Scheme, il.Problem], Any]] = {
     "a minibatch": lambda scheme, problem: il.Minibatch(scheme, SOFTMAX, problem.prior),
     "information": lambda scheme, problem: il.information(scheme, np.full(4, 0.25), problem.prior),
     "what verify checks": lambda scheme, problem: il.verify(scheme, problem),
-    "the optimum of a sampled softmax": lambda scheme, problem: il.population_optimum(
-        scheme, SOFTMAX, np.full(4, 0.25), problem.prior
-    ),
 }
 
 

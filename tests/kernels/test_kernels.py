@@ -166,6 +166,12 @@ def _chances(rng: np.random.Generator) -> np.ndarray:
     return np.stack([p, 1 - p])
 
 
+def _complex_chances(rng: np.random.Generator) -> tuple[Any, ...]:
+    """p and 1 - p, and the rate at which a label comes last, at two nodes, complex."""
+    p = rng.random((2, 40)) + 0.3j * rng.normal(size=(2, 40))
+    return p, 1 - p, 0.1 * (rng.normal(size=(2, 40)) + 1j * rng.normal(size=(2, 40)))
+
+
 def _heat(rng: np.random.Generator) -> tuple[Any, ...]:
     """Chances, rates, five places on the circle and their weights."""
     return _chances(rng), _rates(rng), rng.uniform(0.1, 2.5, 5), rng.normal(size=(5, 2))
@@ -230,6 +236,15 @@ INPUTS: dict[str, Inputs] = {
         -0.2,
         rng.random((40, 6)),
         rng.random(6),
+        np.zeros(40),
+    ),
+    "add_pushes": lambda rng: (
+        np.array([0.7 - 0.2j, 0.3 + 0.4j]),
+        *_complex_chances(rng),
+        0.0,
+        bool(rng.integers(2)),
+        *rng.random((3, 40, 6)),
+        np.zeros(40),
         np.zeros(40),
     ),
     "first_distinct": lambda rng: (

@@ -35,7 +35,8 @@ from implicitloss.margins import Adaptive, Equalised, LogitAdjusted, Softmax
 from implicitloss.optima import objective
 from implicitloss.optima.newton import NoOptimum, minimise
 from implicitloss.optima.objective import implicit_objective
-from implicitloss.optima.population import by_newton, separable_optimum
+from implicitloss.optima.population import by_newton
+from implicitloss.optima.separable import separable_optimum
 from implicitloss.optima.tilt import tilt
 from implicitloss.samplers import Explicit, MinimumVariance, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.theory.implicit import implicit_margins

@@ -1,0 +1,159 @@
+"""The optimum of sampled softmax whose draws are different labels, a set, or coins."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import implicitloss as il
+from implicitloss.draws import DrawsName, law_of
+from implicitloss.kernels import pushes
+from implicitloss.labels import Floats
+
+S, W = il.samplers, il.weightings
+LOSS = il.losses.SoftmaxCrossEntropy()
+DESIGNS: tuple[DrawsName, ...] = ("distinct", "set", "bernoulli")
+FEW = il.LabelPrior.from_counts([50, 20, 7, 3, 1])
+
+
+def off(scheme: il.Scheme, f: Floats, eta: Floats, prior: il.LabelPrior) -> float:
+    """The largest expected gradient over η, by enumeration of every draw, or by integrals of more labels."""
+    one = il.exhaust if prior.n_labels < 6 else il.integrate
+    found = sum(
+        eta[y] * np.asarray(one(scheme, LOSS, il.Problem(f, prior, y), "gradient").value) for y in range(prior.n_labels)
+    )
+    return float(np.max(np.abs(found / eta)))
+
+
+# Different draws take thousands of nodes, so that they are tried on fewer weights.
+TRIED = [(W.Importance(count="naive"), 2), (W.Tail(), 3)]
+MORE = [*itertools.product((W.Importance(), W.Unit()), (1, 2, 3)), *TRIED]
+
+
+@pytest.mark.parametrize("draws", DESIGNS)
+@pytest.mark.parametrize("hits", ["mask", "keep"])
+def test_the_gradient_is_0_by_enumeration(draws: DrawsName, hits: Any, rng: np.random.Generator) -> None:
+    """Near misses: the optimum of the bound, and that of independent draws, have gradients that are seen."""
+    tried = TRIED if draws == "distinct" else MORE
+    seen = 0
+    for weighting, m in tried:
+        scheme = il.Scheme(S.WithinBatch(), weighting, m=m, hits=hits, draws=draws)
+        eta = rng.dirichlet(np.full(5, 2.0))
+        assert off(scheme, il.population_optimum(scheme, LOSS, eta, FEW), eta, FEW) < 1e-9
+        seen += off(scheme, il.population_optimum(scheme, LOSS, eta, FEW, of="implicit"), eta, FEW) > 1e-3
+        independent = il.Scheme(S.WithinBatch(), weighting, m=m, hits=hits)
+        seen += off(scheme, il.population_optimum(independent, LOSS, eta, FEW), eta, FEW) > 1e-3
+    assert seen >= len(tried)
+
+
+@pytest.mark.parametrize("draws", DESIGNS)
+def test_one_label_has_nearly_all(draws: DrawsName) -> None:
+    """Label 0 comes almost surely, and label 4 almost never."""
+    prior = il.LabelPrior.from_counts([10**9, 10**6, 1000, 5, 1])
+    eta = np.array([0.9, 0.05, 0.03, 0.02 - 1e-7, 1e-7])
+    for weighting in (W.Unit(), W.Tail()):
+        scheme = il.Scheme(S.WithinBatch(), weighting, m=2, hits="mask", draws=draws)
+        assert off(scheme, il.population_optimum(scheme, LOSS, eta, prior), eta, prior) < 1e-9
+
+
+def test_more_labels(rng: np.random.Generator) -> None:
+    prior, eta = il.LabelPrior.zipf(40, 1.0), rng.dirichlet(np.full(40, 2.0))
+    for draws, m in (("distinct", 39), ("set", 12), ("bernoulli", 12)):
+        scheme = il.Scheme(S.LogUniform(), W.Relative(), m=m, hits="mask", draws=draws)  # type: ignore[arg-type]
+        assert off(scheme, il.population_optimum(scheme, LOSS, eta, prior), eta, prior) < 1e-9
+
+
+def test_coins_with_weights_of_relative_inclusion_teach_log_eta_at_hundreds_of_labels(rng: np.random.Generator) -> None:
+    prior, eta = il.LabelPrior.zipf(300, 1.0), rng.dirichlet(np.full(300, 2.0))
+    for m in (1, 40):
+        scheme = il.Scheme(S.LogUniform(), W.Relative(), m=m, hits="mask", draws="bernoulli")
+        f = il.population_optimum(scheme, LOSS, eta, prior)
+        np.testing.assert_allclose(f, np.log(eta) - np.log(eta).mean(), atol=1e-8)
+    scheme = il.Scheme(S.LogUniform(), W.Relative(), m=40, hits="mask", draws="set")  # sets do not
+    assert np.abs(il.population_optimum(scheme, LOSS, eta, prior) - np.log(eta) + np.log(eta).mean()).max() > 0.01
+
+
+def test_draws_of_every_label_teach_what_all_labels_teach(rng: np.random.Generator) -> None:
+    eta = rng.dirichlet(np.full(5, 2.0))
+    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=5, hits="mask", draws="distinct")
+    f = il.population_optimum(scheme, LOSS, eta, FEW)
+    np.testing.assert_allclose(f, np.log(eta) - np.log(eta).mean(), atol=1e-8)
+
+
+def test_one_draw_is_one_draw(rng: np.random.Generator) -> None:
+    eta = rng.dirichlet(np.full(5, 2.0))
+    one = {
+        draws: il.population_optimum(
+            il.Scheme(S.WithinBatch(), W.Importance(), m=1, hits="mask", draws=draws), LOSS, eta, FEW
+        )
+        for draws in ("iid", "distinct", "set")
+    }
+    np.testing.assert_array_equal(one["iid"], one["distinct"])
+    np.testing.assert_array_equal(one["iid"], one["set"])
+
+
+def test_a_tilt_is_between_that_of_independent_draws_and_none() -> None:
+    prior = il.LabelPrior.zipf(30, 1.0)
+    tilts = {
+        draws: il.tilt(il.Scheme(S.LogUniform(), W.Importance(), m=8, hits="mask", draws=draws), prior)  # type: ignore[arg-type]
+        for draws in ("iid", "set", "distinct")
+    }
+    assert tilts["iid"] < tilts["set"] < tilts["distinct"] < 0
+
+
+def test_excluded_hits_and_two_labels_are_refused() -> None:
+    excluded = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="exclude", draws="set")
+    masked = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask", draws="bernoulli")
+    for scheme, prior in ((excluded, FEW), (masked, il.LabelPrior.from_counts([3, 1]))):
+        with pytest.raises(
+            ValueError, match=f"with hits masked or kept, .* and {prior.n_labels} labels; of='implicit'"
+        ):
+            il.population_optimum(scheme, LOSS, np.full(prior.n_labels, 1 / prior.n_labels), prior)
+
+
+def test_too_many_labels_are_refused() -> None:
+    prior = il.LabelPrior.zipf(1_001, 1.0)
+    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask", draws="set")
+    with pytest.raises(ValueError, match="at most 1,000 labels, got 1,001"):
+        il.population_optimum(scheme, LOSS, np.full(1_001, 1 / 1_001), prior)
+
+
+def test_a_label_that_is_never_drawn_has_no_optimum() -> None:
+    never = S.Explicit([0.5, 0.3, 0.2, 0.0, 0.0])
+    scheme = il.Scheme(never, W.Constant(), m=2, hits="mask", draws="distinct")
+    with pytest.raises(il.NoOptimum, match="label 3 has no finite optimum"):
+        il.population_optimum(scheme, LOSS, np.full(5, 0.2), FEW)
+
+
+# --- the nodes, and a mutant of the pushes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draws", DESIGNS)
+def test_nodes_add_up_to_the_design(draws: DrawsName, rng: np.random.Generator) -> None:
+    """Σ over nodes of E Π y is 1 - `missing`."""
+    q, y = rng.dirichlet(np.ones(6)), rng.random(6)
+    law = law_of(draws, np.log(q), 3)
+    found = 0.0
+    for node in law.nodes():
+        factors = node.rest + node.p * y
+        found += (node.weight * np.prod(factors) * (node.of_none + np.sum(node.last * y / factors))).real
+    assert found == pytest.approx(1 - float(law.missing(1 - y[:, None])[0]), rel=1e-11)
+
+
+def test_pushes_that_count_the_positive_are_seen(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    """Masked hits that are taken for kept ones: the gradient is not 0."""
+    from implicitloss.optima import without_repetition
+
+    honest = pushes.add_pushes
+
+    def kept(*args: Any) -> None:
+        honest(*args[:5], False, *args[6:])
+
+    monkeypatch.setattr(without_repetition, "add_pushes", kept)
+    eta = rng.dirichlet(np.full(5, 2.0))
+    for draws in DESIGNS:
+        scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask", draws=draws)
+        assert off(scheme, il.population_optimum(scheme, LOSS, eta, FEW), eta, FEW) > 1e-3
