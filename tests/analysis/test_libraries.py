@@ -175,8 +175,7 @@ def test_the_document_shows_the_record_and_its_date(figure: Any) -> None:
     rows = record.astype(object).where(record.notna(), "").to_dict("records")
     text = DOCUMENT.read_text(encoding="utf-8")
     assert f"\n\n{libraries.summary(rows)}\n\n" in text
-    (day,) = set(record["date"])
-    assert f"Measured on {day} " in text
+    assert f"Measured on {' and '.join(sorted(set(record['date'])))} " in text
     assert f"L = {record['labels'].iloc[0]} labels" in text
     assert f"m = {record['m'].iloc[0]} negatives" in text
 
@@ -195,9 +194,9 @@ def test_without_packages_the_record_is_drawn_and_its_date_is_said(
     table = pd.DataFrame([row for point in libraries.points(PRIOR, True) for row in libraries.rows(PRIOR, point)])
     table = table.replace({"tilt": {"": np.nan}})
     tilts = pd.read_csv(figure.RECORD)["tilt"]
-    assert _points(figure.draw(table)) == [("recorded on 2026-11-26, L = 1000, m = 100", tilts.notna().sum())]
-    assert "67 audits of 23 packages, recorded on 2026-11-26" in figure.caption(table)
-    assert "Recorded on 2026-11-26" in figure.alt(table)
+    assert _points(figure.draw(table)) == [("recorded on 2026-11-26 to 2026-11-27, L = 1000, m = 100", tilts.notna().sum())]
+    assert "67 audits of 23 packages, recorded on 2026-11-26 to 2026-11-27" in figure.caption(table)
+    assert "Recorded on 2026-11-26 to 2026-11-27" in figure.alt(table)
 
 
 def test_packages_that_are_here_take_the_place_of_their_record(figure: Any) -> None:
@@ -209,9 +208,9 @@ def test_packages_that_are_here_take_the_place_of_their_record(figure: Any) -> N
     tilts = record["tilt"].notna()
     assert _points(figure.draw(table)) == [
         ("audited on 2030-01-02, L = 200, m = 20", (tilts & of_torch).sum()),
-        ("recorded on 2026-11-26, L = 1000, m = 100", (tilts & ~of_torch).sum()),
+        ("recorded on 2026-11-26 to 2026-11-27, L = 1000, m = 100", (tilts & ~of_torch).sum()),
     ]
     assert "3 audits of 1 package, audited on 2030-01-02" in figure.caption(table)
-    assert "64 audits of 22 packages, recorded on 2026-11-26" in figure.caption(table)
+    assert "64 audits of 22 packages, recorded on 2026-11-26 to 2026-11-27" in figure.caption(table)
     everything = record.assign(date="2030-01-02")
     assert [title for title, _ in _points(figure.draw(everything))] == ["audited on 2030-01-02, L = 1000, m = 100"]
