@@ -735,7 +735,9 @@ def _no_needs(v: Values, n: int) -> Any:
 def _optimum(v: Values) -> Call:
     prior = v.prior(v.whole(1, 6))
     n = prior.n_labels
-    scheme = il.Scheme(_no_needs(v, n), v.weighting(), m=v.one(1, 2, 5, 64), hits=v.one(*HITS))
+    draws = v.one("iid", "iid", *DRAWS)
+    m = v.one(1, 2, 5, 64) if draws != "distinct" else min(v.one(1, 2, 5), n)
+    scheme = il.Scheme(_no_needs(v, n), v.weighting(), m=m, hits=v.one(*HITS), draws=draws)
     eta = v.one(np.full(n, 1 / n), v.rng.dirichlet(np.ones(n)) * 0.9 + 0.1 / n)
     loss, of = v.loss(), v.one("implicit", "sampled")
     arguments = {

@@ -97,12 +97,12 @@ def found_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Fl
     if not np.array_equal(law, scheme.log_law(problems[-1])):
         return None
     w = np.array([scheme.plan(problem).log_w for problem in problems])
-    # Beside label 0 from its own row; its own weight, and that of each other positive, from labels 1 and 2.
-    a = w[:, 1] - w[0, 1]
-    a[1] = w[1, 2] - w[0, 2]
-    b = np.append(w[1, 0] - a[1], w[0, 1:])
     counts = np.full(w.shape, True) if scheme.hits == "keep" else ~np.eye(n, dtype=bool)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # labels of weight 0 have no factors
+        # Beside label 0 from its own row; its own weight, and that of each other positive, from labels 1 and 2.
+        a = w[:, 1] - w[0, 1]
+        a[1] = w[1, 2] - w[0, 2]
+        b = np.append(w[1, 0] - a[1], w[0, 1:])
         off = np.abs(w - a[:, None] - b)[counts]
     return (law, a, b) if np.all(off <= FACTORED * (1 + np.abs(w[counts]))) else None
 

@@ -148,7 +148,7 @@ def _without_repetition(
         return of_bound
     if scheme.m == 1 and scheme.draws != "bernoulli":
         return optimum_from(replace(scheme, draws="iid"), SoftmaxCrossEntropy(), eta, prior, of)
-    if factors is None:
+    if factors is None or scheme.hits == "exclude":  # each positive has a law of its own
         raise ValueError(
             f"the optimum under draws={scheme.draws!r} is known with hits masked or kept, for weights that are a "
             f"product a_y b_y' and 3 labels or more, got {scheme} and {prior.n_labels} labels; of='implicit' takes any"

@@ -159,6 +159,7 @@ def test_the_torch_control(seed: int) -> None:
 # --- the record -------------------------------------------------------------------------------------------------------
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "libraries.md"
+DAYS = "2026-11-26 to 2026-11-27"
 
 
 @pytest.fixture
@@ -194,9 +195,9 @@ def test_without_packages_the_record_is_drawn_and_its_date_is_said(
     table = pd.DataFrame([row for point in libraries.points(PRIOR, True) for row in libraries.rows(PRIOR, point)])
     table = table.replace({"tilt": {"": np.nan}})
     tilts = pd.read_csv(figure.RECORD)["tilt"]
-    assert _points(figure.draw(table)) == [("recorded on 2026-11-26 to 2026-11-27, L = 1000, m = 100", tilts.notna().sum())]
-    assert "67 audits of 23 packages, recorded on 2026-11-26 to 2026-11-27" in figure.caption(table)
-    assert "Recorded on 2026-11-26 to 2026-11-27" in figure.alt(table)
+    assert _points(figure.draw(table)) == [(f"recorded on {DAYS}, L = 1000, m = 100", tilts.notna().sum())]
+    assert f"67 audits of 23 packages, recorded on {DAYS}" in figure.caption(table)
+    assert f"Recorded on {DAYS}" in figure.alt(table)
 
 
 def test_packages_that_are_here_take_the_place_of_their_record(figure: Any) -> None:
@@ -208,9 +209,9 @@ def test_packages_that_are_here_take_the_place_of_their_record(figure: Any) -> N
     tilts = record["tilt"].notna()
     assert _points(figure.draw(table)) == [
         ("audited on 2030-01-02, L = 200, m = 20", (tilts & of_torch).sum()),
-        ("recorded on 2026-11-26 to 2026-11-27, L = 1000, m = 100", (tilts & ~of_torch).sum()),
+        (f"recorded on {DAYS}, L = 1000, m = 100", (tilts & ~of_torch).sum()),
     ]
     assert "3 audits of 1 package, audited on 2030-01-02" in figure.caption(table)
-    assert "64 audits of 22 packages, recorded on 2026-11-26 to 2026-11-27" in figure.caption(table)
+    assert f"64 audits of 22 packages, recorded on {DAYS}" in figure.caption(table)
     everything = record.assign(date="2030-01-02")
     assert [title for title, _ in _points(figure.draw(everything))] == ["audited on 2030-01-02, L = 1000, m = 100"]

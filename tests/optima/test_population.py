@@ -638,3 +638,11 @@ def test_weights_that_overflow_have_no_optimum() -> None:
     scheme = Scheme(Uniform(), Heavy(), m=3, hits="mask")  # type: ignore[arg-type]
     with pytest.raises(NoOptimum, match="label 0 has no optimum within numbers: the weights on it are too large"):
         population_optimum(scheme, LOGISTIC, np.full(5, 0.2), FEW)
+
+
+def test_scores_beyond_numbers_are_one_sentence() -> None:
+    """LDAM's margins of a label of π = 1e-300 are e^(.25 π^(-1/4)): no grid reaches from one score to the next."""
+    prior = LabelPrior.from_probabilities([1.0, 1e-300, 1e-300])
+    scheme = Scheme(Power(), ForMargin(Adaptive(0.25)), m=5, hits="keep")
+    with pytest.raises(ValueError, match="too far apart"):
+        tilt(scheme, prior)

@@ -107,7 +107,9 @@ def test_a_tilt_is_between_that_of_independent_draws_and_none() -> None:
 def test_excluded_hits_and_two_labels_are_refused() -> None:
     excluded = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="exclude", draws="set")
     masked = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask", draws="bernoulli")
-    for scheme, prior in ((excluded, FEW), (masked, il.LabelPrior.from_counts([3, 1]))):
+    # These weights are a product, but each positive has a law of its own.
+    product = il.Scheme(S.WithinBatch(), W.Consistent(il.margins.LogitAdjusted()), m=2, hits="exclude", draws="set")
+    for scheme, prior in ((excluded, FEW), (product, FEW), (masked, il.LabelPrior.from_counts([3, 1]))):
         with pytest.raises(
             ValueError, match=f"with hits masked or kept, .* and {prior.n_labels} labels; of='implicit'"
         ):

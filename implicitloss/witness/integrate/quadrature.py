@@ -25,6 +25,7 @@ LEAST_LOG_Q = -700.0
 STEP = 3 / 16  # a binary fraction: the nodes k h are exact
 LEFT = 40.0
 RIGHT = np.log(50.0)
+MOST_NODES = 100_000_000
 # Up to this v = log t, D_c = e^{-t} expm1(.) neither cancels nor overflows; beyond it e^{-t} < 1e-303 does not count.
 STABLE_TO_LOG_T = np.log(700.0)
 # A draw may pay at most e^LARGEST_LOG_WORTH times what the positive does; the nodes reach as far down in log t.
@@ -32,7 +33,12 @@ LARGEST_LOG_WORTH = 1e5
 
 
 def nodes(low: float, high: float) -> Floats:
-    """The nodes v = k h from `low` to `high`."""
+    """The nodes v = k h from `low` to `high`; *raises* ValueError where these are too many for any memory."""
+    if not (high - low) / STEP < MOST_NODES:
+        raise ValueError(
+            f"scores and log weights lie too far apart: an integral over log t from {low:.3g} to {high:.3g} has more "
+            f"than {MOST_NODES:,} nodes"
+        )
     return STEP * np.arange(np.floor(low / STEP), np.ceil(high / STEP) + 1)
 
 
