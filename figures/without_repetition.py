@@ -48,11 +48,18 @@ def caption(table: Any) -> str:
             f"off by at most {100 * off:.1g} %; at m = {int(last['m']):,} the loss is {last['bias']:+.2g} off "
             f"softmax's, and with right weights its standard deviation is {ratio:.2f} of that of independent draws."
         )
+        if last["tilt"] == last["tilt"]:  # it is not computed for the many labels
+            right = _last(rows, "distinct", "right")["tilt"]
+            said[-1] += (
+                f"  What is learned has a tilt of {last['tilt']:+.2g} on log frequency, and of {right:+.2g} with right "
+                "weights."
+            )
     return (
-        "Draws until m labels are different, with the usual log(m q) taken off, rob frequent labels and favour rare "
-        f"ones.  Negatives are log-uniform by rank, hits masked.  {'  '.join(said)}  Top: how often a label counts, "
-        "p = P(y' ∈ N)/(m q).  Middle: the distance of the mean loss from that of softmax over all labels, weights "
-        "1/P(y' ∈ N) (solid) and 1/(m q) (dashed).  Bottom: its standard deviation, with right weights."
+        "Draws until m labels are different, with the usual log(m q) taken off, count frequent labels too seldom as "
+        "negatives, so that frequent labels gain.  Negatives are log-uniform by rank, hits masked.  "
+        f"{'  '.join(said)}  Top: how often a label counts, p = P(y' ∈ N)/(m q).  Middle: the distance of the mean "
+        "loss from that of softmax over all labels, weights 1/P(y' ∈ N) (solid) and 1/(m q) (dashed).  Bottom: its "
+        "standard deviation, with right weights."
     )
 
 
