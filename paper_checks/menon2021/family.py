@@ -53,8 +53,11 @@ def _taught(member: _Member) -> Estimate:
 
         def loss(f: Floats, share: Floats = share) -> tuple[float, Floats]:
             moved = f + member.log_delta
-            total = np.logaddexp.reduce(moved)
-            return float(share @ (total - moved)), np.exp(moved - total) - share
+            gaps = moved - moved[:, None]
+            np.fill_diagonal(gaps, -np.inf)  # y' != y
+            pairs = np.exp(gaps)
+            of_y = share / (1 + pairs.sum(axis=1))
+            return float(share @ np.log1p(pairs.sum(axis=1))), of_y @ pairs - of_y * pairs.sum(axis=1)
 
         best = minimize(loss, np.zeros(eta.size), jac=True, method="BFGS", options={"gtol": GRADIENT})
         found.append(best.x - best.x.mean())
