@@ -19,7 +19,7 @@ from implicitloss.draws.product import ProductLaw
 from implicitloss.estimate import Estimate
 from implicitloss.labels import LabelPrior
 from paper_checks.__main__ import all_claims
-from paper_checks.draws import shared
+from paper_checks.draws import best_shared, shared
 
 SETTING = Setting(LabelPrior.exp(100, 500, 100), "")
 CLAIMS = {claim.id.removeprefix("draws."): claim for claim in all_claims() if claim.id.startswith("draws.")}
@@ -74,6 +74,18 @@ MUTANTS: dict[str, tuple[str, int, Mutant]] = {
     ),
     "draws that are not shared": (
         "shared.decoupled", 0, _changed(ProductLaw, "moments", lambda found, *given: (found[0], 0.0)),
+    ),
+    "covariances without their sign": (
+        "shared.best-law", 0,
+        _changed(
+            best_shared, "covariance", lambda found, *given: Estimate(abs(found.value), found.error, "covariance", "")
+        ),
+    ),
+    "variances of single losses that are 1 % too large": (
+        "shared.best-for-singles", 0,
+        _changed(
+            best_shared, "integrate", lambda found, *given: Estimate(1.01 * found.value, found.error, "variance", "")
+        ),
     ),
 }  # fmt: skip
 
