@@ -374,7 +374,13 @@ def _on_tilt(finding: Finding) -> list[str]:
         f"to rare labels. By the bound on this loss the tilt is {tilt.bound:+.3f}."
     )
     if tilt.true is None or finding.gains is None:
+        scheme = None if finding.nearest is None else finding.nearest.scheme
         said = "How negatives are drawn was not seen, so what the true sampled loss teaches is not known."
+        if scheme is not None and scheme.draws != "iid" and finding.nearest is not None and finding.nearest.m_known:
+            said = (
+                "What the true sampled loss teaches was not computed for these draws, which bring no label twice; its "
+                "tilt may be another one. See il.population_optimum."
+            )
         return [bound, said]
     return [bound, f"The tilt of the true sampled loss is {tilt.true:+.3f}. {_who(finding.gains, tilt.true)}"]
 

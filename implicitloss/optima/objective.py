@@ -9,6 +9,7 @@ import numpy as np
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import Loss
 from implicitloss.problem import Problem
+from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import gradient_and_hessian, integrate
@@ -22,6 +23,8 @@ ALONE_FROM_LAW_SHARE, ALONE_FROM_SUM_SHARE, ALONE_FROM_SPREAD = 0.1, 0.9, 40.0
 FACTORED = 1e-11
 # Scores that span more would need grids beyond memory.
 WIDEST_SPREAD = 1e4
+# The laws of so many positives are compared.
+MOST_COMPARED = 100
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
 
 
@@ -79,12 +82,26 @@ def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, F
     if scheme.draws != "iid":
         return None
     shape = (prior.n_labels,)
-    law, other = (scheme.log_law(Problem(np.zeros(shape), prior, y)) for y in (0, prior.n_labels - 1))
+    law = _shared_law(scheme, prior)
+    if law is None:
+        return None
     found = complete_weighting(scheme.weighting).log_factors(law, prior, scheme.m, scheme.hits == "exclude")
-    if found is None or not np.array_equal(law, other):
+    if found is None:
         return None
     log_a, log_b = (np.broadcast_to(factor, shape) for factor in found)
     return law, log_a, np.where(np.isneginf(law), -np.inf, log_b)
+
+
+def _shared_law(scheme: Scheme, prior: LabelPrior) -> Floats | None:
+    """log q of all positives, (L,); None if they differ, as the sampler says, or as the laws of few labels show."""
+    n = prior.n_labels
+    law = scheme.log_law(Problem(np.zeros(n), prior, 0))
+    if complete_sampler(scheme.sampler).needs_positive:
+        return None
+    # A sampler of one's own may not say it: all are compared, or where that would take long the last.
+    others = range(1, n) if n <= MOST_COMPARED else (n - 1,)
+    same = all(np.array_equal(law, scheme.log_law(Problem(np.zeros(n), prior, y))) for y in others)
+    return law if same else None
 
 
 def found_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
@@ -92,11 +109,10 @@ def found_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Fl
     n = prior.n_labels
     if n < 3:
         return None
-    problems = [Problem(np.zeros(n), prior, y) for y in range(n)]
-    law = scheme.log_law(problems[0])
-    if not np.array_equal(law, scheme.log_law(problems[-1])):
+    law = _shared_law(scheme, prior)
+    if law is None:
         return None
-    w = np.array([scheme.plan(problem).log_w for problem in problems])
+    w = np.array([scheme.plan(Problem(np.zeros(n), prior, y)).log_w for y in range(n)])
     counts = np.full(w.shape, True) if scheme.hits == "keep" else ~np.eye(n, dtype=bool)
     with np.errstate(invalid="ignore"):  # labels of weight 0 have no factors
         # Beside label 0 from its own row; its own weight, and that of each other positive, from labels 1 and 2.

@@ -136,7 +136,8 @@ CLAIMS = (
     Claim(
         "draws.shared.best-law",
         "Where examples share their draws, q_j ∝ Σ_b ϕ(-f_bj), over the examples b whose negative j is, leaves the "
-        "mean of their decoupled losses no variance; the mean of the laws that are best for each example does not.",
+        "mean of their decoupled losses no variance; the mean of the laws that are best for each example does not, in "
+        "these batches.",
         "derived: the mean of the losses is one decoupled loss",
         (
             Exact(

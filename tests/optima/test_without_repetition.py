@@ -12,6 +12,7 @@ import implicitloss as il
 from implicitloss.draws import DrawsName, law_of
 from implicitloss.kernels import pushes
 from implicitloss.labels import Floats
+from implicitloss.samplers.sampler import by_shares
 
 S, W = il.samplers, il.weightings
 LOSS = il.losses.SoftmaxCrossEntropy()
@@ -159,3 +160,29 @@ def test_pushes_that_count_the_positive_are_seen(monkeypatch: pytest.MonkeyPatch
     for draws in DESIGNS:
         scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask", draws=draws)
         assert off(scheme, il.population_optimum(scheme, LOSS, eta, FEW), eta, FEW) > 1e-3
+
+
+class _Clusters(S.Sampler):
+    """Half of the draws by the positive's cluster; labels 0 and 4, first and last, share one."""
+
+    needs_scores = False
+    name = "clusters"
+
+    def log_law(self, problem: il.Problem) -> Floats:
+        cluster = np.array([0, 1, 1, 1, 0])
+        own = cluster == cluster[problem.positive]
+        return np.asarray(np.log(0.1 + 0.5 * own / own.sum()))
+
+    def procedure(self, problem: il.Problem) -> Any:
+        return by_shares(np.exp(self.log_law(problem)))
+
+
+def test_a_law_that_moves_with_the_positive_is_no_shared_law() -> None:
+    """Even if the first and the last positive have the same, and the sampler does not say that it moves."""
+    eta, weights = np.array([0.3, 0.25, 0.2, 0.15, 0.1]), W.Constant()
+    drawn = il.Scheme(_Clusters(), weights, m=2, hits="mask")
+    assert off(drawn, il.population_optimum(drawn, LOSS, eta, FEW), eta, FEW) < 1e-9
+    for draws in DESIGNS:
+        scheme = il.Scheme(_Clusters(), weights, m=2, hits="mask", draws=draws)
+        with pytest.raises(ValueError, match="known with hits masked or kept"):
+            il.population_optimum(scheme, LOSS, eta, FEW)
