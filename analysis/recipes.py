@@ -31,7 +31,7 @@ from implicitloss.weightings import Consistent, Importance, Tail
 OWN_LABELS = True  # no prior is asked for
 N_LABELS, DIMENSIONS, SEPARATION = 300, 24, 4.0
 N, TEST, EPOCHS, SIZE, STEP = 300_000, 20_000, 3, 256, 0.03
-FEW, FEW_TEST, SLOTS = 5_000, 4_000, 16
+FEW, FEW_TEST, SLOTS = 3_000, 2_000, 16
 DRAWS, SEEDS = (8, 64), 5
 # x whose optimum is computed, and x of held-out batches.
 PREDICTED, HELD_OUT = 60, 4_000

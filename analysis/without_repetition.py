@@ -27,7 +27,7 @@ COUNTS = {"right": "expected", "usual": "naive"}
 # Numbers of labels, each with the draws at which labels are counted by rank.
 OWN_LABELS = True
 SIZES = {1_000: 100, 100_000: 4_096}
-QUICK = {100: 10}
+QUICK = {60: 8}
 # The tilt of the true loss is computed for so many labels, at the last m.
 MOST_TILTED = 1_000
 RANKS = 40

@@ -14,6 +14,7 @@ for _threads in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 import gc
 import hashlib
 from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import Any
 
 import hypothesis
@@ -53,6 +54,7 @@ LONG = ("test_studies", "test_teaching", "test_audit", "test_check_my_loss", "te
 @pytest.hookimpl(tryfirst=True)  # marks are read by -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; what opens a browser is marked; and Hypothesis draws from the test's seed too."""
+    in_turn(items)
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
@@ -60,6 +62,44 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         function = getattr(item, "function", None)
         if getattr(function, "is_hypothesis_test", False):
             hypothesis.seed(seed_of(item))(function)
+
+
+def in_turn(items: list[pytest.Item]) -> None:
+    """Leave to the slow run what repeats another case of a test marked `in_turn`, in all of its parameters but one.
+
+    So of two parameters each value is tried, of three each pair of values.  With `in_turn(n)` n cases are kept, evenly
+    spread.  Which ones depends on the test alone.
+    """
+    tests: dict[str, list[pytest.Function]] = {}
+    for item in items:
+        marker = item.get_closest_marker("in_turn")
+        if isinstance(item, pytest.Function) and marker is not None and item.get_closest_marker("slow") is None:
+            tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in tests.values():
+        marker = cases[0].get_closest_marker("in_turn")
+        assert marker is not None
+        kept = evenly(cases, *marker.args) if marker.args else covering(cases)
+        for case in cases:
+            if case not in kept:
+                case.add_marker("slow")
+
+
+def evenly(cases: list[pytest.Function], n: int) -> list[pytest.Function]:
+    """So many of the cases, the first and the last among them."""
+    return [cases[round(i * (len(cases) - 1) / (n - 1))] for i in range(n)]
+
+
+def covering(cases: list[pytest.Function]) -> list[pytest.Function]:
+    """Cases that have all combinations of all parameters but one; each is the first of those that add most."""
+    has = {}
+    for case in cases:
+        values = sorted((name, id(value)) for name, value in case.callspec.params.items())
+        has[case] = set(combinations(values, len(values) - 1))
+    missing, kept = set().union(*has.values()), []
+    while missing:
+        kept.append(max(cases, key=lambda case: len(has[case] & missing)))
+        missing -= has[kept[-1]]
+    return kept
 
 
 # What is imported and collected stays: garbage is looked for less often, and in none of that.

@@ -164,6 +164,7 @@ def with_others(prior: il.LabelPrior, *others: int) -> il.Problem:
 
 
 # Label 0 is no label that the index returns among two; label 3 is the first.
+@pytest.mark.in_turn
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turn", "every"])
 @pytest.mark.parametrize("other", [0, 3])
 @pytest.mark.parametrize("hits", HITS)
@@ -604,6 +605,7 @@ def test_a_simulation_that_can_draw_nothing_says_so(prior: il.LabelPrior) -> Non
         il.simulate(scheme, SOFTMAX, at, runs=2, rng=0)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("positives", POSITIVES)
 @pytest.mark.parametrize("hits", HITS)
 def test_a_sweep_is_every_integral(hits: Any, positives: Any, rng: np.random.Generator) -> None:

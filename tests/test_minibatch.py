@@ -328,6 +328,7 @@ PRIORS = {
 }
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("weighting", il.weightings.examples(), ids=str)
 @pytest.mark.parametrize("hits", HITS)

@@ -436,6 +436,7 @@ def tuples_won(scores: list[float], eligible: list[int], n: int) -> list[float]:
     return [count / len(eligible) ** n for count in won]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("scores", [[0.3, -0.4, 1.25, -1.75], [0.5, 0.5, 0.5, -1.0], [2.0, -1.0, 2.0, -1.0], [0.0] * 4])
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_the_hardest_of_n_by_all_tuples(scores: list[float], n: int, prior: LabelPrior, seed: int) -> None:

@@ -161,6 +161,7 @@ def adapted(loss: Callable[..., Any], options: dict[str, Any], prior: LabelPrior
     return il.adapters.in_batch(loss, prior, n, **options)
 
 
+@pytest.mark.in_turn(9)
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_losses_hold(name: str, seed: int) -> None:
     loss, scheme, options = RIGHT[name]
@@ -713,6 +714,7 @@ COSINES: dict[str, tuple[Callable[[Any], Any], float, str, str]] = {
 }
 
 
+@pytest.mark.in_turn(5)
 @pytest.mark.parametrize("name", COSINES)
 def test_the_form_of_cosines_is_named(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the report is that of the right temperature: the claimed scheme, or nothing, and no other margins."""
@@ -753,6 +755,7 @@ def _of_the_hardest(q: Any, i: Any, y: Any) -> Any:
     return np.log(1 + np.exp(-np.diag(logits))) + np.log(1 + np.exp(_hardest(others)))
 
 
+@pytest.mark.in_turn(4)
 @pytest.mark.parametrize(
     ("loss", "shift", "said"),
     [

@@ -161,6 +161,7 @@ BROKEN: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.in_turn(7)
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_losses_pass(name: str, seed: int) -> None:
     loss, claim, options = RIGHT[name]
@@ -188,6 +189,7 @@ def test_for_many_seeds(shift: int, seed: int) -> None:
         assert il.audit(broken, claim=claim, prior=PRIOR, rng=seed + shift).verdict == "refuted", name
 
 
+@pytest.mark.in_turn(4)
 @pytest.mark.parametrize(
     ("loss", "name"),
     [
@@ -1147,6 +1149,7 @@ def _counted(q: Floats, m: int, hits: str, gradient: bool, factor: Any = None) -
 STEP = il.LabelPrior.from_counts([10**4] * 50 + [1] * 50)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
 @pytest.mark.parametrize("hits", ["mask", "keep"])
 @pytest.mark.parametrize("claim", ["scheme", "array"])

@@ -163,6 +163,7 @@ def contact(loss: Any, seed: int, prior: il.LabelPrior = PRIOR, **options: Any) 
     return first_contact(question, Box(loss, question))
 
 
+@pytest.mark.in_turn(15)
 @pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
 @pytest.mark.parametrize("name", NAMED)
 def test_a_form_is_named_and_nothing_is_said_of_its_margins(name: str, gradient: bool, seed: int) -> None:
@@ -216,6 +217,7 @@ def test_hits_replaced_by_a_number_in_a_smoothed_loss_are_seen_where_the_first_p
         assert "is it label-smoothed, and are the logits of hits replaced by a number?" in flaw.sentence
 
 
+@pytest.mark.in_turn(6)
 @pytest.mark.parametrize("name", NAMED)
 def test_what_is_two_per_cent_off_has_no_name(name: str, seed: int) -> None:
     """By gradients it is another form; by values of draws it may be a sampler that looks at the scores."""
@@ -569,6 +571,7 @@ def test_the_temperature_of_a_logistic_loss_is_named(temperature: float, beta: f
     assert found.can_go_on
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
 @pytest.mark.parametrize("tail", [1.0, 2.0])
 def test_the_temperature_of_a_logistic_loss_is_taken_off(tail: float, gradient: bool, seed: int) -> None:
@@ -636,6 +639,7 @@ def test_the_temperature_of_logistic_losses_of_cosines_is_named(temperature: flo
     assert right.observed.flaws == ()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
 @pytest.mark.parametrize("tail", [1.0, 2.0])
 def test_what_the_positive_pays_is_taken_off(tail: float, gradient: bool, seed: int) -> None:
@@ -711,6 +715,7 @@ def in_half_precision(bits: int, gradient: bool, slip: float | None = 1.0, retur
     return loss
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
 @pytest.mark.parametrize("bits", [45, 42], ids=["bfloat16", "float16"])
 @pytest.mark.parametrize("returned", [False, True], ids=["inside", "returned"])

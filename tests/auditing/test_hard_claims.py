@@ -124,6 +124,7 @@ CASES: dict[str, tuple[Mined, Any, str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.in_turn(9)
 @pytest.mark.parametrize("name", CASES)
 def test_a_claim_with_hard_negatives(name: str, seed: int) -> None:
     loss, claimed, verdict, word = CASES[name]

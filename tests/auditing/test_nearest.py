@@ -310,6 +310,7 @@ for _name, _law, _sampler in (
 
 
 # By values a law takes seconds, and one will do.
+@pytest.mark.in_turn(5)
 @pytest.mark.parametrize(
     ("name", "gradient"),
     [(name, True) for name in RIGHT] + [("importance, within-batch", False)],

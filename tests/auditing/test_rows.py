@@ -82,6 +82,7 @@ def in_chunks(loss: Any, size: int, chunk: Any) -> Callable[..., Any]:
     return chunked
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("size", [256, 1_000, 4_096])
 @pytest.mark.parametrize("kind", LOSSES)
 def test_chunks_longer_than_other_calls_are_seen(kind: str, size: int, seed: int) -> None:

@@ -109,6 +109,7 @@ def positives_of(slip: Slip) -> list[int] | None:
     return [0, 1, 2] if slip.hits == ("exclude",) else None
 
 
+@pytest.mark.in_turn(6)
 @each_route_slowly
 @each_slip
 def test_an_audit_names_what_the_line_does_and_says_what_to_write(slip: Slip, gradient: bool, seed: int) -> None:
@@ -124,6 +125,7 @@ def test_an_audit_names_what_the_line_does_and_says_what_to_write(slip: Slip, gr
     assert report.to_dict()["slip"] == slip.to_dict()
 
 
+@pytest.mark.in_turn(5)
 @each_slip
 def test_the_fix_has_the_margins_of_its_target(slip: Slip, seed: int) -> None:
     report = audited(slip, slip.fix, True, seed)
@@ -143,6 +145,7 @@ def made(line: str, prior: il.LabelPrior) -> Floats:
     return np.asarray(given["q"], dtype=np.float64)
 
 
+@pytest.mark.in_turn(8)
 @each_route_slowly
 @pytest.mark.parametrize("drawn", [True, False], ids=["drawn", "taken-off"])
 @pytest.mark.parametrize("law", WRONG_LAWS, ids=[law.name for law in WRONG_LAWS])
@@ -206,6 +209,7 @@ STEEP = il.LabelPrior.zipf(20, 1.5)
 IMPORTANCE = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=M, hits="mask")
 
 
+@pytest.mark.in_turn
 @each_route
 @pytest.mark.parametrize("inner", ["Importance", "Constant"])
 def test_a_division_by_the_draws_that_are_left_is_named(inner: str, gradient: bool, seed: int) -> None:
@@ -230,6 +234,7 @@ def test_a_division_by_the_draws_that_are_left_is_named(inner: str, gradient: bo
         assert SURVIVORS not in excluded.slips
 
 
+@pytest.mark.in_turn
 @each_route
 @pytest.mark.parametrize("k", [64, 8, 100_000])
 def test_another_number_of_draws_is_named(k: int, gradient: bool, seed: int) -> None:

@@ -73,6 +73,7 @@ def test_expect_says_what_theorem_3_does_not_cover(capsys: pytest.CaptureFixture
     assert "Theorem 3 needs weights η/m" in capsys.readouterr().out
 
 
+@pytest.mark.in_turn(4)
 @pytest.mark.parametrize(
     "scheme",
     [
@@ -966,6 +967,7 @@ GOOD = "implicitloss design --profile zipf:5:1 --code torch"
 BAD = f"{GOOD} --batch 8"
 
 
+@pytest.mark.in_turn(9)
 @pytest.mark.parametrize(
     ("command", "redirection", "code"),
     [

@@ -630,7 +630,7 @@ def stands(tally: Tally, n: int) -> None:
 
 
 def test_whatever_comes_the_command_lines_keep_house(folder: Path, rng: Rng) -> None:
-    stands(fuzz(80, rng, folder), 80)
+    stands(fuzz(40, rng, folder), 40)
 
 
 @pytest.mark.slow

@@ -161,6 +161,7 @@ DIALECTS = {
 WORD = st.text("abcxyz01 2./-_", min_size=1, max_size=6).map(str.strip).filter(bool)
 
 
+@pytest.mark.in_turn(6)
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(st.lists(st.tuples(WORD | st.integers(0, 30).map(str), st.integers(0, 9999)), min_size=1, max_size=6))
 def test_a_table_is_itself_in_every_dialect_or_refused(

@@ -135,6 +135,7 @@ def _law(kind: str, n: int, rng: np.random.Generator) -> Floats:
     return np.asarray(q / q.sum())
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("kind", ["zipf", "tied", "own"])
 @pytest.mark.parametrize("m", [2, 3_990])
 def test_many_labels_as_few(kind: str, m: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ def etas(n: int, rng: np.random.Generator) -> tuple[Floats, ...]:
     return np.full(n, 1 / n), rng.dirichlet(np.ones(n)), peaked
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("weighting", W.examples(), ids=str)
 def test_it_is_newton_s_optimum(weighting: Any, hits: Any, rng: np.random.Generator) -> None:

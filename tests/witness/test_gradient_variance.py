@@ -108,6 +108,7 @@ def test_the_minimum_variance_sampler_leaves_the_gradient_its_variance() -> None
 # --- enumeration ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("draws", DRAWS)
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
@@ -149,6 +150,7 @@ def test_far_scores_and_small_weights(draws: Any, rng: np.random.Generator) -> N
                 assert found.error <= 1e-10 * second_moment(scheme, loss, problem) + 1e-299
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("draws", DRAWS)
 @pytest.mark.parametrize("quantity", ["mean", "gradient", "gradient_variance"])
 def test_scores_thousands_apart_do_not_overflow(quantity: Any, draws: Any) -> None:

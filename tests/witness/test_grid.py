@@ -38,6 +38,7 @@ def scores_of(n: int, spread: float, rng: np.random.Generator) -> Any:
     return spread * rng.normal(size=n)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turn", "every"])
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("sampler", SHARED, ids=str)

@@ -44,6 +44,7 @@ SOFTMAX = SoftmaxCrossEntropy()
 # --- every scheme, against enumeration in floats ------------------------------------------------------------------
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("weighting", weightings(), ids=str)
 @pytest.mark.parametrize("sampler", samplers(), ids=str)

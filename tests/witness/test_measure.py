@@ -37,6 +37,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Any:
 # --- integrals ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("hits", HITS)
 @pytest.mark.parametrize("weighting", il.weightings.examples(), ids=str)
 def test_compressed_equals_label_by_label(weighting: Any, hits: Any, few: Any, rng: np.random.Generator) -> None:
