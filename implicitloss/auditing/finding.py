@@ -27,13 +27,13 @@ from implicitloss.auditing.tally import Measured
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LabelPrior
 from implicitloss.optima.population import MOST_WITHOUT_REPETITION, Of, is_separable
-from implicitloss.optima.tilt import Gains, gains_of, tilt
+from implicitloss.optima.tilt import Gains, gains_of, near_tilt
 from implicitloss.scheme import Scheme
 
 __all__ = ["Finding", "Flaw", "Naming", "Note", "Observed", "Tilt"]
 
 # Tilts are over all labels that occur, up to so many; where weights are no product a_y b_y', over so many of these.
-MOST_TILTED_LABELS, MOST_PAIRED_LABELS, MOST_TILTED_WITHOUT_REPETITION = 5_000, 100, 300
+MOST_TILTED_LABELS, MOST_PAIRED_LABELS, MOST_TILTED_DIFFERENT = 5_000, 100, 300
 # An estimate of the runs that decide is so much larger than what is needed by the widths that were measured.
 SPARE_RUNS = 1.5
 
@@ -310,7 +310,7 @@ class Finding:
             # Of fewer labels as many draws would bring nearly all.
             if prior.n_labels > MOST_WITHOUT_REPETITION:
                 return None
-            known &= prior.n_labels <= MOST_TILTED_WITHOUT_REPETITION
+            known &= scheme.draws != "distinct" or prior.n_labels <= MOST_TILTED_DIFFERENT
         elif prior.n_labels > MOST_PAIRED_LABELS and not is_separable(scheme, prior):
             prior = prior.few(MOST_PAIRED_LABELS)
         bound = _slope(scheme, prior, "implicit")
@@ -328,7 +328,7 @@ class Finding:
 
 def _slope(scheme: Scheme, prior: LabelPrior, of: Of) -> float | None:
     try:
-        return tilt(scheme, prior, of)
+        return near_tilt(scheme, prior, of)
     except ValueError:  # the scheme has no optimum, or the prior no rare labels
         return None
 

@@ -13,7 +13,7 @@ from implicitloss.draws.distinct import Distinct, DistinctLaw
 from implicitloss.draws.iid import Iid
 from implicitloss.labels import Floats
 
-__all__ = ["design", "expected_tries", "law_of", "log_counts"]
+__all__ = ["LEAST_LOG_Q", "design", "expected_tries", "law_of", "log_counts"]
 
 _DESIGNS: dict[DrawsName, SamplingDesign] = {one.name: one for one in (Iid(), Distinct(), BatchSet(), Bernoulli())}
 # Labels with a smaller q are in N in proportion to it, to the last digit.

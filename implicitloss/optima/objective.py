@@ -15,7 +15,15 @@ from implicitloss.weightings import complete_weighting
 from implicitloss.witness.integrate import gradient_and_hessian, integrate
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
-__all__ = ["WIDEST_SPREAD", "Objective", "found_factors", "implicit_objective", "sampled_objective", "shared_factors"]
+__all__ = [
+    "WIDEST_SPREAD",
+    "Objective",
+    "found_factors",
+    "implicit_objective",
+    "sampled_objective",
+    "shared_factors",
+    "shared_law",
+]
 
 # Positives are integrated one by one beyond this share of q, this share of Σ q x, or this span of the scores.
 ALONE_FROM_LAW_SHARE, ALONE_FROM_SUM_SHARE, ALONE_FROM_SPREAD = 0.1, 0.9, 40.0
@@ -23,7 +31,7 @@ ALONE_FROM_LAW_SHARE, ALONE_FROM_SUM_SHARE, ALONE_FROM_SPREAD = 0.1, 0.9, 40.0
 FACTORED = 1e-11
 # Scores that span more would need grids beyond memory.
 WIDEST_SPREAD = 1e4
-# The laws of so many positives are compared.
+# The laws of so many positives are compared, evenly spaced.
 MOST_COMPARED = 100
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
 
@@ -82,7 +90,7 @@ def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, F
     if scheme.draws != "iid":
         return None
     shape = (prior.n_labels,)
-    law = _shared_law(scheme, prior)
+    law = shared_law(scheme, prior)
     if law is None:
         return None
     found = complete_weighting(scheme.weighting).log_factors(law, prior, scheme.m, scheme.hits == "exclude")
@@ -92,32 +100,30 @@ def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, F
     return law, log_a, np.where(np.isneginf(law), -np.inf, log_b)
 
 
-def _shared_law(scheme: Scheme, prior: LabelPrior) -> Floats | None:
-    """log q of all positives, (L,); None if they differ, as the sampler says, or as the laws of few labels show."""
+def shared_law(scheme: Scheme, prior: LabelPrior) -> Floats | None:
+    """log q of all positives, (L,); None if they differ, as the sampler says, or as the laws of up to 100 show."""
     n = prior.n_labels
     law = scheme.log_law(Problem(np.zeros(n), prior, 0))
     if complete_sampler(scheme.sampler).needs_positive:
         return None
-    # A sampler of one's own may not say it: all are compared, or where that would take long the last.
-    others = range(1, n) if n <= MOST_COMPARED else (n - 1,)
-    same = all(np.array_equal(law, scheme.log_law(Problem(np.zeros(n), prior, y))) for y in others)
+    # A sampler of one's own may not say it.
+    others = np.unique(np.linspace(1, n - 1, min(n - 1, MOST_COMPARED)).astype(int)) if n > 1 else ()
+    same = all(np.array_equal(law, scheme.log_law(Problem(np.zeros(n), prior, int(y)))) for y in others)
     return law if same else None
 
 
 def found_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
     """What `shared_factors` gives, read off the weights (L, L), where the weighting does not say it."""
     n = prior.n_labels
-    if n < 3:
-        return None
-    law = _shared_law(scheme, prior)
-    if law is None:
+    law = shared_law(scheme, prior)
+    if law is None or n < 2:
         return None
     w = np.array([scheme.plan(Problem(np.zeros(n), prior, y)).log_w for y in range(n)])
     counts = np.full(w.shape, True) if scheme.hits == "keep" else ~np.eye(n, dtype=bool)
     with np.errstate(invalid="ignore"):  # labels of weight 0 have no factors
         # Beside label 0 from its own row; its own weight, and that of each other positive, from labels 1 and 2.
         a = w[:, 1] - w[0, 1]
-        a[1] = w[1, 2] - w[0, 2]
+        a[1] = w[1, 2] - w[0, 2] if n > 2 else w[1, 0] - w[0, 0] if scheme.hits == "keep" else 0.0
         b = np.append(w[1, 0] - a[1], w[0, 1:])
         off = np.abs(w - a[:, None] - b)[counts]
     return (law, a, b) if np.all(off <= FACTORED * (1 + np.abs(w[counts]))) else None

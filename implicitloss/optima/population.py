@@ -24,10 +24,16 @@ from implicitloss.losses import Decoupled, Loss, SoftmaxCrossEntropy, checked_lo
 from implicitloss.numerics.logsum import log_rest
 from implicitloss.optima.balance import balanced
 from implicitloss.optima.newton import NoOptimum, minimise
-from implicitloss.optima.objective import found_factors, implicit_objective, sampled_objective, shared_factors
+from implicitloss.optima.objective import (
+    found_factors,
+    implicit_objective,
+    sampled_objective,
+    shared_factors,
+    shared_law,
+)
 from implicitloss.optima.separable import optimum_of_shares
 from implicitloss.optima.waterfilling import by_bisection, waterfilling
-from implicitloss.optima.without_repetition import balanced_without_repetition
+from implicitloss.optima.without_repetition import SOUGHT, balanced_without_repetition
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme, checked_scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
@@ -55,7 +61,7 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     a gradient of 1e-9 η_y or less, and a step below 1e-5.
 
     Draws without repetition have the optimum of the true loss for weights a_y b_y', hits masked or kept, by the same
-    balance, to 1e-9 of both where no label has more than 1 - 1e-7 of η.  Sets and coins of 1,000 labels take a second
+    balance, to 1e-9 of both.  Sets and coins of 1,000 labels take a second
     or two; different draws of 300 labels take seconds at m = 64, and a minute or more at m = 8 or less.
 
     For a scheme with hard negatives it is the optimum under a fresh index, for softmax nearly so, where labels near
@@ -117,15 +123,15 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     return optimum_from(scheme, loss, eta, prior, of)
 
 
-def optimum_from(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of) -> Floats:
-    """The optimum, arguments checked."""
+def optimum_from(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, sought: float = SOUGHT) -> Floats:
+    """The optimum, arguments checked; where no label comes twice, with sides that agree to this part of η."""
     if isinstance(loss, Decoupled):
         return _decoupled(loss, eta, _log_margins(scheme, eta, prior))
     if eta.size == 1:
         return np.zeros(1)
     factors = _factors(scheme, prior)
     if scheme.draws != "iid":
-        return _without_repetition(scheme, eta, prior, of, factors)
+        return _without_repetition(scheme, eta, prior, of, factors, sought)
     if factors is not None:
         check_pushed(*factors)
         if of == "implicit":
@@ -140,21 +146,29 @@ def optimum_from(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of:
 
 
 def _without_repetition(
-    scheme: Scheme, eta: Floats, prior: LabelPrior, of: Of, factors: tuple[Floats, Floats, Floats] | None
+    scheme: Scheme, eta: Floats, prior: LabelPrior, of: Of, factors: tuple[Floats, Floats, Floats] | None, sought: float
 ) -> Floats:
     """The softmax optimum where no label comes twice."""
-    of_bound = by_newton(scheme, eta, prior, "implicit")
-    everything = design(scheme.draws).sizes(prior.n_labels, scheme.m)[0] == prior.n_labels
+    n_others = prior.n_labels - (scheme.hits == "exclude")
+    everything = design(scheme.draws).sizes(n_others, scheme.m)[0] == n_others
     if of == "implicit" or everything:  # without chance the loss is its bound
-        return of_bound
+        return by_newton(scheme, eta, prior, "implicit")
     if scheme.m == 1 and scheme.draws != "bernoulli":
         return optimum_from(replace(scheme, draws="iid"), SoftmaxCrossEntropy(), eta, prior, of)
-    if factors is None or scheme.hits == "exclude":  # each positive has a law of its own
+    _check_held(_log_margins(scheme, eta, prior))
+    if scheme.hits == "exclude" or factors is None:
+        lacks = "its weights are no product a_y b_y'"
+        if scheme.hits == "exclude" or shared_law(scheme, prior) is None:
+            lacks = "each positive has a law of its own"
         raise ValueError(
-            f"the optimum under draws={scheme.draws!r} is known with hits masked or kept, for weights that are a "
-            f"product a_y b_y' and 3 labels or more, got {scheme} and {prior.n_labels} labels; of='implicit' takes any"
+            f"the optimum under draws={scheme.draws!r} needs hits masked or kept, one law q of all positives, and "
+            f"weights a_y b_y', but for {scheme} {lacks}; of='implicit' takes any"
         )
-    found = balanced_without_repetition(scheme, eta, *factors, of_bound - eta @ of_bound)
+    try:
+        start = by_newton(scheme, eta, prior, "implicit")
+    except NoOptimum:  # it is a start only
+        start = np.log(eta)
+    found = balanced_without_repetition(scheme, eta, *factors, start - eta @ start, sought)
     return found - found.mean()
 
 

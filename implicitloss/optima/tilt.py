@@ -11,9 +11,10 @@ from implicitloss.arguments import checked_choice
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.optima.population import Of, checked_eta, optimum_from
+from implicitloss.optima.without_repetition import SOUGHT
 from implicitloss.scheme import Scheme
 
-__all__ = ["TILT_EQUAL", "At", "Gains", "eta_at", "gains_of", "slope", "tilt"]
+__all__ = ["TILT_EQUAL", "At", "Gains", "eta_at", "gains_of", "near_tilt", "slope", "tilt"]
 
 At = Literal["uniform", "prior", "peaked"]
 Gains = Literal["neither", "frequent", "rare"]
@@ -21,6 +22,8 @@ Gains = Literal["neither", "frequent", "rare"]
 TILT_EQUAL = 0.02
 # Below this, Σ (log π - mean)² is rounding.
 FLAT = 1e-12
+# Tilts that are printed with three digits need no more.
+NEAR = 1e-5
 # What one x in which few labels are likely looks like: so many labels share this much of η, evenly.
 LIKELY_LABELS, LIKELY = 20, 0.9
 
@@ -78,12 +81,19 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike |
     >>> [round(il.tilt(scheme, il.LabelPrior.zipf(1000, 1.0), eta=eta), 2) for eta in ("prior", "uniform", "peaked")]
     [-0.0, -0.03, -0.72]
     """
+    return near_tilt(scheme, prior, of, eta, sought=SOUGHT)
+
+
+def near_tilt(
+    scheme: Scheme, prior: LabelPrior, of: Of, eta: ArrayLike | At = "uniform", sought: float = NEAR
+) -> float:
+    """The `tilt`; where no label comes twice, of an optimum whose two sides agree to `sought` of η only."""
     checked_prior(prior)
     _check_occurring(prior)
     at, labels = eta_at(eta, prior)
     at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
     _centred(prior, labels)
-    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of) - np.log(at)
+    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of, sought) - np.log(at)
     return slope(f, prior, labels)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from implicitloss.draws import design, law_of
+from implicitloss.draws.counts import LEAST_LOG_Q
 from implicitloss.draws.design import Complexes, Node
 from implicitloss.draws.threads import in_order
 from implicitloss.kernels.pushes import add_pushes
@@ -21,20 +22,28 @@ from implicitloss.scheme import Scheme
 from implicitloss.witness.integrate.designs import Few
 from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP, nodes
 
-__all__ = ["balanced_without_repetition"]
+__all__ = ["SOUGHT", "balanced_without_repetition"]
 
-# The two sides agree to this part of η.
 SOUGHT = 1e-11
 # Work is divided into so many runs of nodes: as many whatever the machine.
 RUNS = 8
 
 
 def balanced_without_repetition(
-    scheme: Scheme, eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, start: Floats
+    scheme: Scheme, eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, start: Floats, sought: float = SOUGHT
 ) -> Floats:
-    """The centred optimum, (L,), for weights a_y b_y' and all q positive, hits masked or kept; from scores near it."""
+    """The centred optimum, (L,), for weights a_y b_y' and all q positive, hits masked or kept; from scores near it.
+
+    The two sides agree to this part of η.  *Raises* ValueError for q below e^-600.
+    """
+    if log_q.min() < LEAST_LOG_Q:
+        raise ValueError(
+            f"the optimum under draws={scheme.draws!r} takes q of at least e^{LEAST_LOG_Q:g}, got e^{log_q.min():.4g} "
+            f"for label {log_q.argmin()}"
+        )
     runs = _runs(list(law_of(scheme.draws, log_q, scheme.m).nodes()))
     is_masked, most = scheme.hits == "mask", design(scheme.draws).sizes(eta.size, scheme.m)[1]
+    heavy = int(np.argmax(eta))
 
     def log_ratio(f: Floats) -> Floats:
         # The largest z is 1.
@@ -50,13 +59,13 @@ def balanced_without_repetition(
 
         def of(run: _Run) -> Floats:
             found = np.zeros((2, f.size))
-            add_pushes(*run, is_masked, stay, pull, counts, *found)
+            add_pushes(*run, is_masked, heavy, stay, pull, counts, *found)
             return found
 
         up, down = np.sum(in_order(of, runs, f.size * len(runs[0][0])), axis=0)
         return np.asarray(np.log(up) - np.log(down))
 
-    return fixed_point(log_ratio, start, eta, SOUGHT)
+    return fixed_point(log_ratio, start, eta, sought)
 
 
 # Weights (nodes,), p, 1 - p and the rates of the last, (nodes, L) each, and what is of no last label.

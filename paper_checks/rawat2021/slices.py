@@ -36,12 +36,14 @@ def _sizes(sliced: _Sliced) -> Floats:
 # --- 5.1: by counts -------------------------------------------------------------------------------------------------
 
 CLASSES, MOST, RATIO = 100, 500, 100
+AT_THRESHOLDS = (500, 101, 100, 99, 21, 20, 19, 1)
 
 
 def _profiles(setting: Setting) -> list[_Sliced]:
     return [
         _Sliced("CIFAR-100-LT, EXP", LabelPrior.exp(CLASSES, MOST, RATIO)),
         _Sliced("CIFAR-100-LT, STEP", LabelPrior.step(CLASSES, MOST, RATIO)),
+        _Sliced("counts at the thresholds", LabelPrior.from_counts(AT_THRESHOLDS)),
     ]
 
 
@@ -56,6 +58,9 @@ def _by_counts(
     def sizes(sliced: _Sliced) -> Floats:
         if sliced.name.endswith("STEP"):
             return np.array(step)
+        if sliced.name.startswith("counts"):
+            of = [0 if n >= least_of_head else 1 if n >= least_of_torso else 2 for n in AT_THRESHOLDS]
+            return np.bincount(of, minlength=3).astype(np.float64)
         head, not_tail = _at_least(least_of_head), _at_least(least_of_torso)
         return np.array([head, not_tail - head, CLASSES - not_tail], dtype=np.float64)
 
@@ -105,13 +110,14 @@ CLAIMS = (
                 _by_counts(101, 20),
                 {
                     "a class of 20 samples is of the tail": _by_counts(101, 21),
+                    "a class of 100 samples is of the head": _by_counts(100, 20),
                     "the head has more than 200 samples": _by_counts(201, 20),
                     "STEP has a torso": _by_counts(101, 20, (34, 33, 33)),
                 },
                 uses_prior=False,
             ),
         ),
-        ("EXP and STEP, ρ = 100, 500 samples at most",),
+        ("EXP and STEP, ρ = 100, 500 samples at most; and classes of 101, 100, 99, 21, 20 and 19 samples",),
     ),
     Claim(
         "rawat2021.section5.quantiles",

@@ -126,8 +126,9 @@ WITNESSES: dict[str, tuple[str, ...]] = {
         "Exact: BFGS on the loss as it is written (20 laws of five x and three labels, a δ each)",
     ),
     "menon2021.normalised": tuple(
-        f"Exact: largest excess balanced error over 20 laws (τ = {tau}; {EVERY} tried on each)"
+        f"Exact: largest excess balanced error over 20 laws (τ = {tau}, {of}; {EVERY} tried on each)"
         for tau in ("0.25", "0.5", "1", "2")
+        for of in ("log η", "positive scores")
     ),
     "menon2021.two-gaussians": ("Exact: sum over a grid", "Exact: thresholds of optima"),
     "menon2021.step": ("Exact: counting",),

@@ -243,6 +243,7 @@ INPUTS: dict[str, Inputs] = {
         *_complex_chances(rng),
         0.0,
         bool(rng.integers(2)),
+        int(rng.integers(40)),
         *rng.random((3, 40, 6)),
         np.zeros(40),
         np.zeros(40),

@@ -52,12 +52,15 @@ def test_the_gradient_is_0_by_enumeration(draws: DrawsName, hits: Any, rng: np.r
 
 @pytest.mark.parametrize("draws", DESIGNS)
 def test_one_label_has_nearly_all(draws: DrawsName) -> None:
-    """Label 0 comes almost surely, and label 4 almost never."""
+    """Label 0 comes almost surely, and label 4 almost never; then label 0 has all of η but 1e-13."""
     prior = il.LabelPrior.from_counts([10**9, 10**6, 1000, 5, 1])
     eta = np.array([0.9, 0.05, 0.03, 0.02 - 1e-7, 1e-7])
-    for weighting in (W.Unit(), W.Tail()):
-        scheme = il.Scheme(S.WithinBatch(), weighting, m=2, hits="mask", draws=draws)
-        assert off(scheme, il.population_optimum(scheme, LOSS, eta, prior), eta, prior) < 1e-9
+    scheme = il.Scheme(S.WithinBatch(), W.Tail(), m=2, hits="mask", draws=draws)
+    assert off(scheme, il.population_optimum(scheme, LOSS, eta, prior), eta, prior) < 1e-9
+    others = np.array([3, 1, 0.5, 0.01]) * 1e-14
+    eta = np.array([1 - others.sum(), *others])
+    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask", draws=draws)
+    assert off(scheme, il.population_optimum(scheme, LOSS, eta, FEW), eta, FEW) < 1e-9
 
 
 def test_more_labels(rng: np.random.Generator) -> None:
@@ -105,16 +108,66 @@ def test_a_tilt_is_between_that_of_independent_draws_and_none() -> None:
     assert tilts["iid"] < tilts["set"] < tilts["distinct"] < 0
 
 
-def test_excluded_hits_and_two_labels_are_refused() -> None:
+class _Apart:
+    """Labels weigh by how far they are from the positive."""
+
+    is_eta_over_m = False
+
+    def log_weight(self, draws: Any) -> Floats:
+        return np.log1p(np.abs(np.arange(draws.log_q.size) - draws.positive))
+
+
+def test_excluded_hits_and_weights_that_are_no_product_are_refused() -> None:
     excluded = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="exclude", draws="set")
-    masked = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask", draws="bernoulli")
     # These weights are a product, but each positive has a law of its own.
     product = il.Scheme(S.WithinBatch(), W.Consistent(il.margins.LogitAdjusted()), m=2, hits="exclude", draws="set")
-    for scheme, prior in ((excluded, FEW), (product, FEW), (masked, il.LabelPrior.from_counts([3, 1]))):
-        with pytest.raises(
-            ValueError, match=f"with hits masked or kept, .* and {prior.n_labels} labels; of='implicit'"
-        ):
-            il.population_optimum(scheme, LOSS, np.full(prior.n_labels, 1 / prior.n_labels), prior)
+    pairs = il.Scheme(S.WithinBatch(), _Apart(), m=2, hits="mask", draws="set")
+    for scheme, lacks in (
+        (excluded, "each positive has a law of its own"),
+        (product, "each positive has a law of its own"),
+        (pairs, "its weights are no product"),
+    ):
+        with pytest.raises(ValueError, match=f"weights a_y b_y', but for .* {lacks}.*; of='implicit' takes any"):
+            il.population_optimum(scheme, LOSS, np.full(5, 0.2), FEW)
+
+
+@pytest.mark.parametrize("hits", ["mask", "keep"])
+def test_two_labels(hits: Any) -> None:
+    prior, eta = il.LabelPrior.from_counts([3, 1]), np.array([0.35, 0.65])
+    for draws, m in (("set", 2), ("set", 5), ("bernoulli", 1), ("distinct", 1), ("distinct", 2)):
+        for weighting in (W.Importance(), W.Tail()):
+            scheme = il.Scheme(S.WithinBatch(), weighting, m=m, hits=hits, draws=draws)  # type: ignore[arg-type]
+            assert off(scheme, il.population_optimum(scheme, LOSS, eta, prior), eta, prior) < 1e-9
+
+
+def test_all_other_labels_drawn_are_no_chance(rng: np.random.Generator) -> None:
+    """With hits excluded four of five labels are all negatives."""
+    eta = rng.dirichlet(np.full(5, 2.0))
+    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=4, hits="exclude", draws="distinct")
+    assert off(scheme, il.population_optimum(scheme, LOSS, eta, FEW), eta, FEW) < 1e-9
+
+
+def test_a_bound_without_optimum_is_a_start_only(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    from implicitloss.optima import population
+
+    eta = rng.dirichlet(np.full(5, 2.0))
+    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask", draws="set")
+    found = il.population_optimum(scheme, LOSS, eta, FEW)
+
+    def none(*_: Any) -> Floats:
+        raise il.NoOptimum("the bound has none")
+
+    monkeypatch.setattr(population, "by_newton", none)
+    np.testing.assert_allclose(il.population_optimum(scheme, LOSS, eta, FEW), found, atol=1e-9)
+    with pytest.raises(il.NoOptimum):
+        il.population_optimum(scheme, LOSS, eta, FEW, of="implicit")
+
+
+def test_a_law_next_to_0_is_refused() -> None:
+    next_to_0 = S.Explicit([0.5, 0.3, 0.15, 0.05, 1e-290])
+    scheme = il.Scheme(next_to_0, W.Constant(), m=2, hits="mask", draws="set")
+    with pytest.raises(ValueError, match=r"takes q of at least e\^-600, got e\^-667.7 for label 4"):
+        il.population_optimum(scheme, LOSS, np.full(5, 0.2), FEW)
 
 
 def test_too_many_labels_are_refused() -> None:
@@ -163,15 +216,16 @@ def test_pushes_that_count_the_positive_are_seen(monkeypatch: pytest.MonkeyPatch
 
 
 class _Clusters(S.Sampler):
-    """Half of the draws by the positive's cluster; labels 0 and 4, first and last, share one."""
+    """Half of the draws by the positive's cluster; the first label and the last share one."""
 
     needs_scores = False
     name = "clusters"
 
     def log_law(self, problem: il.Problem) -> Floats:
-        cluster = np.array([0, 1, 1, 1, 0])
+        cluster = np.ones(problem.prior.n_labels)
+        cluster[[0, -1]] = 0
         own = cluster == cluster[problem.positive]
-        return np.asarray(np.log(0.1 + 0.5 * own / own.sum()))
+        return np.asarray(np.log(0.5 / own.size + 0.5 * own / own.sum()))
 
     def procedure(self, problem: il.Problem) -> Any:
         return by_shares(np.exp(self.log_law(problem)))
@@ -184,5 +238,17 @@ def test_a_law_that_moves_with_the_positive_is_no_shared_law() -> None:
     assert off(drawn, il.population_optimum(drawn, LOSS, eta, FEW), eta, FEW) < 1e-9
     for draws in DESIGNS:
         scheme = il.Scheme(_Clusters(), weights, m=2, hits="mask", draws=draws)
-        with pytest.raises(ValueError, match="known with hits masked or kept"):
+        with pytest.raises(ValueError, match="each positive has a law of its own"):
             il.population_optimum(scheme, LOSS, eta, FEW)
+    many = il.LabelPrior.zipf(140, 1.0)
+    with pytest.raises(ValueError, match="each positive has a law of its own"):
+        il.population_optimum(scheme, LOSS, np.full(140, 1 / 140), many)
+
+
+def test_a_tilt_for_a_report_is_near(rng: np.random.Generator) -> None:
+    from implicitloss.optima.tilt import near_tilt
+
+    prior = il.LabelPrior.zipf(30, 1.0)
+    for draws in DESIGNS:
+        scheme = il.Scheme(S.LogUniform(), W.Importance(), m=4, hits="mask", draws=draws)
+        assert 0 < abs(near_tilt(scheme, prior, "sampled") - il.tilt(scheme, prior)) < 1e-4
