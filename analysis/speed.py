@@ -5,8 +5,8 @@ beat (PCG64 into a block that stays in cache, two threads); NumPy (`Generator.ch
 `DiscreteAliasUrn`, on one thread; PyTorch (`multinomial` and log-sum-exp, on the CPU, two threads); and a ladder m = 1,
 2, ..., 4096 with four weightings against the largest m with one. Exact: mean, variance and gradient against the same
 integrals label by label, against one exponential of each score, and against Monte Carlo to 1e-6, whose time is that of
-its first draws, scaled. Files of labels: `LabelPrior.from_file` against pandas. Optima, information and the slopes of a
-design: against Newton's method, Hessians, and all labels; an optimum of many.
+its first draws, scaled. Files of labels: against pandas. Optima, information and the slopes of a design: against Newton's
+method, Hessians, and all labels. Draws without repetition: against exponentials.
 
 Times are medians of repeats that take turns; a peer that is not installed is named and left out.
 """
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.inputs.drawn_once import DRAWN, DRAWN_RATIOS, QUICK_DRAWN, drawn
 from analysis.inputs.priced import PRICED, PRICED_RATIOS, PRICES, priced
 from analysis.study import Point, Row
 from implicitloss.estimate import Quantity
@@ -55,7 +56,7 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
     repeats = 3 if quick else 5
     kinds, sizes = ("monte carlo", "ladder", "exact", "label file"), QUICK_LABELS if quick else LABELS
     grid = [(kind, n) for kind in kinds for n in sizes] + [("exact, any m", sizes[-2])]
-    grid += [(kind, sizes[0]) for kind in PRICES[:-1]] if quick else PRICED
+    grid += [*((kind, sizes[0]) for kind in PRICES[:-1]), *QUICK_DRAWN] if quick else [*PRICED, *DRAWN]
     return [{"kind": kind, "labels": n, "repeats": repeats, "quick": quick} for kind, n in grid]
 
 
@@ -68,7 +69,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         "label file": _label_file,
     }  # fmt: skip
     kind, quick = point["kind"], point["quick"]
-    jobs = priced(kind, n_labels) if kind in PRICES else kinds[kind](problem, quick)
+    jobs = kinds[kind](problem, quick) if kind in kinds else (priced if kind in PRICES else drawn)(kind, n_labels)
     found = []
     for _, _, job in jobs:  # compile, warm caches
         job(True)
@@ -262,6 +263,7 @@ RATIOS = (
     *((f"file of {of}, from_file / pandas", "label file", f"{of}, from_file", f"{of}, pandas") for of in FILES),
     ("Monte Carlo to 1e-6 / exact mean", "exact", "Monte Carlo to 1e-6, by its first draws", "mean"),
     *PRICED_RATIOS,
+    *DRAWN_RATIOS,
 )
 
 

@@ -85,8 +85,8 @@ def in_turn(items: list[pytest.Item]) -> None:
 
 
 def evenly(cases: list[pytest.Function], n: int) -> list[pytest.Function]:
-    """So many of the cases, the first and the last among them."""
-    return [cases[round(i * (len(cases) - 1) / (n - 1))] for i in range(n)]
+    """So many of the cases, the first one, and the last if there are more."""
+    return [cases[round(i * (len(cases) - 1) / max(n - 1, 1))] for i in range(n)]
 
 
 def covering(cases: list[pytest.Function]) -> list[pytest.Function]:

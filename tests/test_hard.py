@@ -501,6 +501,7 @@ def test_a_hard_negative_that_no_float_can_tell_from_nothing(prior: il.LabelPrio
     assert np.asarray(found.value).tolist() == pytest.approx([0.5, -1.0, 0.5, 0.0], rel=1e-13)
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("overlap", OVERLAPS)
 def test_many_labels_are_compressed(overlap: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """6,000 labels in bins, and the same sums label by label."""

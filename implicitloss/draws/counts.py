@@ -13,7 +13,7 @@ from implicitloss.draws.distinct import Distinct, DistinctLaw
 from implicitloss.draws.iid import Iid
 from implicitloss.labels import Floats
 
-__all__ = ["LEAST_LOG_Q", "design", "expected_tries", "law_of", "log_counts"]
+__all__ = ["LEAST_LOG_Q", "design", "expected_tries", "forget", "law_of", "log_counts"]
 
 _DESIGNS: dict[DrawsName, SamplingDesign] = {one.name: one for one in (Iid(), Distinct(), BatchSet(), Bernoulli())}
 # Labels with a smaller q are in N in proportion to it, to the last digit.
@@ -36,6 +36,11 @@ def law_of(name: DrawsName, log_q: Floats, m: int) -> Law:
 @lru_cache(maxsize=2)
 def _law(name: DrawsName, q: bytes, m: int) -> Law:
     return design(name).law(np.frombuffer(q).copy(), m)
+
+
+def forget() -> None:
+    """Let `law_of` compute anew, for whoever times it."""
+    _law.cache_clear()
 
 
 def expected_tries(name: DrawsName, log_q: Floats, m: int) -> float:

@@ -920,6 +920,7 @@ def test_a_loss_of_jax_that_draws_nothing_needs_no_key(seed: int) -> None:
         assert report.verdict == "holds", str(report)
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("pooled", [True, False])
 def test_mined_negatives_of_all_rows_are_seen(pooled: bool, seed: int) -> None:
     """A loss whose rows all have the mined negatives of the batch, where a row's own are said to count."""

@@ -417,6 +417,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
     assert draw(["nothing"]) == 2
 
 
+@pytest.mark.slow
 def test_every_study_of_a_prior_takes_small_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

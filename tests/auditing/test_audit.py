@@ -390,6 +390,7 @@ def test_true_claims_of_odd_losses_are_not_refuted(name: str, seed: int) -> None
     assert report.flaws == ()
 
 
+@pytest.mark.slow
 def test_rare_labels_that_only_leak_refute_nothing(seed: int) -> None:
     """Two thousand labels, most of them never drawn by the pilot, each with a leak of 1e-8 of a draw; p = 1 is true."""
     many = il.LabelPrior.zipf(2_000, 1.3)
@@ -512,6 +513,7 @@ def test_another_law_with_the_same_margins_is_said(seed: int) -> None:
     assert il.audit(Sampled(), claim=scheme(), prior=PRIOR, rng=seed, budget="quick").notes == ()
 
 
+@pytest.mark.slow
 def test_draws_without_replacement_are_seen(seed: int) -> None:
     report = il.audit(Sampled(q=UNIFORM, distinct=True), claim="full", prior=PRIOR, rng=seed, runs=8_000)
     assert report.verdict == "holds"
@@ -555,6 +557,7 @@ def test_seeds_may_be_lists_of_large_numbers() -> None:
     assert first == same != other
 
 
+@pytest.mark.slow
 def test_a_loss_that_does_not_repeat_itself_is_asked_for_values_too(seed: int) -> None:
     own = np.random.default_rng(seed)
 
@@ -1213,6 +1216,7 @@ def _with_a_rare_factor(rare: float, factor: float, gradient: bool) -> Any:
     return loss
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("gradient", [True, False], ids=["gradients", "values"])
 def test_what_all_examples_of_a_rare_call_have_in_common_refutes_nothing(
     gradient: bool, seed: int, monkeypatch: pytest.MonkeyPatch

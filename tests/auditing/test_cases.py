@@ -583,6 +583,7 @@ def check(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(flaw.sentence[1:] in explained for flaw in report.flaws)
 
 
+@pytest.mark.in_turn(61)
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_has_its_verdict_and_its_word(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     check(name, seed, monkeypatch)

@@ -102,6 +102,7 @@ def test_right_weights_hold(draws: DrawsName, seed: int) -> None:
     assert il.audit(sampled(draws, right(draws)), claim="full", rng=seed, **OPTIONS).verdict == "holds"
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("gradient", [True, False], ids=["by-gradients", "by-values"])
 def test_weights_of_independent_draws_are_refuted_and_named(gradient: bool, seed: int) -> None:
     loss = sampled("distinct", naive, gradient=gradient)
@@ -146,7 +147,7 @@ def test_both_sides_with_tensorflow_s_count(seed: int) -> None:
     assert report.nearest.agrees
     assert report.tilt is not None
     assert report.tilt.bound > 0.05
-    assert report.tilt.true == pytest.approx(il.tilt(claim("distinct", W.Relative()), PRIOR), abs=1e-9)
+    assert report.tilt.true == pytest.approx(il.tilt(claim("distinct", W.Relative()), PRIOR), abs=1e-5)
     assert report.gains == "neither"  # which the bound does not say
     held = il.audit(sampled("distinct", both), claim=claim("distinct", W.Relative()), rng=seed, **OPTIONS)
     assert held.verdict == "holds", str(held)
@@ -223,12 +224,14 @@ def test_a_repeat_of_a_hit_is_a_larger_hit(seed: int) -> None:
         assert report.nearest.scheme == true, str(report)
 
 
+@pytest.mark.slow
 def test_a_set_of_draws_with_weights_of_independent_ones(seed: int) -> None:
     report = il.audit(sampled("set", naive, shared=False), claim=claim("set"), rng=seed, prior=PRIOR)
     assert report.verdict == "refuted", str(report)
     assert report.slips == (NO_REPEATS,), str(report)
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("form", ["softmax", "logistic"])
 def test_draws_that_are_nearly_all_hits_are_no_lack_of_negatives(form: Any, seed: int) -> None:
     """One draw, and label 0 has all but 1e-6 of q: hardly an evaluation has a negative, but the claim is true."""

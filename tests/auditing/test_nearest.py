@@ -275,6 +275,7 @@ def test_hits_alone_are_no_label_that_is_ignored(seed: int) -> None:
     assert report.flaws == ()
 
 
+@pytest.mark.slow
 def test_right_losses_are_never_refuted_at_small_size(seed: int) -> None:
     """Three seeds, losses that draw and one that does not; a false refutation has a probability of 1e-6 an audit."""
     small = il.LabelPrior.zipf(8, 1.0)
@@ -375,6 +376,7 @@ def test_a_share_of_a_mixture_is_fitted(gradient: bool, seed: int) -> None:
     assert fitted.error < 0.1
 
 
+@pytest.mark.slow
 def test_errors_of_fitted_numbers_are_not_too_small(seed: int) -> None:
     """Over 12 seeds, the fitted exponent is within three errors nearly always, and they are of its spread's size.
 

@@ -274,6 +274,7 @@ def audited(number: int) -> list[str]:
     return verdicts
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("block", range(3))
 def test_random_schemes(block: int, seed: int) -> None:
     outcomes = Counter(verdict for k in range(5) for verdict in audited(seed + k))

@@ -102,6 +102,7 @@ def test_one_positive_is_asked_beside_another(seed: int) -> None:
     assert il.audit(in_chunks(full, 256, right), **options).ok
 
 
+@pytest.mark.slow
 def test_rows_that_are_alike_are_seldom_said_not_to_be(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At an error of 0.8, of which the probe has a fortieth: 2 in 100 audits, and more than 10 in one of 100,000."""
     monkeypatch.setattr(rows, "MOST_ROWS", 257)

@@ -32,6 +32,7 @@ def uniform(below: int, shared: bool = False) -> Callable[..., Any]:
     return loss
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_label_that_is_never_drawn_is_found(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """`integers(0, L - 1)` leaves the last label out: one of 34 in the tail, of which 25 % are resolved."""

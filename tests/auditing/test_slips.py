@@ -292,6 +292,7 @@ SIGN = "f_neg += np.log(m * q[neg])"
 each_scheme = pytest.mark.parametrize("page", SCHEMES, ids=[page.name for page in SCHEMES])
 
 
+@pytest.mark.in_turn(1)
 @each_route_slowly
 @each_scheme
 def test_a_scheme_that_may_be_wanted_is_a_slip_where_another_is_claimed(page: Page, gradient: bool, seed: int) -> None:

@@ -242,6 +242,7 @@ def test_a_draw_that_the_law_rules_out_is_refuted() -> None:
     assert failures(of(Leaks()))["sampler"] is Outcome.REFUTED
 
 
+@pytest.mark.slow
 def test_extreme_but_legal_problems_hold() -> None:
     """Steep priors, scores far apart, weights with a power of m of their own: nothing true is refuted or fails."""
 

@@ -68,6 +68,7 @@ def test_noise_on_features(mixture: GaussianMixture, rng: np.random.Generator) -
         assert not agrees(found, numbers(mutant), 0.1)
 
 
+@pytest.mark.slow
 def test_dropout_on_features(mixture: GaussianMixture, rng: np.random.Generator) -> None:
     """Trained with the score of each sample as dropout spreads it: within 5 %; as it was with another rate, not."""
     rate = 0.4
@@ -188,6 +189,7 @@ def averages(u: np.ndarray, influence: float, sign: float) -> np.ndarray:
     return np.array([sign * p, p**2, h / (1 + influence * h)])
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize(
     ("exponents", "d", "distance", "counts", "lam"),
     [([0.94, 1.32], 8, 7.23, [317, 364], 8.2e-6), ([1.27, 0.76], 16, 7.28, [344, 146], 5.2e-4)],

@@ -84,6 +84,7 @@ def test_few_entries_need_an_integral_of_their_own(rng: np.random.Generator, mon
     assert len(alone) <= 0.02 * len(schemes) * 200 * len(SWEPT)
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("hits", HITS)
 def test_compressed_grids(hits: Any, rng: np.random.Generator) -> None:
     """6,000 labels, a frequent, a middling and a rare positive."""
