@@ -5,10 +5,9 @@ beat (PCG64 into a block that stays in cache, two threads); NumPy (`Generator.ch
 `DiscreteAliasUrn`, on one thread; PyTorch (`multinomial` and log-sum-exp, on the CPU, two threads); and a ladder m = 1,
 2, ..., 4096 with four weightings against the largest m with one. Exact: mean, variance and gradient against the same
 integrals label by label, against one exponential of each score, and against Monte Carlo to 1e-6, whose time is that of
-its first draws, scaled. Files of labels: against pandas. Optima, information and the slopes of a design: against Newton's
-method, Hessians, and all labels. Draws without repetition: against exponentials.
-
-Times are medians of repeats that take turns; a peer that is not installed is named and left out.
+its first draws, scaled. Files: against pandas. Optima, information and slopes of a design: against Newton's method,
+Hessians, and all labels. Draws without repetition: against exponentials. Times are medians of repeats that take turns;
+a peer that is not installed is named and left out.
 """
 
 from __future__ import annotations
