@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from implicitloss.arguments import checked_choice, checked_number, checked_whole
+from implicitloss.arguments import checked_choice, checked_instance, checked_number, checked_whole, shown
+from implicitloss.index.clusters import Clusters
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
 
@@ -46,12 +50,20 @@ class HardNegatives:
         What happens to y among the k best: it is left out, which leaves k - 1 labels, or the next best takes its place
         (an index is then asked for k + 1 labels).  T never holds y.  Other positives of x are treated as y is, and an
         index is asked for k + |P|.
+    clusters : int, optional
+        In place of k: how many whole clusters of the index `of` are hard, those that have most e^{expected score} a
+        label at the query, by `Clusters.log_cluster_law` without a defence.  k is then the number of their labels.
+    of : index.Clusters, optional
+        The index that has these clusters.
+    query : array_like, (d,), optional
+        The query h; by default that of the scheme's sampler.
 
     Raises
     ------
     ValueError
-        For k < 1, a weight that is not positive, and another mode.  When they are used: for k >= L, and for a problem
-        to which an index returned more labels than were asked of it.
+        For k < 1, a weight that is not positive, and another mode; for both k and clusters, or one of clusters and `of`
+        alone.  When they are used: for k >= L, clusters without a query, and for a problem to which an index returned
+        more labels than were asked of it.
 
     References
     ----------
@@ -72,19 +84,81 @@ class HardNegatives:
     exclude [0. 1. 1. 1. 1.]
     """
 
-    k: int
+    k: int = 0
     weight: float = 1.0
     overlap: Overlap = "keep"
     positives: Positives = "drop"
+    clusters: int | None = field(default=None, kw_only=True)
+    of: Clusters | None = field(default=None, kw_only=True)
+    query: Sequence[float] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.clusters is not None or self.of is not None:
+            self._of_clusters()
         for name, value in (
-            ("k", checked_whole(self.k, "k, the number of hard negatives,", 1)),
+            (
+                "k",
+                self.k if self.is_asked_for_a_query else checked_whole(self.k, "k, the number of hard negatives,", 1),
+            ),
             ("weight", checked_number(self.weight, "the weight of hard negatives", "a number > 0", lambda w: w > 0)),
             ("overlap", checked_choice(self.overlap, "overlap", OVERLAPS)),
             ("positives", checked_choice(self.positives, "positives", POSITIVES)),
         ):
             object.__setattr__(self, name, value)
+
+    def _of_clusters(self) -> None:
+        """Set k of clusters, if the query is known, else 0.  *Raises* ValueError for what is missing."""
+        if self.clusters is None or self.of is None:
+            raise ValueError(
+                "hard negatives are the k best labels, or whole clusters of an index: give k, or clusters and of, got "
+                f"clusters = {shown(self.clusters)} and of = {shown(self.of)}"
+            )
+        index = checked_instance(self.of, Clusters, "of", "index.Clusters.fit(vectors)")
+        n = checked_whole(self.clusters, "clusters, the number of hard ones,", 1, index.sizes.size)
+        object.__setattr__(self, "clusters", n)
+        found = 0
+        if self.query is not None:
+            object.__setattr__(self, "query", tuple(index.checked_query(self.query).tolist()))
+            found = self._best_clusters.size
+        if self.k not in (0, found):
+            raise ValueError(
+                f"hard negatives are k labels or whole clusters, give one, got k = {shown(self.k)} and both"
+            )
+        object.__setattr__(self, "k", found)
+
+    @property
+    def is_asked_for_a_query(self) -> bool:
+        """Whether these are clusters that wait for a query."""
+        return self.of is not None and self.query is None
+
+    def at(self, query: ArrayLike) -> HardNegatives:
+        """These clusters at a query.
+
+        Parameters
+        ----------
+        query : array_like, (d,)
+            h.
+
+        Returns
+        -------
+        HardNegatives
+            The same, with k the number of labels.
+
+        Raises
+        ------
+        ValueError
+            For another dimension.
+        """
+        return replace(self, k=0, query=query)  # type: ignore[arg-type]  # it becomes a tuple
+
+    @cached_property
+    def _best_clusters(self) -> Labels:
+        """The labels of the best clusters, best cluster first."""
+        index, n = self.of, self.clusters
+        assert index is not None
+        a_label = index.log_cluster_law(np.array(self.query), 0.0) - np.log(index.sizes)
+        best = np.argsort(-a_label, kind="stable")[:n]
+        return np.concatenate([index.order[index.starts[c] : index.starts[c + 1]] for c in best])
 
     def returned(self, problem: Problem) -> Labels:
         """The labels that the index returns for a problem, best first; it does not know the positives.
@@ -106,9 +180,13 @@ class HardNegatives:
         """
         found = None if problem.labels is None else problem.labels[problem.labels >= 0]
         n_positives = problem.positives.size
+        if self.is_asked_for_a_query:
+            raise ValueError("hard negatives of clusters need a query: give query, or a sampler that has one")
         self.check(problem.prior.n_labels, 0 if found is None else found.size, n_positives)
         if found is not None:
             return found
+        if self.of is not None:
+            return self._best_clusters
         scores = problem.scores if problem.index_scores is None else problem.index_scores
         return _best(scores, self._asked(n_positives))
 
@@ -131,7 +209,7 @@ class HardNegatives:
                 f"an index must return at most {most} labels, {more if most > self.k else 'k'}, got {n_returned}"
             )
 
-    def of(self, problem: Problem) -> Labels:
+    def labels(self, problem: Problem) -> Labels:
         """T, the hard negatives of a problem, without y and the other positives of x, best first.
 
         Parameters
@@ -156,7 +234,8 @@ class HardNegatives:
         return found[kept][: self.k]
 
     def __str__(self) -> str:
-        return f"k={self.k}, weight={self.weight:g}, overlap={self.overlap}, positives={self.positives}"
+        what = f"k={self.k}" if self.clusters is None else f"clusters={self.clusters}"
+        return f"{what}, weight={self.weight:g}, overlap={self.overlap}, positives={self.positives}"
 
 
 def _best(scores: Floats, k: int) -> Labels:

@@ -182,6 +182,9 @@ class Scheme:
     ) -> None:
         if hard is not None:
             checked_instance(hard, HardNegatives, "hard", "HardNegatives(k=5), or None")
+            query = getattr(sampler, "query", None)
+            if hard.is_asked_for_a_query and query is not None:
+                hard = hard.at(query)
         for name, value in (
             ("sampler", checked_sampler(sampler)),
             ("weighting", checked_weighting(weighting)),
@@ -266,7 +269,7 @@ class Scheme:
             Where labels that are drawn again leave nothing to draw, and as `log_law` does.
         """
         y = checked_problem(problem).positive
-        hard = NO_LABELS if self.hard is None else self.hard.of(problem)
+        hard = NO_LABELS if self.hard is None else self.hard.labels(problem)
         unconditional = self.log_law(problem)
         log_q = unconditional
         again = self.drawn_again(problem, hard)

@@ -178,7 +178,7 @@ def test_other_positives_are_not_hard_and_their_draws_are_hits(
     for weighting, loss, positives in cases:
         known = hard_labels(2, positives, right)
         scheme = hard_scheme(weighting, hits, overlap=overlap, positives=positives)
-        assert scheme.hard.of(at).tolist() == known
+        assert scheme.hard.labels(at).tolist() == known
         if (hits, overlap, positives) == ("exclude", "exclude", "replace"):
             with pytest.raises(ValueError, match="overlap='exclude' leaves nothing to draw"):
                 il.integrate(scheme, loss, at, "mean")
@@ -263,7 +263,7 @@ def test_every_number_is_that_by_hand(overlap: Any, hits: Any, positives: Any, e
     for weighting, loss, k in cases:
         known = hard_labels(k, positives)
         scheme = hard_scheme(weighting, hits, k, overlap=overlap, positives=positives)
-        assert scheme.hard.of(at).tolist() == known
+        assert scheme.hard.labels(at).tolist() == known
         hand, integrated = numbers(scheme, loss, known), integrals(scheme, loss, at)
         assert differ(scheme, loss, at, integrated, hand) == [], (weighting, loss, k)
         for quantity in QUANTITIES:
@@ -806,13 +806,13 @@ def test_the_best_labels_are_those_of_a_stable_sort(n: int, k: int, levels: int,
 def test_what_the_index_saw_and_what_it_returned(prior: il.LabelPrior) -> None:
     drop, fill = il.HardNegatives(2), il.HardNegatives(2, positives="replace")
     fresh, old = il.Problem(SCORES, prior, Y), il.Problem(SCORES, prior, Y, index_scores=STALE)
-    assert [hard.of(at).tolist() for at in (fresh, old) for hard in (drop, fill)] == [[2, 0], [2, 0], [3], [3, 2]]
+    assert [hard.labels(at).tolist() for at in (fresh, old) for hard in (drop, fill)] == [[2, 0], [2, 0], [3], [3, 2]]
     for labels, dropped, filled in (([3, 1], [3], [3]), ([-1, 2], [2], [2]), ([], [], []), ([1], [], [])):
         at = il.Problem(SCORES, prior, Y, labels=labels)
-        assert (drop.of(at).tolist(), fill.of(at).tolist()) == (dropped, filled)
+        assert (drop.labels(at).tolist(), fill.labels(at).tolist()) == (dropped, filled)
     # One label more may replace the positive, and else is the third best.
-    assert fill.of(il.Problem(SCORES, prior, Y, labels=[3, 1, 0])).tolist() == [3, 0]
-    assert fill.of(il.Problem(SCORES, prior, Y, labels=[3, 0, 2])).tolist() == [3, 0]
+    assert fill.labels(il.Problem(SCORES, prior, Y, labels=[3, 1, 0])).tolist() == [3, 0]
+    assert fill.labels(il.Problem(SCORES, prior, Y, labels=[3, 0, 2])).tolist() == [3, 0]
 
 
 def test_an_empty_slot_is_not_the_last_label(prior: il.LabelPrior) -> None:

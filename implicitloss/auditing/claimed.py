@@ -86,7 +86,7 @@ def _of_scheme(
     p[rows, positives] = 0.0
     if scheme.hard is None:
         return Claimed(str(scheme), p, hits, w, hit_weights)
-    hard = tuple(scheme.hard.of(problem) for problem in problems)
+    hard = tuple(scheme.hard.labels(problem) for problem in problems)
     return Claimed(str(scheme), p, hits, w, hit_weights, hard)
 
 

@@ -41,7 +41,7 @@ def seen_hard(question: Question, pilot: Pilot) -> HardNegatives | None:
     for positives in POSITIVES:
         hard = HardNegatives(k, weight=weight, overlap="mask" if is_fixed else "keep", positives=positives)
         pairs = zip(problems, always, strict=True)
-        if all(np.array_equal(np.sort(hard.of(problem)), labels) for problem, labels in pairs):
+        if all(np.array_equal(np.sort(hard.labels(problem)), labels) for problem, labels in pairs):
             return hard
     return None
 

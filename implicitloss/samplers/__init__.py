@@ -7,6 +7,7 @@ from types import ModuleType
 
 from implicitloss.losses import Loss, SoftmaxCrossEntropy
 from implicitloss.margins import Margin, Softmax
+from implicitloss.samplers.clustered import Clustered
 from implicitloss.samplers.explicit import Explicit
 from implicitloss.samplers.hardest_of import HardestOf
 from implicitloss.samplers.log_uniform import LogUniform
@@ -14,11 +15,13 @@ from implicitloss.samplers.minimum_variance import MinimumVariance
 from implicitloss.samplers.mixture import Mixture
 from implicitloss.samplers.model_based import ModelBased
 from implicitloss.samplers.power import Power
+from implicitloss.samplers.quadratic_kernel import QuadraticKernel
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, MadeFor, Sampler
 from implicitloss.samplers.uniform import Uniform
 from implicitloss.samplers.within_batch import WithinBatch
 
 __all__ = [
+    "Clustered",
     "Draw",
     "Explicit",
     "HardestOf",
@@ -28,6 +31,7 @@ __all__ = [
     "Mixture",
     "ModelBased",
     "Power",
+    "QuadraticKernel",
     "Sampler",
     "Uniform",
     "WithinBatch",
@@ -56,7 +60,7 @@ def examples(n_labels: int = 4, margin: Margin | None = None, loss: Loss | None 
     --------
     >>> import implicitloss as il
     >>> [type(sampler).__name__ for sampler in il.samplers.examples() if sampler.needs_scores]
-    ['HardestOf', 'MinimumVariance', 'ModelBased']
+    ['HardestOf', 'MinimumVariance', 'ModelBased', 'QuadraticKernel']
     """
     given = MadeFor(n_labels, margin or Softmax(), loss or SoftmaxCrossEntropy())
     return tuple(sampler for file in _files() if hasattr(file, "examples") for sampler in file.examples(given))

@@ -64,7 +64,7 @@ def _twice(case: Case) -> Estimate:
 def _without_m(case: Case) -> Floats:
     """w_T 1_T + w q, without the factor m."""
     p, known = np.array(numbers(case).value), np.zeros(listing.N_LABELS)
-    known[_hard(case).of(case.problem)] = _hard(case).weight
+    known[_hard(case).labels(case.problem)] = _hard(case).weight
     return known + (p - known) / case.scheme.m
 
 
@@ -78,7 +78,7 @@ def _counted(setting: Setting) -> list[Case]:
     for overlap in OVERLAPS:
         hard = HardNegatives(max(1, n_labels // 5), overlap=overlap, positives="replace")
         inside = np.zeros(n_labels)
-        inside[hard.of(at)] = 1.0
+        inside[hard.labels(at)] = 1.0
         outside = 1 - inside
         outside[at.positive] = 0.0
         for name, scores in (("in T", inside), ("off T", outside)):

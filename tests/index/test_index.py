@@ -252,7 +252,7 @@ def test_a_search_goes_straight_into_a_minibatch(rng: np.random.Generator) -> No
             assert not np.allclose(one, wrong, rtol=1e-3)
         for row, label, f in zip(labels, y, scores, strict=True):
             at = il.Problem(f, prior, label, labels=row)
-            assert set(hard.of(at).tolist()) == {0, 1, 2, 3} - {label}
+            assert set(hard.labels(at).tolist()) == {0, 1, 2, 3} - {label}
             if overlap != "keep":  # p = 1: the implicit loss is softmax over all labels
                 full = math.log(sum(math.exp(v - f[label]) for v in f.tolist()))
                 assert float(il.implicit_loss(scheme, SOFTMAX, at)) == pytest.approx(full, rel=1e-13)

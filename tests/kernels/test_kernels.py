@@ -79,6 +79,13 @@ def _points(rng: np.random.Generator) -> tuple[Any, ...]:
     return alias_table(_some_shares(rng)), points, np.empty(502, dtype=np.intp)
 
 
+def _inside(rng: np.random.Generator) -> tuple[Any, ...]:
+    starts = np.array([0, 1, 8, 20])
+    cells = np.concatenate([alias_table(rng.random(n)) for n in np.diff(starts)])
+    points = np.append(rng.random(500), [0.0, np.nextafter(1, 0)])
+    return cells, starts, rng.permutation(20), rng.integers(3, size=502), points, np.empty(502, dtype=np.intp)
+
+
 def _stream(rng: np.random.Generator) -> tuple[Any, ...]:
     return (rng.random((50, 2)), rng.integers(50, size=20 * 7), 3, *_sums(2))
 
@@ -196,6 +203,7 @@ INPUTS: dict[str, Inputs] = {
     "equal_but_for_a_shift": _two_logs,
     "alias_table": lambda rng: (_some_shares(rng),),
     "find_by_alias": _points,
+    "find_inside": _inside,
     "out_of_range": lambda rng: (rng.integers(300, size=100), int(rng.integers(250, 350))),
     "_second_order": lambda rng: (float(rng.normal()),),
     "log_transform": lambda rng: (_nodes(), *_law(rng)),

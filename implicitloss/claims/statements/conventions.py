@@ -178,7 +178,7 @@ def _another_hard(case: Case) -> Estimate:
     """T with its last label missing, as if the index had returned one less."""
     problem, hard = case.problem, case.scheme.hard
     assert hard is not None
-    return _by_numbers(replace(case, problem=replace(problem, labels=hard.of(problem)[:-1], index_scores=None)))
+    return _by_numbers(replace(case, problem=replace(problem, labels=hard.labels(problem)[:-1], index_scores=None)))
 
 
 def conventions(id: str, statement: str, source: str, cases: CaseList, hard: bool = False) -> Claim:

@@ -35,7 +35,7 @@ def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList, h
         """log p_yy', (L,), of importance weights: 1 off T; on T w_T, and 1 more where draws count again."""
         log_p, mode = np.zeros(case.problem.scores.size), case.scheme.hard
         if mode is not None:
-            log_p[mode.of(case.problem)] = np.log(mode.weight + (mode.overlap == "keep"))
+            log_p[mode.labels(case.problem)] = np.log(mode.weight + (mode.overlap == "keep"))
         return log_p
 
     def bias(case: Case) -> Estimate:
@@ -54,7 +54,7 @@ def gradient_rate(id: str, tiny: CaseList, cases: CaseList, sampled: CaseList, h
         others = np.arange(f.size) != y
         mode = case.scheme.hard
         if mode is not None and mode.overlap != "keep":
-            others[mode.of(case.problem)] = False
+            others[mode.labels(case.problem)] = False
         log_q = case.scheme.plan(case.problem).log_q[others]
         spread = np.sum(np.exp(2 * (f[others] - log_z) - log_q)) - square * np.sum(np.exp(f[others] - log_z)) ** 2
         value = sign * np.exp(f[y] - log_z) * spread * np.exp((3 - power) * log_z)

@@ -38,7 +38,7 @@ def _summands(case: Case) -> Floats:
     a = np.exp(terms + case.loss.log_payment(problem.scores, problem.positive))
     a[problem.positive] = 0.0
     if case.scheme.hard is not None:
-        a[case.scheme.hard.of(problem)] = 0.0
+        a[case.scheme.hard.labels(problem)] = 0.0
     return a
 
 
@@ -100,7 +100,7 @@ def proposition5(id: str, cases: CaseList) -> Claim:
             q = np.array(shares(case))
             q[case.problem.positive] = 0.0
             if case.scheme.hard is not None:
-                q[case.scheme.hard.of(case.problem)] = 0.0
+                q[case.scheme.hard.labels(case.problem)] = 0.0
             return _price(case, q / q.sum()) if q.any() else _price(case, q)
 
         return variance

@@ -161,7 +161,7 @@ def _excluded(case: Case) -> Case:
 
 
 def _hard_of(scheme: Scheme, problem: Problem) -> Labels:
-    return NO_LABELS if scheme.hard is None else scheme.hard.of(problem)
+    return NO_LABELS if scheme.hard is None else scheme.hard.labels(problem)
 
 
 def _reaches(scheme: Scheme, target: margins.Margin, problem: Problem) -> bool:

@@ -216,7 +216,7 @@ def _with_empty(table: SchemeTable) -> SchemeTable:
 
 def _drawn_again(stream: Scheme, problem: Problem) -> Labels:
     """The labels that are drawn again: the positives, hard negatives, or both."""
-    return stream.drawn_again(problem, NO_LABELS if stream.hard is None else stream.hard.of(problem))
+    return stream.drawn_again(problem, NO_LABELS if stream.hard is None else stream.hard.labels(problem))
 
 
 def _give_up(drawn: int, kept: int, stream: Scheme, problem: Problem) -> None:
