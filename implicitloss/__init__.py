@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from implicitloss.designing.catalogue import catalogue as catalogue
     from implicitloss.designing.design import Design as Design
     from implicitloss.designing.design import design as design
+    from implicitloss.designing.price import Price as Price
+    from implicitloss.designing.price import price as price
     from implicitloss.estimate import Estimate as Estimate
     from implicitloss.estimate import SweptEstimate as SweptEstimate
     from implicitloss.hard import HardNegatives as HardNegatives
@@ -114,6 +116,8 @@ _HOME = {
     "Outcome": "claims.verdict",
     "OutsideTheorem3": "theory.expansion",
     "population_optimum": "optima.population",
+    "price": "designing.price",
+    "Price": "designing.price",
     "Problem": "problem",
     "Published": "designing.catalogue",
     "Report": "claims.report.report",

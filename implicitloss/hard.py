@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from implicitloss.arguments import checked_choice, checked_instance, checked_number, checked_whole, shown
+from implicitloss.arguments import as_whole, checked_choice, checked_instance, checked_number, checked_whole, shown
 from implicitloss.index.clusters import Clusters
 from implicitloss.labels import Floats, Labels
 from implicitloss.problem import Problem
+
+if TYPE_CHECKING:
+    from implicitloss.samplers.sampler import Sampler
 
 __all__ = ["OVERLAPS", "POSITIVES", "HardNegatives", "Overlap", "Positives"]
 
@@ -52,18 +54,18 @@ class HardNegatives:
         index is asked for k + |P|.
     clusters : int, optional
         In place of k: how many whole clusters of the index `of` are hard, those that have most e^{expected score} a
-        label at the query, by `Clusters.log_cluster_law` without a defence.  k is then the number of their labels.
+        label at the query, by `Clusters.log_cluster_law` without a defence.
     of : index.Clusters, optional
         The index that has these clusters.
     query : array_like, (d,), optional
-        The query h; by default that of the scheme's sampler.
+        The query h; by default that of the sampler of the scheme that they are part of.
 
     Raises
     ------
     ValueError
-        For k < 1, a weight that is not positive, and another mode; for both k and clusters, or one of clusters and `of`
-        alone.  When they are used: for k >= L, clusters without a query, and for a problem to which an index returned
-        more labels than were asked of it.
+        For k < 1, a weight that is not positive, and another mode; for both k and clusters, one of clusters and `of`
+        alone, and a query without them.  When they are used: for k >= L, an index of other labels, clusters without a
+        query, and for a problem to which an index returned more labels than were asked of it.
 
     References
     ----------
@@ -92,64 +94,48 @@ class HardNegatives:
     of: Clusters | None = field(default=None, kw_only=True)
     query: Sequence[float] | None = field(default=None, kw_only=True)
 
+    # Whether the query is that of a sampler, and changes with it.
+    _follows = False
+
     def __post_init__(self) -> None:
         if self.clusters is not None or self.of is not None:
-            self._of_clusters()
+            self._check_clusters()
+        else:
+            object.__setattr__(self, "k", checked_whole(self.k, "k, the number of hard negatives,", 1))
+            if self.query is not None:
+                raise ValueError(f"a query is that of hard clusters, give clusters and of too, got {shown(self.query)}")
         for name, value in (
-            (
-                "k",
-                self.k if self.is_asked_for_a_query else checked_whole(self.k, "k, the number of hard negatives,", 1),
-            ),
             ("weight", checked_number(self.weight, "the weight of hard negatives", "a number > 0", lambda w: w > 0)),
             ("overlap", checked_choice(self.overlap, "overlap", OVERLAPS)),
             ("positives", checked_choice(self.positives, "positives", POSITIVES)),
         ):
             object.__setattr__(self, name, value)
 
-    def _of_clusters(self) -> None:
-        """Set k of clusters, if the query is known, else 0.  *Raises* ValueError for what is missing."""
-        if self.clusters is None or self.of is None:
+    def _check_clusters(self) -> None:
+        """*Raises* ValueError for what is missing of clusters, or is wrong."""
+        if self.clusters is None or self.of is None or as_whole(self.k) != 0:
             raise ValueError(
                 "hard negatives are the k best labels, or whole clusters of an index: give k, or clusters and of, got "
-                f"clusters = {shown(self.clusters)} and of = {shown(self.of)}"
+                f"k = {shown(self.k)}, clusters = {shown(self.clusters)} and of = {shown(self.of)}"
             )
         index = checked_instance(self.of, Clusters, "of", "index.Clusters.fit(vectors)")
         n = checked_whole(self.clusters, "clusters, the number of hard ones,", 1, index.sizes.size)
         object.__setattr__(self, "clusters", n)
-        found = 0
         if self.query is not None:
             object.__setattr__(self, "query", tuple(index.checked_query(self.query).tolist()))
-            found = self._best_clusters.size
-        if self.k not in (0, found):
-            raise ValueError(
-                f"hard negatives are k labels or whole clusters, give one, got k = {shown(self.k)} and both"
-            )
-        object.__setattr__(self, "k", found)
+
+    def of_sampler(self, sampler: Sampler) -> HardNegatives:
+        """These, where they are clusters without a query of their own at that of a sampler, if it has one."""
+        if self.of is None or not (self.query is None or self._follows):
+            return self
+        found = replace(self, query=getattr(sampler, "query", None))
+        object.__setattr__(found, "_follows", True)
+        return found
 
     @property
-    def is_asked_for_a_query(self) -> bool:
-        """Whether these are clusters that wait for a query."""
-        return self.of is not None and self.query is None
-
-    def at(self, query: ArrayLike) -> HardNegatives:
-        """These clusters at a query.
-
-        Parameters
-        ----------
-        query : array_like, (d,)
-            h.
-
-        Returns
-        -------
-        HardNegatives
-            The same, with k the number of labels.
-
-        Raises
-        ------
-        ValueError
-            For another dimension.
-        """
-        return replace(self, k=0, query=query)  # type: ignore[arg-type]  # it becomes a tuple
+    def most(self) -> int:
+        """How many labels there are at most: k, or those of the clusters at the query; 0 where there is no query."""
+        return self.k if self.of is None else 0 if self.query is None else self._best_clusters.size
 
     @cached_property
     def _best_clusters(self) -> Labels:
@@ -180,7 +166,7 @@ class HardNegatives:
         """
         found = None if problem.labels is None else problem.labels[problem.labels >= 0]
         n_positives = problem.positives.size
-        if self.is_asked_for_a_query:
+        if self.of is not None and self.query is None:
             raise ValueError("hard negatives of clusters need a query: give query, or a sampler that has one")
         self.check(problem.prior.n_labels, 0 if found is None else found.size, n_positives)
         if found is not None:
@@ -191,14 +177,16 @@ class HardNegatives:
         return _best(scores, self._asked(n_positives))
 
     def _asked(self, n_positives: int) -> int:
-        return self.k + (n_positives if self.positives == "replace" else 0)
+        return self.most + (n_positives if self.positives == "replace" else 0)
 
     def check(self, n_labels: int, n_returned: int = 0, n_positives: int = 1) -> None:
         """Raise ValueError unless k < L, and the labels that an index returned are no more than were asked of it."""
-        if self.k >= n_labels:
+        if self.of is not None and self.of.n_labels != n_labels:
+            raise ValueError(f"the index must cover the prior's {n_labels} labels, got {self.of.n_labels}")
+        if self.most >= n_labels:
             raise ValueError(
                 f"k, the number of hard negatives, must be at most L - 1 = {n_labels - 1} for {n_labels} labels, "
-                f"got {self.k}"
+                f"got {self.most}"
             )
         most = self._asked(n_positives)
         if n_returned > most:
@@ -206,7 +194,7 @@ class HardNegatives:
             if n_positives > 1:
                 more = f"{n_positives} more than k to replace the positives"
             raise ValueError(
-                f"an index must return at most {most} labels, {more if most > self.k else 'k'}, got {n_returned}"
+                f"an index must return at most {most} labels, {more if most > self.most else 'k'}, got {n_returned}"
             )
 
     def labels(self, problem: Problem) -> Labels:
@@ -231,7 +219,7 @@ class HardNegatives:
         kept = found != problem.positive
         if others.size:  # few problems have any, and to look among none takes longer than all the rest
             kept &= ~np.isin(found, others)
-        return found[kept][: self.k]
+        return found[kept][: self.most]
 
     def __str__(self) -> str:
         what = f"k={self.k}" if self.clusters is None else f"clusters={self.clusters}"

@@ -311,7 +311,7 @@ class Minibatch:
         hard = returned[at]
         hard[hard == y[:, None]] = -1
         # The first k that are left: one more may have come to replace the positive.
-        hard[np.cumsum(hard >= 0, axis=1) > scheme.hard.k] = -1
+        hard[np.cumsum(hard >= 0, axis=1) > scheme.hard.most] = -1
         if scheme.hard.overlap == "mask":
             for column in hard.T:
                 log_w[drawn == column[:, None]] = -np.inf

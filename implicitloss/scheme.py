@@ -182,9 +182,7 @@ class Scheme:
     ) -> None:
         if hard is not None:
             checked_instance(hard, HardNegatives, "hard", "HardNegatives(k=5), or None")
-            query = getattr(sampler, "query", None)
-            if hard.is_asked_for_a_query and query is not None:
-                hard = hard.at(query)
+            hard = hard.of_sampler(sampler)
         for name, value in (
             ("sampler", checked_sampler(sampler)),
             ("weighting", checked_weighting(weighting)),

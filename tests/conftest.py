@@ -68,7 +68,7 @@ def in_turn(items: list[pytest.Item]) -> None:
     """Leave to the slow run what repeats another case of a test marked `in_turn`, in all of its parameters but one.
 
     So of two parameters each value is tried, of three each pair of values.  With `in_turn(n)` n cases are kept, evenly
-    spread.  Which ones depends on the test alone.
+    spread.  Which ones depends on the cases that are collected.
     """
     tests: dict[str, list[pytest.Function]] = {}
     for item in items:

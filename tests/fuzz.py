@@ -832,6 +832,21 @@ def _information(v: Values) -> Call:
     return Call(il.information, arguments, check)
 
 
+def _price(v: Values) -> Call:
+    problem, loss = v.problem(), v.loss()
+    scheme = v.scheme(problem.prior.n_labels)
+    arguments = {
+        "scheme": ("scheme", scheme), "loss": ("loss", loss), "problem": ("problem", problem),
+        "dimension": ("count?", v.one(None, None, 1, 64)),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        if not (found.chi2 >= 0 and found.v >= 0 and found.variance >= 0 and found.multiply_adds > 0):
+            raise Wrong(f"a price of {found}")
+
+    return Call(il.price, arguments, check)
+
+
 def _design(v: Values) -> Call:
     prior = v.prior()
     sampler = v.one(il.samplers.Uniform(), il.samplers.WithinBatch(), il.samplers.Mixture(0.5), il.samplers.Power(0.5))
@@ -1107,6 +1122,49 @@ def _scheme(v: Values) -> Call:
         "m": ("count", v.as_whole(v.m())), "hits": ("choice", v.one(*HITS)),
     }  # fmt: skip
     return Call(il.Scheme, arguments, lambda found: (str(found), hash(found)))
+
+
+def _clusters(v: Values) -> Call:
+    """Every law sums to 1, before and after vectors move."""
+    n, d = v.whole(1, 30), v.whole(1, 4)
+    vectors = v.one(v.rng.normal(size=(n, d)), np.ones((n, d)), v.rng.integers(-2, 3, size=(n, d)))
+    arguments = {
+        "vectors": ("matrix", vectors), "biases": ("vector?", v.one(np.zeros(n), v.rng.normal(0, 5, n))),
+        "queries": ("matrix?", v.rng.normal(size=(v.whole(1, 9), d))), "k": ("count", v.as_whole(v.whole(1, 40))),
+        "rng": ("seed?", v.seed()),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        repr(found)
+        for index in (found, found.refresh(np.ones((n, d)))):
+            q = np.exp(index.log_law(v.rng.normal(0, 3, d), v.one(0.0, 0.1, 1.0)))
+            if q.shape != (n,) or abs(q.sum() - 1) > 1e-9:
+                raise Wrong(f"a law that sums to {q.sum()}")
+
+    return Call(il.index.Clusters.fit, arguments, check)
+
+
+def _clustered(v: Values) -> Call:
+    n, d = v.whole(2, 6), v.whole(1, 3)
+    index = il.index.Clusters.fit(v.rng.normal(size=(n, d)), v.rng.normal(size=n), k=v.whole(1, n))
+    arguments = {
+        "index": ("", index), "query": ("vector", v.as_array(v.rng.normal(size=d))),
+        "defence": ("", v.one(0.0, 0.1, 1.0)),
+    }  # fmt: skip
+    problem, m = v.problem(n), v.whole(1, 3)
+
+    def check(found: Any) -> None:
+        repr(found)
+        hard = v.one(None, il.HardNegatives(clusters=1, of=index))
+        try:
+            scheme = il.Scheme(found, v.weighting(), m=m, hits=v.one(*HITS), hard=hard)
+            one, other = (verb(scheme, SOFTMAX, problem) for verb in (il.integrate, il.exhaust))
+        except ValueError:
+            return
+        if abs(float(one) - float(other)) > np.max(one.error) + np.max(other.error):
+            raise Wrong(f"{one} and {other}")
+
+    return Call(il.samplers.Clustered, arguments, check)
 
 
 def _hard(v: Values) -> Call:
@@ -1585,7 +1643,7 @@ def _targets() -> list[Target]:
         Target(("population_optimum", "NoOptimum"), _optimum, 2),
         Target(("waterfilling", "Waterfilling"), _waterfilling, 2),
         Target(("stale_index", "StaleIndex"), _stale_index, 1),
-        Target(("tilt",), _tilt, 1), Target(("information",), _information, 2),
+        Target(("tilt",), _tilt, 1), Target(("information",), _information, 2), Target(("price", "Price"), _price, 1),
         Target(("measured_tilt",), _measured_tilt, 2), Target(("design", "Design"), _design, 0.5),
         Target(("catalogue", "KeptShares", "Published", "Tilts"), _catalogue, 0.3),
         Target(("certify_optimum", "Certificate"), _certify, 2),
@@ -1602,6 +1660,7 @@ def _targets() -> list[Target]:
         Target(("Problem",), _problem, 4),
         Target(("Scheme",), _scheme, 4),
         Target(("HardNegatives",), _hard, 3),
+        Target(("index.Clusters",), _clusters, 1), Target(("samplers.Clustered",), _clustered, 1),
         *(Target((f"index.{name}",), _index(name), 1) for name in ("Exact", "Faiss")),
         Target(("diagnose", "spectral.SpectralReport", "spectral.ClassGap"), _diagnose, 1),
         Target(("spectral.leave_one_out", "spectral.LeaveOneOut"), _leave_one_out, 1),
@@ -1642,7 +1701,7 @@ def _targets() -> list[Target]:
     for home in ("samplers", "weightings", "margins", "scorers"):
         for name in getattr(il, home).__all__:
             made = getattr(getattr(il, home), name)
-            if dataclasses.is_dataclass(made) and name not in ("Draws", "MadeFor"):
+            if dataclasses.is_dataclass(made) and name not in ("Draws", "MadeFor", "Clustered"):
                 kinds = {field.name: _kind(field) for field in dataclasses.fields(made) if field.init}
                 if home == "scorers" and "scale" in kinds:
                     kinds["scale"] = "number"  # a scorer's may be negative

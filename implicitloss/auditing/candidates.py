@@ -27,7 +27,7 @@ from implicitloss.auditing.slips import (
 from implicitloss.draws import design
 from implicitloss.hard import HardNegatives
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax
-from implicitloss.samplers import Explicit, LogUniform, Power, Sampler, Uniform, WithinBatch
+from implicitloss.samplers import LogUniform, Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Constant, ForMargin, Importance, Unit
 
@@ -80,7 +80,8 @@ class Candidates:
         laws: list[Any] = [WithinBatch(), Uniform(), Power(0.75), LogUniform()]
         if claimed is not None and claimed.sampler not in laws and not claimed.sampler.needs_scores:
             laws.insert(0, claimed.sampler)
-        others = [sampler for sampler in samplers.examples() if not isinstance(sampler, Explicit)]
+        # One with a law q of its own covers its own labels.
+        others = [sampler for sampler in samplers.examples() if not hasattr(sampler, "q")]
         laws += [sampler for sampler in others if not sampler.needs_scores and sampler not in laws]
         # Importance weights first among equals.
         named = sorted(weightings.examples(), key=lambda weighting: not isinstance(weighting, Importance))

@@ -109,4 +109,4 @@ def name_of(scheme: Scheme, m_known: bool = True, fitted: Fitted | None = None) 
     if scheme.hard is None:
         return said
     hard = scheme.hard
-    return f"{said}, {hard.k} hard negatives of weight {hard.weight:g}, overlap {MODES[hard.overlap]}"
+    return f"{said}, {hard.most} hard negatives of weight {hard.weight:g}, overlap {MODES[hard.overlap]}"

@@ -62,7 +62,7 @@ class Fitting:
     @property
     def draws(self) -> int:
         """The number of draws that was seen, or else claimed."""
-        scheme, hard = self.question.scheme, 0 if self.hard is None else self.hard.k
+        scheme, hard = self.question.scheme, 0 if self.hard is None else self.hard.most
         return max(min((self.m or hard) - hard, MOST_NEGATIVES // 2) or (scheme.m if scheme is not None else 1), 1)
 
     @property

@@ -263,6 +263,7 @@ class WrongLaw(Page):
     needs_scores = False
     needs_positive = False
     leaves_out_what_pays_nothing = False
+    multiply_adds = Sampler.multiply_adds
 
     def log_law(self, problem: Problem) -> Floats:
         """log q, (L,)."""

@@ -441,7 +441,7 @@ def _on_common_factor(finding: Finding) -> list[str]:
 def _beside_draws(finding: Finding) -> str:
     """How many of the labels are hard negatives, which are not drawn."""
     hard = None if finding.nearest is None else finding.nearest.scheme.hard
-    return "" if hard is None else f"{hard.k} of them hard negatives; "
+    return "" if hard is None else f"{hard.most} of them hard negatives; "
 
 
 def _never(n: int, of: int) -> str:

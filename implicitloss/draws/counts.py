@@ -29,7 +29,7 @@ def law_of(name: DrawsName, log_q: Floats, m: int) -> Law:
     """The design at the law of the labels with q > 0, in their order; *raises* ValueError if m do not exist."""
     drawable = log_q[log_q > -np.inf]
     design(name).check(drawable.size, m)
-    return _law(name, np.exp(np.maximum(drawable, LEAST_LOG_Q), dtype=np.float64).tobytes(), m)
+    return _law(name, np.exp(np.clip(drawable, LEAST_LOG_Q, 0.0), dtype=np.float64).tobytes(), m)
 
 
 # A scheme asks for the law at one positive after another, and it is often the same.

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from implicitloss.arguments import checked_matrix, checked_vector, checked_whole
+from implicitloss.arguments import checked_matrix, checked_number, checked_vector, checked_whole
 from implicitloss.index.exact import checked_vectors
 from implicitloss.index.means import clustered_rows
 from implicitloss.kernels.alias import alias_table
@@ -14,11 +14,12 @@ from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.numerics.seeds import Seed
 
-__all__ = ["Clusters"]
+__all__ = ["Clusters", "checked_defence"]
 
 # exp and squares of larger entries could overflow.
 LARGEST_ENTRY = 1e15
 LARGEST_BIAS = 600.0
+LARGEST_QUERY, LEAST_QUERY = 1e15, 1e-100
 # The metric of queries gets this part of its mean variance in every direction, so that it has an inverse.
 RIDGE = 1e-6
 
@@ -65,6 +66,10 @@ class Clusters:
     biases: Floats = field(repr=False)
     metric: Floats = field(repr=False)
     cluster: Labels = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for array in (self.vectors, self.biases, self.metric, self.cluster):
+            array.setflags(write=False)
 
     @classmethod
     def fit(
@@ -193,7 +198,7 @@ class Clusters:
 
         Q_c = (1 - λ) B_c exp(⟨h, μ_c⟩ + s_c hᵀC⁻¹h/d)/Σ + λ B_c/Σ, each part normalised.
         """
-        h = self.checked_query(query)
+        h, defence = self.checked_query(query), checked_defence(defence)
         by_tickets = self.log_tickets - logsumexp(self.log_tickets)
         if defence == 1:
             return by_tickets
@@ -214,6 +219,10 @@ class Clusters:
         h = checked_vector(query, "the query")
         if h.size != self.vectors.shape[1]:
             raise ValueError(f"the query must have the index's dimension {self.vectors.shape[1]}, got {h.size}")
+        if np.abs(h).max() > LARGEST_QUERY:
+            raise ValueError(f"the query must lie within ±{LARGEST_QUERY:g}, got {h[np.abs(h).argmax()]:g}")
+        h = h + 0.0  # no -0
+        h.setflags(write=False)
         return h
 
     @cached_property
@@ -235,11 +244,16 @@ class Clusters:
         )
 
     def __hash__(self) -> int:
-        return hash((self.cluster.tobytes(), self.vectors[0].tobytes()))
+        return hash(self.cluster.tobytes())
 
     def __repr__(self) -> str:
         n_labels, dimension = self.vectors.shape
         return f"Clusters({n_labels:,} labels in {self.sizes.size:,}, dimension {dimension})"
+
+
+def checked_defence(defence: float) -> float:
+    """The share of draws by tickets alone; *raises* ValueError unless it is from 0 to 1."""
+    return checked_number(defence, "defence", "a number from 0 to 1", lambda share: 0 <= share <= 1)
 
 
 def _checked_biases(biases: ArrayLike | None, n_labels: int) -> Floats:
@@ -262,8 +276,8 @@ def _metric(queries: ArrayLike | None, dimension: int) -> Floats:
     h = checked_matrix(queries, "queries", LARGEST_ENTRY)
     if h.shape[1] != dimension or not len(h):
         raise ValueError(f"queries must be a matrix (n, {dimension}) with n >= 1, got shape {h.shape}")
+    if not np.abs(h).max() > LEAST_QUERY:
+        raise ValueError(f"queries must not all be 0, or within ±{LEAST_QUERY:g} of it: their metric would be lost")
     found = h.T @ h / len(h)
     scale = float(np.trace(found)) / dimension
-    if not scale > 0:
-        raise ValueError("queries must not all be 0: their metric would be")
     return np.asarray(found + RIDGE * scale * np.eye(dimension))

@@ -39,6 +39,11 @@ def checked_marginals(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> Floa
     hard = only_iid(scheme, "an optimum beside hard negatives").hard
     if hard is None:
         raise ValueError("waterfilling is of a scheme with hard negatives, got a scheme without: pass hard=")
+    if hard.of is not None:
+        raise ValueError(
+            "the optimum beside hard negatives is that of the k best labels by the scores that it has, got clusters, "
+            "which are those of a query"
+        )
     hard.check(checked_prior(prior).n_labels)
     if prior.n_labels > MOST_LABELS:
         raise ValueError(f"an optimum is looked for among at most {MOST_LABELS:,} labels, got {prior.n_labels:,}")

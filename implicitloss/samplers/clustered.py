@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implicitloss.arguments import checked_instance, checked_number
-from implicitloss.index.clusters import Clusters
+from implicitloss.arguments import checked_instance
+from implicitloss.index.clusters import Clusters, checked_defence
 from implicitloss.kernels.alias import find_inside
 from implicitloss.labels import Floats, Labels
 from implicitloss.later import later
@@ -79,7 +79,7 @@ class Clustered(Sampler):
 
     def __init__(self, index: Clusters, query: ArrayLike, defence: float = 0.1) -> None:
         checked_instance(index, Clusters, "the index", "index.Clusters.fit(vectors)")
-        within = checked_number(defence, "defence", "a number from 0 to 1", lambda share: 0 <= share <= 1)
+        within = checked_defence(defence)
         for name, value in (("index", index), ("query", index.checked_query(query)), ("defence", within)):
             object.__setattr__(self, name, value)
 
@@ -106,6 +106,9 @@ class Clustered(Sampler):
             return labels
 
         return draw
+
+    def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
+        return float(self.index.sizes.size * dimension)
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return s.q[yp]

@@ -133,6 +133,9 @@ class HardestOf(Sampler):
 
         return draw
 
+    def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
+        return float(self.n * m * dimension)
+
     def law(self, yp: sp.Expr) -> sp.Expr:
         if self.among == "negatives" and yp == s.y:
             return sp.Integer(0)

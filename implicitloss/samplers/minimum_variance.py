@@ -103,6 +103,9 @@ class MinimumVariance(Sampler):
                 return by_shares(shares)
         raise ValueError(f"the minimum-variance sampler is undefined: no negative of label {y} has p > 0")
 
+    def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
+        return float(n_labels * dimension)
+
     def law(self, yp: sp.Expr) -> sp.Expr:
         if yp == s.y:
             return sp.Integer(0)

@@ -95,6 +95,10 @@ class Mixture(Sampler):
 
         return draw
 
+    def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
+        parts = (complete_sampler(part) for part in (self.first, self.second))
+        return sum(part.multiply_adds(n_labels, dimension, m) for part in parts)
+
     def law(self, yp: sp.Expr) -> sp.Expr:
         share = s.exact(self.share)
         return share * self.first.law(yp) + (1 - share) * self.second.law(yp)

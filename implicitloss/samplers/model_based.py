@@ -50,6 +50,9 @@ class ModelBased(Sampler):
     def procedure(self, problem: Problem) -> Draw:
         return by_log_shares(problem.scores)
 
+    def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
+        return float(n_labels * dimension)
+
     def law(self, yp: sp.Expr) -> sp.Expr:
         return sp.exp(s.f[yp]) / s.over_labels(sp.exp(s.f[s.k]))
 

@@ -29,8 +29,8 @@ LARGEST_SCORE = 1e100
 class QuadraticKernel(Sampler):
     """Kernel-based sampling: q_y' ∝ α f_y'² + 1.
 
-    Large negative scores are as likely as large positive ones.  A tree of sums of outer products draws a label in
-    O(d² log L) multiply-adds, 4 d² on each level or fewer; here the shares are computed from all scores.
+    Large negative scores are as likely as large positive ones.  A tree of sums of outer products draws a label by d²
+    multiply-adds on each of its log2(L/d) levels; here the shares are computed from all scores.
 
     Parameters
     ----------
@@ -71,6 +71,10 @@ class QuadraticKernel(Sampler):
     def procedure(self, problem: Problem) -> Draw:
         self._check(problem)
         return by_shares(1.0 + problem.scores * self.alpha * problem.scores)
+
+    def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
+        # A form of d² on each level of a tree whose leaves hold d labels.
+        return m * dimension**2 * float(np.log2(max(n_labels / dimension, 2)))
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         alpha = sp.nsimplify(self.alpha)

@@ -49,7 +49,8 @@ class Sampler(Protocol):
 
     A class of your own needs `needs_scores`, `log_law` and `procedure`, and `law` for derivations.  The other members
     have defaults, even if the class does not inherit from this one: `name` is str(sampler), `needs_positive` and
-    `leaves_out_what_pays_nothing` are False.  `implicitloss.testing.check_sampler` checks that all of it agrees.
+    `leaves_out_what_pays_nothing` are False, `multiply_adds` is 0.  `implicitloss.testing.check_sampler` checks that it
+    agrees.
 
     Examples
     --------
@@ -131,6 +132,13 @@ class Sampler(Protocol):
             from the `numpy.random.Generator` rng.
         """
         ...
+
+    def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
+        """Multiply-adds that m draws for one query take, beyond the scores of what is drawn; for `price`.
+
+        Default: 0, as of laws that know no scores.
+        """
+        return 0.0
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         """The stated law in symbols.

@@ -199,6 +199,17 @@ def test_edges() -> None:
     assert counts.LEAST_LOG_Q > -700
 
 
+def test_a_conditional_law_that_rounds_above_1() -> None:
+    """One label has all of the mass off the positive."""
+    q = [0.01719767660800665, 0.9828023233919935, 8.290257736730124e-18]
+    problem = il.Problem([2.0, 1.0, 0.0], il.LabelPrior.from_counts([1, 1, 1]), 0)
+    for name in SETS:
+        m = 1 if name == "distinct" else 2
+        scheme = il.Scheme(il.samplers.Explicit(q), il.weightings.Unit(), m=m, hits="exclude", draws=name)
+        found, listed = il.integrate(scheme, SOFTMAX, problem), il.exhaust(scheme, SOFTMAX, problem)
+        assert abs(float(found) - float(listed)) <= found.error + listed.error  # type: ignore[operator]
+
+
 # --- the witnesses ----------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +239,19 @@ def test_integrals_against_enumeration(name: DrawsName, loss: Loss, rng: np.rand
     assert il.integrate(scheme, loss, problem, "mean").value != pytest.approx(
         float(il.integrate(schemes("iid", 2)[-1], loss, problem)), rel=1e-4
     )
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_draws_that_pay_nothing_leave_what_hard_negatives_pay(name: DrawsName) -> None:
+    """T has all other labels, and their draws are masked: mean and gradient are those of T."""
+    problem = il.Problem([0.3, -0.4, 1.2, -1.7], il.LabelPrior.from_counts([8, 4, 3, 1]), 1)
+    hard = il.HardNegatives(k=3, overlap="mask", positives="replace")
+    scheme = il.Scheme(il.samplers.Uniform(), il.weightings.Unit(), m=2, hits="mask", draws=name, hard=hard)
+    for quantity in ("mean", "gradient", "variance", "gap"):
+        one, other = (verb(scheme, SOFTMAX, problem, quantity) for verb in (il.integrate, il.exhaust))
+        apart = np.abs(np.asarray(one.value) - other.value)
+        assert np.all(apart <= np.asarray(one.error) + other.error), quantity
+    assert float(il.integrate(scheme, SOFTMAX, problem)) > 2
 
 
 @pytest.mark.in_turn

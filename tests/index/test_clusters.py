@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,7 @@ def test_clusters_that_are_far_apart_are_found(rng: np.random.Generator) -> None
         ({"biases": np.ones(3)}, "biases must be as many as vectors, 60, got 3"),
         ({"biases": np.full(L, 700.0)}, "biases must lie within ±600, but label 0 has 700"),
         ({"queries": np.ones((4, 2))}, r"queries must be a matrix \(n, 5\) with n >= 1, got shape \(4, 2\)"),
-        ({"queries": np.zeros((4, D))}, "queries must not all be 0"),
+        ({"queries": np.zeros((4, D))}, "queries must not all be 0, or within"),
         ({"k": 0}, "k, the number of clusters, must be"),
         ({"rng": "x"}, "rng must be a seed"),
     ],
@@ -218,7 +219,7 @@ def test_the_best_clusters_are_hard_and_the_rest_is_drawn(index: Clusters, rng: 
 def test_kept_clusters_have_a_query_of_their_own_or_the_sampler_s(index: Clusters, rng: np.random.Generator) -> None:
     h, problem = rng.normal(size=D), il.Problem(np.zeros(L), il.LabelPrior.zipf(L, 1.0), 3)
     waiting = il.HardNegatives(clusters=2, of=index)
-    own = il.Scheme(S.Uniform(), W.Importance(), m=4, hits="mask", hard=waiting.at(h))
+    own = il.Scheme(S.Uniform(), W.Importance(), m=4, hits="mask", hard=il.HardNegatives(clusters=2, of=index, query=h))
     of_sampler = il.Scheme(S.Clustered(index, h), W.Importance(), m=4, hits="mask", hard=waiting)
     assert own.hard == of_sampler.hard
     assert "clusters=2" in str(own)
@@ -228,10 +229,59 @@ def test_kept_clusters_have_a_query_of_their_own_or_the_sampler_s(index: Cluster
     for given, message in (
         ({"clusters": 2}, "give k, or clusters and of, got"),
         ({"of": index}, "give k, or clusters and of, got"),
-        ({"k": 3, "clusters": 2, "of": index}, "k labels or whole clusters, give one, got k = 3"),
+        ({"k": 3, "clusters": 2, "of": index}, "give k, or clusters and of, got k = 3, clusters = 2"),
         ({"clusters": 8, "of": index}, "clusters, the number of hard ones, must be"),
         ({"clusters": 1, "of": "index"}, "of must be a Clusters"),
         ({}, "k, the number of hard negatives, must be"),
     ):
         with pytest.raises(ValueError, match=message):
             il.HardNegatives(**given)
+
+
+def test_kept_clusters_follow_the_sampler_of_their_scheme(index: Clusters) -> None:
+    problem, (h, other) = il.Problem(np.zeros(L), il.LabelPrior.zipf(L, 1.0), 3), np.eye(D)[:2] * 3
+    waiting = il.HardNegatives(clusters=1, of=index)
+    scheme = il.Scheme(S.Clustered(index, h), W.Importance(), m=3, hits="mask", hard=waiting)
+    moved = replace(scheme, sampler=S.Clustered(index, other))
+    assert moved.hard is not None
+    own = il.HardNegatives(clusters=1, of=index, query=other)
+    assert np.array_equal(moved.hard.labels(problem), own.labels(problem))
+    kept = replace(scheme, hard=own)  # a query of their own stays
+    assert kept.hard == own
+    assert replace(own, clusters=2).most > own.most
+    assert hash(replace(own, query=h)) != hash(own)
+
+
+def test_kept_clusters_have_no_optimum_of_best_labels(index: Clusters) -> None:
+    hard = il.HardNegatives(clusters=1, of=index, query=np.ones(D))
+    scheme = il.Scheme(S.Uniform(), W.Unit(), m=3, hits="mask", hard=hard)
+    with pytest.raises(ValueError, match="k best labels by the scores that it has, got clusters"):
+        il.population_optimum(scheme, SOFTMAX, np.full(L, 1 / L), il.LabelPrior.zipf(L, 0.0), of="implicit")
+    few = il.Problem(np.zeros(4), il.LabelPrior.zipf(4, 1.0), 1)
+    with pytest.raises(ValueError, match="the index must cover the prior's 4 labels, got 60"):
+        il.integrate(scheme, SOFTMAX, few)
+    with pytest.raises(ValueError, match="a query is that of hard clusters"):
+        il.HardNegatives(k=2, query=[1.0])
+
+
+def test_queries_next_to_0_and_beyond_reach(index: Clusters) -> None:
+    for given in ([[1e-160, 0.0]], [[0.0, 0.0]]):
+        with pytest.raises(ValueError, match="queries must not all be 0, or within ±1e-100 of it"):
+            Clusters.fit(np.ones((3, 2)), queries=given)
+    with pytest.raises(ValueError, match=r"the query must lie within ±1e\+15, got 1e\+160"):
+        S.Clustered(index, np.full(D, 1e160))
+    assert np.exp(index.log_law(np.full(D, 1e15), DEFENCE)).sum() == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="defence must be a number from 0 to 1, got nan"):
+        index.log_law(np.ones(D), math.nan)
+
+
+def test_what_is_equal_has_one_hash(index: Clusters) -> None:
+    one, other = (Clusters(index.vectors * sign, index.biases, index.metric, index.cluster) for sign in (0.0, -0.0))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != index
+    samplers = [S.Clustered(index, [sign, 1, 1, 1, 1]) for sign in (0.0, -0.0)]
+    assert samplers[0] == samplers[1]
+    assert hash(samplers[0]) == hash(samplers[1])
+    with pytest.raises(ValueError, match="read-only"):
+        index.biases[0] = 1.0

@@ -152,8 +152,14 @@ def of_design(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity) 
     drawn = Drawn.of(scheme, reach.plan, reach.payment)
     if not loss.has_log:
         return _decoupled(scheme, loss, problem, quantity, drawn)
-    if drawn.log_most == -np.inf:
-        return (np.zeros(problem.scores.size),) * 2 if quantity == "gradient" else (0.0, 0.0)
+    if drawn.log_most == -np.inf:  # nothing that is drawn pays: the loss is that of the hard negatives
+        if quantity != "gradient":
+            return (reach.log_positive, reach.error) if quantity == "mean" else (0.0, 0.0)
+        found, error = np.zeros((2, problem.scores.size))
+        found[plan.hard] = np.exp(plan.log_hard_terms(reach.payment))
+        error[plan.hard] = found[plan.hard] * (reach.error + 64 * EPS)
+        found[y], error[y] = -found.sum(), error.sum()
+        return found, error
     low = -max(0.0, drawn.log_most) - LEFT
     if quantity == "gradient":
         v = nodes(low, RIGHT)

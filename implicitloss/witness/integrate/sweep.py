@@ -137,7 +137,7 @@ def sweep(
     grids: list[_Grid] = []
     for i, scheme in enumerate(schemes):
         grid = None
-        hard = None if scheme.hard is None else scheme.hard.returned(first)[: scheme.hard.k]
+        hard = None if scheme.hard is None else scheme.hard.returned(first)[: scheme.hard.most]
         factors = _factors(scheme, loss, first, labels[-1], hard)
         if factors is not None and swept:
             log_q, log_a, log_b = factors
