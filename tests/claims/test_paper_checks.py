@@ -58,7 +58,15 @@ def verdicts() -> list[Verdict]:
 def test_ids_are_unique_and_name_their_paper() -> None:
     ids = [claim.id for claim in CLAIMS]
     assert len(set(ids)) == len(ids)
-    assert {id.split(".")[0] for id in ids} == {"rawat2021", "menon2021", "qaraei2023", "design", "draws", "spectral"}
+    assert {id.split(".")[0] for id in ids} == {
+        "rawat2021",
+        "menon2021",
+        "qaraei2023",
+        "clusters",
+        "design",
+        "draws",
+        "spectral",
+    }
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -112,6 +120,11 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.remark2": (f"{LISTED} (decoupled)", f"{LISTED} (softmax)"),
     "rawat2021.section5.slices": ("Exact: counts solved for the class",),
     "rawat2021.section5.quantiles": ("Exact: places in the order of frequencies",),
+    "clusters.law": ("Frequencies: drawn labels (cumulative, total and tail deviations)",),
+    "clusters.variance": ("Exact: moments of a draw's term",),
+    "clusters.kept": ("Exact: closed form",),
+    "clusters.worth-keeping": ("Exact: both variances (120 laws, all labels of each)",),
+    "clusters.bias": ("Exact: integrals at m = 50,000 and 100,000",),
     "draws.shared.best-law": (
         PAIRS,
         f"{PAIRS} (the mean of the examples' best laws)",
@@ -516,12 +529,12 @@ def _masked_draws_count(patch: pytest.MonkeyPatch) -> None:
 def _k_for_really(patch: pytest.MonkeyPatch) -> None:
     """The positive in T makes place for another label."""
 
-    def of(self: HardNegatives, at: Any) -> Any:
+    def labels(self: HardNegatives, at: Any) -> Any:
         free = [j for j in range(at.prior.n_labels) if j != at.positive and j not in self.returned(at)]
         found = [j if j != at.positive else free[0] for j in self.returned(at).tolist()]
         return np.array(found[: self.k], dtype=np.intp)
 
-    patch.setattr(HardNegatives, "of", of)
+    patch.setattr(HardNegatives, "labels", labels)
 
 
 def _other_positives_stay(patch: pytest.MonkeyPatch) -> None:
