@@ -113,7 +113,7 @@ def test_T_by_definition_is_what_the_library_takes(positives: Any) -> None:
     mode = scheme(positives=positives)
     for at in (problem(), problem(labels=[6, 3, -1]), il.Problem(SCORES, PRIOR, 3), il.Problem(0 * SCORES, PRIOR, 1)):
         inside = in_hard(Case(mode, il.losses.SoftmaxCrossEntropy(), at))
-        assert np.flatnonzero(inside).tolist() == sorted(HardNegatives.of(mode.hard, at).tolist())  # type: ignore[arg-type]
+        assert np.flatnonzero(inside).tolist() == sorted(HardNegatives.labels(mode.hard, at).tolist())  # type: ignore[arg-type]
 
 
 # --- mutants: a library that is wrong is refuted ----------------------------------------------------------------------
@@ -135,12 +135,12 @@ def _masked_draws_count(patch: Patch) -> None:
 
 def _k_for_really(patch: Patch) -> None:
     """k labels where y was among them."""
-    honest = HardNegatives.of
-    patch.setattr(HardNegatives, "of", lambda self, at: honest(replace(self, positives="replace"), at))
+    honest = HardNegatives.labels
+    patch.setattr(HardNegatives, "labels", lambda self, at: honest(replace(self, positives="replace"), at))
 
 
 def _positive_in_T(patch: Patch) -> None:
-    patch.setattr(HardNegatives, "of", lambda self, at: self.returned(at)[: self.k])
+    patch.setattr(HardNegatives, "labels", lambda self, at: self.returned(at)[: self.k])
 
 
 def _not_renormalised(patch: Patch) -> None:
