@@ -481,6 +481,7 @@ def together(
     return answers[0], answers[1]
 
 
+@pytest.mark.in_turn(4)
 @pytest.mark.parametrize(
     ("loss", "options", "compiles"),
     [

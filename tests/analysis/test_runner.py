@@ -270,6 +270,7 @@ def test_a_dask_cluster_gives_the_same_bytes(cluster: Cluster, serial: bytes, tm
     check_lost(address, workers, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_lost_dask_scheduler_is_one_sentence(cluster: Cluster, tmp_path: Path) -> None:
     address, scheduler, start = cluster
     start()

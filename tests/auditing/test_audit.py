@@ -382,6 +382,7 @@ ODD_BUT_TRUE = {
 }
 
 
+@pytest.mark.in_turn(3)
 @pytest.mark.parametrize("name", ODD_BUT_TRUE)
 def test_true_claims_of_odd_losses_are_not_refuted(name: str, seed: int) -> None:
     loss, claim = ODD_BUT_TRUE[name]
@@ -1461,6 +1462,7 @@ def test_a_slope_of_0_is_flat_only_where_it_is_known() -> None:
         assert _on_slope(Slope(value, error), *said) == expected
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("gradient", [True, False], ids=["gradients", "values"])
 def test_labels_of_count_0_that_never_count_keep_no_verdict_waiting(gradient: bool, seed: int) -> None:
     """They are left out and said to be; the scheme that draws the others is claimed and named as ever."""

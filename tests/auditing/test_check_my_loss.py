@@ -118,6 +118,7 @@ def test_hard_negatives_run_as_they_are_written(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == shown[1]
 
 
+@pytest.mark.slow
 def test_a_failure_says_what_was_measured(project: Path) -> None:
     """The plugin's message and JUnit properties, in a session of its own."""
     head = FILES["test_claims.py"].split("\n\n\n")[0]

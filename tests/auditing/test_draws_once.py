@@ -93,6 +93,7 @@ def tensorflow(y: int, labels: Labels, tries: int) -> Any:
 OPTIONS: dict[str, Any] = {"prior": PRIOR, "budget": "quick"}
 
 
+@pytest.mark.in_turn(2)
 @pytest.mark.parametrize("draws", PROCEDURES)
 def test_right_weights_hold(draws: DrawsName, seed: int) -> None:
     report = il.audit(sampled(draws, right(draws)), claim=claim(draws), rng=seed, **OPTIONS)
@@ -134,6 +135,7 @@ def test_tensorflow_s_count_is_right_within_what_is_known(seed: int) -> None:
     assert unnamed.slips == ()
 
 
+@pytest.mark.slow
 def test_both_sides_with_tensorflow_s_count(seed: int) -> None:
     """`sampled_softmax_loss` by default: expected counts off both sides, the margins are P_y."""
 

@@ -265,6 +265,7 @@ def test_one_pair_for_all_negatives_is_neither_a_softmax_nor_a_mean_of_pairs(of:
             assert "not of the softmax form" in observed.flaws[0].sentence
 
 
+@pytest.mark.slow
 def test_what_can_be_divided_out_is_audited_on(seed: int) -> None:
     """What is left of a scaled importance-weighted loss holds, part by part, at its own temperature."""
     right = drawn(Q, 40, 1 / (40 * Q))

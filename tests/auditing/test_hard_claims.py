@@ -147,6 +147,7 @@ def test_draws_beside_hard_negatives_are_counted(seed: int) -> None:
     assert report.draw_statistics.draws == (K + M, K + M) or BEST.index(30) < K
 
 
+@pytest.mark.slow
 def test_an_empty_slot_that_is_drawn_too(seed: int) -> None:
     """hard[-1] = -1, as an index leaves an empty slot: the last label always counts, and is drawn as others are."""
 
@@ -171,6 +172,7 @@ def test_an_empty_slot_that_is_drawn_too(seed: int) -> None:
     assert slot in said(il.audit(loss, claim="full", rng=seed, **QUICK))
 
 
+@pytest.mark.slow
 def test_few_hard_negatives_hide_behind_the_resolution(seed: int) -> None:
     """(L - 1)/m in place of (L - 1 - 5)/m at L = 200 is said not to be seen; resolution=.01 refutes it."""
     n_labels = 200

@@ -54,6 +54,7 @@ def unit(sampler: Any, hits: Any = "keep") -> il.Scheme:
     return il.Scheme(sampler, il.weightings.Unit(), m=M, hits=hits)
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize(
     ("law", "form"), [("log-uniform", "softmax"), ("log-uniform", "logistic"), ("within-batch", "softmax")]
 )
@@ -157,6 +158,7 @@ def test_a_mask_of_another_row_is_seen_where_positives_are_mixed(seed: int) -> N
     assert any("is their mask that of another row?" in flaw.sentence for flaw in report.flaws), str(report)
 
 
+@pytest.mark.in_turn(1)
 @pytest.mark.parametrize("claim", ["scheme", "full", "nothing"])
 def test_hits_may_be_masked_by_their_score(claim: str, seed: int) -> None:
     """A mask of equal scores is right wherever scores differ: no part has the positive's score, whatever is claimed."""

@@ -745,6 +745,7 @@ def test_a_link_keeps_pointing_and_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+@pytest.mark.slow
 def test_a_full_disk_a_gone_reader_and_an_ascii_terminal() -> None:
     command = [sys.executable, "-m", *EXPECT.split()]
     with open("/dev/full", "w") as full:

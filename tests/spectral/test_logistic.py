@@ -56,6 +56,7 @@ def noisy_logistic(X: np.ndarray, y: np.ndarray, lam: float, variance: np.ndarra
     return found.x[:-1, None], found.x[-1:]
 
 
+@pytest.mark.slow
 def test_noise_on_features(mixture: GaussianMixture, rng: np.random.Generator) -> None:
     """The loss averaged over the noise of the score, and a ridge; neither the ridge of the square loss nor none."""
     variance = np.array([0.4, 1.5])

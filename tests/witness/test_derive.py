@@ -84,9 +84,9 @@ def test_softmax_is_checked_and_has_the_margins_of_the_numbers(
         at = Problem(problem.scores, prior, y)
         for label in range(4):
             if label != y:
-                symbolic = value_of(derivation.margin, at, {s.yp: label + 1, s.m: M}, q=Q)
+                symbolic = value_of(derivation.margin, at, {s.yp: label + 1, s.m: M}, q=getattr(sampler, "q", None))
                 assert p[y, label] == pytest.approx(symbolic, rel=1e-13, abs=0)
-    symbolic = value_of(derivation.implicit_loss, problem, {s.m: M}, q=Q)
+    symbolic = value_of(derivation.implicit_loss, problem, {s.m: M}, q=getattr(sampler, "q", None))
     assert float(implicit_loss(scheme, SOFTMAX, problem)) == pytest.approx(symbolic, rel=1e-13)
 
 
@@ -103,9 +103,9 @@ def test_logistic_is_checked_and_has_the_margins_of_the_numbers(
     scheme = Scheme(sampler, weighting, m=M, hits=hits)
     p = implicit_margins(scheme, prior, scores=problem.scores, loss=LOGISTIC)
     for label in (0, 2, 3):
-        symbolic = value_of(derivation.margin, problem, {s.yp: label + 1, s.m: M}, q=Q)
+        symbolic = value_of(derivation.margin, problem, {s.yp: label + 1, s.m: M}, q=getattr(sampler, "q", None))
         assert p[1, label] == pytest.approx(symbolic, rel=1e-13, abs=0)
-    symbolic = value_of(derivation.implicit_loss, problem, {s.m: M}, q=Q)
+    symbolic = value_of(derivation.implicit_loss, problem, {s.m: M}, q=getattr(sampler, "q", None))
     assert float(implicit_loss(scheme, LOGISTIC, problem)) == pytest.approx(symbolic, rel=1e-13)
 
 
