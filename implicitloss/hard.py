@@ -53,8 +53,8 @@ class HardNegatives:
         (an index is then asked for k + 1 labels).  T never holds y.  Other positives of x are treated as y is, and an
         index is asked for k + |P|.
     clusters : int, optional
-        In place of k: how many whole clusters of the index `of` are hard, those that have most e^{expected score} a
-        label at the query, by `Clusters.log_cluster_law` without a defence.
+        In place of k: how many whole clusters of the index `of` are hard.  They are those with the largest Q_c a label,
+        Q_c that of `Clusters.log_cluster_law` at the query, without a defence.
     of : index.Clusters, optional
         The index that has these clusters.
     query : array_like, (d,), optional
@@ -125,7 +125,7 @@ class HardNegatives:
             object.__setattr__(self, "query", tuple(index.checked_query(self.query).tolist()))
 
     def of_sampler(self, sampler: Sampler) -> HardNegatives:
-        """These, where they are clusters without a query of their own at that of a sampler, if it has one."""
+        """The same hard negatives; clusters without a query of their own take that of the sampler, if it has one."""
         if self.of is None or not (self.query is None or self._follows):
             return self
         found = replace(self, query=getattr(sampler, "query", None))

@@ -79,10 +79,6 @@ def _without_defence(sampler: Sampler, problem: Problem) -> Floats:
 # --- variance -------------------------------------------------------------------------------------------------------
 
 
-def _pairs(setting: Setting) -> list[tuple[Clustered, Problem]]:
-    return cases(setting)
-
-
 def _of_a_draw(case: tuple[Clustered, Problem]) -> Estimate:
     scheme = Scheme(case[0], Importance(), m=1, hits="exclude")
     found = price(scheme, SoftmaxCrossEntropy(), case[1]).chi2
@@ -127,7 +123,7 @@ CLAIMS = (
         (
             Exact(
                 "moments of a draw's term",
-                _pairs,
+                cases,
                 _of_a_draw,
                 _chi_square,
                 {"it is χ²(q‖q*)": lambda case: _chi_square(case, swapped=True)},
