@@ -16,10 +16,10 @@ import numpy as np
 from implicitloss.auditing.box import Box
 from implicitloss.auditing.candidates import NEAR_M
 from implicitloss.auditing.comparison import HITS, NO_COUNT, Comparison, Result
+from implicitloss.auditing.draw_statistics import DrawStatistics
 from implicitloss.auditing.fit import Fit, name_of
 from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import nearest
-from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import MOST_RUNS_A_POSITIVE, Question
 from implicitloss.auditing.slips import Page, Survivors, slips_of
 from implicitloss.auditing.slopes import Slopes, slopes
@@ -45,7 +45,7 @@ NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",
     "no negatives", "never counted", "looks at scores", "another law", "another number of draws", "drawn twice",
     "coarse", "bounded", "unknown form", "draws nothing", "same answers", "rows tried", "single labels",
-    "number of rows", "no count", "hard negatives", "other positives", "large scores", Kind,
+    "number of rows", "no count", "hard negatives", "other positives", "large scores", "observed tries", Kind,
 ]  # fmt: skip
 # A loss with one of these still has margins: those of its gradient, or of what is left when a factor is divided out.
 HAS_MARGINS = (
@@ -75,10 +75,14 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Note:
-    """An observation that the reader of a verdict should know: a `kind`, and a sentence."""
+    """An observation that the reader of a verdict should know: a `kind`, and a sentence.
+
+    `page` is that of the common slip that it is, if it is one.
+    """
 
     kind: NoteKind
     sentence: str
+    page: Page | None = None
 
     def __str__(self) -> str:
         return self.sentence
@@ -153,7 +157,8 @@ class Naming:
     @cached_property
     def slips(self) -> tuple[Page, ...]:
         """The pages of common slips, provided that the draws are those of `nearest` where they are assumed."""
-        return _of_flaws(self.observed) or _slips(self.question, self.nearest)
+        found = _pages(self.observed.flaws) or _slips(self.question, self.nearest)
+        return found + _pages(self.observed.notes)
 
     @property
     def draws_assumed(self) -> bool:
@@ -367,9 +372,9 @@ def _slips(question: Question, fit: Fit | None) -> tuple[Page, ...]:
     return slips_of(fit.scheme, claims_softmax, not np.any(hits))
 
 
-def _of_flaws(observed: Observed) -> tuple[Page, ...]:
-    """The pages of the slips that flaws are."""
-    return tuple(flaw.page for flaw in observed.flaws if flaw.page is not None)
+def _pages(seen: Sequence[Flaw | Note]) -> tuple[Page, ...]:
+    """The pages of the slips that flaws or notes are."""
+    return tuple(one.page for one in seen if one.page is not None)
 
 
 def _slopes(question: Question, observed: Observed) -> Slopes | None:

@@ -10,16 +10,18 @@ import numpy as np
 from implicitloss.auditing.box import Box, Call
 from implicitloss.auditing.comparison import BY_SCORE, SPARE, Comparison
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS, decode
+from implicitloss.auditing.draw_statistics import DrawStatistics
 from implicitloss.auditing.examples import dependence
 from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.hard import notes_on_hard, seen_hard, wrong_weight
 from implicitloss.auditing.nearest import seen_law
 from implicitloss.auditing.other_positives import counted_positives
-from implicitloss.auditing.pilot import DrawStatistics, Pilot
+from implicitloss.auditing.pilot import Pilot
 from implicitloss.auditing.plan import of_hits, planned
 from implicitloss.auditing.precision import coarse
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.tally import Sums, Tally
+from implicitloss.auditing.tries import of_tries
 from implicitloss.draws import design
 
 __all__ = ["by_gradients"]
@@ -64,8 +66,10 @@ def by_gradients(question: Question, box: Box) -> Observed:
             break
     if flaws:  # without the form, margins mean nothing
         return Observed(flaws=flaws, notes=tuple(notes))
-    statistics = DrawStatistics.of(question, pilot)
+    law, tries = of_tries(question, pilot)
+    statistics = DrawStatistics.of(question, pilot, law)
     notes += _other_law(question, pilot, statistics)
+    notes += tries
     margins = tally.margins(pilot.mean, look.delta)
     hard = seen_hard(question, pilot)
     notes += notes_on_hard(question, pilot, margins.value, hard)

@@ -12,10 +12,10 @@ import numpy as np
 
 from implicitloss.auditing.candidates import Candidates
 from implicitloss.auditing.comparison import Comparison
+from implicitloss.auditing.draw_statistics import DrawStatistics
 from implicitloss.auditing.fit import Fit
 from implicitloss.auditing.fitting import Fitting
 from implicitloss.auditing.parts import MOST_ERROR, Parts
-from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import KeptDuplicates, OtherNumber, Padded, Survivors
 from implicitloss.draws import DrawsName
@@ -105,9 +105,14 @@ def _is_equal(fit: Fit, fits: Sequence[Fit]) -> bool:
 
 
 def _off(fit: Fit, question: Question, statistics: DrawStatistics | None) -> float:
-    """The distance of the law of draws from the one that was seen, above that of chance; 0 where none was seen."""
+    """The distance of the law of draws from the one that was seen, above that of chance; 0 where none was seen.
+
+    1 for another law than one that is known, of draws that are known to be different.
+    """
     if statistics is None or statistics.q is None or not statistics.n_draws:
         return 0.0
+    if statistics.law is not None:
+        return float(fit.scheme.sampler != statistics.law or fit.scheme.draws == "iid")
     law = seen_law(fit.scheme, question)
     if not law.sum() > 0:
         return 0.0

@@ -16,7 +16,7 @@ from implicitloss.auditing.decode import decode
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
 from implicitloss.labels import Floats, LabelPrior, Labels
 
-__all__ = ["LEAK_SHARE", "PILOT_EXAMPLES_A_CALL", "DrawStatistics", "Pilot"]
+__all__ = ["LEAK_SHARE", "PILOT_EXAMPLES_A_CALL", "Pilot"]
 
 # The pilot makes this many evaluations in a call, and keeps this many numbers.
 PILOT_EXAMPLES_A_CALL, KEPT_NUMBERS = 8, 1 << 26
@@ -214,59 +214,6 @@ class Pilot:
         # The number of labels drawn, and their weight as ranks, whose tails are short.
         weights = np.concatenate([self.weights @ slices, self.weights.sum(axis=2, keepdims=True)], axis=2)
         return means_vary(np.concatenate([self.drawn @ slices, ranks(weights)], axis=2), self.a_call)
-
-
-@dataclass(frozen=True, eq=False)
-class DrawStatistics:
-    """How labels were drawn in the pilot, and other things that margins hide.
-
-    `q` (L,) is the share of each label among the draws of all audited positives, `n_draws` of which are
-    independent; `draws` are the least and the largest number of draws in an evaluation; `multiplicity` is the
-    largest number of draws of one label, in `n_independent` evaluations of a positive that do not share their
-    draws; `different` are the least and the largest number of different labels in one.  These are None where draws
-    of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By positive and
-    slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and `gradient_ratio`
-    the expected gradient on the slice over that of softmax over all labels, with its standard error.
-    """
-
-    q: Floats | None
-    draws: tuple[int, int] | None
-    multiplicity: int | None
-    never_drawn: int
-    weights_vary: bool
-    slices: tuple[str, ...]
-    dispersion: Floats
-    gradient_ratio: Floats
-    gradient_ratio_error: Floats
-    n_draws: int = 0
-    n_independent: int = 0
-    different: tuple[int, int] = (0, 0)
-
-    @classmethod
-    def of(cls, question: Question, pilot: Pilot) -> DrawStatistics:
-        """The statistics of the evaluations of a pilot."""
-        never = int((np.delete(pilot.seen, question.other_positives, axis=1).sum(axis=0) == 0).sum())
-        by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
-        independent = pilot.n // pilot.a_call if pilot.shares_negatives else pilot.n
-        labels = np.count_nonzero(pilot.weights, axis=2)
-        labels = independent, (int(labels.min()), int(labels.max()))
-        if pilot.weights_vary:
-            return cls(None, None, None, never, True, *by_slice, 0, *labels)
-        counts = np.round(pilot.draws) if pilot.rounding else pilot.draws.copy()
-        hits = pilot.hits > 0
-        one_hit = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
-        rows = np.arange(len(question.positives))
-        counts[rows, :, question.positives] = np.where(hits, pilot.hits, 0.0) / one_hit[:, None]
-        each = counts.sum(axis=2)
-        pooled = counts.sum(axis=(0, 1))
-        draws = round(float(each.min())), round(float(each.max()))
-        most = round(float(counts.max()))
-        # Examples of a call that share their draws count once, of whatever positive.
-        shared = pilot.a_call * len(question.positives) if pilot.shares_negatives else 1
-        n_draws = round(float(pooled.sum()) / shared)
-        return cls(
-            pooled / max(float(pooled.sum()), 1.0), draws, most, never, False, *by_slice, n_draws, *labels,
-        )  # fmt: skip
 
 
 def _membership(prior: LabelPrior) -> Floats:

@@ -14,9 +14,9 @@ import pytest
 
 import implicitloss as il
 from implicitloss.auditing.comparison import HITS, Comparison
+from implicitloss.auditing.draw_statistics import DrawStatistics
 from implicitloss.auditing.fit import FITS_WITHIN
 from implicitloss.auditing.nearest import nearest
-from implicitloss.auditing.pilot import DrawStatistics
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 

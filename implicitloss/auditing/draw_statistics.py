@@ -1,0 +1,73 @@
+"""How labels were drawn in a pilot: what margins hide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from implicitloss.auditing.pilot import Pilot
+from implicitloss.auditing.question import Question
+from implicitloss.labels import Floats
+from implicitloss.samplers import Sampler
+
+__all__ = ["DrawStatistics"]
+
+
+@dataclass(frozen=True, eq=False)
+class DrawStatistics:
+    """How labels were drawn in the pilot, and other things that margins hide.
+
+    `q` (L,) is the share of each label among the draws of all audited positives, `n_draws` of which are
+    independent; `draws` are the least and the largest number of draws in an evaluation; `multiplicity` is the
+    largest number of draws of one label, in `n_independent` evaluations of a positive that do not share their
+    draws; `different` are the least and the largest number of different labels in one.  These are None where draws
+    of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By positive and
+    slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and `gradient_ratio`
+    the expected gradient on the slice over that of softmax over all labels, with its standard error.  The `law` of the
+    draws is known where weights show it.
+    """
+
+    q: Floats | None
+    draws: tuple[int, int] | None
+    multiplicity: int | None
+    never_drawn: int
+    weights_vary: bool
+    slices: tuple[str, ...]
+    dispersion: Floats
+    gradient_ratio: Floats
+    gradient_ratio_error: Floats
+    n_draws: int = 0
+    n_independent: int = 0
+    different: tuple[int, int] = (0, 0)
+    law: Sampler | None = None
+
+    @classmethod
+    def of(cls, question: Question, pilot: Pilot, each_once_by: Sampler | None = None) -> DrawStatistics:
+        """The statistics of a pilot's evaluations; `each_once_by` is the law if every weight is that of one draw."""
+        never = int((np.delete(pilot.seen, question.other_positives, axis=1).sum(axis=0) == 0).sum())
+        by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
+        independent = pilot.n // pilot.a_call if pilot.shares_negatives else pilot.n
+        labels = np.count_nonzero(pilot.weights, axis=2)
+        labels = independent, (int(labels.min()), int(labels.max()))
+        if pilot.weights_vary and each_once_by is None:
+            return cls(None, None, None, never, True, *by_slice, 0, *labels)
+        rows, hits = np.arange(len(question.positives)), pilot.hits > 0
+        if each_once_by is None:
+            counts = np.round(pilot.draws) if pilot.rounding else pilot.draws.copy()
+            one_hit = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
+            counts[rows, :, question.positives] = np.where(hits, pilot.hits, 0.0) / one_hit[:, None]
+        else:
+            counts = pilot.drawn.astype(np.float64)
+            counts[rows, :, question.positives] = hits
+        each = counts.sum(axis=2)
+        pooled = counts.sum(axis=(0, 1))
+        draws = round(float(each.min())), round(float(each.max()))
+        most = round(float(counts.max()))
+        # Examples of a call that share their draws count once, of whatever positive.
+        shared = pilot.a_call * len(question.positives) if pilot.shares_negatives else 1
+        n_draws = round(float(pooled.sum()) / shared)
+        return cls(
+            pooled / max(float(pooled.sum()), 1.0), draws, most, never, pilot.weights_vary, *by_slice, n_draws, *labels,
+            each_once_by,
+        )  # fmt: skip
