@@ -1164,7 +1164,7 @@ def _clustered(v: Values) -> Call:
         if abs(float(one) - float(other)) > np.max(one.error) + np.max(other.error):
             raise Wrong(f"{one} and {other}")
 
-    return Call(il.samplers.Clustered, arguments, check)
+    return Call(v.one(il.samplers.Clustered, il.samplers.Whole), arguments, check)
 
 
 def _hard(v: Values) -> Call:
@@ -1660,7 +1660,7 @@ def _targets() -> list[Target]:
         Target(("Problem",), _problem, 4),
         Target(("Scheme",), _scheme, 4),
         Target(("HardNegatives",), _hard, 3),
-        Target(("index.Clusters",), _clusters, 1), Target(("samplers.Clustered",), _clustered, 1),
+        Target(("index.Clusters",), _clusters, 1), Target(("samplers.Clustered", "samplers.Whole"), _clustered, 1),
         *(Target((f"index.{name}",), _index(name), 1) for name in ("Exact", "Faiss")),
         Target(("diagnose", "spectral.SpectralReport", "spectral.ClassGap"), _diagnose, 1),
         Target(("spectral.leave_one_out", "spectral.LeaveOneOut"), _leave_one_out, 1),
@@ -1701,7 +1701,7 @@ def _targets() -> list[Target]:
     for home in ("samplers", "weightings", "margins", "scorers"):
         for name in getattr(il, home).__all__:
             made = getattr(getattr(il, home), name)
-            if dataclasses.is_dataclass(made) and name not in ("Draws", "MadeFor", "Clustered"):
+            if dataclasses.is_dataclass(made) and name not in ("Draws", "MadeFor", "Clustered", "Whole"):
                 kinds = {field.name: _kind(field) for field in dataclasses.fields(made) if field.init}
                 if home == "scorers" and "scale" in kinds:
                     kinds["scale"] = "number"  # a scorer's may be negative

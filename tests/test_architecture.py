@@ -205,6 +205,7 @@ FLOORS = [
         "scheme",
         "hard",
         "index",
+        "clusterwise",
     },
     {"theory", "witness", "minibatch", "spectral"},
     {"optima"},

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from implicitloss.arguments import checked_whole
+from implicitloss.clusterwise import by_cluster
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import complete_sampler
+from implicitloss.samplers.whole import Whole
 from implicitloss.scheme import Scheme, checked_scheme, only_iid
 from implicitloss.theory.expansion import relative_moments
 from implicitloss.witness.integrate import integrate
@@ -37,7 +39,7 @@ class Price:
         Multiply-adds: d for each label whose score is computed, and what the sampler needs to draw.
     random_rows : int
         Rows of the table of vectors that are read in no order: the draws and the positive.  Kept clusters are read row
-        after row, and are not among them.
+        after row, and are not among them; of a whole cluster that is drawn the first row is.
     share : float
         `multiply_adds` over the L d of all scores.
 
@@ -129,6 +131,9 @@ def price(scheme: Scheme, loss: Loss, problem: Problem, dimension: int | None = 
         query = scheme.hard.query
     given = (1 if query is None else len(query)) if dimension is None else dimension
     d = checked_whole(given, "the dimension", 1)
+    if isinstance(scheme.sampler, Whole):
+        few = by_cluster(scheme, loss, problem)
+        scheme, problem = few.scheme, few.problem
     plan = scheme.plan(problem)
     scored = 1 + m + plan.hard.size
     adds = float(scored * d + complete_sampler(scheme.sampler).multiply_adds(n, d, m))

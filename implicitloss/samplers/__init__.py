@@ -18,6 +18,7 @@ from implicitloss.samplers.power import Power
 from implicitloss.samplers.quadratic_kernel import QuadraticKernel
 from implicitloss.samplers.sampler import Draw, ImpossibleDraw, MadeFor, Sampler
 from implicitloss.samplers.uniform import Uniform
+from implicitloss.samplers.whole import Whole
 from implicitloss.samplers.within_batch import WithinBatch
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "QuadraticKernel",
     "Sampler",
     "Uniform",
+    "Whole",
     "WithinBatch",
     "examples",
 ]

@@ -22,7 +22,7 @@ else:
     sp = later("sympy")
     s = later("implicitloss.symbols")
 
-__all__ = ["Clustered", "examples"]
+__all__ = ["Clustered", "cluster_shares", "examples"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,9 +95,7 @@ class Clustered(Sampler):
     def procedure(self, problem: Problem) -> Draw:
         self._check(problem)
         index = self.index
-        expected = index.log_tickets + index.centres @ self.query + index.spreads * index.length(self.query)
-        near, tickets = np.exp(expected - expected.max()), np.exp(index.log_tickets - index.log_tickets.max())
-        of_cluster = by_shares((1 - self.defence) * near / near.sum() + self.defence * tickets / tickets.sum())
+        of_cluster = by_shares(cluster_shares(index, self.query, self.defence))
         starts, order, cells = index.starts, index.order, index.cells
 
         def draw(rng: np.random.Generator, size: int) -> Labels:
@@ -131,6 +129,13 @@ class Clustered(Sampler):
 
     def __repr__(self) -> str:
         return f"Clustered({self.index!r}, defence={self.defence:g})"
+
+
+def cluster_shares(index: Clusters, query: Floats, defence: float) -> Floats:
+    """How clusters are drawn, (K,), for procedures: computed anew, and not read from the law."""
+    expected = index.log_tickets + index.centres @ query + index.spreads * index.length(query)
+    near, tickets = np.exp(expected - expected.max()), np.exp(index.log_tickets - index.log_tickets.max())
+    return np.asarray((1 - defence) * near / near.sum() + defence * tickets / tickets.sum())
 
 
 def examples(given: MadeFor) -> tuple[Sampler, ...]:

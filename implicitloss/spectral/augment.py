@@ -9,7 +9,7 @@ import numpy as np
 from implicitloss.arguments import checked_array, checked_number, shown
 from implicitloss.labels import Floats
 from implicitloss.spectral.arguments import LARGEST
-from implicitloss.spectral.covariances import Covariances, Factored, Whole
+from implicitloss.spectral.covariances import AsGiven, Covariances, Factored
 from implicitloss.spectral.mixture import GaussianMixture
 
 __all__ = ["Augmentation", "Dropout", "Noise", "checked_augmentation"]
@@ -68,7 +68,7 @@ class Noise:
                 f"variance must be one number or have shape ({n},), ({n}, {d}) or ({n}, {d}, {d}), got {found.shape}"
             )
         if found.ndim == 3:
-            return Whole((found + found.transpose(0, 2, 1)) / 2)
+            return AsGiven((found + found.transpose(0, 2, 1)) / 2)
         column = found[:, None] if found.ndim == 1 else found
         return Factored(np.broadcast_to(np.maximum(column, 0.0), (n, d)), np.zeros((n, d, 0)))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from implicitloss.labels import Floats
 
-__all__ = ["Covariances", "Factored", "FormRows", "Whole"]
+__all__ = ["AsGiven", "Covariances", "Factored", "FormRows"]
 
 # Numbers in memory at a time, beside the covariances themselves and one copy of the factors.
 BLOCK = 1 << 24
@@ -83,7 +83,7 @@ class Covariances(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Whole(Covariances):
+class AsGiven(Covariances):
     """Σ_k as they are, (K, d, d)."""
 
     matrices: Array

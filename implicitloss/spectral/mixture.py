@@ -32,7 +32,7 @@ from implicitloss.spectral.arguments import (
     checked_labels,
     code_of,
 )
-from implicitloss.spectral.covariances import Covariances, Factored, Whole
+from implicitloss.spectral.covariances import AsGiven, Covariances, Factored
 from implicitloss.spectral.shrinkage import Shrinkage, estimate
 
 __all__ = ["GaussianMixture", "checked_mixture"]
@@ -120,7 +120,7 @@ class GaussianMixture:
     def of_classes(self) -> Covariances:
         """The covariances, with the products that predictions need."""
         if self.covariances.ndim == 3:
-            return Whole(self.covariances)
+            return AsGiven(self.covariances)
         n, d = self.means.shape
         return Factored(self.covariances, np.zeros((n, d, 0)) if self.factors is None else self.factors)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from implicitloss.clusterwise import by_cluster, log_cluster_counts, log_cluster_weights
 from implicitloss.estimate import Estimate, checked_finite
 from implicitloss.labels import Floats, LabelPrior, checked_prior
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.margins import Margin, checked_margin
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.problem import Problem, checked_problem
+from implicitloss.samplers.whole import Whole
 from implicitloss.scheme import Scheme, checked_scheme, only_iid
 
 __all__ = [
@@ -35,7 +37,9 @@ def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = N
 
     *Source:* Rawat et al. 2021, Lemmas 1 and 2; hits: derived.
     """
-    plan = checked_scheme(scheme).plan(checked_problem(problem), loss=loss)
+    if isinstance(checked_scheme(scheme).sampler, Whole):
+        return log_cluster_counts(scheme, problem) + log_cluster_weights(scheme, problem)
+    plan = scheme.plan(checked_problem(problem), loss=loss)
     found = plan.log_counts(scheme.m) + plan.log_w
     found[plan.hard] = np.logaddexp(found[plan.hard], plan.log_w_hard)
     return found
@@ -149,6 +153,9 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     1.0826872119
     """
     checked_loss(loss)
+    if isinstance(checked_scheme(scheme).sampler, Whole):
+        few = by_cluster(scheme, loss, problem)
+        return implicit_loss(few.scheme, loss, few.problem)
     terms = log_terms(scheme, loss, problem)
     log_total = logsumexp(terms)
     with np.errstate(over="ignore"):

@@ -24,7 +24,7 @@ from implicitloss.losses import Decoupled
 from implicitloss.samplers import WithinBatch
 from implicitloss.scheme import Scheme
 from implicitloss.spectral import GaussianMixture, Logistic, Noise, affine, class_gap, offsets, prediction
-from implicitloss.spectral.covariances import Factored, Whole
+from implicitloss.spectral.covariances import AsGiven, Factored
 from implicitloss.spectral.ridge_path import RidgePath
 from implicitloss.theory import expansion
 from implicitloss.weightings import Importance
@@ -598,8 +598,8 @@ def test_wrong_hard_negatives_are_caught(mutant: Any, id: str, monkeypatch: pyte
 
 def _swapped_influences(patch: pytest.MonkeyPatch) -> None:
     """V_1 for V_2."""
-    honest = Whole.influences
-    patch.setattr(Whole, "influences", lambda self, root: honest(self, root)[::-1])
+    honest = AsGiven.influences
+    patch.setattr(AsGiven, "influences", lambda self, root: honest(self, root)[::-1])
 
 
 def _errors_without_a_root(patch: pytest.MonkeyPatch) -> None:

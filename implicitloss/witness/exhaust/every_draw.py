@@ -11,9 +11,11 @@ import math
 import numpy as np
 from scipy.special import logsumexp
 
+from implicitloss.clusterwise import by_cluster
 from implicitloss.estimate import Estimate, Quantity, Value, checked_quantity
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
+from implicitloss.samplers.whole import Whole
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.exhaust.draws import EPS, Listed, listed
 from implicitloss.witness.exhaust.gradient import expected_gradient, gradient_variance
@@ -71,6 +73,9 @@ def exhaust(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity = "
     checked_loss(loss)
     checked_scheme(scheme)
     checked_problem(problem)
+    if isinstance(scheme.sampler, Whole):
+        few = by_cluster(scheme, loss, problem, quantity)
+        return few.to_labels(exhaust(few.scheme, loss, few.problem, quantity))
     with np.errstate(over="ignore", invalid="ignore"):
         draws = listed(scheme, loss, problem, quantity)
         value, error = _of(quantity, loss, problem, draws)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from implicitloss.clusterwise import by_cluster
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
+from implicitloss.samplers.whole import Whole
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.integrate.decoupled import decoupled_moments
 from implicitloss.witness.integrate.design_variance import gradient_variance_of_design
@@ -77,6 +79,9 @@ def integrate(scheme: Scheme, loss: Loss, problem: Problem, quantity: Quantity =
     checked_loss(loss)
     checked_scheme(scheme)
     checked_problem(problem)
+    if isinstance(scheme.sampler, Whole):
+        few = by_cluster(scheme, loss, problem, quantity)
+        return few.to_labels(integrate(few.scheme, loss, few.problem, quantity))
     if quantity == "gradient_variance":
         of = gradient_variance if scheme.draws == "iid" else gradient_variance_of_design
         with np.errstate(over="ignore", invalid="ignore"):

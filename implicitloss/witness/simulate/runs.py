@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from implicitloss.arguments import checked_flag, checked_number, checked_threads, checked_whole, shown
+from implicitloss.clusterwise import by_cluster
 from implicitloss.estimate import Estimate, Quantity, checked_quantity
 from implicitloss.labels import Floats
 from implicitloss.losses import Loss, checked_loss
@@ -25,6 +26,7 @@ from implicitloss.numerics.moments import Moments
 from implicitloss.numerics.seeds import Seed, root_of
 from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.sampler import AliasDraw, checked_draws
+from implicitloss.samplers.whole import Whole
 from implicitloss.scheme import Scheme, checked_scheme
 from implicitloss.witness.simulate.streams import Matrix, Pieces, Sets
 from implicitloss.witness.simulate.table import tables_of
@@ -177,6 +179,15 @@ def simulate_together(
             )
         if (quantity in ("gradient", "gradient_variance") or stream.draws != "iid") and scheme.m != stream.m:
             raise ValueError("gradients, and draws that are not independent, are simulated together if they share m")
+    if isinstance(stream.sampler, Whole):
+        few = [by_cluster(scheme, loss, problem, quantity) for scheme, loss in cases]
+        losses = [loss for _, loss in cases]
+        found = simulate_together(
+            by_cluster(stream, losses[0], problem, quantity).scheme,
+            [(one.scheme, loss) for one, loss in zip(few, losses, strict=True)], few[0].problem, quantity,
+            runs=runs, rng=rng, references=references, control=control, threads=threads,
+        )  # fmt: skip
+        return [one.to_labels(estimate) for one, estimate in zip(few, found, strict=True)]
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         return _simulate(stream, cases, problem, quantity, runs, root_of(rng), references, control, pool)
 
