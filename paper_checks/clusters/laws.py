@@ -15,7 +15,7 @@ from implicitloss.index.clusters import Clusters
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.problem import Problem
-from implicitloss.samplers import Clustered, Sampler
+from implicitloss.samplers import Clustered, Sampler, Whole
 from implicitloss.scheme import Scheme
 from implicitloss.weightings import Importance
 
@@ -95,6 +95,37 @@ def _chi_square(case: tuple[Clustered, Problem], *, swapped: bool = False) -> fl
     return float(np.sum(a**2 / b) - 1)
 
 
+# --- whole clusters -------------------------------------------------------------------------------------------------
+
+
+def _compared(setting: Setting) -> list[tuple[Clustered, Problem]]:
+    """Those of before, and labels of one vector, whose tickets are all that scores depend on."""
+    index = Clusters.fit(np.ones((L, 2)), np.random.default_rng(setting.seed).normal(size=L), k=1)
+    split = Clusters(index.vectors, index.biases, index.metric, np.arange(L) % 5)
+    return [*cases(setting), (Clustered(split, [0.5, 1.0], DEFENCE), Problem(index.biases, PRIOR, 3))]
+
+
+def _less_of_clusters(case: tuple[Clustered, Problem]) -> Estimate:
+    """The relative variance of a draw of a label less that of a draw of a cluster."""
+    sampler, problem = case
+    whole = Whole(sampler.index, sampler.query, sampler.defence)
+    label, cluster = (
+        price(Scheme(one, Importance(), m=2, hits="mask"), SoftmaxCrossEntropy(), problem).chi2
+        for one in (sampler, whole)
+    )
+    return Estimate(label - cluster, 1e-11 * (1 + label), "relative variance", "price")
+
+
+def _inside(case: tuple[Clustered, Problem], *, by_model: bool = False) -> float:
+    """Σ_c Q*_c²/Q_c χ²(q*(·|c)‖g/B_c), or with Q*_c `by_model` in place of Q*_c²/Q_c."""
+    index, law, inside = _parts(case[0])
+    full = np.exp(case[1].scores) * (np.arange(L) != case[1].positive)
+    of_cluster = np.bincount(index.cluster, full / full.sum())
+    within = full / full.sum() / of_cluster[index.cluster]
+    apart = np.bincount(index.cluster, within**2 / inside) - 1
+    return float((of_cluster if by_model else of_cluster**2 / law) @ apart)
+
+
 CLAIMS = (
     Claim(
         "clusters.law",
@@ -131,5 +162,27 @@ CLAIMS = (
             ),
         ),
         ("hits excluded: both laws are of the labels other than y",),
+    ),
+    Claim(
+        "clusters.whole",
+        "A draw of a whole cluster varies less than one of a label by the same index: χ²(q*‖q) of labels is that of "
+        "clusters and Σ_c Q*_c²/Q_c χ²(q*(·|c)‖g/B_c) more, which is 0 only where tickets are in proportion to e^f in "
+        "each cluster.",
+        "derived",
+        (
+            Exact(
+                "moments of both draws",
+                _compared,
+                _less_of_clusters,
+                _inside,
+                {
+                    "clusters count by Q*_c, as entropies do": lambda case: _inside(case, by_model=True),
+                    "both vary alike": lambda case: 0.0,
+                },
+                floor=1e-10,
+                uses_prior=False,
+            ),
+        ),
+        ("importance weights, hits masked",),
     ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from implicitloss import weightings
+from implicitloss import clusterwise, weightings
 from implicitloss.claims.case import Setting
 from implicitloss.claims.claim import settle
 from implicitloss.claims.verdict import Outcome
@@ -48,6 +48,9 @@ MUTANTS: dict[str, tuple[str, Mutant]] = {
     "uniform inside": ("law", _other_cells),
     "the defence is forgotten": ("law", _law_of_the_near),
     "twice the variance": ("variance", lambda patch: _double(patch, laws, "price", "chi2")),
+    "whole clusters of unweighted labels": (
+        "whole", lambda patch: patch.setattr(clusterwise, "log_cluster_weights", lambda *given: np.zeros(laws.L)),
+    ),
     "weights by the law of all labels": (
         "kept",
         lambda patch: patch.setattr(

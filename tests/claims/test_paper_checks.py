@@ -122,6 +122,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "rawat2021.section5.quantiles": ("Exact: places in the order of frequencies",),
     "clusters.law": ("Frequencies: drawn labels (cumulative, total and tail deviations)",),
     "clusters.variance": ("Exact: moments of a draw's term",),
+    "clusters.whole": ("Exact: moments of both draws",),
     "clusters.kept": ("Exact: closed form",),
     "clusters.worth-keeping": ("Exact: both variances (120 laws, all labels of each)",),
     "clusters.bias": ("Exact: integrals at m = 50,000 and 100,000",),
