@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +13,26 @@ from numpy.typing import NDArray
 from implicitloss.labels import Labels
 
 
-def read(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], Labels]:
-    """(X, y).  *Raises* ValueError, naming the file, for what is missing, malformed or not finite."""
+def read_arrays(
+    path: str | os.PathLike[str], needed: Sequence[str], further: Sequence[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """The arrays of an `.npz` file with these names.  *Raises* ValueError, naming the file, for what is missing."""
     try:
         with zipfile.ZipFile(path), np.load(path) as file:
-            arrays = {name: np.asarray(file[name]) for name in ("X", "y") if name in file}
+            arrays = {name: np.asarray(file[name]) for name in (*needed, *further) if name in file}
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:  # a damaged file fails anywhere in zipfile, zlib and NumPy
         raise ValueError(f"{path} is not an .npz file of numbers: {type(error).__name__}: {error!s:.120}") from None
-    missing = [name for name in ("X", "y") if name not in arrays]
+    missing = [name for name in needed if name not in arrays]
     if missing:
-        raise ValueError(f"{path} must hold arrays X and y, but {' and '.join(missing)} is missing")
+        raise ValueError(f"{path} must hold arrays {' and '.join(needed)}, but {' and '.join(missing)} is missing")
+    return arrays
+
+
+def read(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], Labels]:
+    """(X, y).  *Raises* ValueError, naming the file, for what is missing, malformed or not finite."""
+    arrays = read_arrays(path, ("X", "y"))
     x, y = arrays["X"], arrays["y"]
     if x.ndim != 2 or x.dtype.kind not in "fiu":
         raise ValueError(f"{path}: X must be numbers of shape (n, d), got {x.dtype} {x.shape}")

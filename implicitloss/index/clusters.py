@@ -212,7 +212,19 @@ class Clusters:
 
     def length(self, query: Floats) -> float:
         """hᵀC⁻¹h/d, which is 1 in the mean over the queries of C."""
-        return float(query @ np.linalg.solve(self.metric, query)) / query.size
+        across = self._to_unit_metric @ query
+        return float(across @ across) / query.size
+
+    @cached_property
+    def _to_unit_metric(self) -> Floats:
+        """The basis in which hᵀC⁻¹h is the square of a length, (d, d)."""
+        return np.linalg.inv(np.linalg.cholesky(self.metric))
+
+    @cached_property
+    def ticket_shares(self) -> Floats:
+        """B_c/Σ B, (K,)."""
+        shares = np.exp(self.log_tickets - self.log_tickets.max())
+        return np.asarray(shares / shares.sum())
 
     def checked_query(self, query: ArrayLike) -> Floats:
         """The query as a vector (d,); *raises* ValueError for another dimension, and for no finite numbers."""

@@ -134,8 +134,8 @@ class Clustered(Sampler):
 def cluster_shares(index: Clusters, query: Floats, defence: float) -> Floats:
     """How clusters are drawn, (K,), for procedures: computed anew, and not read from the law."""
     expected = index.log_tickets + index.centres @ query + index.spreads * index.length(query)
-    near, tickets = np.exp(expected - expected.max()), np.exp(index.log_tickets - index.log_tickets.max())
-    return np.asarray((1 - defence) * near / near.sum() + defence * tickets / tickets.sum())
+    near = np.exp(expected - expected.max())
+    return np.asarray((1 - defence) / near.sum() * near + defence * index.ticket_shares)
 
 
 def examples(given: MadeFor) -> tuple[Sampler, ...]:

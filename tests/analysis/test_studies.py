@@ -409,6 +409,46 @@ def test_the_table_of_draws_without_repetition_says_what_its_caption_says(result
     assert (ranks["tf"] - 1).abs().max() < 0.03
 
 
+def test_the_table_of_the_frontier_says_what_its_caption_says(results: Path) -> None:
+    table = pd.read_csv(results / "frontier.csv")
+    paid = table[table["of"] == "multiply-adds"]
+    # What is paid for is what a price says, but for a draw.
+    assert ((paid["share"] - paid["budget"]) * 1_500).max() < 2
+    means = (
+        table[table["of"] != "information"].groupby(["sampler", "of", "budget"])[["square", "bias", "variance"]].mean()
+    )
+    assert (means["bias"] < 0).all()
+    assert (means["square"] >= means["variance"]).all()
+    best = means.loc["all scores", "draws", 64]
+    assert best["square"] < means.loc["two-level", "draws", 64]["square"]
+    at_most = means.xs("multiply-adds", level="of")["square"]
+    for name in ("uniform", "two-level"):
+        assert at_most[name].is_monotonic_decreasing
+    kept = table[table["of"] == "information"].groupby(["sampler", "m"])[["head", "torso", "tail"]].mean()
+    for name in ("uniform", "prior", "half uniform", "two-level"):
+        assert (kept.loc[name].diff().dropna() > 0).all().all()
+        assert kept.loc[name].lt(kept.loc["two-level"] + 0.1).all().all()
+
+
+def test_the_frontier_takes_vectors_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {"vectors": rng.normal(size=(200, 4)), "queries": rng.normal(size=(9, 4)), "counts": np.arange(1, 201)}
+    command = ["frontier", "--quick", "--out", str(tmp_path / "out"), "--data", str(tmp_path / "one.npz")]
+    np.savez(tmp_path / "one.npz", **arrays)
+    assert analyse(command) == 0, capsys.readouterr().err
+    assert set(pd.read_csv(tmp_path / "out" / "frontier.csv")["labels"]) == {200}
+    wrong = {
+        "one dimension, got (200, 4) and (9, 3)": {"queries": arrays["queries"][:, :3]},
+        "needs more than 2 queries, got 2": {"queries": arrays["queries"][:2]},
+        "biases must be as many as vectors, 200, got 3": {"biases": np.zeros(3)},
+        "queries must": {"queries": np.full((9, 4), np.nan)},
+    }
+    for number, (said, changed) in enumerate(wrong.items()):
+        np.savez(tmp_path / f"{number}.npz", **(arrays | changed))
+        assert analyse([*command[:-1], str(tmp_path / f"{number}.npz")]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert analyse(["nothing"]) == 2
     assert "unknown study 'nothing'" in capsys.readouterr().err

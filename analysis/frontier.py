@@ -1,0 +1,264 @@
+"""What samplers near the model's own law give for what they cost: bias and variance of the sampled softmax loss.
+
+Every sampler gets as many draws as a budget pays for, in multiply-adds, or in seconds as measured here; weights are
+importance weights, and hits are masked.  Vectors are made up, of 325,056 labels, or those of a file (`--data`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
+
+import numpy as np
+from scipy.special import softmax
+
+from analysis.inputs.embeddings import DATA as FILE
+from analysis.inputs.embeddings import MADE_UP, Embeddings, embeddings, two_codebooks, two_level
+from analysis.study import Point, Row
+from implicitloss.designing.price import Price, price
+from implicitloss.hard import HardNegatives
+from implicitloss.index.clusters import Clusters
+from implicitloss.labels import LabelPrior
+from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.optima.information import information
+from implicitloss.problem import Problem
+from implicitloss.samplers import Clustered, Mixture, ModelBased, QuadraticKernel, Sampler, Uniform, Whole, WithinBatch
+from implicitloss.scheme import Scheme
+from implicitloss.weightings import Importance, Relative
+
+OWN_LABELS, ALONE, DATA = True, True, FILE
+# How many x, in how many points; and in a quick run.
+QUERIES, BLOCKS = {False: 200, True: 2}, {False: 10, True: 2}
+# Shares of the multiply-adds and of the seconds of all scores, and numbers of draws.
+BUDGETS, SECONDS, DRAWS = (0.005, 0.01, 0.05), (0.01, 0.02, 0.05), {"two-level": 64, "uniform": 6400}
+# Of what is left after the law, this part goes to kept clusters.
+KEPT = 0.5
+REPEATS, ROWS = 7, 4096
+# What rows say of a price, and of information.
+PAID, SLICES = ("share", "seconds", "bias", "variance", "square", "of_z"), ("head", "torso", "tail")
+# Of how many labels of a slice information is looked at, at one x of each block, with which samplers and m.
+LIKELIEST, NUMBERS, INFORMED = 3, (64, 256, 1024), ("uniform", "prior", "half uniform", "two-level")
+
+
+def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
+    """Blocks of x of each source of vectors."""
+    return [
+        {"source": source, "quick": quick, "block": block, "x": QUERIES[quick] // BLOCKS[quick]}
+        for source in (data or [MADE_UP])
+        for block in range(BLOCKS[quick])
+    ]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Seconds of: all scores of a query, a row in no order, a row of a block, the law of clusters, a draw."""
+
+    full: float
+    random_row: float
+    row: float
+    law: float
+    draw: float
+
+    @classmethod
+    def measured(cls, found: Embeddings, index: Clusters) -> Seconds:
+        """The medians of a few measurements, vectors in single precision."""
+        w = found.vectors.astype(np.float32)
+        h = found.queries[0].astype(np.float32)
+        rng = np.random.default_rng(0)
+        several = min(ROWS, len(w))
+        order = iter([rng.integers(len(w), size=several) for _ in range(REPEATS + 1)])
+        starts = iter(rng.integers(len(w) - several + 1, size=REPEATS + 1))
+        sampler, problem = Clustered(index, found.queries[0]), found.problem(0)
+        draw = sampler.procedure(problem)
+        return cls(
+            full=_seconds(lambda: w @ h),
+            random_row=_seconds(lambda: w[next(order)] @ h) / several,
+            row=_seconds(lambda: w[(i := next(starts)) : i + several] @ h) / several,
+            law=_seconds(lambda: Clustered(index, found.queries[0]).procedure(problem)),
+            draw=_seconds(lambda: draw(rng, several)) / several,
+        )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(REPEATS + 1):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return median(taken[1:])
+
+
+@dataclass(frozen=True)
+class Way:
+    """A sampler for a query, and which of its costs are there before the first draw and with each."""
+
+    sampler: Callable[[Embeddings, int], Sampler]
+    is_clustered: bool = False
+    keeps: bool = False
+    is_whole: bool = False
+
+
+def _index_sampler(kind: type[Clustered] | type[Whole], of: Callable[[Embeddings], Clusters]) -> Callable[..., Sampler]:
+    return lambda found, x: kind(of(found), found.queries[x])
+
+
+WAYS = {
+    "uniform": Way(lambda found, x: Uniform()),
+    "prior": Way(lambda found, x: WithinBatch()),
+    "half uniform": Way(lambda found, x: Mixture(0.5)),
+    "quadratic kernel": Way(lambda found, x: QuadraticKernel()),
+    "two codebooks": Way(_index_sampler(Clustered, two_codebooks), is_clustered=True),
+    "whole clusters": Way(_index_sampler(Whole, two_level), is_clustered=True, is_whole=True),
+    "two-level": Way(_index_sampler(Clustered, two_level), is_clustered=True),
+    "kept + two-level": Way(_index_sampler(Clustered, two_level), is_clustered=True, keeps=True),
+}
+BEST = "all scores"
+
+
+@lru_cache(maxsize=1)
+def _measured(source: str, quick: bool) -> Seconds:
+    found = embeddings(source, quick, QUERIES[quick])
+    return Seconds.measured(found, two_level(found))
+
+
+def rows(prior: LabelPrior, point: Point) -> list[Row]:
+    """For each sampler and budget, means over the x of a block."""
+    found = embeddings(point["source"], point["quick"], QUERIES[point["quick"]])
+    seconds = _measured(point["source"], point["quick"])
+    made: dict[tuple[str, str, float], list[Row]] = {}
+    for x in range(point["block"] * point["x"], (point["block"] + 1) * point["x"]):
+        problem = found.problem(x)
+        for name, way in WAYS.items():
+            sampler = way.sampler(found, x)
+            for budget in _budgets(name):
+                scheme = _scheme(found, sampler, way, problem, *budget, seconds)
+                if scheme is not None:
+                    paid = price(scheme, SoftmaxCrossEntropy(), problem, found.dimension)
+                    made.setdefault((name, *budget), []).append(_of(paid, scheme, way, found, problem, seconds))
+        best = Scheme(ModelBased(), Importance(), m=64, hits="mask")
+        paid = price(best, SoftmaxCrossEntropy(), problem, found.dimension)
+        full = _of(paid, best, Way(lambda found, x: ModelBased()), found, problem, seconds)
+        made.setdefault((BEST, "draws", 64), []).append({**full, "seconds": full["seconds"] + 1})
+    here = {"source": point["source"], "labels": found.prior.n_labels, "block": point["block"]}
+    kept = [{**here, "x": 1, **row} for row in _kept_information(found, point["block"] * point["x"])]
+    paid_for = [
+        {
+            **here, "x": len(several), "sampler": name, "of": of, "budget": budget,
+            **{key: float(np.mean([row[key] for row in several])) for key in several[0]}, **dict.fromkeys(SLICES),
+        }
+        for (name, of, budget), several in made.items()
+        if len(several) == point["x"]  # a budget that pays for a draw at some x alone compares other x
+    ]  # fmt: skip
+    return paid_for + kept
+
+
+def _kept_information(found: Embeddings, x: int) -> list[Row]:
+    """What consistent weights keep of an example's information about the likeliest labels of each slice, at one x."""
+    problem, slices = found.problem(x), found.prior.slices()
+    eta = softmax(problem.scores)
+    best = {part: labels[np.argsort(-eta[labels])[:LIKELIEST]] for part, labels in slices.items()}
+    contrasts = np.zeros((sum(map(len, best.values())), eta.size))
+    contrasts[np.arange(len(contrasts)), np.concatenate([*best.values()])] = 1.0
+    parts = np.repeat([*best], [*map(len, best.values())])
+    made = []
+    for name in INFORMED:
+        sampler = WAYS[name].sampler(found, x)
+        for m in NUMBERS:
+            share = information(Scheme(sampler, Relative(), m=m, hits="keep"), eta, found.prior, contrasts)
+            kept = {part: float(np.asarray(share.value)[parts == part].mean()) for part in best}
+            made.append({"sampler": name, "of": "information", "budget": m, "m": m, **dict.fromkeys(PAID), **kept})
+    return made
+
+
+def _budgets(name: str) -> list[tuple[str, float]]:
+    """What is paid for: shares of all multiply-adds or seconds, or a number of draws."""
+    draws = [("draws", DRAWS[name])] if name in DRAWS else []
+    return [*(("multiply-adds", share) for share in BUDGETS), *(("seconds", share) for share in SECONDS), *draws]
+
+
+def _scheme(
+    found: Embeddings, sampler: Sampler, way: Way, problem: Problem, of: str, budget: float, seconds: Seconds
+) -> Scheme | None:  # fmt: skip
+    """As many draws as a budget pays for, with kept clusters where some are kept; None where it pays for none."""
+    n, d = found.prior.n_labels, found.dimension
+    hard, m = None, budget
+    if of != "draws":
+        law, a_row, a_draw = _costs(found, sampler, way, of, seconds)
+        left = budget * (n * d if of == "multiply-adds" else seconds.full) - law
+        if way.keeps:
+            assert isinstance(sampler, Clustered)
+            hard = _kept(sampler, problem, int(KEPT * left / a_row))
+            if hard is None:
+                return None
+            left -= hard.labels(problem).size * a_row
+        m = left / a_draw
+    if m < 1:
+        return None
+    return Scheme(sampler, Importance(), m=int(m), hits="mask", hard=hard)
+
+
+def _kept(sampler: Clustered, problem: Problem, most: int) -> HardNegatives | None:
+    """As many of the best clusters as have at most so many labels; None where not even one has so few."""
+    few = min(int(2 * most / sampler.index.sizes.mean()), sampler.index.sizes.size - 1)
+    for clusters in range(few, 0, -1):
+        hard = HardNegatives(clusters=clusters, of=sampler.index, query=sampler.query, overlap="exclude")
+        if hard.labels(problem).size <= most:
+            return hard
+    return None
+
+
+def _costs(
+    found: Embeddings, sampler: Sampler, way: Way, of: str, seconds: Seconds
+) -> tuple[float, float, float]:  # fmt: skip
+    """The cost of the law, of a kept row, and of a draw with its row, or rows."""
+    d = found.dimension
+    size = float(np.exp(sampler.log_cluster_law()) @ sampler.index.sizes) if isinstance(sampler, Whole) else 1.0
+    more = sampler.multiply_adds(found.prior.n_labels, d, 1) if isinstance(sampler, QuadraticKernel) else 0.0
+    if of == "multiply-adds":
+        law = float(sampler.index.sizes.size * d) if isinstance(sampler, (Clustered, Whole)) else 0.0
+        return law, float(d), size * d + more
+    law = seconds.law if way.is_clustered else 0.0
+    # The forms of a tree are read in order.
+    return law, seconds.row, seconds.draw + seconds.random_row + (size - 1 + more / d) * seconds.row
+
+
+def _of(paid: Price, scheme: Scheme, way: Way, found: Embeddings, problem: Problem, seconds: Seconds) -> Row:
+    """What a price says, beside the seconds over those of all scores."""
+    law, a_row, a_draw = _costs(found, scheme.sampler, way, "seconds", seconds)
+    kept = 0 if scheme.hard is None else scheme.hard.labels(problem).size
+    return {
+        "m": scheme.m, "share": paid.share, "seconds": (law + kept * a_row + scheme.m * a_draw) / seconds.full,
+        "bias": paid.bias, "variance": paid.variance, "square": paid.rmse**2, "of_z": paid.v / scheme.m,
+    }  # fmt: skip
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Means at 1 % of all multiply-adds, and of the seconds, and where draws are counted."""
+    said = []
+    for of, budget in (("multiply-adds", 0.01), ("seconds", 0.02), ("draws", None)):
+        here = [row for row in rows if row["of"] == of and budget in (None, row["budget"])]
+        for name in dict.fromkeys(row["sampler"] for row in here):
+            some = [row for row in here if row["sampler"] == name]
+            square, of_z = (float(np.mean([row[key] for row in some])) for key in ("square", "of_z"))
+            said.append(
+                f"{name}, m = {some[0]['m']:,.0f}: rmse {square**0.5:.3g}, 1 + Var Z^/Z^2 {1 + of_z:.3f}, "
+                f"{some[0]['share']:.3%} of the multiply-adds, {some[0]['seconds']:.2%} of the time"
+            )
+    return "\n".join([*said, *_means_of_information(rows)])
+
+
+def _means_of_information(rows: Sequence[Row]) -> list[str]:
+    """A line for each sampler: the share kept on head, torso and tail, by m."""
+    here = [row for row in rows if row["of"] == "information"]
+    said = []
+    for name in dict.fromkeys(row["sampler"] for row in here):
+        shares = []
+        for m in NUMBERS:
+            some = [row for row in here if (row["sampler"], row["m"]) == (name, m)]
+            parts = ", ".join(f"{np.mean([row[part] for row in some]):.2f}" for part in SLICES)
+            shares.append(f"m = {m:,}: {parts}")
+        said.append(f"{name}, information kept (head, torso, tail): {'; '.join(shares)}")
+    return said

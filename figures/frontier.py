@@ -1,0 +1,97 @@
+"""What samplers near the model's own law give for what they cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from figures._marks import below, one_of
+
+CLAIMS: tuple[str, ...] = (
+    "clusters.law", "clusters.variance", "clusters.whole", "clusters.kept", "rawat2021.proposition5",
+)  # fmt: skip
+COSTS = {"multiply-adds": "multiply-adds", "seconds": "seconds, one thread"}
+STYLE = {
+    "uniform": ("0.25", "o"), "prior": ("C1", "s"), "half uniform": ("C2", "^"), "quadratic kernel": ("C7", "v"),
+    "two codebooks": ("C4", "P"), "whole clusters": ("C5", "X"), "two-level": ("C0", "D"),
+    "kept + two-level": ("C3", "*"),
+}  # fmt: skip
+# The budgets of a caption, and the sampler that others are measured by.
+CENT, PLAIN = 0.01, "uniform"
+NORMAL_95 = 1.96
+
+
+def _means(table: Any) -> Any:
+    """Means over blocks of x, with the standard error of the squares."""
+    groups = table[table["of"] != "information"].groupby(["sampler", "of", "budget"], sort=False)
+    found = groups[["m", "share", "seconds", "bias", "square", "of_z"]].mean().reset_index()
+    found["error"] = (groups["square"].std(ddof=1) / np.sqrt(groups["square"].count())).to_numpy()
+    return found.fillna({"error": 0.0})
+
+
+def _rmse(rows: Any, sampler: str) -> float:
+    return float(np.sqrt(one_of(rows, sampler=sampler)["square"].iloc[0]))
+
+
+def caption(table: Any) -> str:
+    """The finding, with the table's numbers."""
+    means = _means(table)
+    cent = means[(means["of"] == "multiply-adds") & (means["budget"] == CENT)]
+    said = ", ".join(f"{name} {_rmse(cent, name):.2g}" for name in STYLE if name in set(cent["sampler"]))
+    seconds = means[means["of"] == "seconds"]
+    both = [set(seconds[seconds["sampler"] == name]["budget"]) for name in (PLAIN, "two-level")]
+    in_time = ""
+    if both[0] & both[1]:
+        least = min(both[0] & both[1])
+        there = seconds[seconds["budget"] == least]
+        in_time = (
+            f"  In time, the two levels pay from {least:.0%} of a full product on, where their law is paid for: "
+            f"{_rmse(there, 'two-level'):.2g} beside {_rmse(there, PLAIN):.2g} of uniform draws."
+        )
+    n, x = int(table["labels"].iloc[0]), int(table.groupby("block")["x"].first().sum())
+    return (
+        "How far the sampled loss is off, against what its draws cost.  "
+        f"Root of the mean squared error (top) and bias (bottom) of the sampled loss about the full one, {n:,} labels, "
+        f"mean over {x} x with 95 % intervals, importance weights.  At 1 % of the multiply-adds of all scores: {said}."
+        f"{in_time}"
+    )
+
+
+def alt(table: Any) -> str:
+    """What the picture shows, in words, from the table."""
+    said = []
+    for (of, sampler), rows in _means(table[table["of"].isin(COSTS)]).groupby(["of", "sampler"], sort=False):
+        ends = rows.sort_values("budget").iloc[[0, -1]]
+        said.append(
+            f"{sampler}, rmse {' to '.join(f'{value**0.5:.2g}' for value in ends['square'])} from "
+            f"{' to '.join(f'{budget:.1%}' for budget in ends['budget'])} of the {of}"
+        )
+    return f"Four panels, error and bias against two costs, a line for each sampler: {'; '.join(said)}."
+
+
+def draw(table: Any) -> Figure:
+    """Costs across; the error above and the bias below."""
+    means = _means(table)
+    figure = Figure(figsize=(7.2, 5.4), layout="constrained")
+    axes = figure.subplots(2, 2, sharex="col", sharey="row")
+    for column, (of, name) in enumerate(COSTS.items()):
+        for sampler, (color, marker) in STYLE.items():
+            rows = means[(means["of"] == of) & (means["sampler"] == sampler)].sort_values("budget")
+            if rows.empty:
+                continue
+            low, high = (np.sqrt(np.maximum(rows["square"] + z * rows["error"], 0)) for z in (-NORMAL_95, NORMAL_95))
+            middle = np.sqrt(rows["square"])
+            axes[0, column].errorbar(
+                100 * rows["budget"], middle, yerr=np.stack([middle - low, high - middle]), color=color, marker=marker,
+                ms=4, lw=1.2, label=sampler,
+            )  # fmt: skip
+            axes[1, column].plot(100 * rows["budget"], -rows["bias"], color=color, marker=marker, ms=4, lw=1.2)
+        axes[1, column].set_xlabel(f"cost, % of all scores: {name}")
+        for ax in axes[:, column]:
+            ax.set(xscale="log", yscale="log")
+    axes[0, 0].set_ylabel("root mean squared error")
+    axes[1, 0].set_ylabel("full loss less sampled loss")
+    below(figure, *axes[0, 0].get_legend_handles_labels(), 4)
+    return figure
