@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from implicitloss.arguments import checked_matrix, checked_number, checked_vector, checked_whole
 from implicitloss.index.exact import checked_vectors
 from implicitloss.index.means import clustered_rows
-from implicitloss.kernels.alias import alias_table
+from implicitloss.kernels.alias import alias_table, find_inside
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.numerics.seeds import Seed
@@ -243,6 +243,12 @@ class Clusters:
         tickets = np.exp(self.log_inside[self.order])
         parts = [alias_table(tickets[a:b]) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
         return np.concatenate(parts)
+
+    def draw_inside(self, clusters: Labels, rng: np.random.Generator) -> Labels:
+        """Draw a label in each of these clusters, (n,), by its tickets; one random double each."""
+        labels = np.empty(clusters.size, dtype=np.intp)
+        find_inside(self.cells, self.starts, self.order, clusters, rng.random(clusters.size), labels)
+        return labels
 
     def _sums(self, ordered: Floats) -> Floats:
         """Sums over each cluster of what is in `order`."""

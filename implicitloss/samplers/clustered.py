@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike
 
 from implicitloss.arguments import checked_instance
 from implicitloss.index.clusters import Clusters, checked_defence
-from implicitloss.kernels.alias import find_inside
-from implicitloss.labels import Floats, Labels
+from implicitloss.labels import Floats
 from implicitloss.later import later
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_shares
@@ -96,14 +95,7 @@ class Clustered(Sampler):
         self._check(problem)
         index = self.index
         of_cluster = by_shares(cluster_shares(index, self.query, self.defence))
-        starts, order, cells = index.starts, index.order, index.cells
-
-        def draw(rng: np.random.Generator, size: int) -> Labels:
-            labels = np.empty(size, dtype=np.intp)
-            find_inside(cells, starts, order, of_cluster(rng, size), rng.random(size), labels)
-            return labels
-
-        return draw
+        return lambda rng, size: index.draw_inside(of_cluster(rng, size), rng)
 
     def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
         return float(self.index.sizes.size * dimension)
