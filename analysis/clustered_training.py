@@ -38,7 +38,7 @@ class Size:
     test: int
 
 
-SIZES = {False: Size(100_000, 32, 100, 256, 1000, 128, 2000), True: Size(2_000, 8, 20, 16, 20, 32, 200)}
+SIZES = {False: Size(100_000, 32, 100, 256, 500, 128, 2000), True: Size(2_000, 8, 20, 16, 20, 32, 200)}
 SEEDS = {False: 3, True: 1}
 # The share of the multiply-adds of all scores that negatives may take; in a quick run, of few labels, more.
 COST = {False: 0.01, True: 0.1}
@@ -46,8 +46,8 @@ COST = {False: 0.01, True: 0.1}
 STEP, NOISE, KEPT, DEFENCE = 0.3, 2.0, 1, 0.1
 # Steps between new clusters, 0 for never again, and between refreshes.
 WAYS: dict[str, tuple[int, int] | None] = {
-    "full softmax": None, "uniform": None, "kept + two-level, 200 | 50": (200, 50),
-    "kept + two-level, never | 50": (0, 50), "kept + two-level, never | 500": (0, 500),
+    "full softmax": None, "uniform": None, "kept + two-level, 100 | 25": (100, 25),
+    "kept + two-level, never | 25": (0, 25), "kept + two-level, never | 250": (0, 250),
 }  # fmt: skip
 
 

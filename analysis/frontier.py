@@ -1,7 +1,8 @@
 """What samplers near the model's own law give for what they cost: bias and variance of the sampled softmax loss.
 
 Every sampler gets as many draws as a budget pays for, in multiply-adds, or in seconds as measured here; weights are
-importance weights, and hits are masked.  Vectors are made up, of 325,056 labels, or those of a file (`--data`).
+importance weights, and hits are masked.  Vectors are made up, of 325,056 labels, or those of a file (`--data`).  Rows
+of clusters are taken to lie in the order of the index, those of other draws in no order.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from scipy.special import softmax
 
 from analysis.inputs.embeddings import DATA as FILE
-from analysis.inputs.embeddings import MADE_UP, Embeddings, embeddings, two_codebooks, two_level
+from analysis.inputs.embeddings import MADE_UP, Embeddings, embeddings, of_a_codebook, two_codebooks, two_level
 from analysis.study import Point, Row
 from implicitloss.designing.price import Price, price
 from implicitloss.hard import HardNegatives
@@ -33,7 +34,7 @@ OWN_LABELS, ALONE, DATA = True, True, FILE
 # How many x, in how many points; and in a quick run.
 QUERIES, BLOCKS = {False: 200, True: 2}, {False: 10, True: 2}
 # Shares of the multiply-adds and of the seconds of all scores, and numbers of draws.
-BUDGETS, SECONDS, DRAWS = (0.005, 0.01, 0.05), (0.01, 0.02, 0.05), {"two-level": 64, "uniform": 6400}
+BUDGETS, SECONDS, DRAWS = (0.005, 0.01, 0.05), (0.01, 0.03), {"two-level": 64, "uniform": 6400}
 # Of what is left after the law, this part goes to kept clusters.
 KEPT = 0.5
 REPEATS, ROWS = 7, 4096
@@ -45,22 +46,23 @@ LIKELIEST, NUMBERS, INFORMED = 3, (64, 256, 1024), ("uniform", "prior", "half un
 
 def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Point]:
     """Blocks of x of each source of vectors."""
+    if len(data) > 1:
+        raise ValueError(f"the study frontier takes one file of vectors, got {len(data)}")
     return [
-        {"source": source, "quick": quick, "block": block, "x": QUERIES[quick] // BLOCKS[quick]}
-        for source in (data or [MADE_UP])
+        {"source": [*data, MADE_UP][0], "quick": quick, "block": block, "x": QUERIES[quick] // BLOCKS[quick]}
         for block in range(BLOCKS[quick])
     ]
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Seconds of: all scores of a query, a row in no order, a row of a block, the law of clusters, a draw."""
+    """Seconds of: all scores of a query, a row in no order, a row of a block, the law of clusters, draws by sampler."""
 
     full: float
     random_row: float
     row: float
     law: float
-    draw: float
+    draw: dict[str, float]
 
     @classmethod
     def measured(cls, found: Embeddings, index: Clusters) -> Seconds:
@@ -71,14 +73,19 @@ class Seconds:
         several = min(ROWS, len(w))
         order = iter([rng.integers(len(w), size=several) for _ in range(REPEATS + 1)])
         starts = iter(rng.integers(len(w) - several + 1, size=REPEATS + 1))
-        sampler, problem = Clustered(index, found.queries[0]), found.problem(0)
-        draw = sampler.procedure(problem)
+        problem, draws = found.problem(0), {}
+        for name, way in WAYS.items():
+            sampler = way.sampler(found, 0)
+            if not isinstance(sampler, Whole):
+                drawn = sampler.procedure(problem)
+                draws[name] = _seconds(lambda drawn=drawn: drawn(rng, several)) / several  # type: ignore[misc]
+        draws["whole clusters"] = draws["two-level"]
         return cls(
             full=_seconds(lambda: w @ h),
             random_row=_seconds(lambda: w[next(order)] @ h) / several,
             row=_seconds(lambda: w[(i := next(starts)) : i + several] @ h) / several,
-            law=_seconds(lambda: Clustered(index, found.queries[0]).procedure(problem)),
-            draw=_seconds(lambda: draw(rng, several)) / several,
+            law=_seconds(lambda: Clustered(index, found.queries[0]).procedure(problem)(rng, 1)),
+            draw=draws,
         )
 
 
@@ -93,12 +100,11 @@ def _seconds(work: Callable[[], object]) -> float:
 
 @dataclass(frozen=True)
 class Way:
-    """A sampler for a query, and which of its costs are there before the first draw and with each."""
+    """A sampler for a query, whether clusters are kept too, and inner products and additions that its law takes."""
 
     sampler: Callable[[Embeddings, int], Sampler]
-    is_clustered: bool = False
     keeps: bool = False
-    is_whole: bool = False
+    law: Callable[[Embeddings], tuple[int, int]] = lambda found: (0, 0)
 
 
 def _index_sampler(kind: type[Clustered] | type[Whole], of: Callable[[Embeddings], Clusters]) -> Callable[..., Sampler]:
@@ -110,10 +116,12 @@ WAYS = {
     "prior": Way(lambda found, x: WithinBatch()),
     "half uniform": Way(lambda found, x: Mixture(0.5)),
     "quadratic kernel": Way(lambda found, x: QuadraticKernel()),
-    "two codebooks": Way(_index_sampler(Clustered, two_codebooks), is_clustered=True),
-    "whole clusters": Way(_index_sampler(Whole, two_level), is_clustered=True, is_whole=True),
-    "two-level": Way(_index_sampler(Clustered, two_level), is_clustered=True),
-    "kept + two-level": Way(_index_sampler(Clustered, two_level), is_clustered=True, keeps=True),
+    "two codebooks": Way(
+        _index_sampler(Clustered, two_codebooks), law=lambda found: (2 * of_a_codebook(found), found.clusters)
+    ),
+    "whole clusters": Way(_index_sampler(Whole, two_level), law=lambda found: (found.clusters, 0)),
+    "two-level": Way(_index_sampler(Clustered, two_level), law=lambda found: (found.clusters, 0)),
+    "kept + two-level": Way(_index_sampler(Clustered, two_level), True, lambda found: (found.clusters, 0)),
 }
 BEST = "all scores"
 
@@ -134,14 +142,15 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         for name, way in WAYS.items():
             sampler = way.sampler(found, x)
             for budget in _budgets(name):
-                scheme = _scheme(found, sampler, way, problem, *budget, seconds)
+                scheme = _scheme(found, sampler, name, problem, *budget, seconds)
                 if scheme is not None:
                     paid = price(scheme, SoftmaxCrossEntropy(), problem, found.dimension)
-                    made.setdefault((name, *budget), []).append(_of(paid, scheme, way, found, problem, seconds))
+                    made.setdefault((name, *budget), []).append(_of(paid, scheme, name, found, problem, seconds))
         best = Scheme(ModelBased(), Importance(), m=64, hits="mask")
         paid = price(best, SoftmaxCrossEntropy(), problem, found.dimension)
-        full = _of(paid, best, Way(lambda found, x: ModelBased()), found, problem, seconds)
-        made.setdefault((BEST, "draws", 64), []).append({**full, "seconds": full["seconds"] + 1})
+        full = _of(paid, best, "uniform", found, problem, seconds)
+        full |= {cost: 1 + full[cost] for cost in ("share", "seconds")}
+        made.setdefault((BEST, "draws", 64), []).append(full)
     here = {"source": point["source"], "labels": found.prior.n_labels, "block": point["block"]}
     kept = [{**here, "x": 1, **row} for row in _kept_information(found, point["block"] * point["x"])]
     paid_for = [
@@ -169,7 +178,9 @@ def _kept_information(found: Embeddings, x: int) -> list[Row]:
         for m in NUMBERS:
             share = information(Scheme(sampler, Relative(), m=m, hits="keep"), eta, found.prior, contrasts)
             kept = {part: float(np.asarray(share.value)[parts == part].mean()) for part in best}
-            made.append({"sampler": name, "of": "information", "budget": m, "m": m, **dict.fromkeys(PAID), **kept})
+            made.append(
+                {"sampler": name, "of": "information", "budget": m, "m": m, **dict.fromkeys((*PAID, *SLICES)), **kept}
+            )
     return made
 
 
@@ -180,15 +191,15 @@ def _budgets(name: str) -> list[tuple[str, float]]:
 
 
 def _scheme(
-    found: Embeddings, sampler: Sampler, way: Way, problem: Problem, of: str, budget: float, seconds: Seconds
+    found: Embeddings, sampler: Sampler, name: str, problem: Problem, of: str, budget: float, seconds: Seconds
 ) -> Scheme | None:  # fmt: skip
     """As many draws as a budget pays for, with kept clusters where some are kept; None where it pays for none."""
     n, d = found.prior.n_labels, found.dimension
     hard, m = None, budget
     if of != "draws":
-        law, a_row, a_draw = _costs(found, sampler, way, of, seconds)
+        law, a_row, a_draw = _costs(found, sampler, name, of, seconds)
         left = budget * (n * d if of == "multiply-adds" else seconds.full) - law
-        if way.keeps:
+        if WAYS[name].keeps:
             assert isinstance(sampler, Clustered)
             hard = _kept(sampler, problem, int(KEPT * left / a_row))
             if hard is None:
@@ -210,35 +221,36 @@ def _kept(sampler: Clustered, problem: Problem, most: int) -> HardNegatives | No
     return None
 
 
-def _costs(
-    found: Embeddings, sampler: Sampler, way: Way, of: str, seconds: Seconds
-) -> tuple[float, float, float]:  # fmt: skip
+def _costs(found: Embeddings, sampler: Sampler, name: str, of: str, seconds: Seconds) -> tuple[float, float, float]:
     """The cost of the law, of a kept row, and of a draw with its row, or rows."""
     d = found.dimension
     size = float(np.exp(sampler.log_cluster_law()) @ sampler.index.sizes) if isinstance(sampler, Whole) else 1.0
     more = sampler.multiply_adds(found.prior.n_labels, d, 1) if isinstance(sampler, QuadraticKernel) else 0.0
+    products, additions = WAYS[name].law(found)
     if of == "multiply-adds":
-        law = float(sampler.index.sizes.size * d) if isinstance(sampler, (Clustered, Whole)) else 0.0
-        return law, float(d), size * d + more
-    law = seconds.law if way.is_clustered else 0.0
-    # The forms of a tree are read in order.
-    return law, seconds.row, seconds.draw + seconds.random_row + (size - 1 + more / d) * seconds.row
+        return float(products * d + additions), float(d), size * d + more
+    # Two codebooks have as many cells to draw from as there are clusters.  The forms of a tree are read in order.
+    law = seconds.law if products else 0.0
+    return law, seconds.row, seconds.draw[name] + seconds.random_row + (size - 1 + more / d) * seconds.row
 
 
-def _of(paid: Price, scheme: Scheme, way: Way, found: Embeddings, problem: Problem, seconds: Seconds) -> Row:
-    """What a price says, beside the seconds over those of all scores."""
-    law, a_row, a_draw = _costs(found, scheme.sampler, way, "seconds", seconds)
+def _of(paid: Price, scheme: Scheme, name: str, found: Embeddings, problem: Problem, seconds: Seconds) -> Row:
+    """What a price says of error, and both costs over those of all scores."""
     kept = 0 if scheme.hard is None else scheme.hard.labels(problem).size
+    costs = []
+    for of, whole in (("multiply-adds", found.prior.n_labels * found.dimension), ("seconds", seconds.full)):
+        law, a_row, a_draw = _costs(found, scheme.sampler, name, of, seconds)
+        costs.append((law + kept * a_row + scheme.m * a_draw) / whole)
     return {
-        "m": scheme.m, "share": paid.share, "seconds": (law + kept * a_row + scheme.m * a_draw) / seconds.full,
-        "bias": paid.bias, "variance": paid.variance, "square": paid.rmse**2, "of_z": paid.v / scheme.m,
+        "m": scheme.m, "share": costs[0], "seconds": costs[1], "bias": paid.bias, "variance": paid.variance,
+        "square": paid.rmse**2, "of_z": paid.v / scheme.m,
     }  # fmt: skip
 
 
 def summary(rows: Sequence[Row]) -> str:
     """Means at 1 % of all multiply-adds, and of the seconds, and where draws are counted."""
     said = []
-    for of, budget in (("multiply-adds", 0.01), ("seconds", 0.02), ("draws", None)):
+    for of, budget in (("multiply-adds", 0.01), ("seconds", SECONDS[-1]), ("draws", None)):
         here = [row for row in rows if row["of"] == of and budget in (None, row["budget"])]
         for name in dict.fromkeys(row["sampler"] for row in here):
             some = [row for row in here if row["sampler"] == name]
@@ -258,7 +270,8 @@ def _means_of_information(rows: Sequence[Row]) -> list[str]:
         shares = []
         for m in NUMBERS:
             some = [row for row in here if (row["sampler"], row["m"]) == (name, m)]
-            parts = ", ".join(f"{np.mean([row[part] for row in some]):.2f}" for part in SLICES)
+            there = [part for part in SLICES if some[0][part] is not None]
+            parts = ", ".join(f"{np.mean([row[part] for row in some]):.2f}" for part in there)
             shares.append(f"m = {m:,}: {parts}")
         said.append(f"{name}, information kept (head, torso, tail): {'; '.join(shares)}")
     return said

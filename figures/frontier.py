@@ -47,8 +47,8 @@ def caption(table: Any) -> str:
         least = min(both[0] & both[1])
         there = seconds[seconds["budget"] == least]
         in_time = (
-            f"  In time, the two levels pay from {least:.0%} of a full product on, where their law is paid for: "
-            f"{_rmse(there, 'two-level'):.2g} beside {_rmse(there, PLAIN):.2g} of uniform draws."
+            f"  The law of two levels takes time too: from {least:.0%} of the seconds on there are draws, and these "
+            f"have {_rmse(there, 'two-level'):.2g} beside {_rmse(there, PLAIN):.2g} of uniform ones."
         )
     n, x = int(table["labels"].iloc[0]), int(table.groupby("block")["x"].first().sum())
     return (

@@ -17,9 +17,10 @@ from implicitloss.problem import Problem, checked_problem
 from implicitloss.samplers.clustered import cluster_shares
 from implicitloss.samplers.sampler import Draw, by_shares
 from implicitloss.samplers.whole import Whole
-from implicitloss.scheme import Scheme, only_iid, without_hard
-from implicitloss.weightings import Draws
+from implicitloss.scheme import Scheme, check_finite, checked_logs, only_iid, without_hard
+from implicitloss.weightings import Consistent, Draws, Relative
 
+EPS = float(np.finfo(np.float64).eps)
 __all__ = ["ByCluster", "by_cluster", "log_cluster_counts", "log_cluster_weights"]
 
 
@@ -70,9 +71,14 @@ class ByCluster:
 
     def to_labels(self, found: Estimate) -> Estimate:
         """An estimate of the loss of clusters as one of the loss of labels, which differs for gradients."""
-        if found.quantity != "gradient":
-            return found
         value, error = np.asarray(found.value), np.asarray(found.error)
+        # Each X_c is a sum, whose relative rounding moves a loss by as much; a simulation's error is another thing.
+        slip = 0.0 if found.method == "simulate" else EPS * (16 + float(np.bincount(self.cluster).max()))
+        if found.quantity in ("variance", "mse"):
+            return replace(found, error=float(error + 4 * slip * np.sqrt(value) + slip**2))
+        if found.quantity != "gradient":
+            return replace(found, error=float(error + 2 * slip))
+        error = error + 3 * slip * np.abs(value)
         g, off = self.shares * value[self.cluster], self.shares * error[self.cluster]
         # A kept hit of the positive has no slope: what its cluster's slope gives to it, it takes back.
         g[self.positive] += value[-1]
@@ -114,6 +120,11 @@ def log_cluster_weights(scheme: Scheme, problem: Problem) -> Floats:
     """
     y = checked_problem(problem).positive
     only_iid(without_hard(scheme, "draws of whole clusters"), "draws of whole clusters")
+    if isinstance(scheme.weighting, Consistent) and not isinstance(scheme.weighting, Relative):
+        raise ValueError(
+            f"{scheme.weighting} is right at every m where draws are labels, and not where they are whole clusters; "
+            "use Importance(), or Clustered(index, query)"
+        )
     if scheme.hits == "exclude":
         raise ValueError(
             "hits='exclude' draws again, and would never draw the positive's cluster; use hits='mask', by which the "
@@ -123,8 +134,11 @@ def log_cluster_weights(scheme: Scheme, problem: Problem) -> Floats:
     free = np.zeros(log_q.size, dtype=bool)
     if scheme.hits == "mask":
         free[problem.positives] = True
-    found = np.array(scheme.weighting.log_weight(Draws(log_q, log_q, scheme.m, problem.prior, y, free=free)))
+    weighting = scheme.weighting
+    logs = weighting.log_weight(Draws(log_q, log_q, scheme.m, problem.prior, y, free=free))
+    found = np.array(checked_logs(logs, log_q.size, "the weights", weighting))
     found[free | np.isneginf(log_q)] = -np.inf
+    check_finite(found, "the weights", weighting)
     return found
 
 

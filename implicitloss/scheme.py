@@ -30,7 +30,18 @@ else:
     sp = later("sympy")
     s = later("implicitloss.symbols")
 
-__all__ = ["HITS", "MOST_NEGATIVES", "Hits", "Plan", "Scheme", "checked_scheme", "only_iid", "without_hard"]
+__all__ = [
+    "HITS",
+    "MOST_NEGATIVES",
+    "Hits",
+    "Plan",
+    "Scheme",
+    "check_finite",
+    "checked_logs",
+    "checked_scheme",
+    "only_iid",
+    "without_hard",
+]
 
 Hits = Literal["exclude", "mask", "keep"]
 MOST_NEGATIVES = 1_000_000_000_000
@@ -73,14 +84,14 @@ class Plan:
         return self.log_w_hard + payment[self.hard]
 
 
-def _checked_logs(logs: Floats, n_labels: int, what: str, part: object) -> Floats:
+def checked_logs(logs: Floats, n_labels: int, what: str, part: object) -> Floats:
     """`logs`, which are `what` of a sampler or weighting; *raises* ValueError unless they are L numbers."""
     if not isinstance(logs, np.ndarray) or logs.dtype.kind not in "iuf" or logs.shape != (n_labels,):
         raise ValueError(f"{what} of {shown(part)} must be logarithms for all {n_labels} labels, got {shown(logs)}")
     return np.ascontiguousarray(logs, dtype=np.float64)
 
 
-def _check_finite(logs: Floats, what: str, part: object) -> None:
+def check_finite(logs: Floats, what: str, part: object) -> None:
     """*Raises* ValueError where `logs`, which are `what` of a sampler or weighting, are NaN or infinite upwards."""
     if not (logs < np.inf).all():
         bad = int(np.flatnonzero(np.isnan(logs) | np.isposinf(logs))[0])
@@ -239,10 +250,10 @@ class Scheme:
         found = self.sampler.log_law(checked_problem(problem))
         if found is problem.prior.log:
             return problem.prior.log_law  # checked when the prior was made
-        log_q = _checked_logs(found, problem.prior.n_labels, "the law", self.sampler)
+        log_q = checked_logs(found, problem.prior.n_labels, "the law", self.sampler)
         log_sum = log_mass(log_q)
         if not abs(log_sum) <= MASS_TOLERANCE:
-            _check_finite(log_q, "the law", self.sampler)
+            check_finite(log_q, "the law", self.sampler)
             total = np.exp(min(log_sum, 700.0))
             raise ValueError(f"the law of {shown(self.sampler)} must sum to 1, got {total:.12g}")
         # Large logarithms round, so that their exponentials no longer sum to 1; a sum that is right is left alone.
@@ -353,7 +364,7 @@ class Scheme:
             draws = replace(draws, free=free)
         log_q = draws.log_q
         log_w = self.weighting.log_weight(draws)
-        log_w = _checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
+        log_w = checked_logs(log_w, problem.prior.n_labels, "the weights", self.weighting)
         if not _returns_new_array(self.weighting):
             log_w = log_w.copy()
         # A label that is never drawn has weight 0, even if the weighting divided by its q = 0.
@@ -362,7 +373,7 @@ class Scheme:
             log_w[problem.positive] = log_w[others] = -np.inf
         if counted_apart:
             log_w[draws.hard] = -np.inf
-        _check_finite(log_w, "the weights", self.weighting)
+        check_finite(log_w, "the weights", self.weighting)
         log_rest = 0.0
         if self.hits == "exclude" or (self.hard is not None and self.hard.overlap == "exclude"):
             # From the likeliest label: conditioning subtracted it from every log q.

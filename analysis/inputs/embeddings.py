@@ -92,13 +92,18 @@ def two_level(found: Embeddings) -> Clusters:
     return Clusters.fit(found.vectors, found.biases, found.recent, k=found.clusters, rng=0)
 
 
+def of_a_codebook(found: Embeddings) -> int:
+    """How many words each of two codebooks has."""
+    return max(2, round(np.sqrt(found.clusters)))
+
+
 @lru_cache(maxsize=1)
 def two_codebooks(found: Embeddings) -> Clusters:
     """Cells of two codebooks, of vectors and of what the first leaves (MIDX), with as many cells as `two_level` has.
 
     Each cell has a centre of its own, which is nearer than the sum of two codewords.
     """
-    k = max(2, round(np.sqrt(found.clusters)))
+    k = of_a_codebook(found)
     first = clustered_rows(found.vectors, k, 0)
     centres = np.array([found.vectors[first == c].mean(axis=0) for c in range(first.max() + 1)])
     second = clustered_rows(found.vectors - centres[first], k, 1)

@@ -551,9 +551,9 @@ OF_TRIES = Page(
     line="f_neg -= np.log(-np.expm1(tries * np.log1p(-q[neg])))",
     does="It takes off the count of T independent tries, at the T that each call needed until its labels were "
     "different; but T depends on which labels come.",
-    wrong="The margins are p = E[1/(1-(1-q_y')^T); y' drawn]: near 1 for frequent labels, above it for others, by "
-    "about the relative variance of T.",
-    gains=WhoGains("frequent", ", by some per cent with ten draws, and hardly with hundreds", "neither"),
+    wrong="The margins are p = E[1/(1-(1-q_y')^T); y' drawn]: near 1 for frequent labels, above it for others, by more "
+    "if T varies more.",
+    gains=WhoGains("frequent", ", the less the larger m is", "neither"),
     fix=NO_REPEATS.fix,
 )
 
@@ -656,7 +656,9 @@ def _of_once(page: Page) -> Page:
         return text.replace("m * q[", "P[").replace("log(m q)", "log P").replace("m q", "P")
 
     fix = f"{said(page.fix)}{NO_REPEATS.fix[NO_REPEATS.fix.index('  #') :]}"
-    return replace(page, line=said(page.line), does=said(page.does), wrong=said(page.wrong), fix=fix)
+    # What the sampled loss favours is said of independent draws.
+    gains = replace(page.gains, how=page.gains.how.partition(".")[0])
+    return replace(page, line=said(page.line), does=said(page.does), wrong=said(page.wrong), gains=gains, fix=fix)
 
 
 # How packages write what the lines have from NumPy.

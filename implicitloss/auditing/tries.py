@@ -69,22 +69,22 @@ class _Evaluations:
         return np.asarray(np.exp((low + high) / 2))
 
     def fitted(self, both_sides: bool, within: float) -> Floats | None:
-        """The T of each evaluation, if all weights are those of T tries, and of no other weights; None if not."""
+        """The T of each evaluation that shows it, if all weights are those of so many tries; None if one is not."""
         tries = self.tries(both_sides)
         if not np.nanmax(np.abs(self.off(tries, both_sides))) <= within:
             return None
-        # With few tries the weights are nearly in proportion to 1/q, whatever they are divided by.
+        # Weights of rare labels are nearly in proportion to 1/q, whatever they are divided by, and show no T.
         in_proportion = self.log_a + np.log(-self.log_miss)
-        apart = np.nanmax(in_proportion, axis=1) - np.nanmin(in_proportion, axis=1)
+        shows = np.nanmax(in_proportion, axis=1) - np.nanmin(in_proportion, axis=1) > APART * within
         drawn = np.sum(np.isfinite(self.log_a), axis=1)
-        is_told = np.all((apart > APART * within) & (np.round(tries) >= drawn))
-        return tries if is_told else None
+        return tries[shows] if np.all(np.round(tries[shows]) >= drawn[shows]) else None
 
 
 def of_tries(question: Question, pilot: Pilot) -> tuple[Sampler | None, list[Note]]:
     """The law and a note where the weights of each evaluation are those of its own number of tries."""
-    scheme = question.scheme
-    if question.form != "softmax":
+    scheme, labels = question.scheme, pilot.drawn.sum(axis=2)
+    # Sets and coins bring more labels or fewer, and may be of any number of draws; a masked hit is one label less.
+    if question.form != "softmax" or np.ptp(labels) > 1:
         return None, []
     laws: list[Sampler] = [LogUniform(), WithinBatch(), Power(0.75), Uniform()]
     if scheme is not None and not scheme.sampler.needs_scores:
@@ -116,7 +116,7 @@ def _tries_by(law: Sampler, question: Question, pilot: Pilot, both_sides: bool) 
             return None
         found.append(tries)
     tries = np.concatenate(found)
-    return tries if np.ptp(np.round(tries)) > 0 else None
+    return tries if tries.size and np.ptp(np.round(tries)) > 0 else None
 
 
 def _evaluations(pilot: Pilot, row: int, log_miss: Floats, positive: int) -> _Evaluations | None:

@@ -39,7 +39,8 @@ class Price:
         Multiply-adds: d for each label whose score is computed, and what the sampler needs to draw.
     random_rows : int
         Rows of the table of vectors that are read in no order: the draws and the positive.  Kept clusters are read row
-        after row, and are not among them; of a whole cluster that is drawn the first row is.
+        after row, in a table that is kept in the order of the index, and are not among them; of a whole cluster that is
+        drawn the first row is.
     share : float
         `multiply_adds` over the L d of all scores.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
@@ -10,11 +11,14 @@ from implicitloss.labels import Floats
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw
 
+if TYPE_CHECKING:
+    import sympy as sp
+
 __all__ = ["Whole"]
 
 NOT_LABELS = (
-    "a draw of Whole brings a whole cluster, which integrate, exhaust, simulate, price, implicit_loss and "
-    "implicit_margins take; for anything else use Clustered(index, query), whose draws are labels"
+    "a draw of Whole brings a whole cluster, which integrate, exhaust, simulate, decide, price, and the implicit loss, "
+    "its gradient and margins take; for anything else use Clustered(index, query), whose draws are labels"
 )
 
 
@@ -23,9 +27,10 @@ class Whole:
     """Sampling of whole clusters for one query h: a draw brings every label of a cluster.
 
     Cluster c is drawn with the Q_c of `Clustered`, and all of its labels count, each with the weight that the scheme
-    gives to a label of q = Q_c: importance weights 1/(m Q_c) have margins 1.  Rows of a cluster lie side by side, so
-    that they are read faster than as many rows in no order.  The relative variance of a draw is χ² between clusters,
-    which is never larger than that of `Clustered` on the same index, between labels.
+    gives to a label of q = Q_c: importance weights 1/(m Q_c) have margins 1.  In a table of vectors that is kept in the
+    order `index.order`, a cluster is read row after row, which is faster than as many rows in no order.  With
+    importance weights and hits masked, the relative variance of a draw is χ² between clusters, which is never larger
+    than that of `Clustered` on the same index, between labels.
 
     Parameters
     ----------
@@ -43,9 +48,10 @@ class Whole:
 
     Notes
     -----
-    `integrate`, `exhaust`, `simulate`, `price`, `implicit_loss` and `implicit_margins` take it, for softmax losses and
-    independent draws without hard negatives.  A positive in a cluster that is drawn is masked, or kept; it cannot be
-    excluded, as no cluster is drawn again.
+    `integrate`, `exhaust`, `simulate`, `decide`, `price`, `implicit_loss`, `implicit_gradient` and `implicit_margins`
+    take it, for softmax losses and independent draws without hard negatives.  A positive in a cluster that is drawn is
+    masked, or kept; it cannot be excluded, as no cluster is drawn again.  `Consistent` weights are refused: they are
+    exact at every m for draws of labels, and not for those of clusters.
 
     References
     ----------
@@ -85,6 +91,10 @@ class Whole:
 
     def procedure(self, problem: Problem) -> Draw:
         """No draw of single labels; *raises* ValueError."""
+        raise ValueError(NOT_LABELS)
+
+    def law(self, yp: sp.Expr) -> sp.Expr:
+        """No law of single labels; *raises* ValueError."""
         raise ValueError(NOT_LABELS)
 
     def log_cluster_law(self) -> Floats:

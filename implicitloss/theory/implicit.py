@@ -155,7 +155,7 @@ def implicit_loss(scheme: Scheme, loss: Loss, problem: Problem) -> Estimate:
     checked_loss(loss)
     if isinstance(checked_scheme(scheme).sampler, Whole):
         few = by_cluster(scheme, loss, problem)
-        return implicit_loss(few.scheme, loss, few.problem)
+        return few.to_labels(implicit_loss(few.scheme, loss, few.problem))
     terms = log_terms(scheme, loss, problem)
     log_total = logsumexp(terms)
     with np.errstate(over="ignore"):

@@ -457,7 +457,7 @@ def test_training_with_clusters_has_the_gradient_of_softmax(rng: np.random.Gener
 
 def test_the_frontier_takes_vectors_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
-    arrays = {"vectors": rng.normal(size=(200, 4)), "queries": rng.normal(size=(9, 4)), "counts": np.arange(1, 201)}
+    arrays = {"vectors": rng.normal(size=(200, 4)), "queries": rng.normal(size=(9, 4))}
     command = ["frontier", "--quick", "--out", str(tmp_path / "out"), "--data", str(tmp_path / "one.npz")]
     np.savez(tmp_path / "one.npz", **arrays)
     assert analyse(command) == 0, capsys.readouterr().err

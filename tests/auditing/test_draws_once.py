@@ -50,9 +50,13 @@ def claim(draws: DrawsName, weighting: Any = None) -> il.Scheme:
 
 
 def sampled(
-    draws: DrawsName, log_w: Callable[[int, Labels, int], Any], *, gradient: bool = True, shared: bool = True
-) -> Callable[..., Any]:
-    """Sampled softmax over the labels of one run a call, hits masked, with weights of (y, labels, tries)."""
+    draws: DrawsName, log_w: Callable[[int, Labels, int], Any], *, gradient: bool = True, shared: bool = True,
+    by: Callable[[np.random.Generator], tuple[Labels, int]] | None = None,
+) -> Callable[..., Any]:  # fmt: skip
+    """Sampled softmax over the labels of one run a call, hits masked, with weights of (y, labels, tries).
+
+    `by` brings labels and tries in place of the procedure of `draws`.
+    """
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         if not shared:
@@ -63,7 +67,7 @@ def sampled(
         return (values, slopes) if gradient else values
 
     def of_run(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        labels, tries = PROCEDURES[draws](rng)
+        labels, tries = (by or PROCEDURES[draws])(rng)
         weights = np.array([np.broadcast_to(log_w(int(y), labels, tries), labels.shape) for y in positive])
         rows = np.arange(positive.size)
         x = np.exp(scores[:, labels] - scores[rows, positive][:, None] + weights) * (labels != positive[:, None])
@@ -219,6 +223,46 @@ def test_what_is_no_count_at_the_observed_tries_is_not_named_so(log_w: Any, name
     loss = sampled("distinct", log_w, shared=False)
     report = il.audit(loss, claim=None, rng=seed, positives=[0, 30], runs=300, **PLAIN)
     assert ("observed tries" in {note.kind for note in report.notes}) == named
+
+
+@pytest.mark.parametrize("sizes", [(8, 12, 16), (15, 15, 16)])
+@pytest.mark.parametrize("design", ["set", "bernoulli"])
+def test_right_weights_of_sets_of_changing_size_are_no_count_of_tries(
+    sizes: tuple[int, ...], design: DrawsName, seed: int
+) -> None:
+    """A last batch that is smaller: 1/(1 - (1 - q)^n) is right for a set of n draws, whatever n is."""
+
+    def drawn(rng: np.random.Generator) -> tuple[Labels, int]:
+        n = int(rng.choice(sizes))
+        if design == "set":
+            return np.unique(rng.choice(L, size=n, p=Q)), n
+        return np.flatnonzero(rng.random(L) < -np.expm1(n * np.log1p(-Q))), n
+
+    loss = sampled("distinct", tensorflow, shared=False, by=drawn)
+    report = il.audit(loss, claim="full", rng=seed, **OPTIONS)
+    assert report.verdict == "holds", str(report)
+    assert report.slips == ()
+    assert "observed tries" not in {note.kind for note in report.notes}
+
+
+def test_few_draws_of_many_labels_are_named_where_frequent_ones_come(seed: int) -> None:
+    """Weights of rare labels are as 1/q and show no tries; those of frequent ones beside them do."""
+    n = 1_000
+    prior = il.LabelPrior.zipf(n, 1.0)
+    q = np.log1p(1 / np.arange(1, n + 1)) / np.log(n + 1)
+
+    def drawn(rng: np.random.Generator) -> tuple[Labels, int]:
+        draws = rng.choice(n, size=60, p=q)
+        labels, first = np.unique(draws, return_index=True)
+        order = np.argsort(first)[:5]
+        return labels[order], int(first[order[-1]]) + 1
+
+    def log_w(y: int, labels: Labels, tries: int) -> Any:
+        return -np.log(-np.expm1(tries * np.log1p(-q[labels])))
+
+    loss = sampled("distinct", log_w, shared=False, by=drawn)
+    report = il.audit(loss, claim=None, prior=prior, positives=[0, 500], runs=2_000, rng=seed)
+    assert report.slips == (OF_TRIES,), str(report)
 
 
 def test_the_margins_of_the_observed_tries() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -14,6 +15,17 @@ from implicitloss.labels import Floats
 L, M = 9, 3
 LOSS = il.losses.SoftmaxCrossEntropy()
 PRIOR = il.LabelPrior.from_counts(np.arange(1.0, L + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Wrong:
+    """Weights of one's own."""
+
+    logs: Floats
+    is_eta_over_m = False
+
+    def log_weight(self, draws: il.weightings.Draws) -> Floats:
+        return self.logs
 
 
 def drawn_from(seed: int) -> tuple[il.samplers.Whole, il.Problem]:
@@ -76,6 +88,20 @@ def test_simulated_draws_agree(seed: int) -> None:
         assert np.all(np.asarray(found.error) < 0.02)
 
 
+def test_errors_count_the_sums_over_a_cluster(seed: int) -> None:
+    """One cluster of many labels: log(1 + Σ) is within the bound, with weights in whole numbers too."""
+    rng = np.random.default_rng(seed)
+    n = 200_000
+    index = il.index.Clusters.fit(rng.normal(size=(n, 1)), k=1)
+    problem = il.Problem(rng.normal(0, 3, n), il.LabelPrior.zipf(n, 0.0), 0)
+    exact = np.log1p(np.sum(np.exp(problem.scores[1:] - problem.scores[0], dtype=np.longdouble)))
+    for weighting in (il.weightings.Unit(), Wrong(np.zeros(n, dtype=int))):
+        scheme = il.Scheme(il.samplers.Whole(index, [1.0]), weighting, m=1, hits="mask")  # type: ignore[arg-type]
+        for found in (il.integrate(scheme, LOSS, problem), il.implicit_loss(scheme, LOSS, problem)):
+            assert abs(float(np.longdouble(float(found)) - exact)) <= float(found.error)
+            assert float(found.error) < 1e-9
+
+
 def test_margins_are_those_of_weights_by_the_law_of_clusters(seed: int) -> None:
     whole, problem = drawn_from(seed)
     scheme = il.Scheme(whole, il.weightings.Importance(), m=M, hits="mask")
@@ -121,6 +147,16 @@ def test_what_is_not_known_of_whole_clusters_is_one_sentence(seed: int) -> None:
         ),
         "2 labels, got 9": lambda: il.integrate(scheme, LOSS, short),
         "use Clustered": lambda: il.tilt(scheme, PRIOR),
+        "else use Clustered": lambda: il.derive(scheme, LOSS),
+        "right at every m where draws are labels": lambda: il.integrate(
+            il.Scheme(whole, il.weightings.Consistent(il.margins.LogitAdjusted()), m=M, hits="keep"), LOSS, problem
+        ),
+        "must be logarithms for all 9 labels": lambda: il.integrate(
+            il.Scheme(whole, Wrong(np.zeros(3)), m=M, hits="mask"), LOSS, problem
+        ),
+        "must be finite": lambda: il.integrate(
+            il.Scheme(whole, Wrong(np.full(L, np.nan)), m=M, hits="mask"), LOSS, problem
+        ),
         "dimension 3": lambda: il.samplers.Whole(whole.index, [1.0, 2.0]),
     }
     for said, ask in wrong.items():
