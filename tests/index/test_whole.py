@@ -100,6 +100,11 @@ def test_errors_count_the_sums_over_a_cluster(seed: int) -> None:
         for found in (il.integrate(scheme, LOSS, problem), il.implicit_loss(scheme, LOSS, problem)):
             assert abs(float(np.longdouble(float(found)) - exact)) <= float(found.error)
             assert float(found.error) < 1e-9
+        gradient = il.integrate(scheme, LOSS, problem, "gradient")
+        x = np.exp(problem.scores - problem.scores[0], dtype=np.longdouble)
+        right = x / x.sum()
+        right[0] -= 1
+        assert np.all(np.abs(gradient.value - right) <= gradient.error)
 
 
 def test_margins_are_those_of_weights_by_the_law_of_clusters(seed: int) -> None:
