@@ -7,17 +7,17 @@ of clusters are taken to lie in the order of the index, those of other draws in 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from statistics import median
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy.special import softmax
 
 from analysis.inputs.embeddings import DATA as FILE
 from analysis.inputs.embeddings import MADE_UP, Embeddings, embeddings, of_a_codebook, two_codebooks, two_level
+from analysis.inputs.graph import NOT_MINED, Mined, best_by_graph, has_graph
+from analysis.inputs.seconds import Seconds
 from analysis.study import Point, Row
 from implicitloss.designing.price import Price, price
 from implicitloss.hard import HardNegatives
@@ -35,9 +35,8 @@ OWN_LABELS, ALONE, DATA = True, True, FILE
 QUERIES, BLOCKS = {False: 200, True: 2}, {False: 10, True: 2}
 # Shares of the multiply-adds and of the seconds of all scores, and numbers of draws.
 BUDGETS, SECONDS, DRAWS = (0.005, 0.01, 0.05), (0.01, 0.03), {"two-level": 64, "uniform": 6400}
-# Of what is left after the law, this part goes to kept clusters.
-KEPT = 0.5
-REPEATS, ROWS = 7, 4096
+# Of what is left after the law, this part goes to kept clusters, or to mined labels, at about so many products each.
+KEPT, PRODUCTS_A_LABEL = 0.5, 25
 # What rows say of a price, and of information.
 PAID, SLICES = ("share", "seconds", "bias", "variance", "square", "of_z"), ("head", "torso", "tail")
 # Of how many labels of a slice information is looked at, at one x of each block, with which samplers and m.
@@ -55,56 +54,16 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """Seconds of: all scores of a query, a row in no order, a row of a block, the law of clusters, draws by sampler."""
-
-    full: float
-    random_row: float
-    row: float
-    law: float
-    draw: dict[str, float]
-
-    @classmethod
-    def measured(cls, found: Embeddings, index: Clusters) -> Seconds:
-        """The medians of a few measurements, vectors in single precision."""
-        w = found.vectors.astype(np.float32)
-        h = found.queries[0].astype(np.float32)
-        rng = np.random.default_rng(0)
-        several = min(ROWS, len(w))
-        order = iter([rng.integers(len(w), size=several) for _ in range(REPEATS + 1)])
-        starts = iter(rng.integers(len(w) - several + 1, size=REPEATS + 1))
-        problem, draws = found.problem(0), {}
-        for name, way in WAYS.items():
-            sampler = way.sampler(found, 0)
-            if not isinstance(sampler, Whole):
-                drawn = sampler.procedure(problem)
-                draws[name] = _seconds(lambda drawn=drawn: drawn(rng, several)) / several  # type: ignore[misc]
-        draws["whole clusters"] = draws["two-level"]
-        return cls(
-            full=_seconds(lambda: w @ h),
-            random_row=_seconds(lambda: w[next(order)] @ h) / several,
-            row=_seconds(lambda: w[(i := next(starts)) : i + several] @ h) / several,
-            law=_seconds(lambda: Clustered(index, found.queries[0]).procedure(problem)(rng, 1)),
-            draw=draws,
-        )
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    taken = []
-    for _ in range(REPEATS + 1):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return median(taken[1:])
-
-
-@dataclass(frozen=True)
 class Way:
-    """A sampler for a query, whether clusters are kept too, and inner products and additions that its law takes."""
+    """A sampler for a query, and inner products and additions that its law takes.
+
+    Beside the draws clusters are kept, or the best labels mined by a graph index.
+    """
 
     sampler: Callable[[Embeddings, int], Sampler]
     keeps: bool = False
     law: Callable[[Embeddings], tuple[int, int]] = lambda found: (0, 0)
+    mines: bool = False
 
 
 def _index_sampler(kind: type[Clustered] | type[Whole], of: Callable[[Embeddings], Clusters]) -> Callable[..., Sampler]:
@@ -122,6 +81,7 @@ WAYS = {
     "whole clusters": Way(_index_sampler(Whole, two_level), law=lambda found: (found.clusters, 0)),
     "two-level": Way(_index_sampler(Clustered, two_level), law=lambda found: (found.clusters, 0)),
     "kept + two-level": Way(_index_sampler(Clustered, two_level), True, lambda found: (found.clusters, 0)),
+    "mined + two-level": Way(_index_sampler(Clustered, two_level), False, lambda found: (found.clusters, 0), True),
 }
 BEST = "all scores"
 
@@ -129,7 +89,8 @@ BEST = "all scores"
 @lru_cache(maxsize=1)
 def _measured(source: str, quick: bool) -> Seconds:
     found = embeddings(source, quick, QUERIES[quick])
-    return Seconds.measured(found, two_level(found))
+    made = {name: partial(way.sampler, found, 0) for name, way in WAYS.items() if not way.mines or has_graph()}
+    return Seconds.measured(found, made, "two-level")
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
@@ -140,15 +101,21 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     for x in range(point["block"] * point["x"], (point["block"] + 1) * point["x"]):
         problem = found.problem(x)
         for name, way in WAYS.items():
+            if way.mines and not has_graph():
+                continue
             sampler = way.sampler(found, x)
             for budget in _budgets(name):
-                scheme = _scheme(found, sampler, name, problem, *budget, seconds)
+                scheme, mined = _scheme(found, sampler, name, problem, *budget, seconds), NOT_MINED
+                if way.mines:
+                    scheme, mined = _with_mined(found, x, sampler, name, *budget, seconds)
                 if scheme is not None:
-                    paid = price(scheme, SoftmaxCrossEntropy(), problem, found.dimension)
-                    made.setdefault((name, *budget), []).append(_of(paid, scheme, name, found, problem, seconds))
+                    here = replace(problem, labels=mined.labels)
+                    paid = price(scheme, SoftmaxCrossEntropy(), here, found.dimension)
+                    row = _of(paid, scheme, name, found, here, mined.products, seconds)
+                    made.setdefault((name, *budget), []).append(row)
         best = Scheme(ModelBased(), Importance(), m=64, hits="mask")
         paid = price(best, SoftmaxCrossEntropy(), problem, found.dimension)
-        full = _of(paid, best, "uniform", found, problem, seconds)
+        full = _of(paid, best, "uniform", found, problem, 0, seconds)
         full |= {cost: 1 + full[cost] for cost in ("share", "seconds")}
         made.setdefault((BEST, "draws", 64), []).append(full)
     here = {"source": point["source"], "labels": found.prior.n_labels, "block": point["block"]}
@@ -211,6 +178,24 @@ def _scheme(
     return Scheme(sampler, Importance(), m=int(m), hits="mask", hard=hard)
 
 
+def _with_mined(
+    found: Embeddings, x: int, sampler: Sampler, name: str, of: str, budget: float, seconds: Seconds
+) -> tuple[Scheme | None, Mined]:
+    """As many draws as a budget pays for beside the best labels by a graph index, for which half of it is meant."""
+    law, a_row, a_draw = _costs(found, sampler, name, of, seconds)
+    a_product = a_row if of == "multiply-adds" else seconds.random_row
+    whole = found.prior.n_labels * found.dimension if of == "multiply-adds" else seconds.full
+    k = int(KEPT * (budget * whole - law) / a_product / PRODUCTS_A_LABEL)
+    if k < 1:
+        return None, NOT_MINED
+    mined = best_by_graph(found, x, k)
+    m = (budget * whole - law - mined.products * a_product) / a_draw
+    if m < 1:
+        return None, NOT_MINED
+    hard = HardNegatives(k, overlap="exclude")
+    return Scheme(sampler, Importance(), m=int(m), hits="mask", hard=hard), mined
+
+
 def _kept(sampler: Clustered, problem: Problem, most: int) -> HardNegatives | None:
     """As many of the best clusters as have at most so many labels; None where not even one has so few."""
     few = min(int(2 * most / sampler.index.sizes.mean()), sampler.index.sizes.size - 1)
@@ -234,13 +219,16 @@ def _costs(found: Embeddings, sampler: Sampler, name: str, of: str, seconds: Sec
     return law, seconds.row, seconds.draw[name] + seconds.random_row + (size - 1 + more / d) * seconds.row
 
 
-def _of(paid: Price, scheme: Scheme, name: str, found: Embeddings, problem: Problem, seconds: Seconds) -> Row:
-    """What a price says of error, and both costs over those of all scores."""
-    kept = 0 if scheme.hard is None else scheme.hard.labels(problem).size
+def _of(
+    paid: Price, scheme: Scheme, name: str, found: Embeddings, problem: Problem, mined: int, seconds: Seconds
+) -> Row:  # fmt: skip
+    """What a price says of error, and both costs over those of all scores; `mined` are inner products of a search."""
+    kept = 0 if scheme.hard is None or WAYS[name].mines else scheme.hard.labels(problem).size
     costs = []
     for of, whole in (("multiply-adds", found.prior.n_labels * found.dimension), ("seconds", seconds.full)):
         law, a_row, a_draw = _costs(found, scheme.sampler, name, of, seconds)
-        costs.append((law + kept * a_row + scheme.m * a_draw) / whole)
+        searched = mined * (a_row if of == "multiply-adds" else seconds.random_row)
+        costs.append((law + searched + kept * a_row + scheme.m * a_draw) / whole)
     return {
         "m": scheme.m, "share": costs[0], "seconds": costs[1], "bias": paid.bias, "variance": paid.variance,
         "square": paid.rmse**2, "of_z": paid.v / scheme.m,

@@ -16,7 +16,7 @@ COSTS = {"multiply-adds": "multiply-adds", "seconds": "seconds, one thread"}
 STYLE = {
     "uniform": ("0.25", "o"), "prior": ("C1", "s"), "half uniform": ("C2", "^"), "quadratic kernel": ("C7", "v"),
     "two codebooks": ("C4", "P"), "whole clusters": ("C5", "X"), "two-level": ("C0", "D"),
-    "kept + two-level": ("C3", "*"),
+    "kept + two-level": ("C3", "*"), "mined + two-level": ("C8", "p"),
 }  # fmt: skip
 # The budgets of a caption, and the sampler that others are measured by.
 CENT, PLAIN = 0.01, "uniform"

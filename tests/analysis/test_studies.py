@@ -455,6 +455,27 @@ def test_training_with_clusters_has_the_gradient_of_softmax(rng: np.random.Gener
         assert np.all(error < 1 + 1e-12)
 
 
+def test_labels_that_a_graph_index_returns_are_mined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search finds the best labels, and its products are paid for."""
+    pytest.importorskip("faiss")
+    from analysis import frontier as study
+    from analysis.inputs.graph import best_by_graph
+
+    found = study.embeddings(study.MADE_UP, True, 2)
+    mined = best_by_graph(found, 0, 20)
+    # By inner products a graph misses many of the best labels, and finds what is far above the others.
+    best = np.argsort(-found.problem(0).scores)
+    assert np.isin(mined.labels, best[:100]).mean() > 0.8
+    assert np.isin(best[:3], mined.labels).all()
+    assert 20 < mined.products < found.prior.n_labels
+    monkeypatch.setattr(study, "BUDGETS", (0.5,))
+    point = study.points(LabelPrior.zipf(3, 1.0), True)[0]
+    rows = {row["sampler"]: row for row in study.rows(LabelPrior.zipf(3, 1.0), point) if row["of"] == "multiply-adds"}
+    assert 0.49 < rows["mined + two-level"]["share"] <= 0.5
+    assert rows["mined + two-level"]["m"] < rows["two-level"]["m"] - 100
+    assert rows["mined + two-level"]["square"] < rows["two-level"]["square"]
+
+
 def test_the_frontier_takes_vectors_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     arrays = {"vectors": rng.normal(size=(200, 4)), "queries": rng.normal(size=(9, 4))}

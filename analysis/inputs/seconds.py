@@ -1,0 +1,59 @@
+"""What scores, rows and draws take on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from analysis.inputs.embeddings import Embeddings
+from implicitloss.samplers import Sampler, Whole
+
+REPEATS, ROWS = 7, 4096
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Seconds of: all scores of a query, a row in no order, a row of a block, the law of clusters, draws by sampler."""
+
+    full: float
+    random_row: float
+    row: float
+    law: float
+    draw: dict[str, float]
+
+    @classmethod
+    def measured(cls, found: Embeddings, made: Mapping[str, Callable[[], Sampler]], two_level: str) -> Seconds:
+        """The medians of a few measurements, of a query's samplers by name, vectors in single precision."""
+        w = found.vectors.astype(np.float32)
+        h = found.queries[0].astype(np.float32)
+        rng = np.random.default_rng(0)
+        several = min(ROWS, len(w))
+        order = iter([rng.integers(len(w), size=several) for _ in range(REPEATS + 1)])
+        starts = iter(rng.integers(len(w) - several + 1, size=REPEATS + 1))
+        problem, draws = found.problem(0), {}
+        for name, make in made.items():
+            # A draw of a cluster is a step of one of a label.
+            sampler = made[two_level]() if isinstance(make(), Whole) else make()
+            drawn = sampler.procedure(problem)
+            draws[name] = taken(lambda drawn=drawn: drawn(rng, several)) / several  # type: ignore[misc]
+        return cls(
+            full=taken(lambda: w @ h),
+            random_row=taken(lambda: w[next(order)] @ h) / several,
+            row=taken(lambda: w[(i := next(starts)) : i + several] @ h) / several,
+            law=taken(lambda: made[two_level]().procedure(problem)(rng, 1)),
+            draw=draws,
+        )
+
+
+def taken(work: Callable[[], object]) -> float:
+    """The median of a few runs after one that warms up."""
+    found = []
+    for _ in range(REPEATS + 1):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return median(found[1:])
