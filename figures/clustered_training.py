@@ -17,6 +17,15 @@ def _means(table: Any) -> Any:
     return found.join(groups[[*PANELS]].sem().fillna(0.0), rsuffix="_error")
 
 
+def _in_words(way: str) -> str:
+    """A way with its two numbers of steps as words, on a second line."""
+    name, _, steps = way.partition(", ")
+    if not steps:
+        return name
+    made, refreshed = steps.split(" | ")
+    return f"{name}\nnew clusters: {made}, refreshed: {refreshed}"
+
+
 def caption(table: Any) -> str:
     """The finding, with the table's numbers."""
     means = _means(table)
@@ -29,9 +38,9 @@ def caption(table: Any) -> str:
         "What training reaches by how negatives are drawn, and how old clusters are allowed to become.  "
         "Loss above that of the model that labels are drawn from, and precision at 1, after "
         f"{first['steps']:,} steps over {first['labels']:,} labels, mean and standard error of {seeds} "
-        f"seed{'s' if seeds > 1 else ''}.  Numbers are steps between new clusters | between refreshes.  {said}.  The "
-        f"best model has a precision of {means['best'].iloc[0]:.1%}; sampling takes {means['share'].iloc[-1]:.2%} of "
-        "all scores."
+        f"seed{'s' if seeds > 1 else ''}.  Numbers: steps between new clusters (never: none after the first refresh) | "
+        f"steps between refreshes of their vectors.  {said}.  The best model has a precision of "
+        f"{means['best'].iloc[0]:.1%}; sampling takes {means['share'].iloc[-1]:.2%} of all scores."
     )
 
 
@@ -44,7 +53,7 @@ def alt(table: Any) -> str:
 def draw(table: Any) -> Figure:
     """A row for each way; excess loss to the left, precision to the right."""
     means = _means(table)
-    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     rows = range(len(means))
     for ax, (key, name) in zip(axes, PANELS.items(), strict=True):
@@ -52,6 +61,6 @@ def draw(table: Any) -> Figure:
             ax.errorbar(value, row, xerr=error, fmt="o", ms=5, color="0.25" if row == 0 else f"C{row - 1}")
         ax.set_xlabel(name)
         ax.grid(axis="x", lw=0.4)
-    axes[0].set_yticks(rows, list(means.index))
-    axes[0].invert_yaxis()
+    axes[0].set_yticks(rows, [_in_words(way) for way in means.index], fontsize=8)
+    axes[0].set_ylim(len(means) - 0.5, -0.5)
     return figure

@@ -225,6 +225,7 @@ def test_what_is_no_count_at_the_observed_tries_is_not_named_so(log_w: Any, name
     assert ("observed tries" in {note.kind for note in report.notes}) == named
 
 
+@pytest.mark.in_turn(2)
 @pytest.mark.parametrize("sizes", [(8, 12, 16), (15, 15, 16)])
 @pytest.mark.parametrize("design", ["set", "bernoulli"])
 def test_right_weights_of_sets_of_changing_size_are_no_count_of_tries(
