@@ -14,9 +14,9 @@ CLAIMS: tuple[str, ...] = (
 )  # fmt: skip
 COSTS = {"multiply-adds": "multiply-adds", "seconds": "seconds, one thread"}
 STYLE = {
-    "uniform": ("0.25", "o"), "prior": ("C1", "s"), "half uniform": ("C2", "^"), "quadratic kernel": ("C7", "v"),
+    "uniform": ("0.25", "o"), "prior": ("C1", "s"), "half uniform": ("C2", "^"), "quadratic kernel": ("0.6", "v"),
     "two codebooks": ("C4", "P"), "whole clusters": ("C5", "X"), "two-level": ("C0", "D"),
-    "kept + two-level": ("C3", "*"), "mined + two-level": ("C8", "p"),
+    "kept + two-level": ("C3", "*"), "mined + two-level": ("C6", "p"),
 }  # fmt: skip
 # The budgets of a caption, and the sampler that others are measured by.
 CENT, PLAIN = 0.01, "uniform"
@@ -46,10 +46,11 @@ def caption(table: Any) -> str:
     if both[0] & both[1]:
         least = min(both[0] & both[1])
         there = seconds[seconds["budget"] == least]
-        in_time = (
-            f"  The law of two levels takes time too: from {least:.0%} of the seconds on there are draws, and these "
-            f"have {_rmse(there, 'two-level'):.2g} beside {_rmse(there, PLAIN):.2g} of uniform ones."
-        )
+        names = [name for name in STYLE if name in set(there["sampler"])]
+        errors = ", ".join(f"{name} {_rmse(there, name):.2g}" for name in names)
+        in_time = f"  At {least:.0%} of the seconds: {errors}."
+        if least > min(both[0]):
+            in_time += f"  {min(both[0]):.0%} does not pay for the law of two levels."
     n, x = int(table["labels"].iloc[0]), int(table.groupby("block")["x"].first().sum())
     return (
         "How far the sampled loss is off, against what its draws cost.  "
@@ -89,8 +90,11 @@ def draw(table: Any) -> Figure:
             )  # fmt: skip
             axes[1, column].plot(100 * rows["budget"], -rows["bias"], color=color, marker=marker, ms=4, lw=1.2)
         axes[1, column].set_xlabel(f"cost, % of all scores: {name}")
+        ticks = sorted(100 * means[means["of"] == of]["budget"].unique())
         for ax in axes[:, column]:
             ax.set(xscale="log", yscale="log")
+            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            ax.minorticks_off()
     axes[0, 0].set_ylabel("root mean squared error")
     axes[1, 0].set_ylabel("full loss less sampled loss")
     below(figure, *axes[0, 0].get_legend_handles_labels(), 4)

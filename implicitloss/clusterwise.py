@@ -14,7 +14,6 @@ from implicitloss.estimate import Estimate, Quantity
 from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.problem import Problem, checked_problem
-from implicitloss.samplers.clustered import cluster_shares
 from implicitloss.samplers.sampler import Draw, by_shares
 from implicitloss.samplers.whole import Whole
 from implicitloss.scheme import Scheme, check_finite, checked_logs, only_iid, without_hard
@@ -35,8 +34,7 @@ class _OneLabelEach:
         return np.append(self.whole.log_cluster_law(), -np.inf)
 
     def procedure(self, problem: Problem) -> Draw:
-        whole = self.whole
-        return by_shares(np.append(cluster_shares(whole.index, whole.query, whole.defence), 0.0))
+        return by_shares(np.append(self.whole.cluster_shares(), 0.0))
 
     def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
         """Those of the law, and of every label of a draw but one, which is counted apart."""
@@ -146,8 +144,5 @@ def log_cluster_counts(scheme: Scheme, problem: Problem) -> Floats:
     """log m Q_c of the cluster of each label, (L,): how often it counts in the mean."""
     whole = scheme.sampler
     assert isinstance(whole, Whole)
-    if whole.index.n_labels != problem.prior.n_labels:
-        raise ValueError(
-            f"the index must cover the prior's {problem.prior.n_labels} labels, got {whole.index.n_labels}"
-        )
+    whole.check_covers(problem.prior.n_labels)
     return np.asarray(np.log(scheme.m) + whole.log_cluster_law()[whole.index.cluster])

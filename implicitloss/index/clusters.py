@@ -6,22 +6,21 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from implicitloss.arguments import checked_matrix, checked_number, checked_vector, checked_whole
+from implicitloss.arguments import checked_number, checked_vector, checked_whole
 from implicitloss.index.exact import checked_vectors
 from implicitloss.index.means import clustered_rows
+from implicitloss.index.metric import metric_of
 from implicitloss.kernels.alias import alias_table, find_inside
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.numerics.seeds import Seed
 
-__all__ = ["Clusters", "checked_defence"]
+__all__ = ["LARGEST_ENTRY", "Clusters", "checked_defence"]
 
 # exp and squares of larger entries could overflow.
 LARGEST_ENTRY = 1e15
 LARGEST_BIAS = 600.0
-LARGEST_QUERY, LEAST_QUERY = 1e15, 1e-100
-# The metric of queries gets this part of its mean variance in every direction, so that it has an inverse.
-RIDGE = 1e-6
+LARGEST_QUERY = 1e15
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class Clusters:
         w = checked_vectors(vectors, LARGEST_ENTRY)
         k = checked_whole(k, "k, the number of clusters,", 1)
         b = _checked_biases(biases, len(w))
-        metric = _metric(queries, w.shape[1])
+        metric = metric_of(queries, w.shape[1], LARGEST_ENTRY)
         # Distances in this basis are those of the metric.
         rows = w @ np.linalg.cholesky(metric)
         return cls(w, b, metric, clustered_rows(rows, min(k, len(w)), rng))
@@ -285,17 +284,3 @@ def _checked_biases(biases: ArrayLike | None, n_labels: int) -> Floats:
         worst = int(np.argmax(np.abs(found)))
         raise ValueError(f"biases must lie within ±{LARGEST_BIAS:g}, but label {worst} has {found[worst]:g}")
     return found
-
-
-def _metric(queries: ArrayLike | None, dimension: int) -> Floats:
-    """C = E hhᵀ with a small ridge, (d, d); 1 without queries."""
-    if queries is None:
-        return np.eye(dimension)
-    h = checked_matrix(queries, "queries", LARGEST_ENTRY)
-    if h.shape[1] != dimension or not len(h):
-        raise ValueError(f"queries must be a matrix (n, {dimension}) with n >= 1, got shape {h.shape}")
-    if not np.abs(h).max() > LEAST_QUERY:
-        raise ValueError(f"queries must not all be 0, or within ±{LEAST_QUERY:g} of it: their metric would be lost")
-    found = h.T @ h / len(h)
-    scale = float(np.trace(found)) / dimension
-    return np.asarray(found + RIDGE * scale * np.eye(dimension))

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from implicitloss.arguments import checked_instance
-from implicitloss.index.clusters import Clusters, checked_defence
+from implicitloss.index.at_query import AtQuery
+from implicitloss.index.clusters import Clusters
 from implicitloss.labels import Floats
 from implicitloss.later import later
 from implicitloss.problem import Problem
@@ -21,11 +20,11 @@ else:
     sp = later("sympy")
     s = later("implicitloss.symbols")
 
-__all__ = ["Clustered", "cluster_shares", "examples"]
+__all__ = ["Clustered", "examples"]
 
 
-@dataclass(frozen=True, repr=False)
-class Clustered(Sampler):
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Clustered(AtQuery, Sampler):
     """Two-level sampling for one query h: a cluster by what scores are expected in it, then a label by its tickets.
 
     q_j = Q_c g_j/B_c for j in cluster c, with
@@ -70,20 +69,11 @@ class Clustered(Sampler):
     True
     """
 
-    index: Clusters
-    query: Floats
-    defence: float
     name = "two-level sampling"
     needs_scores = False
 
-    def __init__(self, index: Clusters, query: ArrayLike, defence: float = 0.1) -> None:
-        checked_instance(index, Clusters, "the index", "index.Clusters.fit(vectors)")
-        within = checked_defence(defence)
-        for name, value in (("index", index), ("query", index.checked_query(query)), ("defence", within)):
-            object.__setattr__(self, name, value)
-
     def log_law(self, problem: Problem) -> Floats:
-        self._check(problem)
+        self.check_covers(problem.prior.n_labels)
         return self.index.log_law(self.query, self.defence)
 
     @property
@@ -92,9 +82,9 @@ class Clustered(Sampler):
         return np.exp(self.index.log_law(self.query, self.defence))
 
     def procedure(self, problem: Problem) -> Draw:
-        self._check(problem)
+        self.check_covers(problem.prior.n_labels)
         index = self.index
-        of_cluster = by_shares(cluster_shares(index, self.query, self.defence))
+        of_cluster = by_shares(self.cluster_shares())
         return lambda rng, size: index.draw_inside(of_cluster(rng, size), rng)
 
     def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
@@ -102,32 +92,6 @@ class Clustered(Sampler):
 
     def law(self, yp: sp.Expr) -> sp.Expr:
         return s.q[yp]
-
-    def _check(self, problem: Problem) -> None:
-        if self.index.n_labels != problem.prior.n_labels:
-            raise ValueError(
-                f"the index must cover the prior's {problem.prior.n_labels} labels, got {self.index.n_labels}"
-            )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Clustered) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    @property
-    def _key(self) -> tuple[Clusters, bytes, float]:
-        return self.index, self.query.tobytes(), self.defence
-
-    def __repr__(self) -> str:
-        return f"Clustered({self.index!r}, defence={self.defence:g})"
-
-
-def cluster_shares(index: Clusters, query: Floats, defence: float) -> Floats:
-    """How clusters are drawn, (K,), for procedures: computed anew, and not read from the law."""
-    expected = index.log_tickets + index.centres @ query + index.spreads * index.length(query)
-    near = np.exp(expected - expected.max())
-    return np.asarray((1 - defence) / near.sum() * near + defence * index.ticket_shares)
 
 
 def examples(given: MadeFor) -> tuple[Sampler, ...]:

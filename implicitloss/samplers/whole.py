@@ -3,10 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from numpy.typing import ArrayLike
-
-from implicitloss.arguments import checked_instance
-from implicitloss.index.clusters import Clusters, checked_defence
+from implicitloss.index.at_query import AtQuery
 from implicitloss.labels import Floats
 from implicitloss.problem import Problem
 from implicitloss.samplers.sampler import Draw
@@ -22,8 +19,8 @@ NOT_LABELS = (
 )
 
 
-@dataclass(frozen=True, repr=False)
-class Whole:
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Whole(AtQuery):
     """Sampling of whole clusters for one query h: a draw brings every label of a cluster.
 
     Cluster c is drawn with the Q_c of `Clustered`, and all of its labels count, each with the weight that the scheme
@@ -73,17 +70,8 @@ class Whole:
     χ² 0.6, 0.28 of all scores
     """
 
-    index: Clusters
-    query: Floats
-    defence: float
     name = "whole clusters"
     needs_scores = False
-
-    def __init__(self, index: Clusters, query: ArrayLike, defence: float = 0.1) -> None:
-        checked_instance(index, Clusters, "the index", "index.Clusters.fit(vectors)")
-        within = checked_defence(defence)
-        for name, value in (("index", index), ("query", index.checked_query(query)), ("defence", within)):
-            object.__setattr__(self, name, value)
 
     def log_law(self, problem: Problem) -> Floats:
         """No law of single labels; *raises* ValueError."""
@@ -100,16 +88,3 @@ class Whole:
     def log_cluster_law(self) -> Floats:
         """log Q_c, (K,)."""
         return self.index.log_cluster_law(self.query, self.defence)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Whole) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    @property
-    def _key(self) -> tuple[Clusters, bytes, float]:
-        return self.index, self.query.tobytes(), self.defence
-
-    def __repr__(self) -> str:
-        return f"Whole({self.index!r}, defence={self.defence:g})"

@@ -1,0 +1,54 @@
+"""Clusters at a query: what samplers that draw from them have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from implicitloss.arguments import checked_instance
+from implicitloss.index.clusters import Clusters, checked_defence
+from implicitloss.labels import Floats
+
+__all__ = ["AtQuery"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AtQuery:
+    """An index, a query h (d,), and the share `defence` of draws that go by tickets alone; equal by value."""
+
+    index: Clusters
+    query: Floats
+    defence: float
+
+    def __init__(self, index: Clusters, query: ArrayLike, defence: float = 0.1) -> None:
+        checked_instance(index, Clusters, "the index", "index.Clusters.fit(vectors)")
+        within = checked_defence(defence)
+        for name, value in (("index", index), ("query", index.checked_query(query)), ("defence", within)):
+            object.__setattr__(self, name, value)
+
+    def check_covers(self, n_labels: int) -> None:
+        """*Raises* ValueError for an index of another number of labels."""
+        if self.index.n_labels != n_labels:
+            raise ValueError(f"the index must cover the prior's {n_labels} labels, got {self.index.n_labels}")
+
+    def cluster_shares(self) -> Floats:
+        """How clusters are drawn, (K,), for procedures: computed anew, and not read from the law."""
+        index = self.index
+        expected = index.log_tickets + index.centres @ self.query + index.spreads * index.length(self.query)
+        near = np.exp(expected - expected.max())
+        return np.asarray((1 - self.defence) / near.sum() * near + self.defence * index.ticket_shares)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, AtQuery) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[str, Clusters, bytes, float]:
+        return type(self).__name__, self.index, self.query.tobytes(), self.defence
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.index!r}, defence={self.defence:g})"
