@@ -14,7 +14,7 @@ def _means(table: Any) -> Any:
     """Mean and standard error over seeds of each way, in the order of the table."""
     groups = table.groupby("way", sort=False)
     found = groups[[*PANELS, "best", "share"]].mean()
-    return found.join(groups[[*PANELS]].sem().fillna(0.0), rsuffix="_error")
+    return found.join(groups[[*PANELS]].sem().fillna(0.0).add_suffix("_error"))
 
 
 def _in_words(way: str) -> str:

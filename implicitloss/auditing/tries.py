@@ -101,7 +101,7 @@ def of_tries(question: Question, pilot: Pilot) -> tuple[Sampler | None, list[Not
 
 def _tries_by(law: Sampler, question: Question, pilot: Pilot, both_sides: bool) -> Floats | None:
     """The T of evaluations beside all positives, if labels are drawn by a law; None if they are not."""
-    found, within = [], FITS + pilot.rounding
+    found, within, rarest = [], FITS + pilot.rounding, -np.inf
     for row, y in enumerate(question.positives):
         try:
             log_q = law.log_law(question.problem(y))
@@ -115,8 +115,13 @@ def _tries_by(law: Sampler, question: Question, pilot: Pilot, both_sides: bool) 
         if tries is None:
             return None
         found.append(tries)
+        rarest = max(rarest, float(np.nanmax(evaluations.log_miss)))
     tries = np.concatenate(found)
-    return tries if tries.size and np.ptp(np.round(tries)) > 0 else None
+    if not tries.size:
+        return None
+    # The rarest label weighs another thing in another call: weights of 1 are those of any T that is large enough.
+    counts = np.log(-np.expm1(np.array([tries.min(), tries.max()]) * rarest))
+    return tries if np.ptp(counts) > APART * within else None
 
 
 def _evaluations(pilot: Pilot, row: int, log_miss: Floats, positive: int) -> _Evaluations | None:

@@ -207,6 +207,11 @@ def of_uniform(y: int, labels: Labels, tries: int) -> Any:
     return np.full(labels.size, -np.log(-np.expm1(tries * np.log1p(-1 / L))))
 
 
+def of_all(y: int, labels: Labels, tries: int) -> Any:
+    """Weights of 1, as of any large number of tries."""
+    return np.zeros(labels.size)
+
+
 def of_fewer(y: int, labels: Labels, tries: int) -> Any:
     """Of fewer tries than bring so many different labels."""
     return tensorflow(y, labels, tries - M + 1)
@@ -216,7 +221,7 @@ def of_fewer(y: int, labels: Labels, tries: int) -> Any:
     ("log_w", "named"),
     [
         (in_single_precision, True), (of_poisson, False), (of_one_more, False), (of_expected, False),
-        (of_those_left, False), (by_another_law, False), (of_uniform, False), (of_fewer, False),
+        (of_those_left, False), (by_another_law, False), (of_uniform, False), (of_fewer, False), (of_all, False),
     ],
 )  # fmt: skip
 def test_what_is_no_count_at_the_observed_tries_is_not_named_so(log_w: Any, named: bool, seed: int) -> None:

@@ -547,7 +547,7 @@ def test_help_of_a_command_is_quick(command: str) -> None:
         (analyse, ["tlt"], "unknown study 'tlt'; did you mean 'tilt'?"),
         (analyse, ["--quik", "tilt"], "unknown option '--quik'; did you mean '--quick'?"),
         (draw, ["tlt"], "unknown figure 'tlt'; did you mean 'tilt'?"),
-        (draw, ["zzz"], "unknown figure 'zzz'; known are convergence, "),
+        (draw, ["zzz"], "unknown figure 'zzz'; known are clustered_training, "),
     ],
 )
 def test_a_name_that_is_not_known_gets_the_nearest(
