@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from figures._marks import below, one_of
 
 CLAIMS: tuple[str, ...] = (
-    "clusters.law", "clusters.variance", "clusters.whole", "clusters.kept", "rawat2021.proposition5",
+    "clusters.law", "clusters.variance", "clusters.whole", "clusters.kept", "rawat2021.proposition5.softmax",
 )  # fmt: skip
 COSTS = {"multiply-adds": "multiply-adds", "seconds": "seconds, one thread"}
 STYLE = {
