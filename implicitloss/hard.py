@@ -125,7 +125,7 @@ class HardNegatives:
             object.__setattr__(self, "query", tuple(index.checked_query(self.query).tolist()))
 
     def of_sampler(self, sampler: Sampler) -> HardNegatives:
-        """The same hard negatives; clusters without a query of their own take that of the sampler, if it has one."""
+        """Return the same hard negatives; clusters without a query of their own take the one that the sampler has."""
         if self.of is None or not (self.query is None or self._follows):
             return self
         found = replace(self, query=getattr(sampler, "query", None))
