@@ -78,7 +78,7 @@ class Sampled:
             draws = np.array([rng.choice(q.size, self.m, replace=False, p=q) for _ in range(n)])
         else:
             draws = np.searchsorted(self._cumulative, rng.random((1 if self.shared else n, self.m)), "right")
-            draws = np.broadcast_to(draws, (n, self.m))
+            draws = np.repeat(draws, n, axis=0) if self.shared else draws
         correction = self._correction
         off, own = correction[draws], np.zeros(n)
         if self.positive_too or self.positive_only:
@@ -100,9 +100,9 @@ class Sampled:
         values = np.log1p(x.sum(axis=1))
         if not self.gradient:
             return values
-        slopes = np.zeros(scores.shape)
         each = np.where(hit, 0.0, x) / np.exp(values)[:, None] / self.temperature
-        np.add.at(slopes, (rows[:, None], draws), each)
+        at = (rows[:, None] * scores.shape[1] + draws).ravel()
+        slopes = np.bincount(at, each.ravel(), scores.size).reshape(scores.shape)
         slopes[rows, positive] -= slopes.sum(axis=1)
         return values, self.slope * slopes
 

@@ -18,20 +18,25 @@ S, W = il.samplers, il.weightings
 L, M = 60, 12
 PRIOR = il.LabelPrior.zipf(L, 1.0)
 Q = np.log1p(1 / np.arange(1, L + 1)) / np.log(L + 1)
+CUMULATIVE = np.cumsum(Q) / Q.sum()
 
 
 def distinct(rng: np.random.Generator) -> tuple[Labels, int]:
     """Labels until M are different, and the number of tries, as TensorFlow draws them."""
     found: dict[int, None] = {}
-    for tries, label in enumerate(rng.choice(L, size=1_000, p=Q).tolist(), start=1):
+    for tries, label in enumerate(independently(rng, 200).tolist(), start=1):
         found[label] = None
         if len(found) == M:
             return np.array(list(found)), tries
-    raise AssertionError("1,000 draws brought fewer labels")
+    raise AssertionError("200 draws brought fewer labels")
+
+
+def independently(rng: np.random.Generator, n: int) -> Labels:
+    return np.searchsorted(CUMULATIVE, rng.random(n), "right")
 
 
 def as_set(rng: np.random.Generator) -> tuple[Labels, int]:
-    return np.unique(rng.choice(L, size=M, p=Q)), M
+    return np.unique(independently(rng, M)), M
 
 
 def coins(rng: np.random.Generator) -> tuple[Labels, int]:
@@ -68,7 +73,8 @@ def sampled(
 
     def of_run(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
         labels, tries = (by or PROCEDURES[draws])(rng)
-        weights = np.array([np.broadcast_to(log_w(int(y), labels, tries), labels.shape) for y in positive])
+        of = {y: log_w(y, labels, tries) for y in set(positive.tolist())}
+        weights = np.array([of[y] for y in positive.tolist()])
         rows = np.arange(positive.size)
         x = np.exp(scores[:, labels] - scores[rows, positive][:, None] + weights) * (labels != positive[:, None])
         total = x.sum(axis=1)
