@@ -14,6 +14,8 @@ what k gets as a negative, and what it gets as a positive; where hits are kept, 
 integrals are sums over one grid of log u (`witness.integrate.quadrature`).
 
 Each step adds log(right/left) to f, and Anderson's method mixes the last few steps.
+
+One file: both sides of the balance, and the starts from which it is reached, are about the same blocks of labels.
 """
 
 from __future__ import annotations
@@ -44,6 +46,10 @@ __all__ = ["balanced", "balanced_blocks"]
 SOUGHT_OF_MANY = 1e-9
 # That of cells of blocks, and that of all where hits are kept, from which it starts.
 NEAR, KEPT = 1e-2, 2e-3
+# The bound is looked for by so many times as many draws each, up to so many.
+MORE, MOST_DRAWS = 4, 1_000
+# More blocks than this start from cells of them.
+IN_CELLS = 64
 # The side of a cell of labels, and the number of cells, for a start.
 CELL, WIDER, MOST_CELLS = 0.5, 1.4, 1_000
 # More than this share of a sum is not taken off it, which would cancel digits.
@@ -72,16 +78,30 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
     """
     n = counts.astype(np.float64)
     sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), n, m, hits)
-    if n.size < MANY or max(np.ptp(log) for log in (np.log(blocks[0]), *blocks[1:4])) > WIDEST:
-        return fixed_point(sides.log_ratio, blocks[5], n * blocks[0], sought)
-    near, kept = blocks[5], dataclasses.replace(sides, hits="keep")
-    with suppress(NoOptimum):
-        near = _near(blocks, n, m)
+    near = blocks[5]
+    is_wide = max(np.ptp(log) for log in (np.log(blocks[0]), *blocks[1:4])) > WIDEST
+    if n.size > IN_CELLS and not is_wide:
+        with suppress(NoOptimum):
+            near = _near(blocks, n, m)
+    if n.size < MANY or is_wide:
+        return _from_more_draws(sides, near, sought)
+    kept = dataclasses.replace(sides, hits="keep")
     if hits != "keep":
         found = descent(kept.step, near, n * blocks[0], KEPT)
         near = near if found is None else found
     found = descent(sides.step, near, n * blocks[0], max(sought, SOUGHT_OF_MANY))
     return fixed_point(sides.log_ratio, near, n * blocks[0], max(sought, NEGLECTED)) if found is None else found
+
+
+def _from_more_draws(sides: _Sides, start: Floats, sought: float) -> Floats:
+    """The optimum, from `start`, or else from that of more draws with the same margins m w q, as loss and bound near."""
+    weights = sides.counts * sides.eta
+    with suppress(NoOptimum):
+        return fixed_point(sides.log_ratio, start, weights, sought)
+    if sides.m < MOST_DRAWS:
+        more = dataclasses.replace(sides, m=MORE * sides.m, log_b=sides.log_b - np.log(MORE))
+        start = _from_more_draws(more, start, NEAR)
+    return fixed_point(sides.log_ratio, start, weights, sought)
 
 
 def _near(blocks: Floats, counts: Floats, m: int) -> Floats:
@@ -103,7 +123,7 @@ def _near(blocks: Floats, counts: Floats, m: int) -> Floats:
 
     eta, q = mean(blocks[0]), mean(np.exp(blocks[1]))
     sides = _Sides(eta, np.log(q), mean(blocks[2]), mean(blocks[3]), 1 - q, n, m, "keep")
-    f = fixed_point(sides.log_ratio, np.log(eta), n * eta, NEAR)
+    f = _from_more_draws(sides, np.log(eta), NEAR)
     _, v, log_phi, psi = sides._at(f)
     return balanced_alone(f[cell], logs[0] - blocks[1] - np.log(m), blocks[3], -blocks[2], m, v, log_phi, psi)
 

@@ -8,10 +8,11 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy.special import expit
 
 import implicitloss as il
 from implicitloss.labels import Floats
-from implicitloss.optima import balance
+from implicitloss.optima import balance, population
 from implicitloss.optima import tilt as module
 from implicitloss.optima.fixed_point import fixed_point
 from implicitloss.optima.newton import minimise
@@ -219,18 +220,49 @@ def test_own_weights_that_differ_have_no_factors_where_hits_are_kept() -> None:
         assert (found is None) == (hits == "keep")
 
 
-def test_where_the_balance_stalls_newton_s_method_goes_on() -> None:
+STALLED = (
+    ([1_000_000, 2, 1], W.Tail(), 4, "keep", [1 / 3] * 3),
+    ([10**9, 2, 1], W.Tail(), 2, "keep", [0.27, 0.17, 0.56]),
+    ([10**12, 5, 1], W.Importance(), 3, "keep", [1 / 3] * 3),
+)
+
+
+@pytest.mark.parametrize(("counts", "weighting", "m", "hits", "eta"), STALLED)
+def test_where_the_balance_stalls_more_draws_lead_to_it(
+    counts: list[int], weighting: Any, m: int, hits: Any, eta: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One label is nearly all there is, and the rare ones hardly hold each other; the pushes agree at 50 digits."""
-    prior = il.LabelPrior.from_counts([1_000_000, 2, 1])
-    scheme, eta = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask"), np.array([0.27, 0.17, 0.56])
-    f = il.population_optimum(scheme, SOFTMAX, eta, prior)
+    prior = il.LabelPrior.from_counts(counts)
+    scheme = il.Scheme(S.WithinBatch(), weighting, m=m, hits=hits)
+    f = optimum(scheme, np.array(eta), prior)
     with mp.workdps(50):
-        up, down = pushes(scheme, [mp.mpf(v) for v in f.tolist()], eta, prior)
+        up, down = pushes(scheme, [mp.mpf(v) for v in f.tolist()], np.array(eta), prior)
         assert max(abs(a / b - 1) for a, b in zip(up, down, strict=True)) < 1e-4
-    stalled = il.Scheme(S.WithinBatch(), W.Tail(), m=4, hits="keep")
+    monkeypatch.setattr(balance, "MOST_DRAWS", 0)
     with pytest.raises(il.NoOptimum, match="the balance did not converge"):
-        optimum(stalled, np.full(3, 1 / 3), prior)
-    assert np.isfinite(il.tilt(stalled, prior))
+        optimum(scheme, np.array(eta), prior)
+
+
+def test_many_labels_of_tail_weights_start_from_cells_of_them() -> None:
+    """One draw's weights spread scores over 42; what pushes each score, by all pairs: η_y σ(log w_yk + f_k - f_y)."""
+    prior, n = il.LabelPrior.exp(1_000, 20_000, 2_000), 1_000
+    scheme, eta = il.Scheme(S.WithinBatch(), W.Tail(), m=1, hits="mask"), np.full(n, 1 / n)
+    f = optimum(scheme, eta, prior)
+    q, log_a, log_b = shared_factors(scheme, prior) or ()
+    share = expit(log_a[:, None] + log_b + f - f[:, None])
+    np.fill_diagonal(share, 0.0)
+    np.testing.assert_allclose(eta * (share @ np.exp(q)), np.exp(q) * (eta @ share), rtol=1e-11)
+
+
+def test_where_the_balance_fails_newton_s_method_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> Floats:
+        raise il.NoOptimum("no balance")
+
+    prior, eta = il.LabelPrior.from_counts([8, 4, 1]), np.array([0.5, 0.3, 0.2])
+    scheme = il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask")
+    expected = optimum(scheme, eta, prior)
+    monkeypatch.setattr(population, "balanced", none)
+    assert il.population_optimum(scheme, SOFTMAX, eta, prior) == pytest.approx(expected, abs=1e-8)
 
 
 @pytest.mark.parametrize("rare", [1e-9, 1e-10])
