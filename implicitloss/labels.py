@@ -26,6 +26,8 @@ from implicitloss.arguments import (
 from implicitloss.arguments import checked_probabilities as checked_probabilities
 from implicitloss.arguments import checked_vector as checked_vector
 from implicitloss.counts.extreme import MOST_LABELS
+from implicitloss.counts.placed import Counts, by_id, by_name
+from implicitloss.counts.table import as_numbers
 from implicitloss.formats import nearest_name
 
 __all__ = [
@@ -132,16 +134,19 @@ class LabelPrior:
         return cls(checked_probabilities(probabilities, "the prior"))
 
     @classmethod
-    def from_counts(cls, counts: ArrayLike, names: Sequence[str] | None = None) -> LabelPrior:
+    def from_counts(
+        cls, counts: ArrayLike | Mapping[str, float] | Mapping[int, float], names: Sequence[str] | None = None
+    ) -> LabelPrior:
         """Make the prior π_y = n_y / Σ_k n_k from the number of samples of each label.
 
         Parameters
         ----------
-        counts : array_like, (L,)
-            n, whole numbers >= 0 with a positive sum of at most 2⁵³.  A pandas Series must have the index 0, 1, ...,
-            L - 1: that of `value_counts()` is in the order of the counts.
+        counts : array_like, (L,), dict or pandas Series
+            n, whole numbers >= 0 with a positive sum of at most 2⁵³.  The keys of a dict, and the index of a Series,
+            are the labels: names stay in their order; whole numbers are ids, in any order, and an id that is missing
+            has count 0, as in a file.
         names : sequence of str, optional
-            What reports call the labels.
+            What reports call the labels, where counts have no labels themselves.
 
         Returns
         -------
@@ -151,7 +156,8 @@ class LabelPrior:
         Raises
         ------
         ValueError
-            For counts that are negative, not whole or all 0, for a Series in another order, and for names that repeat.
+            For counts that are negative, not whole or all 0, for names that repeat, and for labels that are neither
+            all text nor all whole numbers.
 
         Examples
         --------
@@ -161,16 +167,18 @@ class LabelPrior:
         LabelPrior(4 labels, 1 of them never occurs, π from 0.5 to 0, 16 samples)
         >>> prior.probabilities
         array([0.5 , 0.25, 0.25, 0.  ])
+        >>> il.LabelPrior.from_counts({"dog": 8, "cat": 4}).name(1), il.LabelPrior.from_counts({3: 8, 0: 4}).counts
+        ('cat', array([4., 0., 0., 8.]))
         """
-        index = getattr(counts, "index", None)
-        if index is not None and not callable(index) and list(index) != list(range(len(index))):
-            raise ValueError(
-                f"counts must have the index 0 to {len(index) - 1} in order, got a Series with "
-                f"{shown(list(index)[:4])}: give series.reindex(range(L), fill_value=0), or write it to a file for "
-                "LabelPrior.from_file"
-            )
-        n = _checked_counts(counts)
-        return cls(n / n.sum(), n, names)  # type: ignore[arg-type]
+        labels = _labels_of(counts)
+        if labels is None:
+            n = _checked_counts(counts)  # type: ignore[arg-type]
+            return cls(n / n.sum(), n, names)  # type: ignore[arg-type]
+        if names is not None:
+            raise ValueError("names must be given once: the keys or the index of these counts are names already")
+        values = list(counts.values()) if isinstance(counts, Mapping) else counts
+        found = _placed(labels, _checked_counts(values, len(labels)))
+        return cls(found.counts / found.counts.sum(), found.counts, found.names)
 
     @classmethod
     def from_file(
@@ -567,6 +575,33 @@ def checked_label(label: int, n_labels: int, what: str) -> int:
     if not 0 <= whole < n_labels:
         raise ValueError(f"{what} must be a label from 0 to {n_labels - 1}, got {shown(whole)}")
     return whole
+
+
+def _labels_of(counts: Any) -> list[Any] | None:
+    """The keys of a dict, or the index of a Series; None for counts without labels."""
+    if isinstance(counts, Mapping):
+        return list(counts)
+    index = getattr(counts, "index", None)
+    return None if index is None or callable(index) or getattr(counts, "ndim", 1) != 1 else list(index)
+
+
+def _placed(labels: list[Any], counts: Floats) -> Counts:
+    """The counts by id if all labels are whole numbers, or text that says such, or else by name."""
+    wholes = [as_whole(label) for label in labels]
+    are_names = all(isinstance(label, str) for label in labels)
+    numbers = as_numbers(labels) if are_names else None
+    if numbers is not None and numbers.dtype.kind == "i":
+        wholes = numbers.tolist()
+
+    def where(i: int) -> str:
+        return f"counts, entry {i}"
+
+    if None not in wholes:
+        return by_id(np.array(wholes, dtype=np.int64), counts, where, 0)
+    if not are_names:
+        odd = next(label for label in labels if not isinstance(label, str))
+        raise ValueError(f"the labels of counts must be text all, or whole numbers all, got {shown(odd)} among them")
+    return by_name(labels, counts, where)
 
 
 def _checked_counts(counts: ArrayLike, n_labels: int | None = None) -> Floats:

@@ -7,28 +7,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from implicitloss.arguments import MASS_TOLERANCE, checked_choice, checked_instance, checked_whole, defines, shown
 from implicitloss.draws import DRAWS, DrawsName, design
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LAW_ROUNDING, NO_LABELS, Floats, Labels
 from implicitloss.later import later
-from implicitloss.losses import Loss
+from implicitloss.losses import Loss, SoftmaxCrossEntropy
 from implicitloss.numerics.logsum import log_mass, logsumexp
 from implicitloss.problem import Problem, checked_problem
+from implicitloss.samplers.explicit import Explicit
 from implicitloss.samplers.sampler import Sampler, checked_sampler, complete_sampler
-from implicitloss.weightings import Consistent, Constant, Draws, ForMargin, Unit, Weighting, checked_weighting
+from implicitloss.weightings import Consistent, Constant, Draws, ForMargin, Given, Unit, Weighting, checked_weighting
 
 if TYPE_CHECKING:
     import sympy as sp
 
+    from implicitloss import names
     from implicitloss import symbols as s
 else:
     sp = later("sympy")
     s = later("implicitloss.symbols")
+    names = later("implicitloss.names")
 
 __all__ = [
     "HITS",
@@ -117,6 +121,23 @@ def _returns_new_array(weighting: Weighting) -> bool:
     return getattr(type(weighting), "log_weight", None) in own
 
 
+def _is_array(given: object) -> bool:
+    """Whether numbers were given: a list, an array, a column."""
+    return isinstance(given, (list, tuple)) or (hasattr(given, "__array__") and not isinstance(given, type))
+
+
+def _weighting_of(given: Any) -> Any:
+    """The weighting of a name, or of numbers; anything else as it is."""
+    return names.weighting(given) if isinstance(given, str) else Given(given) if _is_array(given) else given
+
+
+def _sampler_of(given: Any, weighting: Weighting) -> Any:
+    """The sampler of a name, or of a law in numbers; anything else as it is."""
+    if isinstance(given, str):
+        return names.sampler(given, SoftmaxCrossEntropy(), weighting)
+    return Explicit(given) if _is_array(given) else given
+
+
 @dataclass(frozen=True)
 class Scheme:
     """A negative-sampling scheme (q, w): how m negatives are drawn and weighed, and what a hit does.
@@ -127,10 +148,12 @@ class Scheme:
 
     Parameters
     ----------
-    sampler : Sampler
-        The law q of a draw.
-    weighting : Weighting
-        The weights w_yy'.
+    sampler : Sampler, str or array_like, (L,)
+        The law q of a draw; or its name on the command line, "uniform", "power:0.75", ..., which `implicitloss names`
+        lists; or the probabilities themselves.
+    weighting : Weighting, str or array_like, (L,) or (L, L)
+        The weights w_yy'; or their name, "importance", "margin:logit-adjusted:1", ...; or the weight of each negative
+        y', or of each y' (column) beside each positive y (row).
     m : int
         The number of negatives, from 1 to 10¹².
     hits : {"exclude", "mask", "keep"}
@@ -155,7 +178,8 @@ class Scheme:
     Raises
     ------
     ValueError
-        For anything that is no sampler or no weighting, m out of range, another mode, or other hard negatives or draws.
+        For anything that is no sampler or no weighting, or the name of none, m out of range, another mode, or other
+        hard negatives or draws.
 
     References
     ----------
@@ -172,6 +196,11 @@ class Scheme:
     exclude p_yy' = 1 — softmax cross-entropy
     mask p_yy' = 1 — softmax cross-entropy
     keep p_yy' = 1/2
+
+    By names:
+
+    >>> il.Scheme("within-batch", "importance", m=64, hits="mask")
+    Scheme(sampler=WithinBatch(), weighting=Importance(), m=64, hits='mask', hard=None, draws='iid')
     """
 
     sampler: Sampler
@@ -183,20 +212,22 @@ class Scheme:
 
     def __init__(
         self,
-        sampler: Sampler,
-        weighting: Weighting,
+        sampler: Sampler | ArrayLike,
+        weighting: Weighting | ArrayLike,
         *,
         m: int,
         hits: Hits,
         hard: HardNegatives | None = None,
         draws: DrawsName = "iid",
     ) -> None:
+        weighting = checked_weighting(_weighting_of(weighting))
+        sampler = checked_sampler(_sampler_of(sampler, weighting))
         if hard is not None:
             checked_instance(hard, HardNegatives, "hard", "HardNegatives(k=5), or None")
             hard = hard.of_sampler(sampler)
         for name, value in (
-            ("sampler", checked_sampler(sampler)),
-            ("weighting", checked_weighting(weighting)),
+            ("sampler", sampler),
+            ("weighting", weighting),
             ("m", checked_whole(m, "m, the number of negatives,", 1, MOST_NEGATIVES)),
             ("hits", checked_choice(hits, "hits", HITS)),
             ("hard", hard),

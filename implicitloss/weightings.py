@@ -8,6 +8,7 @@ One file: the weightings are a few lines each, beside the documentation of their
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss import margins
-from implicitloss.arguments import checked_choice, checked_part, completed
+from implicitloss.arguments import checked_array, checked_choice, checked_part, completed, shown
 from implicitloss.draws import DrawsName, expected_tries, log_counts
 from implicitloss.labels import NO_LABELS, Floats, LabelPrior, Labels
 from implicitloss.later import later
@@ -37,6 +38,7 @@ __all__ = [
     "Constant",
     "Draws",
     "ForMargin",
+    "Given",
     "Importance",
     "Relative",
     "Tail",
@@ -49,6 +51,7 @@ Law = Callable[["sp.Expr"], "sp.Expr"]
 Factors = tuple[Floats | float, Floats | float] | None
 Count = Literal["expected", "naive", "tf"]
 COUNTS: tuple[Count, ...] = get_args(Count)
+LARGEST_WEIGHT = 1e150
 
 
 @dataclass(frozen=True)
@@ -488,6 +491,73 @@ class ForMargin(Weighting):
 
     def __repr__(self) -> str:
         return f"ForMargin({self.target})"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Given:
+    """Weights of your own: w_y' of each negative, or w_yy' of each beside each positive.
+
+    They are for one number of negatives, and are taken as they are: neither divided by m nor by q.
+
+    Parameters
+    ----------
+    weights : array_like, (L,) or (L, L)
+        w >= 0: of the negatives y', or a row for each positive y.
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative or no finite numbers, and for another shape; when they are used, for a prior with
+        another number of labels.  A derivation, which is in symbols, refuses them.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> prior = il.LabelPrior.from_counts([8, 4, 4])
+    >>> scheme = il.Scheme("uniform", [1.0, 1.0, 3.0], m=6, hits="mask")
+    >>> il.implicit_margins(scheme, prior).round(12)  # m w q
+    array([[0., 2., 6.],
+           [2., 0., 6.],
+           [2., 2., 0.]])
+    """
+
+    weights: Floats
+    is_eta_over_m = False
+
+    def __post_init__(self) -> None:
+        forms = {1: "one a label, (L,)", 2: "one for each pair of labels, (L, L)"}
+        weights = checked_array(self.weights, "weights", forms, LARGEST_WEIGHT)
+        if weights.ndim == 2 and weights.shape[0] != weights.shape[1]:
+            raise ValueError(f"weights must be one a label, or one for each pair of labels, got {shown(self.weights)}")
+        if weights.min() < 0:
+            raise ValueError(f"weights must not be negative, got {weights.min():g}")
+        weights.setflags(write=False)
+        object.__setattr__(self, "weights", weights)
+
+    def log_weight(self, draws: Draws) -> Floats:
+        self._check(draws.prior)
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights if self.weights.ndim == 1 else self.weights[draws.positive])
+
+    def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
+        self._check(prior)
+        if self.weights.ndim == 2 or not self.weights.min() > 0:
+            return None
+        return 0.0, np.log(self.weights)
+
+    def _check(self, prior: LabelPrior) -> None:
+        if self.weights.shape[0] != prior.n_labels:
+            raise ValueError(f"weights must cover the prior's {prior.n_labels} labels, got {shown(self.weights)}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Given) and np.array_equal(self.weights, other.weights)
+
+    def __hash__(self) -> int:
+        return hash(self.weights.tobytes())
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.weights.shape))
+        return f"Given({shape} weights, {hashlib.sha256(self.weights.tobytes()).hexdigest()[:8]})"
 
 
 @dataclass(frozen=True, repr=False)

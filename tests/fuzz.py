@@ -161,7 +161,12 @@ class Values:
 
     def scheme(self, n: int, m: int | None = None) -> Any:
         m = self.m() if m is None else m
-        return il.Scheme(self.sampler(n), self.weighting(), m=m, hits=self.one(*HITS))
+        sampler, weighting = self.sampler(n), self.weighting()
+        if self.chance(0.1):
+            sampler = self.one("within-batch", "power:0.5", self.rng.dirichlet(np.ones(n)))
+            weights = np.exp(self.rng.standard_normal((n, n)))
+            weighting = self.one("importance", "margin:logit-adjusted:0.5", weights[0], weights)
+        return il.Scheme(sampler, weighting, m=m, hits=self.one(*HITS))
 
     def loss(self) -> Any:
         d = il.losses.Decoupled
@@ -273,6 +278,12 @@ def _fits(kind: str, found: Any, good: Any) -> bool:
         return found is None
     if kind in ("function", "binary"):
         return callable(found) and not isinstance(found, type)
+    if kind == "vector" and isinstance(found, np.ndarray) and found.shape == (1, 1):
+        return True  # one weight for all pairs of one label
+    if kind == "weighting" and isinstance(found, (np.ndarray, tuple)):
+        return True  # weights are numbers, too
+    if kind == "counts" and isinstance(found, dict):
+        return True
     if kind in ("shares", "counts"):
         # A label more that has nothing.
         return isinstance(found, np.ndarray) and found.shape == (len(good) + 1,)
@@ -1042,6 +1053,10 @@ def _profile(name: str) -> Callable[[Values], Call]:
 def _from_counts(v: Values) -> Call:
     counts = v.counts(v.n_labels())
     names = ("names", [f"n{k}" for k in range(counts.size)]) if counts.size > 1 else ("", None)
+    if v.chance(0.3):
+        labels = v.one([f"n{k}" for k in range(counts.size)], v.rng.permutation(counts.size).tolist())
+        labelled = v.one(dict, lambda pairs: pd.Series(dict(pairs)))(zip(labels, counts.tolist(), strict=True))
+        return Call(il.LabelPrior.from_counts, {"counts": ("", labelled)}, _a_prior)
     arguments = {"counts": ("counts", v.as_array(counts)), "names": v.one(("", None), names)}
     return Call(il.LabelPrior.from_counts, arguments, _a_prior)
 
@@ -1217,6 +1232,7 @@ def _maker(home: str, name: str, kinds: dict[str, str]) -> Callable[[Values], Ca
             "target": v.margin(), "first": v.sampler(n), "second": il.samplers.Uniform(),
             "F": v.one(_root, il.margins.identity), "form": v.one("log", "printed"), "q": v.rng.dirichlet(np.ones(n)),
             "n": v.whole(1, 5), "among": v.one("all", "negatives"), "delta": v.one(v.scores(n), v.scores(n) / 40),
+            "weights": np.exp(v.rng.standard_normal(n)),
         }  # fmt: skip
         made = getattr(getattr(il, home), name)
         if dataclasses.is_dataclass(made):
@@ -1616,6 +1632,7 @@ FIELDS = {
     "margin": "margin", "loss": "loss", "target": "margin", "tau": "positive", "F": "function", "scale": "positive",
     "form": "choice", "strength": "number", "freedom": "positive", "dimensions": "count", "separation": "number",
     "among": "choice", "count": "choice", "delta": "vector",
+    "weights": "vector",
 }  # fmt: skip
 
 

@@ -199,6 +199,7 @@ FLOORS = [
         "scorers",
         "losses",
         "margins",
+        "names",
         "weightings",
         "samplers",
         "draws",

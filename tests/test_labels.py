@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -392,10 +393,43 @@ def test_a_list_without_an_end_is_refused() -> None:
         checked_list(range(10**12), "positives")
 
 
-def test_a_series_in_the_order_of_its_counts_is_no_list_of_counts() -> None:
-    """`value_counts()` puts the most frequent label first; its values alone would be counts of other labels."""
-    series = pd.Series([3, 1, 1, 7, 7, 7, 0, 0, 0, 0, 0]).value_counts()
-    with pytest.raises(ValueError, match=r"index 0 to 3 in order, got a Series with \[0, 7, .*reindex"):
-        LabelPrior.from_counts(series)
-    ordered = series.reindex(range(8), fill_value=0)
-    assert LabelPrior.from_counts(ordered).counts.tolist() == [5, 2, 0, 1, 0, 0, 0, 3]
+def test_a_series_and_a_dict_bring_their_labels() -> None:
+    """`value_counts()` puts the most frequent label first: its index, and not its order, says which label is which."""
+    ids = [3, 1, 1, 7, 7, 7, 0, 0, 0, 0, 0]
+    for counts in (pd.Series(ids).value_counts(), Counter(ids), {"7": 3, "0": 5, "1": 2, "3": 1}):
+        prior = LabelPrior.from_counts(counts)
+        assert prior.counts is not None
+        assert prior.counts.tolist() == [5, 2, 0, 1, 0, 0, 0, 3]
+        assert prior.names is None
+    for counts in (pd.Series(["b", "a", "b", "c", "b", "a"]).value_counts(), {"b": 3, "a": 2, "c": 1}):
+        prior = LabelPrior.from_counts(counts)
+        assert prior.names == ("b", "a", "c")
+        assert prior.probabilities.tolist() == [3 / 6, 2 / 6, 1 / 6]
+    assert LabelPrior.from_counts(pd.Series([4.0, 2.0])).names is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"a": 3, 1: 2}, "text all, or whole numbers all, got 1 among them"),
+        ({1.5: 3, 2: 2}, "whole numbers all, got 1.5"),
+        ({-1: 3, 2: 2}, "ids must be whole numbers from 0, got -1"),
+        ({10**7: 3, 2: 2}, "id 10000000 cannot be the number of a column"),
+        ({"a": 3, "b": 2, "Total": 5}, "'Total' has the sum of the others"),
+        ({"a": 3, "b": -2}, "must not be negative"),
+        ({"a": "3", "b": 2}, "counts must be"),
+        (pd.Series([3, 2], index=["a", "a"]), "both called 'a'"),
+        (pd.Series([3, 2], index=[1, 1]), "label 1 was on"),
+        (pd.Series([3, 2]).value_counts(bins=2), "got Interval"),
+        ({}, "counts"),
+    ],
+    ids=str,
+)
+def test_labels_of_counts_that_cannot_be_read(counts: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        LabelPrior.from_counts(counts)
+
+
+def test_names_are_given_once() -> None:
+    with pytest.raises(ValueError, match="names must be given once"):
+        LabelPrior.from_counts({"a": 3}, names=["b"])

@@ -204,7 +204,7 @@ def _part_file(named: str | None) -> str | None:
 
 def scheme_of(args: argparse.Namespace, loss: Loss) -> Scheme:
     """The scheme that the arguments of `add_scheme` name."""
-    from implicitloss.cli import names
+    from implicitloss import names
     from implicitloss.scheme import Scheme
 
     weighting = names.weighting(args.weighting)

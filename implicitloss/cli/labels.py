@@ -133,7 +133,7 @@ def add_problem(parser: argparse.ArgumentParser) -> None:
 
 def prior_of(args: argparse.Namespace) -> LabelPrior:
     """The prior that the arguments of `add_prior` name."""
-    from implicitloss.cli import names
+    from implicitloss import names
 
     check_counts(args)
     return names.profile(args.profile) if args.counts is None else counted(args)
@@ -141,7 +141,7 @@ def prior_of(args: argparse.Namespace) -> LabelPrior:
 
 def problem_of(args: argparse.Namespace) -> Problem:
     """The scores, prior and positive that the arguments of `add_problem` and `add_seed` name."""
-    from implicitloss.cli import names
+    from implicitloss import names
     from implicitloss.problem import Problem
 
     prior = prior_of(args)

@@ -94,7 +94,7 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
 
 
 def _from_more_draws(sides: _Sides, start: Floats, sought: float) -> Floats:
-    """The optimum, from `start`, or else from that of more draws with the same margins m w q, as loss and bound near."""
+    """The optimum, from `start`, or else from that of more draws with the same margins m w q, near the bound's."""
     weights = sides.counts * sides.eta
     with suppress(NoOptimum):
         return fixed_point(sides.log_ratio, start, weights, sought)

@@ -254,7 +254,11 @@ def _checked(scheme: Scheme, eta: ArrayLike, prior: LabelPrior) -> tuple[Floats,
             "pushes its score down"
         )
     factors = complete_weighting(scheme.weighting).log_factors(law, prior, scheme.m, excluded=False)
-    own = None if factors is None else np.broadcast_to(np.add(*factors), (eta.size,))
+    with np.errstate(invalid="ignore"):
+        own = None if factors is None else np.broadcast_to(np.add(*factors), (eta.size,))
+    if own is not None and not np.isfinite(own).all():
+        label = int(np.argmin(np.isfinite(own)))
+        raise ValueError(f"information needs weights of every label, but for label {prior.name(label)} there are none")
     if own is None or np.abs(own).max() > CONSISTENT * (1 + np.abs(law).max()):
         raise ValueError(
             f"information needs consistent weights, w_yy' = δ_y' q_y/(δ_y q_y'), got {shown(scheme.weighting)}: use "

@@ -438,7 +438,7 @@ def test_fields_of_a_class_are_parameters_of_its_name() -> None:
     """Required fields are no optional parameters, whole numbers are whole, and what no text can make has no name."""
     import dataclasses
 
-    from implicitloss.cli import names
+    from implicitloss import names
 
     kinds = {
         "NeedsPower": [("alpha", "float"), ("steps", "int", dataclasses.field(default=3))],
@@ -465,11 +465,12 @@ def test_fields_of_a_class_are_parameters_of_its_name() -> None:
 
 
 def test_names_lists_every_name_with_its_parameters_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
-    from implicitloss.cli import names
+    from implicitloss import names
+    from implicitloss.cli.commands.names import options
 
     assert main(["names"]) == 0
     said = capsys.readouterr().out
-    for option, table in names.options().items():
+    for option, table in options().items():
         lines = said.split(f"{option}\n  ")[1].split("\n\n")[0].splitlines()
         assert [line.split()[0].partition(":")[0].partition("[")[0] for line in lines] == list(table)
         assert all(len(line.split()) > 2 for line in lines), "each has a meaning"

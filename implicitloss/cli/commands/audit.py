@@ -137,8 +137,8 @@ def run(args: argparse.Namespace) -> int:
     """Audit the loss, and report; the exit code is 0 if the claim holds or nothing was claimed."""
     if args.runs is not None and args.runs > MOST_AUDIT_RUNS:
         raise ValueError(f"--runs must be at most {MOST_AUDIT_RUNS:,}, got {args.runs:,}")
+    from implicitloss import names
     from implicitloss.auditing.audit import audit
-    from implicitloss.cli import names
 
     loss = _adapted(_loaded(args.loss), args)
     check(args, *_sources())
@@ -196,7 +196,7 @@ def _show(progress: Progress, n: int, total: int) -> None:
 
 
 def _claim(args: argparse.Namespace) -> Claim:
-    from implicitloss.cli import names
+    from implicitloss import names
     from implicitloss.losses import SoftmaxCrossEntropy
 
     parts = {"--sampler": args.sampler, "--weighting": args.weighting, "--m": args.m, "--hits": args.hits}

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the derivation."""
-    from implicitloss.cli import names
+    from implicitloss import names
     from implicitloss.witness.derive import derive
 
     loss = names.loss(args.loss)

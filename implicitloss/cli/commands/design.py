@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Print whether full softmax fits, the recipe, the prices, and one sentence of advice."""
     import numpy as np
 
-    from implicitloss.cli import names
+    from implicitloss import names
     from implicitloss.designing.design import design
     from implicitloss.losses import SoftmaxCrossEntropy
     from implicitloss.samplers import WithinBatch

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the exact values."""
-    from implicitloss.cli import names
+    from implicitloss import names
     from implicitloss.theory.expansion import OutsideTheorem3, expand
     from implicitloss.theory.implicit import implicit_loss
     from implicitloss.witness.integrate import integrate

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the simulated values beside the exact ones."""
-    from implicitloss.cli import names
+    from implicitloss import names
     from implicitloss.numerics.bounds import half_width
     from implicitloss.theory.implicit import implicit_loss
     from implicitloss.witness.integrate import integrate

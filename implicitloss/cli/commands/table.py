@@ -58,8 +58,7 @@ def _tables(hits: Any) -> list[dict[str, Any]]:
 
 
 def _row(sampler: str, weighting: str, hits: Any, loss: Loss) -> dict[str, Any]:
-    from implicitloss import symbols
-    from implicitloss.cli import names
+    from implicitloss import names, symbols
     from implicitloss.scheme import Scheme
     from implicitloss.witness.derive import derive
 

@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Settle the claims about the scheme, and report."""
+    from implicitloss import names
     from implicitloss.claims.case import Setting
     from implicitloss.claims.statements.scheme import about_scheme
-    from implicitloss.cli import names
     from implicitloss.losses import SoftmaxCrossEntropy
 
     problem = problem_of(args)

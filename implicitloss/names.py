@@ -1,7 +1,8 @@
-"""The names by which the command line knows samplers, weightings, margins, losses, profiles and scorers.
+"""Names of samplers, weightings, margins, losses, profiles and scorers, with parameters: `uniform`, `power:0.75`.
 
-The tables are made from the library's own `examples()`: a new sampler or weighting has its name here by itself.
-`implicitloss names` prints them; a `--help` cannot, for importing the library takes longer than a help may.
+The command line knows them, and so does `Scheme`.  The tables are made from the library's own `examples()`: a new
+sampler or weighting has its name here by itself.  `implicitloss names` prints them; a `--help` cannot, for importing
+the library takes longer than a help may.
 
 One file: a kind of name is a table and a few makers.
 """
@@ -21,11 +22,13 @@ from implicitloss.formats import unknown
 from implicitloss.labels import MOST_SAMPLES, LabelPrior
 
 __all__ = [
+    "SCORERS",
+    "TABLES",
+    "always",
     "claim",
     "loss",
     "margin",
     "meaning",
-    "options",
     "profile",
     "sampler",
     "scorer",
@@ -173,7 +176,7 @@ def _cosine(margin: str = "0") -> losses.Loss:
     return losses.Decoupled(losses.cosine_contrastive(_number("cosine:MARGIN", margin)))
 
 
-def _always(value: Any, doc: str | None) -> Callable[..., Any]:
+def always(value: Any, doc: str | None) -> Callable[..., Any]:
     """A maker without parameters."""
     make = functools.partial(lambda value: value, value)
     make.__doc__ = doc
@@ -193,13 +196,13 @@ def _loss_meaning(loss: losses.Loss) -> str | None:
 
 # A loss with a parameter has it in brackets in its name, and is made by a function above.
 LOSSES: dict[str, Callable[..., losses.Loss]] = {
-    _loss_word(loss): _always(loss, _loss_meaning(loss)) for loss in losses.examples() if "(" not in loss.name
+    _loss_word(loss): always(loss, _loss_meaning(loss)) for loss in losses.examples() if "(" not in loss.name
 }
 LOSSES["cosine"] = _cosine
 
 SCORERS: dict[str, Callable[..., scorers.Scorer]] = {
     # Scores against the prior are aligned ones with another sign, made by a function of their own.
-    scorer.name: _always(scorer, getattr(scorers, scorer.name, type(scorer)).__doc__)
+    scorer.name: always(scorer, getattr(scorers, scorer.name, type(scorer)).__doc__)
     for scorer in scorers.examples()
 }
 
@@ -225,7 +228,7 @@ PROFILES: dict[str, Callable[..., LabelPrior]] = {
     "zipf": _zipf,
 }
 
-# What each option takes, in the order of a command's help; and --framework, see `options`.
+# What each option takes, in the order of a command's help.
 TABLES: dict[str, Mapping[str, Callable[..., Any]]] = {
     "--sampler": SAMPLERS,
     "--weighting": WEIGHTINGS,
@@ -234,18 +237,6 @@ TABLES: dict[str, Mapping[str, Callable[..., Any]]] = {
     "--profile": PROFILES,
     "--scorer": SCORERS,
 }
-
-
-def options() -> dict[str, Mapping[str, Callable[..., Any]]]:
-    """What each option takes.  Frameworks bring the audit along, which few commands need, so they are imported here."""
-    from implicitloss import adapters
-    from implicitloss.adapters.discovery import frameworks
-
-    # `il.adapters` has a function for each framework, whose docstring says what it is for.
-    known = {name: _always(found, getattr(adapters, name).__doc__) for name, found in frameworks().items()}
-    return TABLES | {
-        "--framework": {"numpy": _always(None, "NumPy's arrays, without gradients (the default)"), **known}
-    }
 
 
 def usage(name: str, make: Callable[..., Any]) -> str:
