@@ -5,16 +5,13 @@ A separable scheme has log p_yy' = const + b log π_y + c log π_y': a point (b,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import sympy as sp
 
 from analysis.inputs.schemes import COLUMNS, FULL, full_losses, sampled_losses, scheme
 from analysis.study import Point, Row
-from implicitloss import symbols as s
-from implicitloss.labels import Floats, LabelPrior
+from implicitloss.labels import LabelPrior
 from implicitloss.optima.tilt import tilt
+from implicitloss.plot.place import ground, place
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Hits, Scheme
 from implicitloss.theory.implicit import implicit_margins
@@ -23,23 +20,6 @@ from implicitloss.weightings import ForMargin
 M = 32
 SHOWN = 25
 MODES: tuple[Hits, ...] = ("mask", "exclude", "keep")
-
-
-@dataclass(frozen=True)
-class Powers:
-    """p_yy' = π_y^b π_y'^c: any point of the map."""
-
-    b: float
-    c: float
-
-    def log_margin(self, prior: LabelPrior, positive: int) -> Floats:
-        return self.b * prior.log[positive] + self.c * prior.log
-
-    def log_factors(self, prior: LabelPrior) -> tuple[Floats, Floats]:
-        return self.b * prior.log, self.c * prior.log
-
-    def margin(self, yp: sp.Expr) -> sp.Expr:
-        return s.pi[s.y] ** sp.nsimplify(self.b) * s.pi[yp] ** sp.nsimplify(self.c)
 
 
 def points(prior: LabelPrior, quick: bool) -> list[Point]:
@@ -51,15 +31,6 @@ def points(prior: LabelPrior, quick: bool) -> list[Point]:
     return [*drawn, *full, *ground]
 
 
-def fit(margins: Floats, prior: LabelPrior) -> tuple[float, float, float, float]:
-    """(const, b, c) by least squares over all pairs, and the largest that is left of log p."""
-    y, other = np.nonzero(margins)
-    design = np.stack([np.ones(y.size), prior.log[y], prior.log[other]], axis=1)
-    log_p = np.log(margins[y, other])
-    found = np.linalg.lstsq(design, log_p, rcond=None)[0]
-    return (*map(float, found), float(np.max(np.abs(design @ found - log_p))))
-
-
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """Cells of the heat map and the point on the map; or one column of the map's ground."""
     row: Row = dict.fromkeys(
@@ -67,9 +38,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
     )
     if point["kind"] == "ground":
         return [
-            row
-            | {"kind": "ground", "b": point["b"], "c": c}
-            | {"tilt": tilt(Scheme(Uniform(), ForMargin(Powers(point["b"], c)), m=1, hits="mask"), prior, "implicit")}
+            row | {"kind": "ground", "b": point["b"], "c": c} | {"tilt": ground(prior, point["b"], c)}
             for c in np.linspace(-0.5, 1.5, point["steps"]).tolist()
         ]
     if point["kind"] == "full loss":
@@ -78,9 +47,12 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         chosen = scheme(point["sampler"], point["weighting"], M, point["hits"])
     row |= {name: point[name] for name in (*COLUMNS, "hits")}
     margins = implicit_margins(chosen, prior)
-    const, b, c, misfit = fit(margins, prior)
-    place = {"b": b, "c": c, "log_const": const, "misfit": misfit, "tilt": tilt(chosen, prior, "implicit")}
-    found = [row | {"kind": point["kind"]} | place]
+    at = place(chosen, prior)
+    found = [
+        row
+        | {"kind": point["kind"], "b": at.b, "c": at.c, "log_const": at.const, "misfit": at.misfit}
+        | {"tilt": tilt(chosen, prior, "implicit")}
+    ]
     shown = np.linspace(0, prior.n_labels - 1, min(SHOWN, prior.n_labels)).round().astype(int)
     p = margins[np.ix_(prior.by_frequency[shown], prior.by_frequency[shown])]
     for i, rank in enumerate(shown):

@@ -67,7 +67,9 @@ def _run(args: argparse.Namespace) -> int:
     import matplotlib.pyplot as plt
     import pandas as pd
 
-    plt.style.use(Path(__file__).with_name("implicitloss.mplstyle"))
+    from implicitloss import plot
+
+    plt.style.use(plot.style("double"))
     entries = []
     for name, path in tables.items():
         if name in missing:

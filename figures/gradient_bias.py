@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from figures._marks import WEIGHTINGS, below, one_of
+from implicitloss import plot
 
 CLAIMS = ("rawat2021.lemma2.gradient", "rawat2021.section4.constant", "rawat2021.section4.relative")
 
@@ -62,19 +63,13 @@ def draw(table: Any) -> Figure:
     """Samplers in rows, weightings in columns."""
     figure = Figure(figsize=(7.2, 3.9), layout="constrained")
     axes = figure.subplots(2, len(WEIGHTINGS), sharex=True, sharey=True)
-    ladder = sorted(set(table["m"]))
     for row, sampler in enumerate(("uniform", "within-batch")):
         for column, weighting in enumerate(WEIGHTINGS):
             ax = axes[row, column]
-            ax.axhline(0, color="0.5", lw=0.8)
-            for i, m in enumerate(ladder):
-                rows = one_of(table, sampler=sampler, weighting=weighting, m=m).sort_values("prior")
-                smooth = rows["error"].rolling(15, center=True, min_periods=4).mean()
-                ax.plot(rows["prior"], rows["error"], ".", color=f"C{i}", ms=1, alpha=0.35)
-                ax.plot(
-                    rows["prior"], smooth, color=f"C{i}", lw=1.2, ls=("-", "--", "-.", ":")[i % 4], label=f"m = {m}"
-                )
-            ax.set(xscale="log")
+            rows = one_of(table, sampler=sampler, weighting=weighting)
+            plot.gradient_bias(rows.assign(scheme="m = " + rows["m"].astype(str)).sort_values("m"), ax=ax)
+            ax.get_legend().remove()
+            ax.set(xlabel="", ylabel="")
             if row == 0:
                 ax.set_title(weighting)
         axes[row, 0].set_ylabel(f"{sampler}\ngradient error")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from figures._marks import COLOR, MARKER, WEIGHTINGS, face, one_of
+from figures._marks import COLOR, MARKER, WEIGHTINGS, below, face, one_of
+from implicitloss import plot
 
 CLAIMS = (
     *(f"rawat2021.table2.{q}-{w}" for q in ("uniform", "within-batch") for w in WEIGHTINGS),
@@ -17,7 +17,6 @@ CLAIMS = (
     "rawat2021.table2.hits-kept",
     "rawat2021.section2.eq6",
 )
-NAMED = {"softmax": (0, 0), "equalised": (0, 1), "relative": (1, 0), "logit-adjusted": (-1, 1)}
 
 
 def _places(table: Any) -> Any:
@@ -72,17 +71,7 @@ def draw(table: Any) -> Figure:
         for column, sampler in enumerate(("uniform", "within-batch")):
             rows = one_of(cells, sampler=sampler, weighting=weighting)
             ax = axes[row, column]
-            grid = rows.pivot(index="rank", columns="other_rank", values="p")
-            sns.heatmap(
-                grid,
-                norm=norm,
-                cmap="viridis",
-                cbar=False,
-                xticklabels=False,
-                yticklabels=False,
-                rasterized=True,
-                ax=ax,
-            )
+            plot.margins(rows, ax=ax, norm=norm, colorbar=False)
             ax.set(xlabel="", ylabel="")
             if row == 0:
                 ax.set_title(sampler, fontsize=8)
@@ -96,44 +85,19 @@ def draw(table: Any) -> Figure:
 
 
 def _map(ax: Any, table: Any) -> None:
-    ground = table[table["kind"] == "ground"].pivot(index="c", columns="b", values="tilt")
-    levels = np.arange(-2, 2.01, 0.25)
-    shown = ax.contourf(ground.columns, ground.index, ground, levels, cmap="PuOr_r", alpha=0.55, extend="both")
-    lines = ax.contour(ground.columns, ground.index, ground, [-1, -0.5, 0, 0.5], colors="0.3", linewidths=0.6)
-    ax.clabel(lines, fontsize=6, fmt="%g")
-    ax.get_figure().colorbar(
-        shown, ax=ax, location="top", label="← rare gain    tilt    frequent gain →", ticks=[-2, -1, 0, 1, 2]
-    )
+    ground = table[table["kind"] == "ground"]
     places = _places(table)
-    masked = places[places["hits"] == "mask"]
-    alike = masked.groupby([masked["b"].round(2) + 0.0, masked["c"].round(2) + 0.0])["name"]
-    # At one place, side by side.
-    shifts = 0.11 * (alike.cumcount() - (alike.transform("size") - 1) / 2)
-    for shift, (_, row) in zip(shifts, masked.iterrows(), strict=True):
-        weighting, color = row["weighting"], COLOR[row["weighting"]]
-        ax.plot(
-            row["b"] + shift, row["c"], MARKER[weighting], color=color, mfc=face(row["sampler"], color), ms=6,
-            label=row["name"],
-        )  # fmt: skip
-    full = places[places["kind"] == "full loss"].set_index("name")
-    adaptive = full.loc["adaptive"]
-    ax.plot(adaptive["b"], adaptive["c"], MARKER["adaptive"], color=COLOR["adaptive"], ms=6, label="adaptive (fitted)")
-    for text, start, end in (("rare gain", (-0.6, 0.25), (-1.3, 0.7)), ("frequent gain", (0.4, -0.2), (1.2, -0.42))):
-        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.35"})
-        ax.annotate(text, start, (0, -9), textcoords="offset points", fontsize=7, color="0.35", ha="right")
-    for name, (b, c) in NAMED.items():
-        ax.annotate(
-            name, (b, c), (0, 8), textcoords="offset points", ha="center", fontsize=7,
-            bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.6},
-        )  # fmt: skip
-    ax.grid(visible=False)
-    ax.set(
-        xlabel="b: power of π of the positive",
-        ylabel="c: power of π of the negative",
-        xlim=(-1.5, 1.5),
-        ylim=(-0.5, 1.5),
+    shown = places[(places["hits"] == "mask") | (places["name"] == "adaptive")]
+    colors = [COLOR.get(weighting, COLOR["adaptive"]) for weighting in shown["weighting"]]
+    frame = shown.assign(
+        name=shown["name"].replace("adaptive", "adaptive (fitted)"),
+        color=colors,
+        marker=[MARKER.get(weighting, MARKER["adaptive"]) for weighting in shown["weighting"]],
+        face=[
+            face(sampler, color) if isinstance(sampler, str) else color
+            for sampler, color in zip(shown["sampler"], colors, strict=True)
+        ],
     )
-    handles, labels = ax.get_legend_handles_labels()
-    ax.get_figure().legend(
-        handles, labels, fontsize=6, loc="outside lower center", ncols=2, handletextpad=0.1, labelspacing=0.3
-    )
+    plot.map(frame, contours=ground, ax=ax)
+    ax.get_legend().remove()
+    below(ax.get_figure(), *ax.get_legend_handles_labels(), 2, handletextpad=0.1, labelspacing=0.3)

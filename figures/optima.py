@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from figures._marks import COLOR, MARKER, WEIGHTINGS, below, face, one_of
+from implicitloss import plot
 
 CLAIMS = (
     "menon2021.consistent",
@@ -75,12 +76,9 @@ def draw(table: Any) -> Figure:
         for sampler in ("uniform", "within-batch"):
             for weighting in WEIGHTINGS:
                 color, of_scheme = COLOR[weighting], one_of(table, sampler=sampler, weighting=weighting, hits=hits)
-                rows = one_of(of_scheme, of="sampled").sort_values("m")
-                sizes = [12 + 30 * i / max(len(rows) - 1, 1) for i in range(len(rows))]
-                ax.plot(rows["from_softmax"], rows["from_balanced"], color=color, lw=0.8)
-                ax.scatter(
-                    rows["from_softmax"], rows["from_balanced"], sizes, marker=MARKER[weighting], edgecolor=color,
-                    facecolor=face(sampler, color), linewidth=0.8, label=f"{sampler}, {weighting}", zorder=3,
+                plot.optima(
+                    one_of(of_scheme, of="sampled"), ax=ax, label=f"{sampler}, {weighting}", color=color,
+                    marker=MARKER[weighting], mfc=face(sampler, color),
                 )  # fmt: skip
                 bound = one_of(of_scheme, of="implicit")
                 ax.plot(bound["from_softmax"], bound["from_balanced"], "x", color=color, ms=3, mew=0.7)
@@ -91,7 +89,8 @@ def draw(table: Any) -> Figure:
                 color="0.2", va="center", zorder=4, arrowprops={"arrowstyle": "-", "color": "0.5", "lw": 0.5},
             )  # fmt: skip
             ax.plot(row["from_softmax"], row["from_balanced"], "+", color="0.2", ms=7, zorder=4)
-        ax.set(title=f"hits {'masked' if hits == 'mask' else 'kept'}", xlabel="distance from softmax")
+        ax.get_legend().remove()
+        ax.set(title=f"hits {'masked' if hits == 'mask' else 'kept'}", xlabel="distance from softmax", ylabel="")
     axes[0].set_ylabel("distance from the balanced rule")
     axes[1].sharey(axes[0])
     rows = table[(table["of"] == "sampled") & (table["hits"] == "mask") & (table["m"] == table["m"].max())]

@@ -7,7 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from figures._marks import COLOR, MARKER, WEIGHTINGS, below, one_of
+from figures._marks import WEIGHTINGS, below, one_of
+from implicitloss import plot
 
 CLAIMS: tuple[str, ...] = (
     "rawat2021.section4.constant",
@@ -51,18 +52,21 @@ def alt(table: Any) -> str:
     )
 
 
+def _in_order(weightings: Any) -> Any:
+    return weightings.map(WEIGHTINGS.index)
+
+
 def draw(table: Any) -> Figure:
     """Two panels: hits masked, hits kept."""
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for ax, (hits, title) in zip(axes, {"mask": "hits masked", "keep": "hits kept"}.items(), strict=True):
-        ax.axhline(0, color="0.6", lw=0.8)
-        for weighting in WEIGHTINGS:
-            rows, color = one_of(table, hits=hits, weighting=weighting), COLOR[weighting]
-            ax.plot(rows["m"], rows["implicit"], color=color, ls="--", lw=1)
-            ax.plot(rows["m"], rows["sampled"], color=color, marker=MARKER[weighting], label=weighting)
-        ax.set(title=title, xlabel="negatives m", xscale="log")
-    axes[0].set_ylabel("← rare gain    tilt of f*    frequent gain →")
+        rows = one_of(table, hits=hits)
+        by_weighting = rows.assign(scheme=rows["weighting"]).sort_values("weighting", key=_in_order, kind="stable")
+        plot.tilt(by_weighting, ax=ax)
+        ax.get_legend().remove()
+        ax.set(title=title)
+    axes[1].set_ylabel("")
     handles, labels = axes[1].get_legend_handles_labels()
     lines = {"the true sampled loss": "-", "its bound, the implicit loss": "--"}
     handles += [Line2D([], [], color="0.3", ls=line, lw=1.2) for line in lines.values()]

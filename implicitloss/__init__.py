@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from implicitloss import index as index
     from implicitloss import losses as losses
     from implicitloss import margins as margins
+    from implicitloss import plot as plot
     from implicitloss import samplers as samplers
     from implicitloss import scorers as scorers
     from implicitloss import spectral as spectral
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from implicitloss.designing.catalogue import Published as Published
     from implicitloss.designing.catalogue import Tilts as Tilts
     from implicitloss.designing.catalogue import catalogue as catalogue
+    from implicitloss.designing.compare import compare as compare
     from implicitloss.designing.design import Design as Design
     from implicitloss.designing.design import design as design
     from implicitloss.designing.price import Price as Price
@@ -77,6 +79,7 @@ _HOME = {
     "index": None,
     "losses": None,
     "margins": None,
+    "plot": None,
     "samplers": None,
     "scorers": None,
     "spectral": None,
@@ -88,6 +91,7 @@ _HOME = {
     "catalogue": "designing.catalogue",
     "Certificate": "optima.certificate",
     "certify_optimum": "optima.certificate",
+    "compare": "designing.compare",
     "covariance": "witness.integrate.covariance",
     "decide": "claims.decide",
     "Design": "designing.design",

@@ -535,11 +535,13 @@ class Given:
         object.__setattr__(self, "weights", weights)
 
     def log_weight(self, draws: Draws) -> Floats:
+        """Return the logarithms of the weights beside a positive, (L,); -inf for a weight of 0."""
         self._check(draws.prior)
         with np.errstate(divide="ignore"):
             return np.log(self.weights if self.weights.ndim == 1 else self.weights[draws.positive])
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
+        """Return 0 and log w, (L,), of weights w_y'; None for those of pairs, and where one is 0."""
         self._check(prior)
         if self.weights.ndim == 2 or not self.weights.min() > 0:
             return None

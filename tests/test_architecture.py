@@ -211,7 +211,7 @@ FLOORS = [
     {"theory", "witness", "minibatch", "spectral"},
     {"optima"},
     {"claims", "auditing", "adapters", "teaching", "designing"},
-    {"cli", "pytest_plugin", "testing"},
+    {"cli", "plot", "pytest_plugin", "testing"},
 ]
 
 

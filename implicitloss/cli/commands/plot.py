@@ -1,0 +1,106 @@
+"""`implicitloss plot`: a picture of schemes of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from typing import Any
+
+from implicitloss.cli.arguments import EVERY_NAME
+from implicitloss.cli.exit import HOLDS
+from implicitloss.cli.files import Output, write_all
+from implicitloss.cli.labels import add_prior, prior_of
+from implicitloss.cli.progress import Progress
+from implicitloss.formats import printable, unknown
+
+__all__ = ["add_arguments", "run"]
+
+HELP = "draw where schemes lie, their margins, losses, tilt or gradients, as SVG, PDF or PNG"
+# Each kind, and what it shows; each is a function of `il.plot`.
+KINDS = {
+    "map": "where schemes lie among implicit losses, and which labels gain",
+    "margins": "how often each negative counts beside each positive",
+    "losses": "expected loss and its bound against m",
+    "gap": "the bound less the expected loss against m",
+    "variance": "the variance of the loss against m",
+    "tilt": "which labels gain against m",
+    "optima": "distances of the best scores from softmax's and from the balanced rule",
+    "gradient-bias": "the expected gradient less that of softmax over all labels",
+    "inclusion": "how often each label is among the negatives",
+}
+FORMATS = ("svg", "pdf", "png")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The kind of picture, the schemes, the labels and the file."""
+    said = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items())
+    parser.add_argument("kind", choices=list(KINDS), metavar="KIND", help=said)
+    parser.add_argument(
+        "--scheme",
+        action="append",
+        required=True,
+        metavar="SAMPLER/WEIGHTING/M[/HITS[/DRAWS]]",
+        help="a scheme by names, e.g. within-batch/importance/64 or uniform/tail/64/keep; give it once for each. "
+        f"HITS is mask (the default), exclude or keep, DRAWS iid, distinct, set or bernoulli; {EVERY_NAME}",
+    )
+    parser.add_argument("-o", "--out", type=Output, required=True, metavar="FILE", help="FILE.svg, .pdf or .png")
+    parser.add_argument("--columns", choices=["single", "double"], default="double", help="as wide as in a paper")
+    parser.add_argument("--latex", action="store_true", help="write symbols as mathematics")
+    add_prior(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw, and say where the picture is."""
+    form = os.path.splitext(args.out)[1].removeprefix(".").lower()
+    if form not in FORMATS:
+        raise ValueError(f"-o must be a file that ends with .svg, .pdf or .png, got {args.out!r}")
+    schemes = {text: _scheme(text) for text in args.scheme}
+    if args.kind == "margins" and len(schemes) > 1:
+        raise ValueError(f"a picture of margins is one of one scheme, got {len(schemes)}")
+    progress = Progress(1)
+    if progress.live:
+        progress(0, f"{args.kind} of {len(schemes)} scheme{'s' * (len(schemes) > 1)}")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from implicitloss import plot
+
+    drawn = {"gradient-bias": plot.gradient_bias}.get(args.kind) or getattr(plot, args.kind)
+    only: Any = next(iter(schemes.values()))
+    with plt.style.context(plot.style(args.columns)):
+        if args.kind == "margins":
+            ax = drawn(only, prior_of(args), label=args.scheme[0], latex=args.latex)
+        else:
+            ax = drawn(schemes, prior_of(args), latex=args.latex)
+        picture = io.BytesIO()
+        ax.get_figure().savefig(picture, format=form, metadata={_DATED[form]: None})
+        plt.close(ax.get_figure())
+    progress.done()
+    write_all({args.out: picture.getvalue()})
+    print(printable(args.out))
+    return HOLDS
+
+
+_DATED = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}
+
+
+def _scheme(text: str) -> Any:
+    """The scheme of SAMPLER/WEIGHTING/M[/HITS[/DRAWS]]."""
+    from implicitloss.draws import DRAWS
+    from implicitloss.scheme import HITS, Scheme
+
+    parts = text.split("/")
+    if not 3 <= len(parts) <= 5:
+        raise ValueError(f"--scheme must be SAMPLER/WEIGHTING/M[/HITS[/DRAWS]], e.g. uniform/tail/64, got {text!r}")
+    sampler, weighting, m, *modes = parts
+    hits, draws = [*modes, *("mask", "iid")[len(modes) :]]
+    if not m.isdecimal():
+        raise ValueError(f"--scheme must have a whole number as M, the number of negatives, got {m!r} in {text!r}")
+    if hits not in HITS:
+        raise ValueError(unknown("hits", hits, HITS))
+    if draws not in DRAWS:
+        raise ValueError(unknown("draws", draws, DRAWS))
+    return Scheme(sampler, weighting, m=int(m), hits=hits, draws=draws)

@@ -1,0 +1,116 @@
+"""What all plots share: where they are drawn, what a line looks like, how labels are written, and ladders of m."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from implicitloss.arguments import checked_choice, checked_list, checked_whole, shown
+from implicitloss.designing.named import named
+from implicitloss.scheme import MOST_NEGATIVES, Scheme
+
+__all__ = ["LADDER", "MARKERS", "Schemes", "along", "axes_of", "called", "checked_frame", "is_frame", "lines", "style"]
+
+Schemes = Scheme | Sequence[Scheme] | Mapping[str, Scheme]
+Columns = Literal["single", "double"]
+# Numbers of negatives along which losses are shown.
+LADDER = tuple(2**k for k in range(11))
+MARKERS = "os^DvP*Xh<>"
+LINES = ("-", "--", "-.", ":")
+
+
+def style(columns: Columns = "double") -> str:
+    """Return the style sheet of a figure that is one or two columns wide, as `matplotlib.pyplot.style.use` takes it.
+
+    Parameters
+    ----------
+    columns : {"single", "double"}
+        3.4 or 7.2 inches wide.
+
+    Returns
+    -------
+    str
+        The path of the sheet: Okabe and Ito's colours, which colour-blind readers tell apart, and small type.
+
+    Raises
+    ------
+    ValueError
+        For another word.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> il.plot.style("single").endswith("single.mplstyle")
+    True
+    """
+    checked_choice(columns, "columns", get_args(Columns))
+    return str(Path(__file__).with_name("styles") / f"{columns}.mplstyle")
+
+
+def axes_of(ax: Any) -> Any:
+    """The axes that were given, or those of a new figure."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        return plt.subplots(layout="constrained")[1]
+    if not hasattr(ax, "get_xscale"):
+        raise ValueError(f"ax must be the axes of a Matplotlib figure, got {shown(ax)}")
+    return ax
+
+
+def is_frame(data: object) -> bool:
+    """Whether a pandas DataFrame was given."""
+    return hasattr(data, "columns") and hasattr(data, "groupby")
+
+
+def checked_frame(frame: Any, columns: Sequence[str]) -> Any:
+    """The frame; *raises* ValueError where it is empty or lacks one of the columns."""
+    lacks = [name for name in columns if name not in frame.columns]
+    if lacks or frame.empty:
+        lacking = f"no {', '.join(lacks)}" if lacks else "no rows"
+        raise ValueError(f"the frame must have the columns {', '.join(columns)}, but it has {lacking}")
+    return frame
+
+
+def called(schemes: Any, label: str | Sequence[str] | None) -> dict[str, Scheme]:
+    """The schemes by what the legend calls them: `label`, a text for one or a list for several, or else their names."""
+    found = named(schemes)
+    if label is None:
+        return found
+    labels = [label] if isinstance(label, str) else [str(text) for text in checked_list(label, "label")]
+    if len(labels) != len(found) or len(set(labels)) < len(labels):
+        raise ValueError(f"label must have a text for each of {len(found)} schemes, all different, got {shown(label)}")
+    return dict(zip(labels, found.values(), strict=True))
+
+
+def along(schemes: Mapping[str, Scheme], m: Sequence[int]) -> dict[str, list[Scheme]]:
+    """Each scheme at each number of negatives; in a name that is how it prints, m is left out."""
+    ladder = [checked_whole(n, "m", 1, MOST_NEGATIVES) for n in checked_list(m, "m")]
+    if not ladder:
+        raise ValueError("m must be numbers of negatives, got none")
+    found = {}
+    for name, scheme in schemes.items():
+        short = name.replace(f", m={scheme.m}, ", ", ", 1) if name.startswith(str(scheme)) else name
+        found[short if short not in found else name] = [replace(scheme, m=n) for n in sorted(set(ladder))]
+    return found
+
+
+def lines(
+    frame: Any, label: str | Sequence[str] | None, look: dict[str, Any], *, marked: bool = True
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The rows of each scheme, and the look of its line: colour, marker and label, or those that were given.
+
+    Lines that are not `marked` differ in their dashes.
+    """
+    groups = list(frame.groupby("scheme", sort=False)) if "scheme" in frame.columns else [(None, frame)]
+    texts = [label] if isinstance(label, str) else label
+    if texts is not None and len(texts) != len(groups):
+        raise ValueError(f"label must have a text for each of {len(groups)} schemes, got {shown(label)}")
+    for i, (name, rows) in enumerate(groups):
+        told = {"marker": MARKERS[i % len(MARKERS)]} if marked else {"ls": LINES[i % len(LINES)]}
+        yield rows, {
+            "color": f"C{i}", **told,
+            "label": texts[i] if texts is not None else name, **look,
+        }  # fmt: skip

@@ -1,0 +1,121 @@
+"""Sampling bias against labeling bias: distances of the best scores from softmax's, and from the balanced rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from implicitloss.labels import Floats, LabelPrior, checked_prior
+from implicitloss.losses import SoftmaxCrossEntropy
+from implicitloss.optima.newton import NoOptimum
+from implicitloss.optima.population import population_optimum
+from implicitloss.optima.tilt import At, eta_at
+from implicitloss.plot.canvas import Schemes, along, axes_of, called, checked_frame, is_frame, lines
+
+__all__ = ["optima"]
+
+SIZES = (12.0, 42.0)
+
+
+def optima(
+    data: Schemes | Any,
+    prior: LabelPrior | None = None,
+    *,
+    eta: ArrayLike | At = "uniform",
+    m: Sequence[int] = (1, 4, 16, 64, 256),
+    ax: Any = None,
+    label: str | Sequence[str] | None = None,
+    latex: bool = False,
+    **look: Any,
+) -> Any:
+    """Plot how far the best scores of each scheme are from log η (across) and from log η - log π (up).
+
+    Across is sampling bias, the distance from what softmax over all labels teaches; up is labeling bias, the distance
+    from the balanced rule.  Both are root mean squares over labels of differences of centred scores, of the true
+    sampled loss.  A line goes from few negatives (small markers) to many.
+
+    Parameters
+    ----------
+    data : Scheme, sequence or dict of Scheme, or pandas.DataFrame
+        The schemes, whose own m does not matter; or a frame with the columns `m`, `from_softmax` and `from_balanced`,
+        and `scheme` if it has it.
+    prior : LabelPrior
+        The label prior, for schemes; every label must occur.
+    eta : {"uniform", "prior", "peaked"} or array_like, (L,)
+        P(y given x) at the x, as for `il.tilt`.
+    m : sequence of int
+        The numbers of negatives.
+    ax : matplotlib.axes.Axes, optional
+        Where to plot; by default in a new figure.
+    label : str or sequence of str, optional
+        What the legend calls the schemes.
+    latex : bool
+        Write symbols as mathematics, as in a paper.
+    **look
+        `color`, `marker` and `mfc`, the colour inside of markers.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Raises
+    ------
+    ValueError
+        As `il.population_optimum` does; where there is no optimum a point is left out.
+
+    References
+    ----------
+    Derived here; the balanced rule is that of Menon et al. 2021.
+
+    Examples
+    --------
+    >>> import implicitloss as il
+    >>> scheme = il.Scheme("within-batch", "unit", m=1, hits="keep")  # its scores are the balanced rule's at every m
+    >>> ax = il.plot.optima(scheme, il.LabelPrior.zipf(20, 1.0), m=[1, 16])
+    >>> bool(abs(ax.lines[0].get_ydata()).max() < 1e-6)
+    True
+    """
+    frame = data if is_frame(data) else _frame(data, prior, eta, m)
+    checked_frame(frame, ("m", "from_softmax", "from_balanced"))
+    ax = axes_of(ax)
+    for rows, own in lines(frame, label, look):
+        shown, color = rows.sort_values("m"), own["color"]
+        ax.plot(shown["from_softmax"], shown["from_balanced"], color=color, lw=0.8)
+        ax.scatter(
+            shown["from_softmax"], shown["from_balanced"], np.linspace(*SIZES, len(shown)), marker=own["marker"],
+            edgecolor=color, facecolor=own.get("mfc", color), linewidth=0.8, label=own["label"], zorder=3,
+        )  # fmt: skip
+    eta_word, pi = (r"$\log\eta$", r"$\log\pi$") if latex else ("log η", "log π")
+    ax.set(xlabel=f"distance from {eta_word}, softmax", ylabel=f"distance from {eta_word} - {pi}, balanced")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend()
+    return ax
+
+
+def _distance(f: Floats, to: Floats) -> float:
+    apart = f - to - (f - to).mean()
+    return float(np.sqrt(np.mean(apart**2)))
+
+
+def _frame(data: Any, prior: Any, eta: Any, m: Sequence[int]) -> Any:
+    import pandas as pd
+
+    checked_prior(prior)
+    at = np.asarray(eta_at(eta, prior)[0], dtype=np.float64)
+    rows = []
+    for name, ladder in along(called(data, None), m).items():
+        for scheme in ladder:
+            try:
+                f = population_optimum(scheme, SoftmaxCrossEntropy(), at, prior)
+            except NoOptimum:
+                continue
+            log_eta = np.log(at)
+            rows.append({
+                "scheme": name, "m": scheme.m, "from_softmax": _distance(f, log_eta),
+                "from_balanced": _distance(f, log_eta - prior.log),
+            })  # fmt: skip
+    return pd.DataFrame(rows, columns=["scheme", "m", "from_softmax", "from_balanced"])
