@@ -907,6 +907,49 @@ def _catalogue(v: Values) -> Call:
     return Call(il.catalogue, {"prior": ("prior", v.prior(v.whole(1, 40))), "m": ("count", v.m())}, check)
 
 
+def _compare(v: Values) -> Call:
+    n = v.whole(1, 8)
+    schemes = [v.scheme(n) for _ in range(v.whole(1, 3))]
+    given = v.one(schemes, {f"s{i}": scheme for i, scheme in enumerate(schemes)})
+    arguments = {
+        "schemes": ("schemes", given), "prior": ("prior", v.prior(n)),
+        "scores": v.one(("", None), ("vector", v.as_array(v.scores(n)))), "loss": ("loss?", v.one(None, v.loss())),
+    }  # fmt: skip
+
+    def check(found: Any) -> None:
+        if len(found) != len(schemes) or not (found["variance"] >= -1e-12).all():
+            raise Wrong(f"a table of {len(found)} schemes")
+
+    return Call(il.compare, arguments, check)
+
+
+def _plot(name: str) -> Callable[[Values], Call]:
+    """A plot of a scheme, on axes that are no part of pyplot's state."""
+
+    def make(v: Values) -> Call:
+        from matplotlib.figure import Figure
+
+        n = v.whole(3, 8)
+        scheme, prior, ax = v.scheme(n), v.prior(n), Figure().subplots()
+        arguments = {"data": ("scheme" if name == "margins" else "", scheme), "prior": ("prior", prior)}
+        if name in ("losses", "gap", "variance", "gradient_bias"):
+            arguments["scores"] = v.one(("", None), ("vector", v.as_array(v.scores(n))))
+        if name in ("losses", "gap", "variance", "tilt", "optima"):
+            arguments["m"] = ("labels?", [1, 3])
+        if name == "map":
+            arguments["contours"] = ("", False)
+        arguments |= {"ax": ("", ax), "latex": ("", v.one(True, False))}
+        return Call(getattr(il.plot, name), arguments)
+
+    return make
+
+
+def _place(v: Values) -> Call:
+    n = v.whole(3, 8)
+    arguments = {"scheme": ("scheme", v.scheme(n)), "prior": ("prior", v.prior(n))}
+    return Call(il.plot.place, arguments, lambda found: finite([found.const, found.b, found.c, found.misfit]))
+
+
 def _certify(v: Values) -> Call:
     call = _optimum(v)
     n = call.arguments["prior"][1].n_labels
@@ -1661,6 +1704,12 @@ def _targets() -> list[Target]:
         Target(("waterfilling", "Waterfilling"), _waterfilling, 2),
         Target(("stale_index", "StaleIndex"), _stale_index, 1),
         Target(("tilt",), _tilt, 1), Target(("information",), _information, 2), Target(("price", "Price"), _price, 1),
+        Target(("compare",), _compare, 0.5), Target(("plot.place", "plot.Location"), _place, 0.5),
+        Target(("plot.style",), lambda v: Call(il.plot.style, {"columns": ("choice", "single")}), 0.1),
+        *(
+            Target((f"plot.{name}",), _plot(name), 0.1)
+            for name in ("gap", "gradient_bias", "inclusion", "losses", "map", "margins", "optima", "tilt", "variance")
+        ),
         Target(("measured_tilt",), _measured_tilt, 2), Target(("design", "Design"), _design, 0.5),
         Target(("catalogue", "KeptShares", "Published", "Tilts"), _catalogue, 0.3),
         Target(("certify_optimum", "Certificate"), _certify, 2),

@@ -104,7 +104,11 @@ def _distance(f: Floats, to: Floats) -> float:
 def _frame(data: Any, prior: Any, eta: Any, m: Sequence[int]) -> Any:
     import pandas as pd
 
-    checked_prior(prior)
+    if checked_prior(prior).n_occurring < prior.n_labels:
+        absent = prior.name(int(prior.by_frequency[-1]))
+        raise ValueError(
+            f"the balanced rule is of labels that occur, but label {absent} has prior 0: give prior.few(n)"
+        )
     at = np.asarray(eta_at(eta, prior)[0], dtype=np.float64)
     rows = []
     for name, ladder in along(called(data, None), m).items():
