@@ -47,13 +47,18 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"`python -m paper_checks explain ID` says what a claim states, how it is checked and where it comes "
         f"from. {EXIT_CODES} 5: no claim was selected.",
     )
+    add_arguments(parser)
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which claims, on which counts, and the reports."""
     parser.add_argument(
         "ids", nargs="*", metavar="ID", help="check these claims, by id or by the start of an id (default all)"
     )
     add_counts(parser, f"check the claims that are about numbers on your labels: {COUNTS}")
     parser.add_argument("--list", action="store_true", help="print the ids and the statements of the claims, and stop")
     add_report_arguments(parser)
-    return parser
 
 
 def _select(claims: list[Claim], ids: list[str]) -> list[Claim]:
@@ -72,13 +77,14 @@ def _explain(claim: Claim) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command, and return its exit code."""
+    return guarded("paper_checks", lambda: run(_parser().parse_args(argv)))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Settle the claims, and report."""
     # Matrices are small, and threads of BLAS that wait for each other take far longer than one; read on import.
     for threads in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
-    return guarded("paper_checks", lambda: _run(_parser().parse_args(argv)))
-
-
-def _run(args: argparse.Namespace) -> int:
     check(args)
     explain = bool(args.ids) and args.ids[0] == "explain"
     ids = args.ids[1:] if explain else args.ids

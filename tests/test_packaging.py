@@ -64,12 +64,12 @@ def test_the_sdist_has_the_repository_and_nothing_that_lies_about(littered: Path
     # And it suffices for a wheel.
     (source,) = (tmp_path / "unpacked").iterdir()
     with zipfile.ZipFile(_build("wheel", source, tmp_path / "wheel")) as wheel:
-        assert _library(wheel) == {name for name in _files() if name.startswith("implicitloss/")}
+        assert _library(wheel) == {name for name in _files() if name.startswith(("implicitloss/", "paper_checks/"))}
 
 
-def test_a_wheel_straight_from_a_littered_folder_has_the_library_alone(littered: Path, tmp_path: Path) -> None:
+def test_a_wheel_straight_from_a_littered_folder_has_library_and_claims_alone(littered: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(_build("wheel", littered, tmp_path / "wheel")) as wheel:
-        assert _library(wheel) == {name for name in _files() if name.startswith("implicitloss/")}
+        assert _library(wheel) == {name for name in _files() if name.startswith(("implicitloss/", "paper_checks/"))}
 
 
 def _library(wheel: zipfile.ZipFile) -> set[str]:

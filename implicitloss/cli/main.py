@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 def _commands() -> dict[str, ModuleType]:
     """The commands by name: the modules of the folder `commands`."""
     found = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
-    return {name: importlib.import_module(f"{commands.__name__}.{name}") for name in found}
+    return {name.replace("_", "-"): importlib.import_module(f"{commands.__name__}.{name}") for name in found}
 
 
 def _parser() -> Parser:

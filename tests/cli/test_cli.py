@@ -873,8 +873,8 @@ def test_every_command_has_what_the_command_line_asks_of_it(capsys: pytest.Captu
     said = " ".join(capsys.readouterr().out.split())
     for module in pkgutil.iter_modules(commands.__path__):
         command = importlib.import_module(f"{commands.__name__}.{module.name}")
-        assert f"{module.name} {command.HELP}" in said
-        assert main([module.name, "--help"]) == 0
+        assert f"{module.name.replace('_', '-')} {command.HELP}" in said
+        assert main([module.name.replace("_", "-"), "--help"]) == 0
         words = capsys.readouterr().out
         assert module.name in ("plot", "teach") or "--json [FILE]" in words
 
