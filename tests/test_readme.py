@@ -49,9 +49,14 @@ SCRIPTS = scripts(README)
 
 
 @pytest.mark.parametrize(
-    ("script", "shown"), SCRIPTS, ids=["a problem", "one's own weighting", "one's own sampler", "a black box"]
+    ("script", "shown"),
+    SCRIPTS,
+    ids=["a black box", "side by side", "a problem", "one's own weighting", "one's own sampler"],
 )
-def test_the_scripts_print_what_is_shown(script: str, shown: str) -> None:
+def test_the_scripts_print_what_is_shown(
+    script: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a plot is saved
     same(shown, printed(script, "README.md", {}))
 
 
@@ -145,10 +150,39 @@ def test_the_command_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_counts_of_claims_are_true() -> None:
     claims = all_claims()
-    shown = re.search(r"All (\d+) claims hold, and (\d+) near misses", README)
+    _, (holding, missed) = re.findall(r"All (\d+) claims hold, and (\d+) near misses", README)
+    assert int(holding) == len(claims)
+    assert int(missed) == sum(len(claim.near_misses) for claim in claims)
+
+
+def test_the_first_command_ends_as_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    line = re.search(r"&& implicitloss (verify .*)", README)
+    assert line is not None
+    assert main(shlex.split(line[1])) == 0
+    *_, outcomes, summary = capsys.readouterr().out.strip().splitlines()
+    shown = re.search(r"It ends with\n\n```text\n(.*)\n(.*) \d+ ms\.\n", README)
     assert shown is not None
-    assert int(shown[1]) == len(claims)
-    assert int(shown[2]) == sum(len(claim.near_misses) for claim in claims)
+    assert outcomes == shown[1]
+    assert summary.startswith(shown[2])
+
+
+def test_the_commands_of_the_table_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "counts.csv").write_text("label,count\na,900\nb,500\nc,200\nd,70\ne,50\nf,9\n")
+    (tmp_path / "module.py").write_text(
+        "import numpy as np\n\n\ndef loss(scores, positive, rng):\n"
+        "    return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(positive)), positive]\n"
+    )
+    lines = re.findall(r"^\| .* \| `implicitloss ([^`]*)`", README, re.MULTILINE)
+    assert len(lines) == 8
+    for line in lines:
+        if line != "check-papers":
+            assert main(shlex.split(line)) == 0, line
+    capsys.readouterr()
+    assert (tmp_path / "tilt.pdf").exists()
 
 
 def test_every_claim_that_the_findings_name_is_there() -> None:
