@@ -227,8 +227,9 @@ def test_the_glossary_is_linked_from_every_document_and_has_the_symbols() -> Non
     documents = [ROOT / "README.md", *docs.glob("*.md"), *(docs / "notebooks").glob("*.py")]
     assert len(documents) > 7
     for document in documents:
-        if document.name != "glossary.md":
-            assert re.search(r"\((?:docs/|\.\./)?glossary\.md\)", document.read_text(encoding="utf-8")), document.name
+        text = document.read_text(encoding="utf-8")
+        if document.name != "glossary.md" and not text.startswith("```{include}"):  # of one that is among these
+            assert re.search(r"\((?:docs/|\.\./)?glossary\.md\)", text), document.name
     rows = [line for line in (docs / "glossary.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
     symbols = {symbol.strip() for row in rows for symbol in row.split("|")[2].split(",")}
     assert {"f", "π", "η", "q", "m", "w", "p", "p_yy'", "c_y", "Σp", "f*"} <= symbols

@@ -84,6 +84,10 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
         return [_audited(package, version, case, size) for case in cases]
 
 
+# What adapters offer beside the answer.
+OFFERED = ("stream", "resetting", "flaws_between_rows", "directions", "largest_spread")
+
+
 @dataclass(eq=False)
 class _Counted:
     """A loss that counts the examples that it is asked for; with what its adapter offers besides."""
@@ -95,9 +99,11 @@ class _Counted:
         self.asked += positive.size
         return self.loss(scores, positive, rng)
 
-    def __getattr__(self, name: str) -> Any:
-        offered = getattr(self.loss, name)
-        return self._stream if name == "stream" else offered
+    def __post_init__(self) -> None:
+        # As attributes of its own: protocols of Python 3.12 ask for no others.
+        for name in OFFERED:
+            if hasattr(self.loss, name):
+                setattr(self, name, self._stream if name == "stream" else getattr(self.loss, name))
 
     def _stream(self) -> Audited:
         answer = self.loss.stream()  # type: ignore[attr-defined]

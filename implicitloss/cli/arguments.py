@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +29,7 @@ __all__ = [
     "hard_options",
     "scheme_of",
     "whole_number",
+    "whole_numbers",
 ]
 
 # Where a help says only the usual names.  All of them are known when the library is imported, too slow for a help.
@@ -94,8 +96,11 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_seed, default=0, help="the seed of all random numbers (default 0)")
 
 
-def add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None:
-    """--sampler, --weighting, --m, --hits, hard negatives, and --loss where the command takes any loss."""
+def add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True, with_ladder: bool = False) -> None:
+    """--sampler, --weighting, --m, --hits, hard negatives, and --loss where the command takes any loss.
+
+    With a ladder, --m takes several numbers.
+    """
     parser.add_argument(
         "--sampler",
         metavar="NAME",
@@ -108,7 +113,8 @@ def add_scheme(parser: argparse.ArgumentParser, with_loss: bool = True) -> None:
         required=True,
         help=f"how much a drawn negative counts, e.g. constant (1/m), importance, relative, tail; {EVERY_NAME}",
     )
-    parser.add_argument("--m", type=whole_number, required=True, help="the number of negatives drawn for an example")
+    said = "the number of negatives drawn for an example" + ", or several: 1,4,16,64" * with_ladder
+    parser.add_argument("--m", type=whole_numbers if with_ladder else whole_number, required=True, help=said)
     parser.add_argument("--hits", metavar="RULE", required=True, help=HITS_HELP)
     add_hard(parser)
     if with_loss:
@@ -162,11 +168,23 @@ def _is_number(text: str) -> bool:
 
 
 def whole_number(text: str) -> int:
-    """Convert an argument to an integer.  *Raises* ArgumentTypeError, in one sentence, if it is none."""
+    """Convert an argument to an integer: 64, 1e6.  *Raises* ArgumentTypeError, in one sentence, if it is none."""
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}")
+    return int(number)
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Convert 1,4,16 to integers.  *Raises* ArgumentTypeError as `whole_number` does."""
+    return [whole_number(part) for part in text.split(",")]
 
 
 def _seed(text: str) -> int:

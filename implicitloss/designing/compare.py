@@ -141,6 +141,6 @@ def _margins(scheme: Scheme, f: Floats, prior: LabelPrior, loss: Loss) -> dict[s
 
 def _tilt(scheme: Scheme, prior: LabelPrior) -> float:
     try:
-        return tilt(scheme, prior)
+        return tilt(scheme, prior, of="sampled")
     except ValueError:  # no optimum, labels of equal frequency, a sampler that looks at scores, ...
         return float("nan")

@@ -114,7 +114,7 @@ def _frame(data: Any, prior: Any, eta: Any, m: Sequence[int]) -> Any:
     for name, ladder in along(called(data, None), m).items():
         for scheme in ladder:
             try:
-                f = population_optimum(scheme, SoftmaxCrossEntropy(), at, prior)
+                f = population_optimum(scheme, SoftmaxCrossEntropy(), at, prior, of="sampled")
             except NoOptimum:
                 continue
             log_eta = np.log(at)

@@ -268,7 +268,8 @@ class GaussianMixture:
         spectra = np.arange(1, d + 1) ** -alpha[:, None]
         spectra *= (size / spectra.sum(axis=1))[:, None]
         # A regular simplex with sides of √2 around 0, on orthonormal directions.
-        corners = np.linalg.svd(np.eye(n) - 1 / n)[0][:, : n - 1]
+        i, k = np.arange(n)[:, None], np.arange(1, n)
+        corners = np.where(i < k, -1.0, np.where(i == k, k, 0.0)) / np.sqrt(k * (k + 1))
         means = distance / np.sqrt(2) * corners @ _orthonormal(draw, d, n - 1).T
         if not rotated:
             return cls(means, spectra, each)

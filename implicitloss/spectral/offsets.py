@@ -77,10 +77,10 @@ class Gap:
         return np.asarray(ndtr(-np.array(self.z)))
 
     def __str__(self) -> str:
-        return (
-            f"z_1 - z_2 = {self.total:+.3f} = {self.train:+.3f} (train) {self.overfit:+.3f} (overfit) "
-            f"{self.label:+.3f} (label) {self.scale:+.3f} (scale)"
-        )
+        parts = (self.total, self.train, self.overfit, self.label, self.scale)
+        # What rounds to 0 has no sign.
+        total, train, overfit, label, scale = (f"{round(part, 3) + 0.0:+.3f}" for part in parts)
+        return f"z_1 - z_2 = {total} = {train} (train) {overfit} (overfit) {label} (label) {scale} (scale)"
 
 
 def gap(mean: ArrayLike, variance: ArrayLike, training_mean: ArrayLike, offset: float = 0.0) -> Gap:

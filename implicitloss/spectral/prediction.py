@@ -107,7 +107,7 @@ class Prediction:
     >>> mixture = il.spectral.GaussianMixture.power_law([0.0, 0.0, 1.2], d=300, distance=4.0, counts=200)
     >>> p = il.spectral.predict(mixture, il.spectral.Ridge(10.0))
     >>> p
-    Prediction(3 classes, mean error 0.117, worst 0.173 for 0, not to be trusted)
+    Prediction(3 classes, mean error 0.118, worst 0.175 for 0, not to be trusted)
     >>> p.notes
     ('The prediction is not to be trusted for 1 of 3 classes, whose effective rank is below 20: 2.',)
     >>> p.mean.shape, p.variance.shape

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from implicitloss.cli.arguments import add_json, add_scheme, add_seed, scheme_of
 from implicitloss.cli.exit import HOLDS
-from implicitloss.cli.files import write_json
+from implicitloss.cli.files import Output, write_all, write_json
 from implicitloss.cli.labels import add_problem, problem_of
 from implicitloss.cli.text import QUANTITIES, heading
 
 if TYPE_CHECKING:
     from implicitloss.estimate import Quantity
+    from implicitloss.labels import LabelPrior
+    from implicitloss.losses import Loss
+    from implicitloss.problem import Problem
+    from implicitloss.scheme import Scheme
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,8 +27,15 @@ HELP = "compute a scheme's expected loss and variance exactly, beside the paper'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A scheme, its loss, a problem and a seed of its scores."""
-    add_scheme(parser)
+    add_scheme(parser, with_ladder=True)
     add_problem(parser)
+    parser.add_argument(
+        "--positives",
+        metavar="LABELS",
+        help="several positives, for a table of each m and each of them: head,torso,tail (the middle label of each "
+        "slice by frequency), or labels",
+    )
+    parser.add_argument("--csv", type=Output, metavar="FILE", help="write the table to FILE as CSV too")
     add_seed(parser)
     add_json(parser)
 
@@ -35,7 +48,10 @@ def run(args: argparse.Namespace) -> int:
     from implicitloss.witness.integrate import integrate
 
     loss = names.loss(args.loss)
+    ladder, args.m = args.m, args.m[0]
     scheme, problem = scheme_of(args, loss), problem_of(args)
+    if len(ladder) > 1 or args.positives is not None or args.csv is not None:
+        return _table(args, [replace(scheme, m=m) for m in ladder], loss, problem)
     bound = implicit_loss(scheme, loss, problem)
     exact = {name: integrate(scheme, loss, problem, name) for name in QUANTITIES}
     outside = ""
@@ -74,3 +90,52 @@ def run(args: argparse.Namespace) -> int:
     if outside:
         print(f"\nno expansion: {outside}")
     return HOLDS
+
+
+def _table(args: argparse.Namespace, schemes: Sequence[Scheme], loss: Loss, problem: Problem) -> int:
+    """Print the exact values of each m and each positive, a row each."""
+    import numpy as np
+    import pandas as pd
+
+    from implicitloss.theory.implicit import implicit_loss
+    from implicitloss.witness.integrate.sweep import sweep
+
+    prior = problem.prior
+    positives = [problem.positive] if args.positives is None else _positives(args.positives, prior)
+    swept = sweep(list(schemes), loss, problem.scores, prior, positives, tuple(QUANTITIES))
+    rows: list[dict[str, Any]] = []
+    for i, scheme in enumerate(schemes):
+        for j, y in enumerate(positives):
+            found = {name: float(np.asarray(swept[name].value)[i, j]) for name in QUANTITIES}
+            bound = float(implicit_loss(scheme, loss, replace(problem, positive=y)))
+            rows.append(
+                {"m": scheme.m, "positive": prior.name(y), "prior": float(prior.probabilities[y]), "bound": bound}
+                | found
+            )
+    values = {"scheme": str(schemes[0]), "loss": loss.name, "table": rows}
+    if args.csv is not None:
+        text = pd.DataFrame(rows).to_csv(index=False)
+        if args.csv == "-":
+            print(text, end="")
+            return HOLDS
+        write_all({args.csv: text})
+    if write_json(args.json, values):
+        return HOLDS
+    said = f"{schemes[0]}".replace(f", m={schemes[0].m},", f", m={','.join(str(scheme.m) for scheme in schemes)},")
+    print(f"{said}; {loss.name}\n")
+    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.8g}".format))
+    return HOLDS
+
+
+def _positives(text: str, prior: LabelPrior) -> list[int]:
+    """The labels of a list; head, torso and tail are the middle labels of the slices, unless labels are called so."""
+    import numpy as np
+
+    slices, found = prior.slices(), []
+    for word in text.split(","):
+        if word in slices and (prior.names is None or word not in prior.names):
+            labels = slices[word][np.argsort(-prior.probabilities[slices[word]], kind="stable")]
+            found.append(int(labels[labels.size // 2]))
+        else:
+            found.append(prior.label(word))
+    return found
