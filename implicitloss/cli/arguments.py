@@ -20,6 +20,7 @@ __all__ = [
     "EVERY_NAME",
     "EXIT_CODES",
     "HITS_HELP",
+    "Formatter",
     "Parser",
     "add_hard",
     "add_json",
@@ -74,6 +75,17 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print the help or the version; argparse itself would ignore that it cannot be written."""
         print(message, end="", file=file)
+
+
+class Formatter(argparse.HelpFormatter):
+    """Help in which lines that are indented, as examples are, stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = text.splitlines()
+        fill = super()._fill_text
+        return "\n".join(
+            indent + line if line.startswith("  ") or not line else fill(line, width, indent) for line in lines
+        )
 
 
 # --- declarations -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pkgutil
 from types import ModuleType
 
 from implicitloss.cli import commands
-from implicitloss.cli.arguments import EXIT_CODES, Parser, check
+from implicitloss.cli.arguments import EXIT_CODES, Formatter, Parser, check
 from implicitloss.cli.exit import guarded
 from implicitloss.version import __version__
 
@@ -41,7 +41,14 @@ def _parser() -> Parser:
     chosen = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in _commands().items():
         said = command.HELP
-        one = chosen.add_parser(name, help=said, description=f"{said[0].upper()}{said[1:]}.", epilog=EXIT_CODES)
+        examples = "".join(f"\n  {line}" for line in command.EXAMPLES)
+        one = chosen.add_parser(
+            name,
+            help=said,
+            description=f"{said[0].upper()}{said[1:]}.",
+            epilog=f"examples:{examples}\n\n{EXIT_CODES}",
+            formatter_class=Formatter,
+        )
         command.add_arguments(one)
         one.set_defaults(run=command.run)
     return parser

@@ -886,7 +886,7 @@ def test_a_command_is_one_file(
     (folder / "more").mkdir()
     (folder / "more" / "count.py").write_text(
         "from pathlib import Path\n\nfrom implicitloss.cli.files import Input, Output, write_whole\n\n"
-        "HELP = 'count lines'\n\n\n"
+        "HELP = 'count lines'\nEXAMPLES = ('implicitloss count a.csv --to n.txt',)\n\n\n"
         "def add_arguments(parser):\n    parser.add_argument('file', type=Input)\n"
         "    parser.add_argument('--to', type=Output)\n\n\n"
         "def run(args):\n    write_whole(args.to, str(len(Path(args.file).read_text().splitlines())))\n    return 0\n"

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 HELP = "measure what a loss of your own optimises, and test whether it is what you claim"
+EXAMPLES = (
+    "implicitloss audit losses.py:my_loss --claim full --counts counts.csv",
+    "implicitloss audit losses:my_loss --framework torch --sampler within-batch --weighting importance "
+    "--m 64 --hits mask",
+)
 # More evaluations of each positive would take hours.
 MOST_AUDIT_RUNS = 10_000_000
 SECONDS_BETWEEN_LINES = 5.0

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 HELP = "list published schemes: margins, best scores, and which labels each favours on your counts"
+EXAMPLES = (
+    "implicitloss catalogue --counts counts.csv",
+    "implicitloss catalogue --profile zipf:100000:1 --m 1024",
+)
 HEAD = ("scheme", "tilt: uniform", "prior", "peaked", "kept: head", "torso", "tail", "who gains")
 
 

@@ -9,6 +9,10 @@ from typing import Any
 __all__ = ["add_arguments", "run"]
 
 HELP = "check every claim of the papers in several independent ways, with near misses that must be refuted"
+EXAMPLES = (
+    "implicitloss check-papers rawat2021.lemma1",
+    "implicitloss check-papers --counts counts.csv --html report.html",
+)
 
 
 def _papers() -> Any:

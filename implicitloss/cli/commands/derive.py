@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 HELP = "derive which loss a scheme optimises, line by line: how often each negative counts (its margin p_yy')"
+EXAMPLES = (
+    "implicitloss derive --sampler within-batch --weighting constant --m 64 --hits mask",
+    "implicitloss derive --sampler uniform --weighting relative --m 64 --hits keep --format latex",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

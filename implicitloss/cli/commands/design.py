@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 HELP = "find weights that are right for a target at every number of negatives, and say what sampling costs"
+EXAMPLES = (
+    "implicitloss design --counts counts.csv --sampler mixture:0.5 --m 255",
+    "implicitloss design --counts counts.csv --target logit-adjusted:1 --sampler within-batch --m 255 --code torch",
+)
 # The rows of the table that are printed; --json has all of them.
 SHOWN = {"consistent": ("keep", "mask", "exclude"), "unit": ("keep",)}
 BYTES = 4

@@ -14,6 +14,10 @@ from implicitloss.formats import unknown
 __all__ = ["add_arguments", "options", "run"]
 
 HELP = "list every name that --sampler, --weighting, --loss, --target, --profile, --scorer and --framework take"
+EXAMPLES = (
+    "implicitloss names",
+    "implicitloss names sampler weighting",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

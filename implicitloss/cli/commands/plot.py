@@ -17,6 +17,10 @@ from implicitloss.formats import printable, unknown
 __all__ = ["add_arguments", "run"]
 
 HELP = "draw where schemes lie, their margins, losses, tilt or gradients, as SVG, PDF or PNG"
+EXAMPLES = (
+    "implicitloss plot map --scheme within-batch/constant/64 --scheme uniform/tail/64 --counts counts.csv -o map.svg",
+    "implicitloss plot tilt --scheme within-batch/unit/1/keep --columns single --latex -o tilt.pdf",
+)
 # Each kind, and what it shows; each is a function of `il.plot`.
 KINDS = {
     "map": "where schemes lie among implicit losses, and which labels gain",

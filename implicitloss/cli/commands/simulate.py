@@ -13,6 +13,10 @@ from implicitloss.cli.text import QUANTITIES, heading
 __all__ = ["add_arguments", "run"]
 
 HELP = "draw negatives as training does, many times, and print the mean loss beside its exact value"
+EXAMPLES = (
+    "implicitloss simulate --sampler within-batch --weighting constant --m 64 --hits mask --runs 1e5",
+    "implicitloss simulate --sampler uniform --weighting importance --m 8 --hits keep --counts counts.csv --seed 7",
+)
 # More draws would take hours.
 MOST_DRAWS = 10_000_000_000
 

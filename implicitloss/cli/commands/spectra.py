@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 HELP = "say how often a linear classifier on your features misses each class, measured and predicted, and why"
+EXAMPLES = (
+    "implicitloss spectra features.npz --offsets offsets.txt",
+    "implicitloss spectra X.npy y.npy --ridge 10 --plot errors.png",
+)
 # The kinds of pictures, and what would make two of them differ.
 PICTURES: dict[str, dict[str, Any]] = {
     "png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None},

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 HELP = "derive the paper's Table 2: which loss each sampler and weighting optimises"
+EXAMPLES = (
+    "implicitloss table",
+    "implicitloss table --hits keep --format markdown",
+)
 SAMPLERS = ("uniform", "within-batch")
 WEIGHTINGS = ("constant", "importance", "relative", "tail")
 HEAD = ("sampler", "weighting", "p_yy'", "implicit loss", "known as")

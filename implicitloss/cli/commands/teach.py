@@ -13,6 +13,10 @@ from implicitloss.formats import printable
 __all__ = ["add_arguments", "run"]
 
 HELP = "write the interactive page to teach with: one HTML file, which works offline"
+EXAMPLES = (
+    "implicitloss teach",
+    "implicitloss teach --counts counts.csv --out page.html",
+)
 DEFAULT = "implicitloss.html"
 CHOICE = " (written to the current folder; --out FILE writes it elsewhere)"
 

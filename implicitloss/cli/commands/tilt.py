@@ -15,6 +15,10 @@ from implicitloss.formats import plain
 __all__ = ["add_arguments", "run"]
 
 HELP = "say which labels a scheme favours, frequent or rare ones: the slope of the best scores on log label frequency"
+EXAMPLES = (
+    "implicitloss tilt --sampler within-batch --weighting importance --m 255 --hits mask --counts counts.csv",
+    "implicitloss tilt --sampler uniform --weighting tail --m 64 --hits mask --profile zipf:100000:1",
+)
 # A tilt this close to 0 is called equal to that of softmax over all labels.
 EQUAL_WITHIN = 0.01
 
