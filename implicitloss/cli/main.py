@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import pkgutil
 from types import ModuleType
+from typing import Any
 
 from implicitloss.cli import commands
 from implicitloss.cli.arguments import EXIT_CODES, Formatter, Parser, check
@@ -25,6 +27,18 @@ def main(argv: list[str] | None = None) -> int:
     return guarded("implicitloss", run)
 
 
+class _Completion(argparse.Action):
+    """Print the completion of a shell, and stop."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        try:
+            import shtab
+        except ImportError:
+            raise ValueError("completion needs shtab: pip install 'implicitloss[completion]'") from None
+        print(shtab.complete(parser, shell=str(values)))
+        parser.exit()
+
+
 def _commands() -> dict[str, ModuleType]:
     """The commands by name: the modules of the folder `commands`."""
     found = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
@@ -38,6 +52,13 @@ def _parser() -> Parser:
         epilog=f"`implicitloss COMMAND --help` explains a command. {EXIT_CODES}",
     )
     parser.add_argument("--version", action="version", version=f"implicitloss {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=["bash", "zsh", "tcsh"],
+        metavar="SHELL",
+        help='print what makes a shell complete commands and options: eval "$(implicitloss --print-completion bash)"',
+    )
     chosen = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in _commands().items():
         said = command.HELP

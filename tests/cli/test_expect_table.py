@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,15 @@ def test_every_help_has_two_examples_that_can_be_given(name: str, capsys: pytest
         program, *words = shlex.split(example)
         assert (program, words[0]) == ("implicitloss", name)
         _parser().parse_args(words)
+
+
+def test_a_shell_can_complete(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("shtab")
+    assert main(["--print-completion", "bash"]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("check-papers", "--weighting", "gradient-bias"))
+    assert main(["--print-completion", "fish"]) == 2
+    assert "unknown value 'fish'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["--print-completion", "bash"]) == 2
+    assert "needs shtab: pip install 'implicitloss[completion]'" in capsys.readouterr().err
