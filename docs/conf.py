@@ -13,6 +13,7 @@ import implicitloss as il
 from implicitloss.version import __version__
 
 project, author, release = "implicitloss", "the authors of implicitloss", __version__
+copyright = author
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.intersphinx"]
 intersphinx_mapping: dict[str, Any] = {}  # pages must be built, and read, without a network
 html_theme, html_title = "furo", f"implicitloss {__version__}"
@@ -22,7 +23,7 @@ exclude_patterns = ["notebooks"]
 default_role = "code"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing", "myst.header"]
+suppress_warnings = ["myst.header"]
 autodoc_typehints = "none"
 autodoc_class_signature = "mixed"
 napoleon_use_rtype = False
@@ -89,6 +90,19 @@ def _escaped(text: str) -> str:
     return re.sub(r"(?<=\w)_(?=\W|$)|(?<![*\\])\*(?!\*)|\|", lambda found: "\\" + found[0], text)
 
 
+# What README links to in the repository, and where it is on the site.
+ON_SITE = {
+    "](CITATION.cff)": "](docs/citing.md)",
+    "](implicitloss/samplers/power.py)": "](docs/reference/il-samplers.md)",
+}
+
+
+def on_site(app: Any, relative: Path, parent: str, content: list[str]) -> None:
+    """README, as it is included, with links to pages of the site."""
+    for link, page in ON_SITE.items():
+        content[0] = content[0].replace(link, page)
+
+
 def setup(app: Any) -> None:
     """Write the reference before the documents are read."""
     (ROOT / "reference").mkdir(exist_ok=True)
@@ -97,3 +111,4 @@ def setup(app: Any) -> None:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
     app.connect("autodoc-process-docstring", plain, priority=400)
+    app.connect("include-read", on_site)

@@ -78,7 +78,7 @@ def draw(table: Any) -> Figure:
                 color, of_scheme = COLOR[weighting], one_of(table, sampler=sampler, weighting=weighting, hits=hits)
                 plot.optima(
                     one_of(of_scheme, of="sampled"), ax=ax, label=f"{sampler}, {weighting}", color=color,
-                    marker=MARKER[weighting], mfc=face(sampler, color),
+                    marker=MARKER[weighting], mfc=face(sampler, color), ends=False,
                 )  # fmt: skip
                 bound = one_of(of_scheme, of="implicit")
                 ax.plot(bound["from_softmax"], bound["from_balanced"], "x", color=color, ms=3, mew=0.7)

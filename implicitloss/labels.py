@@ -107,13 +107,13 @@ class LabelPrior:
             object.__setattr__(self, "names", _checked_names(self.names, self.n_labels))
 
     @classmethod
-    def from_probabilities(cls, probabilities: ArrayLike) -> LabelPrior:
+    def from_probabilities(cls, probabilities: ArrayLike | Mapping[str, float] | Mapping[int, float]) -> LabelPrior:
         """Make a prior from its probabilities π.
 
         Parameters
         ----------
-        probabilities : array_like, (L,)
-            π, summing to 1 within 1e-9.
+        probabilities : array_like, (L,), dict or pandas Series
+            π, summing to 1 within 1e-9.  Keys, and the index of a Series, are the labels, as for `from_counts`.
 
         Returns
         -------
@@ -131,7 +131,12 @@ class LabelPrior:
         >>> il.LabelPrior.from_probabilities([0.7, 0.2, 0.1])
         LabelPrior(3 labels, π from 0.7 to 0.1)
         """
-        return cls(checked_probabilities(probabilities, "the prior"))
+        labels = _labels_of(probabilities)
+        if labels is None:
+            return cls(checked_probabilities(probabilities, "the prior"))  # type: ignore[arg-type]
+        values = list(probabilities.values()) if isinstance(probabilities, Mapping) else probabilities
+        found = _placed(labels, checked_probabilities(values, "the prior", len(labels)))
+        return cls(found.counts, None, found.names)
 
     @classmethod
     def from_counts(
@@ -530,6 +535,12 @@ class LabelPrior:
         }
         return {name: labels for name, labels in parts.items() if labels.size}
 
+    def middle(self, labels: Labels) -> int | None:
+        """The label of median frequency among those of `labels` that occur; None where none does."""
+        ranked = labels[np.argsort(-self.probabilities[labels], kind="stable")]
+        there = ranked[self.probabilities[ranked] > 0]
+        return int(there[there.size // 2]) if there.size else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         counts: Sequence[float] | None = None if self.counts is None else self.counts.tolist()
@@ -578,11 +589,14 @@ def checked_label(label: int, n_labels: int, what: str) -> int:
 
 
 def _labels_of(counts: Any) -> list[Any] | None:
-    """The keys of a dict, or the index of a Series; None for counts without labels."""
+    """The keys of a dict, or the index of a Series; None for counts without labels, as of an index 0, 1, ..., L - 1."""
     if isinstance(counts, Mapping):
         return list(counts)
     index = getattr(counts, "index", None)
-    return None if index is None or callable(index) or getattr(counts, "ndim", 1) != 1 else list(index)
+    if index is None or callable(index) or getattr(counts, "ndim", 1) != 1:
+        return None
+    labels = list(index)
+    return None if labels == list(range(len(labels))) else labels
 
 
 def _placed(labels: list[Any], counts: Floats) -> Counts:

@@ -251,7 +251,7 @@ def meaning(make: Callable[..., Any]) -> str:
     said = (make.__doc__ or "").strip().partition("\n")[0].rstrip(" .:;").replace("`", "")
     said = re.sub(r"^Adapt an? (.+?) loss for il\.audit", r"losses of \1", said)
     said = re.sub(r"^Make (the |an? )?", "", said)
-    return said[:1].upper() + said[1:]
+    return said if re.match(r"\w[_^]", said) else said[:1].upper() + said[1:]  # a formula stays as it is
 
 
 def sampler(text: str, loss: losses.Loss, weighting: weightings.Weighting) -> samplers.Sampler:

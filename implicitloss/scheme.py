@@ -6,6 +6,7 @@ One file: a scheme is what a user says, its plan is the same in numbers at a pro
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -122,8 +123,18 @@ def _returns_new_array(weighting: Weighting) -> bool:
 
 
 def _is_array(given: object) -> bool:
-    """Whether numbers were given: a list, an array, a column."""
-    return isinstance(given, (list, tuple)) or (hasattr(given, "__array__") and not isinstance(given, type))
+    """Whether numbers were given: a list, an array, a column.
+
+    *Raises* ValueError for a column whose index has labels of its own, which would be ignored.
+    """
+    is_array = isinstance(given, (list, tuple)) or (hasattr(given, "__array__") and not isinstance(given, type))
+    index = getattr(given, "index", None)
+    if is_array and index is not None and not callable(index) and list(index) != list(range(len(index))):
+        raise ValueError(
+            f"numbers of labels are taken in the order of the prior's labels, got {shown(given)} with an index of its "
+            "own: give series.reindex(prior.names).to_numpy()"
+        )
+    return is_array
 
 
 def _weighting_of(given: Any) -> Any:
@@ -135,6 +146,11 @@ def _sampler_of(given: Any, weighting: Weighting) -> Any:
     """The sampler of a name, or of a law in numbers; anything else as it is."""
     if isinstance(given, str):
         return names.sampler(given, SoftmaxCrossEntropy(), weighting)
+    if isinstance(given, Mapping):
+        raise ValueError(
+            "a law of your own must be probabilities in the order of the labels, got a dict: give counts to "
+            "LabelPrior.from_counts, and 'within-batch' draws labels in proportion to them"
+        )
     return Explicit(given) if _is_array(given) else given
 
 
@@ -243,6 +259,11 @@ class Scheme:
         ValueError
             For a sampler without `law`, a weighting without `weight`, and one that does not return SymPy expressions.
         """
+        if isinstance(self.weighting, Given):
+            raise ValueError(
+                "weights that are given as numbers have no symbols to derive from: implicit_margins has their margins "
+                "in numbers"
+            )
         for what, (name, protocol) in _IN_SYMBOLS.items():
             if not defines(getattr(self, what), name, protocol):
                 raise ValueError(

@@ -531,6 +531,7 @@ class Given:
             raise ValueError(f"weights must be one a label, or one for each pair of labels, got {shown(self.weights)}")
         if weights.min() < 0:
             raise ValueError(f"weights must not be negative, got {weights.min():g}")
+        weights = weights + 0.0  # no -0
         weights.setflags(write=False)
         object.__setattr__(self, "weights", weights)
 

@@ -282,7 +282,7 @@ def _fits(kind: str, found: Any, good: Any) -> bool:
         return True  # one weight for all pairs of one label
     if kind == "weighting" and isinstance(found, (np.ndarray, tuple)):
         return True  # weights are numbers, too
-    if kind == "counts" and isinstance(found, dict):
+    if kind in ("shares", "counts") and isinstance(found, dict):
         return True
     if kind in ("shares", "counts"):
         # A label more that has nothing.

@@ -406,6 +406,12 @@ def test_a_series_and_a_dict_bring_their_labels() -> None:
         assert prior.names == ("b", "a", "c")
         assert prior.probabilities.tolist() == [3 / 6, 2 / 6, 1 / 6]
     assert LabelPrior.from_counts(pd.Series([4.0, 2.0])).names is None
+    assert LabelPrior.from_counts(pd.Series([4.0, 2.0]), names=["a", "b"]).names == ("a", "b")
+    shares = pd.Series(ids).value_counts(normalize=True)
+    np.testing.assert_allclose(
+        LabelPrior.from_probabilities(shares).probabilities, np.array([5, 2, 0, 1, 0, 0, 0, 3]) / 11
+    )
+    assert LabelPrior.from_probabilities({"b": 0.75, "a": 0.25}).names == ("b", "a")
 
 
 @pytest.mark.parametrize(

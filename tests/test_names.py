@@ -55,6 +55,9 @@ def test_every_name_that_needs_no_parameters_makes_a_scheme() -> None:
         ("uniform", [], "one a label"),
         ("uniform", 5, "a weighting must be one of"),
         (None, "unit", "a sampler must be one of"),
+        ({"a": 0.5, "b": 0.5}, "unit", "got a dict: give counts to"),
+        (pd.Series({"a": 0.5, "b": 0.5}), "unit", "with an index of its own"),
+        ("uniform", pd.Series([1.0, 2.0], index=[1, 0]), "with an index of its own"),
     ],
 )
 def test_what_is_no_scheme(sampler: Any, weighting: Any, said: str) -> None:
@@ -82,17 +85,22 @@ def test_given_weights_are_taken_as_they_are(rng: np.random.Generator) -> None:
                 assert float(il.integrate(given, SOFTMAX, problem)) == pytest.approx(expected, rel=1e-12)
                 assert float(il.exhaust(given, SOFTMAX, problem)) == pytest.approx(expected, rel=1e-12)
             assert il.tilt(given, PRIOR) == pytest.approx(il.tilt(of_class, PRIOR), abs=1e-8)
+    by_label = np.array([1.0, 2.0, 0.5, 4.0])
+    one, every = (il.Scheme(q, w, m=3, hits="mask") for w in (by_label, np.tile(by_label, (4, 1))))
+    assert il.tilt(one, PRIOR) == pytest.approx(il.tilt(every, PRIOR), abs=1e-8)
+    assert abs(il.tilt(one, PRIOR)) > 0.1
     row = il.Scheme("uniform", [1.0, 2.0, 3.0, 0.0], m=4, hits="exclude")
     margins = il.implicit_margins(row, PRIOR)
     np.testing.assert_allclose(margins[0], [0, 4 * 2 / 3, 4 * 3 / 3, 0], rtol=1e-12)
     with pytest.raises(ValueError, match="must cover the prior's 3 labels, got an array"):
         il.implicit_margins(row, il.LabelPrior.zipf(3, 1.0))
-    with pytest.raises(ValueError, match="needs the weighting in symbols"):
+    with pytest.raises(ValueError, match="have no symbols to derive from"):
         il.derive(row, SOFTMAX)
 
 
 def test_given_weights_are_equal_by_value() -> None:
     assert W.Given([1, 2]) == W.Given(np.array([1.0, 2.0]))
     assert W.Given([1, 2]) != W.Given([1, 3])
+    assert hash(W.Given([0.0, 1.0])) == hash(W.Given([-0.0, 1.0]))
     assert W.Given([1, 2]) != W.Given([[1, 2], [1, 2]])
     assert repr(W.Given([[1, 2], [3, 4]])).startswith("Given(2 × 2 weights, ")

@@ -25,7 +25,8 @@ __all__ = ["rows_alike"]
 # Rows of a call, if it has no more scores than this; fewer say nothing that other calls do not.
 MOST_ROWS, SCORES_A_CALL, LEAST_ROWS = 4_097, 1 << 22, 128
 # So many calls look first, with this error; only what they suspect is judged, by further calls, with the full error.
-# What those would refute, the first see more surely: by 3.8 standard errors of two calls, not 6.7 of four.
+# A flaw of every call the first see more surely, by 3.8 standard errors of two calls, not 6.7 of four; one of few calls
+# they see less often.
 FIRST_CALLS, SUSPECTED, CALLS = 2, 0.05, 4
 # Losses of calls of so few rows are compared with those of many, and are others from this factor on.
 FEW_ROWS, BY_NUMBER = 64, 1.1

@@ -16,7 +16,7 @@ from implicitloss.optima.tilt import tilt
 from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme
-from implicitloss.theory.implicit import implicit_loss, log_expected_weights
+from implicitloss.theory.implicit import implicit_loss, log_effective_margins
 from implicitloss.weightings import Importance
 from implicitloss.witness.integrate.sweep import sweep
 
@@ -52,9 +52,9 @@ def compare(
         A row for each scheme, with its name as the index, and the columns
 
         - `p_head_tail`, ...: how often a tail label counts beside the middle label of the head, in the mean over the
-          slice, p_yy' = m w_yy' q_y'; likewise for each pair of slices that there are, the positive's first;
+          slice, the margin of `il.implicit_margins`; likewise for each pair of slices, the positive's first;
         - `tilt`: the slope of the best scores on log π where all labels are equally likely, as `il.tilt` has it for the
-          true sampled softmax loss; NaN where it is not known;
+          true sampled softmax loss; NaN where that refuses (a label that never occurs, a law that looks at scores);
         - `mean`, `full`: the expected loss E ℓ(N), and that over all labels;
         - `bias`, `gap`, `variance`: the expected loss less that over all labels, the bound less the expected loss, and
           Var ℓ(N).
@@ -127,12 +127,10 @@ def _margins(scheme: Scheme, f: Floats, prior: LabelPrior, loss: Loss) -> dict[s
     found = {}
     slices = prior.slices()
     for of_positive, labels in slices.items():
-        ranked = labels[np.argsort(-prior.probabilities[labels], kind="stable")]
-        there = ranked[prior.probabilities[ranked] > 0]
-        if not there.size:
+        y = prior.middle(labels)
+        if y is None:
             continue
-        y = int(there[there.size // 2])
-        p = np.exp(log_expected_weights(scheme, Problem(f, prior, y), loss))
+        p = np.exp(log_effective_margins(scheme, Problem(f, prior, y), loss))
         for of_negative, negatives in slices.items():
             others = negatives[negatives != y]
             found[f"p_{of_positive}_{of_negative}"] = float(p[others].mean()) if others.size else np.nan

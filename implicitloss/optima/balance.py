@@ -96,12 +96,13 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
 def _from_more_draws(sides: _Sides, start: Floats, sought: float) -> Floats:
     """The optimum, from `start`, or else from that of more draws with the same margins m w q, near the bound's."""
     weights = sides.counts * sides.eta
-    with suppress(NoOptimum):
+    try:
         return fixed_point(sides.log_ratio, start, weights, sought)
-    if sides.m < MOST_DRAWS:
-        more = dataclasses.replace(sides, m=MORE * sides.m, log_b=sides.log_b - np.log(MORE))
-        start = _from_more_draws(more, start, NEAR)
-    return fixed_point(sides.log_ratio, start, weights, sought)
+    except NoOptimum:
+        if sides.m >= MOST_DRAWS:
+            raise
+    more = dataclasses.replace(sides, m=MORE * sides.m, log_b=sides.log_b - np.log(MORE))
+    return fixed_point(sides.log_ratio, _from_more_draws(more, start, NEAR), weights, sought)
 
 
 def _near(blocks: Floats, counts: Floats, m: int) -> Floats:

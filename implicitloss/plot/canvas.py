@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from implicitloss.arguments import checked_choice, checked_list, checked_whole, shown
 from implicitloss.designing.named import named
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
+from implicitloss.weightings import Given
 
 __all__ = ["LADDER", "MARKERS", "Schemes", "along", "axes_of", "called", "checked_frame", "is_frame", "lines", "style"]
 
@@ -79,10 +80,17 @@ def called(schemes: Any, label: str | Sequence[str] | None) -> dict[str, Scheme]
     found = named(schemes)
     if label is None:
         return found
-    labels = [label] if isinstance(label, str) else [str(text) for text in checked_list(label, "label")]
-    if len(labels) != len(found) or len(set(labels)) < len(labels):
-        raise ValueError(f"label must have a text for each of {len(found)} schemes, all different, got {shown(label)}")
-    return dict(zip(labels, found.values(), strict=True))
+    return dict(zip(_texts(label, len(found)), found.values(), strict=True))
+
+
+def _texts(label: object, n: int) -> list[str]:
+    """What the legend says, one a scheme; *raises* ValueError unless it is a text each."""
+    texts = [label] if isinstance(label, str) else checked_list(label, "label")
+    if len(texts) != n or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"label must have a text for each of {n} schemes, got {shown(label)}")
+    if len(set(texts)) < n:
+        raise ValueError(f"the texts of label must differ, got {shown(label)}")
+    return texts
 
 
 def along(schemes: Mapping[str, Scheme], m: Sequence[int]) -> dict[str, list[Scheme]]:
@@ -92,6 +100,8 @@ def along(schemes: Mapping[str, Scheme], m: Sequence[int]) -> dict[str, list[Sch
         raise ValueError("m must be numbers of negatives, got none")
     found = {}
     for name, scheme in schemes.items():
+        if isinstance(scheme.weighting, Given) and set(ladder) != {scheme.m}:
+            raise ValueError(f"weights that are given as numbers are for their own m alone: give m=[{scheme.m}]")
         short = name.replace(f", m={scheme.m}, ", ", ", 1) if name.startswith(str(scheme)) else name
         found[short if short not in found else name] = [replace(scheme, m=n) for n in sorted(set(ladder))]
     return found
@@ -105,12 +115,14 @@ def lines(
     Lines that are not `marked` differ in their dashes.
     """
     groups = list(frame.groupby("scheme", sort=False)) if "scheme" in frame.columns else [(None, frame)]
-    texts = [label] if isinstance(label, str) else label
-    if texts is not None and len(texts) != len(groups):
-        raise ValueError(f"label must have a text for each of {len(groups)} schemes, got {shown(label)}")
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+
+    texts = None if label is None else _texts(label, len(groups))
+    look = normalize_kwargs(look, Line2D)
     for i, (name, rows) in enumerate(groups):
-        told = {"marker": MARKERS[i % len(MARKERS)]} if marked else {"ls": LINES[i % len(LINES)]}
-        yield rows, {
+        told = {"marker": MARKERS[i % len(MARKERS)]} if marked else {"linestyle": LINES[i % len(LINES)]}
+        yield rows.sort_values("m", kind="stable") if "m" in rows.columns else rows, {
             "color": f"C{i}", **told,
             "label": texts[i] if texts is not None else name, **look,
         }  # fmt: skip

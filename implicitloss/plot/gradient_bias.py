@@ -20,6 +20,7 @@ __all__ = ["gradient_bias"]
 MOST_LABELS = 2_000
 # A line is the running mean over so many labels.
 WINDOW, FEWEST = 15, 4
+SMOOTHED_FROM = 100
 
 
 def gradient_bias(
@@ -57,7 +58,7 @@ def gradient_bias(
     Returns
     -------
     matplotlib.axes.Axes
-        The axes: a point for each label, and a line for their running mean over 15 labels.
+        The axes: a line, and from 100 labels on a point for each label, and a line for their running mean over 15.
 
     Raises
     ------
@@ -81,9 +82,11 @@ def gradient_bias(
     ax.axhline(0, color="0.5", lw=0.8)
     for rows, own in lines(frame, label, look, marked=False):
         shown = rows.sort_values("prior")
-        smooth = shown["error"].rolling(WINDOW, center=True, min_periods=FEWEST).mean()
-        ax.plot(shown["prior"], shown["error"], ".", color=own["color"], ms=1, alpha=0.35)
-        ax.plot(shown["prior"], smooth, **own)
+        line = shown["error"]
+        if len(shown) >= SMOOTHED_FROM:
+            ax.plot(shown["prior"], line, ".", color=own["color"], ms=1, alpha=0.35)
+            line = line.rolling(WINDOW, center=True, min_periods=FEWEST).mean()
+        ax.plot(shown["prior"], line, **own)
     ax.set(
         xscale="log", xlabel=r"$\pi$ of the label" if latex else "π of the label",
         ylabel="gradient less that of softmax over all labels",

@@ -24,9 +24,10 @@ def inclusion(
     latex: bool = False,
     **look: Any,
 ) -> Any:
-    """Plot P(y' ∈ N) of each label against m q_y', how often it would be drawn in the mean by independent draws.
+    """Plot how often each label is in N in the mean against m q_y', how often by independent draws.
 
-    Weights of the log(m q) correction divide by m q_y', and are off where the line leaves the diagonal.
+    Where no label comes twice this is P(y' ∈ N), at most 1; independent draws lie on the diagonal.  Weights of the
+    log(m q) correction divide by m q_y', and are off where the line leaves it.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def inclusion(
     for rows, own in lines(frame, label, look, marked=False):
         shown = rows.sort_values("expected")
         ax.plot(shown["expected"], shown["p"], **own)
-    chance, expected = (r"$P(y' \in N)$", r"$m\,q_{y'}$") if latex else ("P(y' ∈ N)", "m q_y'")
+    chance, expected = (r"mean count in $N$", r"$m\,q_{y'}$") if latex else ("mean count in N", "m q_y'")
     ax.set(xscale="log", yscale="log", xlabel=expected, ylabel=chance)
     ax.legend()
     return ax

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implicitloss.arguments import checked_whole
+from implicitloss.formats import figure
 from implicitloss.labels import LabelPrior, checked_label, checked_prior, checked_vector
 from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
 from implicitloss.plot.canvas import LADDER, Schemes, along, axes_of, called, checked_frame, is_frame, lines
@@ -20,6 +21,8 @@ __all__ = ["gap", "losses", "variance"]
 
 # Numbers of negatives at which a simulation is shown, of a longer ladder.
 MOST_SIMULATED = 6
+# A number is shown on a logarithmic axis if it is so many times its error.
+NOISE = 10.0
 
 
 def losses(
@@ -97,7 +100,7 @@ def losses(
     ax = axes_of(ax)
     for rows, own in lines(frame, label, look):
         if "bound" in rows.columns:
-            ax.plot(rows["m"], rows["bound"], **{**own, "ls": "--", "marker": "", "label": None})
+            ax.plot(rows["m"], rows["bound"], **{**own, "linestyle": "--", "marker": "", "label": None})
         ax.plot(rows["m"], rows["exact"], **own)
         if "simulated" in rows.columns and rows["simulated"].notna().any():
             there = rows[rows["simulated"].notna()]
@@ -106,7 +109,7 @@ def losses(
             )
     expected = r"$\mathrm{E}\,\ell(N)$" if latex else "expected loss"
     ax.set(xscale="log", xlabel=r"negatives $m$" if latex else "negatives m", ylabel=f"{expected}; dashed: bound")
-    return _with_legend(ax)
+    return _finished(ax, frame)
 
 
 def gap(
@@ -204,10 +207,10 @@ def variance(
     Examples
     --------
     >>> import implicitloss as il
-    >>> schemes = {q: il.Scheme(q, "importance", m=1, hits="exclude") for q in ("uniform", "within-batch")}
+    >>> schemes = {q: il.Scheme(q, "importance", m=1, hits="exclude") for q in ("log-uniform", "within-batch")}
     >>> ax = il.plot.variance(schemes, il.LabelPrior.zipf(100, 1.0), m=[1, 10, 100])
     >>> [line.get_label() for line in ax.lines]
-    ['uniform', 'within-batch']
+    ['log-uniform', 'within-batch']
     """
     frame = _frame(data, prior, scores, positive, loss, m, 0, 0, "variance")
     return _falling(frame, "variance", ax, label, latex, look, r"$\mathrm{Var}\,\ell(N)$", "variance of the loss")
@@ -218,16 +221,22 @@ def _falling(
 ) -> Any:
     ax = axes_of(ax)
     for rows, own in lines(frame, label, look):
-        shown = rows[rows[column] > 0]
-        ax.plot(shown["m"], shown[column], **own)
+        # What is 0, or no more than its rounding, has no place on a logarithmic axis.
+        least = NOISE * rows[f"{column}_error"] if f"{column}_error" in rows.columns else 0.0
+        shown = rows[rows[column] > least]
+        none = {"label": f"{own['label']}: 0"} if shown.empty and own["label"] is not None else {}
+        ax.plot(shown["m"], shown[column], **{**own, **none})
     ax.set(
         xscale="log", yscale="log", xlabel=r"negatives $m$" if latex else "negatives m",
         ylabel=in_latex if latex else in_words,
     )  # fmt: skip
-    return _with_legend(ax)
+    return _finished(ax, frame)
 
 
-def _with_legend(ax: Any) -> Any:
+def _finished(ax: Any, frame: Any) -> Any:
+    """The axes with a legend, and with the problem as a title where schemes were given."""
+    if "title" in frame.attrs:
+        ax.set_title(frame.attrs["title"], fontsize="small")
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax
@@ -254,19 +263,30 @@ def _frame(
         mean, between, spread = (np.asarray(swept[of].value)[:, 0] for of in ("mean", "gap", "variance"))
         rows = pd.DataFrame({
             "scheme": name, "m": [scheme.m for scheme in ladder], "exact": mean, "bound": mean + between,
-            "gap": between, "variance": spread, "simulated": np.nan, "standard_error": np.nan,
+            "gap": between, "gap_error": np.asarray(swept["gap"].error)[:, 0], "variance": spread,
+            "variance_error": np.asarray(swept["variance"].error)[:, 0], "simulated": np.nan, "standard_error": np.nan,
         })  # fmt: skip
         shown = np.unique(np.linspace(0, len(ladder) - 1, MOST_SIMULATED).round().astype(int)).tolist()
         for i in shown if n_runs else ():
             drawn = simulate(ladder[i], loss, problem, runs=n_runs, rng=rng)
             rows.loc[i, ["simulated", "standard_error"]] = float(drawn), float(drawn.error)
         found.append(rows)
-    return pd.concat(found, ignore_index=True)
+    table = pd.concat(found, ignore_index=True)
+    at = "all labels scored alike" if scores is None else "scores given"
+    table.attrs["title"] = f"positive {figure(prior.name(y))}, {at}"
+    return table
 
 
 def _wide(frame: Any) -> Any:
     """A frame of `il.sweep` with a column for each quantity; each scheme and positive is a line."""
     checked_frame(frame, ("scheme", "label", "m", "quantity", "value"))
+    twice = frame.duplicated(["scheme", "label", "m", "quantity"])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise ValueError(
+            f"the frame must have one number of each scheme, label and m, but {row['scheme']} with label "
+            f"{row['label']} has several of {row['quantity']}: draw different losses by themselves"
+        )
     several = frame["label"].nunique() > 1
     name = frame["scheme"].str.replace(r", m=\d+", "", regex=True)
     name = name + ", positive " + frame["label"].astype(str) if several else name

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from implicitloss.arguments import shown
 from implicitloss.labels import Floats, LabelPrior, checked_prior
+from implicitloss.optima.tilt import tilt
 from implicitloss.plot.canvas import MARKERS, Schemes, axes_of, called, checked_frame, is_frame
 from implicitloss.plot.place import ground, place
+from implicitloss.scheme import Scheme
 
 __all__ = ["map"]
 
@@ -36,13 +39,16 @@ def map(
 ) -> Any:
     """Plot where schemes lie among implicit losses: at the (b, c) of log p_yy' = const + b log π_y + c log π_y'.
 
-    Softmax is at (0, 0), the equalised loss at (0, 1), logit adjustment at (-1, 1).  Contours are the tilt of the best
-    scores of the bound for const = 0: below 0 rare labels gain, and -1 is the balanced rule.
+    Softmax is at (0, 0), the equalised loss at (0, 1), logit adjustment at (-1, 1).  The ground is the tilt of the best
+    scores of the bound for const = 0: below 0 rare labels gain, and -1 is the balanced rule.  A scheme with another
+    const (relative weights have log m) has another tilt; the legend has each scheme's own, by its bound, in brackets.
+    Schemes at one place stand side by side.
 
     Parameters
     ----------
     data : Scheme, sequence or dict of Scheme, or pandas.DataFrame
-        The schemes; or a frame with the columns `name`, `b` and `c`, and `color`, `marker` and `face` if it has them.
+        The schemes; or a frame with the columns `name`, `b` and `c`, and `tilt`, `color`, `marker` and `face` if it has
+        them.
     prior : LabelPrior
         The label prior, for schemes; the places are fitted to the margins of up to 100 labels.
     contours : bool or pandas.DataFrame
@@ -78,6 +84,8 @@ def map(
     >>> round(found.b, 6), round(found.c, 6)
     (-1.0, 1.0)
     """
+    if is_frame(data) and label is not None:
+        raise ValueError(f"label is for schemes, and a frame has its names, got {shown(label)}")
     frame = checked_frame(data if is_frame(data) else _frame(data, prior, label), ("name", "b", "c"))
     is_alone, ax = ax is None, axes_of(ax)
     _draw_contours(ax, contours, prior)
@@ -109,8 +117,19 @@ def _frame(data: Any, prior: Any, label: Any) -> Any:
     import pandas as pd
 
     checked_prior(prior)
-    found = {name: place(scheme, prior) for name, scheme in called(data, label).items()}
-    return pd.DataFrame([{"name": name, "b": at.b, "c": at.c} for name, at in found.items()])
+    rows = []
+    for name, scheme in called(data, label).items():
+        at = place(scheme, prior)
+        rows.append({"name": name, "b": at.b, "c": at.c, "tilt": _tilt(scheme, prior)})
+    return pd.DataFrame(rows)
+
+
+def _tilt(scheme: Scheme, prior: LabelPrior) -> float:
+    """The tilt of the scheme's own bound, nan where it has none."""
+    try:
+        return tilt(scheme, prior, of="implicit")
+    except ValueError:
+        return float("nan")
 
 
 def _draw_contours(ax: Any, contours: Any, prior: LabelPrior | None) -> None:
@@ -128,7 +147,7 @@ def _draw_contours(ax: Any, contours: Any, prior: LabelPrior | None) -> None:
     lines = ax.contour(across, up, tilts, [-1, -0.5, 0, 0.5], colors="0.3", linewidths=0.6)
     ax.clabel(lines, fontsize="x-small", fmt="%g")
     ax.get_figure().colorbar(
-        shown, ax=ax, location="top", label="← rare gain    tilt by the bound    frequent gain →",
+        shown, ax=ax, location="top", label="← rare gain    tilt by the bound, const = 0    frequent gain →",
         ticks=[-2, -1, 0, 1, 2], aspect=40,
     )  # fmt: skip
 
@@ -149,7 +168,9 @@ def _draw_places(ax: Any, frame: Any) -> None:
     shifts = APART * (alike.cumcount() - (alike.transform("size") - 1) / 2)
     for i, (shift, (_, row)) in enumerate(zip(shifts, frame.iterrows(), strict=True)):
         color = row.get("color", f"C{i}")
+        own = row.get("tilt", np.nan)
+        text = f"{row['name']} ({round(own, 2) + 0.0:+.2f})" if np.isfinite(own) else row["name"]
         ax.plot(
             row["b"] + shift, row["c"], row.get("marker", MARKERS[i % len(MARKERS)]), color=color,
-            mfc=row.get("face", color), ms=6, label=row["name"], zorder=5,
+            mfc=row.get("face", color), ms=6, label=text, zorder=5,
         )  # fmt: skip

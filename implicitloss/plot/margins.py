@@ -76,6 +76,8 @@ def margins(
     there = frame["p"][frame["p"] > 0]
     if there.empty:
         raise ValueError(f"a map of margins needs some that are positive, got none of {shown(data)}")
+    if label is not None and not isinstance(label, str):
+        raise ValueError(f"label must be a text, the title, got {shown(label)}")
     ax = axes_of(ax)
     grid = frame.pivot(index="rank", columns="other_rank", values="p")
     low, high = float(there.min()), float(there.max())

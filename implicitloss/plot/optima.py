@@ -29,6 +29,7 @@ def optima(
     ax: Any = None,
     label: str | Sequence[str] | None = None,
     latex: bool = False,
+    ends: bool = True,
     **look: Any,
 ) -> Any:
     """Plot how far the best scores of each scheme are from log η (across) and from log η - log π (up).
@@ -54,6 +55,8 @@ def optima(
         What the legend calls the schemes.
     latex : bool
         Write symbols as mathematics, as in a paper.
+    ends : bool
+        Write m beside the first and the last marker of each line.
     **look
         `color`, `marker` and `mfc`, the colour inside of markers.
 
@@ -82,13 +85,21 @@ def optima(
     frame = data if is_frame(data) else _frame(data, prior, eta, m)
     checked_frame(frame, ("m", "from_softmax", "from_balanced"))
     ax = axes_of(ax)
+    unknown = set(look) - {"color", "c", "marker", "mfc", "markerfacecolor"}
+    if unknown:
+        raise ValueError(f"the look of optima is color, marker and mfc, got {', '.join(sorted(unknown)):.100}")
     for rows, own in lines(frame, label, look):
-        shown, color = rows.sort_values("m"), own["color"]
+        shown, color = rows, own["color"]
         ax.plot(shown["from_softmax"], shown["from_balanced"], color=color, lw=0.8)
         ax.scatter(
             shown["from_softmax"], shown["from_balanced"], np.linspace(*SIZES, len(shown)), marker=own["marker"],
-            edgecolor=color, facecolor=own.get("mfc", color), linewidth=0.8, label=own["label"], zorder=3,
+            edgecolor=color, facecolor=own.get("markerfacecolor", color), linewidth=0.8, label=own["label"], zorder=3,
         )  # fmt: skip
+        for _, end in (*shown.head(1).iterrows(), *shown.tail(1).iterrows()) if ends else ():
+            ax.annotate(
+                f"{int(end['m'])}", (end["from_softmax"], end["from_balanced"]), (4, 3), textcoords="offset points",
+                fontsize="x-small", color=color,
+            )  # fmt: skip
     eta_word, pi = (r"$\log\eta$", r"$\log\pi$") if latex else ("log η", "log π")
     ax.set(xlabel=f"distance from {eta_word}, softmax", ylabel=f"distance from {eta_word} - {pi}, balanced")
     if ax.get_legend_handles_labels()[0]:

@@ -14,7 +14,7 @@ from implicitloss.optima.tilt import tilt
 from implicitloss.problem import Problem
 from implicitloss.samplers import Uniform
 from implicitloss.scheme import Scheme, checked_scheme
-from implicitloss.theory.implicit import log_expected_weights
+from implicitloss.theory.implicit import log_effective_margins
 from implicitloss.weightings import ForMargin
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def place(scheme: Scheme, prior: LabelPrior) -> Location:
     Parameters
     ----------
     scheme : Scheme
-        The scheme; its sampler may look at the scores, which are all 0.
+        A scheme that does not look at scores.
     prior : LabelPrior
         The label prior.
 
@@ -95,7 +95,7 @@ def place(scheme: Scheme, prior: LabelPrior) -> Location:
     Raises
     ------
     ValueError
-        Where labels are equally frequent, or fewer than three of them count.
+        Where labels are equally frequent, or fewer than three of them count, and for a scheme that looks at scores.
 
     References
     ----------
@@ -127,10 +127,13 @@ def place(scheme: Scheme, prior: LabelPrior) -> Location:
 
 
 def effective(scheme: Scheme, prior: LabelPrior, positive: int) -> Floats:
-    """log p_yy', (L,), as `il.implicit_margins` has them: where hits are kept, less log(1 + c_y)."""
-    found = log_expected_weights(scheme, Problem(np.zeros(prior.n_labels), prior, positive))
-    kept = float(np.logaddexp(0.0, found[positive])) if scheme.hits == "keep" else 0.0
-    return np.asarray(found - kept)
+    """log p_yy', (L,), as `il.implicit_margins` has them, of a scheme that does not look at scores.
+
+    *Raises* ValueError for one that does: it has a place for each set of scores.
+    """
+    if scheme.sampler.needs_scores or scheme.hard is not None:
+        raise ValueError(f"margins that depend on the scores have no one picture, got {scheme!s:.150}")
+    return log_effective_margins(scheme, Problem(np.zeros(prior.n_labels), prior, positive))
 
 
 def ground(prior: LabelPrior, b: float, c: float) -> float:

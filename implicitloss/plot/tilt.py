@@ -74,12 +74,15 @@ def tilt(
     ax.axhline(0, color="0.6", lw=0.8)
     for rows, own in lines(frame, label, look):
         if "implicit" in rows.columns:
-            ax.plot(rows["m"], rows["implicit"], **{**own, "ls": "--", "marker": "", "lw": 1, "label": None})
+            ax.plot(
+                rows["m"], rows["implicit"], **{**own, "linestyle": "--", "marker": "", "linewidth": 1, "label": None}
+            )
         ax.plot(rows["m"], rows["sampled"], **own)
     best = "$f^*$" if latex else "f*"
+    dashed = "\ndashed: by the bound" if "implicit" in frame.columns else ""
     ax.set(
         xscale="log", xlabel=r"negatives $m$" if latex else "negatives m",
-        ylabel=f"← rare gain    tilt of {best}    frequent gain →",
+        ylabel=f"← rare gain    tilt of {best}    frequent gain →{dashed}",
     )  # fmt: skip
     if ax.get_legend_handles_labels()[0]:
         ax.legend()

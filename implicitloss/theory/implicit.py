@@ -20,6 +20,7 @@ __all__ = [
     "implicit_loss",
     "implicit_margins",
     "lemma1_variance",
+    "log_effective_margins",
     "log_expected_weights",
     "log_terms",
     "margin_loss",
@@ -43,6 +44,13 @@ def log_expected_weights(scheme: Scheme, problem: Problem, loss: Loss | None = N
     found = plan.log_counts(scheme.m) + plan.log_w
     found[plan.hard] = np.logaddexp(found[plan.hard], plan.log_w_hard)
     return found
+
+
+def log_effective_margins(scheme: Scheme, problem: Problem, loss: Loss | None = None) -> Floats:
+    """log p_yy' of each label, (L,), as `implicit_margins` has them: of softmax with hits kept, less log(1 + c_y)."""
+    row = log_expected_weights(scheme, problem)
+    kept = scheme.hits == "keep" and (loss is None or loss.has_log)
+    return np.asarray(row - np.logaddexp(0.0, row[problem.positive])) if kept else row
 
 
 def implicit_margins(
@@ -103,11 +111,10 @@ def implicit_margins(
             raise ValueError("hard negatives are the best labels by their scores: pass scores=f, those of the index")
         scores = np.zeros(prior.n_labels)
     margins = np.empty((prior.n_labels, prior.n_labels))
-    divide = scheme.hits == "keep" and (loss is None or loss.has_log)
     for y in range(prior.n_labels):
-        row = log_expected_weights(scheme, Problem(scores, prior, y))  # type: ignore[arg-type]
+        problem = Problem(scores, prior, y)  # type: ignore[arg-type]
         with np.errstate(over="ignore"):
-            margins[y] = np.exp(row - np.logaddexp(0.0, row[y]) if divide else row)
+            margins[y] = np.exp(log_effective_margins(scheme, problem, loss))
     np.fill_diagonal(margins, 0.0)
     checked_finite(margins, "the margins")
     return margins

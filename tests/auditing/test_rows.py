@@ -154,3 +154,18 @@ def test_an_error_in_a_long_call_says_how_long_it_was() -> None:
     with pytest.raises(MemoryError, match="no room") as raised:
         il.audit(loss, prior=PRIOR, claim="full", rng=0)
     assert raised.value.__notes__ == ["(raised in a call of 4,097 examples)"]
+
+
+def test_what_is_suspected_is_judged_by_further_calls(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look suspects by a loose error; further calls judge by that of a probe, and they alone refute."""
+    asked: list[tuple[int, float]] = []
+
+    def found(calls: Any, error: float) -> str | None:
+        asked.append((len(calls), error))
+        return "the last row" if len(asked) == 1 else None
+
+    monkeypatch.setattr(rows, "_other_rows", found)
+    assert il.audit(full, prior=PRIOR, claim="full", rng=seed).ok
+    (first, loose), (further, strict) = asked
+    assert (first, further) == (rows.FIRST_CALLS, rows.CALLS)
+    assert loose == rows.SUSPECTED > 1e4 * strict

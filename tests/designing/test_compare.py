@@ -48,6 +48,17 @@ def test_every_column_is_what_it_says(loss: Any, rng: np.random.Generator) -> No
         assert row["tilt"] == pytest.approx(il.tilt(scheme, PRIOR), abs=1e-9)
 
 
+def test_margins_at_scores_and_of_kept_hits_are_those_of_implicit_margins(rng: np.random.Generator) -> None:
+    f = rng.standard_normal(6)
+    for scheme in (
+        il.Scheme("model-based", "unit", m=3, hits="mask"),
+        il.Scheme("within-batch", "importance", m=4, hits="keep"),
+    ):
+        p, row = il.implicit_margins(scheme, PRIOR, scores=f), il.compare([scheme], PRIOR, scores=f).iloc[0]
+        assert row["p_head_tail"] == pytest.approx(p[1, [4, 5]].mean(), rel=1e-10)
+        assert row["p_tail_head"] == pytest.approx(p[5, [0, 1]].mean(), rel=1e-10)
+
+
 def test_margins_are_those_beside_the_middle_label_of_a_slice() -> None:
     """Of two labels the rarer one; the other is the only negative of its own slice."""
     masked = schemes()["tail"]
@@ -69,6 +80,10 @@ def test_many_positives_are_steps_of_the_sum_of_frequencies(monkeypatch: pytest.
     assert 10 < labels.size <= 40
     assert shares.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(shares * 40, np.round(shares * 40))
+    sums = np.append(0.0, np.cumsum(prior.probabilities))
+    steps = (np.arange(40) + 0.5) / 40
+    inside = [np.sum((sums[y] <= steps) & (steps < sums[y + 1])) for y in labels]
+    assert (shares * 40).round().tolist() == inside
     few = il.compare([scheme], prior).iloc[0]
     assert few["mean"] == pytest.approx(every["mean"], rel=2e-3)
     assert few["mean"] != every["mean"]

@@ -243,6 +243,23 @@ def test_where_the_balance_stalls_more_draws_lead_to_it(
         optimum(scheme, np.array(eta), prior)
 
 
+def test_more_draws_have_the_same_margins(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, float]] = []
+
+    def fails(step: Any, *_: Any) -> Floats:
+        sides = step.__self__
+        tried.append((sides.m, float(np.log(sides.m) + sides.log_b[0])))
+        raise il.NoOptimum("no")
+
+    monkeypatch.setattr(balance, "fixed_point", fails)
+    with pytest.raises(il.NoOptimum):
+        optimum(
+            il.Scheme(S.WithinBatch(), W.Importance(), m=2, hits="mask"), np.full(3, 1 / 3), il.LabelPrior.zipf(3, 1.0)
+        )
+    assert [m for m, _ in tried] == [2, 8, 32, 128, 512, 2048]  # and none of them twice
+    assert np.ptp([margin for _, margin in tried]) < 1e-12
+
+
 def test_many_labels_of_tail_weights_start_from_cells_of_them() -> None:
     """One draw's weights spread scores over 42; what pushes each score, by all pairs: η_y σ(log w_yk + f_k - f_y)."""
     prior, n = il.LabelPrior.exp(1_000, 20_000, 2_000), 1_000

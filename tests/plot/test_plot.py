@@ -87,9 +87,10 @@ def test_gradients_are_those_of_the_sweep() -> None:
     ]
     expected = PRIOR.probabilities @ np.array(gradients)
     full = np.exp(SCORES) / np.exp(SCORES).sum() - PRIOR.probabilities
-    (points,) = [one for one in ax.lines if one.get_marker() == "."]
-    np.testing.assert_allclose(points.get_ydata()[::-1], expected - full, atol=1e-12)  # from rare to frequent
-    assert line(ax, "tail").get_ydata()[2] == pytest.approx(np.mean(expected - full))  # a window of all six
+    np.testing.assert_allclose(line(ax, "tail").get_ydata()[::-1], expected - full, atol=1e-12)  # from rare to frequent
+    many = il.plot.gradient_bias(SCHEMES["tail"], il.LabelPrior.zipf(100, 1.0), label="tail")
+    (points,) = [one for one in many.lines if one.get_marker() == "."]
+    assert line(many, "tail").get_ydata()[50] == pytest.approx(np.mean(points.get_ydata()[43:58]))
 
 
 def test_inclusion_is_that_of_its_function() -> None:
@@ -117,9 +118,7 @@ def test_a_place_is_the_fit_to_all_margins(hits: Any) -> None:
     p = il.implicit_margins(scheme, PRIOR)
     y, other = np.nonzero(p)
     level = PRIOR.log
-    const, b, c = np.polynomial.polynomial.polyfit(level, level, 1)[0], found.b, found.c  # nothing of it is fitted here
-    left = np.log(p[y, other]) - found.const - b * level[y] - c * level[other]
-    assert const == pytest.approx(0, abs=1e-12)
+    left = np.log(p[y, other]) - found.const - found.b * level[y] - found.c * level[other]
     # Least squares: what is left is orthogonal to each column, and no larger than what is said.
     for column in (np.ones(y.size), level[y], level[other]):
         assert left @ column == pytest.approx(0, abs=1e-9)
@@ -129,7 +128,7 @@ def test_a_place_is_the_fit_to_all_margins(hits: Any) -> None:
 
 def test_the_map_puts_schemes_at_their_places_and_the_tilt_below() -> None:
     ax = il.plot.map(SCHEMES, PRIOR)
-    for name, (b, c) in {"importance": (0, 0), "tail": (-1, 1)}.items():
+    for name, (b, c) in {"importance (+0.00)": (0, 0), "tail (-1.00)": (-1, 1)}.items():
         mark = line(ax, name)
         assert (mark.get_xdata()[0], mark.get_ydata()[0]) == pytest.approx((b, c), abs=1e-9)
     from implicitloss.plot.place import ground
@@ -138,7 +137,25 @@ def test_the_map_puts_schemes_at_their_places_and_the_tilt_below() -> None:
     assert ground(PRIOR, -1.0, 1.0) == pytest.approx(-1, abs=1e-6)
     # Schemes at one place stand side by side.
     alike = il.plot.map({"a": SCHEMES["tail"], "b": SCHEMES["tail"]}, PRIOR, contours=False)
-    assert line(alike, "b").get_xdata()[0] - line(alike, "a").get_xdata()[0] == pytest.approx(0.11)
+    assert line(alike, "b (-1.00)").get_xdata()[0] - line(alike, "a (-1.00)").get_xdata()[0] == pytest.approx(0.11)
+    # A factor that the place leaves out is in the tilt of the legend: relative weights have m π_y.
+    for m in (1, 64):
+        relative = il.Scheme("within-batch", "relative", m=m, hits="mask")
+        own = il.tilt(relative, PRIOR, of="implicit")
+        assert line(il.plot.map(relative, PRIOR, contours=False, label="r"), f"r ({own:+.2f})").get_xdata()[
+            0
+        ] == pytest.approx(1)
+    assert abs(own) < 0.1 < 0.2 < ground(PRIOR, 1.0, 0.0)
+
+
+def test_what_is_rounding_is_not_drawn() -> None:
+    """Uniform draws of equal scores pay the same: gap and variance are 0, which no logarithm has."""
+    schemes = {"flat": il.Scheme("uniform", "unit", m=1, hits="keep"), "tail": SCHEMES["tail"]}
+    for plot in (il.plot.gap, il.plot.variance):
+        ax = plot(schemes, PRIOR, m=LADDER)
+        assert [(one.get_label(), len(one.get_xdata())) for one in ax.lines] == [("flat: 0", 0), ("tail", len(LADDER))]
+        assert ax.get_ylim()[0] > 1e-9
+        assert ax.get_title() == "positive 2, all labels scored alike"
 
 
 def test_frames_are_drawn_as_they_are() -> None:
@@ -165,11 +182,12 @@ def test_axes_labels_and_styles(name: str) -> None:
     options = {} if name in ("map", "gradient_bias", "inclusion") else {"m": LADDER}
     assert PLOTS[name](scheme, PRIOR, ax=plain, label="mine", **options) is plain
     PLOTS[name](scheme, PRIOR, ax=latex, label="mine", latex=True, **options)
-    assert "mine" in plain.get_legend_handles_labels()[1]
+    texts = [text.removesuffix(" (+0.00)") for text in plain.get_legend_handles_labels()[1]]
+    assert "mine" in texts
     assert "$" not in plain.get_xlabel() + plain.get_ylabel()
     assert "$" in latex.get_xlabel() + latex.get_ylabel()
     latex.get_figure().canvas.draw()  # the mathematics can be read
-    handles = dict(zip(*reversed(plain.get_legend_handles_labels()), strict=True))
+    handles = dict(zip(texts, plain.get_legend_handles_labels()[0], strict=True))
     color = handles["mine"].get_edgecolor()[0] if name == "optima" else handles["mine"].get_color()
     assert mpl.colors.same_color(color, "#0072B2")
 
@@ -185,8 +203,10 @@ def test_what_cannot_be_drawn_is_one_sentence(name: str) -> None:
             plot(*given)
     with pytest.raises(ValueError, match="ax must be the axes"):
         plot(SCHEMES["tail"], PRIOR, ax=5)
-    with pytest.raises(ValueError, match="label must have a text for each of"):
-        plot(SCHEMES, PRIOR, label="one")
+    for label, said in (("one", "a text for each of 2"), (5, "label must be"), ([1, 2], "a text for each"),
+                        (["a", "a"], "must differ")):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            plot(SCHEMES, PRIOR, label=label)
 
 
 def test_more_that_cannot_be_drawn() -> None:
@@ -211,7 +231,7 @@ def test_the_command_draws(kind: str, tmp_path: Path, capsys: pytest.CaptureFixt
     scheme = "log-uniform/importance/3/keep/set" if kind == "inclusion" else "within-batch/tail/8"
     assert main(["plot", kind, "--scheme", scheme, "--counts", str(counts), "-o", str(out)]) == 0
     assert capsys.readouterr().out.strip() == str(out)
-    assert scheme in out.read_text()
+    assert (scheme if kind not in ("losses",) else "within-batch/tail") in out.read_text()
     first = out.read_bytes()
     assert main(["plot", kind, "--scheme", scheme, "--counts", str(counts), "-o", str(out)]) == 0
     assert out.read_bytes() == first
@@ -221,7 +241,11 @@ def test_the_command_draws(kind: str, tmp_path: Path, capsys: pytest.CaptureFixt
     ("words", "said"),
     [
         (["map", "--scheme", "uniform/tail", "-o", "a.svg"], "--scheme must be SAMPLER/WEIGHTING/M"),
-        (["map", "--scheme", "uniform/tail/x", "-o", "a.svg"], "a whole number as M"),
+        (["map", "--scheme", "uniform/tail/x", "-o", "a.svg"], "M the number of negatives, e.g. uniform/tail/64, got"),
+        (
+            ["map", "--scheme", "uniform/tail/1.5", "-o", "a.svg"],
+            "the number of negatives, must be a whole number, got '1.5'",
+        ),
         (["map", "--scheme", "uniform/tail/0", "-o", "a.svg"], "m, the number of negatives, must be"),
         (["map", "--scheme", "uniform/tail/2/kep", "-o", "a.svg"], "unknown hits 'kep'; did you mean 'keep'"),
         (["map", "--scheme", "uniform/tail/2/keep/sett", "-o", "a.svg"], "unknown draws 'sett'; did you mean 'set'"),
@@ -244,3 +268,96 @@ def test_bad_words_of_the_command(
     assert said in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+# --- what a slip in the drawing would change --------------------------------------------------------------------------
+
+MANY = il.LabelPrior.exp(150, 500, 100)
+
+
+def test_the_ground_is_not_transposed() -> None:
+    """At (b, c) = (-1, 1) the tilt is -1, at (1, -1) it is above 0: read off what is drawn."""
+    ax = il.plot.map(SCHEMES["tail"], PRIOR)
+    filled = next(one for one in ax.collections if getattr(one, "levels", np.zeros(0)).size > 10)
+    corners = ((-1.4, 1.4), (1.4, -0.4))
+    bands = list(zip(filled.levels, filled.get_paths(), strict=False))
+    at = {corner: level for level, path in bands for corner in corners if path.contains_point(corner)}
+    assert at[(-1.4, 1.4)] < -1
+    assert at[(1.4, -0.4)] > 0
+
+
+def test_the_dashed_tilt_is_that_of_the_bound() -> None:
+    ax = il.plot.tilt(SCHEMES["importance"], PRIOR, m=[1, 4], label="mine")
+    (dashed,) = [one for one in ax.lines if one.get_linestyle() == "--"]
+    expected = [il.tilt(at(SCHEMES["importance"], m), PRIOR, of="implicit") for m in (1, 4)]
+    np.testing.assert_allclose(dashed.get_ydata(), expected, atol=1e-9)
+    assert abs(line(ax, "mine").get_ydata()[0] - expected[0]) > 0.1
+
+
+def test_the_positive_is_of_median_frequency_unless_it_is_given() -> None:
+    ax = il.plot.losses(SCHEMES["tail"], MANY, m=[1], label="mine")
+    middle = int(MANY.by_frequency[74])
+    expected = il.integrate(at(SCHEMES["tail"], 1), SOFTMAX, il.Problem(np.zeros(150), MANY, middle))
+    assert line(ax, "mine").get_ydata()[0] == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_of_many_labels_some_of_all_ranks_are_shown_and_fitted() -> None:
+    ax = il.plot.margins(SCHEMES["tail"], MANY)
+    shown = ax.collections[0].get_array().reshape(25, 25)
+    p = il.implicit_margins(SCHEMES["tail"], MANY)
+    assert shown[0, -1] == pytest.approx(p[0, -1])
+    assert shown[-1, 0] == pytest.approx(p[-1, 0])
+    bent = il.Scheme("within-batch", "importance", m=4, hits="keep")
+    ranks = np.unique(np.linspace(0, 149, 100).round().astype(int))
+    p = il.implicit_margins(bent, MANY)[np.ix_(ranks, ranks)]
+    y, other = np.nonzero(p)
+    level = MANY.log[ranks]
+    design = np.stack([np.ones(y.size), level[y], level[other]], axis=1)
+    const, b, c = np.linalg.lstsq(design, np.log(p[y, other]), rcond=None)[0]
+    found = il.plot.place(bent, MANY)
+    assert (found.const, found.b, found.c) == pytest.approx((const, b, c), abs=1e-10)
+
+
+def test_weights_in_numbers_have_one_m() -> None:
+    given = il.Scheme("uniform", np.full(6, 0.5), m=4, hits="mask")
+    with pytest.raises(ValueError, match=r"for their own m alone: give m=\[4\]"):
+        il.plot.losses(given, PRIOR, m=[1, 4])
+    assert len(il.plot.losses(given, PRIOR, m=[4]).lines[0].get_xdata()) == 1
+
+
+def test_a_scheme_that_looks_at_scores_has_no_place() -> None:
+    for scheme in (
+        il.Scheme("model-based", "importance", m=2, hits="mask"),
+        il.Scheme("uniform", "importance", m=2, hits="mask", hard=il.HardNegatives(k=2)),
+    ):
+        for plot in (il.plot.place, il.plot.margins):
+            with pytest.raises(ValueError, match="depend on the scores"):
+                plot(scheme, PRIOR)
+
+
+def test_frames_of_two_losses_are_not_averaged() -> None:
+    frames = [
+        il.sweep([SCHEMES["tail"]], loss, SCORES, PRIOR, [1])["mean"].to_frame()
+        for loss in (SOFTMAX, il.losses.Decoupled(il.losses.logistic))
+    ]
+    with pytest.raises(ValueError, match="has several of mean"):
+        il.plot.losses(pd.concat(frames))
+
+
+def test_looks_have_their_short_names_and_m_any_order() -> None:
+    frame = pd.DataFrame({"m": [16, 1, 4], "exact": [3.0, 1.0, 2.0]})
+    ax = il.plot.losses(frame, c="red", ls=":", linewidth=3)
+    assert (ax.lines[0].get_color(), ax.lines[0].get_linestyle(), ax.lines[0].get_linewidth()) == ("red", ":", 3)
+    assert ax.lines[0].get_xdata().tolist() == [1, 4, 16]
+    with pytest.raises(ValueError, match="the look of optima is color, marker and mfc, got lw"):
+        il.plot.optima(SCHEMES, PRIOR, lw=3)
+
+
+def test_a_sampler_s_file_may_have_slashes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    law = tmp_path / "q.txt"
+    law.write_text("0.5\n0.3\n0.1\n0.1\n")
+    counts = tmp_path / "counts.csv"
+    counts.write_text("label,count\na,90\nb,50\nc,20\nd,7\n")
+    words = ["plot", "map", "--scheme", f"explicit:{law}/importance/1e2/keep", "--counts", str(counts)]
+    assert main([*words, "-o", str(tmp_path / "a.svg")]) == 0
+    assert "/importance/1e2/keep" in (tmp_path / "a.svg").read_text()

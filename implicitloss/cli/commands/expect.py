@@ -134,13 +134,9 @@ def _table(args: argparse.Namespace, schemes: Sequence[Scheme], loss: Loss, prob
 
 def _positives(text: str, prior: LabelPrior) -> list[int]:
     """The labels of a list; head, torso and tail are the middle labels of the slices, unless labels are called so."""
-    import numpy as np
-
     slices, found = prior.slices(), []
     for word in text.split(","):
-        if word in slices and (prior.names is None or word not in prior.names):
-            labels = slices[word][np.argsort(-prior.probabilities[slices[word]], kind="stable")]
-            found.append(int(labels[labels.size // 2]))
-        else:
-            found.append(prior.label(word))
+        middle = prior.middle(slices[word]) if word in slices else None
+        is_label = prior.names is not None and word in prior.names
+        found.append(prior.label(word) if middle is None or is_label else middle)
     return found

@@ -7,7 +7,7 @@ import io
 import os
 from typing import Any
 
-from implicitloss.cli.arguments import EVERY_NAME
+from implicitloss.cli.arguments import EVERY_NAME, whole_number
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Output, write_all
 from implicitloss.cli.labels import add_prior, prior_of
@@ -24,7 +24,7 @@ EXAMPLES = (
 # Each kind, and what it shows; each is a function of `il.plot`.
 KINDS = {
     "map": "where schemes lie among implicit losses, and which labels gain",
-    "margins": "how often each negative counts beside each positive",
+    "margins": "how often each negative counts beside each positive, of one scheme",
     "losses": "expected loss and its bound against m",
     "gap": "the bound less the expected loss against m",
     "variance": "the variance of the loss against m",
@@ -33,6 +33,8 @@ KINDS = {
     "gradient-bias": "the expected gradient less that of softmax over all labels",
     "inclusion": "how often each label is among the negatives",
 }
+# Kinds in which m is an axis, so that a scheme's own does not matter.
+ALONG_M = ("losses", "gap", "variance", "tilt", "optima")
 FORMATS = ("svg", "pdf", "png")
 
 
@@ -74,11 +76,16 @@ def run(args: argparse.Namespace) -> int:
 
     drawn = {"gradient-bias": plot.gradient_bias}.get(args.kind) or getattr(plot, args.kind)
     only: Any = next(iter(schemes.values()))
+    prior = prior_of(args)
+    if args.kind in ("tilt", "optima") and prior.n_occurring < prior.n_labels:
+        prior = prior.few(prior.n_occurring)  # both are of labels that occur
     with plt.style.context(plot.style(args.columns)):
         if args.kind == "margins":
-            ax = drawn(only, prior_of(args), label=args.scheme[0], latex=args.latex)
+            ax = drawn(only, prior, label=args.scheme[0], latex=args.latex)
+        elif args.kind in ALONG_M:
+            ax = drawn(schemes, prior, label=[_without_m(text) for text in schemes], latex=args.latex)
         else:
-            ax = drawn(schemes, prior_of(args), latex=args.latex)
+            ax = drawn(schemes, prior, latex=args.latex)
         picture = io.BytesIO()
         ax.get_figure().savefig(picture, format=form, metadata={_DATED[form]: None})
         plt.close(ax.get_figure())
@@ -91,20 +98,38 @@ def run(args: argparse.Namespace) -> int:
 _DATED = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}
 
 
+def _parts(text: str) -> tuple[str, str, int, list[str]]:
+    """Sampler, weighting, m, and up to two modes; a sampler may have a path with slashes in it."""
+    words = text.split("/")
+    for n_modes in range(min(3, len(words))):
+        *before, number = words[: len(words) - n_modes]
+        if len(before) >= 2 and number[:1].isdigit():
+            try:
+                m = whole_number(number)
+            except argparse.ArgumentTypeError as error:
+                raise ValueError(f"M of --scheme {text}, the number of negatives, {error}") from None
+            return "/".join(before[:-1]), before[-1], m, words[len(words) - n_modes :]
+    raise ValueError(
+        "--scheme must be SAMPLER/WEIGHTING/M[/HITS[/DRAWS]], M the number of negatives, e.g. uniform/tail/64, "
+        f"got {text!r}"
+    )
+
+
+def _without_m(text: str) -> str:
+    """A scheme's name without its m."""
+    sampler, weighting, _, modes = _parts(text)
+    return "/".join([sampler, weighting, *modes])
+
+
 def _scheme(text: str) -> Any:
     """The scheme of SAMPLER/WEIGHTING/M[/HITS[/DRAWS]]."""
     from implicitloss.draws import DRAWS
     from implicitloss.scheme import HITS, Scheme
 
-    parts = text.split("/")
-    if not 3 <= len(parts) <= 5:
-        raise ValueError(f"--scheme must be SAMPLER/WEIGHTING/M[/HITS[/DRAWS]], e.g. uniform/tail/64, got {text!r}")
-    sampler, weighting, m, *modes = parts
+    sampler, weighting, m, modes = _parts(text)
     hits, draws = [*modes, *("mask", "iid")[len(modes) :]]
-    if not m.isdecimal():
-        raise ValueError(f"--scheme must have a whole number as M, the number of negatives, got {m!r} in {text!r}")
     if hits not in HITS:
         raise ValueError(unknown("hits", hits, HITS))
     if draws not in DRAWS:
         raise ValueError(unknown("draws", draws, DRAWS))
-    return Scheme(sampler, weighting, m=int(m), hits=hits, draws=draws)
+    return Scheme(sampler, weighting, m=m, hits=hits, draws=draws)

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{scheme}; softmax cross-entropy")
     over = f"all {n_labels:,}" if prior.n_labels == n_labels else f"{prior.n_labels:,} of {n_labels:,}"
     print(f"{over} labels ({plain(origin_of(args))}), equally likely at x")
-    print(f"tilt, the slope of the best scores on log label frequency: {true:+.4f}; by the bound: {bound:+.4f}")
+    print(f"tilt, the slope of the best scores on log label frequency: {_signed(true)}; by the bound: {_signed(bound)}")
     print("0: as softmax over all labels; -1: the balanced rule, which is fair to rare labels")
     print({
         "neither": "Neither frequent nor rare labels gain.",
@@ -69,3 +69,8 @@ def run(args: argparse.Namespace) -> int:
         "rare": f"Rare labels gain: for the likeliest label add {-true:.2g} log π to the scores.",
     }[gains])  # fmt: skip
     return HOLDS
+
+
+def _signed(tilt: float) -> str:
+    """Four digits; what rounds to 0 has a plus."""
+    return f"{round(tilt, 4) + 0.0:+.4f}"
