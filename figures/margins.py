@@ -98,6 +98,7 @@ def _map(ax: Any, table: Any) -> None:
             for sampler, color in zip(shown["sampler"], colors, strict=True)
         ],
     )
+    frame = frame.drop(columns="tilt")  # that of relative weights is in the caption
     plot.map(frame, contours=ground, ax=ax)
     ax.get_legend().remove()
     below(ax.get_figure(), *ax.get_legend_handles_labels(), 2, handletextpad=0.1, labelspacing=0.3)

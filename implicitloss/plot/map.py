@@ -147,7 +147,7 @@ def _draw_contours(ax: Any, contours: Any, prior: LabelPrior | None) -> None:
     lines = ax.contour(across, up, tilts, [-1, -0.5, 0, 0.5], colors="0.3", linewidths=0.6)
     ax.clabel(lines, fontsize="x-small", fmt="%g")
     ax.get_figure().colorbar(
-        shown, ax=ax, location="top", label="← rare gain    tilt by the bound, const = 0    frequent gain →",
+        shown, ax=ax, location="top", label="← rare    tilt, const = 0    frequent →",
         ticks=[-2, -1, 0, 1, 2], aspect=40,
     )  # fmt: skip
 
