@@ -153,7 +153,7 @@ def _draw_contours(ax: Any, contours: Any, prior: LabelPrior | None) -> None:
 
 
 def _finer(across: Floats, up: Floats, tilts: Floats) -> tuple[Floats, Floats, Floats]:
-    """The same ground on a finer grid, by splines through its points: contours without corners."""
+    """Refine the ground by splines through its points, so that contours have no corners."""
     from scipy.interpolate import RectBivariateSpline
 
     degree = min(3, across.size - 1, up.size - 1)
