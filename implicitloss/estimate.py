@@ -149,6 +149,8 @@ class SweptEstimate(Estimate):
         The S schemes.
     positives : tuple of int
         The P positives.
+    names : tuple of str, optional
+        What the labels are called, (L,), where the prior has names.
 
     Examples
     --------
@@ -166,15 +168,18 @@ class SweptEstimate(Estimate):
 
     schemes: tuple[Any, ...] = ()
     positives: tuple[int, ...] = ()
+    names: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; schemes as they print."""
-        return super().to_dict() | {"schemes": [str(scheme) for scheme in self.schemes]}
+        """Plain values for JSON; schemes as they print, and the names of the positives."""
+        names = {} if self.names is None else {"names": [self.names[y] for y in self.positives]}
+        return super().to_dict() | {"schemes": [str(scheme) for scheme in self.schemes]} | names
 
     def to_frame(self) -> Any:
         """A tidy pandas DataFrame with the columns scheme, label (the positive), m, quantity, value, error.
 
-        A gradient has a row for each entry ∂ℓ/∂f_k, and a column `score` with the label k.
+        A gradient has a row for each entry ∂ℓ/∂f_k, and a column `score` with the label k.  Where labels have names,
+        `name` is that of the positive, and `score_name` that of k.
         """
         import pandas as pd
 
@@ -188,6 +193,10 @@ class SweptEstimate(Estimate):
         }
         if value.ndim == 3:
             columns["score"] = np.indices(value.shape)[2].ravel()
+        if self.names is not None:
+            called = np.array(self.names)
+            columns["name"] = called[columns["label"]]
+            columns |= {"score_name": called[columns["score"]]} if value.ndim == 3 else {}
         return pd.DataFrame(columns | {"value": value.ravel(), "error": error.ravel()})
 
     def __repr__(self) -> str:

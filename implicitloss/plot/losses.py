@@ -289,7 +289,8 @@ def _wide(frame: Any) -> Any:
         )
     several = frame["label"].nunique() > 1
     name = frame["scheme"].str.replace(r", m=\d+", "", regex=True)
-    name = name + ", positive " + frame["label"].astype(str) if several else name
+    called = frame["name" if "name" in frame.columns else "label"].astype(str)
+    name = name + ", positive " + called if several else name
     wide = frame.assign(scheme=name).pivot_table(
         index=["scheme", "m"], columns="quantity", values="value", sort=False
     )  # fmt: skip

@@ -360,5 +360,13 @@ def test_frames_are_tidy() -> None:
     assert "2 x 2 x 4 array" in repr(found["gradient"])
     assert json.loads(json.dumps(found["mean"].to_dict()))["positives"] == [3, 1]
     assert "2 x 2 array" in repr(found["mean"])
+    # Labels that have names keep them.
+    named = il.LabelPrior.from_counts({"cat": 8, "dog": 4, "emu": 2, "fox": 1})
+    found = il.sweep(schemes, SOFTMAX, scores, named, [3, 1], ["mean", "gradient"])
+    assert found["mean"].to_frame()["name"].tolist() == ["fox", "dog"] * 2
+    gradient = found["gradient"].to_frame()
+    assert gradient["name"].tolist() == (["fox"] * 4 + ["dog"] * 4) * 2
+    assert gradient["score_name"].tolist() == ["cat", "dog", "emu", "fox"] * 4
+    assert found["mean"].to_dict()["names"] == ["fox", "dog"]
     # One scheme needs no list around it.
     assert il.sweep(schemes[0], SOFTMAX, scores, prior)["mean"].value.shape == (1, 4)  # type: ignore[union-attr]

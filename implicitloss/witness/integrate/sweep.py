@@ -158,7 +158,13 @@ def sweep(
                     values[quantity][i, j], errors[quantity][i, j] = alone.value, alone.error
     return {
         quantity: SweptEstimate(
-            values[quantity], errors[quantity], quantity, "sweep", schemes=tuple(schemes), positives=tuple(labels)
+            values[quantity],
+            errors[quantity],
+            quantity,
+            "sweep",
+            schemes=tuple(schemes),
+            positives=tuple(labels),
+            names=prior.names,
         )
         for quantity in quantities
     }
