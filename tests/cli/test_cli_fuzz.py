@@ -537,7 +537,7 @@ def checked(call: Call, code: object, out: str, err: str, before: dict[str, byte
                 ElementTree.fromstring(text)
         except (ValueError, ElementTree.ParseError) as error:
             tally.wrong(f"invalid {form}", argv, f"{error}: {text[:200]}")
-        if form == "html" and re.search(r"<script|<img", text):
+        if form == "html" and (text.count("<script") != bool(text) or "<img" in text):  # one script is the report's own
             tally.wrong("markup in HTML", argv, text[:200])
         if form == "markdown" and marked_up(text):
             tally.wrong("markup in Markdown", argv, text)
