@@ -307,7 +307,7 @@ def test_of_many_labels_some_of_all_ranks_are_shown_and_fitted() -> None:
     p = il.implicit_margins(SCHEMES["tail"], MANY)
     assert shown[0, -1] == pytest.approx(p[0, -1])
     assert shown[-1, 0] == pytest.approx(p[-1, 0])
-    bent = il.Scheme("within-batch", "importance", m=4, hits="keep")
+    bent = il.Scheme("within-batch", "relative", m=64, hits="keep")  # m π_y/(1 + m π_y)
     ranks = np.unique(np.linspace(0, 149, 100).round().astype(int))
     p = il.implicit_margins(bent, MANY)[np.ix_(ranks, ranks)]
     y, other = np.nonzero(p)
