@@ -114,10 +114,10 @@ def lines(
 
     Lines that are not `marked` differ in their dashes.
     """
-    groups = list(frame.groupby("scheme", sort=False)) if "scheme" in frame.columns else [(None, frame)]
     from matplotlib.cbook import normalize_kwargs
     from matplotlib.lines import Line2D
 
+    groups = list(frame.groupby("scheme", sort=False)) if "scheme" in frame.columns else [(None, frame)]
     texts = None if label is None else _texts(label, len(groups))
     look = normalize_kwargs(look, Line2D)
     for i, (name, rows) in enumerate(groups):

@@ -353,6 +353,15 @@ def test_looks_have_their_short_names_and_m_any_order() -> None:
         il.plot.optima(SCHEMES, PRIOR, lw=3)
 
 
+def test_schemes_that_differ_in_m_alone_are_one_line_along_m(tmp_path: Path) -> None:
+    """Refused before: two lines of one name."""
+    out = tmp_path / "tilt.svg"
+    schemes = ["--scheme", "uniform/tail/4", "--scheme", "uniform/tail/64", "--scheme", "uniform/unit/4/keep"]
+    assert main(["plot", "tilt", *schemes, "--profile", "zipf:20:1", "-o", str(out)]) == 0
+    text = out.read_text()
+    assert text.count(">uniform/tail<") == text.count(">uniform/unit/keep<") == 1
+
+
 def test_a_sampler_s_file_may_have_slashes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     law = tmp_path / "q.txt"
     law.write_text("0.5\n0.3\n0.1\n0.1\n")

@@ -82,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
     with plt.style.context(plot.style(args.columns)):
         if args.kind == "margins":
             ax = drawn(only, prior, label=args.scheme[0], latex=args.latex)
-        elif args.kind in ALONG_M:
-            ax = drawn(schemes, prior, label=[_without_m(text) for text in schemes], latex=args.latex)
         else:
+            if args.kind in ALONG_M:  # schemes that differ in m alone are one line
+                schemes = {_without_m(text): scheme for text, scheme in schemes.items()}
             ax = drawn(schemes, prior, latex=args.latex)
         picture = io.BytesIO()
         ax.get_figure().savefig(picture, format=form, metadata={_DATED[form]: None})
