@@ -1,4 +1,4 @@
-"""The page, and a browser to open it in."""
+"""The page, and browsers to open it in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import Chromium, binary
+from browser import Browser
 
 from implicitloss.cli.main import main
 
@@ -18,11 +18,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    """Its tests are marked so: they are asked for by name, and without a Chromium they fail."""
-    found = binary()
-    assert found is not None, "there is no Chromium to open the page in"
-    here = Chromium(found)
+@pytest.fixture(scope="module", params=["chrome", "firefox"])
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """Its tests are marked so: they are asked for by name, and fail where a browser is missing."""
+    here = Browser(request.param)
     yield here
     here.close()

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from chromium import Chromium
+from browser import Browser
 
 from paper_checks.__main__ import main
 
@@ -20,7 +20,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def choose(browser: Chromium, name: str, value: str) -> list[str]:
+def choose(browser: Browser, name: str, value: str) -> list[str]:
     """The ids that are shown after a field of the filter was changed."""
     browser.run(
         f"(field => {{ field.value = {value!r}; field.dispatchEvent(new Event('input', {{ bubbles: true }})) }})"
@@ -30,7 +30,7 @@ def choose(browser: Chromium, name: str, value: str) -> list[str]:
     return found
 
 
-def test_claims_are_filtered(report: Path, browser: Chromium) -> None:
+def test_claims_are_filtered(report: Path, browser: Browser) -> None:
     browser.open(report)
     page = report.read_text(encoding="utf-8")
     every = re.findall(r'<details id="([^"]+)"', page)

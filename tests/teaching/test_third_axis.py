@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import Chromium, put, said
+from browser import Browser, put, said
 from scipy.stats import norm
 
 from implicitloss.spectral import Gap, Prediction, equal_error_offset, gap, least_error_offset
@@ -78,12 +78,12 @@ def address(settings: dict[str, Any]) -> str:
     return "#" + "&".join(f"{name}={value}" for name, value in settings.items())
 
 
-def pictures(browser: Chromium) -> dict[str, str]:
+def pictures(browser: Browser) -> dict[str, str]:
     return {name: browser.run(f"document.getElementById('{name}-picture').innerHTML") for name in VIEWS}
 
 
 @pytest.fixture(scope="module", params=sorted(SHOWN))
-def shown(request: pytest.FixtureRequest, page: Path, browser: Chromium) -> Expected:
+def shown(request: pytest.FixtureRequest, page: Path, browser: Browser) -> Expected:
     settings = SCHEME | SHOWN[request.param]
     browser.look(1280, 900)
     # By way of another setting: what is shown is refreshed.
@@ -131,7 +131,7 @@ def test_vectors_have_every_kind_of_scheme_and_of_classes() -> None:
 # --- what is shown, held against the library --------------------------------------------------------------------------
 
 
-def test_tables_are_the_library_s(shown: Expected, browser: Chromium) -> None:
+def test_tables_are_the_library_s(shown: Expected, browser: Browser) -> None:
     def table(name: str) -> dict[str, list[str]]:
         head, *rows = (line.split(",") for line in browser.run(f"asCsv({name!r})").splitlines())
         return dict(zip(head, map(list, zip(*rows, strict=True)), strict=True))
@@ -184,7 +184,7 @@ READ = """(name) => {
 }"""
 
 
-def test_shaded_areas_are_the_errors_and_lie_on_the_wrong_side(shown: Expected, browser: Chromium) -> None:
+def test_shaded_areas_are_the_errors_and_lie_on_the_wrong_side(shown: Expected, browser: Browser) -> None:
     found = browser.run(f"({READ})('scores')")
     p, errors = shown.prediction, shown.at(shown.delta).error
     assert found["cut"] == pytest.approx(shown.boundary, abs=0.01)
@@ -200,7 +200,7 @@ def test_shaded_areas_are_the_errors_and_lie_on_the_wrong_side(shown: Expected, 
     assert [text.split(": ")[1] for text in found["small"][:2]] == [f"{100 * e:.1f} %" for e in errors]
 
 
-def test_curves_of_errors_and_marks_lie_where_they_belong(shown: Expected, browser: Chromium) -> None:
+def test_curves_of_errors_and_marks_lie_where_they_belong(shown: Expected, browser: Browser) -> None:
     found = browser.run(f"({READ})('errors')")
     for kind, of in {"sampled": lambda e: e[0], "implicit": lambda e: e[1], "softmax": np.mean}.items():
         for delta, percent in found["lines"][kind]:
@@ -218,7 +218,7 @@ def test_curves_of_errors_and_marks_lie_where_they_belong(shown: Expected, brows
         assert at == pytest.approx(shown.offsets[names[name]], abs=0.02)
 
 
-def test_bars_are_the_parts_and_end_at_the_gap(shown: Expected, browser: Chromium) -> None:
+def test_bars_are_the_parts_and_end_at_the_gap(shown: Expected, browser: Browser) -> None:
     bars = browser.run(
         """(() => { const svg = document.querySelector("#parts-picture svg"), of = (n, k) => Number(n.getAttribute(k));
           const zero = of(svg.querySelector(".zero"), "y1");
@@ -238,7 +238,7 @@ def test_bars_are_the_parts_and_end_at_the_gap(shown: Expected, browser: Chromiu
     assert says.startswith(f"z_1 - z_2 = {whole}: counts {counts}, margins {margins}, spectrum {spectrum}.")
 
 
-def test_its_lines_of_python_run(shown: Expected, browser: Chromium) -> None:
+def test_its_lines_of_python_run(shown: Expected, browser: Browser) -> None:
     told: list[Any] = []
     exec(said(browser, "spectral-python"), {"print": lambda *values: told.extend(values)})
     now = shown.at(shown.delta)
@@ -303,7 +303,7 @@ def assert_true(here: Expected, head: str, says: str) -> None:
         assert f"acts as δ = {two(here.scheme)}, by its bound" in says
 
 
-def test_the_sentence_is_true_at_every_corner(page: Path, browser: Chromium) -> None:
+def test_the_sentence_is_true_at_every_corner(page: Path, browser: Browser) -> None:
     """All sliders at their ends and in the middle, all offsets, and schemes of each kind."""
     browser.open(page)
     schemes: list[dict[str, Any]] = [
@@ -332,7 +332,7 @@ def test_the_sentence_is_true_at_every_corner(page: Path, browser: Chromium) -> 
     assert len(heads) == 6
 
 
-def test_the_lesson_of_the_first_view(page: Path, browser: Chromium) -> None:
+def test_the_lesson_of_the_first_view(page: Path, browser: Browser) -> None:
     """Counts are equal and no scheme helps; the offset that makes errors equal does; no sampler changes it."""
     browser.open(page)
     assert said(browser, "spectral-head") == "Equal counts, unequal errors."
@@ -366,7 +366,7 @@ def test_the_lesson_of_the_first_view(page: Path, browser: Chromium) -> None:
     ],
 )
 def test_every_control_changes_what_it_should(
-    control: str, value: str, first: str, changes: set[str], page: Path, browser: Chromium
+    control: str, value: str, first: str, changes: set[str], page: Path, browser: Browser
 ) -> None:
     browser.open(page, first)
     before = pictures(browser)
@@ -381,7 +381,7 @@ def test_every_control_changes_what_it_should(
     assert browser.complaints() == []
 
 
-def test_addresses_and_sliders_keep_what_they_are_given(page: Path, browser: Chromium) -> None:
+def test_addresses_and_sliders_keep_what_they_are_given(page: Path, browser: Browser) -> None:
     browser.open(page, "#spectrum=1e9&odds=-2&offset=<b>&delta=x")
     assert browser.run("[state.spectrum, state.odds, state.offset, state.delta]") == [10, 0.1, "scheme", 0]
     assert said(browser, "odds-value") == "1 : 10"
@@ -406,10 +406,10 @@ def test_addresses_and_sliders_keep_what_they_are_given(page: Path, browser: Chr
     assert browser.complaints() == []
 
 
-def test_keys_move_it_and_it_speaks_only_then(page: Path, browser: Chromium) -> None:
+def test_keys_move_it_and_it_speaks_only_then(page: Path, browser: Browser) -> None:
     browser.look(1280, 900)
     browser.open(page)
-    browser.send("Page.bringToFront")
+    browser.front()
     live = "document.getElementById('spectral-live').getAttribute('aria-live')"
     assert browser.run(live) == "off"
     browser.run("document.getElementById('spectrum').focus()")
@@ -428,7 +428,7 @@ def test_keys_move_it_and_it_speaks_only_then(page: Path, browser: Chromium) -> 
     assert browser.complaints() == []
 
 
-def test_nothing_else_is_computed_anew(page: Path, browser: Chromium) -> None:
+def test_nothing_else_is_computed_anew(page: Path, browser: Browser) -> None:
     """No optimum is searched for, and what was simulated stays; a sampler that moves too is not forgotten."""
     browser.open(page, "#m=2")
     browser.run("document.getElementById('run').click()")
@@ -449,7 +449,7 @@ def test_nothing_else_is_computed_anew(page: Path, browser: Chromium) -> None:
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_views_are_saved(name: str, page: Path, browser: Chromium) -> None:
+def test_views_are_saved(name: str, page: Path, browser: Browser) -> None:
     browser.open(page, "#spectrum=0.25&odds=3&offset=equal&weighting=tail")
     svg = ET.fromstring(browser.run(f"asSvg({name!r})"))
     description = svg.findtext("{http://www.w3.org/2000/svg}desc", "")
@@ -474,7 +474,7 @@ OUTSIDE = """[...document.querySelectorAll("#third svg")].flatMap((svg) => {
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["desk", "phone"])
-def test_it_fits(size: tuple[int, int], dark: bool, page: Path, browser: Chromium) -> None:
+def test_it_fits(size: tuple[int, int], dark: bool, page: Path, browser: Browser) -> None:
     """Also with a fourth control and the longest names; nothing is cut, and on a phone the sliders stay."""
     browser.look(*size, dark)
     browser.open(page, "#spectrum=10&odds=0.1&offset=own&delta=5&weighting=tail&tau=2")
@@ -499,17 +499,17 @@ def test_it_fits(size: tuple[int, int], dark: bool, page: Path, browser: Chromiu
     browser.look(1280, 900)
 
 
-def test_it_is_printed_two_pictures_a_row(page: Path, browser: Chromium) -> None:
+def test_it_is_printed_two_pictures_a_row(page: Path, browser: Browser) -> None:
     """With all that can be opened open, its setting in words, and nothing beyond the edge."""
     browser.look(760, 1000)
     browser.open(page, "#odds=3&offset=least")
-    browser.send("Emulation.setEmulatedMedia", media="print")
+    browser.media("print")
     browser.run("window.dispatchEvent(new Event('beforeprint'))")
     wide, setting, *widths = browser.run(
         "[document.documentElement.scrollWidth, document.getElementById('spectral-setting').offsetHeight, "
         "...[...document.querySelectorAll('#third .view')].map((view) => view.offsetWidth)]"
     )
-    browser.send("Emulation.setEmulatedMedia", media="")
+    browser.media(None)
     browser.look(1280, 900)
     assert wide <= 760
     assert setting > 0
@@ -517,7 +517,7 @@ def test_it_is_printed_two_pictures_a_row(page: Path, browser: Chromium) -> None
     assert 300 < widths[0] < 380
 
 
-def test_the_guided_path_is_without_it(page: Path, browser: Chromium) -> None:
+def test_the_guided_path_is_without_it(page: Path, browser: Browser) -> None:
     browser.open(page, "#step=3")
     browser.run("answer(2)")
     assert browser.run("document.getElementById('third').offsetParent === null")

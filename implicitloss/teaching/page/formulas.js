@@ -179,9 +179,10 @@ function solve(a, b) {
 /** Newton's method, damped; the heaviest label stays, the others are solved for in units of their own.  Null where it
  * does not come to a gradient of 1e-9 η. */
 function minimise(objective, start, eta) {
-  let f = centred(start), now = objective(f), damping = 0, idle = 0;
-  for (let round = 0; round < 100 && idle < 4; round++) {
-    if (now.gradient.every((g, k) => Math.abs(g) <= 1e-12 * eta[k])) break;
+  let f = centred(start), now = objective(f), damping = 0, idle = 0, isLast = false;
+  for (let round = 0; round < 100 && idle < 4 && !isLast; round++) {
+    // One step more: where scores are loosely held, a small gradient is no small error, and a step doubles the digits.
+    isLast = now.gradient.every((g, k) => Math.abs(g) <= 1e-12 * eta[k]);
     const diagonal = now.hessian.map((row, k) => row[k] + damping * eta[k]);
     const scale = diagonal.map((d) => Math.sqrt(Math.max(d, 1e-300)));
     const fixed = scale.indexOf(Math.max(...scale)), rest = range(eta.length).filter((k) => k !== fixed);

@@ -57,8 +57,8 @@ function frame(title, xName, yName, xs, ys, options = {}) {
   }
   svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: bottom, y2: bottom, class: "axis"}),
     el("text", {x: (BOX.left + WIDE - BOX.right) / 2, y: tall - 8, "text-anchor": "middle"}, xName),
-    el("text", {x: 12, y: (top + bottom) / 2, "text-anchor": "middle",
-      transform: `rotate(-90 12 ${(top + bottom) / 2})`}, yName));
+    el("text", {x: 15, y: (top + bottom) / 2, "text-anchor": "middle",
+      transform: `rotate(-90 15 ${(top + bottom) / 2})`}, yName));
   return {svg, x, y, top};
 }
 
