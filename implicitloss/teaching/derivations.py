@@ -10,7 +10,7 @@ import sympy as sp
 from implicitloss import symbols as s
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.margins import LogitAdjusted
-from implicitloss.samplers import Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
+from implicitloss.samplers import LogUniform, Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import HITS, Scheme
 from implicitloss.teaching.choices import weightings_with
 from implicitloss.witness.derive import derive
@@ -44,6 +44,7 @@ SAMPLERS: dict[str, Sampler] = {
     "within-batch": WithinBatch(),
     "mixture": _AnyShare(),
     "power": _AnyPower(),
+    "log-uniform": LogUniform(),
     "model": ModelBased(),
 }
 WEIGHTINGS = weightings_with(_AnyTau())
@@ -53,7 +54,7 @@ WEIGHTINGS = weightings_with(_AnyTau())
 def derivations() -> dict[str, Any]:
     """`lines` [left, relation, right, reason], each once, and `of` "sampler weighting hits": its margin and lines.
 
-    Seventy-five derivations take seconds, so they are made once a process.
+    Ninety derivations take seconds, so they are made once a process.
     """
     lines: dict[tuple[str, ...], int] = {}
     found = {}

@@ -13,20 +13,41 @@ import numpy as np
 
 from implicitloss.formats import as_json, plain
 from implicitloss.labels import LabelPrior
+from implicitloss.teaching.choices import PRESETS, SHOP
 from implicitloss.teaching.derivations import derivations
 from implicitloss.teaching.vectors import spectra, vectors
 from implicitloss.version import __version__
 
-__all__ = ["page"]
+__all__ = ["MOST_LABELS_ON_PAGE", "page"]
 
-SCRIPTS = ("formulas.js", "views.js", "spectra.js", "course.js", "app.js")
+SCRIPTS = (
+    "formulas.js",
+    "views.js",
+    "spectra.js",
+    "course.js",
+    "path.js",
+    "beside.js",
+    "training.js",
+    "lesson.js",
+    "projector.js",
+    "selftest.js",
+    "app.js",
+)
 # Optima are searched for in the browser, in milliseconds, for so many labels.
 MOST_LABELS_ON_PAGE = 40
 
 
 def page(prior: LabelPrior | None = None, name: str = "") -> str:
     """The HTML; with a `prior`, its labels (40 of them by rank, where there are more), called `name`."""
-    data: dict[str, Any] = {"vectors": vectors(), "spectra": spectra(), "derivations": derivations(), "counts": None}
+    shop = LabelPrior.from_counts(SHOP)
+    data: dict[str, Any] = {
+        "vectors": vectors(),
+        "spectra": spectra(),
+        "derivations": derivations(),
+        "presets": [preset._asdict() for preset in PRESETS],
+        "shop": {"prior": shop.probabilities.tolist(), "labels": list(SHOP), "sold": list(SHOP.values())},
+        "counts": None,
+    }
     if prior is not None:
         few = prior.few(MOST_LABELS_ON_PAGE)
         data["counts"] = {

@@ -13,7 +13,7 @@ from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.margins import LogitAdjusted
 from implicitloss.optima.population import population_optimum
 from implicitloss.problem import Problem
-from implicitloss.samplers import Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
+from implicitloss.samplers import LogUniform, Mixture, ModelBased, Power, Sampler, Uniform, WithinBatch
 from implicitloss.scheme import HITS, Scheme
 from implicitloss.spectral import (
     Affine,
@@ -30,7 +30,7 @@ from implicitloss.witness.integrate import integrate
 
 __all__ = ["scheme", "scheme_offset", "spectra", "two_classes", "vectors"]
 
-VECTORS = 24
+VECTORS = 25
 # The means of the page's two classes are this far apart along the classifier's direction.
 APART = 2.0
 
@@ -39,15 +39,21 @@ def scheme(settings: dict[str, Any]) -> Scheme:
     """The library's scheme for the page's settings."""
     share = settings["share"]
     mixed: Sampler = Mixture(share) if 0 < share < 1 else WithinBatch() if share else Uniform()
-    sampler = {"mixture": mixed, "power": Power(settings["alpha"]), "model": ModelBased()}[settings["sampler"]]
+    samplers = {
+        "mixture": mixed,
+        "power": Power(settings["alpha"]),
+        "log-uniform": LogUniform(),
+        "model": ModelBased(),
+    }
+    sampler = samplers[settings["sampler"]]
     weighting = weightings_with(LogitAdjusted(settings["tau"]))[settings["weighting"]]
     return Scheme(sampler, weighting, m=settings["m"], hits=settings["hits"])
 
 
 def _settings(i: int, rng: np.random.Generator) -> dict[str, Any]:
-    """A scheme as the page writes it: samplers and weightings in turn, the rest at random."""
+    """A scheme as the page writes it: each sampler with each weighting in turn, the rest at random."""
     return {
-        "sampler": ("mixture", "mixture", "power", "model")[i % 4],
+        "sampler": ("mixture", "mixture", "power", "model", "log-uniform")[(i + i // 5) % 5],
         "share": (0.0, 1.0, 0.5)[i % 3],
         "alpha": round(float(rng.uniform(0.25, 1.5)), 3),
         "weighting": OFFERED[i % len(OFFERED)],

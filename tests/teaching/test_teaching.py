@@ -51,7 +51,7 @@ def test_the_page_is_one_small_file_that_asks_nobody(page: Path) -> None:
 def test_vectors_cover_every_choice() -> None:
     found = vectors()
     for name in ("sampler", "weighting", "hits"):
-        assert len({v["settings"][name] for v in found}) == {"sampler": 3, "weighting": 5, "hits": 3}[name]
+        assert len({v["settings"][name] for v in found}) == {"sampler": 4, "weighting": 5, "hits": 3}[name]
     assert found == vectors()
 
 
@@ -73,6 +73,7 @@ def test_counts_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     path = tmp_path / "a<b.csv"
     path.write_text("label,count\n" + "".join(f"{i},{1000 // (i + 1)}\n" for i in range(60)))
     assert main(["teach", "--counts", str(path), "--out", str(tmp_path / "page.html")]) == 0
+    assert "shows 40 of the labels, evenly by rank" in capsys.readouterr().out
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
     assert data["counts"]["name"] == "a<b.csv"
@@ -881,7 +882,7 @@ def test_controls_say_what_they_set(page: Path, browser: Browser) -> None:
         assert options["hits"][value].endswith(f"({value})")
     for value in WEIGHTINGS:
         assert options["weighting"][value].startswith(value)
-    assert set(options["sampler"]) == {"mixture", "power", "model"}
+    assert set(options["sampler"]) == {"mixture", "power", "log-uniform", "model"}
     # Where the draws follow the scores, the lines have these scores.
     browser.open(page, "#sampler=model&weighting=constant&eta=peaked&labels=5&peak=1")
     assert_same_margins(browser)

@@ -35,8 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page, and print where it is."""
+    import numpy as np
+
     from implicitloss.labels import checked_unequal
-    from implicitloss.teaching.document import page
+    from implicitloss.teaching.document import MOST_LABELS_ON_PAGE, page
 
     check_counts(args)
     prior = None if args.counts is None else seen_labels(args, "implicitloss teach")
@@ -48,4 +50,6 @@ def run(args: argparse.Namespace) -> int:
         return HOLDS
     write_whole(args.out, text)
     print(printable(f"{args.out}: open it in a browser" + (CHOICE if args.out == DEFAULT else "")))
+    if prior is not None and np.count_nonzero(prior.probabilities) > MOST_LABELS_ON_PAGE:
+        print(f"It shows {MOST_LABELS_ON_PAGE} of the labels, evenly by rank.")
     return HOLDS

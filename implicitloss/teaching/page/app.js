@@ -18,8 +18,11 @@ let seeds = 0; // simulations so far
 
 const walking = () => document.body.classList.contains("walking");
 
+/** The labels that a setting names; null for Zipf's law. */
+const namedLabels = (s) => ({yes: DATA.counts, shop: DATA.shop})[s.counts] ?? null;
+
 /** The state in the address, or the step of the path, and back; what is no setting is passed over. */
-const written = () => walking() && step < COURSE.length ? `step=${step + 1}` : Object.entries(state).map(([k, v]) => `${k}=${v}`).join("&");
+const written = () => walking() && step < COURSE.length ? `step=${step + 1}` : Object.entries(state).map(([k, v]) => `${k}=${v}`).join("&") + besideWritten();
 function read(text) {
   const found = {...USUAL};
   for (const part of text.replace(/^#/, "").split("&")) {
@@ -28,15 +31,15 @@ function read(text) {
     if (Object.hasOwn(LIMITS, name) && value !== "" && Number.isFinite(Number(value))) found[name] = Math.min(LIMITS[name][1], Math.max(LIMITS[name][0], Number(value)));
   }
   for (const name of ["labels", "m", "positive", "peak"]) found[name] = Math.round(found[name]);
-  if (!DATA.counts) found.counts = "no";
+  if (!DATA.counts && found.counts === "yes") found.counts = "no";
   return found;
 }
 
-function compute() {
-  const s = {...state}, prior = s.counts === "yes" ? DATA.counts.prior : zipf(s.labels, s.tail), n = prior.length;
+function compute(setting = state) {
+  const s = {...setting}, prior = namedLabels(s)?.prior ?? zipf(s.labels, s.tail), n = prior.length;
   const positive = Math.min(s.positive, n - 1), peak = Math.min(s.peak, n - 1);
   const eta = s.eta === "prior" ? prior.slice() : prior.map((_, k) => s.eta === "equal" ? 1 / n : k === peak ? 0.5 : 0.5 / (n - 1));
-  const f = centred(eta.map(Math.log)), c = {state: s, prior, eta, f, positive, names: s.counts === "yes" ? DATA.counts.labels : null, peak: s.eta === "peaked" ? peak : null};
+  const f = centred(eta.map(Math.log)), c = {state: s, prior, eta, f, positive, names: namedLabels(s)?.labels ?? null, peak: s.eta === "peaked" ? peak : null};
   c.margins = margins(s, prior, f);
   const off = c.margins.flatMap((row, y) => row.filter((p, j) => j !== y && p > 0));
   [c.least, c.most] = [Math.min(...off), Math.max(...off)];
@@ -63,6 +66,7 @@ function compute() {
   }
   c.run = {n: 0};
   c.band = [];
+  c.trained = null;
   return c;
 }
 
@@ -104,9 +108,10 @@ function verdict(c) {
 }
 
 function python(c) {
-  const s = c.state, sampler = s.sampler === "model" ? "ModelBased()" : s.sampler === "power" ? `Power(${s.alpha})` : s.share === 1 ? "WithinBatch()" : s.share === 0 ? "Uniform()" : `Mixture(${s.share})`;
+  const s = c.state, sampler = s.sampler === "model" ? "ModelBased()" : s.sampler === "log-uniform" ? "LogUniform()" : s.sampler === "power" ? `Power(${s.alpha})` : s.share === 1 ? "WithinBatch()" : s.share === 0 ? "Uniform()" : `Mixture(${s.share})`;
   const weighting = s.weighting === "tail" ? `ForMargin(il.margins.LogitAdjusted(${s.tau}))` : s.weighting[0].toUpperCase() + s.weighting.slice(1) + "()";
   let prior = `il.LabelPrior.zipf(${s.labels}, ${s.tail})`;
+  if (s.counts === "shop") prior = `il.LabelPrior.from_counts({${DATA.shop.labels.map((name, k) => `${JSON.stringify(name)}: ${DATA.shop.sold[k]}`).join(", ")}})`;
   if (s.counts === "yes") prior = `il.LabelPrior.from_file(${JSON.stringify(DATA.counts.name)}).few(${c.prior.length})`;
   const scores = s.sampler === "model" ? `, scores=[${c.f.join(", ")}]` : "";
   return `import implicitloss as il\n\nprior = ${prior}\nscheme = il.Scheme(\n    il.samplers.${sampler}, il.weightings.${weighting}, m=${s.m}, hits="${s.hits}"\n)\nderivation = il.derive(scheme, il.losses.SoftmaxCrossEntropy())\nprint(derivation)\nprint(derivation.latex())\nprint(il.implicit_margins(scheme, prior${scores}))`;
@@ -152,8 +157,10 @@ function show() {
     if (out) out.textContent = label !== undefined ? numbered(c, label) : name === "labels" ? c.prior.length : state[name];
     if (out) control.setAttribute("aria-valuetext", out.textContent);
   }
-  const idle = {share: state.sampler !== "mixture", alpha: state.sampler !== "power", tau: state.weighting !== "tail", peak: state.eta !== "peaked", labels: state.counts === "yes", tail: state.counts === "yes"};
+  const idle = {share: state.sampler !== "mixture", alpha: state.sampler !== "power", tau: state.weighting !== "tail", peak: state.eta !== "peaked", labels: namedLabels(state) !== null, tail: namedLabels(state) !== null};
   for (const [name, no] of Object.entries(idle)) $(name).parentElement.hidden = no;
+  showPreset();
+  showBeside();
   showClasses();
 }
 
@@ -180,8 +187,7 @@ function showClasses() {
 }
 
 function update(change, keepAddress = false) {
-  if (running) cancelAnimationFrame(running);
-  running = null;
+  stop();
   state = {...state, ...change};
   computed = compute();
   if (!keepAddress) history.replaceState(null, "", `#${written()}`);
@@ -192,6 +198,12 @@ function update(change, keepAddress = false) {
 function updateClasses() {
   history.replaceState(null, "", `#${written()}`);
   showClasses();
+}
+
+/** End what runs in frames. */
+function stop() {
+  if (running) cancelAnimationFrame(running);
+  running = null;
 }
 
 /** Runs of the procedure, a few milliseconds at a time: two million draws at m, and as many along the ladder. */
@@ -207,7 +219,7 @@ function run() {
     $("loss-says").textContent = VIEWS.loss.says(computed);
     running = computed.run.n < most ? requestAnimationFrame(frame) : null;
   };
-  if (running) cancelAnimationFrame(running);
+  stop();
   frame();
 }
 
@@ -218,8 +230,8 @@ function drawOnce() {
 }
 
 /** `view` with the setting in its name. */
-const fileOf = (view, kind) => `${[view, ...view in VIEWS ? [state.sampler, state.weighting, `m${state.m}`, state.hits] : ["spectrum", short(state.spectrum), "counts", short(state.odds)]].join("-")}.${kind}`;
-const viewOf = (name) => name in VIEWS ? [VIEWS[name], computed, setting(computed)] : [SPECTRAL[name], classes, spectralSetting(classes)];
+const fileOf = (view, kind) => `${[view, ...view in VIEWS || view in BESIDE ? [state.sampler, state.weighting, `m${state.m}`, state.hits] : ["spectrum", short(state.spectrum), "counts", short(state.odds)]].join("-")}.${kind}`;
+const viewOf = (name) => name in VIEWS ? [VIEWS[name], computed, setting(computed)] : name in BESIDE ? [BESIDE[name], {a: held, b: computed}, `A: ${setting(held)} B: ${setting(computed)}`] : [SPECTRAL[name], classes, spectralSetting(classes)];
 
 function save(name, text, kind) {
   const link = document.createElement("a");
@@ -239,134 +251,31 @@ function asSvg(name) {
 const cell = (value) => /[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value;
 const asCsv = (name) => { const [view, values] = viewOf(name); return view.table(values).map((row) => row.map(cell).join(",")).join("\n") + "\n"; };
 
-// --- the guided path ---
-
 /** The scheme in words, but for its m. */
 function schemeWords(s) {
-  const draws = s.sampler === "model" ? "model-based" : s.sampler === "power" ? `power ${s.alpha}` : s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : `mixed (λ = ${s.share})`;
+  const draws = s.sampler === "model" ? "model-based" : s.sampler === "log-uniform" ? "log-uniform" : s.sampler === "power" ? `power ${s.alpha}` : s.share === 1 ? "within-batch" : s.share === 0 ? "uniform" : `mixed (λ = ${s.share})`;
   return `${draws} draws, ${s.weighting === "tail" ? `tail weights (τ = ${s.tau})` : `${s.weighting} weights`}`;
 }
 
-/** The setting in words. */
-function setting(c) {
-  const s = c.state, hits = {exclude: "drawn again", mask: "given weight 0", keep: "counted"}[s.hits];
-  const labels = s.counts === "yes" ? `${c.prior.length} labels of ${DATA.counts.name}` : `${s.labels} labels with frequencies ${s.tail === 0 ? "all alike" : `∝ 1/k${s.tail === 1 ? "" : `^${s.tail}`}`} in training`;
-  const eta = {equal: "all equally likely for this example", prior: "as likely as frequent for this example", peaked: `label ${numbered(c, c.peak)} likely for this example`}[s.eta];
-  return `Setting: ${schemeWords(s)}, m = ${s.m}, a positive that is drawn is ${hits}; ${labels}, ${eta}; positive ${numbered(c, c.positive)}.`;
+const HITS = {exclude: "drawn again", mask: "given weight 0", keep: "counted"};
+
+/** The labels in words. */
+function labelsWords(c) {
+  const s = c.state, given = namedLabels(s);
+  if (s.counts === "shop") return `${c.prior.length} items of a shop, sold from ${given.sold[0].toLocaleString("en")} times to ${given.sold.at(-1)}`;
+  return given ? `${c.prior.length} labels of ${given.name}` : `${s.labels} labels with frequencies ${s.tail === 0 ? "all alike" : `∝ 1/k${s.tail === 1 ? "" : `^${s.tail}`}`} in training`;
 }
+
+/** The true probabilities in words. */
+function etaWords(c) {
+  return {equal: "all equally likely for this example", prior: "as likely as frequent for this example", peaked: `label ${numbered(c, c.peak)} likely for this example`}[c.state.eta];
+}
+
+/** The setting in words. */
+const setting = (c) => `Setting: ${schemeWords(c.state)}, m = ${c.state.m}, a positive that is drawn is ${HITS[c.state.hits]}; ${labelsWords(c)}, ${etaWords(c)}; positive ${numbered(c, c.positive)}.`;
 
 /** The setting of the two classes in words. */
 const spectralSetting = (t) => `Setting: variances ${ratio(t.state.spectrum)}, counts ${ratio(t.state.odds)}, the offset ${OFFSETS[t.state.offset]} (${delta(t.delta)}); scheme: ${schemeWords(t.state)}.`;
-
-/** The pictures, this one first if it is asked about, and the verdict beside it. */
-function order(asked) {
-  const main = document.querySelector("main"), figures = Object.keys(VIEWS).map((name) => $(`${name}-picture`).closest("figure"));
-  const isAsked = (figure) => figure.querySelector(`#${asked}-picture`) !== null;
-  for (const figure of figures) figure.classList.toggle("asked", isAsked(figure));
-  if (asked) main.append(...figures.filter(isAsked), $("verdict"), ...figures.filter((figure) => !isAsked(figure)));
-  else { main.before($("verdict")); main.append(...figures); }
-}
-
-function leave() {
-  document.body.classList.remove("walking", "revealed");
-  order(null);
-  $("settings").inert = false;
-  $("walk").textContent = step > 0 && step < COURSE.length ? `Go on at step ${step + 1}` : "Walk me through it";
-  if (step === COURSE.length) step = -1;
-  if (own !== null) update(own);
-  own = null;
-  $("walk").focus();
-}
-
-function goTo(k) {
-  if (own === null) own = {...state};
-  step = k;
-  document.body.classList.add("walking");
-  document.body.classList.toggle("revealed", k === COURSE.length);
-  $("back").disabled = k === 0;
-  $("next").hidden = k === COURSE.length;
-  $("next").textContent = k === COURSE.length - 1 ? "Finish" : "Next";
-  $("step-says").textContent = "";
-  $("step-tex").replaceChildren();
-  if (k === COURSE.length) finish();
-  else ask(COURSE[k]);
-  $("step-title").focus();
-}
-
-function ask(one) {
-  order(one.view);
-  update({...BASE, counts: "no", ...one.set});
-  right = one.answer(computed);
-  $("step-title").textContent = `${step + 1} of ${COURSE.length}: ${one.title}`;
-  $("step-ask").textContent = one.ask;
-  $("step-setting").textContent = setting(computed);
-  // The question is about this setting; when it is answered the controls are free.
-  $("settings").inert = true;
-  $("step-options").replaceChildren(...one.options.map((text, i) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = text;
-    button.addEventListener("click", () => answer(i));
-    return button;
-  }));
-}
-
-function answer(i) {
-  const one = COURSE[step];
-  first[step] ??= i === right;
-  $("step-says").textContent = `${i === right ? "✓ Right" : "✗ Not quite"}: ${one.options[right]}. ${one.says}`;
-  $("step-tex").replaceChildren(mathOf(one.tex));
-  [...$("step-options").children].forEach((button, k) => {
-    button.classList.toggle("right", k === right);
-    button.classList.toggle("wrong", k === i && i !== right);
-  });
-  $("settings").inert = false;
-  document.body.classList.add("revealed");
-}
-
-function finish() {
-  order(null);
-  $("step-title").textContent = "What you have seen";
-  $("step-ask").textContent = `${first.filter(Boolean).length} of ${COURSE.length} predictions were right at once. ${TAKEAWAYS}`;
-  $("step-setting").textContent = "";
-  $("step-options").replaceChildren();
-  $("settings").inert = false;
-}
-
-// --- the self-test ---
-
-function selfTest() {
-  const failures = [], worst = {};
-  const compare = (what, i, found, expected, within) => {
-    [found].flat(Infinity).forEach((v, k) => {
-      const e = [expected].flat(Infinity)[k], off = Math.abs(v - e) / Math.max(1, Math.abs(e));
-      worst[what] = Math.max(worst[what] ?? 0, off);
-      if (!(off <= within)) failures.push(`${what} of vector ${i}, entry ${k}: ${v} for ${e}`);
-    });
-  };
-  DATA.vectors.forEach((v, i) => {
-    compare("margins", i, margins(v.settings, v.prior, v.f), v.margins, 1e-12);
-    compare("bound", i, bound(v.settings, v.prior, v.f, v.y), v.bound, 1e-12);
-    compare("exact loss", i, exactLoss(v.settings, v.prior, v.f, v.y), v.mean, 1e-12);
-    compare("gradient", i, exactGradient(v.settings, v.prior, v.f, v.y), v.gradient, 1e-12);
-    // Where the library has none, q moves with the scores; where it has one, none found is a failure too.
-    if (!v.sampled) return;
-    const found = optima(v.settings, v.prior, v.eta) ?? {implicit: v.eta.map(() => NaN), sampled: v.eta.map(() => NaN)};
-    for (const kind of ["implicit", "sampled"]) compare(`${kind} optimum`, i, found[kind], v[kind], 1e-12);
-  });
-  const known = (x) => [x === null ? 1 : 0, x ?? 0];
-  DATA.spectra.classes.forEach((v, i) => {
-    const scores = scoresOf(v.settings), found = gapOf(scores, v.settings.delta);
-    compare("means and variances of scores", i, [scores.mean, scores.variance], [v.mean, v.variance], 1e-12);
-    compare("errors", i, found.error, v.error, 1e-12);
-    compare("parts of the gap", i, [...PARTS, "total"].map((name) => found[name]), v.parts, 1e-12);
-    compare("offsets", i, [equalErrorOffset(scores), leastErrorOffset(scores)], [v.equal, v.least], 1e-12);
-    compare("the scheme's offset", i, known(schemeOffset(v.settings)), known(v.scheme), 1e-12);
-  });
-  // Relative to what they are, in the tail too.
-  DATA.spectra.normal.forEach(([z, p], i) => compare("Φ", i, normal(z) / p, 1, 1e-12));
-  return {n: DATA.vectors.length + DATA.spectra.classes.length, failures, worst};
-}
 
 /** What the address says: a step of the path, or a setting. */
 function follow() {
@@ -374,6 +283,7 @@ function follow() {
   if (k >= 0 && k < COURSE.length) { if (!walking() || k !== step) goTo(k); return; }
   if (walking()) { own = null; step = -1; leave(); }
   state = read(location.hash);
+  holdWritten(location.hash);
   // The address holds the whole setting, also where it said only a part.
   update({}, location.hash === "");
 }
@@ -404,13 +314,18 @@ function start() {
   $("third").addEventListener("focusin", () => $("spectral-live").setAttribute("aria-live", "polite"));
   $("third").addEventListener("focusout", () => $("spectral-live").setAttribute("aria-live", "off"));
   for (const name of CHOICES) if ($(name)) $(name).addEventListener("input", (event) => soon({[name]: event.target.value}));
-  for (const name of [...Object.keys(VIEWS), ...Object.keys(SPECTRAL)]) {
+  for (const name of [...Object.keys(VIEWS), ...Object.keys(SPECTRAL), ...Object.keys(BESIDE)]) {
     $(`${name}-svg`).addEventListener("click", () => save(fileOf(name, "svg"), asSvg(name), "image/svg+xml"));
     // The first character tells spreadsheets that what follows is UTF-8.
     $(`${name}-csv`).addEventListener("click", () => save(fileOf(name, "csv"), `\ufeff${asCsv(name)}`, "text/csv"));
   }
   $("run").addEventListener("click", run);
   $("draw").addEventListener("click", drawOnce);
+  $("train").addEventListener("click", train);
+  startPresets();
+  startBeside();
+  startProjector();
+  startLesson();
   $("walk").addEventListener("click", () => goTo(Math.max(step, 0)));
   $("next").addEventListener("click", () => goTo(step + 1));
   $("back").addEventListener("click", () => goTo(step - 1));
@@ -423,8 +338,10 @@ function start() {
   if (window.innerWidth < 600) $("words").open = false;
   $("m").max = MS.length - 1;
   for (const name of ["spectrum", "odds"]) $(name).max = RATIOS.length - 1;
-  if (!DATA.counts) $("counts-line").remove();
-  else {
+  if (!DATA.counts) {
+    $("counts-name").remove();
+    $("counts").querySelector("[value=yes]").remove();
+  } else {
     const {name, of, prior} = DATA.counts;
     $("counts-name").textContent = of > prior.length ? `${name}, ${prior.length} of ${of} labels` : `${name}, ${of} labels`;
     if (of > prior.length) $("counts-name").title = "Evenly by rank; their probabilities are scaled to sum to 1.";

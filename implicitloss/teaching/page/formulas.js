@@ -17,9 +17,10 @@ function softmax(f) {
   return e.map((x) => x / total);
 }
 
-/** The unconditional q (L): λπ + (1-λ)/L, π^α, or e^f. */
+/** The unconditional q (L): λπ + (1-λ)/L, π^α, log((k+1)/k) by rank, or e^f. */
 function law(s, prior, f) {
   if (s.sampler === "model") return softmax(f);
+  if (s.sampler === "log-uniform") return prior.map((_, k) => Math.log1p(1 / (k + 1)) / Math.log(prior.length + 1));
   if (s.sampler === "power") {
     const level = prior.map((p) => Math.pow(p, s.alpha)), total = sum(level);
     return level.map((x) => x / total);
@@ -291,9 +292,9 @@ function random(seed) {
   };
 }
 
-/** A function that draws a label by q. */
-function drawing(q, seed) {
-  const edges = [], next = random(seed);
+/** A function that draws a label by q, with the random numbers of `next`. */
+function drawing(q, next) {
+  const edges = [];
   q.reduce((total, p, j) => edges[j] = total + p, 0);
   return () => {
     const u = next() * edges[edges.length - 1];
@@ -305,13 +306,13 @@ function drawing(q, seed) {
 
 /** One evaluation of the sampled loss: the m labels drawn, and log(1 + Σ x). */
 function evaluation(s, prior, f, y, seed) {
-  const {q, w} = plan(s, prior, f, y), draw = drawing(q, seed), labels = range(s.m).map(draw);
+  const {q, w} = plan(s, prior, f, y), draw = drawing(q, random(seed)), labels = range(s.m).map(draw);
   return {labels, loss: Math.log1p(sum(labels.map((j) => w[j] * Math.exp(f[j] - f[y]))))};
 }
 
 /** The procedure: runs of m draws; returns a function that adds runs to {n, mean, squares}. */
 function simulation(s, prior, f, y, seed) {
-  const {q, w} = plan(s, prior, f, y), draw = drawing(q, seed), state = {n: 0, mean: 0, squares: 0};
+  const {q, w} = plan(s, prior, f, y), draw = drawing(q, random(seed)), state = {n: 0, mean: 0, squares: 0};
   const x = w.map((v, j) => v * Math.exp(f[j] - f[y]));
   return (runs) => {
     for (let r = 0; r < runs; r++) {
@@ -323,5 +324,37 @@ function simulation(s, prior, f, y, seed) {
       state.squares += step * (loss - state.mean);
     }
     return {...state, error: state.n > 1 ? Math.sqrt(state.squares / (state.n - 1) / state.n) : Infinity};
+  };
+}
+
+const BATCH = 64, STEPS = 4000;
+
+/** Training of the scores of one x from 0: a step takes BATCH positives by η with m negatives each, and goes down the mean
+ * gradient, by a rate that falls.  Returns a function that takes steps and returns where the scores are: an average over
+ * steps in which the late ones count more, so that the noise of single steps is not seen. */
+function training(s, prior, eta, seed) {
+  const n = prior.length, next = random(seed), positive = drawing(eta, next), plans = [];
+  const state = {steps: 0, now: new Array(n).fill(0), scores: new Array(n).fill(0), asPositive: new Array(n).fill(0), asNegative: new Array(n).fill(0)};
+  const planOf = (y) => {
+    const {q, w} = plan(s, prior, state.now, y);
+    return {draw: drawing(q, next), w};
+  };
+  const drawn = new Array(s.m), x = new Array(s.m);
+  return (steps) => {
+    for (let t = 0; t < steps; t++) {
+      const g = new Array(n).fill(0), f = state.now;
+      if (s.sampler === "model") plans.length = 0; // q follows the scores
+      for (let b = 0; b < BATCH; b++) {
+        const y = positive(), {draw, w} = plans[y] ??= planOf(y);
+        let total = 1;
+        for (let i = 0; i < s.m; i++) { const j = drawn[i] = draw(); total += x[i] = w[j] * Math.exp(f[j] - f[y]); state.asNegative[j] += 1; }
+        for (let i = 0; i < s.m; i++) { g[drawn[i]] += x[i] / total; g[y] -= x[i] / total; }
+        state.asPositive[y] += 1;
+      }
+      const rate = n / BATCH / (1 + state.steps / 100) ** 0.7;
+      state.steps += 1;
+      for (let k = 0; k < n; k++) { f[k] -= rate * g[k]; state.scores[k] += 4 / (state.steps + 3) * (f[k] - state.scores[k]); }
+    }
+    return {...state, scores: centred(state.scores)};
   };
 }

@@ -34,7 +34,7 @@ const blank = (title, tall = HIGH) => el("svg", {viewBox: `0 0 ${WIDE} ${tall}`,
 
 /** An empty chart with its key and axes; `x` and `y` place values. */
 function frame(title, xName, yName, xs, ys, options = {}) {
-  const tall = options.tall ?? HIGH, bottom = tall - BOX.bottom, svg = blank(title, tall), columns = window.innerWidth < 900 ? 1 : 2, entries = options.key ?? [];
+  const tall = (options.tall ?? HIGH) + (options.slanted ? 34 : 0), bottom = tall - BOX.bottom - (options.slanted ? 34 : 0), svg = blank(title, tall), columns = window.innerWidth < 900 ? 1 : 2, entries = options.key ?? [];
   const top = BOX.top + ROW * (Math.ceil(entries.length / columns) + (options.rows ?? 0));
   entries.forEach(([kind, text], i) => {
     const at = BOX.left + 10 + (i % columns) * 196, row = BOX.top + ROW * Math.floor(i / columns);
@@ -53,7 +53,8 @@ function frame(title, xName, yName, xs, ys, options = {}) {
   }
   for (const [v, text] of options.xTicks ?? ticks(Math.min(...xs), Math.max(...xs)).map((v) => [v, short(v)])) {
     svg.append(el("line", {x1: x(v), x2: x(v), y1: bottom, y2: bottom + 4, class: "axis"}),
-      el("text", {x: Math.min(x(v), WIDE - BOX.right), y: bottom + 16, "text-anchor": x(v) > WIDE - 30 ? "end" : "middle"}, text));
+      options.slanted ? el("text", {x: x(v), y: bottom + 14, "text-anchor": "end", transform: `rotate(-35 ${x(v)} ${bottom + 14})`}, text)
+        : el("text", {x: Math.min(x(v), WIDE - BOX.right), y: bottom + 16, "text-anchor": x(v) > WIDE - 30 ? "end" : "middle"}, text));
   }
   svg.append(el("line", {x1: BOX.left, x2: WIDE - BOX.right, y1: bottom, y2: bottom, class: "axis"}),
     el("text", {x: (BOX.left + WIDE - BOX.right) / 2, y: tall - 8, "text-anchor": "middle"}, xName),
@@ -68,6 +69,7 @@ const line = (xs, ys, x, y, kind) => el("polyline", {points: xs.map((v, i) => `$
 function mark(kind, cx, cy, r = 4) {
   if (kind === "sampled") return el("circle", {cx, cy, r, class: "mark sampled"});
   if (kind === "implicit") return el("path", {d: `M${cx - r},${cy - r}L${cx + r},${cy + r}M${cx - r},${cy + r}L${cx + r},${cy - r}`, class: "mark implicit"});
+  if (kind === "trained") return el("path", {d: `M${cx},${cy - r}L${cx + r},${cy}L${cx},${cy + r}L${cx - r},${cy}Z`, class: "mark trained"});
   if (kind === "balanced") return el("path", {d: `M${cx},${cy - r}L${cx + r},${cy + r}L${cx - r},${cy + r}Z`, class: "mark balanced"});
   return el("rect", {x: cx - r, y: cy - r, width: 2 * r, height: 2 * r, class: "mark softmax"});
 }
@@ -142,6 +144,8 @@ const cut = (text) => text.length > 14 ? `${text.slice(0, 13)}…` : text;
 const byLabel = (c) => c.names ? `label, frequent (${cut(c.names[0])}) to rare (${cut(c.names.at(-1))})` : "label, frequent to rare";
 /** Ticks at labels, the first among them. */
 const atLabels = (n) => [...new Set([1, ...ticks(1, n).filter((v) => Number.isInteger(v) && v > 1)])].map((v) => [v, String(v)]);
+/** What to write below labels: names where there are few, else ranks. */
+const labelTicks = (c) => c.names && c.prior.length <= 14 ? {slanted: true, xTicks: c.names.map((name, k) => [k + 1, cut(String(name))])} : {xTicks: atLabels(c.prior.length)};
 /** The columns that say which label: its rank, and its name if it has one. */
 const labelHead = (c) => c.names ? ["label", "name"] : ["label"];
 const labelCells = (c, k) => c.names ? [k + 1, c.names[k]] : [k + 1];
@@ -218,17 +222,18 @@ const VIEWS = {
       : NOT_FOUND(c),
     draw(c) {
       const xs = range(c.prior.length).map((k) => k + 1), curves = {softmax: c.softmax, balanced: c.balanced, ...(c.optima ?? {})};
-      const key = [["softmax", "log η (full softmax)"], ["balanced", "log η - log π (balanced rule)"], ...(c.optima ? [["implicit", "best scores by the bound"], ["sampled", "best scores, true loss"]] : [])];
-      const {svg, x, y} = frame(this.title, byLabel(c), "score f*, centred", xs, Object.values(curves).flat(), {key, xTicks: atLabels(xs.length)});
-      for (const kind of ["softmax", "balanced", "implicit", "sampled"]) {
+      const key = [["softmax", "log η (full softmax)"], ["balanced", "log η - log π (balanced rule)"], ...(c.optima ? [["implicit", "best scores by the bound"], ["sampled", "best scores, true loss"]] : []), ...(c.trained ? [["trained", "scores in training"]] : [])];
+      if (c.trained) curves.trained = c.trained.scores;
+      const {svg, x, y} = frame(this.title, byLabel(c), "score f*, centred", xs, Object.values(curves).flat(), {key, ...labelTicks(c)});
+      for (const kind of ["softmax", "balanced", "implicit", "sampled", "trained"]) {
         if (!curves[kind]) continue;
         svg.append(line(xs, curves[kind], x, y, kind));
         xs.forEach((v, i) => svg.append(mark(kind, x(v), y(curves[kind][i]), 3)));
       }
       return svg;
     },
-    table: (c) => [[...labelHead(c), "log η", "log η - log π", "implicit", "sampled"],
-      ...c.prior.map((_, k) => [...labelCells(c, k), c.softmax[k], c.balanced[k], c.optima ? c.optima.implicit[k] : "", c.optima ? c.optima.sampled[k] : ""])],
+    table: (c) => [[...labelHead(c), "log η", "log η - log π", "implicit", "sampled", ...c.trained ? ["trained"] : []],
+      ...c.prior.map((_, k) => [...labelCells(c, k), c.softmax[k], c.balanced[k], c.optima ? c.optima.implicit[k] : "", c.optima ? c.optima.sampled[k] : "", ...c.trained ? [c.trained.scores[k]] : []])],
   },
   slices: {
     title: "Who gains: head, torso, tail",
@@ -256,8 +261,8 @@ const VIEWS = {
     draw(c) {
       const others = range(c.prior.length).filter((k) => k !== c.positive), xs = others.map((k) => k + 1);
       const a = others.map((k) => c.gradient[k]), b = others.map((k) => c.fullGradient[k]);
-      const key = [["softmax", "full softmax"], ["sampled", "this scheme"]];
-      const {svg, x, y} = frame(this.title, `${byLabel(c)}; the positive left out`, "∂ loss / ∂ f", xs, [...a, ...b, 0], {key, xTicks: atLabels(c.prior.length).filter(([v]) => v >= xs[0] && v <= xs.at(-1))});
+      const key = [["softmax", "full softmax"], ["sampled", "this scheme"]], ticksBelow = labelTicks(c);
+      const {svg, x, y} = frame(this.title, `${byLabel(c)}; the positive left out`, "∂ loss / ∂ f", xs, [...a, ...b, 0], {key, ...ticksBelow, xTicks: ticksBelow.xTicks.filter(([v]) => v >= xs[0] && v <= xs.at(-1))});
       svg.append(line(xs, b, x, y, "softmax"), line(xs, a, x, y, "sampled"));
       xs.forEach((v, i) => svg.append(mark("softmax", x(v), y(b[i]), 3), mark("sampled", x(v), y(a[i]), 3)));
       return svg;
