@@ -34,8 +34,8 @@ SHOP = {
 class Preset(NamedTuple):
     """A published setting as the page can show it.
 
-    `catalogued` is the name in :func:`implicitloss.catalogue` of the scheme that these settings are, or "" where they are near
-    it only; `note` then says what differs.
+    `catalogued` is the name in :func:`implicitloss.catalogue` of the scheme that these settings are, or "" where they
+    are near it only; `note` then says what differs.
     """
 
     name: str
@@ -117,8 +117,8 @@ PRESETS = (
             "odds": 1.0,
             "offset": "scheme",
         },
-        "Plain softmax, or near it. See the third axis, below: two classes with as many examples each, one of them with "
-        "a wider spread.",
+        "Plain softmax, or near it. See the third axis, below: two classes with as many examples each, one of them "
+        "with a wider spread.",
     ),
 )
 
