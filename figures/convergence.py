@@ -32,6 +32,7 @@ def caption(table: Any) -> str:
         if table.loc[table["weighting"] == w, "inside"].all()
     )
     return (
+        "Where Theorem 3 holds, errors fall as it says once m is well above v.  "
         "By Theorem 3 the sampled softmax loss differs from its implicit loss by v/m in the mean square and by -v/(2m) "
         "in the mean, for many negatives m; v is the variance of one negative's term in units of its squared mean.  "
         "Shown are the squared error (above) and the mean difference, the bias (below), divided by these terms, "

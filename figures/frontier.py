@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures._marks import below, one_of
+from implicitloss.plot import frontier
 
 CLAIMS: tuple[str, ...] = (
     "clusters.law", "clusters.variance", "clusters.whole", "clusters.kept", "rawat2021.proposition5.softmax",
@@ -84,10 +85,8 @@ def draw(table: Any) -> Figure:
                 continue
             low, high = (np.sqrt(np.maximum(rows["square"] + z * rows["error"], 0)) for z in (-NORMAL_95, NORMAL_95))
             middle = np.sqrt(rows["square"])
-            axes[0, column].errorbar(
-                100 * rows["budget"], middle, yerr=np.stack([middle - low, high - middle]), color=color, marker=marker,
-                ms=4, lw=1.2, label=sampler,
-            )  # fmt: skip
+            errors = rows.assign(share=100 * rows["budget"], rmse=middle, low=low, high=high).drop(columns="m")
+            frontier(errors, ax=axes[0, column], label=sampler, color=color, marker=marker, ms=4, lw=1.2)
             axes[1, column].plot(100 * rows["budget"], -rows["bias"], color=color, marker=marker, ms=4, lw=1.2)
         axes[1, column].set_xlabel(f"cost, % of all scores: {name}")
         ticks = sorted(100 * means[means["of"] == of]["budget"].unique())
@@ -95,7 +94,9 @@ def draw(table: Any) -> Figure:
             ax.set(xscale="log", yscale="log")
             ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             ax.minorticks_off()
-    axes[0, 0].set_ylabel("root mean squared error")
+    for ax, name in zip(axes[0], ("root mean squared error", ""), strict=True):
+        ax.set(xlabel="", ylabel=name)
+        ax.get_legend().remove()
     axes[1, 0].set_ylabel("full loss less sampled loss")
     below(figure, *axes[0, 0].get_legend_handles_labels(), 4)
     return figure

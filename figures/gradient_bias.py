@@ -39,6 +39,7 @@ def caption(table: Any) -> str:
             head, tail = _ends(one_of(table, sampler=sampler, weighting=weighting, m=m))
             said.append(f"{sampler} {weighting} {head:+.3f} and {tail:+.3f}")
     return (
+        "Sampled gradients push some labels harder, and others less, than softmax over all labels does.  "
         "The expected gradient of each label's score minus that of softmax over all labels (full softmax), averaged "
         "over positives and over scores of an untrained model; exact, with draws of the positive given weight 0.  "
         "Lines: running means over 15 labels.  Below 0 training raises a label's score more than full softmax does, "

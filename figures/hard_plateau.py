@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from figures._marks import below
+from implicitloss.plot import plateau
 
 CLAIMS: tuple[str, ...] = (
     "qaraei2023.waterfilling.scores",
@@ -29,6 +30,7 @@ def caption(table: Any) -> str:
     off = float((settled["descended"] - settled["f"]).abs().max())
     said = ", ".join(f"{name}: ranks {first} to {last}" for name, (first, last) in _tied(table).items())
     return (
+        "Mined negatives tie labels around rank k at one score, and their ranking is lost.  "
         "Scores that k mined and m uniform negatives (k + m = 100, weights of 1, logistic loss, a fresh index) teach "
         "at one x with η_j = .6/j, against the logit of η_j.  Lines: theory; marks: gradient descent, where it came to "
         f"rest (within {off:.2g} of the lines).  Without mined negatives scores are the logit, moved.  Mined ones push "
@@ -54,10 +56,10 @@ def draw(table: Any) -> Figure:
     handles = []
     for i, (name, rows) in enumerate(table.groupby("mixture", sort=False)):
         color, marker = f"C{i}", MARKERS[i % len(MARKERS)]
-        ax.plot(rows["logit"], rows["f"], color=color, lw=1.2)
+        plateau(rows, ax=ax, color=color, lw=1.2, linestyle="-")
         marked = rows[rows["settled"]]
         ax.plot(marked["logit"], marked["descended"], marker, color=color, ms=3.5, mfc="white")
         handles.append(Line2D([], [], color=color, marker=marker, mfc="white", ms=4, label=name))
-    ax.set(xlabel="logit η   (rank 1000 → rank 1)", ylabel="score f")
+    ax.set_xlabel("logit η   (rank 1000 → rank 1)")
     below(figure, handles, [f"{handle.get_label()}" for handle in handles], 5, title="mined + uniform negatives")
     return figure

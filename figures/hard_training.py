@@ -28,6 +28,7 @@ def caption(table: Any) -> str:
         for name in table["mixture"].unique()
     )
     return (
+        "How training fares as the index of mined negatives grows stale.  "
         "Precision at 1 (above) and the full logistic loss a point (below) of test points through training beside an "
         "index that is refreshed every R steps, with a hundred negatives, mined + uniform; means over "
         f"{table['seed'].nunique()} seeds.  Precision at 1 in per cent over the last quarter of the steps, for R = "

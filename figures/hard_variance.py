@@ -33,6 +33,7 @@ def caption(table: Any) -> str:
         for scores in dict.fromkeys(name for name, _ in best)
     }
     return (
+        "How many of a hundred negatives to mine: where the deviation of the loss is least.  "
         "Standard deviation of the sampled softmax loss with a hundred negatives in all, k of them mined and the rest "
         "uniform draws, all with the unbiased weights of full softmax, against k; by the recall of the index.  "
         f"With 1,000 labels and scores N(0, 2.5²) (right) the best k by recall is {said['trained']}; with N(0, 1) "

@@ -31,6 +31,7 @@ def caption(table: Any) -> str:
         )
         said.append(f"{prior_named(prior, rows)}: {values}")
     return (
+        "How much of full softmax's information about frequent and rare labels is left after sampling.  "
         "The share of what an example says about a label in full that is left when labels are sampled and weights are "
         "consistent, for labels that are likely at x, against the number of draws m.  Dotted: the rule m q_k = 10 η_k, "
         "which keeps nine tenths where q_k and η_k are small, and somewhat less of frequent labels.  At "

@@ -36,6 +36,7 @@ def caption(table: Any) -> str:
         for w, hits in (("constant", "mask"), ("constant", "keep"), ("relative", "mask"), ("tail", "mask"))
     )
     return (
+        "Which losses come near to the least balanced error, where one class is rare.  "
         "Balanced error (the mean of both classes' errors) of affine rules on two Gaussian classes, of which the rare "
         "one has 5 % of the examples; the least possible is "
         f"{table['least'].iloc[0]:.2%} (line).  Crosses: the rule that minimises the expected loss, exactly; dots and "

@@ -33,6 +33,7 @@ def caption(table: Any) -> str:
 
     seeds = table[table["kind"] == "trained"]["seed"].nunique()
     return (
+        "Which schemes err on frequent labels, and which on rare ones.  "
         f"Test error by slice of labels, mean over {seeds} "
         f"seed{'s and its standard error (bars)' if seeds > 1 else ''}; open markers: the errors of the best scores "
         f"that the true sampled loss can teach, where class probabilities are known.  {profile}, tail error: "

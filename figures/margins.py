@@ -32,6 +32,7 @@ def caption(table: Any) -> str:
     bent = _places(table)[_places(table)["hits"].isin(["exclude", "keep"])]
     worst = bent.loc[bent["misfit"].astype(float).idxmax()]
     return (
+        "The margins of each scheme, and where they put it on the map of implicit losses.  "
         "Left: the margins p_yy' of Table 2, that is how often the negative y' (column) counts beside the positive y "
         "(row), frequent labels first, with draws of the positive itself (hits) masked.  Right: the map of implicit "
         "losses.  Each scheme lies at the (b, c) of log p = const + b log π_y + c log π_y', π the label frequencies.  "

@@ -36,6 +36,7 @@ def caption(table: Any) -> str:
         ]
         said.append(f"{prior_named(prior, rows)}: {', '.join(found)}")
     return (
+        "How many draws it takes until sampling favours neither frequent nor rare labels.  "
         "The tilt, what the optimum adds to that of softmax over all labels times log π, where a few labels are likely "
         "at x, over these, against the number of draws m; below 0 rare labels gain.  Consistent weights with hits kept "
         f"add {'nothing' if exact < 1e-12 else f'{exact:.1g}'} at every m, and are not drawn.  Importance weights come "
@@ -73,5 +74,5 @@ def draw(table: Any) -> Figure:
     axes[0].set_ylabel("size of the tilt off softmax")
     handles = [Line2D([], [], color=color) for color in SAMPLERS.values()]
     handles += [Line2D([], [], color="0.3", ls=line, lw=1.2) for line, _ in LINES.values()]
-    below(figure, handles, [*SAMPLERS, *(name for _, name in LINES.values())], 3)
+    below(figure, handles, [*SAMPLERS, *(name for _, name in LINES.values())], 3 if len(priors) > 1 else 2)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
@@ -18,7 +19,10 @@ CLAIMS = (
     "rawat2021.section4.small-m-tail",
 )
 # The losses with all labels, and where their names go, in points.
-FULL = {"softmax": (-4, -26), "equalised": (-56, 8), "adaptive": (-14, 34), "logit-adjusted": (-61, 10)}
+FULL = {"softmax": (-4, -26), "equalised": (-56, 8), "adaptive": (-14, 34), "logit-adjusted": (10, -3)}
+
+# Schemes whose paths are long have m beside their points, so far apart in the picture's units.
+LONG, APART = ("importance", "tail"), 0.7
 
 
 def _ends(table: Any, **where: str) -> tuple[Any, Any]:
@@ -39,11 +43,13 @@ def caption(table: Any) -> str:
     worst = one_of(table, name="within-batch, relative", hits="keep", of="sampled")["from_softmax"].max()
     bound = one_of(table, name="within-batch, relative", hits="keep", of="implicit")["from_softmax"].max()
     return (
+        "How far each scheme is from softmax, and how far from the balanced rule.  "
         "How far the best scores of each scheme are from those of softmax over all labels (across: sampling bias) and "
         "from the balanced rule log η - log π (up: labeling bias that is left), as root mean square distances; "
         f"{table['labels'].iloc[0]} labels with known class probabilities η and frequencies π, {table['n_x'].min()} "
-        "x.  Lines: by the true sampled loss as the number of negatives m grows (small to large markers); crosses: by "
-        "its bound; plus signs: the losses named.  Within-batch negatives, draws of the positive (hits) masked, as "
+        "x.  Lines: by the true sampled loss as the number of negatives m grows (small to large markers; m beside long "
+        "paths); crosses: by its bound; plus signs: the losses named.  Within-batch negatives, draws of the positive "
+        "(hits) masked, as "
         f"(across, up): {'; '.join(said)}.  With hits kept, relative weights are at most {worst:.1g} from softmax, "
         f"where the bound says up to {bound:.2f}."
     )
@@ -68,6 +74,18 @@ def _bars(table: Any) -> str:
     )
 
 
+def _numbered(ax: Any, path: Any, color: str) -> None:
+    """Write m beside the points of a path, where the last one written is far enough."""
+    last = (np.inf, np.inf)
+    for _, row in path.iterrows():
+        here = (row["from_softmax"], row["from_balanced"])
+        if np.hypot(here[0] - last[0], here[1] - last[1]) > APART:
+            ax.annotate(
+                f"{int(row['m'])}", here, (5, 0), textcoords="offset points", fontsize=6, color=color, va="center"
+            )
+            last = here
+
+
 def draw(table: Any) -> Figure:
     """The map with hits masked, with hits kept; and errors of head and tail."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
@@ -82,6 +100,9 @@ def draw(table: Any) -> Figure:
                 )  # fmt: skip
                 bound = one_of(of_scheme, of="implicit")
                 ax.plot(bound["from_softmax"], bound["from_balanced"], "x", color=color, ms=3, mew=0.7)
+        for weighting in LONG:
+            path = one_of(table, sampler="within-batch", weighting=weighting, hits=hits, of="sampled")
+            _numbered(ax, path.sort_values("m"), COLOR[weighting])
         for name, (dx, dy) in FULL.items():
             row = one_of(table, name=name, hits="none").iloc[0]
             ax.annotate(

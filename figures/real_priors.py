@@ -29,6 +29,7 @@ def caption(table: Any) -> str:
     off = (table["tilt_sampled"] - table["tilt_implicit"]).abs()
     worst = table.loc[off.idxmax()]
     return (
+        "Which labels each scheme favours, on real label counts.  "
         "The tilt of each scheme on real label counts: the slope of its best scores on log label frequency over all "
         f"labels that occur, where they are equally likely, for m = {table['m'].iloc[0]} negatives.  0 is softmax over "
         "all labels, below 0 rare labels gain, -1 is the balanced rule.  Markers: the true sampled loss; crosses: its "

@@ -43,6 +43,7 @@ def caption(table: Any) -> str:
         for metric in ("precision", "propensity-scored precision")
     )
     return (
+        "How often frequent, middle and rare labels are found among the best k.  "
         "Recall@k, the share of test examples whose label is among the k of highest score, for frequent (head), middle "
         "(torso) and rare (tail) labels; softmax cross-entropy above and the cosine contrastive loss below, m = 64 "
         f"negatives; {_seeds(table)}.  Softmax, recall@10 of the tail: {said('tail')}; of the "

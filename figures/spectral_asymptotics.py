@@ -34,6 +34,7 @@ def caption(table: Any) -> str:
     )
     said = ", ".join(f"{off:.1%} with d = {d}" for d, off in furthest.items())
     return (
+        "How far predictions from spectra are off, by effective rank and dimension.  "
         "Errors of two Gaussian classes that a linear learner makes on fresh x, predicted from means, covariances and "
         "counts alone, against those of training, averaged over training sets.  Left: by how much the prediction is "
         f"off, against the smaller effective rank of the two classes, (tr Σ)²/tr Σ².  {there}At any effective rank "

@@ -41,6 +41,7 @@ def caption(table: Any) -> str:
     weak = "At the weakest level " + ", ".join(f"{kind} has r = {r:.2f}" for kind, r in _weakest(table).items()) + ".  "
     worse = float((table["measured"] > 0).mean())
     return (
+        "Whether noise and dropout change the errors of classes as is predicted.  "
         "The change of the error of each class by noise (left) or dropout (right) on the training samples, predicted "
         "from means, covariances and counts, against that of training with noise that is drawn anew each time; errors "
         "are those on samples that were not trained on, ridge regression, λ the best one without noise.  Variances of "

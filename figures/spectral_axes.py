@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from figures._marks import below, one_of
+from implicitloss.plot import axes_of_bias
+from implicitloss.plot.axes_of_bias import PARTS
 
 CLAIMS: tuple[str, ...] = ("spectral.four-parts", "spectral.margins.ratio")
-PARTS = {"train": "training", "overfit": "overfitting", "label": "margins δ", "scale": "scale"}
-COLORS = {"train": "C0", "overfit": "C5", "label": "C2", "scale": "C1"}
-HATCHES = {"train": "", "overfit": "....", "label": "xxxx", "scale": "////"}
 LETTERS = "ABCD"
 LEVELS = (-1.5, -1.0, -0.5, 0.5, 1.0, 1.5)
 
@@ -33,11 +32,13 @@ def caption(table: Any) -> str:
     )
     if not _has_map(table):
         return (
+            "The gap between two classes, as a sum of its parts.  "
             f"By cross-validation on features, {parts}.  Pairs of classes that are mistaken most often, with the "
             f"errors of the first and the second: {said}."
         )
     off = max(float((cases[f"error_{k}"] / cases[f"error_{k}_simulated"] - 1).abs().max()) for k in (1, 2))
     return (
+        "Counts, margins and spectra add up to the gap between two classes.  "
         f"Two Gaussian classes of the same trace, in logistic regression.  Left: {parts}.  Dots: the gap of "
         f"classifiers that were trained.  Errors of class 1 and 2: {said} (predicted, within {off:.0%} of training).  "
         "Right: the error of class 1 less that of class 2 by the ratio of counts and the difference of the exponents "
@@ -72,12 +73,12 @@ def _has_map(table: Any) -> bool:
 
 def draw(table: Any) -> Figure:
     """Waterfalls, and the map."""
-    handles = [Line2D([], [], color=COLORS[name], lw=6, label=f"part: {word}") for name, word in PARTS.items()]
+    handles: list[Any] = []
     if _has_map(table):
         figure = Figure(figsize=(8.4, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
         _map(right, table)
-        handles += [
+        handles = [
             Line2D([], [], color="0", lw=2.2, label="equal errors"),
             Line2D([], [], color="0", lw=0.9, ls="--", label="equal errors with δ"),
             Line2D([], [], color="0", lw=1.4, ls=":", label="equal errors, logit-adjusted"),
@@ -87,27 +88,21 @@ def draw(table: Any) -> Figure:
         figure = Figure(figsize=(5.0, 4.2), layout="constrained")
         left = figure.subplots()
     _waterfalls(left, one_of(table, kind="case"))
-    below(figure, handles, [handle.get_label() for handle in handles], 4)
+    parts, words = left.get_legend_handles_labels()
+    left.get_legend().remove()
+    below(figure, [*parts, *handles], [*words, *(handle.get_label() for handle in handles)], 4)
     return figure
 
 
 def _waterfalls(ax: Any, cases: Any) -> None:
-    step, names = 0.17, []
-    for i, (letter, (_, row)) in enumerate(zip(LETTERS, cases.iterrows(), strict=False)):
-        at = 0.0
-        for j, name in enumerate(PARTS):
-            x = i + step * (j - 2)
-            ax.bar(x, row[name], step * 0.92, at, color=COLORS[name], hatch=HATCHES[name], edgecolor="white", lw=0)
-            at += row[name]
-            ax.plot([x - step / 2, x + 1.5 * step], [at, at], color="0.5", lw=0.6)
-        ax.bar(i + 2 * step, at, step * 0.92, color="0.35")
-        ax.plot(i + 2 * step, row["gap_simulated"], "o", color="white", mec="0", ms=4.5, zorder=3)
-        names.append(f"{letter}  {at:+.2f}\n" + row["name"].replace(" ", "\n"))
-    ax.axhline(0, color="0.2", lw=0.8)
-    ax.grid(axis="x", visible=False)
-    ax.set_xticks(range(len(names)), names, fontsize=8)
-    ax.margins(y=0.08)
-    ax.set(ylabel="z$_1$ - z$_2$   (above 0 class 1 is better off)", title="the gap is a sum of four parts")
+    names = [f"{letter}  {name}" for letter, name in zip(LETTERS, cases["name"], strict=False)]
+    axes_of_bias(cases, ax=ax, label=[name.replace(" ", "\n") for name in names])
+    # The last of a waterfall's bars is the sum.
+    sums = list(ax.patches)[len(PARTS) :: len(PARTS) + 1]
+    for bar, simulated in zip(sums, cases["gap_simulated"], strict=True):
+        ax.plot(bar.get_x() + bar.get_width() / 2, simulated, "o", color="white", mec="0", ms=4.5, zorder=3)
+    ax.tick_params(axis="x", labelsize=8)
+    ax.set_title("the gap is a sum of four parts")
 
 
 def _map(ax: Any, table: Any) -> None:

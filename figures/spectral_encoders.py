@@ -41,6 +41,7 @@ def caption(table: Any) -> str:
     better = [rho["predicted"][name] - rho["pooled"][name] for name in rho["pooled"]]
     level, left_out = _levels(table, "predicted"), _levels(table, "left_out")
     return (
+        "Errors of classes, as predicted from spectra and as measured.  "
         "Left: the error of each class of each set of features, predicted from the means, covariances and counts of "
         "the training samples alone, against that on samples that were not trained on (ridge regression, equal "
         f"counts).  Over {len(table)} classes r = {r['predicted']:.3f}; by cross-validation {r['left_out']:.3f}; with "

@@ -30,6 +30,7 @@ def caption(table: Any) -> str:
     halved = int((sets["gap_equal"] <= sets["gap"] / 2).sum())
     cost = 100 * (sets["mean_equal"] - sets["mean"])
     return (
+        "Which offset makes errors equal, and which makes their mean least.  "
         "Above: the errors of two Gaussian classes of which class 1 has the flatter spectrum, in logistic regression "
         "with margins p_12 = e^δ and p_21 = e^-δ, against δ.  Lines: predicted; marks: trained with these margins.  "
         "Vertical lines are where errors are equal, where their mean is least, and logit adjustment, at δ = "

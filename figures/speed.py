@@ -21,6 +21,7 @@ def caption(table: Any) -> str:
         f"{last[who] / last['implicitloss']:.2g} for {who}" for who in last.dropna().index if who != "implicitloss"
     )
     return (
+        "How fast the engines are, beside what one would use instead.  "
         "Left: nanoseconds for one drawn label by this package's simulation and by what one would use instead, against "
         "the number of labels; the dashed line is the time of the random numbers alone.  Middle: seconds for exact "
         "quantities, with labels compressed (solid) and one by one (dashed).  Right: seconds for the exact mean "

@@ -26,6 +26,7 @@ def caption(table: Any) -> str:
     small = masked[few & (masked["weighting"] == "importance")].iloc[0]
     constant = masked[masked["weighting"] == "constant"]["sampled"]
     return (
+        "Which labels within-batch negatives favour, as the number of negatives grows.  "
         "Tilt of schemes with within-batch negatives: the slope of the best scores on log label frequency, for "
         f"all {table['labels'].iloc[0]} labels, equally likely.  Below 0 rare labels gain, above 0 frequent "
         "ones.  Dashed: by the bound (implicit loss); solid: by the true sampled loss, which training follows.  With "

@@ -29,6 +29,7 @@ def caption(table: Any) -> str:
     ratio = apart["variance"] / apart["by_chi2"]
     noisy = one_of(softmax, family="noisy scores", level=1.0)["variance"].iloc[0]
     return (
+        "What a sampler costs is how far it is from the best one.  "
         f"Variance of the loss with m = {table['m'].iloc[0]} negatives, importance weights and hits excluded, against "
         "the distance χ²(q*‖q) of the sampler q from the best one, q*.  The line is what Proposition 5 predicts, "
         "((Σϕ)²/m) χ², ϕ what a negative pays (for softmax in units of the squared mean).  Decoupled loss: on the line "

@@ -55,8 +55,8 @@ def caption(table: Any) -> str:
                 "weights."
             )
     return (
-        "Draws until m labels are different, with the usual log(m q) taken off, count frequent labels too seldom as "
-        "negatives; with many draws these gain.  Negatives are log-uniform by rank, hits masked.  "
+        "Without repetition, the usual log(m q) correction counts frequent labels too seldom as negatives.  With many "
+        "draws these gain.  Negatives are drawn until m are different, log-uniform by rank, hits masked.  "
         f"{'  '.join(said)}  Top: how often a label counts, p = P(y' ∈ N)/(m q).  Middle: the distance of the mean "
         "loss from that of softmax over all labels, weights 1/P(y' ∈ N) (solid) and 1/(m q) (dashed).  Bottom: its "
         "standard deviation, with right weights."

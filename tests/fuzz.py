@@ -944,6 +944,36 @@ def _plot(name: str) -> Callable[[Values], Call]:
     return make
 
 
+def _plateau(v: Values) -> Call:
+    from matplotlib.figure import Figure
+
+    given = _waterfilling(v).arguments
+    arguments = {
+        "data": ("", given.pop("scheme")[1]),
+        "prior": given["prior"],
+        "eta": given["eta"],
+        "loss": ("loss?", given["loss"][1]),
+    }
+    return Call(il.plot.plateau, arguments | {"ax": ("", Figure().subplots())})
+
+
+def _frontier(v: Values) -> Call:
+    from matplotlib.figure import Figure
+
+    priced = _price(v).arguments
+    arguments = {"data": ("", priced.pop("scheme")[1]), "problem": priced.pop("problem"), "m": ("", [1, 3])}
+    priced["loss"] = ("loss?", priced["loss"][1])
+    return Call(il.plot.frontier, arguments | priced | {"ax": ("", Figure().subplots())})
+
+
+def _axes_of_bias(v: Values) -> Call:
+    from matplotlib.figure import Figure
+
+    gaps = [il.spectral.gap([1.0, -1.0 - k], [1.0, 2.0], [1.5, -1.5], v.one(0.0, 0.5)) for k in range(v.whole(1, 3))]
+    arguments = {"data": ("", gaps), "ax": ("", Figure().subplots()), "latex": ("", v.one(True, False))}
+    return Call(il.plot.axes_of_bias, arguments)
+
+
 def _place(v: Values) -> Call:
     n = v.whole(3, 8)
     arguments = {"scheme": ("scheme", v.scheme(n)), "prior": ("prior", v.prior(n))}
@@ -1710,6 +1740,8 @@ def _targets() -> list[Target]:
             Target((f"plot.{name}",), _plot(name), 0.1)
             for name in ("gap", "gradient_bias", "inclusion", "losses", "map", "margins", "optima", "tilt", "variance")
         ),
+        Target(("plot.plateau",), _plateau, 0.1), Target(("plot.frontier",), _frontier, 0.1),
+        Target(("plot.axes_of_bias",), _axes_of_bias, 0.1),
         Target(("measured_tilt",), _measured_tilt, 2), Target(("design", "Design"), _design, 0.5),
         Target(("catalogue", "KeptShares", "Published", "Tilts"), _catalogue, 0.3),
         Target(("certify_optimum", "Certificate"), _certify, 2),

@@ -132,16 +132,23 @@ def waterfilling(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior) 
     found = _checked_eta(scheme, loss, eta, prior)
     hard = scheme.hard
     assert hard is not None
-    push, k = pushes(scheme, found, prior), float(hard.k)
-    if isinstance(loss, Decoupled):
-        share = 1 - found if hard.positives == "replace" else np.ones(found.size)
-        return decoupled_scores(loss, found, push, k, share)
-    if not push.alike:
-        raise ValueError(
-            "the softmax optimum beside hard negatives needs margins that do not depend on the positive, got "
-            f"{scheme.sampler!s:.60} with {scheme.weighting!s:.60}: take hits='mask', or a decoupled loss"
-        )
-    return _softmax(found, push, k)
+    k = float(hard.k)
+    # Weights of labels with next to no probability overflow: what comes of it is no number, and is refused below.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        push = pushes(scheme, found, prior)
+        if isinstance(loss, Decoupled):
+            share = 1 - found if hard.positives == "replace" else np.ones(found.size)
+            best = decoupled_scores(loss, found, push, k, share)
+        elif push.alike:
+            best = _softmax(found, push, k)
+        else:
+            raise ValueError(
+                "the softmax optimum beside hard negatives needs margins that do not depend on the positive, got "
+                f"{scheme.sampler!s:.60} with {scheme.weighting!s:.60}: take hits='mask', or a decoupled loss"
+            )
+    if not np.all(np.isfinite(best.scores)):
+        raise NoOptimum(f"label {np.argmin(np.isfinite(best.scores))} has no finite optimum: its weights overflow")
+    return best
 
 
 def _checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior) -> Floats:
@@ -229,6 +236,8 @@ def _level(excess: Callable[[float], float], low: float, high: float) -> float:
     """The level at which an excess that falls is 0; -inf where it is not above 0 anywhere."""
     from scipy.optimize import brentq
 
+    if not np.isfinite([low, high]).all():
+        raise NoOptimum("outside the hard negatives a label counts next to never: nothing holds its score there")
     if excess(low) <= 0:
         return -np.inf
     return float(brentq(excess, low, high, xtol=1e-14, rtol=1e-15, maxiter=500))

@@ -3,7 +3,9 @@
 They follow Matplotlib's rcParams; `style("single")` and `style("double")` are sheets for a column or two of a paper.
 """
 
+from implicitloss.plot.axes_of_bias import axes_of_bias
 from implicitloss.plot.canvas import style
+from implicitloss.plot.frontier import frontier
 from implicitloss.plot.gradient_bias import gradient_bias
 from implicitloss.plot.inclusion import inclusion
 from implicitloss.plot.losses import gap, losses, variance
@@ -11,10 +13,13 @@ from implicitloss.plot.map import map
 from implicitloss.plot.margins import margins
 from implicitloss.plot.optima import optima
 from implicitloss.plot.place import Location, place
+from implicitloss.plot.plateau import plateau
 from implicitloss.plot.tilt import tilt
 
 __all__ = [
     "Location",
+    "axes_of_bias",
+    "frontier",
     "gap",
     "gradient_bias",
     "inclusion",
@@ -23,6 +28,7 @@ __all__ = [
     "margins",
     "optima",
     "place",
+    "plateau",
     "style",
     "tilt",
     "variance",

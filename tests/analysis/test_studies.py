@@ -35,6 +35,14 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_captions_begin_with_what_to_see(results: Path) -> None:
+    """In at most twenty words; numbers follow."""
+    for name in figures():
+        said = importlib.import_module(f"figures.{name}").caption(pd.read_csv(results / f"{name}.csv"))
+        first = said.split(".  ")[0].split()
+        assert 5 <= len(first) <= 20, (name, first)
+
+
 def test_figures_are_drawn_and_reproducible_to_the_byte(
     results: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,72 @@ def test_inclusion_is_that_of_its_function() -> None:
     np.testing.assert_array_equal(line(ax, "m q").get_xdata(), line(ax, "m q").get_ydata())
 
 
+def test_a_plateau_is_that_of_waterfilling() -> None:
+    eta, prior = 0.6 / np.arange(1, 101), il.LabelPrior.zipf(100, 0.0)
+    logistic = il.losses.Decoupled(il.losses.logistic)
+    schemes = {
+        f"{k} mined": il.Scheme("uniform", "unit", m=5, hits="mask", hard=il.HardNegatives(k=k)) for k in (2, 10)
+    }
+    ax = il.plot.plateau(schemes, prior, eta=eta)
+    for name, scheme in schemes.items():
+        found = il.waterfilling(scheme, logistic, eta, prior)
+        np.testing.assert_allclose(line(ax, name).get_ydata()[::-1], found.scores)  # from unlikely to likely labels
+        np.testing.assert_allclose(line(ax, name).get_xdata()[::-1], np.log(eta / (1 - eta)))
+    with pytest.raises(ValueError, match="eta must be how likely each label is"):
+        il.plot.plateau(schemes, prior)
+    softmax = il.plot.plateau(schemes["2 mined"], prior, eta=eta / eta.sum(), loss=SOFTMAX, label="mine", color="red")
+    expected = il.waterfilling(schemes["2 mined"], SOFTMAX, eta / eta.sum(), prior).scores
+    np.testing.assert_allclose(line(softmax, "mine").get_ydata()[::-1], expected)
+
+
+def test_a_frontier_is_that_of_prices() -> None:
+    problem = il.Problem(SCORES, PRIOR, 4)
+    schemes = {q: il.Scheme(q, "importance", m=1, hits="exclude") for q in ("uniform", "within-batch")}
+    ax = il.plot.frontier(schemes, problem, m=LADDER, dimension=3)
+    for name, scheme in schemes.items():
+        prices = [il.price(at(scheme, m), SOFTMAX, problem, 3) for m in LADDER]
+        np.testing.assert_allclose(line(ax, name).get_ydata(), [price.rmse for price in prices])
+        np.testing.assert_allclose(line(ax, name).get_xdata(), [price.share for price in prices])
+    frame = pd.DataFrame({"share": [0.1, 0.01], "rmse": [1.0, 2.0], "low": [0.8, 1.5], "high": [1.1, 3.0]})
+    (bars,) = il.plot.frontier(frame, label="mine").containers
+    assert bars.get_label() == "mine"
+    assert bars.lines[0].get_xdata().tolist() == [0.01, 0.1]
+    ends = [segment[:, 1].tolist() for segment in bars.lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, [[1.5, 3.0], [0.8, 1.1]])
+    with pytest.raises(ValueError, match="problem"):
+        il.plot.frontier(schemes)
+
+
+def test_axes_of_bias_add_up_to_the_gap() -> None:
+    first = il.spectral.gap([1.0, -1.4], [0.5, 0.2], [1.3, -1.5], 0.2)
+    gaps = [first, il.spectral.gap([0.6, -0.9], [0.6, 0.2], [0.8, -0.9])]
+    ax = il.plot.axes_of_bias({"first": gaps[0], "second": gaps[1]})
+    heights = np.array([bar.get_height() for bar in ax.patches]).reshape(2, 5)
+    for gap, (*parts, total) in zip(gaps, heights, strict=True):
+        np.testing.assert_allclose(parts, [gap.train, gap.overfit, gap.label, gap.scale])
+        assert total == pytest.approx(gap.total) == pytest.approx(sum(parts))
+    # Each bar begins where the last one ended.
+    starts = np.array([bar.get_y() for bar in ax.patches]).reshape(2, 5)
+    np.testing.assert_allclose(starts[:, 1:4], np.cumsum(heights[:, :3], axis=1), atol=1e-12)
+    np.testing.assert_allclose(starts[:, [0, 4]], 0)
+    assert [text.get_text().split("\n")[0] for text in ax.get_xticklabels()] == ["first", "second"]
+    assert ax.get_legend_handles_labels()[1] == [
+        "boundary in training", "overfitting", "margins", "scale of scores", "sum",
+    ]  # fmt: skip
+    frame = pd.DataFrame(
+        [{part: getattr(gap, part) for part in ("train", "overfit", "label", "scale")} for gap in gaps]
+    )
+    again = il.plot.axes_of_bias(frame, label=["a", "b"])
+    np.testing.assert_allclose([bar.get_height() for bar in again.patches], heights.ravel())
+    for given, options, said in (
+        (5, {}, "gaps must be"), ([5], {}, "a gap must be what il.spectral.gap returns"),
+        (gaps, {"label": "one"}, "a text for each of 2"),
+        (gaps, {"ax": 3}, "ax must be"), (frame.drop(columns="scale"), {}, "has no scale"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            il.plot.axes_of_bias(given, **options)  # type: ignore[arg-type]
+
+
 def test_margins_are_those_of_the_scheme() -> None:
     for hits in ("mask", "keep"):
         scheme = il.Scheme("within-batch", "tail", m=2, hits=hits)  # type: ignore[arg-type]
