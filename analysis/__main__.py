@@ -16,10 +16,8 @@ from implicitloss.cli.arguments import Parser, whole_number
 from implicitloss.cli.exit import HOLDS, guarded
 from implicitloss.cli.files import check_files, write_all
 from implicitloss.cli.labels import COUNTS, add_counts, check_counts, counts_options, seen_labels
-from implicitloss.cli.progress import say
+from implicitloss.cli.progress import Progress, say
 from implicitloss.formats import as_json, printable, unknown
-
-BAR = 24
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -94,7 +92,7 @@ def _run(args: argparse.Namespace) -> int:
     os.makedirs(args.out, exist_ok=True)
     check_files(reads, [os.path.join(args.out, f"{name}.{end}") for name in chosen for end in ("csv", "json")])
     for name in chosen:
-        alone = args.all and Study.named(name).alone
+        alone, bar = args.all and Study.named(name).alone, Progress(1)
         rows = runner.run(
             name,
             prior,
@@ -104,7 +102,7 @@ def _run(args: argparse.Namespace) -> int:
             backend=None if alone else args.backend,
             jobs=args.jobs,
             scheduler=args.scheduler,
-            progress=lambda done, total, name=name: _show(name, done, total),
+            progress=lambda done, total, name=name, bar=bar: _show(bar, name, done, total),
         )
         _write(args, name, rows)
     return HOLDS
@@ -133,13 +131,15 @@ def _write(args: argparse.Namespace, name: str, rows: Sequence[dict[str, Any]]) 
     print(printable(path))
 
 
-def _show(name: str, done: int, total: int) -> None:
-    line = f"{name}: {done} of {total} points"
-    if sys.stderr.isatty():
-        full = BAR * done // total
-        say(f"\r\x1b[2K[{'#' * full}{'.' * (BAR - full)}] {line}", end="\n" if done == total else "")
-    elif done in (0, total) or done % max(total // 10, 1) == 0:
-        say(line)
+def _show(progress: Progress, name: str, done: int, total: int) -> None:
+    """Say how many points are done; where stderr is no terminal, a tenth of them at a time."""
+    if progress.live:
+        progress.total = total
+        progress(min(done, total - 1), f"points of {name}")
+    if done == total:
+        progress.done()
+    if not progress.live and (done in (0, total) or done % max(total // 10, 1) == 0):
+        say(f"{name}: {done} of {total} points")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from implicitloss.cli.claims import add_report_arguments, run_claims
 from implicitloss.cli.exit import HOLDS, NOTHING, guarded
 from implicitloss.cli.labels import COUNTS, add_counts, check_counts, counts_options, seen_labels
 from implicitloss.cli.progress import say
+from implicitloss.cli.text import fitted, room
 from implicitloss.formats import nearest_name, sentence
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def _select(claims: list[Claim], ids: list[str]) -> list[Claim]:
 
 
 def _explain(claim: Claim) -> str:
-    lines = [claim.id, f"  {claim.statement}", f"  source: {claim.source}"]
-    lines += [f"  assumes: {assumption}" for assumption in claim.assumptions]
-    lines += [f"  method: {method}" for method in claim.methods]
-    lines += [f"  near miss, to be refuted: {miss}" for miss in claim.near_misses]
-    return "\n".join(lines)
+    lines = [str(claim.statement), f"source: {claim.source}"]
+    lines += [f"assumes: {assumption}" for assumption in claim.assumptions]
+    lines += [f"method: {method}" for method in claim.methods]
+    lines += [f"near miss, to be refuted: {miss}" for miss in claim.near_misses]
+    return "\n".join([claim.id, *(fitted(line, indent=2) for line in lines)])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -112,7 +113,10 @@ def run(args: argparse.Namespace) -> int:
             return NOTHING
     if args.list:
         width = max(len(claim.id) for claim in claims)
-        print("\n".join(f"{claim.id:<{width}}  {claim.statement}" for claim in claims))
+        lines = [f"{claim.id:<{width}}  {claim.statement}" for claim in claims]
+        if max(map(len, lines)) > room():
+            lines = [f"{claim.id}\n{fitted(claim.statement, indent=4)}" for claim in claims]
+        print("\n".join(lines))
         return HOLDS
     if explain:
         print("\n\n".join(_explain(claim) for claim in claims))

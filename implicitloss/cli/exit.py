@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -29,11 +30,14 @@ def guarded(program: str, command: Callable[[], int]) -> int:
     if sys.stderr is None:
         sys.stderr = _nowhere()
     if sys.stdout is None:
-        say(sentence(f"{program}: the standard output is closed; to do without it, send it to /dev/null"))
+        say(sentence(f"{program}: the standard output is closed; to do without it, send it to {os.devnull}"))
         return USAGE
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # π on a terminal that has only ASCII
             stream.reconfigure(errors="backslashreplace")
+    if os.name == "nt" and isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        # Files there are not UTF-8 by default, and documents say that they are; lines end as everywhere.
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     with warnings.catch_warnings():
         # A user cannot act on a warning from inside; an overflow is found in the numbers that come out.
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"(implicitloss|numpy|scipy)\b")
@@ -42,7 +46,7 @@ def guarded(program: str, command: Callable[[], int]) -> int:
         sys.stdout.flush()
     except OSError as error:
         silence(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
+        if not _nobody_reads(error):
             code, wrong = USAGE, wrong or f"cannot read or write the output: {error.strerror}"
         elif code in (HOLDS, REFUTED):
             code = UNHEARD
@@ -58,12 +62,12 @@ def _outcome(command: Callable[[], int]) -> tuple[int, str]:
         return command(), ""
     except SystemExit as done:  # --help or --version, which argparse has answered
         return HOLDS if done.code in (None, 0) else INTERNAL, ""
-    except BrokenPipeError:
-        # The reader has gone (`| head`): nobody is left to tell, and a result that nobody read is no pass.
-        return UNHEARD, ""
     except ValueError as error:
         return USAGE, str(error)
     except OSError as error:
+        if _nobody_reads(error):
+            # The reader has gone (`| head`): nobody is left to tell, and a result that nobody read is no pass.
+            return UNHEARD, ""
         where = f" {error.filename}" if error.filename else " the output"
         return USAGE, f"cannot read or write{where}: {error.strerror}"
     except (OverflowError, FloatingPointError) as error:
@@ -76,6 +80,13 @@ def _outcome(command: Callable[[], int]) -> tuple[int, str]:
     except Exception:
         say(traceback.format_exc().rstrip())
         return INTERNAL, "internal error, please report it with the lines above"
+
+
+def _nobody_reads(error: OSError) -> bool:
+    """Whether a pipe was closed by its reader, which Windows calls an invalid argument."""
+    return isinstance(error, BrokenPipeError) or (
+        os.name == "nt" and error.errno == errno.EINVAL and error.filename is None
+    )
 
 
 def _nowhere() -> TextIO:

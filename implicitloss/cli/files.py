@@ -58,8 +58,9 @@ def _identity(path: str) -> Hashable:
     """A value that is equal for two names of one file; a terminal or another device (/dev/null) equals nothing."""
     try:
         found = os.fstat(sys.stdout.fileno()) if path == "-" else os.stat(path)
-    except OSError:
-        return object() if path == "-" else os.path.realpath(path)
+    except OSError:  # where names of files do not differ by case alone, these do not either
+        whole = os.path.realpath(path)
+        return object() if path == "-" else whole.casefold() if sys.platform in ("win32", "darwin") else whole
     return object() if stat.S_ISCHR(found.st_mode) else (found.st_dev, found.st_ino)
 
 
@@ -86,7 +87,7 @@ def _check_writable(path: str) -> None:
 
 def _is_special(path: str) -> bool:
     """Whether `path` is a pipe, a terminal or a device, which is written to as it is and never replaced."""
-    return os.path.exists(path) and not os.path.isfile(path)
+    return path.startswith("/dev/") or (os.path.exists(path) and not os.path.isfile(path))
 
 
 def json_document(values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 __all__ = ["Progress", "say", "silence"]
 
@@ -28,22 +28,41 @@ def silence(stream: TextIO) -> None:
 
 
 class Progress:
-    """Show `[ 3/55] what` on stderr: one line that is overwritten on a terminal, one line each elsewhere."""
+    """Show `[ 3/55] what` on stderr: a line each, or on a terminal one line with a bar, which is cleared when done."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.live = sys.stderr.isatty()
+        self.live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self.said_at = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
 
     def __call__(self, i: int, what: str) -> None:
+        """Say that the work of number `i`, from 0, begins."""
         line = f"[{i + 1:>{len(str(self.total))}}/{self.total}] {what}"
         self.said_at = time.monotonic()
-        if self.live:
-            say(f"\r\x1b[2K{line}", end="")
-        else:
+        if not self.live:
             say(line)
+            return
+        if self._bar is None:
+            self._begin()
+        self._bar.update(self._task, total=self.total, completed=i, description=line)
+
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        text = TextColumn("{task.description}", markup=False)
+        self._bar = Bar(
+            SpinnerColumn(), text, BarColumn(24), TimeElapsedColumn(), console=Console(stderr=True), transient=True,
+            redirect_stdout=False, redirect_stderr=False,
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=self.total)
+        self._bar.start()
 
     def done(self) -> None:
         """Clear the line."""
-        if self.live:
-            say("\r\x1b[2K", end="")
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
+from pickle import UnpicklingError
 from typing import Any
 
 __all__ = ["Kernel", "kernel"]
+
+
+class _Cache:
+    """Numba's cache of a kernel; what cannot be read or written (a full disk, a file cut short) is compiled anew."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *given: Any) -> Any:
+        try:
+            return self._cache.load_overload(*given)
+        except (OSError, EOFError, UnpicklingError, IndexError):
+            return None
+
+    def save_overload(self, *given: Any) -> None:
+        with suppress(OSError, EOFError, UnpicklingError, IndexError):
+            self._cache.save_overload(*given)
 
 
 class Kernel:
@@ -31,9 +53,11 @@ class Kernel:
             if isinstance(names.get(name), Kernel):
                 names[name] = names[name].compiled
         try:
-            return numba.njit(self.py_func, nogil=True, cache=True, error_model="numpy")
+            found: Any = numba.njit(self.py_func, nogil=True, cache=True, error_model="numpy")
         except RuntimeError:  # no folder to cache in: a read-only installation without a home
             return numba.njit(self.py_func, nogil=True, error_model="numpy")
+        found._cache = _Cache(found._cache)
+        return found
 
     def __call__(self, *given: Any) -> Any:
         return self.compiled(*given)

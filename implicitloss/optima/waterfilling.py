@@ -3,6 +3,8 @@
 A label among the hard negatives T is pushed down, leaves T, rises, and comes back.  Where the index is fresh and steps
 are small, labels near rank k stay tied at one score c, each in T for the share of time that holds it there: water fills
 to a level.
+
+One file: the decoupled and the softmax optimum share the level, its search, and what is done where none is found.
 """
 
 from __future__ import annotations

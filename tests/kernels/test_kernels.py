@@ -5,8 +5,12 @@ from __future__ import annotations
 import copy
 import importlib
 import math
+import os
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mpmath as mp
@@ -602,3 +606,31 @@ def test_sums_over_blocks_lose_no_label(n_labels: int, seed: int) -> None:
     assert log_transform(v, q, np.zeros(n_labels)) == pytest.approx(-np.exp(v), rel=1e-12)
     assert log_transform_about(v, q, np.full(n_labels, math.log(2)), 0.0) == pytest.approx(-np.exp(v), rel=1e-12)
     assert log_transform_about_mean(v, q, np.zeros(n_labels), 1.0).tolist() == [0, 0, 0]
+
+
+def test_a_cache_that_is_cut_short_or_cannot_be_written_is_compiled_anew(tmp_path: Path) -> None:
+    """As after a power cut, and on a full disk; without the care of `jit.py` the first is an EOFError for good."""
+    script = (
+        "import sys; from implicitloss.kernels import jit\n"
+        "@jit.kernel\n"
+        "def added(a, b):\n    return a + b\n"
+        "def fails(*given):\n    raise OSError(28, 'No space left on device')\n"
+        "cache = added.compiled._cache._cache\n"
+        "if 'full' in sys.argv: cache.save_overload = fails\n"
+        "assert added(1, 2) == 3\n"
+    )
+    (tmp_path / "mine.py").write_text(script)
+    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, str(tmp_path / "mine.py")]
+    subprocess.run(command, check=True, env=env)
+    files = [path for kind in ("nbc", "nbi") for path in (tmp_path / "cache").rglob(f"*.{kind}")]
+    assert len(files) == 2
+    for path in files:
+        whole = path.read_bytes()
+        path.write_bytes(b"")
+        subprocess.run(command, check=True, env=env)
+        path.write_bytes(whole)
+    for path in files:
+        path.unlink()
+    subprocess.run([*command, "full"], check=True, env=env)
+    assert not list((tmp_path / "cache").rglob("*.nbc"))

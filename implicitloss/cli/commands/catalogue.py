@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from typing import TYPE_CHECKING
 
 from implicitloss.cli.arguments import add_json, whole_number
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.cli.labels import add_prior, origin_of, prior_of, seen_labels
-from implicitloss.cli.text import columns
+from implicitloss.cli.text import show, table
 from implicitloss.formats import plain
 
 if TYPE_CHECKING:
@@ -45,27 +44,19 @@ def run(args: argparse.Namespace) -> int:
     values = {"labels": prior.n_labels, "m": args.m, "schemes": [one.to_dict() for one in found]}
     if write_json(args.json, values):
         return HOLDS
-    print(f"{prior.n_labels} labels ({origin}), m={args.m}\n")
-    print(_table(found))
-    print(
-        "\ntilt: the slope of the best scores, less log η, on log label frequency, where all labels are equally likely "
-        "at x,\nas likely as frequent, and where up to 20 labels share 0.9. 0: as softmax over all labels; -1: the "
-        "balanced rule.\nkept: the share of the information that softmax over all labels takes from an example, about "
-        "likely labels."
+    show(f"{prior.n_labels} labels ({origin}), m={args.m}", "")
+    print(table(HEAD, [_row(one) for one in found], right=range(1, len(HEAD) - 1)))
+    show(
+        "",
+        "tilt: the slope of the best scores, less log η, on log label frequency, where all labels are equally likely "
+        "at x, as likely as frequent, and where up to 20 labels share 0.9. 0: as softmax over all labels; -1: the "
+        "balanced rule. Neither frequent nor rare labels gain by a tilt within 0.02 of 0.",
+        "kept: the share of the information that softmax over all labels takes from an example, about likely labels.",
     )
     for one in found:
-        print(f"\n{_said(one)}")
+        show("", f"{one.name}: {one.form}, {one.negatives if one.scheme is None else one.scheme}")
+        show(*_said(one), indent=2)
     return HOLDS
-
-
-def _table(found: tuple[Published, ...]) -> str:
-    rows = [HEAD, *map(_row, found)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    lines = [
-        "  ".join((cell.ljust if i in (0, len(HEAD) - 1) else cell.rjust)(widths[i]) for i, cell in enumerate(row))
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _row(one: Published) -> tuple[str, ...]:
@@ -79,14 +70,12 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else f"{round(value, 3) + 0.0:{form}}"
 
 
-def _said(one: Published) -> str:
+def _said(one: Published) -> list[str]:
     """What a scheme is, in a few lines."""
-    lines = [
+    return [
         f"p = {one.margins}",
         f"f* = {one.optimum}" if not one.optimum.startswith("none") else f"f*: {one.optimum}",
         f"source: {one.source}",
         *([one.note] if one.note else []),
         *([f"no numbers: {one.missing}"] if one.missing else []),
     ]
-    wrapped = [textwrap.fill(line, columns(), initial_indent="  ", subsequent_indent="  ") for line in lines]
-    return "\n".join([f"{one.name}: {one.form}, {one.negatives if one.scheme is None else one.scheme}", *wrapped])

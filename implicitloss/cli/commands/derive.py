@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from implicitloss.cli.arguments import add_json, add_scheme, scheme_of
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
+from implicitloss.cli.text import show
 
 if TYPE_CHECKING:
     from implicitloss.witness.derive import Derivation
@@ -36,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
     loss = names.loss(args.loss)
     derivation = derive(scheme_of(args, loss), loss)
     if not write_json(args.json, _values(derivation)):
-        print(derivation.latex() if args.format == "latex" else _text(derivation))
+        if args.format == "latex":
+            print(derivation.latex())
+        else:
+            _show(derivation)
     return HOLDS
 
 
@@ -63,18 +67,20 @@ def _values(derivation: Derivation) -> dict[str, Any]:
     }
 
 
-def _text(derivation: Derivation) -> str:
+def _show(derivation: Derivation) -> None:
+    """Print the result, and each step with its reason."""
     from implicitloss import symbols
 
-    lines = [
+    show(
         f"p_yy'          {symbols.text(derivation.margin)}",
         f"named          {derivation.named or 'no published loss has exactly these margins'}",
-        f"implicit loss  {symbols.text(derivation.implicit_loss)}\n",
-    ]
+        f"implicit loss  {symbols.text(derivation.implicit_loss)}",
+        "",
+    )
     for i, step in enumerate(derivation.steps, 1):
-        lines += [
-            f"{i:>2}. {symbols.text(step.left)}",
-            f"     {step.relation} {symbols.text(step.right)}",
-            f"     {step.reason}; {'checked by SymPy' if step.checked else 'NOT CHECKED'}",
-        ]
-    return "\n".join(lines)
+        show(f"{i:>2}. {symbols.text(step.left)}")
+        show(
+            f"{step.relation} {symbols.text(step.right)}",
+            f"{step.reason}; {'checked by SymPy' if step.checked else 'NOT CHECKED'}",
+            indent=5,
+        )

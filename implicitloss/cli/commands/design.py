@@ -12,6 +12,7 @@ from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Input, Output, write_json, write_whole
 from implicitloss.cli.labels import add_prior, origin_of, prior_of
 from implicitloss.cli.progress import Progress, say
+from implicitloss.cli.text import room, show, table
 from implicitloss.formats import plain
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ EXAMPLES = (
 SHOWN = {"consistent": ("keep", "mask", "exclude"), "unit": ("keep",)}
 BYTES = 4
 SHIFT = "log_shift.npy"
+
+NUMBERS = (
+    "tilt: uniform", "tilt: prior", "tilt: peaked", "kept: head", "kept: torso", "kept: tail", "draws: 0.01",
+    "draws: 9/10",
+)  # fmt: skip
+# Narrower terminals have a block of lines for each row.
+WIDE = 92
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,11 +109,11 @@ def run(args: argparse.Namespace) -> int:
         return HOLDS
     progress = Progress(1)
 
-    def show(done: int, total: int) -> None:
+    def step(done: int, total: int) -> None:
         progress.total = total
         progress(done, f"the prices of {prior.n_labels:,} labels")
 
-    table = found.alternatives(show if progress.live else None).astype(object)
+    table = found.alternatives(step if progress.live else None).astype(object)
     rows = table.where(table.notna(), None).to_dict("records")
     progress.done()
     values = {
@@ -119,20 +127,19 @@ def run(args: argparse.Namespace) -> int:
     if code is not None:
         print(code, end="")
         return HOLDS
-    print(f"{prior.n_labels:,} labels ({plain(origin_of(args))}); {found.scheme}")
+    show(f"{prior.n_labels:,} labels ({plain(origin_of(args))}); {found.scheme}")
     if prior.names is not None:
-        print(f"Label 0 is {plain(prior.names[0])}, and the last {plain(prior.names[-1])}: the order of the file.")
+        show(f"Label 0 is {plain(prior.names[0])}, and the last {plain(prior.names[-1])}: the order of the file.")
     if found.eta is not None:
-        print(f"Information is that of {len(found.eta):,} examples of {plain(args.scores)}.")
-    print(
-        f"Full softmax: {batch:,} x {prior.n_labels:,} logits take {_size(BYTES * batch * prior.n_labels)} of float32."
+        show(f"Information is that of {len(found.eta):,} examples of {plain(args.scores)}.")
+    show(
+        f"Full softmax: {batch:,} x {prior.n_labels:,} logits take {_size(BYTES * batch * prior.n_labels)} of float32.",
+        f"If that fits, do not sample: {_full(found)}.",
+        f"Else: {found.recipe()}",
+        "",
     )
-    print(f"If that fits, do not sample: {_full(found)}.")
-    print(f"Else: {found.recipe()}")
-    print()
     _print_table(rows)
-    print()
-    print(found.advice())
+    show("", found.advice())
     return HOLDS
 
 
@@ -153,29 +160,37 @@ def _size(n: int) -> str:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     """Print the prices, a line each."""
-    print("tilt: what the optimum adds to the target's, times log π, where labels are equally likely at x (uniform),")
-    print("as likely as frequent (prior), or a few are likely (peaked); below 0 rare labels gain.")
-    print("kept: of an example's information, about a likely label.")
-    print("draws: for a tilt within 0.01 where a few are likely, and for 9/10 of the tail's information.")
+    show(
+        "tilt: what the optimum adds to the target's, times log π, where labels are equally likely at x (uniform), as "
+        "likely as frequent (prior), or a few are likely (peaked); below 0 rare labels gain.",
+        "kept: of an example's information, about a likely label.",
+        "draws: for a tilt within 0.01 where a few are likely, and for 9/10 of the tail's information.",
+    )
     if any(row["weights"] == "own" for row in rows):
-        print("own weights: p/(m q) with the target's margins p.")
-    columns = {"uniform": 9, "prior": 8, "peaked": 8, "head": 8, "torso": 7, "tail": 7, "0.01": 10, "9/10": 9}
-    print(f"{'':26}{'tilt':>9}{'kept':>24}{'draws':>29}")
-    print(f"{'weights, hits':26}" + "".join(f"{name:>{width}}" for name, width in columns.items()))
+        show("own weights: p/(m q) with the target's margins p.")
     at = {(row["sampler"], row["weights"], row["hits"]): row for row in rows}
+    cells = []
     for sampler in dict.fromkeys(row["sampler"] for row in rows):
-        print(sampler)
+        found = []
         for weights in dict.fromkeys(row["weights"] for row in rows):
             for hits in SHOWN.get(weights, ("mask",)):
                 row = at[sampler, weights, hits]
-                cells = [_number(row[f"off_{place}"], "+.3f") for place in ("uniform", "prior", "peaked")]
-                cells += [_number(row[part], ".2f") for part in ("head", "torso", "tail")]
-                cells += [_number(row[draws], ",.0f") for draws in ("negatives_tilt", "negatives_information")]
-                print(
-                    f"  {f'{weights}, {hits}':24}",
-                    *(f"{c:>{w}}" for c, w in zip(cells, columns.values(), strict=True)),
-                    sep="",
-                )
+                numbers = [_number(row[f"off_{place}"], "+.3f") for place in ("uniform", "prior", "peaked")]
+                numbers += [_number(row[part], ".2f") for part in ("head", "torso", "tail")]
+                numbers += [_number(row[draws], ",.0f") for draws in ("negatives_tilt", "negatives_information")]
+                found.append([f"{weights}, {hits}", *numbers])
+        cells.append((sampler, found))
+    numeric = range(1, 1 + len(NUMBERS))
+    if room() < WIDE:
+        for sampler, found in cells:
+            print(f"\n{sampler}\n\n{table(('weights, hits', *NUMBERS), found, right=numeric)}")
+        return
+    groups, names = zip(*(name.split(": ") for name in NUMBERS), strict=True)
+    head = ["", *(group if i == 0 or groups[i - 1] != group else "" for i, group in enumerate(groups))]
+    flat = [["weights, hits", *names]]
+    for sampler, found in cells:
+        flat += [[sampler, *[""] * len(NUMBERS)], *([f"  {name}", *numbers] for name, *numbers in found)]
+    print(table(head, flat, right=numeric))
 
 
 def _number(value: float | None, form: str) -> str:

@@ -11,7 +11,8 @@ from implicitloss.cli.arguments import add_json, add_scheme, add_seed, scheme_of
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Output, write_all, write_json
 from implicitloss.cli.labels import add_problem, problem_of
-from implicitloss.cli.text import QUANTITIES, heading
+from implicitloss.cli.text import QUANTITIES, heading, show, table
+from implicitloss.formats import plain
 
 if TYPE_CHECKING:
     from implicitloss.estimate import Quantity
@@ -85,15 +86,15 @@ def run(args: argparse.Namespace) -> int:
     }
     if write_json(args.json, values):
         return HOLDS
-    print(heading(scheme, loss, problem, args))
-    print(f"{'':24}{'exact':>20}  {'error':>8}  {'1st order in 1/m':>18}  {'2nd order':>18}")
+    heading(scheme, loss, problem, args)
     title = "implicit loss (bound)" if loss.has_log else "implicit loss (mean)"
-    print(f"{title:24}{float(bound):>20.12g}  {bound.error:>8.1g}")
+    rows = [(title, f"{float(bound):.12g}", f"{bound.error:.1g}", "", "")]
     for name, estimate in exact.items():
-        terms = "".join(f"  {term:>18.10g}" for term in series.get(name, ()))
-        print(f"{QUANTITIES[name]:24}{float(estimate):>20.12g}  {estimate.error:>8.1g}{terms}")
+        first, second = (f"{term:.10g}" for term in series[name]) if name in series else ("", "")
+        rows.append((QUANTITIES[name], f"{float(estimate):.12g}", f"{estimate.error:.1g}", first, second))
+    print(table(("", "exact", "error", "1st order in 1/m", "2nd order"), rows, right=(1, 2, 3, 4)))
     if outside:
-        print(f"\nno expansion: {outside}")
+        show("", f"no expansion: {outside}")
     return HOLDS
 
 
@@ -119,7 +120,7 @@ def _table(args: argparse.Namespace, schemes: Sequence[Scheme], loss: Loss, prob
             )
     values = {"scheme": str(schemes[0]), "loss": loss.name, "table": rows}
     if args.csv is not None:
-        text = pd.DataFrame(rows).to_csv(index=False)
+        text = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
         if args.csv == "-":
             print(text, end="")
             return HOLDS
@@ -127,8 +128,9 @@ def _table(args: argparse.Namespace, schemes: Sequence[Scheme], loss: Loss, prob
     if write_json(args.json, values):
         return HOLDS
     said = f"{schemes[0]}".replace(f", m={schemes[0].m},", f", m={','.join(str(scheme.m) for scheme in schemes)},")
-    print(f"{said}; {loss.name}\n")
-    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.8g}".format))
+    show(f"{said}; {loss.name}", "")
+    cells = [[f"{value:.8g}" if isinstance(value, float) else plain(value) for value in row.values()] for row in rows]
+    print(table(list(rows[0]), cells, right=range(len(rows[0]))))
     return HOLDS
 
 

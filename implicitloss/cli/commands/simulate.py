@@ -8,7 +8,7 @@ from implicitloss.cli.arguments import add_json, add_scheme, add_seed, scheme_of
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.cli.labels import add_problem, problem_of
-from implicitloss.cli.text import QUANTITIES, heading
+from implicitloss.cli.text import QUANTITIES, heading, show, table
 
 __all__ = ["add_arguments", "run"]
 
@@ -60,16 +60,16 @@ def run(args: argparse.Namespace) -> int:
     }
     if write_json(args.json, values):
         return HOLDS
-    print(heading(scheme, loss, problem, args))
-    print(f"{'':24}{'simulated':>16}  {'std. error':>10}  {'certain to':>10}  {'exact':>20}")
+    heading(scheme, loss, problem, args)
+    cells = []
     for name, (estimate, exact) in rows.items():
         width = half_width(estimate.variance, estimate.high - estimate.low, estimate.n, 1e-6)  # type: ignore[arg-type, operator]
-        print(
-            f"{QUANTITIES[name]:24}{float(estimate):>16.8g}  {estimate.error:>10.2g}  {width:>10.2g}  "
-            f"{float(exact):>20.12g}"
-        )
-    print(
-        f"\n{args.runs:,} runs. The mean over all draws lies within 'certain to' of the simulated number, but for once "
-        "in a million (an empirical-Bernstein bound)."
+        simulated = (f"{float(estimate):.8g}", f"{estimate.error:.2g}", f"{width:.2g}")
+        cells.append((QUANTITIES[name], *simulated, f"{float(exact):.12g}"))
+    print(table(("", "simulated", "std. error", "certain to", "exact"), cells, right=(1, 2, 3, 4)))
+    show(
+        "",
+        f"{args.runs:,} runs. The mean over all draws lies within 'certain to' of the simulated number, but for once "
+        "in a million (an empirical-Bernstein bound).",
     )
     return HOLDS

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from implicitloss.cli.arguments import HITS_HELP, add_json
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
+from implicitloss.cli.text import fitted, table
 from implicitloss.formats import code
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Print both tables."""
     tables = _tables(args.hits)
     if not write_json(args.json, {"hits": args.hits, "tables": tables}):
-        for table in tables:
-            print(_rendered(f"{table['title']}, hits: {args.hits}", table["rows"], args.format))
+        for one in tables:
+            print(_rendered(f"{one['title']}, hits: {args.hits}", one["rows"], args.format))
     return HOLDS
 
 
@@ -98,11 +99,7 @@ def _rendered(title: str, rows: list[dict[str, Any]], form: str) -> str:
 
 
 def _text(title: str, rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[i]) for row in [HEAD, *rows]) for i in range(len(HEAD))]
-    lines = [title, ""]
-    for row in (HEAD, tuple("-" * width for width in widths), *rows):
-        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    return "\n".join([*lines, ""])
+    return f"{fitted(title)}\n\n{table(HEAD, rows, ruled=True)}\n"
 
 
 def _markdown(title: str, rows: Sequence[tuple[str, ...]]) -> str:

@@ -10,6 +10,7 @@ from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.cli.labels import add_prior, origin_of, prior_of
 from implicitloss.cli.progress import Progress
+from implicitloss.cli.text import show
 from implicitloss.formats import plain
 
 __all__ = ["add_arguments", "run"]
@@ -58,12 +59,14 @@ def run(args: argparse.Namespace) -> int:
     values = {"scheme": str(scheme), "labels": prior.n_labels, "tilt": {"true": true, "bound": bound}, "gains": gains}
     if write_json(args.json, values):
         return HOLDS
-    print(f"{scheme}; softmax cross-entropy")
+    show(f"{scheme}; softmax cross-entropy")
     over = f"all {n_labels:,}" if prior.n_labels == n_labels else f"{prior.n_labels:,} of {n_labels:,}"
-    print(f"{over} labels ({plain(origin_of(args))}), equally likely at x")
-    print(f"tilt, the slope of the best scores on log label frequency: {_signed(true)}; by the bound: {_signed(bound)}")
-    print("0: as softmax over all labels; -1: the balanced rule, which is fair to rare labels")
-    print({
+    show(
+        f"{over} labels ({plain(origin_of(args))}), equally likely at x",
+        f"tilt, the slope of the best scores on log label frequency: {_signed(true)}; by the bound: {_signed(bound)}",
+        "0: as softmax over all labels; -1: the balanced rule, which is fair to rare labels",
+    )
+    show({
         "neither": "Neither frequent nor rare labels gain.",
         "frequent": f"Frequent labels gain: for the likeliest label take {true:.2g} log π off the scores.",
         "rare": f"Rare labels gain: for the likeliest label add {-true:.2g} log π to the scores.",
