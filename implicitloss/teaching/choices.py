@@ -67,9 +67,10 @@ PRESETS = (
         "log-q corrected two-tower, both sides",
     ),
     Preset(
-        "Two-tower, log q off the negatives alone",
+        "Two-tower, log(m q) off the negatives alone",
         _BATCH | {"weighting": "importance", "hits": "mask", "m": 31},
-        "A common reading of the same correction: the positive's logit stays as it is.",
+        "A common reading of the same correction: the positive's logit stays as it is. With log q alone each negative "
+        "would count m times.",
         "log-q corrected two-tower, negatives only",
     ),
     Preset(
@@ -103,10 +104,10 @@ PRESETS = (
         "Hard negatives (near Qaraei and Babbar 2023)",
         {"sampler": "model", "weighting": "unit", "hits": "mask", "m": 8},
         "Labels with high scores are drawn more often. Qaraei and Babbar take the labels of an index with the highest "
-        "scores; what is learned follows the scores, so it is not computed here.",
+        "scores. Draws follow the scores, so what is learned is not computed here; training shows it.",
     ),
     Preset(
-        "Equal counts, unequal spectra (Kaushik et al.)",
+        "Equal counts, unequal spectra (Kaushik et al. 2024)",
         {
             "sampler": "mixture",
             "share": 0.0,
@@ -117,8 +118,8 @@ PRESETS = (
             "odds": 1.0,
             "offset": "scheme",
         },
-        "Plain softmax, or near it. See the third axis, below: two classes with as many examples each, one of them "
-        "with a wider spread.",
+        "By its bound this is full softmax. See the third axis, below: two classes with as many examples each, one of "
+        "them with a wider spread.",
     ),
 )
 

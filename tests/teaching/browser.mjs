@@ -11,6 +11,7 @@ const args = isChrome ? ["--no-sandbox", "--disable-gpu", "--disable-background-
 const browser = await puppeteer.launch({browser: kind, executablePath, headless: true, args, defaultViewport: null});
 const page = await browser.newPage();
 
+let medium = null;
 let complaints = [], requests = [], answers = [];
 page.on("console", (message) => { if (["error", "warn", "warning"].includes(message.type())) complaints.push(message.text()); });
 page.on("pageerror", (error) => complaints.push(String(error)));
@@ -27,9 +28,12 @@ const DO = {
   run: ({expression}) => page.evaluate(expression),
   press: ({key}) => page.keyboard.press(key),
   front: () => page.bringToFront(),
-  media: ({type}) => page.emulateMediaType(type),
+  media: ({type}) => { medium = type; return page.emulateMediaType(type); },
   async look({width, height, dark}) {
-    if (isChrome) await page.emulateMediaFeatures([{name: "prefers-color-scheme", value: dark ? "dark" : "light"}]);
+    if (isChrome) {
+      await page.emulateMediaFeatures([{name: "prefers-color-scheme", value: dark ? "dark" : "light"}]);
+      if (medium) await page.emulateMediaType(medium); // which the line above takes away
+    }
     await page.setViewport({width, height, ...isChrome ? {deviceScaleFactor: 1, isMobile: width < 600} : {}});
     return page.screenshot({encoding: "base64"});
   },

@@ -49,6 +49,21 @@ def test_presets_are_the_published_schemes() -> None:
         expected = published[preset.catalogued].scheme
         assert expected is not None
         assert scheme_of(whole(preset.settings)) == replace(expected, m=preset.settings["m"])
+    # The others, by hand: what their papers and libraries draw, and the weights that follow.
+    rest = {
+        preset.name.split(" (")[0]: scheme_of(whole(preset.settings)) for preset in PRESETS if not preset.catalogued
+    }
+    assert rest == {
+        "word2vec": il.Scheme(il.samplers.Power(0.75), "unit", m=5, hits="mask"),
+        "TensorFlow's sampled softmax, as by default": il.Scheme("log-uniform", "relative", m=16, hits="mask"),
+        "Logit adjustment by sampling": il.Scheme(
+            "within-batch", il.weightings.ForMargin(il.margins.LogitAdjusted(1.0)), m=64, hits="exclude"
+        ),
+        "Equalised loss": il.Scheme("within-batch", "constant", m=8, hits="exclude"),
+        "Softmax": il.Scheme("uniform", "importance", m=8, hits="exclude"),
+        "Hard negatives": il.Scheme("model-based", "unit", m=8, hits="mask"),
+        "Equal counts, unequal spectra": il.Scheme("uniform", "importance", m=1024, hits="exclude"),
+    }
     assert len({preset.name for preset in PRESETS}) == len(PRESETS)
     assert len({tuple(sorted(preset.settings.items())) for preset in PRESETS}) == len(PRESETS)
     assert all(preset.note.endswith(".") for preset in PRESETS)
@@ -75,6 +90,11 @@ def test_a_preset_sets_its_controls_and_says_what_it_is(page: Path, browser: Bro
     # Another setting is none of them, and the note goes.
     put(browser, "preset", IN_BATCH.name)
     put(browser, "hits", "mask")
+    assert (said(browser, "preset-note"), browser.run("document.getElementById('preset').value")) == ("", "")
+    # So it does where a preset is about the two classes.
+    put(browser, "preset", PRESETS[-1].name)
+    assert browser.run("state.spectrum") == 6
+    put(browser, "offset", "equal")
     assert (said(browser, "preset-note"), browser.run("document.getElementById('preset').value")) == ("", "")
     # A part that the preset says nothing of does not matter.
     browser.follow(SHOP_IN_BATCH)
@@ -127,9 +147,22 @@ def test_two_settings_side_by_side(page: Path, browser: Browser) -> None:
     # Exchanged they are the other way round, twice as before; let go there is one.
     browser.run("document.getElementById('swap').click()")
     assert rows(browser) == {name: (b, sign, a) for name, (a, sign, b) in table.items()}
-    # Labels of other numbers have no common picture.
+    # Some programs write the address's marks as numbers.
+    browser.open(page, address.replace(":", "%3A").replace(",", "%2C"))
+    assert rows(browser) == table
+    # Whatever is moved is seen.
+    browser.run("document.getElementById('hold').click()")
+    for control, value, line in (
+        ("positive", "2", "Positive"),
+        ("odds", "0", "Two classes: variances, counts, offset"),
+    ):
+        put(browser, control, value)
+        assert rows(browser)[line][1] == "≠"
+    # Other labels have no common picture, and no common names.
     put(browser, "counts", "no")
-    assert "other numbers of labels" in said(browser, "learned-says")
+    put(browser, "labels", "13")
+    assert "other labels" in said(browser, "learned-says")
+    assert browser.run("asCsv('learned')").split("\n")[1].startswith("1,")
     browser.run("document.getElementById('let-go').click()")
     assert browser.run("[document.getElementById('beside').hidden, location.hash.includes('beside')]") == [True, False]
     assert browser.complaints() == []
@@ -176,7 +209,34 @@ def test_one_picture_at_a_time_by_the_keyboard(page: Path, browser: Browser) -> 
     # A path that is walked is left first.
     browser.run("goTo(1), project(true)")
     assert browser.run("[walking(), projecting()]") == [False, True]
+    # A question of the path in the address ends it.
+    browser.follow("#step=3")
+    assert browser.run("[walking(), projecting()]") == [True, False]
+    assert browser.run("document.getElementById('step-title').offsetHeight > 0")
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("size", [(1024, 768), (1280, 720)])
+def test_a_projector_shows_all_of_a_slide(size: tuple[int, int], page: Path, browser: Browser) -> None:
+    """Each slide with its words and buttons ends above the bar, or can be scrolled to above it."""
+    browser.look(*size)
+    browser.open(page, SHOP_IN_BATCH)
+    browser.run("project(true)")
+    for k in range(9):
+        browser.run(f"slide = {k}, showSlide()")
+        browser.run("scrollTo(0, document.documentElement.scrollHeight)")
+        bottom, bar, height = browser.run(
+            "(() => { const figure = document.querySelector('figure.slide'), box = (e) => e.getBoundingClientRect(); "
+            "return [box(figure).bottom, box(document.getElementById('slides')).top, "
+            "box(figure.querySelector('svg')).height]; })()"
+        )
+        assert bottom <= bar + 1
+        assert height > 0.4 * size[1]
+    browser.look(390, 844)
+    browser.open(page, SHOP_IN_BATCH)  # a phone is another kind of screen, and loads it anew
+    browser.run("project(true), $('slide-settings').click()")
+    assert browser.run("document.querySelector('figure.slide').offsetWidth") > 320
+    browser.look(1280, 900)
 
 
 def test_training_comes_to_the_optimum_of_the_true_loss(page: Path, browser: Browser) -> None:
@@ -210,8 +270,35 @@ def test_training_comes_to_the_optimum_of_the_true_loss(page: Path, browser: Bro
     put(browser, "sampler", "model")
     browser.run("document.getElementById('train').click()")
     browser.run(DONE)
-    assert said(browser, "train-says").startswith("Done: 256,000 examples with m = 1. Label 20 was ")
+    positives, negatives = browser.run(
+        "[computed.trained.asPositive, computed.trained.asNegative].map((a) => a.at(-1))"
+    )
+    assert said(browser, "train-says") == (
+        f"Done: 256,000 examples with m = 1. Label 20 was {positives:,} times the positive and {negatives:,} times "
+        "drawn."
+    )
+    # Draws follow the scores: where these are alike, all labels are drawn alike, and those of π are not.
+    drawn = np.array(browser.run("computed.trained.asNegative"))
+    assert np.all(np.abs(drawn / drawn.sum() - 1 / 20) < 0.02)
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("fragment", "other"),
+    [
+        ("#weighting=unit&hits=keep&m=2", "softmax"),
+        ("#share=0&weighting=importance&hits=exclude&m=2&eta=prior", "softmax"),
+    ],
+    ids=["kept-hits", "eta-as-prior"],
+)
+def test_training_finds_other_optima_too(fragment: str, other: str, page: Path, browser: Browser) -> None:
+    """Distances to the optimum were .02 to .05 over five seeds, and full softmax is further than .2 from both."""
+    browser.open(page, fragment)
+    browser.run("document.getElementById('train').click()")
+    browser.run(DONE)
+    near, far = browser.run(f"[computed.optima.sampled, computed.{other}].map((f) => rms(computed.trained.scores, f))")
+    assert near < 0.1
+    assert far > 0.2
 
 
 def test_training_counts_what_it_drew(page: Path, browser: Browser) -> None:
@@ -243,7 +330,7 @@ def answers() -> list[str]:
         ", ".join(f"{2 * q:.3g}" for q in shown[:2]) + f" and {2 * shown[2]:.3g}",
         ", ".join(f"{1 / (2 * q):.3g}" for q in shown),
         "log(1 + 11/3) with 3/11, log(1 + 11/2) with 2/11, log 1 with 6/11; "
-        f"the mean is {mean:.3g}, the bound {bound:.4g}",
+        f"the mean is {mean:#.3g}, the bound {bound:.4g}",
         "3.00 times and 0.333 times",
         f"{f[2] - f[0]:.4g}",
         "0.0000",
@@ -259,11 +346,15 @@ def test_the_worksheet_has_the_library_s_answers(page: Path, browser: Browser) -
     browser.run("new Promise((done) => setTimeout(done, 100))")
     found = browser.run("[...document.querySelectorAll('#answer-rows li')].map((li) => li.textContent)")
     assert len(questions) == len(found) == 8
-    plain = [text.split("  (")[0] for text in found]
+    plain, why = zip(*(text.removesuffix(")").split("  (", 1) for text in found), strict=True)
+    assert why == (
+        "2 · 1 · 1/3", "2 · 6/11, 2 · 3/11, 2 · 2/11", "importance weights 1/(m q)", "the bound is log(1 + 1 + 1)",
+        "6/2 and 2/6: whichever sampler", "f* = log η - log π: log(6/2)", "f* = log η",
+        "Φ(-2/2.53) and Φ(-2/1.26): the wider class crosses the boundary more often",
+    )  # fmt: skip
     expected = answers()
     for got, want in zip(plain, expected, strict=True):
-        numbers, wanted = ([float(x) for x in re.findall(r"\d+(?:\.\d+)?", text)] for text in (got, want))
-        assert numbers == pytest.approx(wanted, rel=1e-9), (got, want)
+        assert got == want
     by_hand = 3 / 11 * np.log(14 / 3) + 2 / 11 * np.log(13 / 2)
     assert float(plain[3].split("mean is ")[1].split(",")[0]) == pytest.approx(by_hand, abs=5e-4)
 
@@ -277,6 +368,8 @@ def test_the_notes_fill_45_minutes_and_show_what_they_say(page: Path, browser: B
         "[...document.querySelectorAll('#notes-rows td:first-child')].map((cell) => cell.textContent)"
     )
     assert (minutes[0], minutes[-1]) == ("0 to 5", "43 to 45")
+    guide = (Path(__file__).parents[2] / "docs" / "teach-a-class.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (\d+ to \d+) \|", guide, re.MULTILINE) == minutes
 
     def show(title: str) -> None:
         selector = f'[aria-label="Show {title}"]'
@@ -292,6 +385,11 @@ def test_the_notes_fill_45_minutes_and_show_what_they_say(page: Path, browser: B
     show("Two settings side by side")
     assert browser.run("[held.state.weighting, state.weighting]") == ["unit", "relative"]
     assert rows(browser)["By the true sampled loss"] == ("Rare labels gain, up to balance", "≠", "Nobody gains")
+    show("Training that moves")
+    browser.run("document.getElementById('train').click()")
+    browser.run(DONE)
+    ahead = browser.run("[computed.trained.scores, computed.optima.sampled].map((f) => f.at(-1) - f[0])")
+    assert 1 < ahead[0] < ahead[1] - 1  # the accordion is on its way, and still below
     show("The third axis")
     assert said(browser, "spectral-head") == "Equal counts, unequal errors."
     put(browser, "spectrum", "8")

@@ -448,12 +448,14 @@ def assert_same_margins(browser: Browser) -> None:
 
 def test_every_setting_has_its_derivation_rendered(page: Path, browser: Browser) -> None:
     browser.open(page)
-    found = browser.run("""[["mixture", 0], ["mixture", 1], ["mixture", 0.3], ["power", 0.35], ["model", 0]].flatMap(
+    found = browser.run("""[
+        ["mixture", 0], ["mixture", 1], ["mixture", 0.3], ["power", 0.35], ["log-uniform", 0], ["model", 0],
+    ].flatMap(
         ([sampler, x]) => KINDS.weighting.flatMap((weighting) => KINDS.hits.map((hits) => {
             update({sampler, share: x, alpha: x, weighting, hits, tau: 0.4});
             return document.querySelectorAll("#steps li math").length;
         })))""")
-    assert len(found) == 5 * 5 * 3
+    assert len(found) == 6 * 5 * 3
     assert min(found) >= 7
     assert browser.run("document.querySelector('#derivation math').namespaceURI").endswith("MathML")
     # What the renderer does not know it does not pass over in silence.

@@ -159,14 +159,15 @@ function show() {
   }
   const idle = {share: state.sampler !== "mixture", alpha: state.sampler !== "power", tau: state.weighting !== "tail", peak: state.eta !== "peaked", labels: namedLabels(state) !== null, tail: namedLabels(state) !== null};
   for (const [name, no] of Object.entries(idle)) $(name).parentElement.hidden = no;
-  showPreset();
   showBeside();
   showClasses();
+  if (projecting()) showSlide();
 }
 
 /** The third axis. */
 function showClasses() {
   classes = classesOf(state);
+  showPreset();
   for (const [name, view] of Object.entries(SPECTRAL)) {
     $(`${name}-picture`).replaceChildren(view.draw(classes));
     $(`${name}-says`).textContent = view.says(classes);
@@ -197,7 +198,9 @@ function update(change, keepAddress = false) {
 /** Another setting of the third axis: nothing else is computed anew. */
 function updateClasses() {
   history.replaceState(null, "", `#${written()}`);
+  computed.state = {...state};
   showClasses();
+  showBeside();
 }
 
 /** End what runs in frames. */
@@ -284,6 +287,8 @@ function follow() {
   if (walking()) { own = null; step = -1; leave(); }
   state = read(location.hash);
   holdWritten(location.hash);
+  const isMissing = !DATA.counts && /counts(=|:|%3A)yes/i.test(location.hash);
+  $("counts-missing").textContent = isMissing ? "The address is of labels that this page was not given: it shows Zipf's law." : "";
   // The address holds the whole setting, also where it said only a part.
   update({}, location.hash === "");
 }

@@ -31,8 +31,10 @@ const COMPARED = [
   ["A positive that is drawn is", (c) => HITS[c.state.hits]],
   ["Labels", labelsWords],
   ["True probabilities", etaWords],
+  ["Positive", (c) => numbered(c, c.positive)],
+  ["Two classes: variances, counts, offset", (c) => { const t = classesOf(c.state); return `${ratio(c.state.spectrum)}, ${ratio(c.state.odds)}, ${two(t.delta)}`; }],
   ["Margins beside the positive", (c) => { const row = c.margins[c.positive].filter((_, j) => j !== c.positive), ends = [Math.min(...row), Math.max(...row)].map(short); return ends[0] === ends[1] ? ends[0] : ends.join(" to "); }],
-  ["By the bound", named],
+  ["By the bound", (c) => `${named(c)}${c.place ? ` (powers of π: ${two(c.place.b)}, ${two(c.place.c)})` : ""}`],
   ["By the true sampled loss", (c) => verdict(c)[0].replace(/\.$/, "")],
   ["Slope of f* on log π, true loss", (c) => c.tilts ? fixed(c.tilts.sampled, 3) : "none"],
   ["Slope of f* on log π, bound", (c) => c.tilts ? fixed(c.tilts.implicit, 3) : "none"],
@@ -54,9 +56,9 @@ function pair(title, yName, {a, b}, of) {
 }
 const learned = (c) => c.prior.map((_, k) => c.optima ? c.optima.sampled[k] - c.softmax[k] : NaN);
 const counted = (c) => c.margins[c.positive].map((p, j) => j === c.positive || p === 0 ? NaN : Math.log10(p));
-const alike = ({a, b}) => a.prior.length === b.prior.length;
-const OTHER_LABELS = "A and B have other numbers of labels, so their curves are not laid over each other.";
-const besideTable = (what, of) => ({a, b}) => [["label", `A: ${what}`, `B: ${what}`], ...range(Math.max(a.prior.length, b.prior.length)).map((k) => [numbered(b, k), of(a)[k] ?? "", of(b)[k] ?? ""].map((v) => Number.isNaN(v) ? "" : v))];
+const alike = ({a, b}) => a.prior.length === b.prior.length && String(a.names) === String(b.names);
+const OTHER_LABELS = "A and B have other labels, so their curves are not laid over each other.";
+const besideTable = (what, of) => (t) => [["label", `A: ${what}`, `B: ${what}`], ...range(Math.max(t.a.prior.length, t.b.prior.length)).map((k) => [alike(t) ? numbered(t.b, k) : k + 1, of(t.a)[k] ?? "", of(t.b)[k] ?? ""].map((v) => Number.isNaN(v) ? "" : v))];
 
 const BESIDE = {
   learned: {
@@ -93,11 +95,16 @@ function showBeside() {
   }
 }
 
+/** Some programs write : and , of an address as %3A and %2C. */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
 /** A in the address, and back. */
 const besideWritten = () => held === null ? "" : `&beside=${Object.entries(held.state).map(([k, v]) => `${k}:${v}`).join(",")}`;
 function holdWritten(text) {
   const found = /(?:^#?|&)beside=([^&]*)/.exec(text);
-  held = found ? compute(read(found[1].replaceAll(":", "=").replaceAll(",", "&"))) : null;
+  held = found ? compute(read(decoded(found[1]).replaceAll(":", "=").replaceAll(",", "&"))) : null;
 }
 
 function startBeside() {

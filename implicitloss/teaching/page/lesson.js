@@ -14,13 +14,13 @@ const LESSON = [
     says: "The bound says which loss is meant. The true sampled loss is another one while m is small: step 7."},
   {minutes: 8, title: "Two settings side by side", set: {...BASE, ...IN_BATCH, counts: "shop", weighting: "relative"}, beside: {...BASE, ...IN_BATCH, counts: "shop"}, view: "learned",
     does: "A is in-batch softmax, B the same with log q taken off every logit. Find the lines marked ≠. Then let a student change one control of B until the slopes are equal. Do questions 6 and 7.",
-    says: "One line of code decides who gains. Neither is wrong: A is fair to rare items, B tells how likely they are."},
+    says: "One line of code decides who gains. B's scores say how likely each item is. A's do not: they answer another question, which item is likely beyond its frequency, and are fair to rare ones."},
   {minutes: 6, title: "Training that moves", set: {...BASE, ...IN_BATCH, counts: "shop", m: 8}, view: "optima",
-    does: "Press “Train”. Which items come to their best score first? Read how often the accordion was drawn.",
-    says: "The best scores are where training ends if it never stops. A label that is hardly ever drawn is hardly ever pushed: what is optimised and what has been reached are two things."},
+    does: "Press “Train”. Which items come to their best score first? Which is still on its way, and from which side?",
+    says: "The best scores are where training ends if it never stops. The accordion's best score lies far above the others': the nearer it comes, the weaker each push, and after 256,000 examples it is still below. What is optimised and what has been reached are two things."},
   {minutes: 4, title: "The third axis", set: {...BASE, counts: "no"}, view: "scores",
     does: "Counts are equal now, and errors are not. Move “Spectrum” to 1 : 1, then back, and choose the offset that makes errors equal. Do question 8.",
-    says: "No sampler and no weight by counts mends this: the margins of a scheme see counts alone."},
+    says: "Where counts are equal, margins made from counts are equal too, and mend nothing. An offset from the spectra does."},
   {minutes: 2, title: "What to take home", set: {...BASE}, view: "map",
     does: "Each says one sentence. Hand out the worksheet for the rest.", says: TAKEAWAYS},
 ];
@@ -41,8 +41,8 @@ const WORKSHEET = [
     answer: (c) => (c.optima.sampled[2] - c.optima.sampled[0]).toPrecision(4), why: "f* = log η - log π: log(6/2)"},
   {set: {...THREE, weighting: "relative", hits: "keep", m: 2}, ask: "And with log q taken off every logit, the positive's too?",
     answer: (c) => fixed(c.optima.sampled[2] - c.optima.sampled[0], 4), why: "f* = log η"},
-  {set: {...THREE, spectrum: 4, odds: 1, offset: "scheme"}, ask: "Two classes with as many examples each; the scores of class 1 have four times the variance of those of class 2. The boundary lies midway. Which class is missed more often, and how often is each?",
-    answer: (c) => { const t = classesOf(c.state); return `class 1: ${percent(t.gap.error[0])}, class 2: ${percent(t.gap.error[1])}`; }, why: "third axis: the wider class crosses the boundary more often"},
+  {set: {...THREE, spectrum: 4, odds: 1, offset: "scheme"}, ask: "Two classes with as many examples each have scores with means 2 and -2 and standard deviations 2.53 and 1.26; the boundary lies at 0. Which class is missed more often, and how often is each? (Φ(-0.79) = 0.215, Φ(-1.58) = 0.057)",
+    answer: (c) => { const t = classesOf(c.state); return `class 1: ${percent(t.gap.error[0])}, class 2: ${percent(t.gap.error[1])}`; }, why: "Φ(-2/2.53) and Φ(-2/1.26): the wider class crosses the boundary more often"},
 ];
 
 const made = (tag, text, name) => {

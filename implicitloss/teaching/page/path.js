@@ -22,6 +22,7 @@ function leave() {
 }
 
 function goTo(k) {
+  if (projecting()) project(false);
   if (own === null) own = {...state};
   step = k;
   document.body.classList.add("walking");
