@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import doctest
 import importlib
 import inspect
+import io
 import re
 import types
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +72,74 @@ def reference() -> dict[str, str]:
             if value in seen:  # a name of the package and of a part of it
                 members += "\n   :no-index:"
             seen.append(value)
-            found.append(f"## {name}\n\n```{{eval-rst}}\n.. {kind}:: {space}.{name}{members}\n```\n")
+            picture = f"![What the example draws.](plots/{name}.png)\n" if page == "plot" and example(name) else ""
+            found.append(f"## {name}\n\n{picture}\n```{{eval-rst}}\n.. {kind}:: {space}.{name}{members}\n```\n")
         pages[f"il-{page}.md"] = "\n".join(found)
+    pages["gallery.md"] = gallery()
     listed = "\n".join(pages)
     head = "# Reference\n\nEvery public name, with formula, shapes, errors and an example.\n\n"
     return pages | {"index.md": f"{head}```{{toctree}}\n{listed}\n```\n"}
+
+
+def example(name: str) -> str:
+    """The example of a plot, from its docstring; "" for what draws nothing."""
+    code = "".join(
+        one.source for one in doctest.DocTestParser().get_examples(inspect.getdoc(getattr(il.plot, name)) or "")
+    )
+    return code if "ax = " in code else ""
+
+
+def gallery() -> str:
+    """A page with what each plot draws in its example."""
+    found = ["# Gallery\n\nWhat the functions of `il.plot` draw in their examples.\n"]
+    for name in filter(example, public("plot")):
+        said = (inspect.getdoc(getattr(il.plot, name)) or "").split("\n\n")[0].replace("\n", " ")
+        found.append(f"## il.plot.{name}\n\n{_escaped(said)}\n\n[![{name}](plots/{name}.png)](il-plot.md#{name})\n")
+        found.append(f"```python\n{example(name)}```\n")
+    return "\n".join(found)
+
+
+def draw_examples(folder: Path) -> None:
+    """A picture of each example, unless there is one that is younger than what drew it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+    youngest = max(path.stat().st_mtime for path in (ROOT.parent / "implicitloss" / "plot").glob("*.py"))
+    for name in filter(example, public("plot")):
+        path = folder / f"{name}.png"
+        if path.exists() and path.stat().st_mtime > youngest:
+            continue
+        space: dict[str, Any] = {}
+        with (
+            plt.style.context(il.plot.style("single")), warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):  # fmt: skip
+            warnings.simplefilter("error")
+            exec(example(name), space)
+            space["ax"].get_figure().savefig(path, dpi=220, metadata={"Software": None})
+        plt.close("all")
+
+
+def slips() -> dict[str, str]:
+    """A page for each slip that an audit names, by the name of its section in docs/slips.md."""
+    found = {}
+    for section in (ROOT / "slips.md").read_text(encoding="utf-8").split("\n## ")[1:]:
+        title = section.split("\n")[0]
+        slug = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        found[slug] = f"# {section}\n\n[All slips](../slips.md)\n"
+    return found
+
+
+def with_slips(app: Any, page: str, source: list[str]) -> None:
+    """On the site a slip has a page of its own, which others link to."""
+    for slug in slips():
+        source[0] = source[0].replace(f"](slips.md#{slug})", f"](reference/slip-{slug}.md)")
+    if page == "slips":
+        listed = "\n".join(f"reference/slip-{slug}" for slug in slips())
+        source[0] = source[0].split("\n## ")[0] + f"\n\n```{{toctree}}\n{listed}\n```\n"
 
 
 def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -106,9 +173,14 @@ def on_site(app: Any, relative: Path, parent: str, content: list[str]) -> None:
 def setup(app: Any) -> None:
     """Write the reference before the documents are read."""
     (ROOT / "reference").mkdir(exist_ok=True)
-    for file, text in reference().items():
+    draw_examples(ROOT / "reference" / "plots")
+    pages = reference() | {f"slip-{slug}.md": text for slug, text in slips().items()}
+    for stale in {path.name for path in (ROOT / "reference").glob("*.md")} - set(pages):
+        (ROOT / "reference" / stale).unlink()
+    for file, text in pages.items():
         path = ROOT / "reference" / file
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
     app.connect("autodoc-process-docstring", plain, priority=400)
     app.connect("include-read", on_site)
+    app.connect("source-read", with_slips)

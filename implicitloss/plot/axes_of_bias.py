@@ -7,7 +7,7 @@ from typing import Any
 
 from implicitloss.arguments import checked_list, shown
 from implicitloss.formats import plain
-from implicitloss.plot.canvas import axes_of, checked_frame, is_frame
+from implicitloss.plot.canvas import axes_of, checked_frame, is_frame, legend
 from implicitloss.spectral.class_gap import ClassGap
 from implicitloss.spectral.offsets import Gap
 
@@ -86,7 +86,7 @@ def axes_of_bias(data: Any, *, ax: Any = None, label: Any = None, latex: bool = 
     ax.set_xticks(range(len(below)), below)
     ax.margins(y=0.08)
     ax.set(ylabel=f"{'$z_1 - z_2$' if latex else 'z_1 - z_2'}   above 0 class 1 is better off")
-    ax.legend()
+    legend(ax)
     return ax
 
 

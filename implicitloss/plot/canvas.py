@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,27 @@ from implicitloss.designing.named import named
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.weightings import Given
 
-__all__ = ["LADDER", "MARKERS", "Schemes", "along", "axes_of", "called", "checked_frame", "is_frame", "lines", "style"]
+__all__ = [
+    "LADDER",
+    "MARKERS",
+    "Schemes",
+    "along",
+    "axes_of",
+    "called",
+    "checked_frame",
+    "is_frame",
+    "legend",
+    "lines",
+    "style",
+]
 
 Schemes = Scheme | Sequence[Scheme] | Mapping[str, Scheme]
 Columns = Literal["single", "double"]
 # Numbers of negatives along which losses are shown.
 LADDER = tuple(2**k for k in range(11))
 MARKERS = "os^DvP*Xh<>"
+# Names in a legend are broken at this many letters.
+LONGEST = 34
 LINES = ("-", "--", "-.", ":")
 
 
@@ -105,6 +120,13 @@ def along(schemes: Mapping[str, Scheme], m: Sequence[int]) -> dict[str, list[Sch
         short = name.replace(f", m={scheme.m}, ", ", ", 1) if name.startswith(str(scheme)) else name
         found[short if short not in found else name] = [replace(scheme, m=n) for n in sorted(set(ladder))]
     return found
+
+
+def legend(ax: Any) -> None:
+    """A legend of what has a label; long names are broken, so that the picture keeps its room."""
+    handles, texts = ax.get_legend_handles_labels()
+    if handles:
+        ax.legend(handles, [textwrap.fill(text, LONGEST) for text in texts])
 
 
 def lines(

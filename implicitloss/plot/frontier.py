@@ -7,7 +7,7 @@ from typing import Any
 
 from implicitloss.designing.price import price
 from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
-from implicitloss.plot.canvas import LADDER, Schemes, along, axes_of, called, checked_frame, is_frame, lines
+from implicitloss.plot.canvas import LADDER, Schemes, along, axes_of, called, checked_frame, is_frame, legend, lines
 from implicitloss.problem import Problem, checked_problem
 
 __all__ = ["frontier"]
@@ -96,8 +96,7 @@ def frontier(
     # Draws without an error, as of the minimum-variance sampler, have no place on a logarithmic axis.
     scale = "log" if (frame["rmse"] > 0).any() else "linear"
     ax.set(xscale="log", yscale=scale, xlabel="cost, share of all scores", ylabel=error)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend()
+    legend(ax)
     return ax
 
 

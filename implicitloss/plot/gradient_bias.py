@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from implicitloss.labels import LabelPrior, checked_prior, checked_vector
 from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.numerics.logsum import logsumexp
-from implicitloss.plot.canvas import Schemes, axes_of, called, checked_frame, is_frame, lines
+from implicitloss.plot.canvas import Schemes, axes_of, called, checked_frame, is_frame, legend, lines
 from implicitloss.witness.integrate.sweep import sweep
 
 __all__ = ["gradient_bias"]
@@ -91,8 +91,7 @@ def gradient_bias(
         xscale="log", xlabel=r"$\pi$ of the label" if latex else "π of the label",
         ylabel="gradient less that of softmax over all labels",
     )  # fmt: skip
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend()
+    legend(ax)
     return ax
 
 

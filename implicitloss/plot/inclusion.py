@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from implicitloss.labels import LabelPrior, checked_prior
-from implicitloss.plot.canvas import Schemes, axes_of, called, checked_frame, is_frame, lines
+from implicitloss.plot.canvas import Schemes, axes_of, called, checked_frame, is_frame, legend, lines
 from implicitloss.problem import Problem
 from implicitloss.theory.inclusion import inclusion_probabilities
 
@@ -75,7 +75,7 @@ def inclusion(
         ax.plot(shown["expected"], shown["p"], **own)
     chance, expected = (r"mean count in $N$", r"$m\,q_{y'}$") if latex else ("mean count in N", "m q_y'")
     ax.set(xscale="log", yscale="log", xlabel=expected, ylabel=chance)
-    ax.legend()
+    legend(ax)
     return ax
 
 

@@ -12,7 +12,7 @@ from implicitloss.arguments import checked_whole
 from implicitloss.formats import figure
 from implicitloss.labels import LabelPrior, checked_label, checked_prior, checked_vector
 from implicitloss.losses import Loss, SoftmaxCrossEntropy, checked_loss
-from implicitloss.plot.canvas import LADDER, Schemes, along, axes_of, called, checked_frame, is_frame, lines
+from implicitloss.plot.canvas import LADDER, Schemes, along, axes_of, called, checked_frame, is_frame, legend, lines
 from implicitloss.problem import Problem
 from implicitloss.witness.integrate.sweep import sweep
 from implicitloss.witness.simulate import simulate
@@ -155,8 +155,8 @@ def gap(
     Examples
     --------
     >>> import implicitloss as il
-    >>> scheme = il.Scheme("uniform", "importance", m=1, hits="exclude")
-    >>> ax = il.plot.gap(scheme, il.LabelPrior.zipf(100, 1.0), m=[1, 10, 100], label="uniform")
+    >>> scheme = il.Scheme("within-batch", "importance", m=1, hits="exclude")
+    >>> ax = il.plot.gap(scheme, il.LabelPrior.zipf(100, 1.0), m=[1, 10, 100], label="within-batch")
     >>> ax.get_yscale(), len(ax.lines)
     ('log', 1)
     """
@@ -219,15 +219,16 @@ def variance(
 def _falling(
     frame: Any, column: str, ax: Any, label: Any, latex: bool, look: dict[str, Any], in_latex: str, in_words: str
 ) -> Any:
-    ax = axes_of(ax)
+    ax, any_shown = axes_of(ax), False
     for rows, own in lines(frame, label, look):
         # What is 0, or no more than its rounding, has no place on a logarithmic axis.
         least = NOISE * rows[f"{column}_error"] if f"{column}_error" in rows.columns else 0.0
         shown = rows[rows[column] > least]
+        any_shown |= not shown.empty
         none = {"label": f"{own['label']}: 0"} if shown.empty and own["label"] is not None else {}
         ax.plot(shown["m"], shown[column], **{**own, **none})
     ax.set(
-        xscale="log", yscale="log", xlabel=r"negatives $m$" if latex else "negatives m",
+        xscale="log", yscale="log" if any_shown else "linear", xlabel=r"negatives $m$" if latex else "negatives m",
         ylabel=in_latex if latex else in_words,
     )  # fmt: skip
     return _finished(ax, frame)
@@ -237,8 +238,7 @@ def _finished(ax: Any, frame: Any) -> Any:
     """The axes with a legend, and with the problem as a title where schemes were given."""
     if "title" in frame.attrs:
         ax.set_title(frame.attrs["title"], fontsize="small")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend()
+    legend(ax)
     return ax
 
 

@@ -13,11 +13,13 @@ from implicitloss.losses import SoftmaxCrossEntropy
 from implicitloss.optima.newton import NoOptimum
 from implicitloss.optima.population import population_optimum
 from implicitloss.optima.tilt import At, eta_at
-from implicitloss.plot.canvas import Schemes, along, axes_of, called, checked_frame, is_frame, lines
+from implicitloss.plot.canvas import Schemes, along, axes_of, called, checked_frame, is_frame, legend, lines
 
 __all__ = ["optima"]
 
 SIZES = (12.0, 42.0)
+# Distances below this are 0 and its rounding.
+ROUNDING = 1e-9
 
 
 def optima(
@@ -102,14 +104,14 @@ def optima(
             )  # fmt: skip
     eta_word, pi = (r"$\log\eta$", r"$\log\pi$") if latex else ("log η", "log π")
     ax.set(xlabel=f"distance from {eta_word}, softmax", ylabel=f"distance from {eta_word} - {pi}, balanced")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend()
+    legend(ax)
     return ax
 
 
 def _distance(f: Floats, to: Floats) -> float:
     apart = f - to - (f - to).mean()
-    return float(np.sqrt(np.mean(apart**2)))
+    distance = float(np.sqrt(np.mean(apart**2)))
+    return 0.0 if distance < ROUNDING else distance
 
 
 def _frame(data: Any, prior: Any, eta: Any, m: Sequence[int]) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from implicitloss.labels import LabelPrior, checked_prior
 from implicitloss.losses import Decoupled, Loss, checked_loss, logistic
 from implicitloss.optima.waterfilling import waterfilling
-from implicitloss.plot.canvas import Schemes, axes_of, called, checked_frame, is_frame, lines
+from implicitloss.plot.canvas import Schemes, axes_of, called, checked_frame, is_frame, legend, lines
 
 __all__ = ["plateau"]
 
@@ -82,8 +82,7 @@ def plateau(
         ax.plot(shown["logit"], shown["f"], **own)
     logit, score = (r"$\log\,\eta/(1-\eta)$", "score $f^*$") if latex else ("logit η", "score f*")
     ax.set(xlabel=f"{logit}    likely labels →", ylabel=score)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend()
+    legend(ax)
     return ax
 
 

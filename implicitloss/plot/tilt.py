@@ -8,7 +8,7 @@ from typing import Any
 from implicitloss.labels import LabelPrior, checked_prior
 from implicitloss.optima import tilt as tilts
 from implicitloss.optima.newton import NoOptimum
-from implicitloss.plot.canvas import LADDER, Schemes, along, axes_of, called, checked_frame, is_frame, lines
+from implicitloss.plot.canvas import LADDER, Schemes, along, axes_of, called, checked_frame, is_frame, legend, lines
 
 __all__ = ["tilt"]
 
@@ -84,8 +84,7 @@ def tilt(
         xscale="log", xlabel=r"negatives $m$" if latex else "negatives m",
         ylabel=f"← rare gain    tilt of {best}    frequent gain →{dashed}",
     )  # fmt: skip
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend()
+    legend(ax)
     return ax
 
 

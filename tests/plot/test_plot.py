@@ -224,6 +224,25 @@ def test_what_is_rounding_is_not_drawn() -> None:
         assert ax.get_title() == "positive 2, all labels scored alike"
 
 
+def test_what_is_0_everywhere_can_be_saved(tmp_path: Path) -> None:
+    """By uniform draws and equal scores there is no gap, and a logarithmic axis cannot show that."""
+    for ax in (
+        il.plot.gap(il.Scheme("uniform", "importance", m=1, hits="exclude"), il.LabelPrior.zipf(9, 1.0), m=[1, 4]),
+        il.plot.frontier(pd.DataFrame({"share": [0.1], "rmse": [0.0]})),
+    ):
+        ax.get_figure().savefig(tmp_path / "picture.png")
+        assert ax.get_yscale() == "linear"
+
+
+def test_long_names_leave_the_picture_its_room() -> None:
+    """In one column too: a warning of collapsed axes is an error."""
+    with plt.style.context(il.plot.style("single")):
+        hard = il.Scheme("uniform", "unit", m=5, hits="mask", hard=il.HardNegatives(k=2))
+        ax = il.plot.plateau(hard, il.LabelPrior.zipf(9, 0.0), eta=0.6 / np.arange(1, 10))
+        ax.get_figure().canvas.draw()
+        assert ax.get_position().width > 0.6
+
+
 def test_frames_are_drawn_as_they_are() -> None:
     swept = il.sweep([at(SCHEMES["tail"], m) for m in LADDER], SOFTMAX, SCORES, PRIOR, [1, 4], ("mean", "gap"))
     tidy = pd.concat([found.to_frame() for found in swept.values()])

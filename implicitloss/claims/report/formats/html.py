@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,11 @@ from implicitloss.claims.verdict import Verdict
 from implicitloss.formats import plain
 
 __all__ = ["to_html"]
+
+# A letter with what is below it: p_yy', f*_y, w_{yY}; and what is above one: e^{x}, m^2, π^(3/4), e^-δ.  The apostrophe
+# of y' is escaped by then.
+BELOW = re.compile(r"(?<![\w.])([^\W\d_][\u0302]?)(\*?)_(?:\{([^{}]*)\}|((?:[A-Za-z0-9]|&#39;)+))")
+ABOVE = re.compile(r"\^(?:\{([^{}]*)\}|\(([^()]*)\)|([-−]?(?:[\w.*/]|&#39;)+))")
 
 HELP = "write the report to FILE as one HTML page too; with -, print it in place of the text"
 
@@ -28,7 +34,7 @@ class _Section:
 def to_html(report: Run) -> str:
     """One page that needs nothing else: summary, contents, failures, the claims by paper, provenance."""
     from jinja2 import Environment, PackageLoader
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     def shown(value: Any) -> Any:
         return value if isinstance(value, Markup) else plain(value)
@@ -39,8 +45,15 @@ def to_html(report: Run) -> str:
         _Section(f"paper-{i}", paper, wording.holding(verdicts), tuple(v for v in verdicts if v.ok))
         for i, (paper, verdicts) in papers
     ]
+
+    def formula(text: str) -> Any:
+        """The text with its indices below and its powers above the line."""
+        parts = BELOW.sub(r"<i>\1</i>\2<sub>\3\4</sub>", str(escape(plain(text))))
+        return Markup(ABOVE.sub(r"<sup>\1\2\3</sup>", parts))
+
     loader = PackageLoader("implicitloss.claims.report", "formats")
     pages = Environment(loader=loader, autoescape=True, finalize=shown, trim_blocks=True, keep_trailing_newline=True)
+    pages.filters["formula"] = formula
     return pages.get_template("page.html.jinja").render(
         report=report, wording=wording, sections=[one for one in sections if one.verdicts]
     )
