@@ -119,7 +119,7 @@ def draw_examples(folder: Path) -> None:
         ):  # fmt: skip
             warnings.simplefilter("error")
             exec(example(name), space)
-            space["ax"].get_figure().savefig(path, dpi=220, metadata={"Software": None})
+            space["ax"].get_figure().savefig(path, dpi=160, metadata={"Software": None})
         plt.close("all")
 
 
