@@ -146,7 +146,9 @@ def problem_of(args: argparse.Namespace) -> Problem:
 
     prior = prior_of(args)
     scores = names.scorer(args.scorer).scores(prior, args.seed)
-    positive = int(prior.by_frequency[prior.n_labels // 2]) if args.positive is None else prior.label(args.positive)
+    middle = prior.middle(prior.by_frequency)
+    assert middle is not None
+    positive = middle if args.positive is None else prior.label(args.positive)
     return Problem(scores, prior, positive)
 
 

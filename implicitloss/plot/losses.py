@@ -254,7 +254,7 @@ def _frame(
     checked_prior(prior)
     loss = SoftmaxCrossEntropy() if loss is None else checked_loss(loss)
     f = np.zeros(prior.n_labels) if scores is None else checked_vector(scores, "scores", prior.n_labels)
-    middle = int(prior.by_frequency[(prior.n_occurring - 1) // 2])
+    middle = prior.middle(prior.by_frequency)
     y = middle if positive is None else checked_label(positive, prior.n_labels, "the positive")
     n_runs = checked_whole(runs, "runs", 0)
     problem, found = Problem(f, prior, y), []
