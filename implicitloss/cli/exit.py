@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from implicitloss.cli.files import written
-from implicitloss.cli.progress import say, silence
+from implicitloss.cli.progress import Progress, say, silence
 from implicitloss.formats import sentence
 
 __all__ = ["HOLDS", "NOTHING", "REFUTED", "guarded"]
@@ -59,7 +59,10 @@ def _outcome(command: Callable[[], int]) -> tuple[int, str]:
     """Run the command; return its exit code, and what was wrong."""
     before = len(written)
     try:
-        return command(), ""
+        try:
+            return command(), ""
+        finally:
+            Progress.end()
     except SystemExit as done:  # --help or --version, which argparse has answered
         return HOLDS if done.code in (None, 0) else INTERNAL, ""
     except ValueError as error:

@@ -6,9 +6,10 @@ import contextlib
 import os
 import sys
 import time
-from typing import Any, TextIO
+from collections.abc import Iterator
+from typing import Any, ClassVar, TextIO
 
-__all__ = ["Progress", "say", "silence"]
+__all__ = ["Progress", "busy", "say", "silence"]
 
 
 def say(text: str, end: str = "\n") -> None:
@@ -27,8 +28,22 @@ def silence(stream: TextIO) -> None:
         os.close(nowhere)
 
 
+@contextlib.contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Say on a terminal what is under way, for work without steps."""
+    progress = Progress(1)
+    if progress.live:
+        progress(0, what)
+    try:
+        yield
+    finally:
+        progress.done()
+
+
 class Progress:
     """Show `[ 3/55] what` on stderr: a line each, or on a terminal one line with a bar, which is cleared when done."""
+
+    _shown: ClassVar[list[Progress]] = []
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -46,7 +61,7 @@ class Progress:
             return
         if self._bar is None:
             self._begin()
-        self._bar.update(self._task, total=self.total, completed=i, description=line)
+        self._bar.update(self._task, total=self.total, completed=i, description=line if self.total > 1 else what)
 
     def _begin(self) -> None:
         from rich.console import Console
@@ -60,9 +75,17 @@ class Progress:
         )  # fmt: skip
         self._task = self._bar.add_task("", total=self.total)
         self._bar.start()
+        Progress._shown.append(self)
 
     def done(self) -> None:
         """Clear the line."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+            Progress._shown.remove(self)
+
+    @classmethod
+    def end(cls) -> None:
+        """Clear all lines, whatever ended the command."""
+        for one in list(cls._shown):
+            one.done()

@@ -9,6 +9,7 @@ from implicitloss.cli.arguments import add_json, whole_number
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.cli.labels import add_prior, origin_of, prior_of, seen_labels
+from implicitloss.cli.progress import busy
 from implicitloss.cli.text import show, table
 from implicitloss.formats import plain
 
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     from implicitloss.designing.catalogue import catalogue
 
     prior = prior_of(args) if args.counts is None else seen_labels(args, "implicitloss catalogue")
-    found = catalogue(prior, args.m)
+    with busy(f"published schemes on {prior.n_labels:,} labels"):
+        found = catalogue(prior, args.m)
     origin = plain(origin_of(args))
     values = {"labels": prior.n_labels, "m": args.m, "schemes": [one.to_dict() for one in found]}
     if write_json(args.json, values):

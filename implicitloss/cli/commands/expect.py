@@ -11,6 +11,7 @@ from implicitloss.cli.arguments import add_json, add_scheme, add_seed, scheme_of
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Output, write_all, write_json
 from implicitloss.cli.labels import add_problem, problem_of
+from implicitloss.cli.progress import busy
 from implicitloss.cli.text import QUANTITIES, heading, show, table
 from implicitloss.formats import plain
 
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     if len(ladder) > 1 or args.positives is not None or args.csv is not None:
         return _table(args, [replace(scheme, m=m) for m in ladder], loss, problem)
     bound = implicit_loss(scheme, loss, problem)
-    exact = {name: integrate(scheme, loss, problem, name) for name in QUANTITIES}
+    with busy(f"exact values of {problem.prior.n_labels:,} labels"):
+        exact = {name: integrate(scheme, loss, problem, name) for name in QUANTITIES}
     outside = ""
     series: dict[Quantity, tuple[float, float]] = {}
     try:
@@ -108,7 +110,8 @@ def _table(args: argparse.Namespace, schemes: Sequence[Scheme], loss: Loss, prob
 
     prior = problem.prior
     positives = [problem.positive] if args.positives is None else _positives(args.positives, prior)
-    swept = sweep(list(schemes), loss, problem.scores, prior, positives, tuple(QUANTITIES))
+    with busy(f"{len(schemes) * len(positives)} exact values of {prior.n_labels:,} labels"):
+        swept = sweep(list(schemes), loss, problem.scores, prior, positives, tuple(QUANTITIES))
     rows: list[dict[str, Any]] = []
     for i, scheme in enumerate(schemes):
         for j, y in enumerate(positives):

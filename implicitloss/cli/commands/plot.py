@@ -11,7 +11,7 @@ from implicitloss.cli.arguments import EVERY_NAME, whole_number
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Output, write_all
 from implicitloss.cli.labels import add_prior, prior_of
-from implicitloss.cli.progress import Progress
+from implicitloss.cli.progress import busy
 from implicitloss.formats import printable, unknown
 
 __all__ = ["add_arguments", "run"]
@@ -64,9 +64,14 @@ def run(args: argparse.Namespace) -> int:
     schemes = {text: _scheme(text) for text in args.scheme}
     if args.kind == "margins" and len(schemes) > 1:
         raise ValueError(f"a picture of margins is one of one scheme, got {len(schemes)}")
-    progress = Progress(1)
-    if progress.live:
-        progress(0, f"{args.kind} of {len(schemes)} scheme{'s' * (len(schemes) > 1)}")
+    with busy(f"{args.kind} of {len(schemes)} scheme{'s' * (len(schemes) > 1)}"):
+        write_all({args.out: _picture(args, schemes, form)})
+    print(printable(args.out))
+    return HOLDS
+
+
+def _picture(args: argparse.Namespace, schemes: dict[str, Any], form: str) -> bytes:
+    """The file that shows the schemes."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -89,10 +94,7 @@ def run(args: argparse.Namespace) -> int:
         picture = io.BytesIO()
         ax.get_figure().savefig(picture, format=form, metadata={_DATED[form]: None})
         plt.close(ax.get_figure())
-    progress.done()
-    write_all({args.out: picture.getvalue()})
-    print(printable(args.out))
-    return HOLDS
+    return picture.getvalue()
 
 
 _DATED = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}

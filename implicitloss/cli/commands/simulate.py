@@ -8,6 +8,7 @@ from implicitloss.cli.arguments import add_json, add_scheme, add_seed, scheme_of
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
 from implicitloss.cli.labels import add_problem, problem_of
+from implicitloss.cli.progress import busy
 from implicitloss.cli.text import QUANTITIES, heading, show, table
 
 __all__ = ["add_arguments", "run"]
@@ -46,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
     scheme, problem = scheme_of(args, loss), problem_of(args)
     bound = float(implicit_loss(scheme, loss, problem))
     rows = {}
-    for name in QUANTITIES:
-        estimate = simulate(scheme, loss, problem, name, runs=args.runs, rng=args.seed, reference=bound)
-        rows[name] = (estimate, integrate(scheme, loss, problem, name))
+    with busy(f"{args.runs:,} runs"):
+        for name in QUANTITIES:
+            estimate = simulate(scheme, loss, problem, name, runs=args.runs, rng=args.seed, reference=bound)
+            rows[name] = (estimate, integrate(scheme, loss, problem, name))
     values = {
         "scheme": str(scheme),
         "loss": loss.name,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from implicitloss.cli.arguments import add_json, add_seed, whole_number
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Input, Output, json_document, write_all
+from implicitloss.cli.progress import busy
 from implicitloss.formats import plain, unknown
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the report, and what was asked for besides; write the files."""
     kind = _kind(args.plot)
     augment = None if args.augment is None else _augment(args.augment)
-    report, encoders = _found(args, augment)
+    with busy("errors and spectra of the classes"):
+        report, encoders = _found(args, augment)
     gap = None if args.gap is None else report.gap(*args.gap)
     said = [report.to_text(args.rows), *(str(part) for part in (gap, encoders) if part is not None)]
     made: dict[str, str | bytes] = {}

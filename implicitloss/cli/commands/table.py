@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from implicitloss.cli.arguments import HITS_HELP, add_json
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import write_json
+from implicitloss.cli.progress import busy
 from implicitloss.cli.text import fitted, table
 from implicitloss.formats import code
 
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print both tables."""
-    tables = _tables(args.hits)
+    with busy("sixteen derivations"):
+        tables = _tables(args.hits)
     if not write_json(args.json, {"hits": args.hits, "tables": tables}):
         for one in tables:
             print(_rendered(f"{one['title']}, hits: {args.hits}", one["rows"], args.format))

@@ -8,6 +8,7 @@ import os
 from implicitloss.cli.exit import HOLDS
 from implicitloss.cli.files import Output, write_whole
 from implicitloss.cli.labels import COUNTS, add_counts, check_counts, seen_labels
+from implicitloss.cli.progress import busy
 from implicitloss.formats import printable
 
 __all__ = ["add_arguments", "run"]
@@ -44,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     prior = None if args.counts is None else seen_labels(args, "implicitloss teach")
     if prior is not None:
         checked_unequal(prior, "the page needs", args.counts, 3)
-    text = page(prior, "" if args.counts is None else os.path.basename(args.counts))
+    with busy("the page, its derivations and the numbers that it is tested with"):
+        text = page(prior, "" if args.counts is None else os.path.basename(args.counts))
     if args.out == "-":
         print(text)
         return HOLDS
