@@ -129,6 +129,7 @@ def slips() -> dict[str, str]:
     for section in (ROOT / "slips.md").read_text(encoding="utf-8").split("\n## ")[1:]:
         title = section.split("\n")[0]
         slug = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        assert slug not in found, slug
         found[slug] = f"# {section}\n\n[All slips](../slips.md)\n"
     return found
 

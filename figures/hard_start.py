@@ -17,7 +17,7 @@ def caption(table: Any) -> str:
     first, last = table.iloc[0], table.iloc[-1]
     off = float((table["squared"] / table["predicted"] - 1).abs().max())
     return (
-        "Mined vectors point the same way, so their sum grows with how many are mined.  "
+        "Mined vectors lean towards the query, so the sum of many is far longer than that of draws.  "
         f"The squared norm of the sum of {int(last['k'] + last['m'])} negatives' random vectors (left; "
         f"{int(first['labels']):,} labels, 64 dimensions), and its share along the query (right), against how many of "
         f"them are mined.  Marks: simulated; lines: predicted (within {off:.1%}).  Draws alone add up to "

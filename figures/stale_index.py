@@ -25,7 +25,7 @@ def caption(table: Any) -> str:
         capped = f", and scores swing by {cap:.2f} at most" if np.isfinite(cap) else ", and nothing caps the swing"
         said.append(f"{name}: from {rows['excess'].iloc[0]:.2f} to {rows['excess'].iloc[-1]:.3g} times{capped}")
     return (
-        "An index that grows stale raises the loss, and uniform negatives cap by how much.  "
+        "A stale index raises the loss; uniform negatives cap how far a score swings.  "
         "Left: the full logistic loss over time, over the least loss, of k mined + m uniform negatives whose index is "
         "refreshed every R steps, against step size times R.  Right: the largest swing of a score between "
         f"refreshes.  Solid: the exact flow between refreshes; marks: gradient descent (the loss within {off:.1%}); "

@@ -112,9 +112,11 @@ def run(args: argparse.Namespace) -> int:
             say(sentence(f"paper_checks: {' and '.join(ids)}: symbolic, nothing in it depends on counts"))
             return NOTHING
     if args.list:
+        from rich.cells import cell_len
+
         width = max(len(claim.id) for claim in claims)
         lines = [f"{claim.id:<{width}}  {claim.statement}" for claim in claims]
-        if max(map(len, lines)) > room():
+        if max(map(cell_len, lines)) > room():
             lines = [f"{claim.id}\n{fitted(claim.statement, indent=4)}" for claim in claims]
         print("\n".join(lines))
         return HOLDS

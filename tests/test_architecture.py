@@ -282,7 +282,7 @@ def test_wings_stay_apart() -> None:
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(f"{PACKAGE}.kernels.")])
 def test_kernels_know_nothing_of_the_theory(name: str) -> None:
     allowed = {"__future__", "collections", "functools", "typing", "math", "numpy", "numba", "llvmlite"}
-    allowed |= {"contextlib", "pickle"}  # what Numba's cache may fail with
+    allowed |= {"contextlib"}
     allowed |= {f"{PACKAGE}.kernels.jit", f"{PACKAGE}.kernels.prefetch", f"{PACKAGE}.kernels.ahead"}
     assert imports(name) <= allowed
     strings = [

@@ -69,9 +69,10 @@ class Progress:
         from rich.progress import Progress as Bar
 
         text = TextColumn("{task.description}", markup=False)
+        spinner = "dots" if (sys.stderr.encoding or "").lower().startswith("utf") else "line"
         self._bar = Bar(
-            SpinnerColumn(), text, BarColumn(24), TimeElapsedColumn(), console=Console(stderr=True), transient=True,
-            redirect_stdout=False, redirect_stderr=False,
+            SpinnerColumn(spinner), text, BarColumn(24), TimeElapsedColumn(),
+            console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._task = self._bar.add_task("", total=self.total)
         self._bar.start()

@@ -63,7 +63,11 @@ def _rendered(what: Any, width: int) -> str:
     from rich.console import Console
 
     text = io.StringIO()
-    console = Console(file=text, width=width, color_system=None, markup=False, highlight=False, emoji=False)
+    # With a height and all these Rich asks neither the terminal nor the environment.
+    console = Console(
+        file=text, width=width, height=25, color_system=None, force_terminal=False, force_jupyter=False,
+        legacy_windows=False, markup=False, highlight=False, emoji=False,
+    )  # fmt: skip
     console.print(what)
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip("\n").split("\n"))
 
@@ -73,7 +77,10 @@ def fitted(sentence: str, indent: int = 0) -> str:
     from rich.padding import Padding
     from rich.text import Text
 
-    return _rendered(Padding(Text(sentence), (0, 0, 0, indent)), room())
+    width = room()
+    if width == ENDLESS:
+        return " " * indent + sentence
+    return _rendered(Padding(Text(sentence, overflow="fold"), (0, 0, 0, indent)), width)
 
 
 def show(*sentences: str, indent: int = 0) -> None:
@@ -82,40 +89,51 @@ def show(*sentences: str, indent: int = 0) -> None:
         print(fitted(sentence, indent))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), *, ruled: bool = False) -> str:
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), *, ruled: bool = False,
+    names: Sequence[str] | None = None,
+) -> str:  # fmt: skip
     """Columns that fit the terminal, the ones of `right` with their ends below each other.
 
-    Words are broken over lines; where they would be broken much, or numbers at all, each row becomes a block of lines.
+    Words are broken over lines; where they would be broken much, or numbers at all, each row becomes a block of lines,
+    with `names` in place of the head, and without cells that are "-".
     """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    gaps = 2 * (len(head) - 1)
+    widths = [max(cell_len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    whole = sum(widths) + 2 * (len(head) - 1)
     words = [i for i in range(len(head)) if i not in right]
-    least = sum(width if i in right else LEAST * width for i, width in enumerate(widths)) + gaps
-    if least > room():
-        return "\n\n".join("\n".join(_block(head, row)) for row in rows)
+    if whole - (1 - LEAST) * sum(widths[i] for i in words) > room():
+        return "\n\n".join("\n".join(_block(names or head, row)) for row in rows)
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for i in range(len(head)):
         grid.add_column(justify="left" if i in words else "right", no_wrap=i not in words, overflow="fold")
-    rule = [["-" * width for width in widths]] if ruled and sum(widths) + gaps <= room() else []
+    rule = [["-" * width for width in widths]] if ruled and whole <= room() else []
     for row in (head, *rule, *rows):
         grid.add_row(*map(Text, row))
-    return _rendered(grid, room())
+    return _rendered(grid, min(room(), whole + 2))
 
 
 def _block(head: Sequence[str], row: Sequence[str]) -> Iterator[str]:
-    """A row, a line each cell, or more where it is long."""
+    """A row, a line each cell: beside its name, or below it where that takes half of a line."""
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    shown = [(name, cell) for name, cell in zip(head, row, strict=True) if cell and (cell != "-" or not name)]
+    yield from (fitted(cell) for name, cell in shown if not name)
+    named = [(name, cell) for name, cell in shown if name]
+    if max((cell_len(name) for name, _ in named), default=0) > room() // 2:
+        for name, cell in named:
+            yield f"{fitted(name)}\n{fitted(cell, indent=2)}"
+        return
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for name, cell in zip(head, row, strict=True):
-        if cell and name:
-            grid.add_row(Text(name), Text(cell))
-        elif cell:
-            yield cell
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, cell in named:
+        grid.add_row(Text(name), Text(cell))
     yield _rendered(grid, room())
 
 

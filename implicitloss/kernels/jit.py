@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
-from pickle import UnpicklingError
 from typing import Any
 
 __all__ = ["Kernel", "kernel"]
@@ -23,11 +22,11 @@ class _Cache:
     def load_overload(self, *given: Any) -> Any:
         try:
             return self._cache.load_overload(*given)
-        except (OSError, EOFError, UnpicklingError, IndexError):
+        except Exception:  # whatever unpickling makes of broken bytes
             return None
 
     def save_overload(self, *given: Any) -> None:
-        with suppress(OSError, EOFError, UnpicklingError, IndexError):
+        with suppress(Exception):
             self._cache.save_overload(*given)
 
 

@@ -39,7 +39,7 @@ def axes_of_bias(data: Any, *, ax: Any = None, label: Any = None, latex: bool = 
     latex : bool
         Write symbols as mathematics, as in a paper.
     **look
-        What `Axes.bar` takes.
+        `color`, `hatch`, `edgecolor`, `linewidth`, `alpha`, of the bars of parts.
 
     Returns
     -------
@@ -63,6 +63,8 @@ def axes_of_bias(data: Any, *, ax: Any = None, label: Any = None, latex: bool = 
     >>> [round(float(bar.get_height()), 3) for bar in ax.patches]
     [-0.176, -0.353, 0.0, -0.709, -1.238]
     """
+    if unknown := set(look) - {"color", "hatch", "edgecolor", "linewidth", "alpha"}:
+        raise ValueError(f"the look of bars is color, hatch, edgecolor, linewidth, alpha, got {shown(min(unknown))}")
     frame = checked_frame(data if is_frame(data) else _frame(data), tuple(PARTS))
     names = frame["name"].tolist() if "name" in frame.columns else [str(k + 1) for k in range(len(frame))]
     if label is not None:
@@ -105,6 +107,8 @@ def _frame(data: Any) -> Any:
     for one in gaps.values():
         if not isinstance(one, Gap):
             raise ValueError(f"a gap must be what il.spectral.gap returns, got {shown(one)}")
+    if not gaps:
+        raise ValueError("gaps must be at least one, got none")
     return pd.DataFrame([{"name": name} | {part: getattr(one, part) for part in PARTS} for name, one in gaps.items()])
 
 

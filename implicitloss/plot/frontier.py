@@ -84,6 +84,8 @@ def frontier(
     """
     frame = data if is_frame(data) else _frame(data, problem, m, loss, dimension)
     frame = checked_frame(frame, ("share", "rmse"))
+    if {"low", "high"} <= {*frame} and not (frame["low"].le(frame["rmse"]) & frame["rmse"].le(frame["high"])).all():
+        raise ValueError("the interval from low to high must hold rmse, in each row of the frame")
     ax = axes_of(ax)
     for rows, own in lines(frame, label, look):
         shown = rows.sort_values("share")

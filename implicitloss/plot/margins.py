@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from implicitloss.arguments import shown
+from implicitloss.designing.named import named
 from implicitloss.labels import LabelPrior, checked_prior
 from implicitloss.plot.canvas import axes_of, checked_frame, is_frame
 from implicitloss.plot.place import effective
@@ -98,7 +100,9 @@ def margins(
 def _frame(data: Any, prior: Any) -> Any:
     import pandas as pd
 
-    scheme = checked_scheme(data)
+    if isinstance(data, (Mapping, list, tuple)) and len(data) != 1:
+        raise ValueError(f"a picture of margins is one of one scheme, got {len(data)}: plot each, with ax= of its own")
+    scheme = checked_scheme(next(iter(named(data).values())) if isinstance(data, (Mapping, list, tuple)) else data)
     checked_prior(prior)
     order = prior.by_frequency[prior.probabilities[prior.by_frequency] > 0]
     at = np.unique(np.linspace(0, order.size - 1, min(SHOWN, order.size)).round().astype(int))

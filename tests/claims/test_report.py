@@ -706,3 +706,33 @@ def test_a_number_far_below_what_is_tolerated_is_shown() -> None:
     """Regression: the ratio of the two was 0, of which there is no logarithm."""
     assert _compared(3e-250, 1e100) == _compared(3e-250, math.inf) == "3e-250"
     assert _compared(0.123456, 0.01) == "0.1235"
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("p_yy' = m w_yy' q_y'", "<i>p</i><sub>yy&#39;</sub> = m <i>w</i><sub>yy&#39;</sub> <i>q</i><sub>y&#39;</sub>"),
+        (
+            "f*_y = e^{f_y' - f_y}.",
+            "<i>f</i>*<sub>y</sub> = e<sup><i>f</i><sub>y&#39;</sub> - <i>f</i><sub>y</sub></sup>.",
+        ),
+        ("ℓ_i'' is no ℓ_i", "<i>ℓ</i><sub>i</sub>&#39;&#39; is no <i>ℓ</i><sub>i</sub>"),
+        ("x̄_1, 2η_k, ΔᵀΣ_kΔ", "<i>x̄</i><sub>1</sub>, 2<i>η</i><sub>k</sub>, Δᵀ<i>Σ</i><sub>k</sub>Δ"),
+        ("L^n. x^2/n, π^(3/4)", "L<sup>n</sup>. x<sup>2</sup>/n, π<sup>3/4</sup>"),
+        ("<b> rawat2021.x_y is_exact", "&lt;b&gt; rawat2021.x_y is_exact"),
+    ],
+)
+def test_indices_and_powers_are_set(text: str, html: str) -> None:
+    page = to_html(report(replace(verdict("a.b"), statement=text)))
+    assert f'<span class="statement">{html}</span>' in page
+
+
+def test_no_claim_has_an_index_or_a_power_that_is_not_set() -> None:
+    from implicitloss.claims.report.formats.html import ABOVE, BELOW
+    from paper_checks.__main__ import all_claims
+
+    left = set()
+    for claim in all_claims():
+        for text in (str(claim.statement), *map(str, claim.assumptions), *map(str, claim.near_misses)):
+            left |= set(re.findall(r"\w*[_^]\w*", ABOVE.sub("", BELOW.sub("", text.replace("'", "&#39;")))))
+    assert left <= {"sS_a", "tS_b"}  # products in a power

@@ -134,8 +134,15 @@ def test_a_frontier_is_that_of_prices() -> None:
     assert bars.lines[0].get_xdata().tolist() == [0.01, 0.1]
     ends = [segment[:, 1].tolist() for segment in bars.lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [[1.5, 3.0], [0.8, 1.1]])
+    with pytest.raises(ValueError, match="the interval from low to high must hold rmse"):
+        il.plot.frontier(frame.assign(high=0.9))
     with pytest.raises(ValueError, match="problem"):
         il.plot.frontier(schemes)
+    logistic = il.losses.Decoupled(il.losses.logistic)
+    other = il.plot.frontier(schemes["uniform"], problem, m=[4], loss=logistic, label="mine", latex=True)
+    price = il.price(at(schemes["uniform"], 4), logistic, problem)
+    assert line(other, "mine").get_ydata()[0] == pytest.approx(price.rmse)
+    other.get_figure().canvas.draw()  # the mathematics can be read
 
 
 def test_axes_of_bias_add_up_to_the_gap() -> None:
@@ -154,6 +161,9 @@ def test_axes_of_bias_add_up_to_the_gap() -> None:
     assert ax.get_legend_handles_labels()[1] == [
         "boundary in training", "overfitting", "margins", "scale of scores", "sum",
     ]  # fmt: skip
+    latex = il.plot.axes_of_bias(gaps, latex=True)
+    latex.get_figure().canvas.draw()
+    assert [text.get_text().split("\n")[0] for text in latex.get_xticklabels()] == ["1", "2"]
     frame = pd.DataFrame(
         [{part: getattr(gap, part) for part in ("train", "overfit", "label", "scale")} for gap in gaps]
     )
@@ -162,7 +172,7 @@ def test_axes_of_bias_add_up_to_the_gap() -> None:
     for given, options, said in (
         (5, {}, "gaps must be"), ([5], {}, "a gap must be what il.spectral.gap returns"),
         (gaps, {"label": "one"}, "a text for each of 2"),
-        (gaps, {"ax": 3}, "ax must be"), (frame.drop(columns="scale"), {}, "has no scale"),
+        ([], {}, "at least one"), (gaps, {"width": 0.1}, "the look of bars is"), (gaps, {"ax": 3}, "ax must be"), (frame.drop(columns="scale"), {}, "has no scale"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=said):
             il.plot.axes_of_bias(given, **options)  # type: ignore[arg-type]
@@ -298,6 +308,8 @@ def test_more_that_cannot_be_drawn() -> None:
     for m, said in (([], "numbers of negatives"), ([0], "m must be"), ("x", "m must be"), ([1.5], "m must be")):
         with pytest.raises(ValueError, match=said):
             il.plot.tilt(SCHEMES, PRIOR, m=m)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a picture of margins is one of one scheme, got 2"):
+        il.plot.margins(SCHEMES, PRIOR)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least three labels"):
         il.plot.place(SCHEMES["tail"], il.LabelPrior.zipf(5, 0.0))
     with pytest.raises(ValueError, match="at most 2,000 labels"):

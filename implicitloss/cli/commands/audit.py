@@ -195,7 +195,7 @@ def _say_never(args: argparse.Namespace, prior: LabelPrior) -> None:
 
 
 def _show(progress: Progress, n: int, total: int) -> None:
-    progress.total = total
+    progress.total = max(total, n)  # a part that is looked at again asks for more
     if progress.live or n == total or time.monotonic() - progress.said_at >= SECONDS_BETWEEN_LINES:
         progress(n - 1, "evaluations of each positive")
 

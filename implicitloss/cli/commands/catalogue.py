@@ -24,6 +24,16 @@ EXAMPLES = (
     "implicitloss catalogue --profile zipf:100000:1 --m 1024",
 )
 HEAD = ("scheme", "tilt: uniform", "prior", "peaked", "kept: head", "torso", "tail", "who gains")
+NAMES = (
+    "scheme",
+    "tilt: uniform",
+    "tilt: prior",
+    "tilt: peaked",
+    "kept: head",
+    "kept: torso",
+    "kept: tail",
+    "who gains",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if write_json(args.json, values):
         return HOLDS
     show(f"{prior.n_labels} labels ({origin}), m={args.m}", "")
-    print(table(HEAD, [_row(one) for one in found], right=range(1, len(HEAD) - 1)))
+    print(table(HEAD, [_row(one) for one in found], right=range(1, len(HEAD) - 1), names=NAMES))
     show(
         "",
         "tilt: the slope of the best scores, less log η, on log label frequency, where all labels are equally likely "

@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
     def step(done: int, total: int) -> None:
         progress.total = total
-        progress(done, f"the prices of {prior.n_labels:,} labels")
+        progress(min(done, total - 1), f"the prices of {prior.n_labels:,} labels")
 
     table = found.alternatives(step if progress.live else None).astype(object)
     rows = table.where(table.notna(), None).to_dict("records")
@@ -183,7 +183,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     numeric = range(1, 1 + len(NUMBERS))
     if room() < WIDE:
         for sampler, found in cells:
-            print(f"\n{sampler}\n\n{table(('weights, hits', *NUMBERS), found, right=numeric)}")
+            show("", sampler, "")
+            print(table(("weights, hits", *NUMBERS), found, right=numeric))
         return
     groups, names = zip(*(name.split(": ") for name in NUMBERS), strict=True)
     head = ["", *(group if i == 0 or groups[i - 1] != group else "" for i, group in enumerate(groups))]

@@ -133,7 +133,10 @@ def _table(args: argparse.Namespace, schemes: Sequence[Scheme], loss: Loss, prob
     said = f"{schemes[0]}".replace(f", m={schemes[0].m},", f", m={','.join(str(scheme.m) for scheme in schemes)},")
     show(f"{said}; {loss.name}", "")
     cells = [[f"{value:.8g}" if isinstance(value, float) else plain(value) for value in row.values()] for row in rows]
-    print(table(list(rows[0]), cells, right=range(len(rows[0]))))
+    slices = [f" ({word})" if word in prior.slices() else "" for word in (args.positives or "").split(",")]
+    for k, row in enumerate(cells):  # which label was taken for a slice
+        row[1] += slices[k % len(positives)]
+    print(table(list(rows[0]), cells, right=[i for i, name in enumerate(rows[0]) if name != "positive"]))
     return HOLDS
 
 

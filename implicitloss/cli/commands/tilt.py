@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     )
     show({
         "neither": "Neither frequent nor rare labels gain.",
-        "frequent": f"Frequent labels gain: for the likeliest label take {true:.2g} log π off the scores.",
-        "rare": f"Rare labels gain: for the likeliest label add {-true:.2g} log π to the scores.",
+        "frequent": f"Frequent labels gain: to predict the likeliest label take {true:.3g} log π off the scores.",
+        "rare": f"Rare labels gain: to predict the likeliest label add {-true:.3g} log π to the scores.",
     }[gains])  # fmt: skip
     return HOLDS
 

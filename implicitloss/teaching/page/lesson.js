@@ -3,17 +3,17 @@
 
 const IN_BATCH = {sampler: "mixture", share: 1, weighting: "unit", hits: "keep", m: 31};
 const LESSON = [
-  {minutes: 5, title: "The shop", set: {...BASE, ...IN_BATCH, counts: "shop", eta: "equal"}, view: "slices",
-    does: "Tell the story: a shop sold a million loaves and three accordions. A model scores all its items for a shopper, and is trained with a few negatives for each sale. Ask: for a shopper who would buy any item as likely as another, which scores come out? Take a vote, then press “Show”.",
+  {minutes: 5, title: "The shop", set: {...BASE, ...IN_BATCH, counts: "shop", eta: "equal"}, view: "optima",
+    does: "Hand out the worksheet. Tell the story: a shop sold a million loaves and three accordions. A model scores all its items for a shopper, and is trained with a few negatives for each sale. Ask: for a shopper who is as likely to buy any item as any other, which scores come out? Take a vote, then press “Show”.",
     says: "Equal scores would be right, and are not what comes out. In-batch softmax puts the accordion far above bread: it teaches log η - log π."},
   {minutes: 7, title: "The words", set: {...BASE, counts: "shop", weighting: "constant"}, view: "loss",
-    does: "Read “The words, in a minute” together. Press “Draw once” a few times: which items are drawn? Then do questions 1 to 3 of the worksheet by hand.",
+    does: "Read “The words, in a minute” together. Press “Draw once” a few times: which items are drawn? Then do questions 1 to 3 of the worksheet by hand; question 3 can wait.",
     says: "p = m w q is how often a negative counts. Sampler and weights matter through this product alone, as far as the bound goes."},
   {minutes: 13, title: "Predict, then look", step: 1, view: "",
-    does: "Walk the guided path as a class, steps 1 to 7: everyone predicts by a show of hands, one presses the answer, one says why.",
+    does: "Walk the guided path as a class, steps 1 to 7, and 9: everyone predicts by a show of hands, one presses the answer, one says why. Short of time, leave out steps 2 and 4.",
     says: "The bound says which loss is meant. The true sampled loss is another one while m is small: step 7."},
   {minutes: 8, title: "Two settings side by side", set: {...BASE, ...IN_BATCH, counts: "shop", weighting: "relative"}, beside: {...BASE, ...IN_BATCH, counts: "shop"}, view: "learned",
-    does: "A is in-batch softmax, B the same with log q taken off every logit. Find the lines marked ≠. Then let a student change one control of B until the slopes are equal. Do questions 6 and 7.",
+    does: "A is in-batch softmax, B the same with log q taken off every logit. Find the lines marked ≠. Then let a student change one control of B until the slopes of the true loss are equal: it is “Weights”, to unit, and no line is marked any more. Do questions 6 and 7.",
     says: "One line of code decides who gains. B's scores say how likely each item is. A's do not: they answer another question, which item is likely beyond its frequency, and are fair to rare ones."},
   {minutes: 6, title: "Training that moves", set: {...BASE, ...IN_BATCH, counts: "shop", m: 8}, view: "optima",
     does: "Press “Train”. Which items come to their best score first? Which is still on its way, and from which side?",
@@ -22,7 +22,7 @@ const LESSON = [
     does: "Counts are equal now, and errors are not. Move “Spectrum” to 1 : 1, then back, and choose the offset that makes errors equal. Do question 8.",
     says: "Where counts are equal, margins made from counts are equal too, and mend nothing. An offset from the spectra does."},
   {minutes: 2, title: "What to take home", set: {...BASE}, view: "map",
-    does: "Each says one sentence. Hand out the worksheet for the rest.", says: TAKEAWAYS},
+    does: "Each says one sentence. Questions 4 and 5 are for home.", says: TAKEAWAYS},
 ];
 
 const THREE = {...BASE, counts: "no", labels: 3, tail: 1, hits: "mask"};
@@ -37,7 +37,7 @@ const WORKSHEET = [
     answer: (c) => `log(1 + 11/3) with 3/11, log(1 + 11/2) with 2/11, log 1 with 6/11; the mean is ${c.exact.toPrecision(3)}, the bound ${c.bound.toPrecision(4)}`, why: "the bound is log(1 + 1 + 1)"},
   {set: {...THREE, weighting: "tail", m: 4}, ask: "Weights (π_y'/π_y)/(m q), the tail weights. How often does bread count beside the positive eggs, and eggs beside bread?",
     answer: (c) => `${c.margins[2][0].toPrecision(3)} times and ${c.margins[0][2].toPrecision(3)} times`, why: "6/2 and 2/6: whichever sampler"},
-  {set: {...THREE, weighting: "unit", hits: "keep", m: 2}, ask: "In-batch softmax: weights of 1, hits counted. A shopper would buy each item as likely as another. By how much does the best score of eggs lie above that of bread?",
+  {set: {...THREE, weighting: "unit", hits: "keep", m: 2}, ask: "In-batch softmax: weights of 1, hits counted. A shopper is as likely to buy any item as any other. By how much does the best score of eggs lie above that of bread?",
     answer: (c) => (c.optima.sampled[2] - c.optima.sampled[0]).toPrecision(4), why: "f* = log η - log π: log(6/2)"},
   {set: {...THREE, weighting: "relative", hits: "keep", m: 2}, ask: "And with log q taken off every logit, the positive's too?",
     answer: (c) => fixed(c.optima.sampled[2] - c.optima.sampled[0], 4), why: "f* = log η"},

@@ -13,10 +13,13 @@ from implicitloss.formats import plain
 
 __all__ = ["to_html"]
 
-# A letter with what is below it: p_yy', f*_y, w_{yY}; and what is above one: e^{x}, m^2, π^(3/4), e^-δ.  The apostrophe
-# of y' is escaped by then.
-BELOW = re.compile(r"(?<![\w.])([^\W\d_][\u0302]?)(\*?)_(?:\{([^{}]*)\}|((?:[A-Za-z0-9]|&#39;)+))")
-ABOVE = re.compile(r"\^(?:\{([^{}]*)\}|\(([^()]*)\)|([-−]?(?:[\w.*/]|&#39;)+))")
+# A letter with what is below it: p_yy', f*_y, w_{yY}, x̄_1, ℓ_i'' (whose primes are ℓ's); and what is above one: e^{x},
+# m^2, π^(3/4), e^-δ.  Apostrophes are escaped by then.
+BELOW = re.compile(
+    r"(?<![A-Za-z\u0370-\u03ff_.])([^\W\d_ᵀ][\u0300-\u036f]?|argmax|argmin|1|(?<=w)T)(\*?)"
+    r"_(?:\{([^{}]*)\}|((?:[A-Za-z0-9]*y&#39;)+|[A-Za-z0-9]+))"
+)
+ABOVE = re.compile(r"\^(?:\{([^{}]*)\}|\(([^()]*)\)|([-−]?(?:\d+(?:\.\d+)?|\w)\*?))")
 
 HELP = "write the report to FILE as one HTML page too; with -, print it in place of the text"
 
