@@ -157,7 +157,7 @@ class Naming:
     @cached_property
     def slips(self) -> tuple[Page, ...]:
         """The pages of common slips, provided that the draws are those of `nearest` where they are assumed."""
-        found = tuple(dict.fromkeys((*_slips(self.question, self.nearest), *_pages(self.observed.flaws))))
+        found = _pages(self.observed.flaws) or _slips(self.question, self.nearest)
         return found + _pages(self.observed.notes)
 
     @property

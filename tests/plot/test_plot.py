@@ -172,7 +172,8 @@ def test_axes_of_bias_add_up_to_the_gap() -> None:
     for given, options, said in (
         (5, {}, "gaps must be"), ([5], {}, "a gap must be what il.spectral.gap returns"),
         (gaps, {"label": "one"}, "a text for each of 2"),
-        ([], {}, "at least one"), (gaps, {"width": 0.1}, "the look of bars is"), (gaps, {"ax": 3}, "ax must be"), (frame.drop(columns="scale"), {}, "has no scale"),
+        ([], {}, "at least one"), (gaps, {"width": 0.1}, "the look of bars is"), (gaps, {"ax": 3}, "ax must be"),
+        (frame.drop(columns="scale"), {}, "has no scale"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=said):
             il.plot.axes_of_bias(given, **options)  # type: ignore[arg-type]
