@@ -90,6 +90,17 @@ def test_the_commands_on_hard_negatives_run(capsys: pytest.CaptureFixture[str]) 
     assert "softmax cross-entropy\n" in capsys.readouterr().out
 
 
+SAMPLER = (ROOT / "docs" / "write-a-sampler.md").read_text(encoding="utf-8")
+
+
+def test_the_how_to_on_samplers_prints_what_is_shown() -> None:
+    ((script, shown),) = scripts(SAMPLER)
+    same(shown, printed(script, "write-a-sampler.md", {}))
+    # Its check is one that can fail.
+    with pytest.raises(AssertionError, match="must give label 0 the same q"):
+        printed(script.replace("(s.n[yp] + 1)", "(s.n[yp] + 2)"), "write-a-sampler.md", {})
+
+
 CHOOSE = (ROOT / "docs" / "choose-sampler-and-weights.md").read_text(encoding="utf-8")
 
 

@@ -1174,7 +1174,7 @@ def test_the_tilt_of_a_scheme_says_who_gains(tmp_path: Path, capsys: pytest.Capt
     assert main([*batch, "--weighting", "constant", "--hits", "mask"]) == 0
     out, err = capsys.readouterr()
     assert f"{slope:+.4f}; by the bound: " in out
-    assert f"Rare labels gain: for the likeliest label add {-slope:.2g} log π" in out
+    assert f"Rare labels gain: to predict the likeliest label add {-slope:.3g} log π" in out
     assert "if its ids begin at 1, say --first-id 1" in err
     relative = [*batch, "--weighting", "relative", "--hits", "keep", "--first-id", "1", "--json"]
     assert main(relative) == 0
