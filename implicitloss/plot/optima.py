@@ -20,6 +20,8 @@ __all__ = ["optima"]
 SIZES = (12.0, 42.0)
 # Distances below this are 0 and its rounding.
 ROUNDING = 1e-9
+# A path whose ends are nearer to each other has one number for all its m.
+STAYS = 0.05
 
 
 def optima(
@@ -97,15 +99,20 @@ def optima(
             shown["from_softmax"], shown["from_balanced"], np.linspace(*SIZES, len(shown)), marker=own["marker"],
             edgecolor=color, facecolor=own.get("markerfacecolor", color), linewidth=0.8, label=own["label"], zorder=3,
         )  # fmt: skip
-        for _, end in (*shown.head(1).iterrows(), *shown.tail(1).iterrows()) if ends else ():
-            ax.annotate(
-                f"{int(end['m'])}", (end["from_softmax"], end["from_balanced"]), (4, 3), textcoords="offset points",
-                fontsize="x-small", color=color,
-            )  # fmt: skip
+        for text, place in _ends(shown) if ends else ():
+            ax.annotate(text, place, (4, 3), textcoords="offset points", fontsize="x-small", color=color)
     eta_word, pi = (r"$\log\eta$", r"$\log\pi$") if latex else ("log η", "log π")
     ax.set(xlabel=f"distance from {eta_word}, softmax", ylabel=f"distance from {eta_word} - {pi}, balanced")
     legend(ax)
     return ax
+
+
+def _ends(path: Any) -> list[tuple[str, tuple[float, float]]]:
+    """What is written at the ends of a path, and where: their m, or both at the last where it hardly moves."""
+    (first, *at), (last, *to) = (path.iloc[k][["m", "from_softmax", "from_balanced"]].tolist() for k in (0, -1))
+    if np.hypot(to[0] - at[0], to[1] - at[1]) < STAYS:
+        return [(f"{first:.0f} to {last:.0f}" if first < last else f"{last:.0f}", (to[0], to[1]))]
+    return [(f"{first:.0f}", (at[0], at[1])), (f"{last:.0f}", (to[0], to[1]))]
 
 
 def _distance(f: Floats, to: Floats) -> float:

@@ -80,6 +80,14 @@ def test_tilts_and_optima_are_those_of_their_functions() -> None:
         assert np.all(np.diff(marks.get_sizes()) > 0)
 
 
+def test_the_ends_of_a_path_say_their_m() -> None:
+    ax = il.plot.optima(SCHEMES["importance"], PRIOR, m=LADDER)
+    assert [text.get_text() for text in ax.texts] == ["1", "16"]
+    kept = il.Scheme("within-batch", "unit", m=1, hits="keep")  # the balanced rule at every m
+    assert [text.get_text() for text in il.plot.optima(kept, PRIOR, m=LADDER).texts] == ["1 to 16"]
+    assert not il.plot.optima(kept, PRIOR, m=LADDER, ends=False).texts
+
+
 def test_gradients_are_those_of_the_sweep() -> None:
     ax = il.plot.gradient_bias(SCHEMES["tail"], PRIOR, scores=SCORES, label="tail")
     gradients = [
