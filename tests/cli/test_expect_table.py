@@ -97,3 +97,13 @@ def test_a_shell_can_complete(capsys: pytest.CaptureFixture[str], monkeypatch: p
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["--print-completion", "bash"]) == 2
     assert "needs shtab: pip install 'implicitloss[completion]'" in capsys.readouterr().err
+
+
+def test_a_label_that_is_called_head_is_no_slice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("label,count\nhead,300\nb,150\nc,30\nd,9\n")
+    command = ["expect", "--sampler", "uniform", "--weighting", "importance", "--m", "1,4", "--hits", "mask"]
+    assert main([*command, "--counts", str(path), "--positives", "head,tail"]) == 0
+    shown = capsys.readouterr().out
+    assert "head (head)" not in shown
+    assert shown.count("d (tail)") == 2

@@ -23,16 +23,13 @@ EXAMPLES = (
     "implicitloss catalogue --counts counts.csv",
     "implicitloss catalogue --profile zipf:100000:1 --m 1024",
 )
-HEAD = ("scheme", "tilt: uniform", "prior", "peaked", "kept: head", "torso", "tail", "who gains")
 NAMES = (
-    "scheme",
-    "tilt: uniform",
-    "tilt: prior",
-    "tilt: peaked",
-    "kept: head",
-    "kept: torso",
-    "kept: tail",
-    "who gains",
+    "scheme", "tilt: uniform", "tilt: prior", "tilt: peaked", "kept: head", "kept: torso", "kept: tail", "who gains",
+)  # fmt: skip
+# In columns a group is named once.
+HEAD = tuple(
+    name.split(": ")[-1] if name.split(":")[0] == before.split(":")[0] else name
+    for before, name in zip(("", *NAMES), NAMES, strict=False)
 )
 
 

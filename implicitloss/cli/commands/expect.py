@@ -133,18 +133,22 @@ def _table(args: argparse.Namespace, schemes: Sequence[Scheme], loss: Loss, prob
     said = f"{schemes[0]}".replace(f", m={schemes[0].m},", f", m={','.join(str(scheme.m) for scheme in schemes)},")
     show(f"{said}; {loss.name}", "")
     cells = [[f"{value:.8g}" if isinstance(value, float) else plain(value) for value in row.values()] for row in rows]
-    slices = [f" ({word})" if word in prior.slices() else "" for word in (args.positives or "").split(",")]
+    slices = [f" ({word})" if _is_slice(word, prior) else "" for word in (args.positives or "").split(",")]
     for k, row in enumerate(cells):  # which label was taken for a slice
         row[1] += slices[k % len(positives)]
     print(table(list(rows[0]), cells, right=[i for i, name in enumerate(rows[0]) if name != "positive"]))
     return HOLDS
 
 
+def _is_slice(word: str, prior: LabelPrior) -> bool:
+    """Whether a slice is meant, and no label that is called so."""
+    return word in prior.slices() and (prior.names is None or word not in prior.names)
+
+
 def _positives(text: str, prior: LabelPrior) -> list[int]:
     """The labels of a list; head, torso and tail are the middle labels of the slices, unless labels are called so."""
     slices, found = prior.slices(), []
     for word in text.split(","):
-        middle = prior.middle(slices[word]) if word in slices else None
-        is_label = prior.names is not None and word in prior.names
-        found.append(prior.label(word) if middle is None or is_label else middle)
+        middle = prior.middle(slices[word]) if _is_slice(word, prior) else None
+        found.append(prior.label(word) if middle is None else middle)
     return found
