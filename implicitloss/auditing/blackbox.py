@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from implicitloss.auditing.failure import wants_tensors
+from implicitloss.auditing.failure import in_batch_names, wants_tensors
 from implicitloss.labels import Floats, Labels
 
 __all__ = ["COARSEST", "SINGLE", "Answer", "AsksEachAlone", "LossFunction", "ask"]
@@ -55,7 +55,9 @@ def ask(
         given = loss_fn(scores.copy(), positive.copy(), rng)
     except Exception as error:
         n_labels = scores.shape[1]
-        if isinstance(error, IndexError) or (n_labels >= SHAPES_FROM and re.search(rf"\b{n_labels}\b", str(error))):
+        if of_batches := in_batch_names(loss_fn):
+            error.add_note(f"(its arguments are {of_batches}: an in-batch loss needs implicitloss.adapters.in_batch)")
+        elif isinstance(error, IndexError) or (n_labels >= SHAPES_FROM and re.search(rf"\b{n_labels}\b", str(error))):
             error.add_note(f"(scores have {n_labels:,} labels, as many as the prior: has the loss as many?)")
         if wants_tensors(error, loss_fn):
             error.add_note(

@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from implicitloss.arguments import shown
 from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, AsksEachAlone, LossFunction, ask
+from implicitloss.auditing.failure import in_batch_names
 from implicitloss.auditing.question import MOST_EXPONENT, Question
 from implicitloss.labels import Floats, Labels
 
@@ -31,8 +32,10 @@ SECONDS_BETWEEN_PROGRESS = 0.1
 MOST_WORD = 2**32 - 1
 
 
-def _way(signature: inspect.Signature) -> str:
+def _way(loss_fn: LossFunction, signature: inspect.Signature) -> str:
     """What to write for a function that takes other arguments."""
+    if in_batch_names(loss_fn):
+        return "; an in-batch loss needs implicitloss.adapters.in_batch"
     names = [p.name for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(names) <= 2:
         return (
@@ -119,7 +122,8 @@ class Box:
             signature.bind(None, None, None)
         except TypeError:
             raise ValueError(
-                f"the loss must take (scores, positive, rng), but {self.name} takes {signature!s:.60}{_way(signature)}"
+                f"the loss must take (scores, positive, rng), but {self.name} takes {signature!s:.60}"
+                f"{_way(self.loss_fn, signature)}"
             ) from None
 
     @property

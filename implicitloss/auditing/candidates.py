@@ -141,18 +141,26 @@ class Candidates:
                 yield replace(scheme, weighting=weighting)
 
     def is_odd(self, fit: Fit) -> bool:
-        """Whether the m that was fitted is unlikely: more draws than labels, or a slip with one draw, which is none."""
+        """Whether the m that was fitted is unlikely: more draws than labels, or a slip with one draw, which is none.
+
+        The claimed number is not.
+        """
         if self.fitting.m is not None or fit.scheme is self.question.scheme or not fit.m_known:
+            return False
+        if self._is_near_claimed(fit.scheme.m):
             return False
         m = fit.scheme.m
         return self.question.prior.n_labels < m < M_OF_ALL_LABELS or (fit.slip is not None and m == 1)
 
     def is_guessed(self, fit: Fit) -> bool:
         """Whether draws that were not seen are others than those that are claimed, or unlikely ones."""
-        claimed = self.question.scheme
         is_all = fit.scheme.m == M_OF_ALL_LABELS
-        other = claimed is not None and not is_all and not 1 / NEAR_M <= fit.scheme.m / claimed.m <= NEAR_M
+        other = self.question.scheme is not None and not is_all and not self._is_near_claimed(fit.scheme.m)
         return self.is_odd(fit) or (self.fitting.m is None and other)
+
+    def _is_near_claimed(self, m: int) -> bool:
+        """Whether so many draws are about as many as the scheme that is claimed has."""
+        return self.question.scheme is not None and 1 / NEAR_M <= m / self.question.scheme.m <= NEAR_M
 
     def _is_claimed(self, target: Margin) -> bool:
         """Whether these margins are claimed, and are others than those of softmax."""

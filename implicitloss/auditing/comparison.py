@@ -40,6 +40,8 @@ LEAST_HITS = 2e-6
 PILOT_SHARE, PILOT_GROWS = 16, 2.0
 # One call is assumed to contribute at most this many times the largest contribution of as many examples in the pilot.
 SPARE = 3.0
+# Sums of some hundred contributions, each from a loss in double precision, are rounded by less than this share.
+SUM_ROUNDING = 1e-9
 
 Result = Literal["holds", "refuted", "inconclusive", "measured"]
 Route = Literal["gradient", "value"]
@@ -97,7 +99,8 @@ class Comparison:
         pilot, and `most` the largest.  The limits are wrong with probability at most `delta`; rounding may hide
         `unseen` in the mean.
         """
-        mean, bound = total / n, self.largest_contribution
+        # As many draws as the limit has are no more than it, whatever the rounding of their sum.
+        mean, bound = total / n, self.largest_contribution * (1 + SUM_ROUNDING + self.rounding)
         width = float(sum_half_width(squares, farthest(expected, bound), delta)) / n
         low = max(mean - width, 0.0) / (1 + self.rounding)
         high = (mean + width) * (1 + self.rounding) + unseen

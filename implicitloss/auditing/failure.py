@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import traceback
 from types import TracebackType
 from typing import Any
 
-__all__ = ["is_of_the_loss", "is_of_this_package", "outside", "wants_tensors"]
+__all__ = ["in_batch_names", "is_of_the_loss", "is_of_this_package", "outside", "wants_tensors"]
 
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 FRAMEWORKS = ("torch", "tensorflow", "jax", "keras")
@@ -17,6 +18,8 @@ OF_TENSORS = re.compile(
     r"'numpy\.ndarray' object has no attribute '(backward|clamp|cpu|cuda|detach|device|double|float|gather|grad|"
     r"exp|log|log_softmax|logsumexp|long|masked_fill|numel|numpy|permute|requires_grad|scatter|softmax|to|unsqueeze)'"
 )
+# Names of arguments that are vectors of a batch, and not scores.
+OF_BATCHES = re.compile(r"^[qiuvk]$|quer|item|user|anchor|doc|passage|candidate|emb|image|text|keys")
 
 
 def wants_tensors(error: BaseException, loss_fn: Any) -> bool:
@@ -28,6 +31,15 @@ def wants_tensors(error: BaseException, loss_fn: Any) -> bool:
         return True
     about_arrays = re.search(r"ndarray|Generator|numpy|\barrays?\b", said) is not None
     return about_arrays and any(_is_of_a_framework(scope) for scope in _scopes(error, loss_fn))
+
+
+def in_batch_names(loss_fn: Any) -> str:
+    """The arguments of a loss that are called as those of in-batch losses, for example "queries, items"; else ""."""
+    try:
+        names = list(inspect.signature(loss_fn).parameters)[:3]
+    except (TypeError, ValueError):  # built in, or no function
+        return ""
+    return ", ".join(names) if len(names) > 1 and all(map(OF_BATCHES.search, names[:2])) else ""
 
 
 def _scopes(error: BaseException, loss_fn: Any) -> list[dict[str, Any]]:

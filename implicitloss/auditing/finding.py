@@ -169,8 +169,31 @@ class Naming:
     def notes(self) -> tuple[Note, ...]:
         """What was noted, and what follows from the comparisons and from the nearest scheme."""
         question, comparisons = self.question, self.observed.comparisons
-        found = self.observed.notes + _never_counted(question, comparisons) + _of_no_count(comparisons)
+        found = self.observed.notes + self._never_counted + _of_no_count(comparisons)
         return found if self.pooled is None else found + _pooled(question, self.pooled, self.nearest)
+
+    @property
+    def _never_counted(self) -> tuple[Note, ...]:
+        """A note on labels that never counted, of parts that are known to count less than is claimed.
+
+        Where the nearest scheme agrees, and has them count too seldom to be seen, there is no question.
+        """
+        silent = [
+            c.labels
+            for c in self.observed.comparisons
+            if c.part != HITS and c.claimed and c.measured == 0 and c.result(self.question.tolerance) == "refuted"
+        ]
+        labels = np.unique(np.concatenate([*silent, np.zeros(0, dtype=np.intp)]))
+        if not labels.size or (self.nearest is not None and self.nearest.agrees):
+            return ()
+        n, n_labels = labels.size, self.question.prior.n_labels
+        said = (
+            f"{n:,} label{' that is' if n == 1 else 's that are'} claimed to count never did: are these the counts of "
+            "this loss, in the order of its ids, and are all labels candidates?"
+        )
+        if n > 1 and 0 < labels[0] == n_labels - n:
+            said += f" They are those from id {labels[0]:,} on: has the loss fewer labels than the prior, {n_labels:,}?"
+        return (Note("never counted", said),)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -382,26 +405,6 @@ def _slopes(question: Question, observed: Observed) -> Slopes | None:
     if observed.is_of_unknown_form or any(note.kind == "ignores rng" for note in observed.notes):
         return None
     return slopes(question.prior, observed.comparisons)
-
-
-def _never_counted(question: Question, comparisons: Sequence[Comparison]) -> tuple[Note, ...]:
-    """A note on labels that never counted, of parts that are known to count less than is claimed."""
-    silent = [
-        c.labels
-        for c in comparisons
-        if c.part != HITS and c.claimed and c.measured == 0 and c.result(question.tolerance) == "refuted"
-    ]
-    labels = np.unique(np.concatenate([*silent, np.zeros(0, dtype=np.intp)]))
-    if not labels.size:
-        return ()
-    n, n_labels = labels.size, question.prior.n_labels
-    said = (
-        f"{n:,} label{' that is' if n == 1 else 's that are'} claimed to count never did: are these the counts of this "
-        "loss, in the order of its ids, and are all labels candidates?"
-    )
-    if n > 1 and 0 < labels[0] == n_labels - n:
-        said += f" They are those from id {labels[0]:,} on: has the loss fewer labels than the prior, {n_labels:,}?"
-    return (Note("never counted", said),)
 
 
 def _pooled(question: Question, pooled: int, fit: Fit | None) -> tuple[Note, ...]:

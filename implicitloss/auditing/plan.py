@@ -123,13 +123,14 @@ def _of_part(
 
 
 def _of_unseen(question: Question, pilot: Pilot, row: int, name: str, rare: Labels) -> Comparison:
-    """Compare the labels that the pilot never drew: decisive if they are much of the claim, or of a slice of it."""
+    """Compare the labels that the pilot never drew: decisive if a slice without them is not within the resolution."""
     p, w = question.claim.margins, question.claim.weights
+    share = question.resolution / (1 + question.resolution)
     decisive = (
         p is not None
         and name == NEVER
         and any(
-            float(p[row, np.intersect1d(rare, part)].sum()) > question.resolution * float(p[row, part].sum())
+            float(p[row, np.intersect1d(rare, part)].sum()) > share * float(p[row, part].sum())
             for part in question.prior.slices().values()
         )
     )

@@ -23,6 +23,8 @@ from implicitloss.optima.tilt import Gains
 __all__ = ["as_markdown", "as_text", "explained"]
 
 MARKS = {"holds": "≈", "refuted": "✗", "inconclusive": "?", "measured": "·"}
+# An audit that needs so many times its evaluations is better asked of other labels, where frequencies differ so much.
+MANY_TIMES, STEEP = 50, 1_000
 # A comparison that is open, and that the verdict does not wait for.
 OPEN = "(?)"
 # So many comparisons that are open come first in a table.
@@ -75,6 +77,12 @@ def _what_may_help(finding: Finding, is_coarse: bool) -> str:
     if needed is None:
         return f"{' or '.join(['more evaluations', *other])} may help"
     said = f"by the spread of these {had:,}, runs={needed} should decide"
+    p = finding.prior.probabilities
+    if needed > MANY_TIMES * had and p.max() > STEEP * p[p > 0].min():
+        said += (
+            f". Your counts differ by a factor of {p.max() / p[p > 0].min():,.0f}: if the loss takes them as an "
+            f"argument, those of LabelPrior.zipf({p.size}, 1.0) take fewer runs"
+        )
     return f"{said}; {' or '.join(other)} may help too" if other else said
 
 

@@ -45,6 +45,7 @@ from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Quest
 from implicitloss.auditing.single import single_labels
 from implicitloss.auditing.tally import Sums
 from implicitloss.labels import Floats, Labels
+from implicitloss.numerics.bounds import likely_sum
 
 __all__ = ["by_values", "exactly"]
 
@@ -57,6 +58,8 @@ EXPECTED_DRAWS = 8.0
 MIXED_CALLS, MIXED_EXAMPLES = 16, 16
 # The largest number of calls whose answers are added up together.
 CALLS_ADDED = 16
+# A true claim has a call that exceeds its limit on a part with at most this probability.
+EXCEEDED = 1e-3
 # A part was surely drawn beside hits if the mean of its signals is above that of hits by this many standard errors.
 DRAWN_ERRORS = 5.0
 # The size of a claimed signal; of it, claimed hits are at most this share, and one hit is at most this share of the
@@ -289,8 +292,29 @@ class _Pilot:
             own = parts.gain[i] * unseen[part.row, part.labels].max(initial=0.0)
             if parts.hits[i] > 0 or (part.is_hits and not most[i] > 0):
                 own += parts.hit_gain * unseen[part.row, parts.question.positives[part.row]]
-            largest[i] = max(largest[i], own) or math.inf
+            largest[i] = max(largest[i], own, self._likely(i)) or math.inf
         return np.asarray(largest)
+
+    def _likely(self, i: int) -> float:
+        """What independent draws of the claimed weights add to a part in the call that has most.
+
+        0 where no such draws are claimed, and where the pilot had less than a fifth of them: the claim is wrong there,
+        and its limit would be too wide, or they are so seldom that a call hardly has several.
+        """
+        parts, question = self.parts, self.parts.question
+        row, labels = parts.parts[i].row, parts.parts[i].labels
+        claim, scheme = question.claim, question.scheme
+        if scheme is None or scheme.draws != "iid" or claim.margins is None or claim.weights is None:
+            return 0.0
+        assert claim.hits is not None
+        assert claim.hit_weights is not None
+        p = np.append(parts.gain[i] * claim.margins[row, labels], parts.hit_gain * claim.hits[row])
+        w = np.append(parts.gain[i] * claim.weights[row, labels], parts.hit_gain * claim.hit_weights[row])
+        if not self.mean[i] > p.sum() / 5:
+            return 0.0
+        w = np.where(p > 0, w, 0.0)
+        n, calls = self.examples.together, question.most_runs / self.examples.together
+        return likely_sum(n * float(p.sum()), n * float(p @ w), float(w.max()), EXCEEDED / calls)
 
     def _drawn(self, i: int, hits: int) -> tuple[bool, float]:
         """Whether labels of a part were surely drawn, and in which share of the evaluations at least.

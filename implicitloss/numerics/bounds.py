@@ -20,6 +20,7 @@ __all__ = [
     "deviation_half_width",
     "deviation_mean",
     "half_width",
+    "likely_sum",
     "runs_needed",
     "sum_half_width",
     "total_variation_seen",
@@ -59,6 +60,20 @@ def sum_half_width(squares: ArrayLike, span: ArrayLike, delta: float) -> NDArray
         of_range, of_variance = np.broadcast_arrays(of_range, of_variance)
         tilts, factors = (each.reshape(-1, *[1] * of_range.ndim) for each in (TILTS, OF_VARIANCE))
         return np.asarray(((of_range + factors * of_variance) / tilts).min(axis=0))
+
+
+def likely_sum(mean: float, variance: float, most: float, delta: float) -> float:
+    """A sum of independent terms exceeds this with probability at most `delta`.
+
+    Terms lie between 0 and `most`; `mean` is that of the sum, and `variance` is at least Σ E X².  It is
+    mean + u variance/most, with (1 + u) log(1 + u) - u = most² log(1/δ)/variance.  *Source:* Bennett 1962, whose u is
+    e^{1 + W((c - 1)/e)} - 1 for c on the right, with Lambert's W.
+    """
+    if not (most > 0 and variance > 0):
+        return mean
+    c = most**2 * math.log(1 / delta) / variance
+    u = math.expm1(1 + float(special.lambertw((c - 1) / math.e).real))
+    return mean + u * variance / most
 
 
 def runs_needed(variance: float, span: float, width: float, delta: float) -> int:

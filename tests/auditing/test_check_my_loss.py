@@ -165,7 +165,7 @@ def test_the_command(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["losses"], "the loss must be given as module:function, got 'losses'"),
+        (["losses"], "the loss must be given as module:function or file.py:function, got 'losses'"),
         (["losses:none_such"], "module losses has no none_such"),
         (["no_such_module:f"], "cannot import no_such_module: ModuleNotFoundError"),
         (["losses:M"], "losses:M must be a function (scores, positive, rng), got int"),

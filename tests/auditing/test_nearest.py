@@ -191,10 +191,15 @@ def test_examples_that_share_their_hits_are_no_ignored_label(seed: int) -> None:
         drawn = np.broadcast_to(rng.choice(3, p=q), (len(positive), 1))
         return np.asarray(sampled_at(scores, positive, drawn) * 1.0)
 
-    claim = np.array([[0.0, 0.03, 0.02]]) / M
+    claim, left = np.array([[0.0, 0.03, 0.02]]) / M, 0
     for shift in range(20):
-        report = il.audit(loss, claim=claim, prior=few, positives=[0], rng=seed + shift, runs=64)
+        try:
+            report = il.audit(loss, claim=claim, prior=few, positives=[0], rng=seed + shift, runs=64)
+        except ValueError:  # its first hundred calls were hits: 1 in 170 audits
+            left += 1
+            continue
         assert "ignored label" not in {flaw.kind for flaw in report.flaws}, str(report)
+    assert left < 4
 
 
 def test_a_coarse_loss_that_draws_nothing_is_not_asked_for_its_seed(seed: int) -> None:
@@ -247,12 +252,25 @@ def test_hits_that_may_change_much_stay_open() -> None:
 
 @pytest.mark.parametrize("hits", ["mask", "keep"])
 def test_importance_weights_on_seven_labels_hold(hits: Any, seed: int) -> None:
+    """A call may have more draws of a rare label than three times those of the pilot: no limit is exceeded by that.
+
+    Limits of the pilot alone left 33 of 100 audits open with kept hits, and 4 with masked ones; with those of the claim
+    all of 400 hold.
+    """
     prior = il.LabelPrior.from_counts([64, 32, 16, 8, 4, 2, 1])
     q = np.asarray(prior.probabilities)
     loss = sampled(q, -np.log(4 * q), m=4, hits=hits)
     claim = il.Scheme(S.WithinBatch(), W.Importance(), m=4, hits=hits)
-    report = il.audit(loss, claim=claim, prior=prior, rng=seed, budget="quick")
-    assert report.verdict == "holds", str(report)
+    for shift in range(3):
+        report = il.audit(loss, claim=claim, prior=prior, rng=[seed, shift], budget="quick")
+        assert report.verdict == "holds", str(report)
+
+
+def test_a_limit_is_not_exceeded_by_rounding() -> None:
+    """Three draws of weight .1 are .30000000000000004."""
+    planned = Comparison(0, "tail", np.arange(1, 3), "value", 3 * 0.1, 0.3)
+    for most, exceeds in ((0.1 + 0.1 + 0.1, False), (0.3 * (1 + 1e-6), True)):
+        assert planned.with_sums(0.3, 0.1, most, 10, 1e-6).exceeds_bound is exceeds
 
 
 @pytest.mark.parametrize("label", [0, L // 2])
@@ -549,6 +567,33 @@ def test_labels_that_never_count_are_asked_for(gradient: bool, seed: int) -> Non
     never = int(note.sentence.split()[0])
     assert never == L // 2 if gradient else L // 4 <= never <= L // 2  # by values some share a part with others
     assert "are these the counts of this loss" in " ".join(report.explain().split())
+
+
+def test_a_slip_that_hardly_counts_rare_labels_asks_for_no_counts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With log(m q) added, rare labels count as q², too seldom to be seen: the slip says why, and there is no note."""
+    q = np.asarray(PRIOR.probabilities)
+    report = il.audit(sampled(q, np.log(M * q)), claim="full", prior=PRIOR, rng=seed)
+    naming = report.naming
+    worst = report.failures[0]
+    unseen = [replace(c, measured=0.0, low=0.0) if c is worst else c for c in report.comparisons]
+    silent = replace(naming, observed=replace(naming.observed, comparisons=tuple(unseen)))
+    assert silent.nearest is not None
+    assert silent.nearest.agrees
+    assert not silent.notes
+    monkeypatch.setattr(type(silent), "nearest", None)
+    assert [note.kind for note in replace(silent).notes] == ["never counted"]
+
+
+def test_a_slip_has_its_page_where_more_is_drawn_than_there_are_labels(seed: int) -> None:
+    """By values the number of draws is fitted; above the number of labels it is believed where it is claimed."""
+    few = il.LabelPrior.zipf(12, 1.0)
+    q = np.asarray(few.probabilities)
+    claim = il.Scheme("within-batch", "importance", m=M, hits="mask")
+    report = il.audit(sampled(q, np.log(M * q)), claim=claim, prior=few, rng=seed)
+    assert [page.name for page in report.slips] == ["log(m q) added in place of taken off, weights m q"], str(report)
+    unknown = il.audit(sampled(q, np.log(M * q)), claim="full", prior=few, rng=seed)
+    assert unknown.verdict == "refuted"
+    assert not unknown.slips
 
 
 def test_no_name_is_said_for_what_does_not_fit(seed: int) -> None:

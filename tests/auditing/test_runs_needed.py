@@ -57,6 +57,40 @@ def test_the_runs_that_are_asked_for_decide(loss_fn: Any, seed: int) -> None:
     assert decided.runs_needed is decided.to_dict()["runs_needed"] is None
 
 
+STEEP = LabelPrior.from_counts(np.round(np.geomspace(90_000, 3, 30)).astype(int))
+
+
+def _steep(prior: LabelPrior, budget: Any, seed: int) -> Any:
+    q = np.asarray(prior.probabilities)
+
+    def right(scores: Floats, positive: Labels, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        rows = np.arange(len(positive))
+        drawn = rng.multinomial(M, q, size=len(positive)) / (M * q)
+        drawn[rows, positive] = 0.0
+        x = drawn * np.exp(scores - scores[rows, positive][:, None])
+        values = np.log1p(x.sum(axis=1))
+        slopes = x / np.exp(values)[:, None]
+        slopes[rows, positive] = -slopes.sum(axis=1)
+        return values, slopes
+
+    claim = il.Scheme("within-batch", "importance", m=M, hits="mask")
+    return il.audit(right, prior=prior, claim=claim, rng=seed, budget=budget)
+
+
+@pytest.mark.parametrize("budget", ["quick", "full"])
+def test_rare_labels_that_are_hardly_drawn_are_waited_for(budget: Any, seed: int) -> None:
+    """Within a factor of 2 too: without labels that are most of the tail it may count half.
+
+    Another prior is named where the counts are so steep that millions of evaluations would be needed.
+    """
+    report = _steep(STEEP, budget, seed)
+    assert report.verdict == "inconclusive", str(report)
+    assert "never drawn in the pilot" in {c.part for c in report.open}
+    said = " ".join(str(report).split())
+    assert "Your counts differ by a factor of 30,000: if the loss takes them as an argument" in said
+    assert _steep(LabelPrior.zipf(30, 1.0), budget, seed).verdict == "holds"
+
+
 def test_what_is_open_comes_first_in_the_table(seed: int) -> None:
     report = il.audit(loss, rng=seed, runs=400, prior=PRIOR, claim=CLAIM)
     assert report.verdict == "inconclusive"

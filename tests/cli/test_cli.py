@@ -1274,9 +1274,30 @@ def test_the_tilt_is_that_of_an_audit_s_explanation(folder: Path, capsys: pytest
     assert "\n100 of 150 labels (zipf:150:1)" in capsys.readouterr().out
 
 
-def test_a_loss_is_named_by_its_module(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_loss_is_named_by_its_file_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another module has the name of the file, and what stands beside the file can be imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", sys.path[:])
     assert main(["audit", "mine.py:loss", "--claim", "full"]) == 2
-    assert "the loss must be given by its module, mine:loss, got 'mine.py:loss'" in capsys.readouterr().err
+    assert "there is no file mine.py with the loss loss" in capsys.readouterr().err
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "json.py").write_text("from beside_it import loss\n\ndef other(q, i):\n    pass\n")
+    (tmp_path / "below" / "beside_it.py").write_text(
+        "import numpy as np\n\n\ndef loss(scores, positive, rng):\n"
+        "    return np.logaddexp.reduce(scores, axis=1) - scores[np.arange(len(positive)), positive]\n"
+    )
+    words = ["--claim", "full", "--profile", "zipf:20:1", "--budget", "quick"]
+    assert main(["audit", os.path.join("below", "json.py") + ":loss", *words]) == 0
+    assert "holds" in capsys.readouterr().out
+    assert sys.modules["json"] is json
+    assert main(["audit", str(tmp_path / "below" / "json.py") + ":other", *words]) == 2
+    assert "an in-batch loss needs implicitloss.adapters.in_batch" in capsys.readouterr().err
+    (tmp_path / "broken_file.py").write_text("import nothing_of_this_name\n")
+    assert main(["audit", "broken_file.py:loss", *words]) == 2
+    assert "cannot import broken_file.py: ModuleNotFoundError" in capsys.readouterr().err
+    assert "broken_file" not in sys.modules
 
 
 def test_an_audit_shows_its_progress_on_a_terminal(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from implicitloss.numerics.bounds import (
     deviation_half_width,
     deviation_mean,
     half_width,
+    likely_sum,
     runs_needed,
     sum_half_width,
     total_variation_seen,
@@ -48,6 +49,19 @@ def test_sums_by_hand() -> None:
     each = sum_half_width(np.array([[0.0, 2.0], [5.0, 9.0]]), np.array([3.0, 0.5]), 0.1)
     assert each[1, 0] == sum_half_width(5.0, 3.0, 0.1)
     assert each.shape == (2, 2)
+
+
+@pytest.mark.parametrize("mean", [1e-3, 0.1, 1.0, 30.0])
+@pytest.mark.parametrize("delta", [1e-2, 1e-7])
+def test_few_sums_exceed_what_is_likely(mean: float, delta: float) -> None:
+    """Poisson counts, whose tail is exact, as sums of many rare draws of weight 2; with six deviations they did."""
+    limit = likely_sum(2 * mean, 4 * mean, 2.0, delta)
+    assert stats.poisson.sf(limit / 2, mean) <= delta
+    assert stats.poisson.sf(limit / 2 - 2 - 0.2 * math.sqrt(mean), mean) > delta / 50  # it is no more than needed
+    if mean < 1 and delta < 1e-2:
+        assert stats.poisson.sf(mean + 6 * math.sqrt(mean), mean) > delta
+    assert likely_sum(0.0, 0.0, 2.0, delta) == 0.0
+    assert likely_sum(3.0, 0.0, 0.0, delta) == 3.0
 
 
 @pytest.mark.parametrize("center", [0.0, 0.2, 1.0])

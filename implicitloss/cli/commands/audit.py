@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import importlib
+import importlib.util
 import os
 import re
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from implicitloss.auditing import formats
@@ -57,9 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "loss",
         metavar="MODULE:FUNCTION",
-        help="your loss: function(scores, positive, rng) takes scores (B, L) and the B positive labels, and returns B "
-        "losses; with gradients, a pair (losses, gradients in the scores).  For other losses, such as in-batch ones, "
-        "name what an adapter returns: in MODULE, FUNCTION = implicitloss.adapters.in_batch(...)",
+        help="your loss, by its module or its file (losses.py:my_loss): function(scores, positive, rng) takes scores "
+        "(B, L) and the B positive labels, and returns B losses; with gradients, a pair (losses, gradients in the "
+        "scores).  For other losses, such as in-batch ones, name what an adapter returns: in MODULE, FUNCTION = "
+        "implicitloss.adapters.in_batch(...)",
     )
     parser.add_argument(
         "--claim",
@@ -220,18 +222,19 @@ def _claim(args: argparse.Namespace) -> Claim:
 
 
 def _loaded(text: str) -> LossFunction:
-    """The function that module:function names; modules are looked for in the working folder first."""
-    module, colon, name = text.partition(":")
+    """The function that module:function, or file.py:function, names; the working folder is looked in first."""
+    module, colon, name = text.rpartition(":")
     if not (module and colon and name):
-        raise ValueError(f"the loss must be given as module:function, got {text!r}")
-    if module.endswith(".py"):
-        raise ValueError(f"the loss must be given by its module, {module.removesuffix('.py')}:{name}, got {text!r}")
-    folder = os.getcwd()
+        raise ValueError(f"the loss must be given as module:function or file.py:function, got {text!r}")
+    is_file = module.endswith(".py")
+    if is_file and not os.path.isfile(module):
+        raise ValueError(f"there is no file {module} with the loss {name}")
+    folder = os.path.dirname(os.path.abspath(module)) if is_file else os.getcwd()
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            found: Any = importlib.import_module(module)
+            found: Any = _of_file(module) if is_file else importlib.import_module(module)
     except (Exception, SystemExit) as error:
         raise ValueError(f"cannot import {module}: {type(error).__name__}: {error}{_where(error)}") from None
     for part in name.split("."):
@@ -240,6 +243,23 @@ def _loaded(text: str) -> LossFunction:
         found = getattr(found, part)
     if not callable(found):
         raise ValueError(f"{text} must be a function (scores, positive, rng), got {type(found).__name__}")
+    return found
+
+
+def _of_file(path: str) -> ModuleType:
+    """The module in a file, also where another module has its name."""
+    name = os.path.basename(path).removesuffix(".py")
+    spec = importlib.util.spec_from_file_location(name, os.path.abspath(path))
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    is_new = sys.modules.setdefault(name, found) is found
+    try:
+        spec.loader.exec_module(found)
+    except BaseException:
+        if is_new:
+            del sys.modules[name]
+        raise
     return found
 
 
@@ -288,7 +308,7 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
     """
     import numpy as np
 
-    from implicitloss.auditing.failure import is_of_this_package
+    from implicitloss.auditing.failure import in_batch_names, is_of_this_package
 
     def watched(*given: Any) -> Any:
         try:
@@ -298,7 +318,9 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
                 raise  # an adapter says what is wrong
             shapes, said = [np.shape(x) for x in given[:2]], f"{type(error).__name__}: {error}"
             labels = ""
-            if re.search(rf"\b{shapes[0][-1]}\b", said):
+            if of_batches := in_batch_names(function):
+                labels = f"; its arguments are {of_batches}: an in-batch loss needs implicitloss.adapters.in_batch"
+            elif re.search(rf"\b{shapes[0][-1]}\b", said):
                 labels = f"; {origin} gives {shapes[0][-1]} labels: has the loss as many?"
             raise ValueError(
                 f"the loss itself failed, called with scores and positives of shapes {shapes[0]}, {shapes[1]}: "
