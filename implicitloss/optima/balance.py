@@ -85,11 +85,11 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
             near = _near(blocks, n, m)
     if n.size < MANY or is_wide:
         return _from_more_draws(sides, near, sought)
-    kept = dataclasses.replace(sides, hits="keep")
-    if hits != "keep":
-        found = descent(kept.step, near, n * blocks[0], KEPT)
-        near = near if found is None else found
     found = descent(sides.step, near, n * blocks[0], max(sought, SOUGHT_OF_MANY))
+    if found is None and hits != "keep":
+        kept = descent(dataclasses.replace(sides, hits="keep").step, near, n * blocks[0], KEPT)
+        near = near if kept is None else kept
+        found = descent(sides.step, near, n * blocks[0], max(sought, SOUGHT_OF_MANY))
     return fixed_point(sides.log_ratio, near, n * blocks[0], max(sought, NEGLECTED)) if found is None else found
 
 

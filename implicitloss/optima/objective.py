@@ -32,7 +32,7 @@ FACTORED = 1e-11
 # Scores that span more would need grids beyond memory.
 WIDEST_SPREAD = 1e4
 # The laws of so many positives are compared, evenly spaced.
-MOST_COMPARED = 100
+MOST_COMPARED, LABELS_COMPARED = 100, 3_000_000
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
 
 
@@ -101,13 +101,14 @@ def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, F
 
 
 def shared_law(scheme: Scheme, prior: LabelPrior) -> Floats | None:
-    """log q of all positives, (L,); None if they differ, as the sampler says, or as the laws of up to 100 show."""
+    """log q of all positives, (L,); None if they differ, as the sampler says, or as the laws of 3 to 100 show."""
     n = prior.n_labels
     law = scheme.log_law(Problem(np.zeros(n), prior, 0))
     if complete_sampler(scheme.sampler).needs_positive:
         return None
     # A sampler of one's own may not say it.
-    others = np.unique(np.linspace(1, n - 1, min(n - 1, MOST_COMPARED)).astype(int)) if n > 1 else ()
+    compared = max(3, min(MOST_COMPARED, LABELS_COMPARED // n))
+    others = np.unique(np.linspace(1, n - 1, min(n - 1, compared)).astype(int)) if n > 1 else ()
     same = all(np.array_equal(law, scheme.log_law(Problem(np.zeros(n), prior, int(y)))) for y in others)
     return law if same else None
 
