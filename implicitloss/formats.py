@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from typing import Any
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "figure",
     "html",
     "markdown",
+    "math_script",
     "nearest_name",
     "plain",
     "printable",
@@ -116,3 +118,8 @@ def _strict(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_strict(name): _strict(part) for name, part in value.items()}
     return [_strict(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def math_script() -> str:
+    """JavaScript with `mathOf(latex, display)`: MathML of what `symbols.latex` prints; it throws for anything else."""
+    return files("implicitloss").joinpath("symbols", "math.js").read_text(encoding="utf-8")

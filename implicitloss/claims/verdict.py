@@ -62,7 +62,7 @@ class Evidence:
     `observed` `relation` `expected` was asked: two numbers or two formulas, of a `quantity` where the witness compares
     several; of vectors of `entries` numbers, that at `entry`.  `tolerance` is the half-width or error bound of the
     comparison, `standard_error` that of a simulated number, `resolution` the smallest difference that would have been
-    found.  `draws` is the number of labels drawn.
+    found.  `draws` is the number of labels drawn.  `latex` has the two formulas for a page.
     """
 
     method: str
@@ -83,10 +83,11 @@ class Evidence:
     runs: int | None = None
     seconds: float | None = None
     note: str = ""
+    latex: tuple[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; what does not apply is left out."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Plain values for JSON; what does not apply is left out, and LaTeX, as formulas are there as text."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "latex"}
         values["outcome"] = self.outcome.value
         if self.expected is None:
             del values["relation"]

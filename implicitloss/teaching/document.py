@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.formats import as_json, plain
+from implicitloss.formats import as_json, math_script, plain
 from implicitloss.labels import LabelPrior
 from implicitloss.teaching.choices import PRESETS, SHOP
 from implicitloss.teaching.derivations import derivations
@@ -56,7 +56,7 @@ def page(prior: LabelPrior | None = None, name: str = "") -> str:
             "prior": few.probabilities.tolist(),
             "labels": None if few.names is None else list(map(plain, few.names)),
         }
-    script = "\n".join(_asset(part) for part in SCRIPTS)
+    script = "\n".join([math_script(), *map(_asset, SCRIPTS)])
     # The look of the charts goes with them when they are saved.
     style, look = _asset("style.css"), _asset("look.css")
     # No < may end the script that holds it.

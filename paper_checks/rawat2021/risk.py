@@ -25,6 +25,9 @@ class _World:
     several: Labels
     r: int
 
+    def __str__(self) -> str:
+        return f"r = {self.r}, {self.share.size} x, {self.eta.shape[1]} labels"
+
     @property
     def rank(self) -> Labels:
         """The rank of each label by its score, from 1, (X, L)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -354,6 +355,14 @@ def test_every_witness_had_cases(verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         for evidence in verdict.evidence:
             assert evidence.n_cases > 0, f"{verdict.id}: {evidence.method}: {evidence.note}"
+
+
+def test_cases_are_named_for_a_reader(verdicts: Sequence[Verdict]) -> None:
+    """Regression: a case was a class of the module, with all of its arrays."""
+    for verdict in verdicts:
+        for evidence in (*verdict.evidence, *(e for miss in verdict.near_misses for e in miss.evidence)):
+            assert len(evidence.case) < 200, (verdict.id, evidence.case)
+            assert not re.search(r"array\(|<|\b_[A-Za-z]+\(", evidence.case), (verdict.id, evidence.case)
 
 
 def test_verdicts_are_plain_values(verdicts: Sequence[Verdict]) -> None:

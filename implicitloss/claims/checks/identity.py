@@ -44,7 +44,7 @@ class Identity:
         return CheckResult(self._judge(self.pairs), misses, self.whole)
 
     def _judge(self, pairs: Pairs, expected: bool = True) -> Evidence:
-        start, worst, count = time.perf_counter(), Worst(), 0
+        start, worst, count, kept = time.perf_counter(), Worst(), 0, (sp.S.Zero, sp.S.Zero)
         for label, left, right in pairs():
             count += 1
             outcome, note = _decided(left - right, expected)
@@ -58,11 +58,13 @@ class Identity:
                 expected=s.text(right),
                 note=note,
             )
-            worst.see(evidence, count)  # the last of several
+            if worst.see(evidence, count):  # the last of several
+                kept = left, right
             if outcome is Outcome.REFUTED:
                 break
         assert count, "an identity needs at least one pair"
-        return replace(worst.kept(self.method, self.detail), n_cases=count, seconds=time.perf_counter() - start)
+        evidence, latex = worst.kept(self.method, self.detail), (s.latex(kept[0]), s.latex(kept[1]))
+        return replace(evidence, n_cases=count, latex=latex, seconds=time.perf_counter() - start)
 
 
 def _decided(difference: sp.Expr, expected: bool) -> tuple[Outcome, str]:

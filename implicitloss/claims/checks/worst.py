@@ -19,11 +19,13 @@ class Worst:
         self._rank: tuple[bool, bool, float] | None = None
         self._evidence: Evidence | None = None
 
-    def see(self, evidence: Evidence, strain: float) -> None:
-        """Keep the evidence of a case, if none that is nearer to failing was seen."""
+    def see(self, evidence: Evidence, strain: float) -> bool:
+        """Keep the evidence of a case, if none that is nearer to failing was seen; whether it is kept."""
         rank = (evidence.outcome is Outcome.REFUTED, not evidence.outcome.holds, strain)
-        if self._rank is None or rank > self._rank:
+        is_nearer = self._rank is None or rank > self._rank
+        if is_nearer:
             self._rank, self._evidence = rank, evidence
+        return is_nearer
 
     def kept(self, method: str, detail: str) -> Evidence:
         """The evidence that was kept; where no case was seen, that nothing is settled by this `method`."""

@@ -9,7 +9,7 @@ from typing import Any
 from implicitloss.claims.report import wording
 from implicitloss.claims.report.run import Run
 from implicitloss.claims.verdict import Verdict
-from implicitloss.formats import plain
+from implicitloss.formats import math_script, plain
 
 __all__ = ["to_html"]
 
@@ -51,12 +51,15 @@ def to_html(report: Run) -> str:
 
     def formula(text: str) -> Any:
         """The text with its indices below and its powers above the line."""
-        parts = BELOW.sub(r"<i>\1</i>\2<sub>\3\4</sub>", str(escape(plain(text))))
+        parts = BELOW.sub(r"\1\2<sub>\3\4</sub>", str(escape(plain(text))))
         return Markup(ABOVE.sub(r"<sup>\1\2\3</sup>", parts))
 
     loader = PackageLoader("implicitloss.claims.report", "formats")
     pages = Environment(loader=loader, autoescape=True, finalize=shown, trim_blocks=True, keep_trailing_newline=True)
     pages.filters["formula"] = formula
     return pages.get_template("page.html.jinja").render(
-        report=report, wording=wording, sections=[one for one in sections if one.verdicts]
+        report=report,
+        math_script=Markup(math_script()),
+        wording=wording,
+        sections=[one for one in sections if one.verdicts],
     )

@@ -1,4 +1,4 @@
-"""The filter of an HTML report, in a browser: what is shown is what has the text, the paper and the outcome."""
+"""An HTML report in a browser: its filter, and its formulas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,23 @@ def choose(browser: Browser, name: str, value: str) -> list[str]:
     return found
 
 
+def test_every_formula_of_sympy_is_set(tmp_path: Path, browser: Browser) -> None:
+    """Of all claims: none is left as text."""
+    path = tmp_path / "all.html"
+    assert main(["--html", str(path)]) == 0
+    asked = path.read_text(encoding="utf-8").count(" data-latex=")
+    assert asked > 250
+    browser.open(path)
+    assert browser.run("[...document.querySelectorAll('[data-latex]')].map(one => one.dataset.latex)") == []
+    assert browser.run("document.querySelectorAll('dd > math').length") == asked
+    browser.run("document.body.innerHTML = '<b data-latex></b>'")
+    assert "not known" in browser.run(
+        "(() => { try { mathOf('\\\\nothing') } catch (error) { return error.message } })()"
+    )
+
+
 def test_claims_are_filtered(report: Path, browser: Browser) -> None:
+    """What is shown is what has the text, the paper and the outcome."""
     browser.open(report)
     page = report.read_text(encoding="utf-8")
     every = re.findall(r'<details id="([^"]+)"', page)
