@@ -1,4 +1,4 @@
-"""What training over many labels reaches with draws from clusters, at one per cent of the cost of full softmax."""
+"""What training over many labels reaches with draws from clusters, at a small part of the cost of full softmax."""
 
 from __future__ import annotations
 
