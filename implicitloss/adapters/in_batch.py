@@ -221,6 +221,11 @@ class _InBatch:
         self._is_alone = False
         self._mapped: Mapped | None = None
 
+    @property
+    def prior(self) -> LabelPrior:
+        """The prior from which the labels of batches are drawn."""
+        return self.layout.prior
+
     def __call__(self, scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         """The losses (B,) of the audited examples, and their gradients (B, L)."""
         first, layout = self._first, self.layout

@@ -17,7 +17,7 @@ from implicitloss.arguments import shown
 from implicitloss.auditing.blackbox import COARSEST, SINGLE, Answer, AsksEachAlone, LossFunction, ask
 from implicitloss.auditing.failure import in_batch_names
 from implicitloss.auditing.question import MOST_EXPONENT, Question
-from implicitloss.labels import Floats, Labels
+from implicitloss.labels import Floats, LabelPrior, Labels
 
 __all__ = ["EPS_OF_ROUNDING", "MOST_VALUE", "Box", "Call", "in_blocks"]
 
@@ -114,6 +114,12 @@ class Box:
             raise ValueError(f"reset must be a function without arguments, got {shown(self.reset)}")
         if self.reset is not None and isinstance(self.loss_fn, AsksEachAlone):
             self.loss_fn = self.loss_fn.resetting(self.reset)
+        adapted, prior = getattr(self.loss_fn, "prior", None), self.question.prior
+        if isinstance(adapted, LabelPrior) and not np.array_equal(adapted.probabilities, prior.probabilities):
+            raise ValueError(
+                f"the loss was adapted for another prior, of {adapted.n_labels:,} labels, and is audited on one of "
+                f"{prior.n_labels:,}: give the adapter and the audit the same"
+            )
         try:
             signature = inspect.signature(self.loss_fn)
         except (TypeError, ValueError):  # some built-in functions have no signature

@@ -59,7 +59,9 @@ def claimed(
         return _of_scheme(claim, prior, positives, scores, others)
     if hasattr(claim, "log_margin") or isinstance(claim, type):
         margin = checked_margin(claim)  # type: ignore[arg-type]
-        return _of_margin(complete_margin(margin).name, margin, prior, positives, others)
+        tau = getattr(margin, "tau", 1.0)
+        name = complete_margin(margin).name + (f", τ = {tau:g}" if tau != 1.0 else "")
+        return _of_margin(name, margin, prior, positives, others)
     return _of_array(claim, prior, positives)
 
 

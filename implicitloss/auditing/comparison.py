@@ -16,6 +16,7 @@ __all__ = [
     "BY_SCORE",
     "HITS",
     "HIT_RESOLUTION",
+    "LEAST_HITS",
     "NEVER",
     "NO_COUNT",
     "PILOT_SHARE",

@@ -21,6 +21,7 @@ from implicitloss.auditing.largest import large_scores
 from implicitloss.auditing.precision import of_digits, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.rows import rows_of_others
 from implicitloss.auditing.slips import PADDING
 from implicitloss.auditing.state import keeps_state
 
@@ -136,7 +137,8 @@ def first_contact(question: Question, box: Box) -> Contact:
     again = box.called(call.scores, call.positive, call.seed)
     if not np.array_equal(call.answer.values, again.values):
         return _of_no_repeats(question, box, call, other, negative)
-    flaws, notes = _no_negatives(question, box) or _ignored_labels(question, box, call), []
+    notes: list[Note] = []
+    flaws = [*rows_of_others(question, box)] or _no_negatives(question, box) or _ignored_labels(question, box, call)
     if flaws:
         return Contact(question, has_gradients, True, False, False, Observed(flaws=tuple(flaws)))
     _measure_rounding(question, box, call)

@@ -4,6 +4,8 @@ A softmax loss is ℓ = log(1 + h + Σ a_j e^{f_j - f_y}): e^ℓ is a straight l
 and the sums of two halves of the negatives add up.  Probes have the seed of one call, and so the same draws: no chance
 is involved, and a softmax loss passes whatever its draws are.  What may differ is rounding, which is measured and
 allowed for; probes take no part in the error of an audit.
+
+One file: the curve, the calls that it is made of, and what can be read off it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ __all__ = [
     "CLIPPED_UP_TO",
     "CORE",
     "DEVIATION",
+    "EXAMPLES",
     "FAR_DOWN",
     "FAR_UP",
     "FLAT",
@@ -97,6 +100,12 @@ class Curve:
         farthest = self.slope(FAR_DOWN[1], FARTHEST)
         return np.where(np.isfinite(farthest), farthest, self.slope(*FAR_DOWN))
 
+    @property
+    def off_slope(self) -> float:
+        """How far the slope is from 1 far down, where no guard against log 0 bends it off; 0 if nowhere."""
+        off = np.abs(self.far_slope - 1.0)[np.isinf(self.guard)]
+        return float(np.median(off)) if off.size else 0.0
+
     @cached_property
     def plateau(self) -> Floats:
         """The value that the loss does not exceed however far down the positive is, (B,); inf where it grows."""
@@ -156,11 +165,7 @@ class Curve:
         # Values far up are compared with K and the sum of weights, which two values of the core determine.
         if not abs(values[high] - values[low]) < MOST_EXPONENT:
             return False
-        top = np.exp(values[[low, high]] - values[high])
-        grown = np.exp(self.moves[[low, high]])
-        weight = (top[1] - top[0]) / (grown[1] - grown[0])
-        constant = top[0] - weight * grown[0]
-        line = values[high] + np.log(np.maximum(constant + weight * np.exp(self.moves), 1e-300))
+        top, weight, constant, line = self._line(values, low, high)
         apart, off = np.abs(values - line)[usable], np.array([self.tolerance(move) for move in self.moves])[usable]
         if not weight > 0 or np.any(apart > off):
             return False
@@ -177,6 +182,24 @@ class Curve:
             and abs(np.log(both)) <= 2 * self.tolerance(0.0)
             and abs(self.together[row] - middle) <= self.tolerance(0.0)
         )
+
+    def _line(self, values: Floats, low: int, high: int) -> tuple[Floats, float, float, Floats]:
+        """e^ℓ at two moves, in units of that at the higher one, and the log(K + Σ a e^move) through both, (M,)."""
+        top = np.exp(values[[low, high]] - values[high])
+        grown = np.exp(self.moves[[low, high]])
+        weight = (top[1] - top[0]) / (grown[1] - grown[0])
+        constant = top[0] - weight * grown[0]
+        line = values[high] + np.log(np.maximum(constant + weight * np.exp(self.moves), 1e-300))
+        return top, weight, constant, line
+
+    @property
+    def misfit(self) -> float:
+        """The largest deviation within the core from log(K + Σ a e^move) through its ends; inf if it has none."""
+        core = np.flatnonzero(np.abs(self.moves) <= CORE)
+        with np.errstate(all="ignore"):
+            apart = [np.abs(row - self._line(row, core[0], core[-1])[3])[core] for row in self.values]
+        found = float(np.max(apart))
+        return found if np.isfinite(found) else np.inf
 
     def over(self, factor: Floats) -> Curve:
         """The curve divided by a factor for each example, (B,)."""

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from implicitloss.auditing.box import Call
+from implicitloss.auditing.blackbox import COARSEST
+from implicitloss.auditing.box import EPS_OF_ROUNDING, Call
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 
@@ -25,6 +26,8 @@ __all__ = ["FLAW_FROM_ROUNDINGS", "ROUNDINGS", "Decoded", "decode"]
 ROUNDINGS = 256
 # An answer further than this many rounding errors from its form is reported as a flaw.
 FLAW_FROM_ROUNDINGS = 64.0
+# `ROUNDINGS` are four standard deviations of rounding that was measured; hits are told apart by so many times as much.
+SPARE_OF_MEASURED = 3.0
 
 
 @dataclass(frozen=True)
@@ -60,16 +63,24 @@ def decode(question: Question, call: Call, cut_off: float = 0.0) -> Decoded:
         total = np.exp(answer.values)
         weights = total[:, None] * slopes * np.exp(f[rows, positive][:, None] - f)
         hits = total * (1.0 - slopes.sum(axis=1)) - 1.0
-        slack = ROUNDINGS * answer.eps * total + cut_off * total**2
+        slack = _roundings_of_hits(answer.eps) * answer.eps * total + cut_off * total**2
         below = float(np.max(np.abs(own + slopes.sum(axis=1)))) / (ROUNDINGS * answer.eps)
     else:
         weights = slopes / expit(f)
         at = f[rows, positive]
         hits = (own + expit(-at)) / expit(at)
-        slack = ROUNDINGS * answer.eps / expit(at) + cut_off / expit(at) ** 2
+        slack = _roundings_of_hits(answer.eps) * answer.eps / expit(at) + cut_off / expit(at) ** 2
     weights[rows, positive] = 0.0
     scale = slack * np.exp(np.ptp(f, axis=1))
     below = max(below, float(np.max(-hits / slack)), float(np.max(-weights.min(axis=1) / scale)))
     hits = np.where(np.abs(hits) <= slack, 0.0, hits)
     bias = 2 * cut_off * float(np.exp(answer.values.max())) if question.form == "softmax" else 0.0
     return Decoded(np.maximum(weights, 0.0), np.maximum(hits, 0.0), slack, below, bias)
+
+
+def _roundings_of_hits(eps: float) -> float:
+    """How many of its `eps` may hide a hit.
+
+    One hit refutes, and so of rounding that was measured, a standard deviation, the largest of a million has to fit.
+    """
+    return ROUNDINGS * (SPARE_OF_MEASURED if eps > COARSEST * EPS_OF_ROUNDING else 1.0)

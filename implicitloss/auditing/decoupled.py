@@ -130,7 +130,7 @@ def decoupled(question: Question, box: Box) -> Payments:
     largest = float(np.max(np.nan_to_num(apart, nan=np.inf)))
     # A guard is felt in each term before it bends off.
     terms = 1.0 + np.abs(np.nan_to_num(weights[:, 1]))
-    felt = float(np.max(np.where(guard > CLIPPED_UP_TO, terms * np.exp(LADDER[-1] - guard), 0.0)))
+    felt = float(np.max(np.where(guard > CLIPPED_UP_TO, terms * np.exp(np.minimum(LADDER[-1] - guard, 0.0)), 0.0)))
     return Payments(
         ask.positive,
         paid[:, 0],

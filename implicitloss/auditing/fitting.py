@@ -209,9 +209,9 @@ class Fitting:
         if power is not None:
             if power == 0:
                 return scheme, p, False
-            ratios = np.exp(sums.log_measured) / np.maximum(sums.expected(p), 1e-300)
+            ratios = sums.log_measured - np.log(np.maximum(sums.expected(p), 1e-300))
             ratio = float(np.median(ratios[sums.is_used]))
-            m = float(np.exp(min(np.log(scheme.m) + np.log(ratio) / power, np.log(M_OF_ALL_LABELS / 2))))
+            m = float(np.exp(min(np.log(scheme.m) + ratio / power, np.log(M_OF_ALL_LABELS / 2))))
             again = replace(scheme, m=max(1, round(m)))
             return again, p * (again.m / scheme.m) ** power, True
         again = replace(scheme, m=max(1, round(self._best_m(scheme))))

@@ -19,6 +19,7 @@ from implicitloss.auditing.curve import (
     CLIPPED_UP_TO,
     CORE,
     DEVIATION,
+    EXAMPLES,
     FAR_DOWN,
     FAR_UP,
     FLAT,
@@ -52,6 +53,8 @@ Kind = Literal[
 
 # Parameters of a form agree between examples, and differ from 1, by this much.
 SAME, OTHER_THAN_ONE = 2e-3, 1e-3
+# A factor this near to 1 is also looked for in the temperature, which may be rounded; by less it is none.
+NEAR_ONE, LEAST_OFF = 1e-2, 1e-6
 # This near to where a loss is clipped, nothing is compared.
 NEAR_CLIP = 0.05
 # A temperature is found again in the units of the last, at most so often.
@@ -97,10 +100,36 @@ def _scaled(question: Question, box: Box, curve: Curve) -> Found | None:
     for y, c in by_positive.items():
         factors[y] = c
     values = list(by_positive.values())
+    few, many = _slopes_by_rows(question, box)
+    if few > 0 and many > 0 and abs(many / few - 1) > SAME:
+        rows = EXAMPLES * len(question.positives)
+        return Found(
+            "another form",
+            f"the loss is scaled by the number of examples in a call: by {number(few)} in one of {rows}, and by "
+            f"{number(many)} in one of {2 * rows}. Is it divided by the size of the batch? Return losses as they are",
+        )
     if np.ptp(values) <= SAME * max(values):
+        if abs(values[0] - 1) <= NEAR_ONE:
+            found = _with_temperature(question, box, curve)
+            if found is not None and found.temperature is not None:
+                rounded = curve_of(replace(question, temperature=question.temperature * found.temperature), box)
+                if rounded is not None and rounded.misfit < curve.over(factor).misfit:
+                    return found
         return Found("scaled", f"the loss is scaled by {number(values[0])}{origin(question, values[0])}", factors)
     each = ", ".join(f"{number(c)} at the positive {question.prior.name(y)}" for y, c in by_positive.items())
     return Found("class-weighted", f"the loss is weighted by the class of the positive: scaled by {each}", factors)
+
+
+def _slopes_by_rows(question: Question, box: Box) -> tuple[float, float]:
+    """The median slope far down, in a call of some examples, and in one that has each of them twice."""
+    ask = Asked.of(question, box, box.new_probe())
+    twice = replace(ask, scores=np.tile(ask.scores, (2, 1)), positive=np.tile(ask.positive, 2))
+
+    def slope(of: Asked) -> float:
+        near, far = (of.values(of.moved(move)) for move in FAR_DOWN)
+        return float(np.median(far - near)) / (FAR_DOWN[1] - FAR_DOWN[0])
+
+    return slope(ask), slope(twice)
 
 
 def _with_temperature(question: Question, box: Box, curve: Curve) -> Found | None:
@@ -117,9 +146,10 @@ def _with_temperature(question: Question, box: Box, curve: Curve) -> Found | Non
         again = asked
         if again.is_softmax():
             temperature /= float(np.median(again.far_slope))
-            if abs(temperature - 1) <= OTHER_THAN_ONE:
+            if abs(temperature - 1) <= LEAST_OFF:
                 return None  # it is of this form for one seed, and for another it was not
-            said = f"a temperature of {number(question.temperature * temperature)} divides the scores"
+            digits = 4 if abs(temperature - 1) > OTHER_THAN_ONE else 7
+            said = f"a temperature of {question.temperature * temperature:.{digits}g} divides the scores"
             given = "" if question.temperature == 1.0 else f", and not {number(question.temperature)}"
             return Found("temperature", said + given, temperature=temperature)
     return None
@@ -322,8 +352,8 @@ def another(question: Question, curve: Curve, decoupled_at: float | None) -> Fou
         seen += "; is it label-smoothed, and are the logits of hits replaced by a number?"
     return Found(
         "another form",
-        "on the same draws, the loss is not of the softmax form log(1 + h + Σ w e^(f_j - f_y)), nor is it one that is "
-        f"scaled, smoothed, focal or clipped as a whole: {seen} {LOOKS_AT_SCORES}",
+        "on the same draws, the loss is not of the softmax form log(1 + h + Σ w e^(f_j - f_y)), nor was it seen to be "
+        f"scaled, smoothed, focal (which hits hide) or clipped as a whole: {seen} {LOOKS_AT_SCORES}",
         is_certain=False,
     )
 

@@ -20,6 +20,7 @@ from implicitloss.auditing.pilot import Pilot
 from implicitloss.auditing.plan import of_hits, planned
 from implicitloss.auditing.precision import coarse
 from implicitloss.auditing.question import Question
+from implicitloss.auditing.rows import hits_between_rows
 from implicitloss.auditing.tally import Sums, Tally
 from implicitloss.auditing.tries import of_tries
 from implicitloss.draws import design
@@ -74,6 +75,7 @@ def by_gradients(question: Question, box: Box) -> Observed:
     hard = seen_hard(question, pilot)
     notes += notes_on_hard(question, pilot, margins.value, hard)
     flaws, further = counted_positives(question, pilot)
+    flaws += hits_between_rows(question, box, found)
     notes += further
     flaws += wrong_weight(question, pilot, box.relative_rounding)
     return Observed(tuple(found), flaws, tuple(notes), margins, statistics, hard=hard)

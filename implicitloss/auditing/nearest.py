@@ -17,7 +17,7 @@ from implicitloss.auditing.fit import Fit
 from implicitloss.auditing.fitting import Fitting
 from implicitloss.auditing.parts import MOST_ERROR, Parts
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import KeptDuplicates, OtherNumber, Padded, Survivors
+from implicitloss.auditing.slips import KeptDuplicates, OtherNumber, Padded, Slip, Survivors
 from implicitloss.draws import DrawsName
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import Floats
@@ -25,6 +25,7 @@ from implicitloss.numerics.bounds import deviation_half_width, deviation_mean
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 from implicitloss.theory.inclusion import inclusion_probabilities
+from implicitloss.weightings import Unit
 
 __all__ = ["nearest", "seen_law"]
 
@@ -81,11 +82,21 @@ def nearest(
         # If samplers have equal margins, the law that was seen decides, then the order.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
         best = min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
+        best = _plain(best, fitting) or best
         is_other_law = _off(best, question, statistics) > 0
         return replace(best, draws_guessed=candidates.is_guessed(best) or is_other_law)
     # A number that was fitted is no name for what it does not fit.
     near = [fit for fit in fits if fit.is_near and not isinstance(fit.scheme.weighting, OtherNumber)]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
+
+
+def _plain(fit: Fit, fitting: Fitting) -> Fit | None:
+    """The same draws with weights of 1, where those of the slip are 1: within a batch π/q is, and nothing was added."""
+    if not isinstance(fit.scheme.weighting, Slip):
+        return None
+    scheme = replace(fit.scheme, weighting=Unit())
+    is_equal = np.allclose(fitting.margins(scheme), fitting.margins(fit.scheme), rtol=1e-9, atol=0.0)
+    return replace(fit, scheme=scheme) if is_equal else None
 
 
 def _designs(question: Question, statistics: DrawStatistics | None) -> tuple[DrawsName, ...]:

@@ -28,6 +28,10 @@ ROUNDING_OF_FIT = SINGLE / EPS_OF_ROUNDING
 REPEATS = 3
 
 
+# Scores that are too large by a share change a loss at scores of a few units by so many times that share.
+ROUNDINGS_OF_SLOPE = 4.0
+
+
 class NotRepeatedError(Exception):
     """Repeated probes have other answers: the loss draws anew, and repeated its first answer by chance."""
 
@@ -44,6 +48,8 @@ def probed(question: Question, box: Box) -> tuple[Found | None, str | None]:
     if curve is None:
         return _probed_near(question, box)
     if curve.is_softmax(guard=curve.guard):
+        # A temperature that is rounded itself makes errors that cancel where all scores are moved together.
+        box.rounding = max(box.rounding, ROUNDINGS_OF_SLOPE * curve.off_slope)
         return None, _cut_off(box, float(curve.plateau.min()), "the loss")
     if not np.isfinite(curve.far_slope).all():
         return _probed_near(question, box)

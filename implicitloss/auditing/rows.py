@@ -8,6 +8,7 @@ however its examples depend on each other, if it treats all rows alike.  That is
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 
 from implicitloss.auditing.blackbox import AsksEachAlone
 from implicitloss.auditing.box import Box
+from implicitloss.auditing.comparison import HITS, LEAST_HITS, Comparison
 from implicitloss.auditing.exact import MOVED, error_of
 from implicitloss.auditing.finding import Flaw, Note, Observed
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["rows_alike"]
+__all__ = ["SUPPRESSED", "hits_between_rows", "rows_alike", "rows_of_others"]
 
 # Rows of a call, if it has no more scores than this; fewer say nothing that other calls do not.
 MOST_ROWS, SCORES_A_CALL, LEAST_ROWS = 4_097, 1 << 22, 128
@@ -32,6 +34,12 @@ FIRST_CALLS, SUSPECTED, CALLS = 2, 0.05, 4
 FEW_ROWS, BY_NUMBER = 64, 1.1
 # The positive is scored so far above all others, or below.
 FAR = 8.0
+# Calls of so many rows, some of them lowered, by which losses change that are these rows' own.
+MIXED_PROBES, MIXED_ROWS, MIXED_DEVIATION = 2, 16, 1e-3
+# Calls, and examples of each label in them, that look for hits between rows; a hit is far above rounding.
+MIXED_CALLS, MIXED_EXAMPLES, ERRORS_OF_HITS = 16, 16, 64.0
+# Labels that are to add nothing are scored this far below; e^80 is still a number in single precision.
+SUPPRESSED = 80.0
 # Standardised losses count at most so much, and only if they vary by more than so many rounding errors.
 MOST, ROUNDINGS = 4.0, 16.0
 
@@ -59,6 +67,63 @@ def rows_alike(question: Question, box: Box) -> Observed:
     return Observed(flaws=(Flaw("depends on the row", said),), notes=notes)
 
 
+def rows_of_others(question: Question, box: Box) -> tuple[Flaw, ...]:
+    """The flaw of losses that are those of other rows: they change where other rows' scores do, as many as these.
+
+    The audit's own examples stand in blocks, which a sort may leave as they are.  The same call is made twice, with
+    some positives scored lower: no chance is involved.
+    """
+    if isinstance(box.loss_fn, AsksEachAlone):
+        return ()
+    for _ in range(MIXED_PROBES):
+        seed = box.new_probe()
+        generator = np.random.default_rng([6, seed])
+        positive = generator.permutation(np.resize(_mixed_labels(question), MIXED_ROWS))
+        scores = question.temperature * box.spread * generator.standard_normal((MIXED_ROWS, question.prior.n_labels))
+        lower = generator.random(MIXED_ROWS) < 0.5
+        lowered = scores.copy()
+        lowered[lower, positive[lower]] -= question.temperature * box.spread
+        asked = [[box.probe(f, positive, seed) for f in (scores, lowered)] for _ in range(2)]
+        moved = np.abs(asked[0][1] - asked[0][0]) > MIXED_DEVIATION
+        is_of_others = 0 < moved.sum() <= lower.sum() and bool(np.any(moved & ~lower))
+        # What draws anew in a repeated call moves by that.
+        if not is_of_others or not np.array_equal(asked[0], asked[1], equal_nan=True):
+            return ()
+    said = "losses are those of other rows: are rows put in another order, and not back again?"
+    return (Flaw("depends on the row", said),)
+
+
+def hits_between_rows(question: Question, box: Box, found: Sequence[Comparison]) -> tuple[Flaw, ...]:
+    """The flaw of hits that are claimed to be removed, and count where examples of other labels stand beside.
+
+    Examples of one positive stand together else, and a mask of another row is then the right one.
+    """
+    of_hits = [c for c in found if c.part == HITS]
+    if question.scores is not None or any(c.claimed != 0.0 or c.measured > 0 for c in of_hits) or not of_hits:
+        return ()
+    if isinstance(box.loss_fn, AsksEachAlone) or box.is_coarse or box.is_bounded:
+        return ()
+    audited = np.isin(labels := _mixed_labels(question), question.positives)
+    for _ in range(MIXED_CALLS):
+        seed = box.new_probe()
+        generator = np.random.default_rng([3, seed])
+        at = generator.permutation(np.repeat(np.arange(labels.size), MIXED_EXAMPLES))
+        scores = np.full((at.size, question.prior.n_labels), -SUPPRESSED)
+        scores[np.arange(at.size), labels[at]] = 0.0
+        answer = box.ask(question.temperature * (scores - question.shift), labels[at], seed)
+        signal = np.expm1(answer.values) if question.form == "softmax" else answer.values - np.log(2.0)
+        if np.any(signal[audited[at]] > max(ERRORS_OF_HITS * error_of(answer).max(), LEAST_HITS)):
+            said = "accidental hits count where rows of other labels stand beside: is their mask that of another row?"
+            return (Flaw("depends on the row", said),)
+    return ()
+
+
+def _mixed_labels(question: Question) -> Labels:
+    """The audited positives, and where there is one alone, the label of about its frequency, too."""
+    labels = np.array(question.positives, dtype=np.intp)
+    return labels if labels.size > 1 else np.append(labels, question.neighbours(int(labels[0]))[:1])
+
+
 @dataclass(frozen=True, eq=False)
 class _Rows:
     """The rows of a call: their losses over the spread of those with the same content, and in which rows that is low.
@@ -77,9 +142,7 @@ class _Rows:
         """Ask once."""
         seed = box.new_probe()
         generator = np.random.default_rng([5, seed])
-        labels = np.array(question.positives, dtype=np.intp)
-        if labels.size == 1:  # a positive of another row has to be another one
-            labels = np.append(labels, question.neighbours(int(labels[0]))[:1])
+        labels = _mixed_labels(question)  # a positive of another row has to be another one
         content = generator.permutation(np.arange(n) % (2 * labels.size))
         # A low positive in the last row, another in the first.
         content[[0, -1]] = 2, 0

@@ -91,6 +91,8 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
     nearest = [] if finding.nearest is None else [("nearest", plain(finding.nearest))]
     if finding.nearest is None and finding.slopes is not None:
         nearest = [("nearest", f"no scheme known here; {finding.slopes}")]
+    if _is_known(finding):
+        nearest = []
     return [
         ("loss", plain(finding.loss)),
         ("claim", plain(finding.claim)),
@@ -102,6 +104,11 @@ def _facts(finding: Finding) -> list[tuple[str, str]]:
         ("calls", f"{finding.calls:,}{_without_gradients(finding)}, seed {finding.seed}"),
         ("error", f"a true claim is refuted with probability at most {finding.error:g}; conditions: {CONDITIONS}"),
     ]
+
+
+def _is_known(finding: Finding) -> bool:
+    """Whether a claim holds, and no name fits better than to within its resolution: the claim is the name."""
+    return finding.verdict == "holds" and (finding.nearest is None or not finding.nearest.agrees)
 
 
 def _without_gradients(finding: Finding) -> str:
@@ -288,8 +295,11 @@ def _explanation(finding: Finding) -> list[str]:
         said = any(note.kind in ("ignores rng", "unknown form") for note in finding.notes)
         if said or not finding.has_margins:
             return parts
-        return [*parts, *_on_slopes(finding), *_on_slices(finding), *_on_draws(finding)]
+        of_slopes = [] if _is_known(finding) else _on_slopes(finding)
+        return [*parts, *of_slopes, *_on_slices(finding), *_on_draws(finding)]
     fit = finding.nearest
+    if _is_known(finding):
+        return [*parts, *_on_slices(finding), *_on_draws(finding)]
     parts.append(
         f"Its margins (how often each negative counts, in the mean) are those of: {fit.name}."
         if fit.agrees

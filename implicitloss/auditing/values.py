@@ -37,11 +37,12 @@ from implicitloss.auditing.curve import SEEDS, Asked, allowed
 from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence
-from implicitloss.auditing.finding import Flaw, Note, Observed
+from implicitloss.auditing.finding import Note, Observed
 from implicitloss.auditing.pilot import LEAK_SHARE, PILOT_EXAMPLES_A_CALL
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
 from implicitloss.auditing.question import FEWEST_PILOT_RUNS, PILOT_SHARE, Question
+from implicitloss.auditing.rows import SUPPRESSED, hits_between_rows
 from implicitloss.auditing.single import single_labels
 from implicitloss.auditing.tally import Sums
 from implicitloss.labels import Floats, Labels
@@ -49,13 +50,9 @@ from implicitloss.numerics.bounds import likely_sum
 
 __all__ = ["by_values", "exactly"]
 
-# Labels outside a part are scored this far below the positive; e^80 is still a number in single precision.
-SUPPRESSED = 80.0
 HALF = "half of the labels, at random"
 # A pilot in which this many draws of a label were expected has had one, almost surely.
 EXPECTED_DRAWS = 8.0
-# Calls, and examples of each positive in them, that look for hits between rows.
-MIXED_CALLS, MIXED_EXAMPLES = 16, 16
 # The largest number of calls whose answers are added up together.
 CALLS_ADDED = 16
 # A true claim has a call that exceeds its limit on a part with at most this probability.
@@ -87,28 +84,9 @@ def by_values(question: Question, box: Box) -> Observed:
         asks = "does the loss depend on scores other than the positive's?"
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
     found = _looks(question, box, pilot)
-    observed = Observed(tuple(found), flaws=_hits_between_rows(parts, box, found), notes=tuple(notes))
+    observed = Observed(tuple(found), flaws=hits_between_rows(question, box, found), notes=tuple(notes))
     holds = not observed.flaws and all(c.result(question.tolerance) == "holds" for c in found if c.decisive)
     return observed + single_labels(question, box) if holds else observed
-
-
-def _hits_between_rows(parts: _Parts, box: Box, found: list[Comparison]) -> tuple[Flaw, ...]:
-    """The flaw of hits that are claimed to be removed, and count where examples of other positives stand beside.
-
-    Examples of one positive stand together else, and a mask of another row is then the right one.
-    """
-    of_hits = [c for c in found if c.part == HITS]
-    if len(of_hits) < 2 or any(c.claimed != 0.0 or c.measured > 0 for c in of_hits):
-        return ()
-    scores, positive = parts.asked
-    for _ in range(MIXED_CALLS):
-        seed = box.new_probe()
-        generator = np.random.default_rng([3, seed])
-        at = generator.permutation(np.repeat(parts.hits_of, MIXED_EXAMPLES))
-        if np.any(_decoded(parts.question, box.ask(scores[at], positive[at], seed)) > 0):
-            said = "accidental hits count where rows of other labels stand beside: is their mask that of another row?"
-            return (Flaw("depends on the row", said),)
-    return ()
 
 
 def exactly(question: Question, box: Box) -> Observed:

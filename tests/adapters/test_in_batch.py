@@ -939,3 +939,12 @@ def test_mined_negatives_of_all_rows_are_seen(pooled: bool, seed: int) -> None:
         is_true = m == (n - 1 + n * k if pooled else n - 1 + k)
         assert report.verdict == ("holds" if is_true else "refuted"), str(report)
         assert ("mined negatives of all rows pooled?" in " ".join(str(report).split())) == (pooled and not is_true)
+
+
+def test_the_adapter_and_the_audit_have_one_prior() -> None:
+    """Else batches are drawn from one prior, and judged by the other."""
+    adapted_loss = il.adapters.in_batch(plain, PRIOR, N)
+    for other in (LabelPrior.zipf(7, 1.5), LabelPrior.zipf(9, 1.0)):
+        with pytest.raises(ValueError, match=f"adapted for another prior, of 7 labels, .* one of {other.n_labels}"):
+            il.audit(adapted_loss, prior=other, claim=claim())
+    assert il.audit(adapted_loss, prior=LabelPrior.from_probabilities(Q), claim=claim(), rng=0, **COARSE).ok

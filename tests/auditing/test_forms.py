@@ -965,3 +965,34 @@ def test_a_second_part_that_is_no_gradient_is_refused(n_labels: int, seed: int) 
         return _of_many(scores, positive, rng), shares(scores) - np.eye(n_labels)[positive]
 
     assert contact(right, seed, prior).observed.flaws == ()
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_a_loss_over_the_size_of_the_call_is_not_divided_by_that_of_the_probe(gradient: bool, seed: int) -> None:
+    """Calls have other sizes than the probe, and so nothing is said of margins."""
+
+    def over(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        values = Loss(cross_entropy, drawn(), gradient=gradient)(scores, positive, rng)
+        n = len(positive)
+        return (values[0] / n, values[1] / n) if gradient else values / n
+
+    report = il.audit(over, claim="full", prior=PRIOR, rng=seed, budget="quick")
+    (flaw,) = report.flaws
+    assert flaw.kind == "another form"
+    assert "by 0.1667 in one of 6, and by 0.08333 in one of 12. Is it divided by the size of the batch?" in str(flaw)
+    assert report.nearest is None
+
+
+def test_a_temperature_that_is_rounded_is_rounding(seed: int) -> None:
+    """Up to 1e-5 of it; more is another temperature, and a loss that is scaled by as much is scaled."""
+    claim = il.Scheme("within-batch", "unit", m=M, hits="mask")
+    options: dict[str, Any] = {"claim": claim, "prior": PRIOR, "rng": seed, "budget": "quick", "temperature": 0.07}
+    for off, said in ((1e-12, ""), (1e-8, ""), (1e-6, ""), (1e-3, "a temperature of 0.07007 divides the scores")):
+        report = il.audit(Loss(cross_entropy, drawn(), gradient=True, temperature=0.07 * (1 + off)), **options)
+        assert report.ok == (not said), (off, str(report))
+        assert ("a temperature of 0.07007 divides the scores" in str(report)) == bool(said)
+        assert report.nearest is not None
+        assert report.nearest.name == "weights of 1, within-batch sampling, m = 5, hits masked"
+        assert "another number of draws" not in {note.kind for note in report.notes}
+    scaled_by = il.audit(Loss(scaled(0.999), drawn(), gradient=True, temperature=0.07), **options)
+    assert "scaled by 0.999" in str(scaled_by)

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 import implicitloss as il
+from implicitloss.auditing.blackbox import Answer
+from implicitloss.auditing.box import EPS_OF_ROUNDING, Call
 from implicitloss.auditing.comparison import HITS, Comparison
+from implicitloss.auditing.decode import decode
 from implicitloss.auditing.draw_statistics import DrawStatistics
 from implicitloss.auditing.fit import FITS_WITHIN
 from implicitloss.auditing.nearest import nearest
@@ -74,7 +77,7 @@ def adjusted(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floa
 def test_softmax_over_all_labels_by_values_holds_and_is_measured_once(n_labels: int, seed: int) -> None:
     report = il.audit(full, claim="full", prior=il.LabelPrior.zipf(n_labels, 1.0), rng=seed, budget="quick")
     assert report.verdict == "holds"
-    assert report.calls < 70
+    assert report.calls < 80
     assert report.known_to < 1e-3
     assert str(report.nearest) == "softmax over all labels, none drawn"
     assert "draws nothing" in {note.kind for note in report.notes}
@@ -83,7 +86,7 @@ def test_softmax_over_all_labels_by_values_holds_and_is_measured_once(n_labels: 
 def test_a_loss_in_single_precision_that_draws_nothing_holds(seed: int) -> None:
     report = il.audit(in_single, claim="full", prior=PRIOR, rng=seed, budget="quick")
     assert report.verdict == "holds"
-    assert report.calls < 70
+    assert report.calls < 80
 
 
 def test_a_loss_that_draws_nothing_is_refuted_by_one_per_cent(seed: int) -> None:
@@ -677,3 +680,55 @@ def test_margins_that_are_no_powers_are_said_to_be_none(power: bool, seed: int) 
     assert ("Frequent negatives count more than rare ones." in said) == power
     if power:
         assert abs(report.slopes.b.value - 0.7) < 5 * report.slopes.b.error
+
+
+def test_weights_of_1_are_no_slip_that_comes_to_1(seed: int) -> None:
+    """Within a batch π/q is 1, but nothing was added to the logits and nothing taken off."""
+    claim = il.Scheme("within-batch", "constant", m=M, hits="mask")
+    report = il.audit(sampled(np.asarray(PRIOR.probabilities), gradient=True), claim=claim, prior=PRIOR, rng=seed)
+    assert report.verdict == "refuted"
+    assert report.nearest is not None
+    assert report.nearest.name == f"weights of 1, within-batch sampling, m = {M}, hits masked"
+    assert not report.slips
+
+
+def test_a_claim_that_holds_is_not_said_to_be_unknown(seed: int) -> None:
+    def adjusted(scores: Floats, positive: Labels, rng: np.random.Generator) -> Floats:
+        return full(scores + 0.5 * PRIOR.log, positive, rng)
+
+    held = il.audit(adjusted, claim=il.margins.LogitAdjusted(0.5), prior=PRIOR, rng=seed)
+    assert held.ok
+    assert held.nearest is None
+    assert "claim    logit-adjusted softmax, τ = 0.5\n" in str(held)
+    assert "nearest" not in str(held)
+    assert "No scheme known" not in held.explain()
+    refuted = il.audit(adjusted, claim=il.margins.LogitAdjusted(1.0), prior=PRIOR, rng=seed)
+    assert "claim    logit-adjusted softmax\n" in str(refuted)
+    assert "No scheme known" in refuted.explain()
+
+
+@pytest.mark.parametrize("wrong", ["sign", "targets"])
+def test_losses_far_from_any_form_are_no_warnings(wrong: str, seed: int) -> None:
+    """Overflows in what is compared with them: the tests turn warnings into errors."""
+    right = sampled(np.asarray(PRIOR.probabilities), -np.log(M * np.asarray(PRIOR.probabilities)))
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return -right(scores, positive, rng) if wrong == "sign" else right(scores, np.roll(positive, 1), rng)
+
+    claim = il.Scheme("within-batch", "importance", m=M, hits="mask")
+    report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, budget="quick")
+    assert report.verdict == "refuted"
+    assert report.explain()
+
+
+def test_rounding_that_was_measured_is_no_hit() -> None:
+    """A hit refutes by itself: five standard deviations of float16 are none, and twenty are one."""
+    eps = 1e-3 * EPS_OF_ROUNDING
+    question = Question.of(
+        prior=PRIOR, claim="full", positives=[0], scores=None, form="softmax", temperature=1.0, shift=0.0,
+        tolerance=0.0, resolution=None, heaviest=10.0, runs=None, budget="full", error=1e-6, rng=0,
+    )  # fmt: skip
+    for off, is_hit in ((5e-3, False), (20e-3, True)):
+        answer = Answer(np.array([np.log1p(off)]), np.zeros((1, L)), eps)
+        call = Call(np.zeros((1, L)), np.array([0]), answer, 0)
+        assert (decode(question, call).hits[0] > 0) == is_hit

@@ -169,3 +169,62 @@ def test_what_is_suspected_is_judged_by_further_calls(seed: int, monkeypatch: py
     (first, loose), (further, strict) = asked
     assert (first, further) == (rows.FIRST_CALLS, rows.CALLS)
     assert loose == rows.SUSPECTED > 1e4 * strict
+
+
+def in_another_order(loss: Any, order: Callable[[Labels], Labels]) -> Callable[..., Any]:
+    """The losses of rows that were put in another order, and not back again."""
+
+    def mixed(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        at = order(positive)
+        return loss(scores[at], positive[at], rng)
+
+    return mixed
+
+
+ORDERS: dict[str, Callable[[Labels], Labels]] = {
+    "by label": lambda y: np.argsort(y, kind="stable"),
+    "frequent first": lambda y: np.argsort(-Q[y], kind="stable"),
+    "rare first": lambda y: np.argsort(Q[y], kind="stable"),
+    "rolled": lambda y: np.roll(np.arange(len(y)), 1),
+}
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("kind", LOSSES)
+def test_losses_of_other_rows_are_refuted(kind: str, order: str, seed: int) -> None:
+    """No chance is involved; the order in which an audit has its own examples hides a sort by frequency."""
+    report = il.audit(in_another_order(LOSSES[kind], ORDERS[order]), prior=PRIOR, claim="full", rng=seed)
+    assert report.verdict == "refuted", str(report)
+    assert "losses are those of other rows" in [flaw.sentence[:30] for flaw in report.flaws]
+    assert report.nearest is None
+
+
+def masked_by(mask: Callable[[Labels], Labels], gradient: bool) -> Callable[..., Any]:
+    """Eight draws of weight 1/(m q); draws of the labels that `mask` gives for the rows are left out."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        n, at = len(positive), np.arange(len(positive))
+        draws = rng.choice(L, (n, M), p=Q)
+        a = np.zeros(scores.shape)
+        np.add.at(a, (at[:, None], draws), np.where(draws == mask(positive)[:, None], 0.0, 1 / (M * Q[draws])))
+        x = a * np.exp(scores - scores[at, positive][:, None])
+        values = np.log1p(x.sum(axis=1))
+        slopes = x / np.exp(values)[:, None]
+        slopes[at, positive] -= slopes.sum(axis=1)
+        return (values, slopes) if gradient else values
+
+    return loss
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+def test_a_mask_of_another_row_is_seen_beside_one_positive(gradient: bool, seed: int) -> None:
+    """The audited rows all have the same label; a probe puts others between them.  A hit of label 0, of which 28 % are
+    draws, is missed in its 256 rows with probability below 1e-70."""
+    options: dict[str, Any] = {"prior": PRIOR, "positives": [0], "budget": "quick", "rng": seed}
+    claim = il.Scheme("within-batch", "importance", m=M, hits="mask")
+    assert il.audit(masked_by(lambda y: y, gradient), claim=claim, **options).ok
+    for wrong in (lambda y: np.roll(y, 1), lambda y: np.full_like(y, y[0])):
+        report = il.audit(masked_by(wrong, gradient), claim=claim, **options)
+        assert report.verdict == "refuted", str(report)
+        assert "their mask that of another row" in str(report.flaws[0])

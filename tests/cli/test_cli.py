@@ -1294,6 +1294,12 @@ def test_a_loss_is_named_by_its_file_too(
     assert sys.modules["json"] is json
     assert main(["audit", str(tmp_path / "below" / "json.py") + ":other", *words]) == 2
     assert "an in-batch loss needs implicitloss.adapters.in_batch" in capsys.readouterr().err
+    (tmp_path / "adapted.py").write_text(
+        "import implicitloss as il\n\n\ndef tensors(q, i, y):\n    raise TypeError('must be Tensor, not ndarray')\n\n\n"
+        "loss = il.adapters.in_batch(tensors, il.LabelPrior.zipf(20, 1.0), 4)\n"
+    )
+    assert main(["audit", "adapted.py:loss", *words]) == 2
+    assert "does it take tensors? Then the adapter needs framework=" in capsys.readouterr().err
     (tmp_path / "broken_file.py").write_text("import nothing_of_this_name\n")
     assert main(["audit", "broken_file.py:loss", *words]) == 2
     assert "cannot import broken_file.py: ModuleNotFoundError" in capsys.readouterr().err

@@ -295,6 +295,8 @@ def _adapted(function: LossFunction, args: argparse.Namespace) -> LossFunction:
     known = frameworks()
     if args.framework not in ("numpy", *known):
         raise ValueError(unknown("framework", args.framework, ("numpy", *known)))
+    if args.framework != "numpy" and hasattr(function, "package"):
+        raise ValueError(f"the loss is adapted already: leave out --framework {args.framework}")
     given = _watched(function, origin_of(args))
     if args.framework != "numpy":
         given = known[args.framework].adapt(given)
@@ -308,7 +310,7 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
     """
     import numpy as np
 
-    from implicitloss.auditing.failure import in_batch_names, is_of_this_package
+    from implicitloss.auditing.failure import in_batch_names, is_of_this_package, wants_tensors
 
     def watched(*given: Any) -> Any:
         try:
@@ -327,10 +329,24 @@ def _watched(function: Callable[..., Any], origin: str) -> Callable[..., Any]:
                 f"{cut(said, 120)}{_where(error)}{labels}"
             ) from error
 
+    def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*given: Any) -> Any:
+            try:
+                return method(*given)
+            except (Exception, SystemExit) as error:
+                if isinstance(error, ValueError) and is_of_this_package(error):
+                    raise
+                tensors = "; does it take tensors? Then the adapter needs framework=" * wants_tensors(error, function)
+                said = cut(f"{type(error).__name__}: {error}", 120)
+                raise ValueError(f"the loss itself failed: {said}{_where(error)}{tensors}") from error
+
+        return called
+
     functools.update_wrapper(watched, function)
     watched.__qualname__ = getattr(function, "__qualname__", type(function).__name__)
     # What a loss that is adapted already can do besides: an audit asks for these by name.
-    for name in ("directions", "flaws_between_rows", "largest_spread", "package", "stream", "warmup"):
+    for name in ("directions", "flaws_between_rows", "largest_spread", "package", "prior", "stream", "warmup"):
         if hasattr(function, name):
-            setattr(watched, name, getattr(function, name))
+            found = getattr(function, name)
+            setattr(watched, name, guarded(found) if callable(found) else found)
     return watched
