@@ -29,19 +29,37 @@ def single_labels(question: Question, box: Box) -> Observed:
     """The labels that were never drawn beside the first positive, and are claimed to count more than that allows.
 
     In each call every label that was not seen yet has a row of its own.  A label that contributes at most w to a call,
-    and has a margin above w log(L/δ)/n, is not seen in n calls with probability at most δ/L.
+    and has a margin above w log(L/δ)/n, is not seen in n calls with probability at most δ/L.  The first positive itself
+    is looked for beside the second one.
     """
-    y, claim, n_labels = question.positives[0], question.claim, question.prior.n_labels
+    claim = question.claim
     if question.form != "softmax" or question.scores is not None or claim.margins is None or box.is_coarse:
         return Observed()
-    p, log = claim.margins[0], math.log(n_labels / question.error_of_a_probe)
-    largest = np.full(n_labels, math.inf) if claim.weights is None else MOST_UNSEEN_DRAWS * claim.weights[0]
-    most_calls = min(CALLS, question.runs)
-    may_be_decided = (p > 0) if claim.weights is None else largest * log < p * most_calls
-    left, n, asked, heaviest = np.flatnonzero(may_be_decided), 0, 0, np.zeros(n_labels)
     occurs = question.prior.probabilities > 0
-    left = left[(left != y) & occurs[left]]
-    scale = np.maximum(p, 1e-300) if claim.weights is None else np.maximum(claim.weights[0], 1e-300)
+    heaviest, left, n = _looked_for(question, box, 0, np.flatnonzero(occurs))
+    found = _missing(question, 0, left, n, heaviest)
+    first = np.array(question.positives[:1], dtype=np.intp)
+    if len(question.positives) > 1 and occurs[first[0]]:
+        _, left, n = _looked_for(question, box, 1, first)
+        found += _missing(question, 1, left, n, heaviest)
+    rest = int(np.count_nonzero((claim.margins[0] > 0) & occurs) - np.count_nonzero(heaviest))
+    rest -= sum(c.positive == question.positives[0] for c in found)
+    said = (
+        f"of {rest:,} label{'' if rest == 1 else 's'}, drawn seldom or never, only the groups are known: not seen alone"
+    )
+    return Observed(tuple(found), notes=(Note("single labels", said),) if rest else ())
+
+
+def _looked_for(question: Question, box: Box, row: int, labels: Labels) -> tuple[Floats, Labels, int]:
+    """The largest weight seen of each label (L,), those of `labels` that were not seen, and the number of calls."""
+    y, claim, n_labels = question.positives[row], question.claim, question.prior.n_labels
+    assert claim.margins is not None
+    p, most_calls = claim.margins[row], min(CALLS, question.runs)
+    may_be_decided, scale = p > 0, np.maximum(p, 1e-300)
+    if claim.weights is not None:
+        limit = MOST_UNSEEN_DRAWS * claim.weights[row] * _log_odds(question)
+        may_be_decided, scale = limit < p * most_calls, np.maximum(claim.weights[row], 1e-300)
+    left, n, asked, heaviest = labels[may_be_decided[labels] & (labels != y)], 0, 0, np.zeros(n_labels)
     while left.size and n < most_calls and asked + left.size * n_labels <= SCORES:
         chunks = np.array_split(left, math.ceil(left.size * n_labels / SCORES_A_CALL))
         weights = np.concatenate([_weights(question, box, y, chunk, scale[chunk]) for chunk in chunks])
@@ -49,22 +67,28 @@ def single_labels(question: Question, box: Box) -> Observed:
         n += 1
         heaviest[left] = weights
         left = left[weights == 0]
-    if claim.weights is None:
-        largest = _by_seen(question, heaviest)
-    limits = largest[left] * log / max(n, 1)
-    missing = [i for i, label in enumerate(left.tolist()) if limits[i] < p[label]]
-    found = [
+    return heaviest, left, n
+
+
+def _missing(question: Question, row: int, left: Labels, n: int, heaviest: Floats) -> list[Comparison]:
+    """The labels not seen in `n` calls whose margins are claimed to be larger than that allows."""
+    claim, y = question.claim, question.positives[row]
+    assert claim.margins is not None
+    p = claim.margins[row]
+    largest = _by_seen(question, heaviest) if claim.weights is None else MOST_UNSEEN_DRAWS * claim.weights[row]
+    limits = largest * _log_odds(question) / max(n, 1)
+    return [
         Comparison(
-            y, f"label {question.prior.name(int(left[i]))}", left[[i]], "value", float(largest[left[i]]),
-            float(p[left[i]]), measured=0.0, low=0.0, high=float(limits[i]),
+            y, f"label {question.prior.name(label)}", np.array([label]), "value", float(largest[label]),
+            float(p[label]), measured=0.0, low=0.0, high=float(limits[label]),
         )
-        for i in missing
+        for label in left.tolist()
+        if limits[label] < p[label]
     ]  # fmt: skip
-    rest = int(np.count_nonzero((p > 0) & occurs) - np.count_nonzero(heaviest)) - len(missing)
-    said = (
-        f"of {rest:,} label{'' if rest == 1 else 's'}, drawn seldom or never, only the groups are known: not seen alone"
-    )
-    return Observed(tuple(found), notes=(Note("single labels", said),) if rest else ())
+
+
+def _log_odds(question: Question) -> float:
+    return math.log((question.prior.n_labels + 1) / question.error_of_a_probe)
 
 
 def _weights(question: Question, box: Box, y: int, raised: Labels, scale: Floats) -> Floats:

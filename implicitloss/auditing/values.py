@@ -85,8 +85,11 @@ def by_values(question: Question, box: Box) -> Observed:
         notes.append(Note("no negatives", f"no negative contributed in {first} evaluations: {asks}"))
     found = _looks(question, box, pilot)
     observed = Observed(tuple(found), flaws=hits_between_rows(question, box, found), notes=tuple(notes))
-    holds = not observed.flaws and all(c.result(question.tolerance) == "holds" for c in found if c.decisive)
-    return observed + single_labels(question, box) if holds else observed
+    results = [c.result(question.tolerance) for c in found]
+    holds = all(result == "holds" for c, result in zip(found, results, strict=True) if c.decisive)
+    # A label that is never drawn keeps its group open for ever, where no weight is claimed.
+    is_without_end = "refuted" not in results and any(c.decisive and math.isinf(c.high) for c in found)
+    return observed + single_labels(question, box) if not observed.flaws and (holds or is_without_end) else observed
 
 
 def exactly(question: Question, box: Box) -> Observed:

@@ -59,3 +59,18 @@ def test_labels_that_are_drawn_too_seldom_are_said(seed: int, monkeypatch: pytes
     report = il.audit(uniform(L), claim="full", prior=PRIOR, positives=[3], rng=seed)
     assert report.ok
     assert "labels, drawn seldom or never, only the groups are known" in str(report)
+
+
+@pytest.mark.parametrize("budget", ["full", "quick"])
+def test_the_most_frequent_label_is_looked_for_beside_another(budget: Any, seed: int) -> None:
+    """`integers(1, L)` never draws label 0; no weight is claimed, and so its group has no upper limit by itself."""
+
+    def from_one(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        n, at = len(positive), np.arange(len(positive))
+        draws = rng.integers(1, L, (n, M))
+        x = np.exp(np.take_along_axis(scores, draws, axis=1) - scores[at, positive][:, None]) * L / M
+        return np.log1p(np.where(draws == positive[:, None], 0.0, x).sum(axis=1))
+
+    report = il.audit(from_one, claim="full", prior=PRIOR, rng=seed, budget=budget)
+    assert report.verdict == "refuted", str(report)
+    assert [(c.positive, c.part) for c in report.failures if c.labels.size == 1] == [(report.positives[1], "label 0")]
