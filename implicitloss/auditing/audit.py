@@ -115,7 +115,7 @@ def audit(
         labels.  Without gradients, parts that hold are not asked again.
     budget : {"full", "quick"}
         "quick" has a resolution of 1, so that "holds" rules out what counts twice or half, and a quarter of the `runs`,
-        where these are not given.  It takes about a third of the time, and refutes a true claim no more often.
+        where these are not given.  It takes a third to half of the time, and refutes a true claim no more often.
     error : float
         The probability with which a true claim may be refuted, from 1e-300 to below 1.
     rng : seed, Generator or None

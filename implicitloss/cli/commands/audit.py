@@ -124,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--budget",
         metavar="NAME",
         default="full",
-        help="full (default), or quick: about a third of the time, for a resolution of 1 (100 %%)",
+        help="full (default), or quick: a third to half of the time, for a resolution of 1 (100 %%)",
     )
     parser.add_argument(
         "--runs",
