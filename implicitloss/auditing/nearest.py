@@ -92,7 +92,7 @@ def nearest(
 
 def _plain(fit: Fit, fitting: Fitting) -> Fit | None:
     """The same draws with weights of 1, where those of the slip are 1: within a batch π/q is, and nothing was added."""
-    if not isinstance(fit.scheme.weighting, Slip):
+    if not isinstance(fit.scheme.weighting, Slip) or not fit.m_known or fit.scheme.m == 1:  # 1/m is not 1
         return None
     scheme = replace(fit.scheme, weighting=Unit())
     is_equal = np.allclose(fitting.margins(scheme), fitting.margins(fit.scheme), rtol=1e-9, atol=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import sympy as sp
@@ -41,21 +42,33 @@ def _log_loss(model: Callable[[sp.Expr], sp.Expr]) -> Callable[[], list[Row]]:
     return lambda: [("1/p_y and e^ℓ by (4)", total / model(s.y), s.over_labels(sp.exp(s.f[s.k] - s.f[s.y])))]
 
 
-def _eta(setting: Setting) -> list[Floats]:
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Probabilities η that were drawn at random."""
+
+    eta: Floats
+    seed: int
+
+    def __str__(self) -> str:
+        return f"η of {self.eta.size} labels, draw {self.seed}"
+
+
+def _eta(setting: Setting) -> list[_Drawn]:
     prior = cases.coarse(setting.prior, TWENTY)
-    return [cases.eta(prior, seed) for seed in range(3)]
+    return [_Drawn(cases.eta(prior, seed), seed) for seed in range(3)]
 
 
-def _taught(eta: Floats) -> Estimate:
+def _taught(case: _Drawn) -> Estimate:
     """The probabilities that the loss over all labels teaches at η, and Newton's error in them."""
+    eta = case.eta
     scheme = Scheme(Uniform(), ForMargin(Softmax()), m=1, hits="mask")
     any_prior = LabelPrior.zipf(eta.size, 1.0)
     odds = np.exp(by_newton(scheme, eta, any_prior, "implicit"))
     return Estimate(odds / odds.sum(), 2 * OPTIMUM * eta, "probabilities", "Newton's method")
 
 
-def _squared(eta: Floats) -> Floats:
-    return np.asarray(eta**2 / np.sum(eta**2))
+def _squared(case: _Drawn) -> Floats:
+    return np.asarray(case.eta**2 / np.sum(case.eta**2))
 
 
 # --- (13), (14) are of the form (6) ---------------------------------------------------------------------------------
@@ -103,10 +116,10 @@ CLAIMS = (
                 "the optimum",
                 _eta,
                 _taught,
-                lambda eta: eta,
+                lambda case: case.eta,
                 {
                     "it teaches p ∝ η²": _squared,
-                    "it teaches p = 1/L": lambda eta: np.full(eta.size, 1 / eta.size),
+                    "it teaches p = 1/L": lambda case: np.full(case.eta.size, 1 / case.eta.size),
                 },
                 resolution=1e-5,
                 detail="Newton's method on the loss over all labels",
