@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicitloss.auditing.pilot import Pilot
+from implicitloss.auditing.pilot import LEAK_SHARE, Pilot
 from implicitloss.auditing.question import Question
 from implicitloss.labels import Floats
 from implicitloss.samplers import Sampler
@@ -45,7 +45,9 @@ class DrawStatistics:
     @classmethod
     def of(cls, question: Question, pilot: Pilot, each_once_by: Sampler | None = None) -> DrawStatistics:
         """The statistics of a pilot's evaluations; `each_once_by` is the law if every weight is that of one draw."""
-        never = int((np.delete(pilot.seen, question.other_positives, axis=1).sum(axis=0) == 0).sum())
+        seen = pilot.seen.sum(axis=0)
+        np.add.at(seen, list(question.positives), (pilot.hits > 0).sum(axis=1))
+        never = int((np.delete(seen, question.other_positives) == 0).sum())
         by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
         independent = pilot.n // pilot.a_call if pilot.shares_negatives else pilot.n
         labels = np.count_nonzero(pilot.weights, axis=2)
@@ -55,7 +57,11 @@ class DrawStatistics:
         rows, hits = np.arange(len(question.positives)), pilot.hits > 0
         if each_once_by is None:
             counts = np.round(pilot.draws) if pilot.rounding else pilot.draws.copy()
-            one_hit = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
+            # A frequent label is hardly ever drawn once: one hit is the smallest, or the smallest step between two.
+            steps = np.abs(np.diff(pilot.hits, axis=1))
+            steps = np.where(steps > LEAK_SHARE * pilot.hits.max(axis=1, keepdims=True), steps, np.inf)
+            least = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
+            one_hit = np.minimum(least, steps.min(axis=1, initial=np.inf))
             counts[rows, :, question.positives] = np.where(hits, pilot.hits, 0.0) / one_hit[:, None]
         else:
             counts = pilot.drawn.astype(np.float64)

@@ -178,3 +178,26 @@ def test_hits_may_be_masked_by_their_score(claim: str, seed: int) -> None:
     assert str(report.nearest).startswith("importance weights")
     assert "by its margins, because no draws were seen" in " ".join(str(report).split())
     assert "Values show no draws" in report.explain()
+
+
+def test_kept_hits_are_draws_of_the_positive(seed: int) -> None:
+    """Of 64 draws 15 are hits of label 0, which is never drawn once: one hit is a step between two numbers of them."""
+    prior = il.LabelPrior.zipf(40, 1.0)
+    q = np.asarray(prior.probabilities)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows = np.arange(len(positive))
+        x = rng.multinomial(64, q, size=len(positive)) * np.exp(scores - scores[rows, positive][:, None])
+        slopes = x / (1 + x.sum(axis=1))[:, None]
+        slopes[rows, positive] -= slopes.sum(axis=1)
+        return np.log1p(x.sum(axis=1)), slopes
+
+    claim = il.Scheme("within-batch", "unit", m=64, hits="keep")
+    report = il.audit(loss, prior=prior, claim=claim, positives=[0], budget="quick", rng=seed)
+    found = report.draw_statistics
+    assert report.ok
+    assert report.notes == ()
+    assert found is not None
+    assert (found.draws, found.never_drawn) == ((64, 64), 0)
+    assert found.q is not None
+    assert abs(found.q[0] - q[0]) < 0.05  # ten standard deviations of 312 evaluations
