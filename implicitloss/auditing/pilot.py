@@ -26,6 +26,8 @@ LEAK_SHARE = 1e-3
 RATIO_ERROR, RATIO_RELATIVE_ERROR = 1e-2, 1e-5
 # If more than this share of the weights are not multiples of one draw's weight, draws have no single weight.
 BROKEN_SHARE = 0.01
+# Draws bring at least this share of the labels that as many independent ones do.
+FEWER_LABELS = 0.75
 # Both weights of a ratio are rounded.  In half precision, the least weight of a label is that of at most so many draws.
 ROUNDINGS_A_RATIO, MOST_DRAWS_AT_LEAST = 3.0, 8
 
@@ -184,7 +186,14 @@ class Pilot:
     def weights_vary(self) -> bool:
         """Whether draws of a label have no single weight."""
         ratio = self.draws[self.drawn]
-        return bool(ratio.size and np.mean(self._broken(ratio)) > BROKEN_SHARE)
+        return bool(ratio.size and np.mean(self._broken(ratio)) > BROKEN_SHARE) or self._has_few_labels
+
+    @property
+    def _has_few_labels(self) -> bool:
+        """Whether so many draws would bring more labels than came: weights that vary look like many draws of few."""
+        draws = np.where(np.isfinite(self.draws), self.draws, 0.0)
+        expected = -np.expm1(-draws.mean(axis=1)).sum(axis=1)  # of Poisson counts
+        return bool(np.any(self.drawn.sum(axis=2).mean(axis=1) < FEWER_LABELS * expected))
 
     @cached_property
     def shares_negatives(self) -> bool:

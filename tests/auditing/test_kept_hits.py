@@ -201,3 +201,27 @@ def test_kept_hits_are_draws_of_the_positive(seed: int) -> None:
     assert (found.draws, found.never_drawn) == ((64, 64), 0)
     assert found.q is not None
     assert abs(found.q[0] - q[0]) < 0.05  # ten standard deviations of 312 evaluations
+
+
+def test_weights_that_vary_are_no_many_draws(seed: int) -> None:
+    """Each of 15 draws weighs 1/q of another label of the batch, by mistake: whole multiples, by Zipf's law."""
+    prior = il.LabelPrior.zipf(40, 1.0)
+    q = np.asarray(prior.probabilities)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        n, rows = len(positive), np.arange(len(positive))
+        draws = rng.choice(40, (n, 15), p=q)
+        x = np.zeros(scores.shape)
+        np.add.at(x, (rows[:, None], draws), q[positive][:, None] / q[np.roll(draws, 1, axis=1)])
+        x[rows, positive] = 0.0
+        x *= np.exp(scores - scores[rows, positive][:, None])
+        slopes = x / (1 + x.sum(axis=1))[:, None]
+        slopes[rows, positive] = -slopes.sum(axis=1)
+        return np.log1p(x.sum(axis=1)), slopes
+
+    claim = il.Scheme("within-batch", "relative", m=15, hits="mask")
+    report = il.audit(loss, prior=prior, claim=claim, rng=seed)
+    assert report.verdict == "refuted"
+    assert report.draw_statistics is not None
+    assert report.draw_statistics.weights_vary
+    assert "another number of draws" not in {note.kind for note in report.notes}
