@@ -95,7 +95,7 @@ class Fitting:
         rows = dict(zip(parts.positives, p, strict=True))
         for c in parts.empty:
             of_part = float(rows[c.positive][c.labels].sum())
-            agrees &= of_part <= c.high * LIMIT_FACTOR
+            agrees &= of_part <= c.high
             worst = max(worst, of_part / max(c.high, 1e-300))
         for c in parts.hits:
             of_hits = float(rows[c.positive][c.positive])

@@ -17,7 +17,7 @@ from implicitloss.auditing.fit import Fit
 from implicitloss.auditing.fitting import Fitting
 from implicitloss.auditing.parts import MOST_ERROR, Parts
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import KeptDuplicates, OtherNumber, Padded, Slip, Survivors
+from implicitloss.auditing.slips import OtherNumber, Padded, Slip, Survivors
 from implicitloss.draws import DrawsName
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import Floats
@@ -64,17 +64,22 @@ def nearest(
     candidates = Candidates(question, fitting, none_drawn)
     holds = all(c.result(question.tolerance) == "holds" for c in comparisons if c.decisive)
     claimed = candidates.claimed()
+    is_refuted = any(c.result(question.tolerance) == "refuted" for c in comparisons)
     is_of_claim = claimed is not None and claimed.agrees and _off(claimed, question, statistics) == 0.0
+    is_of_claim &= not is_refuted
     if claimed is not None and is_of_claim and (holds or claimed.misfit <= parts.misfit_by_chance):
         return claimed  # no other fits better, but for chance
     fits = candidates.fits()
+    if is_refuted:
+        # Within the limits of a part that refutes it, but for their factor, the claim is near; it does not agree.
+        fits = [replace(fit, agrees=fit.agrees and fit.scheme != question.scheme) for fit in fits]
     if statistics is not None and not statistics.weights_vary:  # those that are divided by the draws that are left do
         fits = [fit for fit in fits if not isinstance(fit.scheme.weighting, Survivors)]
     # How often a hit has a duplicate is known where the draws are.
     agreeing = [
         fit
         for fit in fits
-        if fit.agrees and not (isinstance(fit.scheme.weighting, KeptDuplicates) and _off(fit, question, statistics) > 0)
+        if fit.agrees and _off(fit, question, statistics) == 0.0  # draws by another law than was seen are none of it
     ]
     if agreeing:
         # What holds is no slip, if it can be none.
@@ -85,8 +90,10 @@ def nearest(
         best = _plain(best, fitting) or best
         is_other_law = _off(best, question, statistics) > 0
         return replace(best, draws_guessed=candidates.is_guessed(best) or is_other_law)
+    if holds and claimed is not None and claimed.agrees:
+        return claimed
     # A number that was fitted is no name for what it does not fit.
-    near = [fit for fit in fits if fit.is_near and not isinstance(fit.scheme.weighting, OtherNumber)]
+    near = [fit for fit in fits if fit.is_near and not fit.agrees and not isinstance(fit.scheme.weighting, OtherNumber)]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
 
 

@@ -733,3 +733,17 @@ def test_rounding_that_was_measured_is_no_hit() -> None:
         answer = Answer(np.array([np.log1p(off)]), np.zeros((1, L)), eps)
         call = Call(np.zeros((1, L)), np.array([0]), answer, 0)
         assert (decode(question, call).hits[0] > 0) == is_hit
+
+
+@pytest.mark.parametrize("budget", ["quick", "full"])
+def test_a_claim_that_a_label_refutes_is_not_what_the_loss_has(budget: Any, seed: int) -> None:
+    """By gradients: the last of 300 labels is never drawn, and all others count as claimed; draws are seen uniform."""
+    few, n_labels = il.LabelPrior.zipf(300, 0.5), 300
+    q = np.r_[np.full(n_labels - 1, 1 / (n_labels - 1)), 0.0]
+    loss = sampled(q, -np.log(50 / n_labels), m=50, gradient=True)
+    claim = il.Scheme("uniform", "importance", m=50, hits="mask")
+    report = il.audit(loss, prior=few, claim=claim, rng=seed, budget=budget)
+    assert report.verdict == "refuted"
+    assert report.nearest is None or not report.nearest.agrees, str(report)
+    assert not report.slips
+    assert any(note.sentence.startswith("1 label that is claimed to count never did") for note in report.notes)
