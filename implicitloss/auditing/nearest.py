@@ -64,15 +64,10 @@ def nearest(
     candidates = Candidates(question, fitting, none_drawn)
     holds = all(c.result(question.tolerance) == "holds" for c in comparisons if c.decisive)
     claimed = candidates.claimed()
-    is_refuted = any(c.result(question.tolerance) == "refuted" for c in comparisons)
     is_of_claim = claimed is not None and claimed.agrees and _off(claimed, question, statistics) == 0.0
-    is_of_claim &= not is_refuted
     if claimed is not None and is_of_claim and (holds or claimed.misfit <= parts.misfit_by_chance):
         return claimed  # no other fits better, but for chance
     fits = candidates.fits()
-    if is_refuted:
-        # Within the limits of a part that refutes it, but for their factor, the claim is near; it does not agree.
-        fits = [replace(fit, agrees=fit.agrees and fit.scheme != question.scheme) for fit in fits]
     if statistics is not None and not statistics.weights_vary:  # those that are divided by the draws that are left do
         fits = [fit for fit in fits if not isinstance(fit.scheme.weighting, Survivors)]
     # How often a hit has a duplicate is known where the draws are.
