@@ -459,7 +459,7 @@ def test_every_setting_has_its_derivation_rendered(page: Path, browser: Browser)
     assert min(found) >= 7
     assert browser.run("document.querySelector('#derivation math').namespaceURI").endswith("MathML")
     # What the renderer does not know it does not pass over in silence.
-    for unknown in (r"\\sqrt{x}", r"\\left(x", "{x"):
+    for unknown in (r"\\binom{x}", r"\\left(x", "{x"):
         with pytest.raises(RuntimeError, match=r"is not known|no \S+ in"):
             browser.run(f"mathOf('{unknown}').textContent")
     text = browser.run(r"mathOf('\\sum_{y\' \\neq y} \\sum_{i=1}^{m} \\frac{a}{b^{2}} - {\\pi}_{y}^{\\tau}').innerHTML")
@@ -469,6 +469,11 @@ def test_every_setting_has_its_derivation_rendered(page: Path, browser: Browser)
         "</munderover><mfrac><mrow><mi>a</mi></mrow>"
         "<mrow><msup><mi>b</mi><mrow><mn>2</mn></mrow></msup></mrow></mfrac><mo>−</mo><msubsup><mrow><mi>π</mi></mrow>"
         "<mrow><mi>y</mi></mrow><mrow><mi>τ</mi></mrow></msubsup></mrow>"
+    )
+    roots = browser.run(r"mathOf('\\sqrt[4]{x} + \\sqrt{y}').innerHTML")
+    assert re.sub(r" xmlns=\S+?(?=>)", "", roots) == (
+        "<mrow><mroot><mrow><mi>x</mi></mrow><mrow><mn>4</mn></mrow></mroot>"
+        '<mo stretchy="false">+</mo><msqrt><mrow><mi>y</mi></mrow></msqrt></mrow>'
     )
     assert browser.complaints() == []
 
