@@ -70,21 +70,16 @@ def nearest(
     fits = candidates.fits()
     if statistics is not None and not statistics.weights_vary:  # those that are divided by the draws that are left do
         fits = [fit for fit in fits if not isinstance(fit.scheme.weighting, Survivors)]
-    # How often a hit has a duplicate is known where the draws are.
-    agreeing = [
-        fit
-        for fit in fits
-        if fit.agrees and _off(fit, question, statistics) == 0.0  # draws by another law than was seen are none of it
-    ]
+    # A scheme that draws by another law than was seen is not it.
+    agreeing = [fit for fit in fits if fit.agrees and _off(fit, question, statistics) == 0.0]
     if agreeing:
         # What holds is no slip, if it can be none.
         agreeing = [fit for fit in agreeing if not (holds and fit.slip)] or agreeing
-        # If samplers have equal margins, the law that was seen decides, then the order.
+        # Of equal ones the first is taken.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
-        best = min(near, key=lambda fit: (candidates.is_odd(fit), _off(fit, question, statistics)))
+        best = min(near, key=candidates.is_odd)
         best = _plain(best, fitting) or best
-        is_other_law = _off(best, question, statistics) > 0
-        return replace(best, draws_guessed=candidates.is_guessed(best) or is_other_law)
+        return replace(best, draws_guessed=candidates.is_guessed(best))
     if holds and claimed is not None and claimed.agrees:
         return claimed
     # A number that was fitted is no name for what it does not fit.
@@ -93,7 +88,7 @@ def nearest(
 
 
 def _plain(fit: Fit, fitting: Fitting) -> Fit | None:
-    """The same draws with weights of 1, where those of the slip are 1: within a batch π/q is, and nothing was added."""
+    """The fit with weights of 1, where those of its slip all are 1, as π/q is within a batch; else None."""
     if not isinstance(fit.scheme.weighting, Slip) or not fit.m_known or fit.scheme.m == 1:  # 1/m is not 1
         return None
     scheme = replace(fit.scheme, weighting=Unit())

@@ -84,8 +84,9 @@ def rows_of_others(question: Question, box: Box) -> tuple[Flaw, ...]:
         lowered = scores.copy()
         lowered[lower, positive[lower]] -= question.temperature * box.spread
         asked = [[box.probe(f, positive, seed) for f in (scores, lowered)] for _ in range(2)]
-        moved = np.abs(asked[0][1] - asked[0][0]) > MIXED_DEVIATION
-        is_of_others = 0 < moved.sum() <= lower.sum() and bool(np.any(moved & ~lower))
+        rise = asked[0][1] - asked[0][0]
+        moved = np.abs(rise) > MIXED_DEVIATION
+        is_of_others = 0 < moved.sum() <= lower.sum() and bool(np.any(moved & ~lower)) and bool(np.all(rise[moved] > 0))
         # What draws anew in a repeated call moves by that.
         if not is_of_others or not np.array_equal(asked[0], asked[1], equal_nan=True):
             return ()

@@ -88,11 +88,13 @@ def _what_may_help(finding: Finding, is_coarse: bool) -> str:
 
 def _facts(finding: Finding) -> list[tuple[str, str]]:
     """The facts above the table, each with its name."""
-    nearest = [] if finding.nearest is None else [("nearest", plain(finding.nearest))]
-    if finding.nearest is None and finding.slopes is not None:
-        nearest = [("nearest", f"no scheme known here; {finding.slopes}")]
+    nearest: list[tuple[str, str]] = []
     if _is_known(finding):
-        nearest = []
+        pass  # the claim says it
+    elif finding.nearest is not None:
+        nearest = [("nearest", plain(finding.nearest))]
+    elif finding.slopes is not None:
+        nearest = [("nearest", f"no scheme known here; {finding.slopes}")]
     return [
         ("loss", plain(finding.loss)),
         ("claim", plain(finding.claim)),

@@ -55,7 +55,7 @@ HALF = "half of the labels, at random"
 EXPECTED_DRAWS = 8.0
 # The largest number of calls whose answers are added up together.
 CALLS_ADDED = 16
-# A true claim has a call that exceeds its limit on a part with at most this probability.
+# The limit of a part is at least what a call of claimed draws exceeds, in all calls, with at most this probability.
 EXCEEDED = 1e-3
 # A part was surely drawn beside hits if the mean of its signals is above that of hits by this many standard errors.
 DRAWN_ERRORS = 5.0
