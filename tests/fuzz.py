@@ -1036,7 +1036,7 @@ def _audit(v: Values) -> Call:
         "loss_fn": ("function", _full), "claim": ("", v.one("full", "full", None, il.margins.Softmax())),
         "prior": ("prior", prior), "runs": ("count?", v.one(32, 40)), "rng": ("seed?", v.seed()),
         "temperature": ("positive", 1.0), "tolerance": ("number", 0.0), "resolution": ("positive", v.one(0.25, 1.0)),
-        "heaviest": ("positive", 10.0), "error": ("positive", v.one(1e-6, 1e-3)), "shift": ("", 0.0),
+        "largest_contribution": ("positive", 10.0), "error": ("positive", v.one(1e-6, 1e-3)), "shift": ("", 0.0),
         "form": ("choice", "softmax"), "positives": ("labels?", v.one(None, [0])),
         "scores": ("vector?", v.one(None, v.rng.standard_normal(prior.n_labels))),
         "other_positives": ("labels", []),

@@ -40,7 +40,7 @@ def audit(
     shift: ArrayLike = 0.0,
     tolerance: float = 0.0,
     resolution: float | None = None,
-    heaviest: float = 10.0,
+    largest_contribution: float = 10.0,
     runs: int | None = None,
     budget: Budget = "full",
     error: float = 1e-6,
@@ -60,9 +60,9 @@ def audit(
     contributes more to a part than three times the largest contribution of as many examples in the pilot.  By values
     the limit is larger where independent draws of the claimed weights would exceed it with probability .001.  For
     labels that the pilot never drew, the limit is three draws of the claimed weight, or what is claimed of all of them
-    and six standard deviations, if that is more; without a claimed scheme, it is `heaviest` times the largest
-    contribution in the pilot, and more in proportion to how much rarer the labels are.  A part in which one call
-    exceeds its limit stays inconclusive.
+    and six standard deviations, if that is more; without a claimed scheme, it is `largest_contribution` times what is
+    the largest in the pilot, and more in proportion to how much rarer the labels are.  A part in which one call exceeds
+    its limit stays inconclusive.
 
     Before anything is measured, the form of the loss is probed: the same call, with the same seed, at other scores.
     The draws are the same, and no chance is involved: a loss of the claimed form passes, within its rounding, which is
@@ -108,8 +108,9 @@ def audit(
         A relative deviation >= 0 that counts as equal.
     resolution : float, optional
         A relative deviation > 0 that must be excluded for "holds"; by default 0.25.
-    heaviest : float
-        See above; at least 1.
+    largest_contribution : float
+        How many times the largest contribution in the pilot a label that it never drew may contribute, where no scheme
+        is claimed; at least 1.
     runs : int, optional
         The largest number of evaluations of each positive, at least 32; by default 400 to 20,000, fewer for more
         labels.  Without gradients, parts that hold are not asked again.
@@ -154,7 +155,8 @@ def audit(
     """
     question = Question.of(
         prior=prior, claim=claim, positives=positives, scores=scores, form=form, temperature=temperature, shift=shift,
-        tolerance=tolerance, resolution=resolution, heaviest=heaviest, runs=runs, budget=budget, error=error, rng=rng,
+        tolerance=tolerance, resolution=resolution,
+        largest_contribution=largest_contribution, runs=runs, budget=budget, error=error, rng=rng,
         other_positives=other_positives,
     )  # fmt: skip
     box = Box(loss_fn, question, progress, reset)

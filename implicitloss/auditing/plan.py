@@ -152,4 +152,4 @@ def _largest_unseen(question: Question, pilot: Pilot, row: int, labels: Labels) 
     if not seen.any() or not rarest > 0:
         return np.inf
     # Rarer labels may weigh more, in proportion, as they do with importance weights.
-    return question.heaviest * float(pilot.most[row].max()) * max(1.0, float(prior[seen].min()) / rarest)
+    return question.largest_contribution * float(pilot.most[row].max()) * max(1.0, float(prior[seen].min()) / rarest)

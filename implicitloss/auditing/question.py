@@ -66,7 +66,7 @@ class Question:
     shift: Floats | float
     tolerance: float
     resolution: float
-    heaviest: float
+    largest_contribution: float
     runs: int
     most_runs: int
     error: float
@@ -76,7 +76,7 @@ class Question:
     @classmethod
     def of(
         cls, *, prior: LabelPrior, claim: Claim, positives: Sequence[int] | None, scores: ArrayLike | None, form: Form,
-        temperature: float, shift: ArrayLike, tolerance: float, resolution: float | None, heaviest: float,
+        temperature: float, shift: ArrayLike, tolerance: float, resolution: float | None, largest_contribution: float,
         runs: int | None, budget: Budget, error: float, rng: Seed, other_positives: ArrayLike = NO_LABELS,
     ) -> Question:  # fmt: skip
         """The question that these arguments ask.  *Raises* ValueError for arguments out of range."""
@@ -90,7 +90,7 @@ class Question:
         name = checked_choice(budget, "budget", tuple(SHARES))
         numbers = _checked_numbers({
             "temperature": temperature, "resolution": RESOLUTIONS[name] if resolution is None else resolution,
-            "tolerance": tolerance, "heaviest": heaviest, "error": error,
+            "tolerance": tolerance, "largest_contribution": largest_contribution, "error": error,
         })  # fmt: skip
         rows = _checked_positives(positives, prior)
         others = checked_others(other_positives, prior.n_labels)
@@ -192,8 +192,8 @@ def _checked_numbers(given: dict[str, Any]) -> dict[str, float]:
             raise ValueError(f"the {name} must be a positive number, got {found[name]}")
     if not 0 <= found["tolerance"] < math.inf:
         raise ValueError(f"the tolerance must be a number >= 0, got {found['tolerance']}")
-    if not 1 <= found["heaviest"] < math.inf:
-        raise ValueError(f"heaviest must be at least 1, got {found['heaviest']}")
+    if not 1 <= found["largest_contribution"] < math.inf:
+        raise ValueError(f"largest_contribution must be at least 1, got {found['largest_contribution']}")
     if not LEAST_ERROR <= found["error"] < 1:
         raise ValueError(f"the error must be a probability between 1e-300 and 1, got {found['error']}")
     return found

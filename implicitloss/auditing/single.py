@@ -36,13 +36,13 @@ def single_labels(question: Question, box: Box) -> Observed:
     if question.form != "softmax" or question.scores is not None or claim.margins is None or box.is_coarse:
         return Observed()
     occurs = question.prior.probabilities > 0
-    heaviest, left, n = _looked_for(question, box, 0, np.flatnonzero(occurs))
-    found = _missing(question, 0, left, n, heaviest)
+    most, left, n = _looked_for(question, box, 0, np.flatnonzero(occurs))
+    found = _missing(question, 0, left, n, most)
     first = np.array(question.positives[:1], dtype=np.intp)
     if len(question.positives) > 1 and occurs[first[0]]:
         _, left, n = _looked_for(question, box, 1, first)
-        found += _missing(question, 1, left, n, heaviest)
-    rest = int(np.count_nonzero((claim.margins[0] > 0) & occurs) - np.count_nonzero(heaviest))
+        found += _missing(question, 1, left, n, most)
+    rest = int(np.count_nonzero((claim.margins[0] > 0) & occurs) - np.count_nonzero(most))
     rest -= sum(c.positive == question.positives[0] for c in found)
     said = (
         f"of {rest:,} label{'' if rest == 1 else 's'}, drawn seldom or never, only the groups are known: not seen alone"
@@ -59,23 +59,23 @@ def _looked_for(question: Question, box: Box, row: int, labels: Labels) -> tuple
     if claim.weights is not None:
         limit = MOST_UNSEEN_DRAWS * claim.weights[row] * _log_odds(question)
         may_be_decided, scale = limit < p * most_calls, np.maximum(claim.weights[row], 1e-300)
-    left, n, asked, heaviest = labels[may_be_decided[labels] & (labels != y)], 0, 0, np.zeros(n_labels)
+    left, n, asked, most = labels[may_be_decided[labels] & (labels != y)], 0, 0, np.zeros(n_labels)
     while left.size and n < most_calls and asked + left.size * n_labels <= SCORES:
         chunks = np.array_split(left, math.ceil(left.size * n_labels / SCORES_A_CALL))
         weights = np.concatenate([_weights(question, box, y, chunk, scale[chunk]) for chunk in chunks])
         asked += left.size * n_labels
         n += 1
-        heaviest[left] = weights
+        most[left] = weights
         left = left[weights == 0]
-    return heaviest, left, n
+    return most, left, n
 
 
-def _missing(question: Question, row: int, left: Labels, n: int, heaviest: Floats) -> list[Comparison]:
+def _missing(question: Question, row: int, left: Labels, n: int, most: Floats) -> list[Comparison]:
     """The labels not seen in `n` calls whose margins are claimed to be larger than that allows."""
     claim, y = question.claim, question.positives[row]
     assert claim.margins is not None
     p = claim.margins[row]
-    largest = _by_seen(question, heaviest) if claim.weights is None else MOST_UNSEEN_DRAWS * claim.weights[row]
+    largest = _by_seen(question, most) if claim.weights is None else MOST_UNSEEN_DRAWS * claim.weights[row]
     limits = largest * _log_odds(question) / max(n, 1)
     return [
         Comparison(
@@ -103,10 +103,10 @@ def _weights(question: Question, box: Box, y: int, raised: Labels, scale: Floats
     return np.where(signal > SEEN * RAISED, signal / RAISED * scale, 0.0)
 
 
-def _by_seen(question: Question, heaviest: Floats) -> Floats:
+def _by_seen(question: Question, most: Floats) -> Floats:
     """The assumed largest weight of each label, where no weight is claimed, by the labels that were seen."""
-    prior, seen = question.prior.probabilities, heaviest > 0
+    prior, seen = question.prior.probabilities, most > 0
     if not seen.any():
         return np.full(prior.size, math.inf)
     rarer = np.maximum(1.0, prior[seen].min() / np.maximum(prior, 1e-300))
-    return np.asarray(question.heaviest * heaviest.max() * rarer)
+    return np.asarray(question.largest_contribution * most.max() * rarer)

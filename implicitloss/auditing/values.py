@@ -60,7 +60,7 @@ EXCEEDED = 1e-3
 # A part was surely drawn beside hits if the mean of its signals is above that of hits by this many standard errors.
 DRAWN_ERRORS = 5.0
 # The size of a claimed signal; of it, claimed hits are at most this share, and one hit is at most this share of the
-# heaviest draw of a part.
+# largest draw of a part.
 SIGNAL, HITS_SHARE, ONE_HIT_SHARE, NOT_ONE = 4.0, 0.02, 0.25, 1.1
 # Terms of a logistic loss are surely right up to the first, and reach twice as far if no more than this share is lost.
 FIRST_REACH, UNREACHED = 8.0, 0.01
@@ -337,8 +337,8 @@ class _Pilot:
                 in_part = prior[part.labels]
                 law = np.minimum(in_part / max(float(in_part.sum()), 1e-300), 1.0 / part.labels.size)
                 missed = part.labels[draws * law < EXPECTED_DRAWS]
-                found[row, missed] = question.heaviest * _weight_of_rarer(drawn, prior[missed])
-            found[row, y] = question.heaviest * float(_weight_of_rarer(drawn, prior[[y]])[0])
+                found[row, missed] = question.largest_contribution * _weight_of_rarer(drawn, prior[missed])
+            found[row, y] = question.largest_contribution * float(_weight_of_rarer(drawn, prior[[y]])[0])
         return found
 
 

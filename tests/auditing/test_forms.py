@@ -156,7 +156,7 @@ def contact(loss: Any, seed: int, prior: il.LabelPrior = PRIOR, **options: Any) 
     """The first calls of an audit."""
     given: dict[str, Any] = {
         "claim": None, "positives": None, "scores": None, "form": "softmax", "temperature": 1.0, "shift": 0.0,
-        "tolerance": 0.0, "resolution": 0.25, "heaviest": 10.0, "runs": 64, "budget": "full", "error": 1e-6,
+        "tolerance": 0.0, "resolution": 0.25, "largest_contribution": 10.0, "runs": 64, "budget": "full", "error": 1e-6,
         "rng": seed, **options,
     }  # fmt: skip
     question = Question.of(prior=prior, **given)

@@ -423,7 +423,7 @@ def test_a_known_scheme_is_named_unless_a_fitted_one_is_better_beyond_chance(mis
     """
     question = Question.of(
         prior=PRIOR, claim=None, positives=[0], scores=None, form="softmax", temperature=1.0, shift=0.0, tolerance=0.0,
-        resolution=0.25, heaviest=10.0, runs=None, budget="full", error=1e-6, rng=0,
+        resolution=0.25, largest_contribution=10.0, runs=None, budget="full", error=1e-6, rng=0,
     )  # fmt: skip
     groups = np.split(np.arange(1, L), [3, 10, 30])
     near, known = (
@@ -727,7 +727,7 @@ def test_rounding_that_was_measured_is_no_hit() -> None:
     eps = 1e-3 * EPS_OF_ROUNDING
     question = Question.of(
         prior=PRIOR, claim="full", positives=[0], scores=None, form="softmax", temperature=1.0, shift=0.0,
-        tolerance=0.0, resolution=None, heaviest=10.0, runs=None, budget="full", error=1e-6, rng=0,
+        tolerance=0.0, resolution=None, largest_contribution=10.0, runs=None, budget="full", error=1e-6, rng=0,
     )  # fmt: skip
     for off, is_hit in ((5e-3, False), (20e-3, True)):
         answer = Answer(np.array([np.log1p(off)]), np.zeros((1, L)), eps)
