@@ -76,6 +76,8 @@ KEEPS_STATE = (
     "call and puts the state back, or make the loss anew in each call"
 )
 
+# A call is repeated so often, each time after another one: what is remembered of that may be the same by chance.
+REPEATS = 3
 
 _Said = TypeVar("_Said", Flaw, Note)
 
@@ -133,10 +135,11 @@ def first_contact(question: Question, box: Box) -> Contact:
     between = _between_rows(question, box)
     if between:
         return Contact(question, has_gradients, True, False, False, Observed(flaws=between))
-    other = _call(box, box.new_probe())
-    again = box.called(call.scores, call.positive, call.seed)
-    if not np.array_equal(call.answer.values, again.values):
-        return _of_no_repeats(question, box, call, other, negative)
+    for _ in range(REPEATS):
+        other = _call(box, box.new_probe())
+        again = box.called(call.scores, call.positive, call.seed)
+        if not np.array_equal(call.answer.values, again.values):
+            return _of_no_repeats(question, box, call, other, negative)
     notes: list[Note] = []
     flaws = [*rows_of_others(question, box)] or _no_negatives(question, box) or _ignored_labels(question, box, call)
     if flaws:

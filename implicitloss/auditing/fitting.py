@@ -73,7 +73,9 @@ class Fitting:
     def fit(self, scheme: Scheme, fitted: Fitted | None = None) -> Fit | None:
         """How well a scheme fits; with the best m, if m is not known.  None for a scheme that is undefined here."""
         parts, sums = self.parts, self.parts.sums
-        free = self.m is None and scheme is not self.question.scheme and scheme.m != M_OF_ALL_LABELS
+        claimed = self.question.scheme
+        is_claimed = claimed is not None and replace(claimed, hits=scheme.hits) == scheme
+        free = self.m is None and not is_claimed and scheme.m != M_OF_ALL_LABELS
         free &= not isinstance(scheme.weighting, Survivors)  # m hardly matters
         try:
             scheme, p, known = self._with_margins(scheme, free)

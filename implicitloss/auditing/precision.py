@@ -14,9 +14,9 @@ __all__ = ["coarse", "of_digits", "rounding"]
 
 # All scores are moved together by multiples of this many temperatures, or the positive's alone by those of the other.
 STEP, SMALL_STEP = 0.0213, 0.000213
-# A sum of terms at a small temperature moves fast, and that is no rounding: over finer steps its differences are
-# smaller by far more than this, and that of each value from the last is not 0.
-FINE_STEP, SMOOTH_BY = STEP / 64, 100.0
+# A sum of terms at a small temperature moves fast, and that is no rounding: over finer steps its fourth differences are
+# at most this part of its largest step, in the median row.  Those of one jump are at least as large as the jump.
+FINE_STEP, SMOOTH = STEP / 64, 0.1
 # Fourth differences of a smooth loss are of the order of STEP⁴; those of independent errors of size 1 have this size.
 WEIGHTS = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 OF_ERRORS = float(np.sqrt(np.sum(WEIGHTS**2)))
@@ -46,9 +46,9 @@ def rounding(question: Question, box: Box, scores: Floats, positive: Labels, lif
     inside, outside = _size(apart[:, :rows]), max(_size(apart[:, rows : 2 * rows]), _size(apart[:, 2 * rows :]))
     if inside > COARSEST:
         fine = [box.probe(scores + k * question.temperature * FINE_STEP, positive, seed) for k in range(MOVES)]
-        if np.all(np.diff(fine, axis=0) != 0):
-            smooth = _size(_apart(fine))
-            inside = smooth if smooth < inside / SMOOTH_BY else inside
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bends = OF_ERRORS * _apart(fine).max(axis=0) / np.abs(np.diff(fine, axis=0)).max(axis=0)
+        inside = _size(_apart(fine)) if np.median(bends) <= SMOOTH else inside
     return max(inside, outside) if outside > COARSEST else inside
 
 
