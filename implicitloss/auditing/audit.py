@@ -57,12 +57,12 @@ def audit(
     A true claim is refuted with probability at most `error`, however often the audit looks, if three conditions hold.
     First, calls are independent.  The examples of one call may depend on each other, but not on their places in it:
     limits count a call once.  Second, weights do not depend on the scores, unless `scores` are given.  Third, no call
-    contributes more to a part than three times the largest contribution of as many examples in the pilot.  By values
-    the limit is larger where independent draws of the claimed weights would exceed it with probability .001.  For
-    labels that the pilot never drew, the limit is three draws of the claimed weight, or what is claimed of all of them
-    and six standard deviations, if that is more; without a claimed scheme, it is `largest_contribution` times what is
-    the largest in the pilot, and more in proportion to how much rarer the labels are.  A part in which one call exceeds
-    its limit stays inconclusive.
+    contributes more to a part than three times the largest contribution of as many examples in the pilot.  The limit is
+    larger where independent draws of the claimed weights would exceed it with probability .001.  For labels that the
+    pilot never drew, the limit is three draws of the claimed weight, or what is claimed of all of them and six standard
+    deviations, if that is more; without a claimed scheme, it is `largest_contribution` times what is the largest in the
+    pilot, and more in proportion to how much rarer the labels are.  A part in which one call exceeds its limit stays
+    inconclusive.
 
     Before anything is measured, the form of the loss is probed: the same call, with the same seed, at other scores.
     The draws are the same, and no chance is involved: a loss of the claimed form passes, within its rounding, which is

@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 
 from implicitloss.auditing.comparison import Comparison
 from implicitloss.auditing.fit import M_OF_ALL_LABELS, Fit, Fitted
-from implicitloss.auditing.parts import LEAST_RELATIVE_ERROR, Parts
+from implicitloss.auditing.parts import Parts, error_of_hits
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import KeptDuplicates, Survivors
 from implicitloss.draws import DrawsName
@@ -73,9 +73,8 @@ class Fitting:
     def fit(self, scheme: Scheme, fitted: Fitted | None = None) -> Fit | None:
         """How well a scheme fits; with the best m, if m is not known.  None for a scheme that is undefined here."""
         parts, sums = self.parts, self.parts.sums
-        claimed = self.question.scheme
-        is_claimed = claimed is not None and replace(claimed, hits=scheme.hits) == scheme
-        free = self.m is None and not is_claimed and scheme.m != M_OF_ALL_LABELS
+        claimed = self.question.scheme and replace(self.question.scheme, hits=scheme.hits)
+        free = self.m is None and scheme != claimed and scheme.m != M_OF_ALL_LABELS
         free &= not isinstance(scheme.weighting, Survivors)  # m hardly matters
         try:
             scheme, p, known = self._with_margins(scheme, free)
@@ -104,14 +103,14 @@ class Fitting:
             agrees &= (c.low <= of_hits <= c.high) if of_hits > 0 else not c.measured > 0
             agrees &= c.measured > 0 or not of_hits > 0 or self._log_no_hit(scheme, c) > LOG_NEVER
             if of_hits > 0 and c in parts.known_hits:
-                errors = abs(float(np.log(c.measured / of_hits))) / _error_of_hits(c)
+                errors = abs(float(np.log(c.measured / of_hits))) / error_of_hits(c)
                 agrees &= errors <= MOST_ERRORS
                 misfit += errors**2
                 terms += 1
         agrees &= misfit <= MOST_ERRORS**2 * terms
         agrees &= not self.designs or self._log_no_repeat(scheme) > LOG_NEVER
         agrees &= scheme.draws == "iid" or self.never_twice
-        distance = float(np.sqrt(np.mean(np.square(logs[used]))))
+        distance = math.sqrt(np.mean(logs[used] ** 2))
         return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
 
     def _log_no_repeat(self, scheme: Scheme) -> float:
@@ -252,7 +251,7 @@ class Fitting:
         off = (sums.log_measured - np.log(np.maximum(sums.expected(p), 1e-300))) / sums.error
         rows = dict(zip(self.parts.positives, p, strict=True))
         hits = [
-            np.log(c.measured / max(float(rows[c.positive][c.positive]), 1e-300)) / _error_of_hits(c)
+            np.log(c.measured / max(float(rows[c.positive][c.positive]), 1e-300)) / error_of_hits(c)
             for c in self.parts.known_hits
         ]
         return float(np.sum(off[sums.is_used] ** 2) + np.sum(np.square(hits)))
@@ -295,8 +294,3 @@ def _law_of(scheme: Scheme) -> tuple[Any, ...]:
     """What the law of all draws depends on: m matters where draws are not independent."""
     law = scheme.sampler, scheme.hits, scheme.hard
     return law if scheme.draws == "iid" else (*law, scheme.draws, scheme.m)
-
-
-def _error_of_hits(hits: Comparison) -> float:
-    """The relative error of a measured weight of hits."""
-    return max(hits.spread / hits.measured, hits.rounding, LEAST_RELATIVE_ERROR)

@@ -13,7 +13,7 @@ from scipy import special
 from implicitloss.auditing.comparison import BY_SCORE, HITS, NEVER, Comparison
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["LEAST_RELATIVE_ERROR", "MOST_ERROR", "Parts"]
+__all__ = ["LEAST_RELATIVE_ERROR", "MOST_ERROR", "Parts", "error_of_hits"]
 
 # The least relative error of a measured part: of the decoded weights, and of the single weight of a draw.
 LEAST_RELATIVE_ERROR = 1e-4
@@ -104,3 +104,8 @@ class _Sums:
         """The sums of the margins p (rows, L) over the negatives of each part."""
         part, row, label = self.entries
         return np.asarray(np.bincount(part, p[row, label], minlength=self.error.size), dtype=np.float64)
+
+
+def error_of_hits(hits: Comparison) -> float:
+    """The relative error of a measured weight of hits."""
+    return max(hits.spread / hits.measured, hits.rounding, LEAST_RELATIVE_ERROR)

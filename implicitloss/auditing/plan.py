@@ -14,9 +14,10 @@ from implicitloss.auditing.comparison import (
     in_reach,
     ranks_named,
 )
+from implicitloss.auditing.likely import likely_most
 from implicitloss.auditing.pilot import Pilot
 from implicitloss.auditing.question import Question
-from implicitloss.labels import Labels
+from implicitloss.labels import Floats, Labels
 
 __all__ = ["MOST_UNSEEN_DRAWS", "of_hits", "planned"]
 
@@ -98,7 +99,7 @@ def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> lis
         if draws < enough or not together.any():
             continue
         sums = pilot.of_calls(together)
-        largest = SPARE * max(float(sums.max()), float(pilot.floor[row, label]))
+        largest = _largest(question, pilot, row, sums, np.array(part))
         if in_reach(sums, pilot.n, largest, runs, question.resolution, delta, float(again[part].sum())):
             parts.append(part)
             part, together, draws = [], np.zeros(pilot.n), 0.0
@@ -109,14 +110,24 @@ def _partition(question: Question, pilot: Pilot, row: int, order: Labels) -> lis
     return [np.array(part) for part in parts]
 
 
+def _largest(question: Question, pilot: Pilot, row: int, sums: Floats, labels: Labels) -> float:
+    """The assumed largest contribution of `labels` that the pilot drew, whose `sums` it had in its calls."""
+    largest = SPARE * max(float(sums.max()), float(pilot.floor[row, labels].max()))
+    p, w = question.claim.margins, question.claim.weights
+    if p is None or w is None:
+        return largest
+    together, mean = pilot.examples.together, float(pilot.mean[row, labels].sum())
+    return max(largest, likely_most(question, p[row, labels], w[row, labels], mean, together, question.runs))
+
+
 def _of_part(
     question: Question, pilot: Pilot, row: int, part: str, labels: Labels, ranks: tuple[int, int] | None = None
 ) -> Comparison:
     """Compare labels that the pilot drew; a range of ranks is decisive."""
     p = question.claim.margins
     claimed = None if p is None else float(p[row, labels].sum())
-    most = float(pilot.of_calls(pilot.weights[row][:, labels].sum(axis=1)).max())
-    largest = SPARE * max(most, float(pilot.floor[row, labels].max()))
+    sums = pilot.of_calls(pilot.weights[row][:, labels].sum(axis=1))
+    largest = _largest(question, pilot, row, sums, labels)
     y = question.positives[row]
     decisive = ranks is not None
     return Comparison(y, part, labels, "gradient", largest, claimed, decisive, question.resolution, ranks=ranks)

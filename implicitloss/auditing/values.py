@@ -38,6 +38,7 @@ from implicitloss.auditing.decode import ROUNDINGS
 from implicitloss.auditing.exact import error_of
 from implicitloss.auditing.examples import dependence
 from implicitloss.auditing.finding import Note, Observed
+from implicitloss.auditing.likely import likely_most
 from implicitloss.auditing.pilot import LEAK_SHARE, PILOT_EXAMPLES_A_CALL
 from implicitloss.auditing.plan import MOST_UNSEEN_DRAWS
 from implicitloss.auditing.precision import coarse, rounding
@@ -46,7 +47,6 @@ from implicitloss.auditing.rows import SUPPRESSED, hits_between_rows
 from implicitloss.auditing.single import single_labels
 from implicitloss.auditing.tally import Sums
 from implicitloss.labels import Floats, Labels
-from implicitloss.numerics.bounds import likely_sum
 
 __all__ = ["by_values", "exactly"]
 
@@ -55,8 +55,6 @@ HALF = "half of the labels, at random"
 EXPECTED_DRAWS = 8.0
 # The largest number of calls whose answers are added up together.
 CALLS_ADDED = 16
-# The limit of a part is at least what a call of claimed draws exceeds, in all calls, with at most this probability.
-EXCEEDED = 1e-3
 # A part was surely drawn beside hits if the mean of its signals is above that of hits by this many standard errors.
 DRAWN_ERRORS = 5.0
 # The size of a claimed signal; of it, claimed hits are at most this share, and one hit is at most this share of the
@@ -277,25 +275,14 @@ class _Pilot:
         return np.asarray(largest)
 
     def _likely(self, i: int) -> float:
-        """What independent draws of the claimed weights add to a part in the call that has most.
-
-        0 where no such draws are claimed, and where the pilot had less than a fifth of them: the claim is wrong there,
-        and its limit would be too wide, or they are so seldom that a call hardly has several.
-        """
-        parts, question = self.parts, self.parts.question
+        """What claimed draws are likely to add to a part in one call; 0 where none are claimed."""
+        parts, question, claim = self.parts, self.parts.question, self.parts.question.claim
         row, labels = parts.parts[i].row, parts.parts[i].labels
-        claim, scheme = question.claim, question.scheme
-        if scheme is None or scheme.draws != "iid" or claim.margins is None or claim.weights is None:
+        if claim.margins is None or claim.weights is None or claim.hits is None or claim.hit_weights is None:
             return 0.0
-        assert claim.hits is not None
-        assert claim.hit_weights is not None
         p = np.append(parts.gain[i] * claim.margins[row, labels], parts.hit_gain * claim.hits[row])
         w = np.append(parts.gain[i] * claim.weights[row, labels], parts.hit_gain * claim.hit_weights[row])
-        if not self.mean[i] > p.sum() / 5:
-            return 0.0
-        w = np.where(p > 0, w, 0.0)
-        n, calls = self.examples.together, question.most_runs / self.examples.together
-        return likely_sum(n * float(p.sum()), n * float(p @ w), float(w.max()), EXCEEDED / calls)
+        return likely_most(question, p, w, float(self.mean[i]), self.examples.together, question.most_runs)
 
     def _drawn(self, i: int, hits: int) -> tuple[bool, float]:
         """Whether labels of a part were surely drawn, and in which share of the evaluations at least.
