@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -46,12 +46,16 @@ __all__ = ["balanced", "balanced_blocks"]
 SOUGHT_OF_MANY = 1e-9
 # That of cells of blocks, and that of all where hits are kept, from which it starts.
 NEAR, KEPT = 1e-2, 2e-3
+# Each block is balanced alone, and again beside what all then are, so many times at most, until none moves by more.
+AGAIN, MOVED = 3, 0.05
 # The bound is looked for by so many times as many draws each, up to so many.
 MORE, MOST_DRAWS = 4, 1_000
 # More blocks than this start from cells of them.
 IN_CELLS = 64
 # The side of a cell of labels, and the number of cells, for a start.
 CELL, WIDER, MOST_CELLS = 0.5, 1.4, 1_000
+# So many labels are looked at to count cells; and up to this number a key has a place in a table.
+COUNTED, FEW_KEYS = 1 << 16, 1 << 22
 # More than this share of a sum is not taken off it, which would cancel digits.
 MOST_TAKEN_OFF, HEAVY = 0.25, 0.01
 # Numbers of a matrix of labels times nodes that are held at once.
@@ -78,17 +82,17 @@ def balanced_blocks(blocks: Floats, counts: Labels, m: int, hits: Hits, sought: 
     """
     n = counts.astype(np.float64)
     sides = _Sides(blocks[0], blocks[1], blocks[2], blocks[3], np.exp(blocks[4]), n, m, hits)
-    near = blocks[5]
+    kept, near = dataclasses.replace(sides, hits="keep"), blocks[5]
     is_wide = max(np.ptp(log) for log in (np.log(blocks[0]), *blocks[1:4])) > WIDEST
     if n.size > IN_CELLS and not is_wide:
         with suppress(NoOptimum):
-            near = _near(blocks, n, m)
+            near = _near(kept)
     if n.size < MANY or is_wide:
         return _from_more_draws(sides, near, sought)
     found = descent(sides.step, near, n * blocks[0], max(sought, SOUGHT_OF_MANY))
     if found is None and hits != "keep":
-        kept = descent(dataclasses.replace(sides, hits="keep").step, near, n * blocks[0], KEPT)
-        near = near if kept is None else kept
+        nearer = descent(kept.step, near, n * blocks[0], KEPT)
+        near = near if nearer is None else nearer
         found = descent(sides.step, near, n * blocks[0], max(sought, SOUGHT_OF_MANY))
     return fixed_point(sides.log_ratio, near, n * blocks[0], max(sought, NEGLECTED)) if found is None else found
 
@@ -105,28 +109,40 @@ def _from_more_draws(sides: _Sides, start: Floats, sought: float) -> Floats:
     return fixed_point(sides.log_ratio, _from_more_draws(more, start, NEAR), weights, sought)
 
 
-def _near(blocks: Floats, counts: Floats, m: int) -> Floats:
-    """Scores near the optimum: that of cells of blocks, as their means have it."""
-    logs = np.log(blocks[0]), *blocks[1:4]
+def _near(kept: _Sides) -> Floats:
+    """Scores near the optimum where hits are kept: those of cells of blocks, by their means; then each block alone."""
+    counts, log_eta, m = kept.counts, np.log(kept.eta), kept.m
     width, cells = CELL, MOST_CELLS + 1
     while cells > MOST_CELLS:
         key = np.zeros(counts.size, dtype=np.int64)
-        for of in logs:
+        for of in (log_eta, kept.log_q, kept.log_a, kept.log_b):
             place = ((of - of.min()) / width).astype(np.int64)
             key = key * (place.max() + 1) + place
-        cells = np.unique(key).size
+        cells = np.unique(key[:: key.size // COUNTED + 1]).size
         width *= WIDER
-    cell = np.unique(key, return_inverse=True)[1]
+    cell = _numbered(key)
     n = np.bincount(cell, counts).astype(np.float64)
 
     def mean(of: Floats) -> Floats:
         return np.bincount(cell, counts * of) / n
 
-    eta, q = mean(blocks[0]), mean(np.exp(blocks[1]))
-    sides = _Sides(eta, np.log(q), mean(blocks[2]), mean(blocks[3]), 1 - q, n, m, "keep")
-    f = _from_more_draws(sides, np.log(eta), NEAR)
-    _, v, log_phi, psi = sides._at(f)
-    return balanced_alone(f[cell], logs[0] - blocks[1] - np.log(m), blocks[3], -blocks[2], m, v, log_phi, psi)
+    eta, q = mean(kept.eta), mean(np.exp(kept.log_q))
+    of_cells = _Sides(eta, np.log(q), mean(kept.log_a), mean(kept.log_b), 1 - q, n, m, "keep")
+    f = _from_more_draws(of_cells, np.log(eta), NEAR)
+    log_odds = log_eta - kept.log_q - np.log(m)
+    near = balanced_alone(f[cell], log_odds, kept.log_b, -kept.log_a, m, *of_cells._at(f)[1:])
+    for _ in range(AGAIN if counts.size >= MANY else 0):
+        last, near = near, balanced_alone(near, log_odds, kept.log_b, -kept.log_a, m, *kept.totals(near))
+        if np.ptp(near - last) <= MOVED:
+            break
+    return near
+
+
+def _numbered(key: Labels) -> Labels:
+    """Equal keys numbered from 0 on, in their order."""
+    if key.max() > FEW_KEYS:
+        return np.unique(key, return_inverse=True)[1]
+    return np.asarray((np.cumsum(np.bincount(key) > 0) - 1)[key])
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,25 +157,25 @@ class _Sides:
     counts: Floats
     m: int
     hits: Hits
+    # Which blocks were light at the last scores, and these.
+    _last: tuple[NDArray[np.bool_], Light] | None = field(default=None, init=False)
 
     def log_ratio(self, f: Floats) -> Floats:
         """log(right/left) of each block."""
         return self._at(f)[0]
 
     @np.errstate(**QUIET)
-    def step(self, f: Floats) -> Floats:
+    def step(self, f: Floats, neglected: float) -> Floats:
         """What Newton's method adds to f, (n,), with the derivatives of the balance where hits are kept."""
-        ratio, v, log_phi, psi = self._at(f)
-        q, eta = self.counts * np.exp(self.log_q), self.counts * self.eta
-        newton = Newton(self.log_b + f, f - self.log_a, q, eta, self.m)
+        ratio, v, log_phi, psi = self._at(f, neglected)
+        newton = Newton(self.log_b + f, f - self.log_a, self._mass, self.counts * self.eta, self.m)
         return newton.step(ratio, v, log_phi, psi)
 
     @np.errstate(**QUIET)
-    def _at(self, f: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    def _at(self, f: Floats, neglected: float = NEGLECTED) -> tuple[Floats, Floats, Floats, Floats]:
         """log(right/left) of each block, the nodes, and log Φ and Ψ there."""
         log_z, log_s = self.log_b + f, self.log_a - f
-        low = min(-float(log_z.max()) - np.log(self.m), float(log_s.min()))
-        v = nodes(low - LEFT, RIGHT + float(log_s.max()))
+        v = _nodes(log_z, log_s, self.m)
         light = np.zeros(f.size, dtype=bool)
         if f.size >= MANY and max(np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)) <= WIDEST:
             light, h = self._split(log_z, v)
@@ -167,7 +183,8 @@ class _Sides:
             nothing = np.zeros(v.size)
             ratio, below, psi = self._beside(log_z, log_s, v, nothing, nothing)
             return ratio, v, np.log1p(-below), psi
-        heavy, chosen = self._of(~light), self._light(light, h, log_z, log_s, v)
+        heavy = self._of(~light)
+        chosen = dataclasses.replace(self._light(light, h, log_z, log_s, v), neglected=neglected)
         below = chosen.below()
         log_phi = np.log1p(-np.minimum(below + heavy._below(_Rising(log_z[~light], v)), 1.0))
         psi = chosen.psi(log_phi)
@@ -177,13 +194,29 @@ class _Sides:
         ratio[light] = chosen.log_ratio(log_phi, psi)
         return ratio, v, log_phi, psi
 
+    @np.errstate(**QUIET)
+    def totals(self, f: Floats) -> tuple[Floats, Floats, Floats]:
+        """The nodes, and log Φ and Ψ there, of blocks that are all light."""
+        log_z, log_s = self.log_b + f, self.log_a - f
+        v = _nodes(log_z, log_s, self.m)
+        blocks = dataclasses.replace(self._alike, log_z=log_z, log_rate=-log_s, h=np.zeros(f.size), v=v)
+        log_phi = np.log1p(-np.minimum(blocks.below(), 1.0))
+        return v, log_phi, blocks.psi(log_phi)
+
     @cached_property
     def _log_c(self) -> Floats:
         return self.log_a + self.log_b
 
     @cached_property
     def _log_times(self) -> list[Floats]:
-        return [np.logaddexp(0.0, np.log(i) + self._log_c) for i in range(1, ORDERS + 1)]
+        if self.hits == "keep":
+            return []
+        c = self._log_c if np.ptp(self._log_c) else self._log_c[:1]
+        if c.max() < SAFE:  # what is lost beside 1 is no part of log x
+            found = [np.log(1.0 + i * np.exp(c)) for i in range(1, ORDERS + 1)]
+        else:
+            found = [np.logaddexp(0.0, np.log(i) + c) for i in range(1, ORDERS + 1)]
+        return [np.broadcast_to(of, self.eta.shape) for of in found]
 
     @cached_property
     def _log_rest(self) -> Floats:
@@ -198,6 +231,11 @@ class _Sides:
     def _log_step(self) -> Floats:
         """log q, or log(q/(1 - q)) where hits are excluded."""
         return self.log_q - self._log_rest
+
+    @cached_property
+    def _mass(self) -> Floats:
+        """The law's mass on each block."""
+        return self.counts * np.exp(self.log_q)
 
     @cached_property
     def _log_counts(self) -> Floats:
@@ -218,11 +256,22 @@ class _Sides:
         return are_light(h, self._log_step, self.m), h
 
     def _light(self, light: NDArray[np.bool_], h: Floats, log_z: Floats, log_s: Floats, v: Floats) -> Light:
+        rate = -log_s
+        if light.all():
+            return dataclasses.replace(self._alike, log_z=log_z, log_rate=rate, h=h, v=v)
+        if self._last is None or not np.array_equal(self._last[0], light):
+            object.__setattr__(self, "_last", (light, self._alike.among(light)))
+        assert self._last is not None
+        return dataclasses.replace(self._last[1], log_z=log_z[light], log_rate=rate[light], h=h[light], v=v)
+
+    @cached_property
+    def _alike(self) -> Light:
+        """All blocks as light ones, but for what changes with the scores."""
+        nothing = np.empty(0)
         return Light(
-            log_size=self._log_size[light], log_q=self.log_q[light], log_step=self._log_step[light],
-            log_z=log_z[light], log_rate=-log_s[light], log_c=self._log_c[light], log_counts=self._log_counts[light],
-            eta=self.eta[light], h=h[light], log_times=[of[light] for of in self._log_times], v=v, m=self.m,
-            hits=self.hits,
+            log_size=self._log_size, log_q=self.log_q, log_step=self._log_step, log_z=nothing, log_rate=nothing,
+            log_c=self._log_c, log_counts=self._log_counts, eta=self.eta, h=nothing, log_times=self._log_times,
+            v=nothing, m=self.m, hits=self.hits,
         )  # fmt: skip
 
     def _beside(
@@ -266,8 +315,9 @@ class _Sides:
 
     def _below(self, rising: _Rising, without: int = -1) -> Floats:
         """Σ_j q_j (1 - e^{-u z_j}), what these blocks add to 1 - Φ, (V,); one label of the block `without` left out."""
-        mass = self.counts * np.exp(self.log_q)
+        mass = self._mass
         if without >= 0:
+            mass = mass.copy()
             mass[without] = (self.counts[without] - 1) * np.exp(self.log_q[without])
         return sum((mass[part] @ rising(part) for part in rising.parts), np.zeros(rising.v.size))
 
@@ -304,6 +354,12 @@ class _Rising:
     def __call__(self, part: slice) -> Floats:
         kept = getattr(self, "_kept", None)
         return -np.expm1(-_times(self.v, self.log_z[part])) if kept is None else kept
+
+
+def _nodes(log_z: Floats, log_s: Floats, m: int) -> Floats:
+    """The nodes of the integrals."""
+    low = min(-float(log_z.max()) - np.log(m), float(log_s.min()))
+    return nodes(low - LEFT, RIGHT + float(log_s.max()))
 
 
 def _times(v: Floats, logs: Floats) -> Floats:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from implicitloss.labels import LabelPrior, checked_vector
 from implicitloss.losses import Loss, checked_loss
 from implicitloss.optima.objective import WIDEST_SPREAD, implicit_objective, sampled_objective
-from implicitloss.optima.population import MOST_OPTIMISED_LABELS, Of, checked_eta
+from implicitloss.optima.population import MOST_OPTIMISED_LABELS, Of, checked
 from implicitloss.problem import Problem
 from implicitloss.scheme import Scheme
 from implicitloss.theory.implicit import log_expected_weights
@@ -109,7 +109,7 @@ def certify_optimum(
         raise ValueError(
             f"a decoupled optimum is a root in one number for each label; {loss.name} needs no certificate"
         )
-    eta, scores = checked_eta(scheme, loss, eta, prior, of), checked_vector(f, "scores")
+    eta, scores = checked(scheme, loss, eta, prior, of)[0], checked_vector(f, "scores")
     if scores.size != eta.size:
         raise ValueError(f"scores must cover the prior's {eta.size} labels, got {scores.size}")
     if eta.size > MOST_OPTIMISED_LABELS:

@@ -19,14 +19,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicitloss.labels import Floats
-from implicitloss.optima.sums import QUIET, at_labels
+from implicitloss.optima.light import NEGLECTED
+from implicitloss.optima.sums import PART, QUIET, at_labels
+from implicitloss.witness.integrate.compression import in_order
 from implicitloss.witness.integrate.quadrature import STEP, power
 
 __all__ = ["Newton", "balanced_alone", "descent"]
 
 # The side of a cell, and every how many nodes the functions of u are known.
 CELL, APART = 0.25, 4
-WIDTH = 1 / 2
 # So many steps are made at most, each by this factor shorter than the last, and none longer than this; it is not
 # believed that the next is shorter by a smaller factor than the least.
 STEPS, SHORTER, LONGEST, LEAST = 30, 0.8, 5.0, 0.05
@@ -36,6 +37,8 @@ DONE = 0.5, 2.0
 CLOSE = 0.01
 # A step that is longer says nothing of the next.
 FAR = 1e-5
+# A step leaves out what is a small part of what it is expected to be.
+ROUGH, ROUGHEST = 1e-3, 1e-7
 # A table of a function of log x: how far it goes, its step, and how often it is asked.
 FURTHER, APART_AT, ALONE = 30.0, 1 / 16, 5
 
@@ -67,8 +70,8 @@ class Newton:
             a, by = push(logs)
             return (np.where(a > 0, a * by, 0.0) @ of) / (a @ of)
 
-        slope = at_labels(self.log_z, lambda at: slopes(at, psi), WIDTH)
-        slope -= at_labels(self.log_x, lambda at: slopes(at, lost), WIDTH)
+        slope = at_labels(self.log_z, lambda at: slopes(at, psi))
+        slope -= at_labels(self.log_x, lambda at: slopes(at, lost))
         alone = ratio / slope
         rows, columns = (((of - of.min()) / CELL).astype(np.int64) for of in (self.log_z, self.log_x))
         cell = rows * (columns.max() + 1) + columns
@@ -100,7 +103,7 @@ class Newton:
             a = push(at)[0]
             return -self.m * (a @ (rest * p)) / (a @ lost)
 
-        answer = at_labels(self.log_x, of_x_at, WIDTH) - at_labels(self.log_z, of_z_at, WIDTH)
+        answer = at_labels(self.log_x, of_x_at) - at_labels(self.log_z, of_z_at)
         return alone + (answer - level) / slope
 
 
@@ -127,19 +130,27 @@ def balanced_alone(
 
     with np.errstate(**QUIET):
         of_z, of_x = table(log_b + f, psi), table(log_rate + f, -np.expm1(m * log_phi))
-        for _ in range(ALONE):
-            (left, of_left), (right, of_right) = of_z(log_b + f), of_x(log_rate + f)
-            f = f + np.clip((log_odds + right - left) / (of_left - of_right), -LONGEST, LONGEST)
-    return f
+
+    def of_part(start: int) -> Floats:
+        part = slice(start, start + PART)
+        found = f[part]
+        with np.errstate(**QUIET):
+            for _ in range(ALONE):
+                (left, of_left), (right, of_right) = of_z(log_b[part] + found), of_x(log_rate[part] + found)
+                move = (log_odds[part] + right - left) / (of_left - of_right)
+                found = found + np.clip(move, -LONGEST, LONGEST)
+        return found
+
+    return np.concatenate([*in_order(of_part, range(0, f.size, PART))])
 
 
-def descent(step: Callable[[Floats], Floats], f: Floats, weights: Floats, sought: float) -> Floats | None:
+def descent(step: Callable[[Floats, float], Floats], f: Floats, weights: Floats, sought: float) -> Floats | None:
     """Where further steps, each as much shorter as the last, add up to `sought`; None where they do not get shorter."""
     last, before = np.inf, None
     for _ in range(STEPS):
         try:
             with np.errstate(**QUIET):
-                move = step(f)
+                move = step(f, min(max(ROUGH * last * LEAST, NEGLECTED), ROUGHEST))
         except np.linalg.LinAlgError:
             return None
         move = move - weights @ move / weights.sum()

@@ -17,6 +17,7 @@ from implicitloss.witness.integrate.quadrature import LEFT, RIGHT, STEP
 
 __all__ = [
     "WIDEST_SPREAD",
+    "Factors",
     "Objective",
     "found_factors",
     "implicit_objective",
@@ -34,6 +35,8 @@ WIDEST_SPREAD = 1e4
 # The laws of so many positives are compared, evenly spaced.
 MOST_COMPARED, LABELS_COMPARED = 100, 3_000_000
 Objective = Callable[[Floats], tuple[float, Floats, Floats]]
+# log q, log a and log b of weights a_y b_y', (L,) each.
+Factors = tuple[Floats, Floats, Floats]
 
 
 def implicit_objective(eta: Floats, log_p: Floats) -> Objective:
@@ -82,7 +85,7 @@ def sampled_objective(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior
     return objective
 
 
-def shared_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
+def shared_factors(scheme: Scheme, prior: LabelPrior) -> Factors | None:
     """log q, log a and log b of w_yy' = a_y b_y', (L,) each; None if weights have none, or each positive a law.
 
     None too where draws are not independent.
@@ -113,7 +116,7 @@ def shared_law(scheme: Scheme, prior: LabelPrior) -> Floats | None:
     return law if same else None
 
 
-def found_factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
+def found_factors(scheme: Scheme, prior: LabelPrior) -> Factors | None:
     """What `shared_factors` gives, read off the weights (L, L), where the weighting does not say it."""
     n = prior.n_labels
     law = shared_law(scheme, prior)

@@ -25,6 +25,7 @@ from implicitloss.numerics.logsum import log_rest
 from implicitloss.optima.balance import balanced
 from implicitloss.optima.newton import NoOptimum, minimise
 from implicitloss.optima.objective import (
+    Factors,
     found_factors,
     implicit_objective,
     sampled_objective,
@@ -39,7 +40,7 @@ from implicitloss.scheme import Scheme, checked_scheme, without_hard
 from implicitloss.theory.implicit import log_expected_weights
 
 __all__ = [
-    "MOST_OPTIMISED_LABELS", "MOST_WITHOUT_REPETITION", "Of", "by_newton", "check_pushed", "checked_eta",
+    "MOST_OPTIMISED_LABELS", "MOST_WITHOUT_REPETITION", "Of", "by_newton", "check_pushed", "checked",
     "is_separable", "optimum_from", "population_optimum",
 ]  # fmt: skip
 
@@ -119,17 +120,23 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
                 "the softmax optimum of a scheme with hard negatives is that of the implicit loss: pass of='implicit'"
             )
         return waterfilling(scheme, loss, eta, prior).scores
-    eta = checked_eta(scheme, loss, eta, prior, of)
-    return optimum_from(scheme, loss, eta, prior, of)
+    eta, factors = checked(scheme, loss, eta, prior, of)
+    return optimum_from(scheme, loss, eta, prior, of, factors=factors)
 
 
-def optimum_from(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, sought: float = SOUGHT) -> Floats:
-    """The optimum, arguments checked; where no label comes twice, with sides that agree to this part of η."""
+def optimum_from(
+    scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of: Of, sought: float = SOUGHT,
+    factors: Factors | None = None,
+) -> Floats:  # fmt: skip
+    """The optimum, arguments checked; where no label comes twice, with sides that agree to this part of η.
+
+    The `factors` of the weights are looked for unless they are given.
+    """
     if isinstance(loss, Decoupled):
         return _decoupled(loss, eta, _log_margins(scheme, eta, prior))
     if eta.size == 1:
         return np.zeros(1)
-    factors = _factors(scheme, prior)
+    factors = factors or _factors(scheme, prior)
     if scheme.draws != "iid":
         return _without_repetition(scheme, eta, prior, of, factors, sought)
     if factors is not None:
@@ -146,7 +153,7 @@ def optimum_from(scheme: Scheme, loss: Loss, eta: Floats, prior: LabelPrior, of:
 
 
 def _without_repetition(
-    scheme: Scheme, eta: Floats, prior: LabelPrior, of: Of, factors: tuple[Floats, Floats, Floats] | None, sought: float
+    scheme: Scheme, eta: Floats, prior: LabelPrior, of: Of, factors: Factors | None, sought: float
 ) -> Floats:
     """The softmax optimum where no label comes twice."""
     n_others = prior.n_labels - (scheme.hits == "exclude")
@@ -188,7 +195,7 @@ def is_separable(scheme: Scheme, prior: LabelPrior) -> bool:
     return _factors(scheme, prior) is not None
 
 
-def _factors(scheme: Scheme, prior: LabelPrior) -> tuple[Floats, Floats, Floats] | None:
+def _factors(scheme: Scheme, prior: LabelPrior) -> Factors | None:
     """log q, log a and log b, as the weighting says them, or read off the weights of few enough labels."""
     found = shared_factors(scheme, prior)
     return found_factors(scheme, prior) if found is None and prior.n_labels <= MOST_OPTIMISED_LABELS else found
@@ -218,8 +225,11 @@ def check_pushed(log_q: Floats, log_a: Floats, log_b: Floats) -> None:
         _say_not_held(int(np.argmin(held)))
 
 
-def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> Floats:
-    """η as a vector; *raises* ValueError if these arguments define no optimum."""
+def checked(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, of: str) -> tuple[Floats, Factors | None]:
+    """η as a vector, and the factors of the weights where these had to be found.
+
+    *Raises* ValueError if these arguments define no optimum.
+    """
     without_hard(scheme, "an optimum")
     checked_prior(prior)
     if not isinstance(checked_loss(loss), (SoftmaxCrossEntropy, Decoupled)):
@@ -228,8 +238,10 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
     most = MOST_OPTIMISED_LABELS
     if of == "sampled" and isinstance(loss, SoftmaxCrossEntropy) and scheme.draws != "iid":
         most = MOST_WITHOUT_REPETITION
-    if isinstance(loss, SoftmaxCrossEntropy) and shared_factors(scheme, prior) is not None:
-        most = MOST_BALANCED_LABELS
+    factors = None
+    if prior.n_labels > most and isinstance(loss, SoftmaxCrossEntropy):
+        factors = shared_factors(scheme, prior)
+        most = most if factors is None else MOST_BALANCED_LABELS
     if prior.n_labels > most:
         raise ValueError(
             f"this optimum is looked for among at most {most:,} labels, got {prior.n_labels:,}; prior.few({most}) "
@@ -245,7 +257,7 @@ def checked_eta(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelPrior, o
             f"the law of {scheme.sampler!s:.60} moves with the scores, so there is no fixed loss to minimise; "
             "use a sampler that does not look at scores"
         )
-    return eta
+    return eta, factors
 
 
 def _check_of(of: object) -> None:

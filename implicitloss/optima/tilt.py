@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from implicitloss.arguments import checked_choice
 from implicitloss.labels import Floats, LabelPrior, Labels, checked_prior
 from implicitloss.losses import SoftmaxCrossEntropy
-from implicitloss.optima.population import Of, checked_eta, optimum_from
+from implicitloss.optima.population import Of, checked, optimum_from
 from implicitloss.optima.without_repetition import SOUGHT
 from implicitloss.scheme import Scheme
 
@@ -91,9 +91,9 @@ def near_tilt(
     checked_prior(prior)
     _check_occurring(prior)
     at, labels = eta_at(eta, prior)
-    at = checked_eta(scheme, SoftmaxCrossEntropy(), at, prior, of)
+    at, factors = checked(scheme, SoftmaxCrossEntropy(), at, prior, of)
     _centred(prior, labels)
-    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of, sought) - np.log(at)
+    f = optimum_from(scheme, SoftmaxCrossEntropy(), at, prior, of, sought, factors) - np.log(at)
     return slope(f, prior, labels)
 
 

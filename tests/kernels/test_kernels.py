@@ -218,6 +218,7 @@ INPUTS: dict[str, Inputs] = {
     "scan": lambda rng: _binned(rng)[:4],
     "add_moments": lambda rng: (*_binned_masses(rng), np.zeros((38, 14))),
     "spread": lambda rng: (*_binned(rng), rng.normal(size=(38, 14)), 3, np.empty(3000)),
+    "look_up": lambda rng: (rng.uniform(-2.0, 2.7, 3000), -2.0, 0.125, rng.normal(size=(38, 8)), np.empty(3000)),
     "push_softmax": lambda rng: (rng.normal(size=(6, 9)), *_pairs(rng), np.zeros((6, 9))),
     "push_decoupled": lambda rng: (rng.random((6, 9)), rng.normal(size=(6, 9)), *_drawn_pairs(rng), np.zeros((6, 9))),
     "arrived": lambda rng: (float(rng.exponential(30)), float(rng.normal()), _rates(rng)),

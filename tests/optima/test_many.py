@@ -79,9 +79,9 @@ def test_a_newton_step_makes_the_error_much_smaller(rng: np.random.Generator, fe
     prior, eta = prior_and_eta(rng)
     at = sides(il.Scheme(S.WithinBatch(), W.Relative(), m=3, hits="keep"), eta, prior)
     off = 1e-3 * (prior.log - prior.log.mean())
-    left = off + at.step(np.log(eta) + off)
+    left = off + at.step(np.log(eta) + off, 1e-11)
     assert np.abs(left - eta @ left).max() < 1e-2 * np.abs(off - eta @ off).max()
-    assert many.descent(lambda f: f - 2, np.ones(3) * [1, 2, 4], np.ones(3), 1e-9) is None
+    assert many.descent(lambda f, _: f - 2, np.ones(3) * [1, 2, 4], np.ones(3), 1e-9) is None
 
 
 @pytest.mark.parametrize("off", [1e-9, 1e-6, 1e-3])
@@ -89,7 +89,7 @@ def test_a_newton_step_makes_the_error_much_smaller(rng: np.random.Generator, fe
 def test_the_search_ends_where_little_is_left(off: float, done: float) -> None:
     """Also from scores so near that the first step is short, with steps that go too short a way or too far."""
     there = np.array([1.0, -2.0, 0.5])
-    found = many.descent(lambda f: done * (there - f), there + off * np.array([1, -1, 0.3]), np.ones(3), 1e-9)
+    found = many.descent(lambda f, _: done * (there - f), there + off * np.array([1, -1, 0.3]), np.ones(3), 1e-9)
     assert found is not None
     assert found - found.mean() == pytest.approx(there - there.mean(), abs=1e-9)
 
