@@ -303,7 +303,7 @@ def checked_list(values: Any, what: str) -> list[Any]:
     """`values` as a list; *raises* ValueError for one thing alone, text included."""
     one = isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Collection)
     if one or isinstance(values, (bytearray, memoryview)) or len(getattr(values, "shape", (1,))) != 1:
-        raise ValueError(f"{what} must be a list of them, got {shown(values)}")
+        raise ValueError(f"{what} must be a list, got {shown(values)}")
     if len(values) > MOST_IN_A_LIST:
         raise ValueError(f"{what} must be at most {MOST_IN_A_LIST:,}, got {len(values):,}")
     return list(values)

@@ -53,8 +53,8 @@ class HardNegatives:
         (an index is then asked for k + 1 labels).  T never holds y.  Other positives of x are treated as y is, and an
         index is asked for k + |P|.
     clusters : int, optional
-        In place of k: how many whole clusters of the index `of` are hard.  They are those with the largest Q_c a label,
-        Q_c that of `Clusters.log_cluster_law` at the query, without a defence.
+        In place of k: how many whole clusters of the index `of` are hard.  They are those with the largest Q_c over
+        their number of labels, where Q_c is that of `Clusters.log_cluster_law` at the query, with defence 0.
     of : index.Clusters, optional
         The index that has these clusters.
     query : array_like, (d,), optional
@@ -103,7 +103,9 @@ class HardNegatives:
         else:
             object.__setattr__(self, "k", checked_whole(self.k, "k, the number of hard negatives,", 1))
             if self.query is not None:
-                raise ValueError(f"a query is that of hard clusters, give clusters and of too, got {shown(self.query)}")
+                raise ValueError(
+                    f"query= is for hard clusters only: give clusters= and of= too, got {shown(self.query)}"
+                )
         for name, value in (
             ("weight", checked_number(self.weight, "the weight of hard negatives", "a number > 0", lambda w: w > 0)),
             ("overlap", checked_choice(self.overlap, "overlap", OVERLAPS)),
@@ -115,8 +117,8 @@ class HardNegatives:
         """*Raises* ValueError for what is missing of clusters, or is wrong."""
         if self.clusters is None or self.of is None or as_whole(self.k) != 0:
             raise ValueError(
-                "hard negatives are the k best labels, or whole clusters of an index: give k, or clusters and of, got "
-                f"k = {shown(self.k)}, clusters = {shown(self.clusters)} and of = {shown(self.of)}"
+                "hard negatives are the k best labels, or whole clusters of an index: give k=, or clusters= and of=, "
+                f"got k = {shown(self.k)}, clusters = {shown(self.clusters)} and of = {shown(self.of)}"
             )
         index = checked_instance(self.of, Clusters, "of", "index.Clusters.fit(vectors)")
         n = checked_whole(self.clusters, "clusters, the number of hard ones,", 1, index.sizes.size)

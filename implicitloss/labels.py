@@ -197,11 +197,11 @@ class LabelPrior:
         """Read label counts from a file; π_y = n_y / Σ n.
 
         Whole numbers are ids: id `first_id` + j is label j, rows come in any order, and ids that are missing have count
-        0.  Other labels are names, and label j is row j.  Read are: text with commas, semicolons, tabs, bars or blanks,
-        with a header or without, as pandas' `value_counts()` is written or printed; JSON lists, dicts and records; the
-        categories of COCO and LVIS, in the order of their ids; .npy and .npz; Parquet, where pandas can; lists of
-        examples (`path label`), which are counted; the format of the extreme-classification repository; each of these
-        compressed with gzip, bzip2 or xz.
+        0.  Other labels are names, and label j is row j.  These formats are read: text with commas, semicolons, tabs,
+        bars or blanks, with a header or without, also pandas' `value_counts()` as written or printed; JSON lists, dicts
+        and records; the categories of COCO and LVIS, in the order of their ids; .npy and .npz; Parquet, where pandas
+        can; lists of examples (`path label`), which are counted; the format of the extreme-classification repository;
+        each of these compressed with gzip, bzip2 or xz.
 
         Parameters
         ----------
@@ -614,7 +614,7 @@ def _placed(labels: list[Any], counts: Floats) -> Counts:
         return by_id(np.array(wholes, dtype=np.int64), counts, where, 0)
     if not are_names:
         odd = next(label for label in labels if not isinstance(label, str))
-        raise ValueError(f"the labels of counts must be text all, or whole numbers all, got {shown(odd)} among them")
+        raise ValueError(f"the labels of counts must be all text or all whole numbers, got {shown(odd)} among them")
     return by_name(labels, counts, where)
 
 

@@ -128,7 +128,7 @@ class Margin(Protocol):
         ...
 
     def log_factors(self, prior: LabelPrior) -> Factors | None:
-        """The factors log a and log b of p_yy' = a_y b_y', by which positives share their work.
+        """The logarithms of the factors in p_yy' = a_y b_y', by which one computation serves many positives.
 
         Default: None, no such factors.
 
@@ -456,7 +456,7 @@ class Offsets(Margin):
 
     @property
     def name(self) -> str:
-        """The number of labels."""
+        """What reports call it: softmax with offsets, and of how many labels."""
         return f"softmax with offsets of {self.delta.size} labels"
 
     def log_margin(self, prior: LabelPrior, positive: int) -> Floats:

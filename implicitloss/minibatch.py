@@ -135,7 +135,7 @@ class Minibatch:
         ValueError
             For scores that are not finite or not (B, L), labels or rows out of range, a positive that the scheme or the
             margin cannot have (of prior 0, or never drawn), hard negatives that are out of range, come twice, are too
-            many or have no scheme, and a loss or gradient too large for floating point.
+            many, or are none of the objective's, and a loss or gradient too large for floating point.
 
         Examples
         --------

@@ -47,9 +47,9 @@ def _number(kind: str, text: str, cast: Callable[[str], Any] = float, largest: f
     try:
         value = cast(text)
     except ValueError:
-        raise ValueError(f"{kind} needs {what} there, got {text!r}") from None
+        raise ValueError(f"{kind} needs {what}, got {text!r}") from None
     if cast is float and not abs(value) <= largest:
-        raise ValueError(f"{kind} needs {what} from {-largest:g} to {largest:g} there, got {text!r}")
+        raise ValueError(f"{kind} needs {what} from {-largest:g} to {largest:g}, got {text!r}")
     return value
 
 

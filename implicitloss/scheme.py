@@ -185,17 +185,18 @@ class Scheme:
 
         - "iid": m independent draws; a label that comes twice counts twice.
         - "distinct": draws go on until m labels are different, as TensorFlow's samplers do by default.
-        - "set": the different labels of m independent draws, as a batch of m + 1 examples as a set has them.
+        - "set": the different labels among m independent draws, as when the labels of a batch of m + 1 examples are
+          taken as a set.
         - "bernoulli": a coin for each label, which is in with probability 1 - (1 - q)^m.
 
-        In all but the first, weights divide by P(y' ∈ N) where they divide by m q' otherwise, relative weights are
-        P(y ∈ N)/P(y' ∈ N) of the unconditional q, and a kept hit counts once.
+        In all but the first, weights that divide by m q_y' for independent draws divide by P(y' ∈ N) instead, relative
+        weights are P(y ∈ N)/P(y' ∈ N) under the unconditional q, and a kept hit counts once.
 
     Raises
     ------
     ValueError
-        For anything that is no sampler or no weighting, or the name of none, m out of range, another mode, or other
-        hard negatives or draws.
+        If the sampler or the weighting is none, and not the name of one; if m is out of range; if `hits` or `draws` is
+        not one of the words above; and if `hard` is no HardNegatives.
 
     References
     ----------

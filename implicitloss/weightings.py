@@ -213,7 +213,7 @@ class Weighting(Protocol):
         ...
 
     def log_factors(self, log_q: Floats, prior: LabelPrior, m: int, excluded: bool) -> Factors:
-        """The factors log a and log b of w_yy' = a_y b_y', by which positives share their work.
+        """The logarithms of the factors in w_yy' = a_y b_y', by which one computation serves many positives.
 
         Default: None, no such factors.
 
@@ -572,8 +572,8 @@ class Importance(ForMargin):
     Parameters
     ----------
     count : {"expected", "naive", "tf"}
-        By what the weights divide: how often a label is among the negatives in the mean, or a common slip where
-        draws are distinct:
+        What the weights divide by.  "expected": how often a label is among the negatives in the mean.  The others are
+        common slips where draws are not independent:
 
         - "naive": m q_y', as for independent draws.
         - "tf": 1 - (1 - q_y')^T, T the expected number of tries until m labels are different.  TensorFlow's samplers

@@ -417,8 +417,8 @@ def test_a_series_and_a_dict_bring_their_labels() -> None:
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        ({"a": 3, 1: 2}, "text all, or whole numbers all, got 1 among them"),
-        ({1.5: 3, 2: 2}, "whole numbers all, got 1.5"),
+        ({"a": 3, 1: 2}, "all text or all whole numbers, got 1 among them"),
+        ({1.5: 3, 2: 2}, "all whole numbers, got 1.5"),
         ({-1: 3, 2: 2}, "ids must be whole numbers from 0, got -1"),
         ({10**7: 3, 2: 2}, "id 10000000 cannot be the number of a column"),
         ({"a": 3, "b": 2, "Total": 5}, "'Total' has the sum of the others"),

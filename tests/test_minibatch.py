@@ -233,7 +233,7 @@ def test_shares_beside_a_label_keep_their_digits(lead: float) -> None:
     assert beside.shares[3] == 0.0
     # Of shares that came as they are what is lost is not drawn by.
     if lead > 700:
-        with pytest.raises(ValueError, match="there must be other labels to draw than 3"):
+        with pytest.raises(ValueError, match="there must be labels to draw other than 3"):
             by_shares(np.exp(f - f.max())).without(3)
 
 

@@ -109,8 +109,8 @@ def audit(
     resolution : float, optional
         A relative deviation > 0 that must be excluded for "holds"; by default 0.25.
     largest_contribution : float
-        How many times the largest contribution in the pilot a label that it never drew may contribute, where no scheme
-        is claimed; at least 1.
+        What a label that the pilot never drew may contribute, in units of the largest contribution in the pilot, where
+        no scheme is claimed; at least 1.
     runs : int, optional
         The largest number of evaluations of each positive, at least 32; by default 400 to 20,000, fewer for more
         labels.  Without gradients, parts that hold are not asked again.

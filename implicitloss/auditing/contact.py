@@ -67,8 +67,8 @@ NO_NEGATIVES = (
 )
 SAME_ANSWERS = "the answer was the same for every seed: the loss draws nothing, or a seed is set inside it"
 LOOKS_AT_SCORES = (
-    "other labels are drawn at other scores: what such a loss optimises depends on the scores, and so give those to "
-    "audit at, scores="
+    "other labels are drawn at other scores, and so what the loss optimises depends on the scores: pass those to audit "
+    "at as scores="
 )
 KEEPS_STATE = (
     "the loss keeps state between calls: its answer depends on what was asked before (a queue, a memory bank, a "
@@ -252,7 +252,8 @@ def _probed_form(
         return question, [], [*notes, Note("looks at scores", LOOKS_AT_SCORES)]
     # The draws of a scheme that is claimed do not look at the scores, and their form is that of the claim.
     if not found.is_certain and question.scheme is None and _may_look_at_scores(box, call):
-        said = f"{found.sentence}. Unless they do, the loss has no margins: no claim passes. No scheme is named"
+        unless = "Unless draws or weights depend on the scores, the loss has no margins: no claim passes"
+        said = f"{found.sentence}. {unless}. No scheme is named"
         return question, [] if negative is None else [negative], [*notes, Note("unknown form", said)]
     if not found.can_be_undone:
         return question, [Flaw(found.kind, found.sentence)], notes

@@ -188,8 +188,9 @@ class Naming:
             return ()
         n, n_labels = labels.size, self.question.prior.n_labels
         said = (
-            f"{n:,} label{' that is' if n == 1 else 's that are'} claimed to count never did: are these the counts of "
-            "this loss, in the order of its ids, and are all labels candidates?"
+            f"{n:,} label{'' if n == 1 else 's'} never counted as {'a negative' if n == 1 else 'negatives'}, though "
+            f"{'it is' if n == 1 else 'they are'} claimed to: are the prior's counts those of this loss, in the order "
+            "of its ids, and are all labels candidates?"
         )
         if n > 1 and 0 < labels[0] == n_labels - n:
             said += f" They are those from id {labels[0]:,} on: has the loss fewer labels than the prior, {n_labels:,}?"

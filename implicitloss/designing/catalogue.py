@@ -109,7 +109,7 @@ class Published:
     information : KeptShares or None
         What sampling leaves, where softmax weights are consistent and hits kept; None elsewhere.
     gains : {"frequent", "rare", "neither"} or None
-        Which labels gain: by the tilt that is farthest from 0, neither below 0.02; None where none is known.
+        Which labels gain, by the tilt that is farthest from 0: "neither" within ±0.02; None where no tilt is known.
     missing : str
         Why tilts or shares are None, or "".
 

@@ -59,13 +59,13 @@ def compare(
         - `bias`, `gap`, `variance`: the expected loss less that over all labels, the bound less the expected loss, and
           Var ℓ(N).
 
-        Losses are means over positives as frequent as they are in training: over all, or of more than 1,000 labels over
-        those at 1,000 equal steps of the sum of π.
+        Losses are means over positives, weighted by π: over all labels or, if there are more than 1,000, over those at
+        1,000 equal steps of the cumulative sum of π.
 
     Raises
     ------
     ValueError
-        For no schemes, for what is none, and as `sweep` does.
+        If no schemes are given, if one of them is no Scheme, and as `sweep` does.
 
     References
     ----------

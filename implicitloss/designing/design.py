@@ -91,9 +91,9 @@ class Design:
     def information(self) -> dict[str, float]:
         """The share of full softmax's information that is kept about a label of the "head", the "torso", the "tail".
 
-        At the x of `il.tilt(eta="peaked")` it is the mean over the likely labels of a slice; where scores were given,
-        the mean over labels of their examples, as likely as these have them.  Slices without likely labels are left
-        out.
+        By default it is the mean over the likely labels of a slice, at the x of `il.tilt(eta="peaked")`; where scores
+        were given, the mean over their examples and the labels of the slice, weighted by the probability of each label
+        at the example.  Slices without likely labels are left out.
 
         Raises
         ------
@@ -200,8 +200,8 @@ class Design:
         framework : {"torch", "jax", "tensorflow", "numpy"}
             What it is written in.
         file : str
-            Where the shift of more than 32 labels is read from: `numpy.save(file, r.shift)` makes it.  That of fewer is
-            printed.
+            The file from which the code reads the shift of more than 32 labels; `numpy.save(file, design.shift)` makes
+            it.  The shift of up to 32 labels is written into the code.
 
         Returns
         -------

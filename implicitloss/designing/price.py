@@ -38,9 +38,9 @@ class Price:
     multiply_adds : float
         Multiply-adds: d for each label whose score is computed, and what the sampler needs to draw.
     random_rows : int
-        Rows of the table of vectors that are read in no order: the draws and the positive.  Kept clusters are read row
-        after row, in a table that is kept in the order of the index, and are not among them; of a whole cluster that is
-        drawn the first row is.
+        Rows of the table of vectors that are read in no order: the draws and the positive.  Hard clusters are read row
+        after row, in a table that has the order of the index, and so their rows are not counted here.  Of a whole
+        cluster that is drawn, the first row alone is counted.
     share : float
         `multiply_adds` over the L d of all scores.
 
@@ -91,7 +91,7 @@ def price(scheme: Scheme, loss: Loss, problem: Problem, dimension: int | None = 
     problem : Problem
         Scores, label prior and positive label.
     dimension : int, optional
-        d, by default that of the sampler's query, or of kept clusters; else 1: costs are then in inner products.
+        d, by default that of the sampler's query, or of hard clusters; else 1: costs are then in inner products.
 
     Returns
     -------

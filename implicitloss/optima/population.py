@@ -57,13 +57,13 @@ def population_optimum(scheme: Scheme, loss: Loss, eta: ArrayLike, prior: LabelP
     Where the weights are a product a_y b_y', time grows with L.  The optimum of the true softmax loss is the balance of
     what pushes each score up and down, to 1e-9 of both, or better; labels that are alike in η, π, q and w are taken
     together, and if 5,000 or more differ, sums over them are taken in bins, to a part of about 1e-11, and steps are
-    nearly Newton's: they end where those to come would add up to 1e-9.  That of the implicit loss is a search in one
-    number.  Other weights, and what the balance does not reach, by Newton's method with exact Hessians, which stops at
-    a gradient of 1e-9 η_y or less, and a step below 1e-5.
+    nearly Newton's: they end where those to come would add up to 1e-9.  The optimum of the
+    implicit loss is found by a search in one number.  For other weights, and where the balance is not reached, it is
+    Newton's method with exact Hessians, which stops where the gradient is at most 1e-9 η_y and the step below 1e-5.
 
     Draws without repetition have the optimum of the true loss for weights a_y b_y', hits masked or kept, by the same
-    balance, to 1e-9 of both.  Sets and coins of 1,000 labels take a second
-    or two; different draws of 300 labels take seconds at m = 64, and a minute or more at m = 8 or less.
+    balance, to 1e-9 of both.  Sets and coins of 1,000 labels take a second or two; different draws of 300 labels take
+    seconds at m = 64, and a minute or more at m = 8 or less.
 
     For a scheme with hard negatives it is the optimum under a fresh index, for softmax nearly so, where labels near
     rank k are tied: `waterfilling` computes it, says which labels these are, and how near it is.

@@ -45,7 +45,7 @@ def tilt(scheme: Scheme, prior: LabelPrior, of: Of = "sampled", eta: ArrayLike |
     eta : {"uniform", "prior", "peaked"} or array_like, (L,)
         P(y given x) at the x.
 
-        - "uniform": all labels are equally likely; the slope is over all labels, as for the next.
+        - "uniform": all labels are equally likely; the slope is over all labels, as it is for "prior".
         - "prior": labels are as likely as they are frequent.
         - "peaked": up to 20 labels, evenly spaced in log rank, of different counts, share 0.9; the rest is π.
           The slope is over the likely labels alone.

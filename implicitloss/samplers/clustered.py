@@ -40,8 +40,8 @@ class Clustered(AtQuery, Sampler):
     query : array_like, (d,)
         h.
     defence : float
-        λ, from 0 to 1: the share of draws that go by tickets alone.  It bounds every weight, by 1/λ times that of a
-        draw by tickets.
+        λ, from 0 to 1: the share of draws that go by tickets alone.  It bounds every weight by
+        1/λ times what it would be if all draws went by tickets.
 
     Raises
     ------

@@ -34,8 +34,8 @@ class HardestOf(Sampler):
     """Dynamic negative sampling: the label of the highest score among n that are drawn uniformly, with replacement.
 
     q_y' = ((L - r + 1)^n - (L - r)^n)/L^n for the label of rank r, rank 1 the highest score.  Labels of equal scores
-    share evenly, as the first of the best candidates is taken: t of them, of c labels that score at most as much, have
-    q = (c^n - (c - t)^n)/(t L^n) each.
+    share evenly, as the first of the best candidates is taken: where t labels are tied, and c labels score at most as
+    much, these included, each of the t has q = (c^n - (c - t)^n)/(t L^n).
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class HardestOf(Sampler):
     among : {"all", "negatives"}
         The labels that candidates are drawn from.
 
-        - "all": all L labels.  The positive can win; `hits` says what then happens.  Where it is drawn again, n new
-          candidates are, and the law is q_y'/(1 - q_y).
+        - "all": all L labels.  The positive can win; `hits` says what then happens.  Where hits are excluded,
+          n new candidates are drawn after a hit, and the law is q_y'/(1 - q_y).
         - "negatives": the L - 1 labels other than y.  Ranks are among them, L - 1 stands for L, and q_y = 0: there are
           no hits.  Other positives of a problem are left out too.
 

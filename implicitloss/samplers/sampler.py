@@ -324,8 +324,8 @@ class AliasDraw:
         shares[label] = 0.0
         if not shares.max() > LEAST_SHARE:
             raise ValueError(
-                f"there must be other labels to draw than {shown(label)}, but beside its share those of all others "
-                "are 0 or lost in rounding; use hits='mask'"
+                f"there must be labels to draw other than {shown(label)}, but the shares of all others are 0, or so "
+                "small beside its own that rounding loses them; use hits='mask'"
             )
         return by_shares(shares)
 

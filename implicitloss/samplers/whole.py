@@ -41,7 +41,7 @@ class Whole(AtQuery):
     Raises
     ------
     ValueError
-        As `Clustered` does; and when it is used for what knows draws of single labels only.
+        As `Clustered` does, and when it is given to a function that takes draws of single labels only.
 
     Notes
     -----

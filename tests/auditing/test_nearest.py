@@ -569,7 +569,7 @@ def test_labels_that_never_count_are_asked_for(gradient: bool, seed: int) -> Non
     assert note.kind == "never counted"
     never = int(note.sentence.split()[0])
     assert never == L // 2 if gradient else L // 4 <= never <= L // 2  # by values some share a part with others
-    assert "are these the counts of this loss" in " ".join(report.explain().split())
+    assert "are the prior's counts those of this loss" in " ".join(report.explain().split())
 
 
 def test_a_slip_that_hardly_counts_rare_labels_asks_for_no_counts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -746,4 +746,4 @@ def test_a_claim_that_a_label_refutes_is_not_what_the_loss_has(budget: Any, seed
     assert report.verdict == "refuted"
     assert report.nearest is None or not report.nearest.agrees, str(report)
     assert not report.slips
-    assert any(note.sentence.startswith("1 label that is claimed to count never did") for note in report.notes)
+    assert any(note.sentence.startswith("1 label never counted as a negative, though it is claimed to") for note in report.notes)

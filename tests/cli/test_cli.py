@@ -111,7 +111,7 @@ def test_table_has_its_sixteen_rows(capsys: pytest.CaptureFixture[str]) -> None:
         (["derive", *SCHEME[:3], "constnt", *SCHEME[4:]], "did you mean 'constant'?"),
         (["derive", *SCHEME[:4], "--m", "0", "--hits", "mask"], "m, the number of negatives"),
         (["derive", *SCHEME[:6], "--hits", "drop"], "hits must be 'exclude', 'mask' or 'keep'"),
-        (["derive", "--sampler", "power:x", *SCHEME[2:]], "needs a number there, got 'x'"),
+        (["derive", "--sampler", "power:x", *SCHEME[2:]], "needs a number, got 'x'"),
         (["derive", "--sampler", "uniform:3", *SCHEME[2:]], "takes 0 parameters, got 1"),
         (["expect", *SCHEME, "--positive", "100"], "the positive must be a label from 0 to 99"),
         (["expect", *SCHEME, "--profile", "exp:0:5:5"], "n_labels must be a whole number >= 1"),
@@ -344,7 +344,7 @@ def test_verify_takes_hard_negatives(capsys: pytest.CaptureFixture[str]) -> None
         (["table", "--hard", "5"], "unknown option '--hard'"),
         (["audit", "json:dumps", "--claim", "full", "--hard", "5"], "--hard and --claim full are two claims"),
         (["expect", "--sampler", "hardest-of", *HARD[2:]], "sampler hardest-of takes 1 to 2 parameters, got 0"),
-        (["expect", "--sampler", "hardest-of:2.5", *HARD[2:]], "hardest-of:N needs a whole number there, got '2.5'"),
+        (["expect", "--sampler", "hardest-of:2.5", *HARD[2:]], "hardest-of:N needs a whole number, got '2.5'"),
         (["expect", "--sampler", "hardest-of:2:y", *HARD[2:]], "among must be 'all' or 'negatives', got 'y'"),
     ],
 )
@@ -377,7 +377,7 @@ def test_a_law_of_ones_own_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     path.write_text("0.5\n\nhalf\n")
     test_bad_input_is_one_sentence_and_exit_code_2(
-        ["expect", "--sampler", f"explicit:{path}", *rest], "line 3: needs a number there, got 'half'", capsys
+        ["expect", "--sampler", f"explicit:{path}", *rest], "line 3: needs a number, got 'half'", capsys
     )
     path.write_bytes(b"\xff\xfe\x00\x01")
     test_bad_input_is_one_sentence_and_exit_code_2(
@@ -457,7 +457,7 @@ def test_fields_of_a_class_are_parameters_of_its_name() -> None:
     assert names._chosen("sampler", "needs-power:0.25", table).steps == 3
     for text, sentence in (
         ("needs-power", "sampler needs-power takes 1 to 2 parameters, got 0"),
-        ("needs-power:0.25:7.5", "needs-power:STEPS needs a whole number there, got '7.5'"),
+        ("needs-power:0.25:7.5", "needs-power:STEPS needs a whole number, got '7.5'"),
         ("needs-law", "unknown sampler 'needs-law'"),
     ):
         with pytest.raises(ValueError, match=sentence):
@@ -1039,7 +1039,7 @@ def test_scorers_take_no_parameters(scorer: str, capsys: pytest.CaptureFixture[s
 )
 def test_numbers_beyond_reach(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["expect", *SCHEME, option, value]
-    test_bad_input_is_one_sentence_and_exit_code_2(arguments, "needs a number from -100000 to 100000 there", capsys)
+    test_bad_input_is_one_sentence_and_exit_code_2(arguments, "needs a number from -100000 to 100000, got", capsys)
 
 
 def test_work_without_an_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

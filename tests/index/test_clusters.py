@@ -227,9 +227,9 @@ def test_kept_clusters_have_a_query_of_their_own_or_the_sampler_s(index: Cluster
     with pytest.raises(ValueError, match="hard negatives of clusters need a query: give query, or a sampler"):
         il.integrate(nobody, SOFTMAX, problem)
     for given, message in (
-        ({"clusters": 2}, "give k, or clusters and of, got"),
-        ({"of": index}, "give k, or clusters and of, got"),
-        ({"k": 3, "clusters": 2, "of": index}, "give k, or clusters and of, got k = 3, clusters = 2"),
+        ({"clusters": 2}, "give k=, or clusters= and of=, got"),
+        ({"of": index}, "give k=, or clusters= and of=, got"),
+        ({"k": 3, "clusters": 2, "of": index}, "give k=, or clusters= and of=, got k = 3, clusters = 2"),
         ({"clusters": 8, "of": index}, "clusters, the number of hard ones, must be"),
         ({"clusters": 1, "of": "index"}, "of must be a Clusters"),
         ({}, "k, the number of hard negatives, must be"),
@@ -260,7 +260,7 @@ def test_kept_clusters_have_no_optimum_of_best_labels(index: Clusters) -> None:
     few = il.Problem(np.zeros(4), il.LabelPrior.zipf(4, 1.0), 1)
     with pytest.raises(ValueError, match="the index must cover the prior's 4 labels, got 60"):
         il.integrate(scheme, SOFTMAX, few)
-    with pytest.raises(ValueError, match="a query is that of hard clusters"):
+    with pytest.raises(ValueError, match="query= is for hard clusters only"):
         il.HardNegatives(k=2, query=[1.0])
 
 

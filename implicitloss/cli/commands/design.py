@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shift",
         type=Output,
         metavar="FILE",
-        help="write what comes off every logit, log q - log δ, a number a label, to a .npy file, which the code reads",
+        help="write what comes off every logit, one number for each label, to a .npy file, for the code of --code",
     )
     add_json(parser)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-HELP = "compute a scheme's expected loss and variance exactly, beside the paper's bound and approximations in 1/m"
+HELP = "compute a scheme's expected loss and variance exactly, beside Rawat et al.'s bound and approximations in 1/m"
 EXAMPLES = (
     "implicitloss expect --sampler uniform --weighting importance --m 1e6 --hits exclude --counts counts.csv",
     "implicitloss expect --sampler within-batch --weighting tail --m 1,4,16,64 --hits mask --positives "

@@ -25,10 +25,10 @@ EXAMPLES = (
 KINDS = {
     "map": "where schemes lie among implicit losses, and which labels gain",
     "margins": "how often each negative counts beside each positive, of one scheme",
-    "losses": "expected loss and its bound against m",
-    "gap": "the bound less the expected loss against m",
-    "variance": "the variance of the loss against m",
-    "tilt": "which labels gain against m",
+    "losses": "expected loss and its bound, as functions of m",
+    "gap": "the bound less the expected loss, as a function of m",
+    "variance": "the variance of the loss, as a function of m",
+    "tilt": "which labels gain, as a function of m",
     "optima": "distances of the best scores from softmax's and from the balanced rule",
     "gradient-bias": "the expected gradient less that of softmax over all labels",
     "inclusion": "how often each label is among the negatives",
@@ -51,7 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"HITS is mask (the default), exclude or keep, DRAWS iid, distinct, set or bernoulli; {EVERY_NAME}",
     )
     parser.add_argument("-o", "--out", type=Output, required=True, metavar="FILE", help="FILE.svg, .pdf or .png")
-    parser.add_argument("--columns", choices=["single", "double"], default="double", help="as wide as in a paper")
+    parser.add_argument(
+        "--columns",
+        choices=["single", "double"],
+        default="double",
+        help="one column of a paper wide, or two (the default)",
+    )
     parser.add_argument("--latex", action="store_true", help="write symbols as mathematics")
     add_prior(parser)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-HELP = "derive the paper's Table 2: which loss each sampler and weighting optimises"
+HELP = "derive Table 2 of Rawat et al. (2021): which loss each sampler and weighting optimises"
 EXAMPLES = (
     "implicitloss table",
     "implicitloss table --hits keep --format markdown",

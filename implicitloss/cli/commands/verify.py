@@ -11,7 +11,9 @@ from implicitloss.cli.labels import add_problem, counts_options, origin_of, prob
 
 __all__ = ["add_arguments", "run"]
 
-HELP = "check what the paper's theorems say of a scheme, each by derivation, exact numbers and simulation"
+HELP = (
+    "check what the theorems of Rawat et al. (2021) say of a scheme, each by derivation, exact numbers and simulation"
+)
 EXAMPLES = (
     "implicitloss verify --sampler within-batch --weighting constant --m 64 --hits mask --target equalised",
     "implicitloss verify --sampler uniform --weighting importance --m 8 --hits keep --counts counts.csv "
