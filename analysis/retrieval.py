@@ -55,7 +55,8 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
 
 
 @lru_cache(maxsize=1)
-def _read(data: tuple[str, ...]) -> tuple[extreme.Multilabel, extreme.Multilabel]:
+def read_both(data: tuple[str, ...]) -> tuple[extreme.Multilabel, extreme.Multilabel]:
+    """Train and test sets of two files; without files, made up ones."""
     if not data:
         return extreme.synthetic(np.random.default_rng(0))
     train_set, test_set = (extreme.read(path) for path in data)
@@ -66,7 +67,7 @@ def _read(data: tuple[str, ...]) -> tuple[extreme.Multilabel, extreme.Multilabel
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
     """A row for each metric, k and slice."""
-    train_set, test_set = _read(tuple(point["data"]))
+    train_set, test_set = read_both(tuple(point["data"]))
     rng = np.random.default_rng([point["seed"]])
     seen = LabelPrior.from_counts(train_set.counts)
     objective = margins.Softmax() if point["name"] == ALL else scheme(point["sampler"], point["weighting"], M)

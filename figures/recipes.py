@@ -1,4 +1,4 @@
-"""What training with sampled losses reaches, where η is known."""
+"""What training with sampled losses reaches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.recipes import MADE_UP
 from figures._marks import below
 
 CLAIMS: tuple[str, ...] = ("design.weights.consistent", "design.shifts.target", "rawat2021.section4.small-m-importance")
@@ -32,13 +33,21 @@ def caption(table: Any) -> str:
         tilts = " and ".join(f"{tilt:+.2f}" for tilt in own["tilt"])
         losses = " and ".join(f"{loss:.3f}" for loss in own["excess_nll"])
         said.append(f"{name}: tilt {tilts}, excess log loss {losses}")
-    return (
+    source = str(table["source"].iloc[0])
+    where = (
         "Training a linear scorer on three hundred Gaussian classes with Zipf's frequencies.  Tilt: the slope of the "
         "scores less log η on log π; crosses are those of the optimum, which a linear scorer can have where weights "
         "are consistent, and not elsewhere.  Excess log loss: of softmax of the scores (balanced ones with log π added "
-        "back) over that of η.  "
-        f"Balanced accuracy: of the largest score, log π taken off.  Means over {table['seed'].nunique()} seeds at "
-        f"m = {' and '.join(map(str, draws))}.  {'; '.join(said)}."
+        "back) over that of η.  Balanced accuracy: of the largest score, log π taken off.  "
+        if source == MADE_UP
+        else f"Training a scorer with one hidden layer on the points of {source}.  Tilt: the slope of the scores less "
+        "log η on log π, with η by a model trained with full softmax; crosses are those of the optimum.  Excess log "
+        "loss: of softmax of the scores (balanced ones with log π added back) over that of a point's own labels, "
+        "equally likely.  Balanced accuracy: how often a label is among as many best ones as its point has labels, "
+        "log π taken off, in the mean over labels.  "
+    )
+    return (
+        f"{where}Means over {table['seed'].nunique()} seeds at m = {' and '.join(map(str, draws))}.  {'; '.join(said)}."
     )
 
 

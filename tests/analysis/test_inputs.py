@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from analysis import longtail, retrieval, spectral_encoders
+from analysis import longtail, recipes, retrieval, spectral_encoders
 from analysis.__main__ import main as analyse
 from analysis.inputs import efficientnet, extreme, feature_sets, features
 from analysis.inputs.mixture import GaussianMixture, error_by_slice
@@ -357,3 +358,37 @@ def test_a_batch_has_all_labels_of_its_rows(rng: np.random.Generator) -> None:
     x, pairs = np.eye(3, dtype=np.float32), (np.array([0, 0, 0, 2]), np.array([4, 1, 3, 2]))
     train(Network(3, 5, rng), x, pairs, minibatch, rng, epochs=4, size=3, step=0.1)  # type: ignore[arg-type]
     assert seen == 4 * [[(), (2,), (4, 1, 3)]]
+
+
+def _written(of: extreme.Multilabel, path: Path) -> str:
+    """The points in a file."""
+    lines = [f"{of.x.shape[0]} {of.x.shape[1]} {of.y.shape[1]}"]
+    for x, y in zip(of.x.toarray(), of.y.toarray(), strict=True):
+        features = " ".join(f"{j}:{x[j]:g}" for j in np.flatnonzero(x))
+        lines.append(f"{','.join(map(str, np.flatnonzero(y)))} {features}")
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_recipes_of_ones_own_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scores lean where optima do, measured against full softmax; a label that is never trained has no log π."""
+    train_set, test_set = extreme.synthetic(np.random.default_rng(3), n=600, n_labels=20, d=40)
+    files = [_written(train_set, tmp_path / "mine.txt"), _written(test_set, tmp_path / "test.txt")]
+    assert analyse(["recipes", "--quick", "--data", *files, "--out", str(tmp_path)]) == 0
+    table = pd.read_csv(tmp_path / "recipes.csv").set_index("name")
+    assert set(table["source"]) == {"mine"}
+    assert table.loc["consistent, within-batch", "predicted"] == pytest.approx(0.0, abs=1e-9)
+    assert table.loc["balanced, within-batch", "predicted"] == pytest.approx(-1.0, abs=1e-9)
+    assert abs(table.loc["full softmax", "tilt"]) < 0.1  # η is that of another training with full softmax
+    assert (table.loc[["balanced, within-batch", "tail, half uniform"], "tilt"] < -0.5).all()
+    assert (table["accuracy"] > 0.4).all()  # by chance 0.2
+    rare = extreme.Multilabel(train_set.x, csr_array(train_set.y.toarray() * (np.arange(20) != 7)))
+    files[0] = _written(rare, tmp_path / "rare.txt")
+    assert analyse(["recipes", "--quick", "--data", *files, "--out", str(tmp_path / "other")]) == 2
+    assert "at least once, but label 7 is not in" in capsys.readouterr().err
+
+
+def test_a_label_is_right_among_as_many_best_ones_as_its_point_has() -> None:
+    scores, rows, labels = np.array([[3.0, 2.0, 1.0], [1.0, 5.0, 4.0]]), np.array([0, 1, 1]), np.array([1, 2, 0])
+    assert recipes._is_right(scores, (rows, labels)).tolist() == [False, True, False]
+    assert recipes._balanced(np.array([False, True, True]), np.array([0, 0, 3])) == 0.75

@@ -746,4 +746,7 @@ def test_a_claim_that_a_label_refutes_is_not_what_the_loss_has(budget: Any, seed
     assert report.verdict == "refuted"
     assert report.nearest is None or not report.nearest.agrees, str(report)
     assert not report.slips
-    assert any(note.sentence.startswith("1 label never counted as a negative, though it is claimed to") for note in report.notes)
+    assert any(
+        note.sentence.startswith("1 label never counted as a negative, though it is claimed to")
+        for note in report.notes
+    )
