@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 from implicitloss.labels import Labels
-from implicitloss.minibatch import Minibatch
 
 Weights = NDArray[np.float32]
 TINY = np.float32(1e-6)
@@ -101,7 +100,7 @@ def train(
     network: Network,
     x: Any,
     pairs: tuple[Labels, Labels],
-    minibatch: Minibatch,
+    minibatch: Callable[..., tuple[Any, Any]],
     rng: np.random.Generator,
     *,
     epochs: int,
