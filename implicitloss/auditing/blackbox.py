@@ -79,7 +79,7 @@ def ask(
         _check_finite(found, positive, scores, "the loss")
     slopes = None
     if gradients is not None:
-        slopes = _array(gradients, "the gradient")
+        slopes = _array(gradients, GRADIENT)
         if slopes.shape != scores.shape:
             hint = _gradient_hint(slopes.shape, *scores.shape)
             raise ValueError(
@@ -122,13 +122,18 @@ def _hint(shape: tuple[int, ...], n: int, n_labels: int) -> str:
     return ""
 
 
+GRADIENT = "the gradient"
+# Where two values are returned, and the second is something else.
+OF_TWO = " (the second of two values is taken for it; else return the losses alone)"
+
+
 def _gradient_hint(shape: tuple[int, ...], n: int, n_labels: int) -> str:
     """What may be wrong with gradients of another shape, and what to write."""
     if shape == (n_labels, n):
         return "; return its transpose"
     if shape == (n_labels,):
         return ": that of the sum or the mean of the losses? one row for each example is needed"
-    return ""
+    return "" if len(shape) == 2 else OF_TWO
 
 
 def _array(given: Any, what: str) -> Any:
@@ -141,7 +146,10 @@ def _array(given: Any, what: str) -> Any:
     if found.dtype.name == "bfloat16":  # a type that packages add to NumPy, and that has no kind
         return found.astype(np.float32)
     if found.dtype.kind not in "fiu" or np.ma.is_masked(given):
-        raise ValueError(f"{what} must be numbers, got {'masked ones' if np.ma.is_masked(given) else found.dtype}")
+        got = (
+            "masked ones" if np.ma.is_masked(given) else type(given).__name__ if found.dtype == object else found.dtype
+        )
+        raise ValueError(f"{what} must be numbers, got {got}{OF_TWO if what == GRADIENT else ''}")
     return found if found.dtype.kind == "f" else found.astype(np.float64)
 
 

@@ -200,10 +200,11 @@ def logistic(question: Question, box: Box, seen: Payments) -> Found | None:
         softmax = curve_of(replace(question, form="softmax"), box)
         if softmax is not None and softmax.is_softmax():
             return Found("softmax", 'the loss is of the softmax form: pass form="softmax" to audit it')
+        hint = "is its shift another than shift=?" if np.any(question.shift) else "is there a shift=?"
         return _with_temperature(question, box, seen) or Found(
             "another form",
             "on the same draws, the loss is not of the logistic form, log(1 + e^-f_y) and a term log(1 + e^f_j) for "
-            f"each negative: is there a shift=? {LOOKS_AT_SCORES}",
+            f"each negative: {hint} {LOOKS_AT_SCORES}",
             is_certain=False,
         )
     return _of_a_sum(question, seen)

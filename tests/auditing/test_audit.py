@@ -832,6 +832,8 @@ def _mean(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         (lambda f, y, rng: f, rf"one number for each of 6 examples, got shape \(6, {L}\)"),
         (lambda f, y, rng: (f[:, 0], f[:, :3]), r"the gradient must have the shape of the scores, .*got \(6, 3\)"),
         (lambda f, y, rng: (f[:, 0], f * np.inf), "the gradient must be finite"),
+        (lambda f, y, rng: (f[:, 0], {"accuracy": 1}), r"got dict \(the second of two values is taken for it"),
+        (lambda f, y, rng: (f[:, 0], 0.5), r"got \(\) \(the second of two values is taken for it"),
         (lambda f, y, rng: ["a"] * len(y), "the loss must be numbers"),
         (3, "the loss must be a function"),
     ],

@@ -558,6 +558,14 @@ def test_logistic_losses(loss: Any, form: str, kind: str, said: str, seed: int) 
         assert said in found[0].sentence
 
 
+def test_a_shift_that_lacks_m_is_another_one(seed: int) -> None:
+    """Noise-contrastive losses with log q in place of log(m q) have a shift, which is not the given one."""
+    report = il.audit(
+        binary(shift=-np.log(Q)), claim="full", prior=PRIOR, form="logistic", shift=-np.log(M * Q), rng=seed, runs=64
+    )
+    assert "is its shift another than shift=?" in " ".join(str(report).split())
+
+
 @pytest.mark.parametrize("shift", [0.0, -3.0, -np.log(M * Q)], ids=["no-shift", "shift", "shifts"])
 @pytest.mark.parametrize("beta", [1.0, 0.5])
 @pytest.mark.parametrize("temperature", [0.01, 0.5, 1.01, 14.0])
