@@ -76,6 +76,8 @@ KEEPS_STATE = (
     "call and puts the state back, or make the loss anew in each call"
 )
 
+# A loss follows a score if it moves by more than this part of itself: by less it may be rounded.
+FOLLOWS = 0.02
 # A call is repeated so often, each time after another one: what is remembered of that may be the same by chance.
 REPEATS = 3
 
@@ -382,8 +384,8 @@ def _negative(question: Question, call: Call) -> Flaw | None:
 def _no_negatives(question: Question, box: Box) -> list[Flaw]:
     """The flaw of a loss that follows the positive's score, and stays the same when all others move.
 
-    Where all draws are hits a softmax loss follows no score, so that one call tells.  A logistic loss follows the
-    positive's: calls are counted there as for ignored labels, and the law of the draws has to be claimed.
+    Where all draws are hits a softmax loss follows no score, but for rounding, so that one call tells.  A logistic loss
+    follows the positive's: calls are counted there as for ignored labels, and the law of the draws has to be claimed.
     """
     claimed, is_softmax = question.claim.margins, question.form == "softmax"
     if question.scores is not None or (claimed is not None and not claimed.any()):
@@ -404,7 +406,7 @@ def _no_negatives(question: Question, box: Box) -> list[Flaw]:
             break
         if is_softmax:
             moved = box.probe(np.where(own, other, scores), positive, seed)
-            if np.isfinite(moved).all() and np.any(here != moved):
+            if np.isfinite(moved).all() and np.any(np.abs(here - moved) > FOLLOWS * np.abs(here)):
                 return [Flaw("no negatives", NO_NEGATIVES)]
     else:
         return [] if is_softmax else [Flaw("no negatives", NO_NEGATIVES)]
