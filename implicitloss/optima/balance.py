@@ -53,7 +53,7 @@ MORE, MOST_DRAWS = 4, 1_000
 # More blocks than this start from cells of them.
 IN_CELLS = 64
 # The side of a cell of labels, and the number of cells, for a start.
-CELL, WIDER, MOST_CELLS = 0.5, 1.4, 1_000
+CELL, WIDER, MOST_CELLS = 0.5, 1.4, 300
 # So many labels are looked at to count cells; and up to this number a key has a place in a table.
 COUNTED, FEW_KEYS = 1 << 16, 1 << 22
 # More than this share of a sum is not taken off it, which would cancel digits.
