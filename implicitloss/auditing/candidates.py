@@ -67,12 +67,10 @@ class Candidates:
         return None if self.fitting.m is not None and self.fitting.m > most + hard else scheme
 
     def named(self) -> Iterator[Scheme]:
-        """The claimed scheme, with hits as they were seen, losses over all labels, named schemes, then slips."""
+        """The claimed scheme, losses over all labels, named schemes, then slips."""
         claimed, prior = self.question.scheme, self.question.prior
         if self._claimed_scheme is not None:
             yield self._claimed_scheme
-            if self.fitting.hits == ("keep",):
-                yield replace(self._claimed_scheme, hits="keep")
         if self.none_drawn:
             over_all: list[Any] = [ForMargin(margin) for margin in (Softmax(), LogitAdjusted(), Equalised())]
             for weighting in (*over_all, *(slip for slip in SLIPS if isinstance(slip.target, LogitAdjusted))):

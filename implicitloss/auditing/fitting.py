@@ -73,7 +73,7 @@ class Fitting:
     def fit(self, scheme: Scheme, fitted: Fitted | None = None) -> Fit | None:
         """How well a scheme fits; with the best m, if m is not known.  None for a scheme that is undefined here."""
         parts, sums = self.parts, self.parts.sums
-        claimed = self.question.scheme and replace(self.question.scheme, hits=scheme.hits)
+        claimed = self.question.scheme and replace(self.question.scheme, hits=scheme.hits)  # m is as claimed
         free = self.m is None and scheme != claimed and scheme.m != M_OF_ALL_LABELS
         free &= not isinstance(scheme.weighting, Survivors)  # m hardly matters
         try:
