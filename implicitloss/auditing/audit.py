@@ -59,10 +59,10 @@ def audit(
     limits count a call once.  Second, weights do not depend on the scores, unless `scores` are given.  Third, no call
     contributes more to a part than three times the largest contribution of as many examples in the pilot.  The limit is
     larger where independent draws of the claimed weights would exceed it with probability .001.  For labels that the
-    pilot never drew, the limit is three draws of the claimed weight, or what is claimed of all of them and six standard
-    deviations, if that is more; without a claimed scheme, it is `largest_contribution` times what is the largest in the
-    pilot, and more in proportion to how much rarer the labels are.  A part in which one call exceeds its limit stays
-    inconclusive.
+    pilot never drew, the limit is the larger of two numbers: three draws of the largest claimed weight, and what is
+    claimed of all these labels in a call plus six standard deviations.  Without a claimed scheme it is
+    `largest_contribution` times the largest contribution in the pilot, and more in proportion to how much rarer these
+    labels are than the rarest that was drawn.  A part in which one call exceeds its limit stays inconclusive.
 
     Before anything is measured, the form of the loss is probed: the same call, with the same seed, at other scores.
     The draws are the same, and no chance is involved: a loss of the claimed form passes, within its rounding, which is
@@ -71,8 +71,8 @@ def audit(
     or another form, is named, and nothing is said of its margins.  A loss that keeps state between calls, draws the
     same labels in every call, or draws other labels at other scores, is told so, and not measured.
 
-    The error is that of the whole audit: of all parts, positives and looks, which have seven eighths of it, and of the
-    probes that ask for other draws.  Probes of the form and of the gradient take no part in it, because they compare
+    `error` is that of the whole audit: seven eighths of it are for the limits of all parts, positives and looks, and one
+    eighth is for the probes that ask for other draws.  Probes of the form and of the gradient take no part in it, because they compare
     values on the same draws.  A loss that draws nothing is measured without chance.  A pass says how far the margins
     may still be from the claim: `known_to` of the report.  The error is not that of the nearest scheme or slip: these
     are named by the best fit.
@@ -95,9 +95,10 @@ def audit(
         The scores to audit at, for samplers that depend on them, and for hard negatives, which are the best labels by
         these scores; by default each call has new normal scores.
     other_positives : sequence of int
-        Labels that are right for the audited examples too; an audited positive that is among them is left out there.
-        It is then part of the claim that they do not count as negatives; draws of them are hits, which count where hits
-        are kept, and an array claims what it says.  The loss must have gradients.
+        Labels that are right for the audited examples too; beside an audited positive that is one of them, the others
+        are meant.  The claim then includes that they do not count as negatives: draws of them are hits, which count
+        where hits are kept.  Of a claim that is an array, the entries say how much they count.  The loss must have
+        gradients.
     form : "softmax" or "logistic"
         "logistic" audits a decoupled loss.
     temperature : float
