@@ -71,11 +71,11 @@ def audit(
     or another form, is named, and nothing is said of its margins.  A loss that keeps state between calls, draws the
     same labels in every call, or draws other labels at other scores, is told so, and not measured.
 
-    `error` is that of the whole audit: seven eighths of it are for the limits of all parts, positives and looks, and one
-    eighth is for the probes that ask for other draws.  Probes of the form and of the gradient take no part in it, because they compare
-    values on the same draws.  A loss that draws nothing is measured without chance.  A pass says how far the margins
-    may still be from the claim: `known_to` of the report.  The error is not that of the nearest scheme or slip: these
-    are named by the best fit.
+    `error` is that of the whole audit: seven eighths of it are for the limits of all parts, positives and looks, and
+    one eighth is for the probes that ask for other draws.  Probes of the form and of the gradient take no part in it,
+    because they compare values on the same draws.  A loss that draws nothing is measured without chance.  A pass says
+    how far the margins may still be from the claim: `known_to` of the report.  The error is not that of the nearest
+    scheme or slip: these are named by the best fit.
 
     Parameters
     ----------

@@ -308,7 +308,7 @@ class Finding:
 
     @property
     def runs_needed(self) -> int | None:
-        """About the number of `runs` that should decide an inconclusive audit; None if that cannot be said."""
+        """The approximate number of `runs` that should decide an inconclusive audit; None if that cannot be said."""
         if self.verdict != "inconclusive" or not self.open:
             return None
         needed = SPARE_RUNS * self.open[0].runs_needed(self.tolerance)
