@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from implicitloss.auditing.fitting import Fitting
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import (
     SLIPS,
+    Added,
     Corrected,
     CountedAsIndependent,
     KeptDuplicates,
@@ -37,6 +39,8 @@ __all__ = ["NEAR_M", "Candidates"]
 NOT_THE_NUMBER = 0.05
 # An m that was fitted is that of the claim within this factor.
 NEAR_M = 1.25
+# The logarithm of a number that is added to q is looked for between these.
+LOG_EPSILONS = (math.log(1e-9), math.log(10.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +115,7 @@ class Candidates:
         drawn += [Corrected(law, f"log(m q) taken off with the q of {law}") for law in laws[:1]]
         yield from self._each(wrong_laws(prior), drawn)
         yield from self._of_designs(laws, named)
+        yield from self._of_more_than_q([law for law in laws if not isinstance(law, Uniform)])
         if self.fitting.hits == ("keep",):
             yield from self._each(laws, [KeptDuplicates(weighting) for weighting in named])
 
@@ -139,6 +144,23 @@ class Candidates:
             if abs(np.log(k)) > NOT_THE_NUMBER and abs(np.log(k / scheme.m)) > NOT_THE_NUMBER:
                 weighting: Any = OtherNumber(k)
                 yield replace(scheme, weighting=weighting)
+
+    def _of_more_than_q(self, laws: Sequence[Any]) -> Iterator[Scheme]:
+        """Weights 1/(m (q + ε)), with the ε that fits best, where there are enough parts to tell."""
+        if len(self.fitting.parts.apart) < 3:
+            return
+        for scheme in self._each(laws, [Importance()]):
+
+            def with_more(log_epsilon: float, scheme: Scheme = scheme) -> Scheme:
+                weighting: Any = Added(math.exp(log_epsilon))
+                return replace(scheme, weighting=weighting)
+
+            try:
+                found = self.fitting.best(with_more, *LOG_EPSILONS)
+            except ValueError:  # a label that cannot be drawn
+                continue
+            if found is not None:
+                yield found[0]
 
     def is_odd(self, fit: Fit) -> bool:
         """Whether the m that was fitted is unlikely: more draws than labels, or a slip with one draw, which is none.

@@ -22,7 +22,7 @@ from implicitloss.labels import Floats, LabelPrior, Labels
 from implicitloss.problem import Problem
 from implicitloss.samplers import Mixture, Power, Sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
-from implicitloss.weightings import Constant, Draws, Relative, Unit, Weighting
+from implicitloss.weightings import Constant, Draws, Relative, Unit
 
 __all__ = ["Fitting"]
 
@@ -155,24 +155,26 @@ class Fitting:
         for parameter, sampler, low, high in families:
             for weighting in (Unit(), Constant(), Relative()):
                 for mode in self.hits:
-                    found = self._fitted(parameter, sampler, low, high, weighting, mode)
-                    if found is not None:
-                        yield found
+                    scheme = Scheme(sampler(low), weighting, m=self.draws, hits=mode)
+                    found = self.best(lambda value: replace(scheme, sampler=sampler(value)), low, high)  # noqa: B023
+                    fit = found and self.fit(found[0], Fitted(parameter, *found[1:]))
+                    if fit is not None:
+                        yield fit
 
-    def _fitted(
-        self, parameter: str, sampler: Callable[[float], Sampler], low: float, high: float, weighting: Weighting,
-        mode: Any,
-    ) -> Fit | None:  # fmt: skip
-        """The member of a family that fits best, by least squares on the logarithms of the measured parts."""
+    def best(self, member: Callable[[float], Scheme], low: float, high: float) -> tuple[Scheme, float, float] | None:
+        """The member of a family that fits best, by least squares on the logarithms of the measured parts.
+
+        With the number that it is a member by, between `low` and `high`, and its standard error.  None at either end.
+        """
         sums = self.parts.sums
         apart, errors, measured = sums.is_apart, sums.error[sums.is_apart], sums.log_measured[sums.is_apart]
 
         def logs(value: float) -> Floats:
-            p = self.margins(Scheme(sampler(value), weighting, m=self.draws, hits=mode))
+            p = self.margins(member(value))
             return np.log(np.maximum(sums.expected(p)[apart], 1e-300))
 
-        # m is a factor of the margins of all but constant weights, and is not known by values.
-        scale = self.m is None and not isinstance(weighting, Constant)
+        # m is a factor of the margins of most weights, and is not known by values.
+        scale = self.m is None and self._power_of_m(member(low), self.margins(member(low))[0]) != 0
 
         def residual(value: float) -> Floats:
             off = (measured - logs(value)) / errors
@@ -198,8 +200,7 @@ class Fitting:
         # Errors that were seen too small show in the residuals.
         spare = max(errors.size - 1 - scale, 1)
         error = float(np.sqrt(max(1.0, squares(value) / spare) / information))
-        scheme = Scheme(sampler(value), weighting, m=self.draws, hits=mode)
-        return self.fit(scheme, Fitted(parameter, value, error))
+        return member(value), value, error
 
     def _with_margins(self, scheme: Scheme, free: bool) -> tuple[Scheme, Floats, bool]:
         """The scheme, its margins m w q (rows, L), and whether m is known; a `free` m is set to the best."""

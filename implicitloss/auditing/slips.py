@@ -8,8 +8,8 @@ gives the margins p = 1 of softmax over all labels.
 A slip is one of five things.  Most are weights (`Slip`): a function of q, m, π and y.  Some are laws (`WrongLaw`): a q
 that was built wrongly, by which labels are drawn, or which is taken off (`Corrected`).  One is about hits
 (`KeptDuplicates`): it changes what the positive's own draws weigh.  Some change other weights: how many draws or labels
-they count (`Survivors`, `OtherNumber`, `CountedAsIndependent`), or one label (`Padded`).  `PAGES` lists all of them;
-docs/slips.md shows them.
+they count (`Survivors`, `OtherNumber`, `CountedAsIndependent`), a number beside q (`Added`), or one label (`Padded`).
+`PAGES` lists all of them; docs/slips.md shows them.
 
 A test of each slip runs both lines: an audit must name the slip after the first, and find its `target` after the other.
 To add a slip, add a value here.
@@ -38,9 +38,11 @@ from implicitloss.scheme import Scheme
 from implicitloss.weightings import Draws, Importance, Relative, Unit, Weighting, complete_weighting
 
 __all__ = [
+    "ADDED",
     "OF_TRIES",
     "PADDING",
     "SLIPS",
+    "Added",
     "Corrected",
     "CountedAsIndependent",
     "KeptDuplicates",
@@ -514,6 +516,39 @@ class OtherNumber:
         return OTHER_NUMBER
 
 
+ADDED = Page(
+    name="a number added to q before its logarithm is taken off, weights 1/(m (q + ε))",
+    line="e = 0.01; f_neg -= np.log(m * (q[neg] + e))  # or np.log1p(m * q[neg]), where e is 1/m",
+    does="It takes log(m (q + ε)) off the negatives' logits, with an ε that is not small beside each q.",
+    wrong="The margins are p = q_y'/(q_y'+ε): it optimises softmax in which labels of a q below ε hardly count as "
+    "negatives.",
+    gains=WhoGains("rare", ", as negatives they count less", "neither"),
+)
+
+
+@dataclass(frozen=True)
+class Added:
+    """Weights 1/(m (q + ε)), with the number `epsilon` added to q."""
+
+    epsilon: float
+    is_eta_over_m = False
+
+    @property
+    def name(self) -> str:
+        """How reports call the weights."""
+        return f"log(m (q + ε)) taken off with ε = {self.epsilon:.2g}, weights 1/(m (q + ε))"
+
+    def log_weight(self, draws: Draws) -> Floats:
+        """log w, (L,)."""
+        never = np.isneginf(draws.log_q_unconditional)
+        return np.where(never, -np.inf, -np.log(draws.m) - np.log(np.exp(draws.log_q_unconditional) + self.epsilon))
+
+    @property
+    def page(self) -> Page:
+        """What to say of it."""
+        return ADDED
+
+
 NO_REPEATS = Page(
     name="log(m q) taken off draws none of which comes twice, weights 1/(m q)",
     line=RIGHT,
@@ -622,7 +657,7 @@ class Padded:
 
 
 PAGES: tuple[Page, ...] = (
-    *SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES, SURVIVORS, OTHER_NUMBER, NO_REPEATS, OF_TRIES, PADDING,
+    *SLIPS, *WRONG_LAWS, MISMATCH, KEPT_DUPLICATES, SURVIVORS, OTHER_NUMBER, ADDED, NO_REPEATS, OF_TRIES, PADDING,
     NO_CORRECTION, BOTH_SIDES, HITS_KEPT,
 )  # fmt: skip
 

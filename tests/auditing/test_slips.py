@@ -20,6 +20,7 @@ import implicitloss as il
 from implicitloss.auditing import slips
 from implicitloss.auditing import text as wording
 from implicitloss.auditing.slips import (
+    ADDED,
     BOTH_SIDES,
     HITS_KEPT,
     KEPT_DUPLICATES,
@@ -248,6 +249,32 @@ def test_another_number_of_draws_is_named(k: int, gradient: bool, seed: int) -> 
         found = re.search(r"k = ([\d.e+]+) in place of m", str(report.nearest))
         assert found is not None
         assert float(found[1]) == pytest.approx(k, rel=0.1)
+
+
+@pytest.mark.in_turn
+@each_route
+@pytest.mark.parametrize(
+    ("line", "epsilon"),
+    [("e = 0.01; f_neg -= np.log(m * (q[neg] + e))", 0.01), ("f_neg -= np.log1p(m * q[neg])", 1 / M)],
+)
+def test_a_number_that_is_added_to_q_is_named(line: str, epsilon: float, gradient: bool, seed: int) -> None:
+    loss = written(line, gradient, "mask", np.asarray(PRIOR.probabilities))
+    report = il.audit(loss, claim=IMPORTANCE, prior=PRIOR, rng=seed, budget="quick", positives=[0, 50])
+    assert report.verdict == "refuted", str(report)
+    assert report.slips == (ADDED,), str(report)
+    found = re.search(r"with ε = ([\d.e+-]+), weights", str(report.nearest))
+    assert found is not None
+    assert float(found[1]) == pytest.approx(epsilon, rel=0.25)
+
+
+def test_the_margins_and_gains_where_a_number_is_added_to_q() -> None:
+    weighting: Any = slips.Added(0.01)
+    p = np.asarray(il.implicit_margins(il.Scheme(SAMPLER, weighting, m=M, hits="mask"), PRIOR))
+    off = ~np.eye(L, dtype=bool)
+    np.testing.assert_allclose(p[off], np.broadcast_to(Q / (Q + 0.01), (L, L))[off], rtol=1e-12)
+    for sampler in FREQUENT_ONES:
+        assert ADDED.gains.labels == who(tilts(weighting, sampler))
+    assert ADDED.gains.with_uniform == who(tilts(weighting, il.samplers.Uniform()))
 
 
 @each_route
