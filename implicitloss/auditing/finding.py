@@ -38,8 +38,8 @@ MOST_TILTED_LABELS, MOST_PAIRED_LABELS, MOST_TILTED_DIFFERENT = 5_000, 100, 300
 SPARE_RUNS = 1.5
 
 FlawKind = Literal[
-    "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "ignored label",
-    "no negatives", "hard negatives", "other positives", Kind,
+    "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "one direction",
+    "ignored label", "no negatives", "hard negatives", "other positives", Kind,
 ]  # fmt: skip
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",

@@ -287,9 +287,44 @@ DIRECTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any], float, str]] = {
     "cosines": (mean(cosines_both), {"reduction": "mean"}, 0.05, "symmetric=True to in_batch, with dot products"),
     "cosines, losses": (cosines_both, {}, 0.05, "symmetric=True to in_batch, with dot products in place of"),
     "half of one": (lambda q, i, y: plain(q, i, y).mean() / 2, {"reduction": "mean"}, 1.0, ""),
-    "said to be both": (mean(plain), {"reduction": "mean", "symmetric": True}, 1.0, "then leave out symmetric=True"),
     "their sum": (lambda q, i, y: 2 * both(q, i, y), {"symmetric": True}, 1.0, "is it the sum of two directions?"),
 }  # fmt: skip
+
+
+ONE_WAY: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "one direction": (plain, {}),
+    "half of one": (lambda q, i, y: plain(q, i, y) / 2, {}),
+    "the first again": (lambda q, i, y: (plain(q, i, y) + masked(q, i, y)) / 2, {}),
+    "a mean": (mean(plain), {"reduction": "mean"}),
+    "half of a mean": (lambda q, i, y: plain(q, i, y).mean() / 2, {"reduction": "mean"}),
+    "logits": (lambda s, y: entropy(s) / 2, {"given": "logits"}),
+}
+
+
+@pytest.mark.parametrize("name", ONE_WAY)
+def test_a_direction_that_is_missing_is_named(name: str, seed: int) -> None:
+    """Half of one direction has the values that the mean of two has where the other is made 0."""
+    loss, options = ONE_WAY[name]
+    report = il.audit(
+        adapted(loss, {**options, "symmetric": True}), prior=PRIOR, claim=claim(), rng=seed, positives=[0], runs=64
+    )
+    assert report.verdict == "refuted"
+    assert [flaw.kind for flaw in report.flaws] == ["one direction"]
+    assert "Is a transposition (.T) forgotten?" in str(report.flaws[0])
+
+
+@pytest.mark.parametrize("n", [2, 3, N, 200])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_two_directions_are_seen_at_any_size(n: int, scale: float, seed: int) -> None:
+    def scaled(q: Any, i: Any, y: Any) -> Any:
+        logits = scale * q @ i.T
+        return (entropy(logits) + entropy(logits.T)) / 2
+
+    for options in ({}, {"reduction": "mean"}):
+        loss = mean(scaled) if options else scaled
+        made: Any = il.adapters.in_batch(loss, PRIOR, n, symmetric=True, **options)
+        for _ in range(10):
+            assert made._has_way_back(1.0, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", DIRECTIONS)
