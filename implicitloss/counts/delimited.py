@@ -1,29 +1,26 @@
-"""Delimited text (commas, semicolons, tabs, bars, blanks), with a header or without; pandas reads the bulk of it."""
+"""Delimited text (commas, semicolons, tabs, bars), with a header or without; pandas reads the bulk of it."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from implicitloss.counts.blanks import by_blanks
 from implicitloss.counts.columns import COUNTS, EXAMPLES, LABELS
 from implicitloss.counts.source import Source
-from implicitloss.counts.table import Column, Table, column
+from implicitloss.counts.table import FOOTER, NUMBER, Column, Table, column
 
 __all__ = ["delimited"]
 
 DELIMITERS = ("\t", ";", "|", ",")
 # The delimiter and the header are found in this many bytes.
 LOOKED_AT = 1 << 13
-# What a printed pandas Series ends with.
-FOOTER = re.compile(r"(Name: .*, )?(Length: \d+, )?dtype: \w+")
-NUMBER = re.compile(r"[+-]?(\d[\d.,'_ ]*|\.\d+)([eE][+-]?\d+)?%?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 def delimited(source: Source) -> Table:
@@ -39,7 +36,7 @@ def delimited(source: Source) -> Table:
         head.pop()  # it may be cut
     delimiter = _delimiter([line for line in head if line.strip()])
     if delimiter is None:
-        return _whole_numbers(source, start, head) or _by_blanks(source.name, source.text)
+        return _whole_numbers(source, start, head) or by_blanks(source, start, head)
     rows = [row for row in csv.reader(head, delimiter=delimiter) if row]
     first = rows[0]
     has_header = _is_header(rows, source.name)
@@ -204,7 +201,7 @@ def _is_header(rows: Sequence[Sequence[str]], name: str) -> bool:
 
 
 def _whole_numbers(source: Source, start: int, head: Sequence[str]) -> Table | None:
-    """The table of one column of whole numbers, with a header or without, which pandas reads faster; None for another."""
+    """The table of one column of whole numbers, with a header or without, by pandas; None for another."""
     named = bool(head) and not NUMBER.fullmatch(head[0].strip())
     start += len(head[0].encode()) if named else 0
     if len(head) <= named or len(head[0].split()) > 1 or source.utf8[start:].translate(None, b"0123456789\r\n"):
@@ -216,46 +213,3 @@ def _whole_numbers(source: Source, start: int, head: Sequence[str]) -> Table | N
         return None
     only = text.column(head[0].strip() if named else None, frame[0], 0)
     return Table(source.name, (only,), named, text.where)
-
-
-def _by_blanks(name: str, text: str) -> Table:
-    """A table whose cells are set apart by blanks: a printed Series, `sort | uniq -c`, a vocabulary, a list of files.
-
-    The number of a line stands at its end, or at its beginning.
-    """
-    numbered = [(i, line.strip()) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if any(re.fullmatch(r"\.\.+(\s+\.\.+)?", line) for _, line in numbered):
-        raise ValueError(f"{name} is a printed table that leaves rows out (...); write it with to_csv")
-    numbered = [(i, line) for i, line in numbered if not FOOTER.fullmatch(line)]
-    if numbered and all(line.startswith("__label__") and len(line.split()) > 2 for _, line in numbered):
-        raise ValueError(f"{name} has texts after labels, as fastText reads them; write the label alone in each line")
-    header: list[str] = []
-    if len(numbered) > 1 and not any(map(NUMBER.fullmatch, numbered[0][1].split())):
-        header = numbered.pop(0)[1].rsplit(None, 1)
-    numbers = [[NUMBER.fullmatch(word) is not None for word in line.split()] for _, line in numbered]
-    if max(map(len, numbers), default=1) == 1:
-        only = column(header[0] if header else None, [line for _, line in numbered])
-        return Table(name, (only,), bool(header), _where(name, numbered))
-    if len(header) == 1:
-        header.append("count")  # pandas prints the name of the index alone
-    for (line, _), row in zip(numbered, numbers, strict=True):
-        if len(row) == 1:
-            raise ValueError(f"{name}, line {line}: expected 2 fields, got 1")
-    if all(sum(row) > 1 for row in numbers) and max(map(len, numbers)) > 2:
-        raise ValueError(f"{name} has several numbers in each line; write a label and a count in a line")
-    at_end, at_start = (all(row[k] for row in numbers) for k in (-1, 0))
-    if not (at_end or at_start):
-        line = next((i for (i, _), row in zip(numbered, numbers, strict=True) if not row[-1]), numbered[0][0])
-        raise ValueError(f"{name}, line {line}: a line must have a label and a count")
-    cells = [line.rsplit(None, 1) if at_end else line.split(None, 1) for _, line in numbered]
-    if at_end and all(row[0].endswith((":", "=")) for row in cells):  # as YAML and settings have it
-        cells = [[row[0][:-1].rstrip(), row[1]] for row in cells]
-    if any(re.search(r"(^|\s)\d+:\S", row[at_start and not at_end]) for row in cells):
-        raise ValueError(f"{name} has features (index:value) in its lines; a label and a count are needed")
-    names: list[str | None] = [*header] or [None, None]
-    columns = tuple(column(names[k], [row[k] for row in cells]) for k in range(2))
-    return Table(name, columns, bool(header), _where(name, numbered))
-
-
-def _where(name: str, rows: Sequence[tuple[int, str]]) -> Callable[[int], str]:
-    return lambda i: f"{name}, line {rows[i][0]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Column", "Table", "as_numbers", "column"]
+__all__ = ["FOOTER", "NUMBER", "Column", "Table", "as_numbers", "column"]
+
+# What a printed pandas Series ends with.
+FOOTER = re.compile(r"(Name: .*, )?(Length: \d+, )?dtype: \w+")
+NUMBER = re.compile(r"[+-]?(\d[\d.,'_ ]*|\.\d+)([eE][+-]?\d+)?%?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 Kind = Literal["whole", "number", "text"]
 

@@ -18,6 +18,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from implicitloss import LabelPrior
+from implicitloss.counts import blanks, delimited
+from implicitloss.counts.source import Source
 
 IDS = pd.Series([3] * 500 + [0] * 200 + [1] * 100, name="label")
 WORDS = pd.Series(["cat"] * 5 + ["dog"] * 3 + ["owl"], name="label")
@@ -342,3 +344,60 @@ def test_ids_in_any_order_are_the_same_prior(
     file = tmp_path_factory.mktemp("ids", numbered=True) / "counts"
     found, _ = read(file, "label,count\n" + "".join(f"{i},{counts[i]}\n" for i in order))
     assert found == counts
+
+
+WORD = st.sampled_from(["cat", "dog", "owl", '"emu', "NA", "null", "007", "7", "1e3", "..", "a.jpg", "é", "True"])
+NUMBER = st.sampled_from(["5", "3", "0", "12", "007", "-1", "2.5", "1,000", "99999999999999999999", "x", ""])
+BETWEEN = st.sampled_from([" ", "  ", "\t", " \t "])
+
+
+@given(
+    st.lists(st.tuples(WORD, BETWEEN, NUMBER), min_size=1, max_size=6),
+    st.booleans(),
+    st.sampled_from(["", "label count\n", "word number\n"]),
+    st.sampled_from(["\n", "\r\n", "\n\n", " \n"]),
+)
+def test_pandas_reads_pairs_as_they_are_read_line_by_line(
+    tmp_path_factory: Any, rows: list[tuple[str, str, str]], turned: bool, header: str, end: str
+) -> None:
+    text = header + "".join(f"{''.join(row[::-1] if turned else row)}{end}" for row in rows)
+    file = tmp_path_factory.mktemp("pairs") / "pairs.txt"
+    file.write_bytes(text.encode())
+    source = Source.of(file)
+    start = len(text.encode()) - len(text.encode().lstrip())
+    found = blanks._in_pairs(source, start, text.encode()[start:].decode().splitlines(keepends=True))
+    if found is None:
+        return
+    expected = blanks._line_by_line(source)
+    assert found.has_header == expected.has_header
+    assert found.where(0) == expected.where(0)
+    for here, there in zip(found.columns, expected.columns, strict=True):
+        assert (here.name, here.kind) == (there.name, there.kind)
+        if here.kind == "text":
+            assert here.texts == there.texts
+        else:
+            np.testing.assert_array_equal(here.numbers, there.numbers)
+
+
+@pytest.mark.parametrize("text", ["cat 5\ndog 3\n", "  5 cat\n 13 dog\n", "label count\ncat 5\n\ndog 3\n"])
+def test_pairs_are_read_by_pandas(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pairs.txt").write_text(text)
+    source = Source.of(tmp_path / "pairs.txt")
+    start = len(text) - len(text.lstrip())
+    assert blanks._in_pairs(source, start, text[start:].splitlines(keepends=True)) is not None
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("header", ["", "count\n"])
+def test_a_column_of_whole_numbers_is_read_by_pandas(header: str, end: str, tmp_path: Path) -> None:
+    text = header + end.join(["5", "3", "12"]) + end
+    (tmp_path / "counts.txt").write_bytes(text.encode())
+    source = Source.of(tmp_path / "counts.txt")
+    found = delimited._whole_numbers(source, 0, text.splitlines(keepends=True))
+    assert found is not None
+    assert found.columns[0].numbers is not None
+    assert found.columns[0].numbers.tolist() == [5, 3, 12]
+    for other in ("5\n03\n", "5\n3.0\n", "5\n-3\n", "a count\n5\n", "count\n"):
+        (tmp_path / "counts.txt").write_text(other)
+        source = Source.of(tmp_path / "counts.txt")
+        assert delimited._whole_numbers(source, 0, other.splitlines(keepends=True)) is None
