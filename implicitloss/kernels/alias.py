@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from implicitloss.kernels.ahead import AHEAD_DRAWS, NEAR_BYTES, fetch
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["alias_table", "find_by_alias", "find_inside", "out_of_range"]
+__all__ = ["alias_table", "find_by_alias", "out_of_range"]
 
 
 @kernel
@@ -70,23 +70,6 @@ def find_by_alias(cells: NDArray[np.float64], points: NDArray[np.float64], label
         cell = int(place)
         other = int(cells[cell, 1])
         labels[i] = cell if place - cell < cells[cell, 0] else other
-
-
-@kernel
-def find_inside(
-    cells: NDArray[np.float64], starts: NDArray[np.intp], order: NDArray[np.intp], clusters: NDArray[np.intp],
-    points: NDArray[np.float64], labels: NDArray[np.intp],
-) -> None:  # fmt: skip
-    """Write into `labels` the one of its cluster that each point in [0, 1) belongs to.
-
-    Cluster c has the labels `order`[`starts`_c : `starts`_{c+1}], and these `cells` of its own alias table.
-    """
-    for i in range(points.size):
-        first = starts[clusters[i]]
-        place = points[i] * (starts[clusters[i] + 1] - first)
-        cell = int(place)
-        other = int(cells[first + cell, 1])
-        labels[i] = order[first + (cell if place - cell < cells[first + cell, 0] else other)]
 
 
 @kernel
