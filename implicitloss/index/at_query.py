@@ -39,7 +39,7 @@ class AtQuery:
         index = self.index
         logs = log_expected(index.axes @ self.query, index.log_tickets, index.spreads)
         shares: Floats = np.exp(logs, out=logs)
-        mix(shares, index.ticket_shares, self.defence)
+        mix(index.ticket_shares, self.defence, shares)
         return shares
 
     def __eq__(self, other: object) -> bool:

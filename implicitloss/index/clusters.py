@@ -10,8 +10,7 @@ from implicitloss.arguments import checked_number, checked_vector, checked_whole
 from implicitloss.index.exact import checked_vectors
 from implicitloss.index.means import clustered_rows
 from implicitloss.index.metric import metric_of
-from implicitloss.kernels.alias import alias_table
-from implicitloss.kernels.clusters import find_inside
+from implicitloss.kernels.alias import alias_table, find_inside
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import logsumexp
 from implicitloss.numerics.seeds import Seed

@@ -1,17 +1,15 @@
-"""Draws from clusters at a query: the law of clusters, a cluster by its alias table, a label by that of its cluster."""
+"""The law of clusters at a query, in two passes: between them NumPy's exp takes many numbers at a time."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitloss.kernels.alias import find_by_alias
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["find_in_clusters", "find_inside", "log_expected", "mix"]
+__all__ = ["log_expected", "mix"]
 
 Floats = NDArray[np.float64]
-Labels = NDArray[np.intp]
 
 
 @kernel
@@ -35,40 +33,10 @@ def log_expected(products: Floats, log_tickets: Floats, spreads: Floats) -> Floa
 
 
 @kernel
-def mix(near: Floats, ticket_shares: Floats, defence: float) -> None:
+def mix(ticket_shares: Floats, defence: float, near: Floats) -> None:
     """(1 - λ) near/Σ near + λ B_c/Σ B, in place of `near` (K,)."""
     total = 0.0
     for c in range(near.size):
         total += near[c]
     for c in range(near.size):
         near[c] = (1.0 - defence) / total * near[c] + defence * ticket_shares[c]
-
-
-@kernel
-def find_in_clusters(
-    shares: Floats, cells: Floats, records: Floats, starts: Labels, points: Floats, labels: Labels, q: Floats
-) -> None:
-    """Write into `labels` and `q` (n,) the labels that `points` (2, n) in [0, 1) belong to, and their law.
-
-    A cluster is found by its `cells` of an alias table, and has the `shares`, which sum to 1.
-    """
-    find_by_alias(cells, points[0], labels)
-    for i in range(labels.size):
-        q[i] = shares[labels[i]]
-    find_inside(records, starts, points[1], labels, q)
-
-
-@kernel
-def find_inside(records: Floats, starts: Labels, points: Floats, labels: Labels, q: Floats) -> None:
-    """Replace clusters in `labels` by the label of theirs that each point in [0, 1) belongs to; multiply q by g_j/B_c.
-
-    Cluster c has the `records` from `starts`_c to `starts`_{c+1}, each a cell of its own alias table: the share of the
-    cell's own label, that label and its g_j/B_c, and those of the other label.
-    """
-    for i in range(points.size):
-        first = starts[labels[i]]
-        place = points[i] * (starts[labels[i] + 1] - first)
-        record = first + int(place)
-        is_own = place - int(place) < records[record, 0]
-        labels[i] = int(records[record, 1] if is_own else records[record, 3])
-        q[i] *= records[record, 2] if is_own else records[record, 4]

@@ -9,8 +9,7 @@ import numpy as np
 from implicitloss.arguments import checked_whole
 from implicitloss.index.at_query import AtQuery
 from implicitloss.index.clusters import Clusters
-from implicitloss.kernels.alias import alias_table
-from implicitloss.kernels.clusters import find_in_clusters
+from implicitloss.kernels.alias import alias_table, find_in_clusters
 from implicitloss.labels import Floats, Labels
 from implicitloss.later import later
 from implicitloss.numerics.seeds import Seed, checked_seed
