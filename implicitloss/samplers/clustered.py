@@ -120,8 +120,10 @@ class Clustered(AtQuery, Sampler):
         >>> rng = np.random.default_rng(1)
         >>> w, h = rng.normal(size=(1000, 16)) / 4, 4 * rng.normal(size=16)
         >>> index = il.index.Clusters.fit(w, queries=4 * rng.normal(size=(500, 16)), k=32, rng=0)
-        >>> labels, log_q = il.samplers.Clustered(index, h).draw(100, rng=0)
+        >>> labels, log_q = il.samplers.Clustered(index, h).draw(20_000, rng=0)
         >>> estimate = np.exp(w[labels] @ h - log_q).mean()
+        >>> bool(abs(estimate / np.exp(w @ h).sum() - 1) < 0.3)
+        True
         """
         labels, q = self._drawn(np.random.default_rng(checked_seed(rng)), checked_whole(m, "m", 1))
         return labels, np.log(q)
