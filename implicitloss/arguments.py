@@ -186,19 +186,24 @@ def _mixed(values: Any) -> bool:
 
 def _numbers(values: Any, name: str) -> NDArray[np.float64]:
     """A copy of `values` as floats of their own shape."""
-    refusal = ValueError(f"{name} must be numbers, got {shown(values)}")
+
+    def refusal() -> ValueError:
+        return ValueError(f"{name} must be numbers, got {shown(values)}")
+
     values = _unmasked(values, name)
     try:
         found = np.asarray(values)
     except Exception:  # ragged lists, and arrays of other libraries that refuse
-        raise refusal from None
+        raise refusal() from None
     if found.dtype.kind == "O":
         each = [as_number(value) for value in found.ravel()]
         if any(number is None for number in each):
-            raise refusal
+            raise refusal()
         found = np.array(each, dtype=np.float64).reshape(found.shape)
     if found.dtype.kind not in "iuf" or _mixed(values):
-        raise refusal
+        raise refusal()
+    if found.dtype.itemsize <= 8:
+        return np.array(found, dtype=np.float64)
     with np.errstate(over="ignore"):
         return np.array(found, dtype=np.float64)
 

@@ -10,9 +10,10 @@ from statistics import median
 import numpy as np
 
 from analysis.inputs.embeddings import Embeddings
-from implicitloss.samplers import Sampler, Whole
+from implicitloss.problem import Problem
+from implicitloss.samplers import Clustered, Sampler, Whole
 
-REPEATS, ROWS = 7, 4096
+REPEATS, ROWS = 31, 4096
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,22 @@ class Seconds:
         for name, make in made.items():
             # A draw of a cluster is a step of one of a label.
             sampler = made[two_level]() if isinstance(make(), Whole) else make()
-            drawn = sampler.procedure(problem)
+            drawn = _drawn(sampler, problem)
             draws[name] = taken(lambda drawn=drawn: drawn(rng, several)) / several  # type: ignore[misc]
         return cls(
             full=taken(lambda: w @ h),
-            random_row=taken(lambda: w[next(order)] @ h) / several,
+            random_row=taken(lambda: w.take(next(order), axis=0) @ h) / several,
             row=taken(lambda: w[(i := next(starts)) : i + several] @ h) / several,
-            law=taken(lambda: made[two_level]().procedure(problem)(rng, 1)),
+            law=taken(lambda: _drawn(made[two_level](), problem)(rng, 1)),
             draw=draws,
         )
+
+
+def _drawn(sampler: Sampler, problem: Problem) -> Callable[[np.random.Generator, int], object]:
+    """What draws labels, and says log q of each where that differs from label to label at a query."""
+    if isinstance(sampler, Clustered):
+        return lambda rng, size: sampler.draw(size, rng)
+    return sampler.procedure(problem)
 
 
 def taken(work: Callable[[], object]) -> float:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from implicitloss.arguments import checked_instance
 from implicitloss.index.clusters import Clusters, checked_defence
+from implicitloss.kernels.clusters import log_expected, mix
 from implicitloss.labels import Floats
 
 __all__ = ["AtQuery"]
@@ -36,9 +37,10 @@ class AtQuery:
     def cluster_shares(self) -> Floats:
         """How clusters are drawn, (K,), for procedures: computed anew, and not read from the law."""
         index = self.index
-        expected = index.log_tickets + index.centres @ self.query + index.spreads * index.length(self.query)
-        near = np.exp(expected - expected.max())
-        return np.asarray((1 - self.defence) / near.sum() * near + self.defence * index.ticket_shares)
+        logs = log_expected(index.axes @ self.query, index.log_tickets, index.spreads)
+        shares: Floats = np.exp(logs, out=logs)
+        mix(index.ticket_shares, self.defence, shares)
+        return shares
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, AtQuery) and self._key == other._key
@@ -48,7 +50,8 @@ class AtQuery:
 
     @property
     def _key(self) -> tuple[str, Clusters, bytes, float]:
-        return type(self).__name__, self.index, self.query.tobytes(), self.defence
+        query = self.query + 0.0  # no -0
+        return type(self).__name__, self.index, query.tobytes(), self.defence
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.index!r}, defence={self.defence:g})"

@@ -215,6 +215,11 @@ class Clusters:
         return float(across @ across) / query.size
 
     @cached_property
+    def axes(self) -> Floats:
+        """The centres, and the basis of `length`: what a query is multiplied by, at once, (K + d, d)."""
+        return np.concatenate([self.centres, self._to_unit_metric])
+
+    @cached_property
     def _to_unit_metric(self) -> Floats:
         """The basis in which hᵀC⁻¹h is the square of a length, (d, d)."""
         return np.linalg.inv(np.linalg.cholesky(self.metric))
@@ -232,21 +237,22 @@ class Clusters:
             raise ValueError(f"the query must have the index's dimension {self.vectors.shape[1]}, got {h.size}")
         if np.abs(h).max() > LARGEST_QUERY:
             raise ValueError(f"the query must lie within ±{LARGEST_QUERY:g}, got {h[np.abs(h).argmax()]:g}")
-        h = h + 0.0  # no -0
-        h.setflags(write=False)
         return h
 
     @cached_property
-    def cells(self) -> Floats:
-        """The alias tables of the tickets inside each cluster, one after another, (L, 2)."""
-        tickets = np.exp(self.log_inside[self.order])
-        parts = [alias_table(tickets[a:b]) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
-        return np.concatenate(parts)
+    def records(self) -> Floats:
+        """The alias tables inside the clusters, one after another, with what a draw says of a label, (L, 5)."""
+        inside, found = np.exp(self.log_inside[self.order]), np.empty((self.n_labels, 5))
+        for a, b in zip(self.starts[:-1], self.starts[1:], strict=True):
+            found[a:b, 0], other = alias_table(inside[a:b]).T
+            for column, places in ((1, np.arange(a, b)), (3, a + other.astype(np.intp))):
+                found[a:b, column], found[a:b, column + 1] = self.order[places], inside[places]
+        return found
 
     def draw_inside(self, clusters: Labels, rng: np.random.Generator) -> Labels:
         """Draw a label in each of these clusters, (n,), by its tickets; one random double each."""
-        labels = np.empty(clusters.size, dtype=np.intp)
-        find_inside(self.cells, self.starts, self.order, clusters, rng.random(clusters.size), labels)
+        labels = clusters.astype(np.intp)
+        find_inside(self.records, self.starts, rng.random(labels.size), labels, np.empty(labels.size))
         return labels
 
     def _sums(self, ordered: Floats) -> Floats:

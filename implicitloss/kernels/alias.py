@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from implicitloss.kernels.ahead import AHEAD_DRAWS, NEAR_BYTES, fetch
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["alias_table", "find_by_alias", "find_inside", "out_of_range"]
+__all__ = ["alias_table", "find_by_alias", "find_in_clusters", "find_inside", "out_of_range"]
 
 
 @kernel
@@ -73,20 +73,37 @@ def find_by_alias(cells: NDArray[np.float64], points: NDArray[np.float64], label
 
 
 @kernel
-def find_inside(
-    cells: NDArray[np.float64], starts: NDArray[np.intp], order: NDArray[np.intp], clusters: NDArray[np.intp],
-    points: NDArray[np.float64], labels: NDArray[np.intp],
+def find_in_clusters(
+    shares: NDArray[np.float64], cells: NDArray[np.float64], records: NDArray[np.float64], starts: NDArray[np.intp],
+    points: NDArray[np.float64], labels: NDArray[np.intp], q: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Write into `labels` the one of its cluster that each point in [0, 1) belongs to.
+    """Write into `labels` and `q` (n,) the labels that `points` (2, n) in [0, 1) belong to, and their law.
 
-    Cluster c has the labels `order`[`starts`_c : `starts`_{c+1}], and these `cells` of its own alias table.
+    A cluster is found by its `cells` of an alias table, and has the `shares`, which sum to 1.
+    """
+    find_by_alias(cells, points[0], labels)
+    for i in range(labels.size):
+        q[i] = shares[labels[i]]
+    find_inside(records, starts, points[1], labels, q)
+
+
+@kernel
+def find_inside(
+    records: NDArray[np.float64], starts: NDArray[np.intp], points: NDArray[np.float64], labels: NDArray[np.intp],
+    q: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Replace clusters in `labels` by the label of theirs that each point in [0, 1) belongs to; multiply q by g_j/B_c.
+
+    Cluster c has the `records` from `starts`_c to `starts`_{c+1}, each a cell of its own alias table: the share of the
+    cell's own label, that label and its g_j/B_c, and those of the other label.
     """
     for i in range(points.size):
-        first = starts[clusters[i]]
-        place = points[i] * (starts[clusters[i] + 1] - first)
-        cell = int(place)
-        other = int(cells[first + cell, 1])
-        labels[i] = order[first + (cell if place - cell < cells[first + cell, 0] else other)]
+        first = starts[labels[i]]
+        place = points[i] * (starts[labels[i] + 1] - first)
+        record = first + int(place)
+        is_own = place - int(place) < records[record, 0]
+        labels[i] = int(records[record, 1] if is_own else records[record, 3])
+        q[i] *= records[record, 2] if is_own else records[record, 4]
 
 
 @kernel

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from implicitloss.arguments import checked_whole
 from implicitloss.index.at_query import AtQuery
 from implicitloss.index.clusters import Clusters
-from implicitloss.labels import Floats
+from implicitloss.kernels.alias import alias_table, find_in_clusters
+from implicitloss.labels import Floats, Labels
 from implicitloss.later import later
+from implicitloss.numerics.seeds import Seed, checked_seed
 from implicitloss.problem import Problem
-from implicitloss.samplers.sampler import Draw, MadeFor, Sampler, by_shares
+from implicitloss.samplers.sampler import Draw, MadeFor, Sampler
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -83,9 +87,57 @@ class Clustered(AtQuery, Sampler):
 
     def procedure(self, problem: Problem) -> Draw:
         self.check_covers(problem.prior.n_labels)
-        index = self.index
-        of_cluster = by_shares(self.cluster_shares())
-        return lambda rng, size: index.draw_inside(of_cluster(rng, size), rng)
+        return lambda rng, size: self._drawn(rng, size)[0]
+
+    def draw(self, m: int, rng: Seed = None) -> tuple[Labels, Floats]:
+        """Draw m labels and say how likely they were, in time for K inner products and m look-ups.
+
+        Parameters
+        ----------
+        m : int
+            How many, at least 1.
+        rng : int, list of int or numpy.random.Generator, optional
+            A seed, or a generator that goes on.
+
+        Returns
+        -------
+        labels : ndarray of int, (m,)
+            Labels, i.i.d.
+        log_q : ndarray, (m,)
+            Their log q, which `log_law` has of all labels.
+
+        Raises
+        ------
+        ValueError
+            For m < 1, and no seed.
+
+        Examples
+        --------
+        An estimate of Σ e^{f_j} that reads the vectors of drawn labels alone.
+
+        >>> import numpy as np
+        >>> import implicitloss as il
+        >>> rng = np.random.default_rng(1)
+        >>> w, h = rng.normal(size=(1000, 16)) / 4, 4 * rng.normal(size=16)
+        >>> index = il.index.Clusters.fit(w, queries=4 * rng.normal(size=(500, 16)), k=32, rng=0)
+        >>> labels, log_q = il.samplers.Clustered(index, h).draw(20_000, rng=0)
+        >>> estimate = np.exp(w[labels] @ h - log_q).mean()
+        >>> bool(abs(estimate / np.exp(w @ h).sum() - 1) < 0.3)
+        True
+        """
+        labels, q = self._drawn(np.random.default_rng(checked_seed(rng)), checked_whole(m, "m", 1))
+        return labels, np.log(q)
+
+    def _drawn(self, rng: np.random.Generator, m: int) -> tuple[Labels, Floats]:
+        index, labels, q = self.index, np.empty(m, dtype=np.intp), np.empty(m)
+        find_in_clusters(*self._of_clusters, index.records, index.starts, rng.random((2, m)), labels, q)
+        return labels, q
+
+    @cached_property
+    def _of_clusters(self) -> tuple[Floats, Floats]:
+        """The shares of clusters, (K,), and their alias table."""
+        shares = self.cluster_shares()
+        return shares, alias_table(shares)
 
     def multiply_adds(self, n_labels: int, dimension: int, m: int) -> float:
         return float(self.index.sizes.size * dimension)

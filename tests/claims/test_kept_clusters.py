@@ -22,10 +22,10 @@ CLAIMS = {claim.id.removeprefix("clusters."): claim for claim in all_claims() if
 Mutant = Callable[[pytest.MonkeyPatch], None]
 
 
-def _other_cells(patch: pytest.MonkeyPatch) -> None:
-    """Labels that are drawn uniformly inside their cluster."""
-    full = np.stack([np.ones(laws.L), np.zeros(laws.L)], axis=1)
-    patch.setattr(Clusters, "cells", property(lambda index: full.copy()))
+def _other_records(patch: pytest.MonkeyPatch) -> None:
+    """Labels that are drawn uniformly inside their cluster: each owns all of its cell."""
+    honest = Clusters.records.func  # type: ignore[attr-defined]
+    patch.setattr(Clusters, "records", property(lambda index: np.column_stack([np.ones(laws.L), honest(index)[:, 1:]])))
 
 
 def _law_of_the_near(patch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def _double(patch: pytest.MonkeyPatch, of: object, name: str, field: str) -> Non
 
 
 MUTANTS: dict[str, tuple[str, Mutant]] = {
-    "uniform inside": ("law", _other_cells),
+    "uniform inside": ("law", _other_records),
     "the defence is forgotten": ("law", _law_of_the_near),
     "twice the variance": ("variance", lambda patch: _double(patch, laws, "price", "chi2")),
     "whole clusters of unweighted labels": (

@@ -80,6 +80,22 @@ def test_the_procedure_draws_by_the_law_and_by_no_near_miss(index: Clusters, rng
         assert np.abs(came - q).sum() > allowed, name
 
 
+@pytest.mark.parametrize("defence", [0.0, DEFENCE, 1.0])
+def test_draws_say_their_law(index: Clusters, defence: float, rng: np.random.Generator) -> None:
+    """Labels come by the law, as above, each with its own log q."""
+    runs, sampler = 200_000, S.Clustered(index, rng.normal(size=D), defence)
+    labels, log_q = sampler.draw(runs, rng)
+    law = np.exp(index.log_law(sampler.query, defence))
+    assert log_q == pytest.approx(np.log(law)[labels], rel=1e-12, abs=1e-12)
+    came = np.bincount(labels, minlength=L) / runs
+    assert np.abs(came - law).sum() <= math.sqrt(L / runs) + math.sqrt(28 / runs)
+    same, again = sampler.draw(9, rng=5), sampler.draw(9, rng=5)
+    assert np.array_equal(same, again)
+    for given, message in (((0, 1), "m must be a whole number >= 1, got 0"), ((3, "x"), "rng must be a seed")):
+        with pytest.raises(ValueError, match=message):
+            sampler.draw(*given)
+
+
 def test_an_old_assignment_leaves_the_law_exact(index: Clusters, rng: np.random.Generator) -> None:
     """Vectors that have moved: new centres, old clusters; the procedure of before is another."""
     h, problem = rng.normal(size=D), il.Problem(np.zeros(L), il.LabelPrior.zipf(L, 1.0), 3)

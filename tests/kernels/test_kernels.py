@@ -84,10 +84,18 @@ def _points(rng: np.random.Generator) -> tuple[Any, ...]:
 
 
 def _inside(rng: np.random.Generator) -> tuple[Any, ...]:
-    starts = np.array([0, 1, 8, 20])
+    """Records of twenty labels in three clusters, where these start, points, clusters and a law."""
+    starts, labels = np.array([0, 1, 8, 20]), rng.permutation(20)
     cells = np.concatenate([alias_table(rng.random(n)) for n in np.diff(starts)])
+    records = np.stack([cells[:, 0], labels, rng.random(20), rng.permutation(labels), rng.random(20)], axis=1)
     points = np.append(rng.random(500), [0.0, np.nextafter(1, 0)])
-    return cells, starts, rng.permutation(20), rng.integers(3, size=502), points, np.empty(502, dtype=np.intp)
+    return records, starts, points, rng.integers(3, size=502), np.ones(502)
+
+
+def _in_clusters(rng: np.random.Generator) -> tuple[Any, ...]:
+    records, starts, points, labels, q = _inside(rng)
+    shares = rng.dirichlet(np.ones(3))
+    return shares, alias_table(shares), records, starts, np.stack([points, points[::-1]]), labels, q
 
 
 def _stream(rng: np.random.Generator) -> tuple[Any, ...]:
@@ -208,6 +216,9 @@ INPUTS: dict[str, Inputs] = {
     "alias_table": lambda rng: (_some_shares(rng),),
     "find_by_alias": _points,
     "find_inside": _inside,
+    "find_in_clusters": _in_clusters,
+    "log_expected": lambda rng: (rng.normal(size=35), *rng.normal(size=(2, 30))),
+    "mix": lambda rng: (rng.dirichlet(np.ones(30)), rng.random(), rng.random(30)),
     "out_of_range": lambda rng: (rng.integers(300, size=100), int(rng.integers(250, 350))),
     "_second_order": lambda rng: (float(rng.normal()),),
     "log_transform": lambda rng: (_nodes(), *_law(rng)),
