@@ -202,7 +202,7 @@ def _numbers(values: Any, name: str) -> NDArray[np.float64]:
         found = np.array(each, dtype=np.float64).reshape(found.shape)
     if found.dtype.kind not in "iuf" or _mixed(values):
         raise refusal()
-    if found.dtype.itemsize <= 8:
+    if found.dtype.itemsize <= 8:  # nothing can overflow, and to say what is done then takes a microsecond
         return np.array(found, dtype=np.float64)
     with np.errstate(over="ignore"):
         return np.array(found, dtype=np.float64)
