@@ -1243,6 +1243,9 @@ def _clustered(v: Values) -> Call:
 
     def check(found: Any) -> None:
         repr(found)
+        if isinstance(found, il.samplers.Clustered):
+            labels, log_q = found.draw(v.whole(1, 20), rng=v.whole(0, 99))
+            close("log q", log_q, np.full(log_q.shape, 1e-12), found.log_law(problem)[labels])
         hard = v.one(None, il.HardNegatives(clusters=1, of=index))
         try:
             scheme = il.Scheme(found, v.weighting(), m=m, hits=v.one(*HITS), hard=hard)
