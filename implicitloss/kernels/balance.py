@@ -1,7 +1,7 @@
 """The balance of pushes of many labels, each kernel in one pass over them; called by `implicitloss.optima`.
 
-The notation is that of `implicitloss.optima.balance`.  Tables are of polynomials of degree 7
-in the place within a bin, (bins, 8).
+The notation is that of `implicitloss.optima.balance`.  Tables are of polynomials of degree 7 in
+the place within a bin, (bins, 8).
 """
 
 from __future__ import annotations

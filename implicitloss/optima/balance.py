@@ -185,7 +185,8 @@ class _Sides:
         log_z, log_s = self.log_b + f, self.log_a - f
         v = _nodes(log_z, log_s, self.m)
         heavy, light = np.arange(f.size), None
-        if f.size >= MANY and max(np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)) <= WIDEST:
+        spans = np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)
+        if f.size >= MANY and max(spans) <= WIDEST and self._log_c.max() <= 2 * SAFE:
             heavy, light = self._split(log_z, v)
         if light is None or heavy.size == f.size:
             nothing = np.zeros(v.size)

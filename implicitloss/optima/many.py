@@ -7,8 +7,8 @@ by e,
     D e = ratio + δR/R(x) - δI/I(z),   D = d log I/d log z - d log R/d log x,
 
 δR and δI those of δΦ = -Σ q u z e^{-u z} e and of Σ η e^{-u x}, the change of which is -Σ η u x e^{-u x} e.  So e
-follows from two functions of u, and these from e: linear equations for their values at nodes, with sums over labels by
-cells of log z and log x.  The cells and hits make the step inexact, not where it leads.  *Source:* derived.
+follows from two functions of u, and these from e: linear equations for their values at nodes, with sums over labels on
+a grid of log z and log x.  The grid and hits make the step inexact, not where it leads.  *Source:* derived.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from implicitloss.witness.integrate.quadrature import STEP, power
 
 __all__ = ["Newton", "balanced_alone", "descent"]
 
-# The side of a cell, and the most cells a side; every how many nodes the functions of u are known, and from which on.
+# How far the points of the grid are apart, unless these were more; every how many nodes the functions of u are known,
+# and from which on: before it they are next to nothing.
 CELL, MOST_POINTS, APART, BEFORE = 1 / 16, 600, 3, int(30 / STEP)
 # So many steps are made at most, each by this factor shorter than the last, and none longer than this; it is not
 # believed that the next is shorter by a smaller factor than the least.
@@ -103,10 +104,10 @@ class Newton:
 
 
 def _grid(logs: Floats) -> tuple[float, float, Floats]:
-    """The least of these, how far the points of a grid are apart, and the points."""
+    """The least of these, how far the points of a grid are apart, and the points; rounding may need the last."""
     low = float(logs.min())
     width = max(CELL, float(np.ptp(logs)) / MOST_POINTS)
-    return low, width, low + width * np.arange(int(np.ptp(logs) / width) + 2, dtype=np.float64)
+    return low, width, low + width * np.arange(int(np.ptp(logs) / width) + 3, dtype=np.float64)
 
 
 def balanced_alone(
