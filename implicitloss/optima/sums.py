@@ -35,7 +35,7 @@ HELD = 1 << 22
 
 def measure_of(log_q: Floats, log_x: Floats, width: float = WIDTH, many: int | None = None) -> Measure:
     """Masses q at log x, in bins where there are `many`, or as many as the integrals take."""
-    plan, nothing = Plan(log_q, log_x), np.zeros_like(log_x)
+    plan, nothing = Plan(log_q, log_x), np.zeros(log_x.shape)  # which is not written, as by zeros_like
     are_many = log_q.size >= (COMPRESS_FROM_LABELS if many is None else many)
     found = compressed(plan, nothing, width, by_fine_bins=True) if are_many else None
     return whole(plan, nothing) if found is None else found
