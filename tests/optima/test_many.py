@@ -50,7 +50,7 @@ def test_light_labels_push_as_labels_one_by_one(
     for sampler, w, m in itertools.product((S.WithinBatch(), S.Uniform()), (W.Importance(), W.Tail()), (1, 3, 64)):
         f = np.log(eta) + rng.normal(size=N) - (prior.log if isinstance(w, W.Tail) else 0.0)
         at = sides(il.Scheme(sampler, w, m=m, hits=hits), eta, prior)
-        for moved in (0.0, balance.STAYS, 1.0):  # which labels are light is looked at again, or not
+        for moved in (0.0, balance.STAYS, 5.0):  # which labels are light is looked at again, or not
             near = f + moved * rng.uniform(-1.0, 1.0, N)
             found = at.log_ratio(near)
             with monkeypatch.context() as patch:
