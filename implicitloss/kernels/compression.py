@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from implicitloss.kernels.jit import kernel
 
-__all__ = ["SUB_BLOCK", "add_moments", "look_up", "scan", "spread"]
+__all__ = ["SUB_BLOCK", "add_moments", "scan", "spread"]
 
 Floats = NDArray[np.float64]
 
@@ -109,20 +109,3 @@ def spread(
         for k in range(n - 2, 0, -1):
             after, now = now, row[k] + twice * now - after
         out[j] = m * math.exp(log_q[j]) * (row[0] + 0.5 * twice * now - after)
-
-
-@kernel
-def look_up(log_x: Floats, low: float, width: float, powers: Floats, out: Floats) -> None:
-    """The values at each log x, into `out`, of polynomials of degree 7 in the place within a bin, (bins, 8).
-
-    By Estrin's scheme and without a branch, so that several labels are computed at once.
-    """
-    last, bins_a_unit = powers.shape[0] - 1.0, 1 / width
-    for j in range(log_x.size):
-        place = (log_x[j] - low) * bins_a_unit
-        b = min(math.floor(place), last)
-        row, t = powers[int(b)], 2.0 * (place - b) - 1.0
-        square = t * t
-        small = (row[0] + row[1] * t) + (row[2] + row[3] * t) * square
-        large = (row[4] + row[5] * t) + (row[6] + row[7] * t) * square
-        out[j] = small + large * square * square

@@ -26,13 +26,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import log_rest
 from implicitloss.optima.alike import alike
 from implicitloss.optima.fixed_point import SOUGHT, fixed_point
-from implicitloss.optima.light import MANY, NEGLECTED, ORDERS, Light, are_light, shares
+from implicitloss.optima.light import MANY, NEGLECTED, Light, are_light, shares
 from implicitloss.optima.light import WIDTH as BINS
 from implicitloss.optima.many import Newton, balanced_alone, descent
 from implicitloss.optima.newton import NoOptimum
@@ -62,6 +61,8 @@ MOST_TAKEN_OFF, HEAVY = 0.25, 0.01
 HELD = 1 << 21
 # The exponentials of two numbers of this size have a product within numbers.
 SAFE = 350.0
+# Which labels are light is looked at again when a score has moved by more: r and 1 - Φ change by e^STAYS at most.
+STAYS = 1 / 16
 # Logarithms that span more go into too many bins.
 WIDEST = 400.0
 
@@ -112,15 +113,22 @@ def _from_more_draws(sides: _Sides, start: Floats, sought: float) -> Floats:
 def _near(kept: _Sides) -> Floats:
     """Scores near the optimum where hits are kept: those of cells of blocks, by their means; then each block alone."""
     counts, log_eta, m = kept.counts, np.log(kept.eta), kept.m
-    width, cells = CELL, MOST_CELLS + 1
-    while cells > MOST_CELLS:
-        key = np.zeros(counts.size, dtype=np.int64)
-        for of in (log_eta, kept.log_q, kept.log_a, kept.log_b):
-            place = ((of - of.min()) / width).astype(np.int64)
-            key = key * (place.max() + 1) + place
-        cells = np.unique(key[:: key.size // COUNTED + 1]).size
+    logs = [log_eta, kept.log_q, kept.log_a, kept.log_b]
+    lows = [float(of.min()) for of in logs]
+    sizes = [float(np.ptp(of)) for of in logs]
+
+    def keys(width: float, every: int = 1) -> Labels:
+        """The number of each cell of labels, or of every so many."""
+        key = np.zeros(-(-counts.size // every), dtype=np.int64)
+        for of, low, size in zip(logs, lows, sizes, strict=True):
+            if size >= width:
+                key = key * (int(size / width) + 1) + ((of[::every] - low) / width).astype(np.int64)
+        return key
+
+    width = CELL
+    while np.unique(keys(width, counts.size // COUNTED + 1)).size > MOST_CELLS:
         width *= WIDER
-    cell = _numbered(key)
+    cell = _numbered(keys(width))
     n = np.bincount(cell, counts).astype(np.float64)
 
     def mean(of: Floats) -> Floats:
@@ -157,8 +165,8 @@ class _Sides:
     counts: Floats
     m: int
     hits: Hits
-    # Which blocks were light at the last scores, and these.
-    _last: tuple[NDArray[np.bool_], Light] | None = field(default=None, init=False)
+    # The last split, and log z there.
+    _last: tuple[Floats, Labels, Light] | None = field(default=None, init=False)
 
     def log_ratio(self, f: Floats) -> Floats:
         """log(right/left) of each block."""
@@ -176,22 +184,22 @@ class _Sides:
         """log(right/left) of each block, the nodes, and log Φ and Ψ there."""
         log_z, log_s = self.log_b + f, self.log_a - f
         v = _nodes(log_z, log_s, self.m)
-        light = np.zeros(f.size, dtype=bool)
-        if f.size >= MANY and max(np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)) <= WIDEST:
-            light, h = self._split(log_z, v)
-        if not light.any():
+        heavy, light = np.arange(f.size), None
+        spans = np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)
+        if f.size >= MANY and max(spans) <= WIDEST and self._log_c.max() <= 2 * SAFE:
+            heavy, light = self._split(log_z, v)
+        if light is None or heavy.size == f.size:
             nothing = np.zeros(v.size)
             ratio, below, psi = self._beside(log_z, log_s, v, nothing, nothing)
             return ratio, v, np.log1p(-below), psi
-        heavy = self._of(~light)
-        chosen = dataclasses.replace(self._light(light, h, log_z, log_s, v), neglected=neglected)
-        below = chosen.below()
-        log_phi = np.log1p(-np.minimum(below + heavy._below(_Rising(log_z[~light], v)), 1.0))
-        psi = chosen.psi(log_phi)
-        ratio = np.empty(f.size)
-        ratio[~light], _, of_heavy = heavy._beside(log_z[~light], log_s[~light], v, below, psi)
-        psi = psi + of_heavy
-        ratio[light] = chosen.log_ratio(log_phi, psi)
+        light = dataclasses.replace(light, log_z=log_z, log_rate=-log_s, v=v, neglected=neglected)
+        below, of_heavy = light.below(), self._of(heavy)
+        log_phi = np.log1p(-np.minimum(below + of_heavy._below(_Rising(log_z[heavy], v)), 1.0))
+        psi = light.psi(log_phi)
+        of_heavy_ones, _, psi_of_heavy = of_heavy._beside(log_z[heavy], log_s[heavy], v, below, psi)
+        psi = psi + psi_of_heavy
+        ratio = light.log_ratio(log_phi, psi)
+        ratio[heavy] = of_heavy_ones
         return ratio, v, log_phi, psi
 
     @np.errstate(**QUIET)
@@ -199,33 +207,23 @@ class _Sides:
         """The nodes, and log Φ and Ψ there, of blocks that are all light."""
         log_z, log_s = self.log_b + f, self.log_a - f
         v = _nodes(log_z, log_s, self.m)
-        blocks = dataclasses.replace(self._alike, log_z=log_z, log_rate=-log_s, h=np.zeros(f.size), v=v)
-        log_phi = np.log1p(-np.minimum(blocks.below(), 1.0))
-        return v, log_phi, blocks.psi(log_phi)
+        below = -sums(measure_of(self._log_mass, log_z, BINS, MANY), v, np.expm1)
+        log_phi = np.log1p(-np.minimum(below, 1.0))
+        psi = sums(measure_of(self._log_weight, -log_s, BINS, MANY), v, np.exp)
+        return v, log_phi, psi * np.exp(power(self.m - 1, log_phi))
 
     @cached_property
     def _log_c(self) -> Floats:
         return self.log_a + self.log_b
 
     @cached_property
-    def _log_times(self) -> list[Floats]:
-        if self.hits == "keep":
-            return []
-        c = self._log_c if np.ptp(self._log_c) else self._log_c[:1]
-        if c.max() < SAFE:  # what is lost beside 1 is no part of log x
-            found = [np.log(1.0 + i * np.exp(c)) for i in range(1, ORDERS + 1)]
-        else:
-            found = [np.logaddexp(0.0, np.log(i) + c) for i in range(1, ORDERS + 1)]
-        return [np.broadcast_to(of, self.eta.shape) for of in found]
-
-    @cached_property
     def _log_rest(self) -> Floats:
         return np.log(self.rest) if self.hits == "exclude" else np.zeros_like(self.rest)
 
     @cached_property
-    def _log_size(self) -> Floats:
-        """log η, less log(1 - q) where hits are excluded."""
-        return np.log(self.eta) - self._log_rest
+    def _size(self) -> Floats:
+        """η, or η/(1 - q) where hits are excluded."""
+        return self.eta / self.rest if self.hits == "exclude" else self.eta
 
     @cached_property
     def _log_step(self) -> Floats:
@@ -238,40 +236,44 @@ class _Sides:
         return self.counts * np.exp(self.log_q)
 
     @cached_property
-    def _log_counts(self) -> Floats:
-        return np.log(self.counts)
+    def _log_mass(self) -> Floats:
+        return self.log_q + np.log(self.counts)
 
-    def _of(self, chosen: NDArray[np.bool_]) -> _Sides:
+    @cached_property
+    def _log_weight(self) -> Floats:
+        return np.log(self._size * self.counts)
+
+    def _of(self, chosen: Labels) -> _Sides:
         """The sides of some blocks."""
         parts = {name: getattr(self, name)[chosen] for name in ("eta", "log_q", "log_a", "log_b", "rest", "counts")}
         return dataclasses.replace(self, **parts)
 
-    def _split(self, log_z: Floats, v: Floats) -> tuple[NDArray[np.bool_], Floats]:
-        """Which blocks are light, and the h of each."""
+    def _split(self, log_z: Floats, v: Floats) -> tuple[Labels, Light]:
+        """The blocks that are not light; and all, without these, but for what changes with the scores."""
         if self.hits == "keep":
-            return np.ones(log_z.size, dtype=bool), np.zeros(log_z.size)
-        below = -sums(measure_of(self.log_q + self._log_counts, log_z, BINS), v, np.expm1)
-        size = self.eta / self.rest if self.hits == "exclude" else self.eta
-        h = np.maximum(shares(self._log_step, log_z, v, below, self.hits), size / (self.counts @ size))
-        return are_light(h, self._log_step, self.m), h
-
-    def _light(self, light: NDArray[np.bool_], h: Floats, log_z: Floats, log_s: Floats, v: Floats) -> Light:
-        rate = -log_s
-        if light.all():
-            return dataclasses.replace(self._alike, log_z=log_z, log_rate=rate, h=h, v=v)
-        if self._last is None or not np.array_equal(self._last[0], light):
-            object.__setattr__(self, "_last", (light, self._alike.among(light)))
-        assert self._last is not None
-        return dataclasses.replace(self._last[1], log_z=log_z[light], log_rate=rate[light], h=h[light], v=v)
+            return np.empty(0, dtype=np.intp), self._alike
+        last = self._last
+        if last is None or np.abs(log_z - last[0]).max() > STAYS:
+            below = -sums(measure_of(self._log_mass, log_z, BINS), v, np.expm1)
+            h = np.maximum(shares(self._log_step, log_z, v, below, self.hits), self._size / (self.counts @ self._size))
+            h *= np.exp(2 * STAYS)
+            light = are_light(h, self._log_step, self.m)
+            heavy = np.flatnonzero(~light)
+            log_mass, log_weight = self._log_mass.copy(), self._log_weight.copy()
+            h[heavy], log_mass[heavy], log_weight[heavy] = 0.0, -np.inf, -np.inf
+            last = log_z, heavy, dataclasses.replace(self._alike, h=h, log_mass=log_mass, log_weight=log_weight)
+            object.__setattr__(self, "_last", last)
+        return last[1:]
 
     @cached_property
     def _alike(self) -> Light:
         """All blocks as light ones, but for what changes with the scores."""
-        nothing = np.empty(0)
+        nothing, c = np.empty(0), np.exp(self._log_c)
         return Light(
-            log_size=self._log_size, log_q=self.log_q, log_step=self._log_step, log_z=nothing, log_rate=nothing,
-            log_c=self._log_c, log_counts=self._log_counts, eta=self.eta, h=nothing, log_times=self._log_times,
-            v=nothing, m=self.m, hits=self.hits,
+            log_mass=self._log_mass, log_weight=self._log_weight,
+            log_odds=np.log(self.eta) - self.log_q - np.log(self.m), log_step=self._log_step, log_more=np.log(1.0 + c),
+            size=self._size, step=np.exp(self._log_step), c=c, h=np.zeros_like(c), m=self.m, hits=self.hits,
+            log_z=nothing, log_rate=nothing, v=nothing,
         )  # fmt: skip
 
     def _beside(
@@ -310,8 +312,7 @@ class _Sides:
     @cached_property
     def _heavy(self) -> Labels:
         """The blocks one label of which may be a good part of Ψ."""
-        size = self.eta / self.rest if self.hits == "exclude" else self.eta
-        return np.flatnonzero(size > HEAVY * (self.counts @ size))
+        return np.flatnonzero(self._size > HEAVY * (self.counts @ self._size))
 
     def _below(self, rising: _Rising, without: int = -1) -> Floats:
         """Σ_j q_j (1 - e^{-u z_j}), what these blocks add to 1 - Φ, (V,); one label of the block `without` left out."""

@@ -15,17 +15,16 @@ function of one number of a label, for which labels go into bins (`implicitloss.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitloss.kernels.balance import ratios
 from implicitloss.labels import Floats, Labels
-from implicitloss.optima.sums import HELD, PART, QUIET, Tables, measure_of, sums
+from implicitloss.optima.sums import HELD, QUIET, Tables, in_parts, measure_of, sums
 from implicitloss.scheme import Hits
-from implicitloss.witness.integrate.compression import in_order
 from implicitloss.witness.integrate.quadrature import STEP, power
 
 __all__ = ["MANY", "NEGLECTED", "ORDERS", "WIDTH", "Light", "are_light", "shares"]
@@ -52,35 +51,31 @@ def shares(log_step: Floats, log_z: Floats, v: Floats, below: Floats, hits: Hits
 class Light:
     """Blocks of light labels at given scores, (n,) each.
 
-    `log_size` is log η, less log(1 - q) where hits are excluded; `log_step` is log q, or log(q/(1 - q)); `log_rate` is
-    log(1/s), `log_c` log(a b), `log_times` log(1 + i a b) for i = 1, 2, ...; `h` bounds what terms of the series are,
-    of which those are left out that are `neglected`.
+    `size` is η, or η/(1 - q) where hits are excluded, `step` q or q/(1 - q), and `c` a b; `log_odds` is log(η/(m q));
+    `log_weight` and `log_mass` are log size and log q with the number of labels, -inf for blocks that are not light;
+    `log_more` is log(1 + a b), and `log_rate` log(1/s).  `h` bounds what terms of the series are, of which those are
+    left out that are `neglected`.
     """
 
-    log_size: Floats
-    log_q: Floats
+    log_mass: Floats
+    log_weight: Floats
+    log_odds: Floats
     log_step: Floats
-    log_z: Floats
-    log_rate: Floats
-    log_c: Floats
-    log_counts: Floats
-    eta: Floats
+    log_more: Floats
+    size: Floats
+    step: Floats
+    c: Floats
     h: Floats
-    log_times: list[Floats]
-    v: Floats
     m: int
     hits: Hits
+    log_z: Floats
+    log_rate: Floats
+    v: Floats
     neglected: float = NEGLECTED
-
-    def among(self, chosen: NDArray[np.bool_]) -> Light:
-        """Some of the blocks, without what changes with the scores."""
-        names = ("log_size", "log_q", "log_step", "log_c", "log_counts", "eta")
-        some: dict[str, Any] = {name: getattr(self, name)[chosen] for name in names}
-        return replace(self, **some, log_times=[of[chosen] for of in self.log_times])
 
     def below(self) -> Floats:
         """What they add to 1 - Φ, (V,)."""
-        return -sums(measure_of(self.log_q + self.log_counts, self.log_z, WIDTH, MANY), self.v, np.expm1)
+        return -sums(measure_of(self.log_mass, self.log_z, WIDTH, MANY), self.v, np.expm1)
 
     def psi(self, log_phi: Floats) -> Floats:
         """What they add to Ψ, (V,)."""
@@ -89,7 +84,7 @@ class Light:
             members = self._members(k - 1, self.h**k)
             if not self.h[members].size:
                 break
-            weight = self._log_weight[members] + k * self.log_step[members]
+            weight = self.log_weight[members] + k * self.log_step[members] if k else self.log_weight
             for i in range(k + 1):
                 of_x = sums(measure_of(weight, self._log_x(i, members), WIDTH, MANY), self.v, np.exp)
                 found += (-1) ** i * math.comb(k, i) * of_x * self._factor(k, i, self.m - 1, log_phi)
@@ -97,64 +92,31 @@ class Light:
 
     def log_ratio(self, log_phi: Floats, psi: Floats) -> Floats:
         """log(right/left) of each block, (n,), for Φ and Ψ of all labels."""
-        terms = self._terms()
+        orders = self._orders
         # C(m, k) = (m/k) C(m-1, k-1): the right side at k and the own push at k - 1 need the same integrals.
+        terms = [(k, i) for k in range(1, orders + 1) for i in range(k + 1)]
         factors = [self._factor(k - 1, i - 1, self.m - 1, log_phi) for k, i in terms]
         of = np.stack([psi, -np.expm1(self.m * log_phi), *factors], axis=1)
-        times = max((float(of_i.max()) for of_i in self.log_times), default=0.0)
         low = float(min(self.log_z.min(), self.log_rate.min()))
-        tables = Tables.of(
-            partial(self._integral, of=of), low, float(max(self.log_z.max(), self.log_rate.max() + times))
-        )
-        place = {term: n for n, term in enumerate(terms, start=2)}
+        high = float(max(self.log_z.max(), self.log_rate.max() + np.log1p(orders * self.c.max())))
+        tables = Tables.of(partial(self._integral, of=of), low, high)
+        out = np.empty(self.log_z.size)
 
-        def of_part(start: int) -> Floats:
-            return self._part(slice(start, start + PART))._log_ratio(tables, place)
+        def fill(part: slice) -> None:
+            given = (getattr(self, name)[part] for name in ("log_z", "log_rate", "log_more", "size", "step", "c", "h"))
+            ratios(*given, self.m, orders, self.neglected, tables.low, tables.width, tables.powers, out[part])
+            with np.errstate(**QUIET):  # of this thread
+                out[part] = np.log(out[part]) + self.log_odds[part]
 
-        return np.concatenate([*in_order(of_part, range(0, self.log_z.size, PART))])
+        in_parts(fill, out.size)
+        return out
 
-    def _terms(self) -> list[tuple[int, int]]:
-        """The k and i of the terms that count for any block."""
+    @property
+    def _orders(self) -> int:
+        """How many terms of the series count for any block."""
         orders = 0 if self.hits == "keep" else min(ORDERS, self.m)
         most = float(self.h.max())
-        return [
-            (k, i) for k in range(1, orders + 1) if k == 1 or most ** (k - 1) > self.neglected for i in range(k + 1)
-        ]
-
-    @cached_property
-    def _log_weight(self) -> Floats:
-        return self.log_size + self.log_counts
-
-    def _part(self, part: slice) -> Light:
-        """Some of the blocks."""
-        names = ("log_size", "log_q", "log_step", "log_z", "log_rate", "log_c", "log_counts", "eta", "h")
-        some: dict[str, Any] = {name: getattr(self, name)[part] for name in names}
-        return replace(self, **some, log_times=[of[part] for of in self.log_times])
-
-    @np.errstate(**QUIET)
-    def _log_ratio(self, tables: Tables, place: dict[tuple[int, int], int]) -> Floats:
-        """log(right/left) of each block, by tables of both sides beside no positive, and of the terms."""
-        left, right = tables(self.log_z, 0), tables(self.log_rate, 1)
-        step, c, size = np.exp(self.log_step), np.exp(self.log_c), np.exp(self.log_size)
-        own, share = np.zeros_like(left), np.ones_like(left)
-        of_h, of_step = share, share
-        for k in range(1, max((k for k, _ in place), default=0) + 1):
-            members = self._members(k - 1, np.maximum(self.h, share) * of_h)
-            here = of_step[members]
-            of_right, of_own = np.zeros_like(here), np.zeros_like(here)
-            for i in range(k + 1 if here.size else 0):
-                part = tables(self._log_x(i, members), place[k, i])
-                if i:
-                    part /= 1.0 + i * c[members]
-                    of_own += (-1) ** (i - 1) * math.comb(k - 1, i - 1) * part
-                of_right += (-1) ** i * math.comb(k, i) * part
-            right[members] -= self.m / k * step[members] * here * of_right
-            own[members] += c[members] * here * of_own
-            if k == 1:
-                share = size * own / left
-            of_h, of_step = of_h * self.h, of_step * step
-        left = self.m * np.exp(self.log_q) * (left - size * own)
-        return np.log(self.eta * right) - np.log(left)
+        return sum(k == 1 or most ** (k - 1) > self.neglected for k in range(1, orders + 1))
 
     def _members(self, k: int, bound: Floats) -> Labels | slice:
         """The blocks for which the bound is more than is neglected; all up to k = 0, and where these are most."""
@@ -170,7 +132,9 @@ class Light:
     def _log_x(self, i: int, members: Labels | slice) -> Floats:
         """log(1/s + i z), as z = a b/s."""
         rate = self.log_rate[members]
-        return rate + self.log_times[i - 1][members] if i else rate
+        if i <= 1:
+            return rate + self.log_more[members] if i else rate
+        return rate + np.log1p(i * self.c[members])
 
     def _integral(self, log_x: Floats, of: Floats) -> Floats:
         """x ∫ e^{-u x} `of` du at each x, (P, n), of functions (V, n)."""

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.kernels.compression import look_up
+from implicitloss.kernels.balance import look_up_both
 from implicitloss.labels import Floats
 from implicitloss.scheme import Plan
 from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS, in_order
 from implicitloss.witness.integrate.draw import Measure, compressed, whole
 
-__all__ = ["HELD", "PART", "QUIET", "Tables", "at_labels", "measure_of", "sums"]
+__all__ = ["HELD", "QUIET", "Tables", "at_labels", "in_parts", "measure_of", "sums"]
 
 # Sums that are next to nothing, or too large to matter.
 QUIET: dict[str, Any] = dict.fromkeys(("over", "under", "invalid", "divide"), "ignore")
@@ -35,7 +35,7 @@ HELD = 1 << 22
 
 def measure_of(log_q: Floats, log_x: Floats, width: float = WIDTH, many: int | None = None) -> Measure:
     """Masses q at log x, in bins where there are `many`, or as many as the integrals take."""
-    plan, nothing = Plan(log_q, log_x), np.zeros_like(log_x)
+    plan, nothing = Plan(log_q, log_x), np.zeros(log_x.shape)  # which is not written, as by zeros_like
     are_many = log_q.size >= (COMPRESS_FROM_LABELS if many is None else many)
     found = compressed(plan, nothing, width, by_fine_bins=True) if are_many else None
     return whole(plan, nothing) if found is None else found
@@ -72,14 +72,23 @@ class Tables:
         values = functions(points.ravel()).T.reshape(-1, n_bins, POINTS.size)
         return cls(low, width, values @ TO_POWERS)
 
-    def __call__(self, log_x: Floats, which: int = 0) -> Floats:
-        """One of the functions at each log x of some labels."""
-        out = np.empty(log_x.size)
-        look_up(log_x, self.low, self.width, self.powers[which], out)
-        return out
+
+Function = Callable[[Floats], Floats]
 
 
-def at_labels(log_x: Floats, function: Callable[[Floats], Floats]) -> Floats:
-    """A function of log x at every label, (L,), by its table."""
-    table = Tables.of(function, float(log_x.min()), float(log_x.max()))
-    return np.concatenate([*in_order(lambda start: table(log_x[start : start + PART]), range(0, log_x.size, PART))])
+def at_labels(log_z: Floats, of_z: Function, log_x: Floats, of_x: Function) -> Floats:
+    """The sum of a function of log z and one of log x at every label, (L,), by their tables."""
+    z, x = (Tables.of(of, float(logs.min()), float(logs.max())) for of, logs in ((of_z, log_z), (of_x, log_x)))
+    out = np.empty(log_z.size)
+
+    def fill(part: slice) -> None:
+        look_up_both(log_z[part], z.low, z.width, z.powers[0], log_x[part], x.low, x.width, x.powers[0], out[part])
+
+    in_parts(fill, out.size)
+    return out
+
+
+def in_parts(function: Callable[[slice], None], n_labels: int) -> None:
+    """Call `function` for parts of the labels, by threads."""
+    for _ in in_order(lambda start: function(slice(start, start + PART)), range(0, n_labels, PART)):
+        pass

@@ -203,6 +203,34 @@ def _missing(rng: np.random.Generator) -> tuple[Any, ...]:
     return chances, rates, rng.permutation(40)[:30], powers, thetas, weights, rng.random((40, 6)), np.zeros(6)
 
 
+def _in_bins(rng: np.random.Generator) -> tuple[Any, ...]:
+    """Labels, and a table of 38 bins in which they are."""
+    return rng.uniform(-2.0, 2.7, 300), -2.0, 0.125, rng.normal(size=(38, 8))
+
+
+def _series(rng: np.random.Generator) -> tuple[Any, ...]:
+    """Labels of which terms of three orders count, of some fewer; and the tables of two sides and nine terms."""
+    c = rng.exponential(size=300)
+    logs = rng.uniform(-2.0, 0.0, (2, 300))
+    of = rng.uniform(0.1, 1.0, (3, 300))
+    tables = rng.uniform(0.5, 1.0, (11, 38, 8))
+    return (
+        *logs,
+        np.log(1 + c),
+        of[0],
+        0.1 * of[1],
+        c,
+        10 ** -rng.uniform(1, 9, 300),
+        5,
+        3,
+        1e-7,
+        -2.0,
+        0.2,
+        tables,
+        np.empty(300),
+    )
+
+
 INPUTS: dict[str, Inputs] = {
     "log_sums": _draws,
     "label_totals": _totals,
@@ -229,7 +257,21 @@ INPUTS: dict[str, Inputs] = {
     "scan": lambda rng: _binned(rng)[:4],
     "add_moments": lambda rng: (*_binned_masses(rng), np.zeros((38, 14))),
     "spread": lambda rng: (*_binned(rng), rng.normal(size=(38, 14)), 3, np.empty(3000)),
-    "look_up": lambda rng: (rng.uniform(-2.0, 2.7, 3000), -2.0, 0.125, rng.normal(size=(38, 8)), np.empty(3000)),
+    "looked_up": lambda rng: (float(rng.uniform(-2.0, 2.7)), -2.0, 8.0, 37.0, rng.normal(size=(38, 8))),
+    "look_up_both": lambda rng: (*_in_bins(rng), *_in_bins(rng), np.empty(300)),
+    "ratios": _series,
+    "add_to_grid": lambda rng: (
+        *(rng.uniform(-2.0, 2.7, 300), -2.0, 0.25),
+        *(rng.uniform(1.0, 2.5, 300), 1.0, 0.5),
+        *rng.uniform(0.1, 1.0, (4, 300)),
+        np.zeros((2, 20)),
+        np.zeros((20, 4, 2)),
+    ),
+    "balance_alone": lambda rng: (
+        *rng.normal(size=(2, 300)),
+        *(-40.0, np.cumsum(rng.uniform(0.1, 1.0, 200)), rng.normal(size=300)),
+        *(-40.0, -np.cumsum(rng.uniform(0.1, 1.0, 150)), 0.5, 5, 20.0, 1e-12, rng.normal(size=300)),
+    ),
     "push_softmax": lambda rng: (rng.normal(size=(6, 9)), *_pairs(rng), np.zeros((6, 9))),
     "push_decoupled": lambda rng: (rng.random((6, 9)), rng.normal(size=(6, 9)), *_drawn_pairs(rng), np.zeros((6, 9))),
     "arrived": lambda rng: (float(rng.exponential(30)), float(rng.normal()), _rates(rng)),

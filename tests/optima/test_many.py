@@ -50,11 +50,13 @@ def test_light_labels_push_as_labels_one_by_one(
     for sampler, w, m in itertools.product((S.WithinBatch(), S.Uniform()), (W.Importance(), W.Tail()), (1, 3, 64)):
         f = np.log(eta) + rng.normal(size=N) - (prior.log if isinstance(w, W.Tail) else 0.0)
         at = sides(il.Scheme(sampler, w, m=m, hits=hits), eta, prior)
-        found = at.log_ratio(f)
-        with monkeypatch.context() as patch:
-            patch.setattr(balance, "MANY", N + 1)
-            one_by_one = at.log_ratio(f)
-        assert found == pytest.approx(one_by_one, abs=3 * light.NEGLECTED), (sampler, w, m)
+        for moved in (0.0, balance.STAYS, 5.0):  # which labels are light is looked at again, or not
+            near = f + moved * rng.uniform(-1.0, 1.0, N)
+            found = at.log_ratio(near)
+            with monkeypatch.context() as patch:
+                patch.setattr(balance, "MANY", N + 1)
+                one_by_one = at.log_ratio(near)
+            assert found == pytest.approx(one_by_one, abs=3 * light.NEGLECTED), (sampler, w, m, moved)
 
 
 @pytest.mark.parametrize("hits", HITS)
@@ -75,12 +77,12 @@ def test_the_optimum_of_many_labels_is_that_of_labels_one_by_one(
 
 
 def test_a_newton_step_makes_the_error_much_smaller(rng: np.random.Generator, few_are_many: None) -> None:
-    """Off by a thousandth of log π before, a hundredth of that after; steps that do not shrink end the search."""
+    """Off by a thousandth of log π before, 1/500 of that after; steps that do not shrink end the search."""
     prior, eta = prior_and_eta(rng)
     at = sides(il.Scheme(S.WithinBatch(), W.Relative(), m=3, hits="keep"), eta, prior)
     off = 1e-3 * (prior.log - prior.log.mean())
     left = off + at.step(np.log(eta) + off, 1e-11)
-    assert np.abs(left - eta @ left).max() < 1e-2 * np.abs(off - eta @ off).max()
+    assert np.abs(left - eta @ left).max() < 2e-3 * np.abs(off - eta @ off).max()
     assert many.descent(lambda f, _: f - 2, np.ones(3) * [1, 2, 4], np.ones(3), 1e-9) is None
 
 
