@@ -23,10 +23,10 @@ def looked_up(log_x: float, low: float, bins_a_unit: float, last: float, powers:
     """The value at log x by a table from `low` on.
 
     By Estrin's scheme and without a branch, so that several labels are computed at once; what is unsigned does not
-    count from the end.
+    count from the end.  What is not a number has the first bin, or it would be read from beyond the table.
     """
     place = (log_x - low) * bins_a_unit
-    b = np.uint64(min(place, last))
+    b = np.uint64(max(0.0, min(place, last)))
     row, t = powers[b], 2.0 * (place - b) - 1.0
     square = t * t
     small = (row[0] + row[1] * t) + (row[2] + row[3] * t) * square
