@@ -15,6 +15,7 @@ from implicitloss.arguments import checked_matrix
 from implicitloss.designing.place import OWN, Place, is_ratio
 from implicitloss.labels import Floats, LabelPrior
 from implicitloss.margins import BalancedSoftmax, LogitAdjusted, Margin, Softmax
+from implicitloss.numerics.threads import in_order
 from implicitloss.optima.information import about_each_label
 from implicitloss.optima.tilt import At
 from implicitloss.problem import LARGEST_SCORE
@@ -22,7 +23,6 @@ from implicitloss.samplers import Mixture, Sampler, Uniform, WithinBatch
 from implicitloss.samplers.sampler import complete_sampler
 from implicitloss.scheme import HITS, MOST_NEGATIVES, Hits, Scheme
 from implicitloss.weightings import Consistent
-from implicitloss.witness.integrate.compression import in_order
 
 __all__ = ["PLACES", "SLICES", "Prices", "eta_of", "least_draws"]
 

@@ -8,13 +8,13 @@ time of the node, and many labels that do so together damp the weights there (σ
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from implicitloss.labels import Floats
+from implicitloss.numerics.threads import in_order
 
 __all__ = ["FINE", "WIDTH", "Groups", "grouped"]
 
@@ -56,8 +56,8 @@ class Groups:
             coefficients = values[n_alone + N * k : n_alone + N * (k + 1)] @ _TO_MASSES.T
             found[part] = np.polynomial.chebyshev.chebval(at, coefficients)
 
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(fill, range(len(self.bins))))
+        for _ in in_order(fill, range(len(self.bins))):
+            pass
         return found[self.which]
 
 
@@ -83,8 +83,7 @@ def grouped(q: Floats, width: float = WIDTH) -> Groups:
         moments = np.polynomial.chebyshev.chebvander(at, N - 1).T @ times[part]
         return _TO_MASSES.T @ moments
 
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(masses, bins))
+    found = [*in_order(masses, bins)]
     points = [np.exp(centre + width / 2 * np.cos(_angles)) for _, centre in bins]
     return Groups(
         np.concatenate([distinct[is_alone], *points]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicitloss.draws.design import Node
-from implicitloss.draws.threads import in_order
+from implicitloss.draws.threads import of_nodes
 from implicitloss.kernels.products import add_missing_products, add_product_shares, add_product_squares
 from implicitloss.labels import Floats
 
@@ -72,7 +72,7 @@ class ProductLaw:
 
     def _sum(self, of: Callable[[int], Floats]) -> Floats:
         """Σ over nodes, in order."""
-        return np.asarray(sum(in_order(of, range(self.weights.size), self.inclusion.size)))
+        return np.asarray(sum(of_nodes(of, range(self.weights.size), self.inclusion.size)))
 
 
 def _pair(values: Floats) -> Floats:

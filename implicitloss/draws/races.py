@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from implicitloss.draws.threads import in_order
+from implicitloss.draws.threads import of_nodes
 from implicitloss.kernels.races import around, arrived, radius, spread_of
 from implicitloss.labels import Floats
 
@@ -66,7 +66,7 @@ class Race:
 
     def total(self, of: Callable[[Heat], T]) -> T:
         """Σ of(heat), in order."""
-        parts = in_order(of, self.heats, self.n_labels)
+        parts = of_nodes(of, self.heats, self.n_labels)
         total = parts[0]
         for part in parts[1:]:
             total = total + part  # type: ignore[operator]
@@ -89,7 +89,7 @@ def race(q: Floats, times: Floats, m: int) -> Race:
             found.append((v, guess))
             k += 1
     found.sort()
-    heats = in_order(lambda at: _heat(at[0], at[1], step, m, q, times), found, q.size)
+    heats = of_nodes(lambda at: _heat(at[0], at[1], step, m, q, times), found, q.size)
     return Race(tuple(heats), q.size)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["in_order"]
+from implicitloss.numerics.threads import in_order
+
+__all__ = ["of_nodes"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -14,9 +15,8 @@ T = TypeVar("T")
 THREADED_FROM_LABELS = 300
 
 
-def in_order(of: Callable[[S], T], nodes: Sequence[S], n_labels: int) -> list[T]:
+def of_nodes(of: Callable[[S], T], nodes: Sequence[S], n_labels: int) -> list[T]:
     """[of(node) for each node], each a sum over so many labels: the same whatever the number of threads."""
     if n_labels < THREADED_FROM_LABELS:
         return [of(node) for node in nodes]
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(of, nodes))
+    return [*in_order(of, nodes)]

@@ -71,7 +71,10 @@ def balanced(eta: Floats, log_q: Floats, log_a: Floats, log_b: Floats, m: int, h
     """The optimum f*, (L,), centred, from the scores `start`; *raises* NoOptimum where it is not reached."""
     table = np.stack([eta, log_q, log_a, log_b, log_rest(log_q), start])
     first, of_label, counts = alike(table)
-    f = balanced_blocks(table[:, first], counts, m, hits)[of_label]
+    if first.size == eta.size:  # all differ
+        f = balanced_blocks(table, np.ones_like(counts), m, hits)
+    else:
+        f = balanced_blocks(table[:, first], counts, m, hits)[of_label]
     return np.asarray(f - f.mean())
 
 
@@ -185,8 +188,7 @@ class _Sides:
         log_z, log_s = self.log_b + f, self.log_a - f
         v = _nodes(log_z, log_s, self.m)
         heavy, light = np.arange(f.size), None
-        spans = np.ptp(log_z), np.ptp(log_s), np.ptp(self._log_c)
-        if f.size >= MANY and max(spans) <= WIDEST and self._log_c.max() <= 2 * SAFE:
+        if f.size >= MANY and self._c_is_safe and max(np.ptp(log_z), np.ptp(log_s)) <= WIDEST:
             heavy, light = self._split(log_z, v)
         if light is None or heavy.size == f.size:
             nothing = np.zeros(v.size)
@@ -215,6 +217,10 @@ class _Sides:
     @cached_property
     def _log_c(self) -> Floats:
         return self.log_a + self.log_b
+
+    @cached_property
+    def _c_is_safe(self) -> bool:
+        return bool(np.ptp(self._log_c) <= WIDEST and self._log_c.max() <= 2 * SAFE)
 
     @cached_property
     def _log_rest(self) -> Floats:

@@ -14,8 +14,9 @@ import numpy as np
 
 from implicitloss.kernels.balance import look_up_both
 from implicitloss.labels import Floats
+from implicitloss.numerics.threads import in_order
 from implicitloss.scheme import Plan
-from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS, in_order
+from implicitloss.witness.integrate.compression import COMPRESS_FROM_LABELS
 from implicitloss.witness.integrate.draw import Measure, compressed, whole
 
 __all__ = ["HELD", "QUIET", "Tables", "at_labels", "in_parts", "measure_of", "sums"]

@@ -13,7 +13,7 @@ import numpy as np
 from implicitloss.draws import design, law_of
 from implicitloss.draws.counts import LEAST_LOG_Q
 from implicitloss.draws.design import Complexes, Node
-from implicitloss.draws.threads import in_order
+from implicitloss.draws.threads import of_nodes
 from implicitloss.kernels.pushes import add_pushes
 from implicitloss.labels import Floats
 from implicitloss.numerics.logsum import logsumexp
@@ -62,7 +62,7 @@ def balanced_without_repetition(
             add_pushes(*run, is_masked, heavy, stay, pull, counts, *found)
             return found
 
-        up, down = np.sum(in_order(of, runs, f.size * len(runs[0][0])), axis=0)
+        up, down = np.sum(of_nodes(of, runs, f.size * len(runs[0][0])), axis=0)
         return np.asarray(np.log(up) - np.log(down))
 
     return fixed_point(log_ratio, start, eta, sought)

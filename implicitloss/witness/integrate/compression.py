@@ -29,17 +29,15 @@ a bin, and counted bin by bin for e^{-e^z} far out and for the centred g, which 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
 from implicitloss.kernels.compression import SUB_BLOCK, spread
 from implicitloss.labels import Floats
+from implicitloss.numerics.threads import in_order
 from implicitloss.scheme import Plan
 from implicitloss.witness.integrate.quadrature import LEAST_LOG_Q
 
@@ -53,12 +51,10 @@ __all__ = [
     "WIDTH",
     "Bins",
     "N",
-    "in_order",
     "joined",
     "spread_over_labels",
 ]
 
-T = TypeVar("T")
 N = 14
 WIDTH = 1 / 8
 # Fewer labels than this are summed one by one: compression would not pay.
@@ -178,9 +174,3 @@ def spread_over_labels(bins: Bins, values: Floats, plan: Plan, payment: Floats, 
     for _ in in_order(fill, range(0, out.size, CHUNK)):
         pass
     return out
-
-
-def in_order(function: Callable[[int], T], parts: range) -> Iterator[T]:
-    """Yield function(part) of every part in order, computed by threads, so that sums do not depend on their number."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(function, parts)

@@ -12,6 +12,7 @@ import numpy as np
 from implicitloss.kernels.compression import SUB_BLOCK, add_moments, scan
 from implicitloss.labels import Floats
 from implicitloss.numerics.logsum import logsumexp
+from implicitloss.numerics.threads import in_order
 from implicitloss.scheme import Plan
 from implicitloss.witness.integrate.compression import (
     CHUNK,
@@ -23,7 +24,6 @@ from implicitloss.witness.integrate.compression import (
     WIDTH,
     Bins,
     N,
-    in_order,
     joined,
 )
 from implicitloss.witness.integrate.quadrature import EPS, LEAST_LOG_Q
