@@ -12,10 +12,33 @@ import numpy as np
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import FOOTER, NUMBER, Column, Table, column
 
-__all__ = ["by_blanks"]
+__all__ = ["by_blanks", "is_comment"]
 
+# Two lines are read in so many bytes.
+LOOKED_AT = 1 << 12
+DELIMITER = re.compile(r"[,;|\t]")
 # A code such as 007 is a name, and no number.
 CODE = re.compile(rb"(?<!\S)0\d")
+
+
+def is_comment(source: Source, start: int) -> bool:
+    """Whether the line from byte `start` on, which begins with # and a blank or another #, is no label with a count.
+
+    *Raises* ValueError where it may be either.
+    """
+    lines = io.BytesIO(source.utf8[start : start + LOOKED_AT])
+    line, after = (next(lines, b"").decode("utf-8", "ignore").strip() for _ in range(2))
+    between = DELIMITER.search(after)
+    *before, last = line.split(between[0]) if between else line.split()
+    if not before or not NUMBER.fullmatch(last.strip()) or (after and len(after.split()) == 1 and not between):
+        return True
+    if len(line.replace(between[0], " ").split() if between else line.split()) > 2:
+        at = source.utf8.count(b"\n", 0, start) + 1
+        raise ValueError(
+            f"{source.name}, line {at}: {line!r:.60} may be a comment, or a label and its count; remove the comment, "
+            "or write the header 'label,count' above"
+        )
+    return False
 
 
 def by_blanks(source: Source, start: int, head: Sequence[str]) -> Table:
@@ -23,7 +46,7 @@ def by_blanks(source: Source, start: int, head: Sequence[str]) -> Table:
 
     *Raises* ValueError for lines that have none, or several.
     """
-    return _in_pairs(source, start, head) or _line_by_line(source)
+    return _in_pairs(source, start, head) or _line_by_line(source, start)
 
 
 def _in_pairs(source: Source, start: int, head: Sequence[str]) -> Table | None:
@@ -56,18 +79,19 @@ def _in_pairs(source: Source, start: int, head: Sequence[str]) -> Table | None:
     found = [Column(names[1 - word], numbers, lambda: list(map(str, numbers.tolist()))), column(names[word], words)]
 
     def where(i: int) -> str:
-        return _where(source.name, _lines(source)[-len(words) :])(i)
+        return _where(source.name, _lines(source, start)[-len(words) :])(i)
 
     return Table(source.name, tuple(found if word else found[::-1]), header is not None, where)
 
 
-def _lines(source: Source) -> list[tuple[int, str]]:
-    """The number and the text of each line that is not blank."""
-    return [(i, line.strip()) for i, line in enumerate(source.text.splitlines(), start=1) if line.strip()]
+def _lines(source: Source, start: int) -> list[tuple[int, str]]:
+    """The number and the text of each line from byte `start` on that is not blank."""
+    first, lines = source.utf8.count(b"\n", 0, start) + 1, source.utf8[start:].decode().splitlines()
+    return [(i, line.strip()) for i, line in enumerate(lines, start=first) if line.strip()]
 
 
-def _line_by_line(source: Source) -> Table:
-    name, numbered = source.name, _lines(source)
+def _line_by_line(source: Source, start: int) -> Table:
+    name, numbered = source.name, _lines(source, start)
     if any(re.fullmatch(r"\.\.+(\s+\.\.+)?", line) for _, line in numbered):
         raise ValueError(f"{name} is a printed table that leaves rows out (...); write it with to_csv")
     numbered = [(i, line) for i, line in numbered if not FOOTER.fullmatch(line)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitloss.counts.blanks import by_blanks
+from implicitloss.counts.blanks import by_blanks, is_comment
 from implicitloss.counts.columns import COUNTS, EXAMPLES, LABELS
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import FOOTER, NUMBER, Column, Table, column
@@ -29,8 +29,10 @@ def delimited(source: Source) -> Table:
     if b"\0" in data:
         raise ValueError(f"{source.name} is not a text file: it has a NUL byte")
     start = len(data) - len(data.lstrip())
-    while data[start : start + 2] in (b"# ", b"##"):  # a comment
+    while data[start : start + 2] in (b"# ", b"##") and is_comment(source, start):
         start = data.find(b"\n", start) + 1 or len(data)
+        while data[start : start + 1] in (b"\r", b"\n"):
+            start += 1
     head = data[start : start + LOOKED_AT].decode("utf-8", "ignore").splitlines(keepends=True)
     if len(head) > 1 and len(data) > start + LOOKED_AT:
         head.pop()  # it may be cut

@@ -368,7 +368,7 @@ def test_pandas_reads_pairs_as_they_are_read_line_by_line(
     found = blanks._in_pairs(source, start, text.encode()[start:].decode().splitlines(keepends=True))
     if found is None:
         return
-    expected = blanks._line_by_line(source)
+    expected = blanks._line_by_line(source, start)
     assert found.has_header == expected.has_header
     assert found.where(0) == expected.where(0)
     for here, there in zip(found.columns, expected.columns, strict=True):
@@ -401,3 +401,27 @@ def test_a_column_of_whole_numbers_is_read_by_pandas(header: str, end: str, tmp_
         (tmp_path / "counts.txt").write_text(other)
         source = Source.of(tmp_path / "counts.txt")
         assert delimited._whole_numbers(source, 0, other.splitlines(keepends=True)) is None
+
+
+HASHES = {
+    "pieces of words": ("##s 9000\nthe 8000\n##ing 700\n", ([9000, 8000, 700], ("##s", "the", "##ing"))),
+    "signs": ("# 9000\n## 800\n### 70\nthe 60\n", ([9000, 800, 70, 60], ("#", "##", "###", "the"))),
+    "tabs": ("##s\t5000\nthe\t400\n", ([5000, 400], ("##s", "the"))),
+    "commas": ("# ,5000\nthe,4\n", ([5000, 4], ("#", "the"))),
+    "comment": ("# exported by x\ncat 5\ndog 3\n", ([5, 3], ("cat", "dog"))),
+    "comment with a number": ("# counts of 2024\ncat,5\ndog,3\n", ([5, 3], ("cat", "dog"))),
+    "comment of a column": ("# 2024\n\n5\n3\n", ([5, 3], None)),
+}
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_a_label_may_begin_with_a_hash(name: str, tmp_path: Path) -> None:
+    text, expected = HASHES[name]
+    assert read(tmp_path / "counts.txt", text) == expected
+
+
+@pytest.mark.parametrize("text", ["# general 50\nrandom 40\n", "# a\n# made 2024\ncat 5\n", "# May 3, 2024\ncat,5\n"])
+def test_what_may_be_a_comment_or_a_label_is_refused(text: str, tmp_path: Path) -> None:
+    line = 2 if text.startswith("# a\n") else 1
+    with pytest.raises(ValueError, match=rf"line {line}: '# .*' may be a comment, or a label and its count; remove"):
+        read(tmp_path / "counts.txt", text)
