@@ -26,8 +26,8 @@ def is_comment(source: Source, start: int) -> bool:
 
     *Raises* ValueError where it may be either.
     """
-    lines = io.BytesIO(source.utf8[start : start + LOOKED_AT])
-    line, after = (next(lines, b"").decode("utf-8", "ignore").strip() for _ in range(2))
+    lines = source.utf8[start : start + LOOKED_AT].decode("utf-8", "ignore").splitlines()
+    line, after, *_ = [*filter(None, map(str.strip, lines)), ""]
     between = DELIMITER.search(after)
     *before, last = line.split(between[0]) if between else line.split()
     if not before or not NUMBER.fullmatch(last.strip()) or (after and len(after.split()) == 1 and not between):
