@@ -17,7 +17,7 @@ from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
 from implicitloss.auditing.exact import use_of_rng
 from implicitloss.auditing.finding import Flaw, Note, Observed
-from implicitloss.auditing.largest import large_scores
+from implicitloss.auditing.largest import constant_logit, large_scores
 from implicitloss.auditing.precision import of_digits, rounding
 from implicitloss.auditing.probe import NotRepeatedError, probed
 from implicitloss.auditing.question import Question
@@ -246,8 +246,12 @@ def _probed_form(
         terms = 1 if question.form == "softmax" else question.prior.n_labels
         if call.answer.values.min() >= -2 * terms * box.cut_off:
             negative = None
-    if found is None and not box.is_bounded and (said := large_scores(question, box)) is not None:
-        notes = [*notes, Note("large scores", said)]
+    large = large_scores(question, box) if found is None and not box.is_bounded else None
+    is_another = found is not None and found.kind == "another form" and not box.is_bounded
+    if (is_another or large is not None) and (constant := constant_logit(question, box)) is not None:
+        return question, [Flaw("another form", constant)], notes
+    if large is not None:
+        notes = [*notes, Note("large scores", large)]
     if found is None or (found.kind == "another form" and negative is not None):
         return question, [] if negative is None else [negative], notes
     if not found.is_certain and question.scheme is None and _draws_move(question, box):
@@ -267,6 +271,8 @@ def _probed_form(
         question = replace(question, temperature=question.temperature * found.temperature)
         box.question = question
         box.spread = _spread(question, box)
+        if box.is_coarse:  # scores of another size are rounded by another amount
+            _measure_rounding(question, box, _call(box, box.new_probe()))
     said = f"{found.sentence}; this was divided out, and the rest is said of the loss without it"
     if question.claim.margins is None:
         return question, [], [*notes, Note(found.kind, said)]

@@ -15,7 +15,7 @@ from implicitloss.auditing.comparison import Comparison
 from implicitloss.auditing.fit import M_OF_ALL_LABELS, Fit, Fitted
 from implicitloss.auditing.parts import Parts, error_of_hits
 from implicitloss.auditing.question import Question
-from implicitloss.auditing.slips import KeptDuplicates, Survivors
+from implicitloss.auditing.slips import Added, KeptDuplicates, Survivors
 from implicitloss.draws import DrawsName
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import Floats, LabelPrior, Labels
@@ -33,6 +33,8 @@ LIMIT_FACTOR = 1.05
 # A scheme does not agree if its margins are further than this many standard errors from those measured, in the mean
 # over parts: after few evaluations limits are wide.
 MOST_ERRORS = 8.0
+# The misfit of weights with a fitted number is that of chance, or they are others: by chance it has the mean `terms`.
+BEYOND_CHANCE = 16.0
 # A scheme whose hits would not have been seen with a probability below e^-20 does not agree.
 LOG_NEVER = -20.0
 # The largest m that is looked for where margins are no power of m.
@@ -107,7 +109,7 @@ class Fitting:
                 agrees &= errors <= MOST_ERRORS
                 misfit += errors**2
                 terms += 1
-        agrees &= misfit <= MOST_ERRORS**2 * terms
+        agrees &= misfit <= (terms + BEYOND_CHANCE if isinstance(scheme.weighting, Added) else MOST_ERRORS**2 * terms)
         agrees &= not self.designs or self._log_no_repeat(scheme) > LOG_NEVER
         agrees &= scheme.draws == "iid" or self.never_twice
         distance = math.sqrt(np.mean(logs[used] ** 2))

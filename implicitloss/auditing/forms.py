@@ -109,11 +109,11 @@ def _scaled(question: Question, box: Box, curve: Curve) -> Found | None:
             f"{number(many)} in one of {2 * rows}. Is it divided by the size of the batch? Return losses as they are",
         )
     if np.ptp(values) <= SAME * max(values):
-        if abs(values[0] - 1) <= NEAR_ONE:
+        if abs(values[0] - 1) <= NEAR_ONE or box.is_coarse:
             found = _with_temperature(question, box, curve)
             if found is not None and found.temperature is not None:
                 rounded = curve_of(replace(question, temperature=question.temperature * found.temperature), box)
-                if rounded is not None and rounded.misfit < curve.over(factor).misfit:
+                if rounded is not None and rounded.misfit < curve.over(factor).misfit * values[0]:
                     return found
         return Found("scaled", f"the loss is scaled by {number(values[0])}{origin(question, values[0])}", factors)
     each = ", ".join(f"{number(c)} at the positive {question.prior.name(y)}" for y, c in by_positive.items())

@@ -5,6 +5,7 @@ Probes ask the same draws at other scores, and so no chance is involved: nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -1020,3 +1021,54 @@ def test_a_temperature_that_is_rounded_is_rounding(seed: int) -> None:
         assert "another number of draws" not in {note.kind for note in report.notes}
     scaled_by = il.audit(Loss(scaled(0.999), drawn(), gradient=True, temperature=0.07), **options)
     assert "scaled by 0.999" in str(scaled_by)
+
+
+HALF_PRIOR = il.LabelPrior.zipf(60, 1.0)
+HALF_Q = np.asarray(HALF_PRIOR.probabilities)
+HALF_CLAIM = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=20, hits="mask")
+
+
+def logits_in_half(fill: float = -np.inf, temperature: float = 1.0) -> Callable[..., Any]:
+    """Softmax by 20 draws with importance weights, logits in float16; hits are filled with a number."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows, draws = np.arange(len(positive)), rng.choice(60, (len(positive), 20), p=HALF_Q)
+        logits = (scores / temperature).astype(np.float16).astype(np.float64)
+        f = (logits[rows[:, None], draws] - np.log(20 * HALF_Q[draws])).astype(np.float16).astype(np.float64)
+        f = np.where(draws == positive[:, None], fill, f)
+        return np.logaddexp(0.0, np.logaddexp.reduce(f, axis=1) - logits[rows, positive]).astype(np.float32)
+
+    return loss
+
+
+@pytest.mark.parametrize("fill", [-2.0, -5.0, -10.0])
+def test_hits_that_are_filled_with_a_number_are_seen_in_half_precision(fill: float, seed: int) -> None:
+    report = il.audit(logits_in_half(fill), claim=HALF_CLAIM, prior=HALF_PRIOR, rng=seed, budget="quick")
+    assert report.verdict == "refuted", str(report)
+    assert "are hits, or padding, filled with a number in place of -inf?" in str(report.flaws[0])
+
+
+@pytest.mark.parametrize("fill", [-np.inf, -1e4])
+def test_hits_that_are_masked_hold_in_half_precision(fill: float, seed: int) -> None:
+    report = il.audit(logits_in_half(fill), claim=HALF_CLAIM, prior=HALF_PRIOR, rng=seed, budget="quick")
+    assert report.verdict == "holds", str(report)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.9, 1.5])
+def test_a_temperature_is_named_in_half_precision(temperature: float, seed: int) -> None:
+    """And not a factor, which fits within rounding far from where all is bent."""
+    loss = logits_in_half(temperature=temperature)
+    report = il.audit(loss, claim=HALF_CLAIM, prior=HALF_PRIOR, rng=seed, budget="quick")
+    assert report.verdict == "refuted"
+    (flaw,) = report.flaws
+    assert flaw.kind == "temperature", str(report)
+    found = re.search(r"a temperature of ([\d.]+) divides", str(flaw))
+    assert found is not None
+    assert float(found[1]) == pytest.approx(temperature, rel=0.01)
+
+
+def test_a_factor_is_named_in_half_precision(seed: int) -> None:
+    inner = logits_in_half()
+    loss = lambda f, y, rng: 1.1 * inner(f, y, rng)  # noqa: E731
+    report = il.audit(loss, claim=HALF_CLAIM, prior=HALF_PRIOR, rng=seed, budget="quick")
+    assert [flaw.kind for flaw in report.flaws] == ["scaled"], str(report)
