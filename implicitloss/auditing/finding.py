@@ -157,7 +157,10 @@ class Naming:
     @cached_property
     def slips(self) -> tuple[Page, ...]:
         """The pages of common slips, provided that the draws are those of `nearest` where they are assumed."""
-        found = _pages(self.observed.flaws) or _slips(self.question, self.nearest)
+        decisive = [c for c in self.observed.comparisons if c.decisive]
+        holds = bool(decisive) and all(c.result(self.question.tolerance) == "holds" for c in decisive)
+        # What is as claimed is not to be mended, though a slip may be as near.
+        found = _pages(self.observed.flaws) or (() if holds else _slips(self.question, self.nearest))
         return found + _pages(self.observed.notes)
 
     @property

@@ -70,6 +70,8 @@ def nearest(
     fits = candidates.fits()
     if statistics is not None and not statistics.weights_vary:  # those that are divided by the draws that are left do
         fits = [fit for fit in fits if not isinstance(fit.scheme.weighting, Survivors)]
+    if statistics is not None and statistics.draws is None:
+        fits = [fit for fit in fits if _brings_as_many(fit, question, statistics)]
     # A scheme that draws by another law than was seen is not it.
     agreeing = [fit for fit in fits if fit.agrees and _off(fit, question, statistics) == 0.0]
     if agreeing:
@@ -128,6 +130,24 @@ def _off(fit: Fit, question: Question, statistics: DrawStatistics | None) -> flo
     n = statistics.n_draws
     chance = deviation_mean(n, law) + deviation_half_width(n, FALSE_LAW)
     return round(max(float(np.abs(law - statistics.q).sum()) - chance, 0.0), 1)
+
+
+def _brings_as_many(fit: Fit, question: Question, statistics: DrawStatistics) -> bool:
+    """Whether a scheme of independent draws brings as many different labels, in the mean, as some evaluation did.
+
+    That is all that is known of draws which have no single weight; other schemes may.
+    """
+    scheme = fit.scheme
+    if scheme.draws != "iid" or scheme.hard is not None or not fit.m_known:
+        return True
+    fewest, most = statistics.different
+    for y in question.positives:
+        q = np.exp(scheme.sampler.log_law(problem := question.problem(y)))
+        if scheme.hits != "keep":
+            q[problem.positives] = 0.0
+        if fewest <= -np.expm1(scheme.m * np.log1p(-np.minimum(q, 1 - 1e-12))).sum() <= most:
+            return True
+    return False
 
 
 def seen_law(scheme: Scheme, question: Question) -> Floats:
