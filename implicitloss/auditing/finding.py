@@ -187,7 +187,9 @@ class Naming:
             if c.part != HITS and c.claimed and c.measured == 0 and c.result(self.question.tolerance) == "refuted"
         ]
         labels = np.unique(np.concatenate([*silent, np.zeros(0, dtype=np.intp)]))
-        if not labels.size or (self.nearest is not None and self.nearest.agrees):
+        # Rows that are lost take their labels with them.
+        of_rows = any(flaw.kind == "depends on the row" for flaw in self.observed.flaws)
+        if not labels.size or of_rows or (self.nearest is not None and self.nearest.agrees):
             return ()
         n, n_labels = labels.size, self.question.prior.n_labels
         said = (

@@ -94,6 +94,8 @@ def test_chunks_longer_than_other_calls_are_seen(kind: str, size: int, seed: int
         assert [flaw.kind for flaw in report.flaws] == ["depends on the row"], (fault.__name__, str(report))
         assert "in a call of 4,097 rows, the losses of the last" in str(report.flaws[0])
         assert report.verdict == "refuted"
+        # Rows without a loss are not labels that are not drawn.
+        assert "never counted" not in {note.kind for note in report.notes}
 
 
 def test_one_positive_is_asked_beside_another(seed: int) -> None:
