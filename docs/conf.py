@@ -171,6 +171,22 @@ def on_site(app: Any, relative: Path, parent: str, content: list[str]) -> None:
         content[0] = content[0].replace(link, page)
 
 
+# What the theme leaves out for those who use a keyboard or a screen reader: what scrolls can be reached, and headings
+# have a level.
+REACHED = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+}
+
+
+def reached(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Mend the text and the navigation of a page, after the theme has made them."""
+    for part in {"body", "furo_navigation_tree"} & context.keys():
+        for made, wanted in REACHED.items():
+            context[part] = context[part].replace(made, wanted)
+
+
 def setup(app: Any) -> None:
     """Write the reference before the documents are read."""
     (ROOT / "reference").mkdir(exist_ok=True)
@@ -185,3 +201,4 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", plain, priority=400)
     app.connect("include-read", on_site)
     app.connect("source-read", with_slips)
+    app.connect("html-page-context", reached, priority=900)
