@@ -1,8 +1,9 @@
 """What samplers near the model's own law give for what they cost: bias and variance of the sampled softmax loss.
 
-Every sampler gets as many draws as a budget pays for, in multiply-adds, or in seconds as measured here; weights are
-importance weights, and hits are masked.  Vectors are made up, of 325,056 labels, or those of a file (`--data`).  Rows
-of clusters are taken to lie in the order of the index, those of other draws in no order.
+Every sampler gets as many draws as a budget pays for, in multiply-adds, or in seconds as measured here, of whole
+queries; weights are importance weights, and hits are masked.  Vectors are made up, of 325,056 labels, or those of a
+file (`--data`).  Rows of clusters are taken to lie in the order of the index, those of other draws in no order.  In
+seconds, clusters are kept of an index with half as many; where a budget pays for none, all that is left goes to draws.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ import numpy as np
 from scipy.special import softmax
 
 from analysis.inputs.embeddings import DATA as FILE
-from analysis.inputs.embeddings import MADE_UP, Embeddings, embeddings, of_a_codebook, two_codebooks, two_level
+from analysis.inputs.embeddings import (
+    MADE_UP,
+    Embeddings,
+    embeddings,
+    fewer,
+    of_a_codebook,
+    of_fewer,
+    two_codebooks,
+    two_level,
+)
 from analysis.inputs.graph import NOT_MINED, Mined, best_by_graph, has_graph
 from analysis.inputs.seconds import Seconds
 from analysis.study import Point, Row
@@ -34,11 +44,13 @@ OWN_LABELS, ALONE, DATA = True, True, FILE
 # How many x, in how many points; and in a quick run.
 QUERIES, BLOCKS = {False: 200, True: 2}, {False: 10, True: 2}
 # Shares of the multiply-adds and of the seconds of all scores, and numbers of draws.
-BUDGETS, SECONDS, DRAWS = (0.005, 0.01, 0.05), (0.01, 0.03), {"two-level": 64, "uniform": 6400}
+BUDGETS, SECONDS, DRAWS = (0.005, 0.01, 0.05), (0.01, 0.02, 0.03), {"two-level": 64, "uniform": 6400}
 # Of what is left after the law, this part goes to kept clusters, or to mined labels, at about so many products each.
-KEPT, PRODUCTS_A_LABEL = 0.5, 25
-# What rows say of a price, and of information.
-PAID, SLICES = ("share", "seconds", "bias", "variance", "square", "of_z"), ("head", "torso", "tail")
+# A row in no order takes as long as a few kept ones: in budgets of seconds, more is kept.
+KEPT, KEPT_IN_SECONDS, PRODUCTS_A_LABEL = 0.5, 0.8, 25
+# What rows say of a price (`keeping`: at which part of the x a cluster is kept), and of information.
+PAID = ("share", "seconds", "bias", "variance", "square", "of_z", "keeping")
+SLICES = ("head", "torso", "tail")
 # Of how many labels of a slice information is looked at, at one x of each block, with which samplers and m.
 LIKELIEST, NUMBERS, INFORMED = 3, (64, 256, 1024), ("uniform", "prior", "half uniform", "two-level")
 
@@ -57,13 +69,16 @@ def points(prior: LabelPrior, quick: bool, data: Sequence[str] = ()) -> list[Poi
 class Way:
     """A sampler for a query, and inner products and additions that its law takes.
 
-    Beside the draws clusters are kept, or the best labels mined by a graph index.
+    Beside the draws clusters are kept, with a part of what is left after the law, or the best labels mined by a graph
+    index.  A way may be one of some budgets alone, and be `called` what that of the others is.
     """
 
     sampler: Callable[[Embeddings, int], Sampler]
-    keeps: bool = False
+    keeps: float = 0.0
     law: Callable[[Embeddings], tuple[int, int]] = lambda found: (0, 0)
     mines: bool = False
+    of: tuple[str, ...] = ("multiply-adds", "seconds", "draws")
+    called: str = ""
 
 
 def _index_sampler(kind: type[Clustered] | type[Whole], of: Callable[[Embeddings], Clusters]) -> Callable[..., Sampler]:
@@ -80,8 +95,20 @@ WAYS = {
     ),
     "whole clusters": Way(_index_sampler(Whole, two_level), law=lambda found: (found.clusters, 0)),
     "two-level": Way(_index_sampler(Clustered, two_level), law=lambda found: (found.clusters, 0)),
-    "kept + two-level": Way(_index_sampler(Clustered, two_level), True, lambda found: (found.clusters, 0)),
-    "mined + two-level": Way(_index_sampler(Clustered, two_level), False, lambda found: (found.clusters, 0), True),
+    "two-level, fewer clusters": Way(
+        _index_sampler(Clustered, fewer), law=lambda found: (of_fewer(found), 0), of=("seconds",)
+    ),
+    "kept + two-level": Way(
+        _index_sampler(Clustered, two_level), KEPT, lambda found: (found.clusters, 0), of=("multiply-adds",)
+    ),
+    "kept + fewer clusters": Way(
+        _index_sampler(Clustered, fewer),
+        KEPT_IN_SECONDS,
+        lambda found: (of_fewer(found), 0),
+        of=("seconds",),
+        called="kept + two-level",
+    ),
+    "mined + two-level": Way(_index_sampler(Clustered, two_level), 0.0, lambda found: (found.clusters, 0), True),
 }
 BEST = "all scores"
 
@@ -89,8 +116,8 @@ BEST = "all scores"
 @lru_cache(maxsize=1)
 def _measured(source: str, quick: bool) -> Seconds:
     found = embeddings(source, quick, QUERIES[quick])
-    made = {name: partial(way.sampler, found, 0) for name, way in WAYS.items() if not way.mines or has_graph()}
-    return Seconds.measured(found, made, "two-level")
+    made = {name: partial(way.sampler, found) for name, way in WAYS.items() if not way.mines or has_graph()}
+    return Seconds.measured(found, made, "two-level", [name for name, way in WAYS.items() if way.keeps])
 
 
 def rows(prior: LabelPrior, point: Point) -> list[Row]:
@@ -112,7 +139,7 @@ def rows(prior: LabelPrior, point: Point) -> list[Row]:
                     here = replace(problem, labels=mined.labels)
                     paid = price(scheme, SoftmaxCrossEntropy(), here, found.dimension)
                     row = _of(paid, scheme, name, found, here, mined.products, seconds)
-                    made.setdefault((name, *budget), []).append(row)
+                    made.setdefault((way.called or name, *budget), []).append(row)
         best = Scheme(ModelBased(), Importance(), m=64, hits="mask")
         paid = price(best, SoftmaxCrossEntropy(), problem, found.dimension)
         full = _of(paid, best, "uniform", found, problem, 0, seconds)
@@ -154,13 +181,14 @@ def _kept_information(found: Embeddings, x: int) -> list[Row]:
 def _budgets(name: str) -> list[tuple[str, float]]:
     """What is paid for: shares of all multiply-adds or seconds, or a number of draws."""
     draws = [("draws", DRAWS[name])] if name in DRAWS else []
-    return [*(("multiply-adds", share) for share in BUDGETS), *(("seconds", share) for share in SECONDS), *draws]
+    shares = [*(("multiply-adds", share) for share in BUDGETS), *(("seconds", share) for share in SECONDS)]
+    return [(of, budget) for of, budget in [*shares, *draws] if of in WAYS[name].of]
 
 
 def _scheme(
     found: Embeddings, sampler: Sampler, name: str, problem: Problem, of: str, budget: float, seconds: Seconds
 ) -> Scheme | None:  # fmt: skip
-    """As many draws as a budget pays for, with kept clusters where some are kept; None where it pays for none."""
+    """As many draws as a budget pays for, with kept clusters where it pays for one; None where it pays for no draw."""
     n, d = found.prior.n_labels, found.dimension
     hard, m = None, budget
     if of != "draws":
@@ -168,10 +196,8 @@ def _scheme(
         left = budget * (n * d if of == "multiply-adds" else seconds.full) - law
         if WAYS[name].keeps:
             assert isinstance(sampler, Clustered)
-            hard = _kept(sampler, problem, int(KEPT * left / a_row))
-            if hard is None:
-                return None
-            left -= hard.labels(problem).size * a_row
+            hard = _kept(sampler, problem, int(WAYS[name].keeps * left / a_row))
+            left -= 0 if hard is None else hard.labels(problem).size * a_row
         m = left / a_draw
     if m < 1:
         return None
@@ -214,9 +240,12 @@ def _costs(found: Embeddings, sampler: Sampler, name: str, of: str, seconds: Sec
     products, additions = WAYS[name].law(found)
     if of == "multiply-adds":
         return float(products * d + additions), float(d), size * d + more
-    # Two codebooks have as many cells to draw from as there are clusters.  The forms of a tree are read in order.
-    law = seconds.law if products else 0.0
-    return law, seconds.row, seconds.draw[name] + seconds.random_row + (size - 1 + more / d) * seconds.row
+    # The forms of a tree are read in order.
+    return (
+        seconds.law[name],
+        seconds.kept.get(name, seconds.row),
+        seconds.draw[name] + (size - 1 + more / d) * seconds.row,
+    )
 
 
 def _of(
@@ -231,14 +260,14 @@ def _of(
         costs.append((law + searched + kept * a_row + scheme.m * a_draw) / whole)
     return {
         "m": scheme.m, "share": costs[0], "seconds": costs[1], "bias": paid.bias, "variance": paid.variance,
-        "square": paid.rmse**2, "of_z": paid.v / scheme.m,
+        "square": paid.rmse**2, "of_z": paid.v / scheme.m, "keeping": float(kept > 0),
     }  # fmt: skip
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Means at 1 % of all multiply-adds, and of the seconds, and where draws are counted."""
+    """Means at 1 % of all multiply-adds, at shares of the seconds, and where draws are counted."""
     said = []
-    for of, budget in (("multiply-adds", 0.01), ("seconds", SECONDS[-1]), ("draws", None)):
+    for of, budget in (("multiply-adds", 0.01), *(("seconds", share) for share in SECONDS), ("draws", None)):
         here = [row for row in rows if row["of"] == of and budget in (None, row["budget"])]
         for name in dict.fromkeys(row["sampler"] for row in here):
             some = [row for row in here if row["sampler"] == name]

@@ -3,64 +3,135 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from statistics import median
+from functools import partial
+from itertools import cycle
+from statistics import mean, median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.inputs.embeddings import Embeddings
-from implicitloss.problem import Problem
+from implicitloss.kernels.alias import alias_table, find_in_clusters
+from implicitloss.labels import Floats, Labels
 from implicitloss.samplers import Clustered, Sampler, Whole
 
 REPEATS, ROWS = 31, 4096
+# What takes microseconds is measured more often, at these numbers of draws, or of kept rows.
+OFTEN, FEW, MANY = 301, 128, 2048
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Seconds of: all scores of a query, a row in no order, a row of a block, the law of clusters, draws by sampler."""
+    """Seconds of: all scores of a query, a row in no order, a row of a block, and by sampler what queries take.
+
+    That is `law` for a query, with the choice of the best clusters where some are kept, `draw` for each draw with its
+    row, and `kept` for each row of kept clusters.
+    """
 
     full: float
     random_row: float
     row: float
-    law: float
+    law: dict[str, float]
+    kept: dict[str, float]
     draw: dict[str, float]
 
     @classmethod
-    def measured(cls, found: Embeddings, made: Mapping[str, Callable[[], Sampler]], two_level: str) -> Seconds:
-        """The medians of a few measurements, of a query's samplers by name, vectors in single precision."""
+    def measured(
+        cls, found: Embeddings, made: Mapping[str, Callable[[int], Sampler]], two_level: str, keeping: Collection[str]
+    ) -> Seconds:
+        """The medians of a few measurements, of queries' samplers by name, vectors in single precision.
+
+        What a sampler takes is that of whole queries, one after another, with few draws and with many: parts that are
+        timed alone find all they need in the cache, and are too fast.
+        """
         w = found.vectors.astype(np.float32)
-        h = found.queries[0].astype(np.float32)
+        h = found.queries.astype(np.float32)
         rng = np.random.default_rng(0)
-        several = min(ROWS, len(w))
-        order = iter([rng.integers(len(w), size=several) for _ in range(REPEATS + 1)])
-        starts = iter(rng.integers(len(w) - several + 1, size=REPEATS + 1))
-        problem, draws = found.problem(0), {}
+        several, most = min(ROWS, len(w)), min(MANY, len(w) - 1)
+        order = cycle([rng.integers(len(w), size=several) for _ in range(REPEATS + 1)])
+        starts = cycle(rng.integers(len(w) - several + 1, size=REPEATS + 1))
+        law, kept, draw = {}, {}, {}
+        row = taken(lambda: w[(i := next(starts)) : i + several] @ h[0]) / several
         for name, make in made.items():
             # A draw of a cluster is a step of one of a label.
-            sampler = made[two_level]() if isinstance(make(), Whole) else make()
-            drawn = _drawn(sampler, problem)
-            draws[name] = taken(lambda drawn=drawn: drawn(rng, several)) / several  # type: ignore[misc]
+            of = made[two_level] if isinstance(make(0), Whole) else make
+            query = _query(found, of, name in keeping, w, h, rng)
+            few, more = (taken(partial(query, m, 0), OFTEN) for m in (FEW, MANY))
+            draw[name] = (more - few) / (MANY - FEW)
+            law[name] = few - FEW * draw[name]
+            if name in keeping:
+                read: list[int] = []
+                more = taken(lambda query=query, read=read: read.append(query(FEW, most)), OFTEN)  # type: ignore[misc]
+                kept[name] = max((more - few) / max(mean(read), 1), row)
         return cls(
-            full=taken(lambda: w @ h),
-            random_row=taken(lambda: w.take(next(order), axis=0) @ h) / several,
-            row=taken(lambda: w[(i := next(starts)) : i + several] @ h) / several,
-            law=taken(lambda: _drawn(made[two_level](), problem)(rng, 1)),
-            draw=draws,
+            full=taken(lambda: w @ h[0]),
+            random_row=taken(lambda: w.take(next(order), axis=0) @ h[0]) / several,
+            row=row,
+            law=law,
+            kept=kept,
+            draw=draw,
         )
 
 
-def _drawn(sampler: Sampler, problem: Problem) -> Callable[[np.random.Generator, int], object]:
-    """What draws labels, and says log q of each where that differs from label to label at a query."""
-    if isinstance(sampler, Clustered):
-        return lambda rng, size: sampler.draw(size, rng)
-    return sampler.procedure(problem)
+def keep_and_draw(
+    sampler: Clustered, most: int, m: int, rng: np.random.Generator
+) -> tuple[list[int], Labels, Floats]:  # fmt: skip
+    """The best clusters with at most so many labels; m labels that are drawn from the others, and log q of each.
+
+    The cheapest way that is right: the law is made without the kept clusters, and no draw is repeated.  Those are best
+    by their share of the draws a label; `HardNegatives` takes it without defence, which is no more work.
+    """
+    index, shares, best = sampler.index, sampler.cluster_shares(), []
+    a_label = shares / index.sizes
+    while index.sizes[c := int(a_label.argmax())] <= most:
+        best.append(c)
+        most -= int(index.sizes[c])
+        a_label[c], shares[c] = -1.0, 0.0
+    labels, q = np.empty(m, dtype=np.intp), np.empty(m)
+    find_in_clusters(shares, alias_table(shares), index.records, index.starts, rng.random((2, m)), labels, q)
+    return best, labels, np.log(q / shares.sum())
 
 
-def taken(work: Callable[[], object]) -> float:
+def _query(
+    found: Embeddings,
+    make: Callable[[int], Sampler],
+    keeps: bool,
+    w: NDArray[np.float32],
+    h: NDArray[np.float32],
+    rng: np.random.Generator,
+) -> Callable[[int, int], int]:
+    """What draws m labels for the next query, with log q where it differs, and scores them and kept clusters' labels.
+
+    It returns how many were kept of at most so many.
+    """
+    queries, always = cycle(range(len(h))), make(0)
+    drawn = None if isinstance(always, Clustered) else always.procedure(found.problem(0))
+
+    def query(m: int, most: int) -> int:
+        x, best = next(queries), []
+        if drawn is not None:
+            labels = drawn(rng, m)
+        else:
+            sampler = make(x)
+            assert isinstance(sampler, Clustered)
+            if keeps:
+                best, labels, _ = keep_and_draw(sampler, most, m, rng)
+            else:
+                labels, _ = sampler.draw(m, rng)
+        starts = always.index.starts if isinstance(always, Clustered) else ()
+        kept = [w[starts[c] : starts[c + 1]] @ h[x] for c in best]
+        w.take(labels, axis=0) @ h[x]
+        return sum(map(len, kept))
+
+    return query
+
+
+def taken(work: Callable[[], object], repeats: int = REPEATS) -> float:
     """The median of a few runs after one that warms up."""
     found = []
-    for _ in range(REPEATS + 1):
+    for _ in range(repeats + 1):
         start = time.perf_counter()
         work()
         found.append(time.perf_counter() - start)

@@ -484,6 +484,32 @@ def test_labels_that_a_graph_index_returns_are_mined(monkeypatch: pytest.MonkeyP
     assert rows["mined + two-level"]["square"] < rows["two-level"]["square"]
 
 
+def test_the_best_clusters_are_kept_and_the_others_drawn(rng: np.random.Generator) -> None:
+    """What is timed says the law of the others; a budget that keeps nothing pays for draws alone."""
+    from analysis import frontier as study
+    from analysis.inputs.seconds import Seconds, keep_and_draw
+
+    found, name = study.embeddings(study.MADE_UP, True, 10), "kept + fewer clusters"
+    for x in range(10):
+        sampler = il.samplers.Clustered(study.two_level(found), found.queries[x])
+        best, labels, log_q = keep_and_draw(sampler, 700, 500, rng)
+        cluster, law = sampler.index.cluster, np.exp(sampler.log_law(found.problem(x)))
+        mean = np.bincount(cluster, law) / sampler.index.sizes
+        assert best == np.argsort(-mean)[: len(best)].tolist()
+        kept = np.isin(cluster, best)
+        assert 0 < kept.sum() <= 700 < kept.sum() + sampler.index.sizes[np.argsort(-mean)[len(best)]]
+        law[kept] = 0.0
+        np.testing.assert_allclose(np.exp(log_q), law[labels] / law.sum(), rtol=1e-12)
+    sampler, problem = study.WAYS[name].sampler(found, 0), found.problem(0)
+    seconds = Seconds(1.0, 1e-3, 1e-4, {name: 0.1}, {name: 1e-4}, {name: 1e-3})
+    for budget, keeps in ((0.11, False), (0.4, True)):
+        scheme = study._scheme(found, sampler, name, problem, "seconds", budget, seconds)
+        kept = 0 if scheme.hard is None else scheme.hard.labels(problem).size
+        assert bool(kept) is keeps
+        assert scheme.m == int((budget - 0.1 - kept * 1e-4) / 1e-3)
+    assert study._scheme(found, sampler, name, problem, "seconds", 0.1, seconds) is None
+
+
 def test_the_frontier_takes_vectors_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     arrays = {"vectors": rng.normal(size=(200, 4)), "queries": rng.normal(size=(9, 4))}
