@@ -13,6 +13,9 @@ from implicitloss.samplers import Sampler
 
 __all__ = ["DrawStatistics"]
 
+# The smallest of the steps between two hits are taken for one hit, but for so many.
+RARE_STEPS = 0.02
+
 
 @dataclass(frozen=True, eq=False)
 class DrawStatistics:
@@ -61,7 +64,10 @@ class DrawStatistics:
             steps = np.abs(np.diff(pilot.hits, axis=1))
             steps = np.where(steps > LEAK_SHARE * pilot.hits.max(axis=1, keepdims=True), steps, np.inf)
             least = np.where(hits, pilot.hits, np.inf).min(axis=1, initial=np.inf)
-            one_hit = np.minimum(least, steps.min(axis=1, initial=np.inf))
+            # A step in a hundred or two may be that of a guard against log 0.
+            finite = [row[np.isfinite(row)] for row in steps]
+            usual = [np.quantile(row, RARE_STEPS, method="higher") if row.size else np.inf for row in finite]
+            one_hit = np.minimum(least, usual)
             counts[rows, :, question.positives] = np.where(hits, pilot.hits, 0.0) / one_hit[:, None]
         else:
             counts = pilot.drawn.astype(np.float64)

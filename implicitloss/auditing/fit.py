@@ -68,13 +68,17 @@ class Fit:
     @property
     def slip(self) -> Page | None:
         """The common slip that the scheme is, if its margins agree, and its draws are no guess."""
-        if not self.agrees or self.draws_guessed:
-            return None
-        for part in (self.scheme.weighting, self.scheme.sampler):
-            page = getattr(part, "page", None)
-            if isinstance(page, Page):
-                return page
-        return None
+        return self._page if self.agrees and not self.draws_guessed else None
+
+    @property
+    def is_slip(self) -> bool:
+        """Whether the scheme is a common slip, be it the one that was measured or not."""
+        return self._page is not None
+
+    @property
+    def _page(self) -> Page | None:
+        pages = (getattr(part, "page", None) for part in (self.scheme.weighting, self.scheme.sampler))
+        return next((page for page in pages if isinstance(page, Page)), None)
 
     @property
     def is_near(self) -> bool:

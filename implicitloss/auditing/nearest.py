@@ -72,11 +72,11 @@ def nearest(
         fits = [fit for fit in fits if not isinstance(fit.scheme.weighting, Survivors)]
     if statistics is not None and statistics.draws is None:
         fits = [fit for fit in fits if _brings_as_many(fit, question, statistics)]
+    if holds:  # what is as claimed is no slip
+        fits = [fit for fit in fits if not fit.is_slip]
     # A scheme that draws by another law than was seen is not it.
     agreeing = [fit for fit in fits if fit.agrees and _off(fit, question, statistics) == 0.0]
     if agreeing:
-        # What holds is no slip, if it can be none.
-        agreeing = [fit for fit in agreeing if not (holds and fit.slip)] or agreeing
         # Of equal ones the first is taken.
         near = [fit for fit in agreeing if _is_equal(fit, agreeing)]
         best = min(near, key=candidates.is_odd)
