@@ -66,10 +66,11 @@ def _in_pairs(source: Source, start: int, head: Sequence[str]) -> Table | None:
         return None
     word = int(kinds == {(True, False)})
     try:
-        frame = pd.read_csv(
-            io.BytesIO(body), sep=r"\s+", header=None, skiprows=int(header is not None), quoting=csv.QUOTE_NONE,
-            dtype={word: object, 1 - word: np.int64}, na_filter=False,
-        )  # fmt: skip
+        with np.errstate(invalid="ignore"):  # pandas compares what is too large
+            frame = pd.read_csv(
+                io.BytesIO(body), sep=r"\s+", header=None, skiprows=int(header is not None), quoting=csv.QUOTE_NONE,
+                dtype={word: object, 1 - word: np.int64}, na_filter=False,
+            )  # fmt: skip
     except (ValueError, OverflowError):  # pandas' own errors are ValueErrors
         return None
     numbers, words = frame[1 - word].to_numpy(), frame[word].tolist()

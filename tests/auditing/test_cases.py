@@ -700,21 +700,46 @@ def test_a_guard_makes_no_hit_many(seed: int) -> None:
 def test_what_holds_is_not_to_be_mended(budget: Any, seed: int) -> None:
     """Weights that are divided by their sum have margins near 1, and are of no scheme with other draws."""
 
+    prior = il.LabelPrior.zipf(120, 1.0)
+    q = np.asarray(prior.probabilities) ** 0.75
+    q /= q.sum()
+
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        rows, draws = np.arange(len(positive)), rng.choice(L, (len(positive), 3 * M), p=Q)
+        rows, draws = np.arange(len(positive)), rng.choice(120, (len(positive), 20), p=q)
         w = np.zeros(scores.shape)
-        np.add.at(w, (rows[:, None], draws), 1 / Q[draws])
-        w *= L / w.sum(axis=1, keepdims=True)
+        np.add.at(w, (rows[:, None], draws), 1 / q[draws])
+        w *= 120 / w.sum(axis=1, keepdims=True)
         w[rows, positive] = 0.0
         x = w * np.exp(scores - scores[rows, positive][:, None])
         slopes = x / (1 + x.sum(axis=1))[:, None]
         slopes[rows, positive] = -slopes.sum(axis=1)
         return np.log1p(x.sum(axis=1)), slopes
 
-    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed, budget=budget, resolution=0.5)
+    report = il.audit(loss, claim="full", prior=prior, rng=seed, budget=budget)
     assert report.verdict == "holds", str(report)
     assert report.slips == ()
     assert report.draw_statistics is not None
     most = report.draw_statistics.different[1]
     if report.nearest is not None and report.nearest.m_known:
-        assert -np.expm1(report.nearest.scheme.m * np.log1p(-Q)).sum() <= most + 1, str(report)
+        law = np.exp(report.nearest.scheme.log_law(il.Problem(np.zeros(120), prior, 0)))
+        assert -np.expm1(report.nearest.scheme.m * np.log1p(-law)).sum() <= most + 1, str(report)
+
+
+def test_what_holds_is_called_no_slip(seed: int) -> None:
+    """All of the head, and a sample of the rest with the weights that it needs: near uniform draws with another q."""
+    head, rest = np.arange(20), np.arange(20, 120)
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        rows, draws = np.arange(len(positive)), rng.choice(rest, (len(positive), 20))
+        w = np.zeros(scores.shape)
+        w[:, head] = 1.0
+        np.add.at(w, (rows[:, None], draws), rest.size / 20)
+        w[rows, positive] = 0.0
+        x = w * np.exp(scores - scores[rows, positive][:, None])
+        slopes = x / (1 + x.sum(axis=1))[:, None]
+        slopes[rows, positive] = -slopes.sum(axis=1)
+        return np.log1p(x.sum(axis=1)), slopes
+
+    report = il.audit(loss, claim="full", prior=il.LabelPrior.zipf(120, 1.0), rng=seed)
+    assert report.verdict == "holds", str(report)
+    assert report.nearest is None or not report.nearest.is_slip, str(report)

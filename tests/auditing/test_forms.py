@@ -1033,7 +1033,7 @@ def logits_in_half(fill: float = -np.inf, temperature: float = 1.0) -> Callable[
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         rows, draws = np.arange(len(positive)), rng.choice(60, (len(positive), 20), p=HALF_Q)
-        logits = (scores / temperature).astype(np.float16).astype(np.float64)
+        logits = scores.astype(np.float16).astype(np.float64) / temperature
         f = (logits[rows[:, None], draws] - np.log(20 * HALF_Q[draws])).astype(np.float16).astype(np.float64)
         f = np.where(draws == positive[:, None], fill, f)
         return np.logaddexp(0.0, np.logaddexp.reduce(f, axis=1) - logits[rows, positive]).astype(np.float32)
@@ -1062,6 +1062,10 @@ def test_a_temperature_is_named_in_half_precision(temperature: float, seed: int)
     assert report.verdict == "refuted"
     (flaw,) = report.flaws
     assert flaw.kind == "temperature", str(report)
+    (note,) = [note for note in report.notes if note.kind == "coarse"] or [None]
+    # Scores of another size are rounded by another amount: that at the right temperature counts.
+    known = re.search(r"a weight is known to ([\d.]+)%", str(note))
+    assert known is None or float(known[1]) < 20
     found = re.search(r"a temperature of ([\d.]+) divides", str(flaw))
     assert found is not None
     assert float(found[1]) == pytest.approx(temperature, rel=0.01)
@@ -1072,3 +1076,12 @@ def test_a_factor_is_named_in_half_precision(seed: int) -> None:
     loss = lambda f, y, rng: 1.1 * inner(f, y, rng)  # noqa: E731
     report = il.audit(loss, claim=HALF_CLAIM, prior=HALF_PRIOR, rng=seed, budget="quick")
     assert [flaw.kind for flaw in report.flaws] == ["scaled"], str(report)
+
+
+def test_a_number_that_keeps_a_sum_above_0_is_no_mask(seed: int) -> None:
+    def guarded(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        return np.log(np.exp(scores).sum(axis=1) + 1e-12) - scores[np.arange(len(positive)), positive]
+
+    report = il.audit(guarded, claim="full", prior=HALF_PRIOR, rng=seed, budget="quick")
+    assert report.verdict == "holds", str(report)
+    assert "large scores" in {note.kind for note in report.notes}

@@ -173,6 +173,21 @@ def test_what_is_suspected_is_judged_by_further_calls(seed: int, monkeypatch: py
     assert loose == rows.SUSPECTED > 1e4 * strict
 
 
+def test_labels_of_lost_rows_are_not_said_to_be_never_drawn(seed: int) -> None:
+    """What is left over after the last whole chunk of 16 has no loss."""
+
+    def lost(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        n = len(positive)
+        values, slopes = sampled(True)(scores, positive, rng)
+        kept = np.arange(n) < (n - n % 16 or n)
+        return values * kept, slopes * kept[:, None]
+
+    for shift in range(3):
+        report = il.audit(lost, prior=PRIOR, claim="full", rng=seed + shift, budget="quick")
+        assert report.verdict == "refuted"
+        assert "never counted" not in {note.kind for note in report.notes}, str(report)
+
+
 def in_another_order(loss: Any, order: Callable[[Labels], Labels]) -> Callable[..., Any]:
     """The losses of rows that were put in another order, and not back again."""
 

@@ -346,7 +346,7 @@ def test_ids_in_any_order_are_the_same_prior(
     assert found == counts
 
 
-WORD = st.sampled_from(["cat", "dog", "owl", '"emu', "NA", "null", "007", "7", "1e3", "..", "a.jpg", "é", "True"])
+WORD = st.sampled_from(["cat", "dog", "owl", '"emu', "NA", "null", "007", "7", "1e3", "..", "a.jpg", "é", "True", ""])
 NUMBER = st.sampled_from(["5", "3", "0", "12", "007", "-1", "2.5", "1,000", "99999999999999999999", "x", ""])
 BETWEEN = st.sampled_from([" ", "  ", "\t", " \t "])
 
