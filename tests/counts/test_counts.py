@@ -425,3 +425,15 @@ def test_what_may_be_a_comment_or_a_label_is_refused(text: str, tmp_path: Path) 
     line = 2 if text.startswith("# a\n") else 1
     with pytest.raises(ValueError, match=rf"line {line}: '# .*' may be a comment, or a label and its count; remove"):
         read(tmp_path / "counts.txt", text)
+
+
+@pytest.mark.parametrize(("line", "got"), [("7", 1), ("7 big cat", 3), ("cat 7", 2)])
+def test_a_line_far_down_that_is_no_pair_is_read_line_by_line(line: str, got: int, tmp_path: Path) -> None:
+    text = "".join(f"{i} label-{i}\n" for i in range(1, 3000)) + f"{line}\n"
+    if got == 3:
+        counts, names = read(tmp_path / "counts.txt", text)
+        assert names is not None
+        assert (counts[-1], names[-1]) == (7, "big cat")
+        return
+    with pytest.raises(ValueError, match=r"line \d+: (expected 2 fields, got 1|a line must have a label and a count)"):
+        read(tmp_path / "counts.txt", text)
