@@ -1028,13 +1028,13 @@ HALF_Q = np.asarray(HALF_PRIOR.probabilities)
 HALF_CLAIM = il.Scheme(il.samplers.WithinBatch(), il.weightings.Importance(), m=20, hits="mask")
 
 
-def logits_in_half(fill: float = -np.inf, temperature: float = 1.0, bits: int = 42) -> Callable[..., Any]:
-    """Softmax by 20 draws with importance weights, logits in float16 or as `bits` say; hits are filled with a number."""
+def logits_in_half(fill: float = -np.inf, temperature: float = 1.0) -> Callable[..., Any]:
+    """Softmax by 20 draws with importance weights, logits in float16; hits are filled with a number."""
 
     def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
         rows, draws = np.arange(len(positive)), rng.choice(60, (len(positive), 20), p=HALF_Q)
-        logits = _rounded(scores, bits) / temperature
-        f = _rounded(logits[rows[:, None], draws] - np.log(20 * HALF_Q[draws]), bits)
+        logits = _rounded(scores, 42) / temperature
+        f = _rounded(logits[rows[:, None], draws] - np.log(20 * HALF_Q[draws]), 42)
         f = np.where(draws == positive[:, None], fill, f)
         return np.logaddexp(0.0, np.logaddexp.reduce(f, axis=1) - logits[rows, positive]).astype(np.float32)
 
@@ -1057,15 +1057,11 @@ def test_hits_that_are_masked_hold_in_half_precision(fill: float, seed: int) -> 
 @pytest.mark.parametrize("temperature", [0.1, 0.9, 1.5])
 def test_a_temperature_is_named_in_half_precision(temperature: float, seed: int) -> None:
     """And not a factor, which fits within rounding far from where all is bent."""
-    loss = logits_in_half(temperature=temperature, bits=45 if temperature < 0.5 else 42)
+    loss = logits_in_half(temperature=temperature)
     report = il.audit(loss, claim=HALF_CLAIM, prior=HALF_PRIOR, rng=seed, budget="quick")
     assert report.verdict == "refuted"
     (flaw,) = report.flaws
     assert flaw.kind == "temperature", str(report)
-    (note,) = [note for note in report.notes if note.kind == "coarse"] or [None]
-    # Scores of another size are rounded by another amount: that at the right temperature counts.
-    known = re.search(r"a weight is known to ([\d.]+)%", str(note))
-    assert known is None or float(known[1]) < 20
     found = re.search(r"a temperature of ([\d.]+) divides", str(flaw))
     assert found is not None
     assert float(found[1]) == pytest.approx(temperature, rel=0.01)
@@ -1085,3 +1081,17 @@ def test_a_number_that_keeps_a_sum_above_0_is_no_mask(seed: int) -> None:
     report = il.audit(guarded, claim="full", prior=HALF_PRIOR, rng=seed, budget="quick")
     assert report.verdict == "holds", str(report)
     assert "large scores" in {note.kind for note in report.notes}
+
+
+def test_rounding_is_measured_again_at_the_temperature_that_was_found(seed: int) -> None:
+    """In bfloat16, T = 0.1: scores of a few units are rounded by a tenth there, and those of a tenth of it by less."""
+
+    def loss(scores: Floats, positive: Labels, rng: np.random.Generator) -> Any:
+        logits = _rounded(scores, 45) / 0.1
+        return np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(positive)), positive]
+
+    report = il.audit(loss, claim="full", prior=HALF_PRIOR, rng=seed, budget="quick")
+    assert [flaw.kind for flaw in report.flaws] == ["temperature"], str(report)
+    (note,) = [note for note in report.notes if note.kind == "coarse"] or [None]
+    known = re.search(r"a weight is known to ([\d.]+)%", str(note))
+    assert known is None or float(known[1]) < 20
