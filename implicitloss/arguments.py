@@ -215,9 +215,9 @@ def checked_vector(values: ArrayLike, name: str, n_labels: int | None = None) ->
         raise ValueError(f"{name} must be a vector (L,), got shape {vector.shape}")
     if vector.size == 0:
         raise ValueError(f"{name} must hold at least one label, got none")
-    bad = np.flatnonzero(~np.isfinite(vector))
-    if bad.size:
-        raise ValueError(f"{name} must be finite, but label {bad[0]} has {vector[bad[0]]}")
+    if not np.isfinite(vector).all():
+        bad = int(np.flatnonzero(~np.isfinite(vector))[0])
+        raise ValueError(f"{name} must be finite, but label {bad} has {vector[bad]}")
     if n_labels is not None and vector.size != n_labels:
         raise ValueError(f"{name} must cover the prior's {n_labels} labels, got {vector.size}")
     vector.setflags(write=False)

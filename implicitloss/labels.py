@@ -620,18 +620,21 @@ def _placed(labels: list[Any], counts: Floats) -> Counts:
 
 def _checked_counts(counts: ArrayLike, n_labels: int | None = None) -> Floats:
     n = checked_vector(counts, "counts", n_labels)
-    worst = int(np.argmin(n))
-    if n[worst] < 0:
+    if n.min() < 0:
+        worst = int(np.argmin(n))
         raise ValueError(f"counts must not be negative, but label {worst} has {n[worst]:g}")
-    broken = np.flatnonzero(n != np.floor(n))
-    if broken.size:
+    is_broken = n != np.floor(n)
+    if is_broken.any():
+        broken = np.flatnonzero(is_broken)
         raise ValueError(
             f"counts must be whole numbers, but label {broken[0]} has {n[broken[0]]:g}; "
             "use from_probabilities for anything else"
         )
-    if n.max() > MOST_SAMPLES or n.sum() > MOST_SAMPLES:
+    with np.errstate(over="ignore"):
+        total = n.sum()
+    if n.max() > MOST_SAMPLES or total > MOST_SAMPLES:
         raise ValueError(f"counts must sum to at most 2^53, where floats stop counting, got {n.max():g} and more")
-    if n.sum() == 0:
+    if total == 0:
         raise ValueError(f"counts must not all be zero, and all {n.size} are")
     return n
 
