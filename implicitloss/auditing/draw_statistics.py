@@ -13,7 +13,7 @@ from implicitloss.samplers import Sampler
 
 __all__ = ["DrawStatistics"]
 
-# The smallest of the steps between two hits are taken for one hit, but for so many.
+# One hit is the smallest step between the hits of two evaluations, when this share of the steps is left out.
 RARE_STEPS = 0.02
 
 

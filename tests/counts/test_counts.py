@@ -437,3 +437,9 @@ def test_a_line_far_down_that_is_no_pair_is_read_line_by_line(line: str, got: in
         return
     with pytest.raises(ValueError, match=r"line \d+: (expected 2 fields, got 1|a line must have a label and a count)"):
         read(tmp_path / "counts.txt", text)
+
+
+def test_counts_that_leave_most_numbers_out_are_no_labels_of_examples(tmp_path: Path) -> None:
+    """They repeat, and none is twice the number of rows."""
+    counts = [1, 150] * 50
+    assert read(tmp_path / "counts.txt", "".join(f"{n}\n" for n in counts)) == (counts, None)
