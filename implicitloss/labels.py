@@ -178,12 +178,25 @@ class LabelPrior:
         labels = _labels_of(counts)
         if labels is None:
             n = _checked_counts(counts)  # type: ignore[arg-type]
-            return cls(n / n.sum(), n, names)  # type: ignore[arg-type]
+            return cls._of_counts(n, names)
         if names is not None:
             raise ValueError("names must be given once: the keys or the index of these counts are names already")
         values = list(counts.values()) if isinstance(counts, Mapping) else counts
         found = _placed(labels, _checked_counts(values, len(labels)))
-        return cls(found.counts / found.counts.sum(), found.counts, found.names)
+        return cls._of_counts(found.counts, found.names)
+
+    @classmethod
+    def _of_counts(cls, counts: Floats, names: Iterable[object] | None) -> LabelPrior:
+        """The prior of counts that were checked, which are not checked again."""
+        found = cls.__new__(cls)
+        probabilities = counts / counts.sum()
+        for array in (counts, probabilities):
+            array.setflags(write=False)
+        for field, value in (("probabilities", probabilities), ("counts", counts), ("names", None)):
+            object.__setattr__(found, field, value)
+        if names is not None:
+            object.__setattr__(found, "names", _checked_names(names, counts.size))
+        return found
 
     @classmethod
     def from_file(

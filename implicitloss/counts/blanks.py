@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from implicitloss.arguments import shown
 from implicitloss.counts.source import Source
 from implicitloss.counts.table import FOOTER, NUMBER, Column, Table, column
 
@@ -19,6 +20,8 @@ LOOKED_AT = 1 << 12
 DELIMITER = re.compile(r"[,;|\t]")
 # A code such as 007 is a name, and no number.
 CODE = re.compile(rb"(?<!\S)0\d")
+# 12 000 is a number whose thousands are set apart: no number begins with two zeros, or with one before other digits.
+THOUSANDS = re.compile(r"(?<!\S)[1-9]\d{0,2}(?:\s\d{3})*\s0\d\d(?:\s\d{3})*$")
 
 
 def is_comment(source: Source, start: int) -> bool:
@@ -110,6 +113,13 @@ def _line_by_line(source: Source, start: int) -> Table:
     for (line, _), row in zip(numbered, numbers, strict=True):
         if len(row) == 1:
             raise ValueError(f"{name}, line {line}: expected 2 fields, got 1")
+    for line, text in numbered:
+        if number := THOUSANDS.search(text):
+            raise ValueError(
+                f"{name}, line {line}: {shown(number[0])} has a separator of thousands; write "
+                f"{''.join(number[0].split()):.40}, or, if that is a label and its count, 'label,count' above and a "
+                "comma between them"
+            )
     if all(sum(row) > 1 for row in numbers) and max(map(len, numbers)) > 2:
         raise ValueError(f"{name} has several numbers in each line; write a label and a count in a line")
     at_end, at_start = (all(row[k] for row in numbers) for k in (-1, 0))

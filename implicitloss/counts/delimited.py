@@ -72,14 +72,13 @@ class _Text:
         if kind is None and pd.StringDtype().storage == "python":  # Python's own text is read faster as it is
             kind = dict.fromkeys(self.texts, object)
 
-        body = io.BytesIO(self.source.utf8)
-        body.seek(self.start)
+        body, skipped = self.body()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.DtypeWarning)
                 return pd.read_csv(
-                    body, sep=self.delimiter, header=None, dtype=kind, na_filter=False,
-                    skipinitialspace=self.has_blanks, usecols=None if only is None else [only],
+                    body, compression=None, sep=self.delimiter, header=None, skiprows=skipped, dtype=kind,
+                    na_filter=False, skipinitialspace=self.has_blanks, usecols=None if only is None else [only],
                 )  # fmt: skip
         except pd.errors.DtypeWarning:  # numbers first, and text far below them
             return self.frame(str, only)
@@ -90,6 +89,15 @@ class _Text:
             raise ValueError(
                 f"{self.source.name} is not a CSV text file: {' '.join(str(error).split()):.120}"
             ) from None
+
+    def body(self) -> tuple[Any, int]:
+        """What pandas reads, and the lines it skips: a file, with all its threads, if no quote hides a line's end."""
+        data = self.source.utf8
+        if self.source.path is not None and b'"' not in data:
+            return self.source.path, len(data[: self.start].splitlines())
+        body = io.BytesIO(data)
+        body.seek(self.start)
+        return body, 0
 
     def column(self, name: str | None, cells: Any, i: int) -> Column:
         """Column i of the frame: numbers, or text without blanks around it."""
@@ -112,7 +120,8 @@ class _Text:
             return False
         digits = sum(x.size + sum(np.count_nonzero(x >= 10**k) for k in range(1, len(str(x.max())))) for x in columns)
         end = 2 if b"\r\n" in data[self.start : self.start + LOOKED_AT] else 1
-        written = len(data) - self.start - (len(data) - len(data.rstrip()))
+        last = data[-LOOKED_AT:]
+        written = len(data) - self.start - (len(last) - len(last.rstrip()))
         return bool(written == digits + len(frame) * (len(columns) - 1) + (len(frame) - 1) * end)
 
     @cached_property
@@ -188,7 +197,7 @@ def _delimiter(head: Sequence[str]) -> str | None:
 def _is_header(rows: Sequence[Sequence[str]], name: str) -> bool:
     """Whether the first row names the columns: no cell is a number, or pandas wrote 0, or 0 and 1, for no name.
 
-    *Raises* ValueError for a row that has both a usual name and a number.
+    *Raises* ValueError for a row that has both a usual name and a number, and for one that may be pandas' header.
     """
     first, second = ([cell.strip() for cell in row] for row in (rows[0], rows[min(1, len(rows) - 1)]))
     if len(first) == 2 and first[1] == "0" and first[0].lower() in {"", *LABELS}:
@@ -197,6 +206,12 @@ def _is_header(rows: Sequence[Sequence[str]], name: str) -> bool:
         return True
     if not any(NUMBER.fullmatch(cell) for cell in first):
         return True
+    lone_zero = len(first) == 2 < len(rows) and first[1] == "0" and all(row[1:] != ["0"] for row in rows[1:])
+    if lone_zero and not NUMBER.fullmatch(first[0]):
+        raise ValueError(
+            f"{name}, line 1: {','.join(first)!r:.60} may be the header that pandas writes for an index called "
+            f"{first[0]!r:.40}, or a label that never occurs; write 'label,count' instead of it, or above it"
+        )
     if any(cell.lower() in (LABELS | COUNTS | EXAMPLES) for cell in first):
         raise ValueError(f"{name}, line 1: {','.join(first)!r:.60} is a header or a row; a header must have no numbers")
     return False

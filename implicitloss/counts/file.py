@@ -90,7 +90,7 @@ def _is_list(start: bytes) -> bool:
 def _ids(labels: Column) -> NDArray[np.int64]:
     assert labels.numbers is not None
     with np.errstate(invalid="ignore"):
-        return np.asarray(labels.numbers.astype(np.int64))
+        return np.asarray(labels.numbers.astype(np.int64, copy=False))
 
 
 def _texts(names: Column | None) -> tuple[str, ...] | None:

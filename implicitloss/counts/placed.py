@@ -67,11 +67,13 @@ def by_id(
             f"{where(int(ids.argmax()))}: id {ids.max()} cannot be the number of a column, with {ids.size} labels; "
             "number the labels as the scores have them"
         )
-    place = ids - first_id
-    if names is None and first_id == 0 and size == ids.size and np.array_equal(place, np.arange(size)):
+    if names is None and first_id == 0 and size == ids.size and (ids[1:] > ids[:-1]).all():
         return Counts(counts, None)  # in their order already, as most files have them
-    times = np.bincount(place)
-    if times.max() > 1:
+    place = ids - first_id if first_id else ids
+    is_there = np.zeros(size, dtype=bool)
+    is_there[place] = True
+    if np.count_nonzero(is_there) < ids.size:
+        times = np.bincount(place)
         first, second = (int(i) for i in np.flatnonzero(place == int(times.argmax()))[:2])
         raise ValueError(f"{where(second)}: label {ids[second]} was on {where(first).rsplit(', ', 1)[-1]} already")
     found = np.zeros(size)

@@ -26,10 +26,14 @@ ENDLESS = ("zero", "random", "urandom", "full")
 
 @dataclass(frozen=True)
 class Source:
-    """The `data` of a file, decompressed; `name` is its path as messages show it."""
+    """The `data` of a file, decompressed; `name` is its path as messages show it.
+
+    `path` is set where the data can be read again from there as they are.
+    """
 
     name: str
     data: bytes
+    path: str | None = None
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Source:
@@ -52,7 +56,8 @@ class Source:
                     return cls(name, decompress(data))
                 except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
                     raise ValueError(f"cannot decompress {name}: {error!s:.80}") from None
-        return cls(name, data)
+        is_plain = os.path.isfile(path) and not data.startswith((*BYTE_ORDER_MARKS,))
+        return cls(name, data, os.path.abspath(path) if is_plain else None)
 
     @cached_property
     def utf8(self) -> bytes:

@@ -316,6 +316,10 @@ REFUSED: list[tuple[str, Any, str, dict[str, str]]] = [
     ("count comma decimals", "label;count\na;5,0\nb;3,0\n", "must be a number", {}),
     ("k suffix", "label,count\na,5k\nb,3k\n", "must be a number", {}),
     ("thousand spaces", "label,count\na,1 000\nb,3\n", "has a separator of thousands", {}),
+    ("thousands by blanks", "cat 12 000\ndog 900\n", "line 1: '12 000' has a separator of thousands", {}),
+    ("thousands alone", "5 300\n1 234 056\n", "line 2: '1 234 056' has a separator of thousands", {}),
+    ("pandas' 0 under a name", "genre,0\nrock,500\npop,300\n", "may be the header that pandas writes", {}),
+    ("pandas' 0 over ids", "genre\t0\n3\t500\n5\t300\n", "may be the header that pandas writes", {}),
     ("thousand apos", "label,count\na,1'000\nb,3\n", "has a separator of thousands", {}),
     ("thousands float", "label\tcount\na\t1.500\nb\t2.250\n", "has a separator of thousands", {}),
     ("thousands short", "label\tcount\na\t12.5\nb\t2.0\n", "must be a whole number", {}),
@@ -429,3 +433,30 @@ def test_it_is_refused(tmp_path: Path, content: Any, said: str, options: dict[st
         found(tmp_path, content, options)
     assert str(tmp_path / "file") in str(caught.value)
     assert len(str(caught.value)) <= 300 + len(str(tmp_path))
+
+
+def test_labels_that_never_occur_are_no_header(tmp_path: Path) -> None:
+    prior = found(tmp_path, "rock,0\npop,0\njazz,40\nfolk,30\n", {})
+    assert prior.counts is not None
+    assert (prior.counts.tolist(), prior.names) == ([0, 0, 40, 30], ("rock", "pop", "jazz", "folk"))
+    prior = found(tmp_path, "3,0\n0,50\n1,20\n2,70\n", {})
+    assert prior.counts is not None
+    assert prior.counts.tolist() == [50, 20, 70, 0]
+
+
+# pandas reads a file of 5 MB in parts, by its path, where it can.
+@pytest.mark.parametrize("name", ["counts.csv", "counts.gz"])
+@pytest.mark.parametrize("above", ["", "# items of 2024\n\n", "\n"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_large_file_is_read_as_a_small_one(tmp_path: Path, name: str, above: str, quote: str) -> None:
+    n = 300_000
+    lines = [f"{quote}thing number {i}{quote},{1 + i * 7919 % n}" for i in range(n)]
+    text = above + "\n".join(["label,count", *lines, ""])
+    assert len(text) > 5 * 2**20
+    file = tmp_path / name
+    file.write_text(text)
+    prior = LabelPrior.from_file(file)
+    assert prior.counts is not None
+    assert prior.names is not None
+    assert (prior.counts == 1 + np.arange(n) * 7919 % n).all()
+    assert prior.names == tuple(f"thing number {i}" for i in range(n))
