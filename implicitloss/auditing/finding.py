@@ -21,6 +21,7 @@ from implicitloss.auditing.fit import Fit, name_of
 from implicitloss.auditing.forms import Kind
 from implicitloss.auditing.nearest import nearest
 from implicitloss.auditing.question import MOST_RUNS_A_POSITIVE, Question
+from implicitloss.auditing.silent import never_counted
 from implicitloss.auditing.slips import Page, Survivors, slips_of
 from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
@@ -181,25 +182,12 @@ class Naming:
 
         Where the nearest scheme agrees, and has them count too seldom to be seen, there is no question.
         """
-        silent = [
-            c.labels
-            for c in self.observed.comparisons
-            if c.part != HITS and c.claimed and c.measured == 0 and c.result(self.question.tolerance) == "refuted"
-        ]
-        labels = np.unique(np.concatenate([*silent, np.zeros(0, dtype=np.intp)]))
         # Rows that are lost take their labels with them.
         of_rows = any(flaw.kind == "depends on the row" for flaw in self.observed.flaws)
-        if not labels.size or of_rows or (self.nearest is not None and self.nearest.agrees):
+        if of_rows or (self.nearest is not None and self.nearest.agrees):
             return ()
-        n, n_labels = labels.size, self.question.prior.n_labels
-        said = (
-            f"{n:,} label{'' if n == 1 else 's'} never counted as {'a negative' if n == 1 else 'negatives'}, though "
-            f"{'it is' if n == 1 else 'they are'} claimed to: are the prior's counts those of this loss, in the order "
-            "of its ids, and are all labels candidates?"
-        )
-        if n > 1 and 0 < labels[0] == n_labels - n:
-            said += f" They are those from id {labels[0]:,} on: has the loss fewer labels than the prior, {n_labels:,}?"
-        return (Note("never counted", said),)
+        said = never_counted(self.observed.comparisons, self.question.tolerance, self.question.prior)
+        return () if said is None else (Note("never counted", said),)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

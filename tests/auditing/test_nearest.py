@@ -572,6 +572,27 @@ def test_labels_that_never_count_are_asked_for(gradient: bool, seed: int) -> Non
     assert "are the prior's counts those of this loss" in " ".join(report.explain().split())
 
 
+def test_a_mask_of_other_ids_is_told(seed: int) -> None:
+    """By gradients: hits are masked where the draw is y + 1, and not where it is y."""
+
+    def shifted(f: Floats, y: Labels, rng: np.random.Generator) -> Any:
+        draws, rows = rng.integers(0, L, (y.size, M)), np.arange(y.size)
+        terms = np.exp(np.take_along_axis(f, draws, axis=1) - f[rows, y][:, None]) * L / M
+        terms[draws == (y[:, None] + 1) % L] = 0.0
+        total, gradient = 1.0 + terms.sum(axis=1), np.zeros_like(f)
+        np.add.at(gradient, (rows[:, None], draws), terms / total[:, None])
+        gradient[rows, y] -= 1.0 - 1.0 / total
+        return np.log(total), gradient
+
+    claim = il.Scheme("uniform", "importance", m=M, hits="mask")
+    report = il.audit(shifted, prior=PRIOR, claim=claim, rng=seed)
+    assert report.verdict == "refuted"
+    (note,) = [note.sentence for note in report.notes if note.kind == "never counted"]
+    for y in report.positives:
+        assert f"{(y + 1) % L} beside {y}" in note
+    assert note.endswith("another one beside each positive, as if hits were masked by the wrong ids; is that so?")
+
+
 def test_a_slip_that_hardly_counts_rare_labels_asks_for_no_counts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With log(m q) added, rare labels count as q², too seldom to be seen: the slip says why, and there is no note."""
     q = np.asarray(PRIOR.probabilities)
@@ -747,6 +768,6 @@ def test_a_claim_that_a_label_refutes_is_not_what_the_loss_has(budget: Any, seed
     assert report.nearest is None or not report.nearest.agrees, str(report)
     assert not report.slips
     assert any(
-        note.sentence.startswith("1 label never counted as a negative, though it is claimed to")
+        note.sentence.startswith("1 label never counted as a negative, though it is claimed to (299): are the prior's")
         for note in report.notes
     )
