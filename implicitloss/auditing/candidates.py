@@ -30,7 +30,7 @@ from implicitloss.draws import design
 from implicitloss.hard import HardNegatives
 from implicitloss.margins import Equalised, LogitAdjusted, Margin, Softmax
 from implicitloss.samplers import LogUniform, Power, Sampler, Uniform, WithinBatch
-from implicitloss.scheme import Scheme
+from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.weightings import Constant, ForMargin, Importance, Unit
 
 __all__ = ["NEAR_M", "Candidates"]
@@ -120,16 +120,39 @@ class Candidates:
             yield from self._each(laws, [KeptDuplicates(weighting) for weighting in named])
 
     def _of_designs(self, laws: Sequence[Any], named: Sequence[Any]) -> Iterator[Scheme]:
-        """The weights under designs that bring no label twice; how many draws made a set is known from the claim."""
+        """The weights under designs that bring no label twice.
+
+        How many draws made a set, or how likely coins are, is known from the claim, or from how many labels came.
+        """
         claimed = self.question.scheme
         naive: Any = CountedAsIndependent()
         designs = sorted(self.fitting.designs, key=lambda name: claimed is None or name != claimed.draws)
         for scheme in self._each(laws, [*named, naive]) if designs else ():
+            by_number = self._draws_of_a_set(scheme) if designs != ["distinct"] else None
             for drawn in designs:
-                m = self.fitting.draws if drawn == "distinct" or claimed is None else claimed.m
-                _, most = design(drawn).sizes(self.question.prior.n_labels, m)
-                if self.fitting.m is None or self.fitting.m <= most:
-                    yield replace(scheme, m=m, draws=drawn)
+                of_set = [] if claimed is None else [claimed.m]
+                of_set += [] if by_number is None or by_number in of_set else [by_number]
+                for m in [self.fitting.draws] if drawn == "distinct" else of_set:
+                    _, most = design(drawn).sizes(self.question.prior.n_labels, m)
+                    if self.fitting.m is None or self.fitting.m <= most:
+                        yield replace(scheme, m=m, draws=drawn)
+
+    def _draws_of_a_set(self, scheme: Scheme) -> int | None:
+        """The m of which Σ_y' 1 - (1 - q_y')^m is the number of different labels that came, in the mean."""
+        from scipy.optimize import brentq
+
+        laws = []
+        for y in self.question.positives:
+            problem = self.question.problem(y)
+            laws.append(np.exp(scheme.sampler.log_law(problem)))
+            laws[-1][problem.positives] = 0.0
+        q, n = np.minimum(laws, 1 - 1e-12), self.fitting.n_different
+
+        def more(log_m: float) -> float:
+            return float(-np.expm1(math.exp(log_m) * np.log1p(-q)).sum() / len(laws)) - n
+
+        most = math.log(MOST_NEGATIVES // 2)
+        return round(math.exp(brentq(more, 0.0, most))) if more(0.0) < 0 < more(most) else None
 
     def _of_other_number(self, laws: Sequence[Any]) -> Iterator[Scheme]:
         """Importance weights with a number in place of m that is fitted, where it is another."""

@@ -24,7 +24,8 @@ class DrawStatistics:
     `q` (L,) is the share of each label among the draws of all audited positives, `n_draws` of which are
     independent; `draws` are the least and the largest number of draws in an evaluation; `multiplicity` is the
     largest number of draws of one label, in `n_independent` evaluations of a positive that do not share their
-    draws; `different` are the least and the largest number of different labels in one.  These are None where draws
+    draws; `different` are the least and the largest number of different labels in one, and `mean_different` is
+    the mean.  These are None where draws
     of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By positive and
     slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and `gradient_ratio`
     the expected gradient on the slice over that of softmax over all labels, with its standard error.  The `law` of the
@@ -43,6 +44,7 @@ class DrawStatistics:
     n_draws: int = 0
     n_independent: int = 0
     different: tuple[int, int] = (0, 0)
+    mean_different: float = 0.0
     law: Sampler | None = None
 
     @classmethod
@@ -54,7 +56,7 @@ class DrawStatistics:
         by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
         independent = pilot.n // pilot.a_call if pilot.shares_negatives else pilot.n
         labels = np.count_nonzero(pilot.weights, axis=2)
-        labels = independent, (int(labels.min()), int(labels.max()))
+        labels = independent, (int(labels.min()), int(labels.max())), float(labels.mean())
         if pilot.weights_vary and each_once_by is None:
             return cls(None, None, None, never, True, *by_slice, 0, *labels)
         rows, hits = np.arange(len(question.positives)), pilot.hits > 0

@@ -19,6 +19,7 @@ from implicitloss.auditing.slips import Added, KeptDuplicates, Survivors
 from implicitloss.draws import DrawsName
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import Floats, LabelPrior, Labels
+from implicitloss.numerics.bounds import log_one_repeat
 from implicitloss.problem import Problem
 from implicitloss.samplers import Mixture, Power, Sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
@@ -48,7 +49,7 @@ class Fitting:
     """How well schemes fit what was measured: `parts`, and the number `m` of draws, None where it was not seen.
 
     Where `hard` negatives were seen, schemes have them.  `designs` are those, beside independent draws, that may have
-    brought the draws, of which none came twice in `n_independent` runs if `never_twice`.
+    brought the `n_different` labels of a run, of which none came twice in `n_independent` runs if `never_twice`.
     """
 
     question: Question
@@ -56,6 +57,7 @@ class Fitting:
     m: int | None
     hard: HardNegatives | None = None
     designs: tuple[DrawsName, ...] = ()
+    n_different: float = 0.0
     n_independent: int = 0
     never_twice: bool = True
     # The draws of the last laws, a positive each: many schemes in turn draw from one law.
@@ -73,7 +75,10 @@ class Fitting:
         return ("keep",) if any(c.measured > 0 for c in self.parts.hits) else ("mask", "exclude")
 
     def fit(self, scheme: Scheme, fitted: Fitted | None = None) -> Fit | None:
-        """How well a scheme fits; with the best m, if m is not known.  None for a scheme that is undefined here."""
+        """How well a scheme fits; with the best m, if m is not known.
+
+        None for a scheme that is undefined here, and for one that would have brought labels twice.
+        """
         parts, sums = self.parts, self.parts.sums
         claimed = self.question.scheme and replace(self.question.scheme, hits=scheme.hits)  # m is as claimed
         free = self.m is None and scheme != claimed and scheme.m != M_OF_ALL_LABELS
@@ -110,26 +115,21 @@ class Fitting:
                 misfit += errors**2
                 terms += 1
         agrees &= misfit <= (terms + BEYOND_CHANCE if isinstance(scheme.weighting, Added) else MOST_ERRORS**2 * terms)
-        agrees &= not self.designs or self._log_no_repeat(scheme) > LOG_NEVER
         agrees &= scheme.draws == "iid" or self.never_twice
-        distance = math.sqrt(np.mean(logs[used] ** 2))
-        return Fit(scheme, distance, agrees, known, fitted, float(misfit), worst)
+        fit = Fit(scheme, math.sqrt(np.mean(logs[used] ** 2)), agrees, known, fitted, float(misfit), worst)
+        return None if fit.is_near and self.designs and self._log_no_repeat(scheme) <= LOG_NEVER else fit
 
     def _log_no_repeat(self, scheme: Scheme) -> float:
-        """The logarithm of the probability that at most one draw of a run is a repeat, at most: of pairs one is equal.
-
-        One may have been taken for a hit.
-        """
+        """The logarithm of the probability that in all runs at most one draw is a repeat (taken for a hit), at most."""
         if scheme.draws != "iid":
             return 0.0
-        none = []
+        logs = []
         for problem, draws in zip(self._problems, self._draws[_law_of(scheme)], strict=True):
             plan = scheme.plan(problem, draws)
             q = np.where(np.isneginf(plan.log_w), 0.0, np.exp(plan.log_q))  # what counts nothing is not seen
             q[problem.positive] = 0.0  # a repeat of a hit is a larger hit
-            pairs, equal = scheme.m // 2, min(float(q @ q), 1 - 1e-9)
-            none.append((pairs - 1) * math.log1p(-equal) + math.log1p((pairs - 1) * equal) if pairs else 0.0)
-        return self.n_independent * min(none)
+            logs.append(log_one_repeat(q, scheme.m))
+        return self.n_independent * min(logs)
 
     def _log_no_hit(self, scheme: Scheme, hits: Comparison) -> float:
         """The logarithm of the probability that a scheme draws no hit in as many calls, at most."""

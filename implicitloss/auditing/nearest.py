@@ -50,17 +50,18 @@ def nearest(
     if not any(c.spread <= MOST_ERROR * c.measured for c in parts.used):
         return None
     m = None if statistics is None or statistics.draws is None else statistics.draws[1]
-    designs = _designs(question, statistics)
+    designs = _designs(statistics)
     if statistics is not None and statistics.weights_vary and designs:
         m = statistics.different[1]
     fewest = min(question.problem(y).positives.size for y in question.positives)
     none_drawn = draws_nothing or (
         statistics is not None and statistics.multiplicity == 1 and m == question.prior.n_labels - fewest
     )
+    n_different = 0.0 if statistics is None else statistics.mean_different
     n_independent = 0 if statistics is None else statistics.n_independent
     designs = () if none_drawn else designs
     never_twice = statistics is None or statistics.multiplicity in (None, 1)
-    fitting = Fitting(question, parts, m, hard, designs, n_independent, never_twice)
+    fitting = Fitting(question, parts, m, hard, designs, n_different, n_independent, never_twice)
     candidates = Candidates(question, fitting, none_drawn)
     holds = all(c.result(question.tolerance) == "holds" for c in comparisons if c.decisive)
     claimed = candidates.claimed()
@@ -86,6 +87,7 @@ def nearest(
         return claimed
     # A number that was fitted is no name for what it does not fit.
     near = [fit for fit in fits if fit.is_near and not fit.agrees and not isinstance(fit.scheme.weighting, OtherNumber)]
+    near = [fit for fit in near if _off(fit, question, statistics) == 0.0]
     return min(near, key=lambda fit: round(fit.distance, 3), default=None)
 
 
@@ -98,15 +100,14 @@ def _plain(fit: Fit, fitting: Fitting) -> Fit | None:
     return replace(fit, scheme=scheme) if is_equal else None
 
 
-def _designs(question: Question, statistics: DrawStatistics | None) -> tuple[DrawsName, ...]:
+def _designs(statistics: DrawStatistics | None) -> tuple[DrawsName, ...]:
     """The designs, beside independent draws, that may have brought the draws: none of them came twice."""
     if statistics is None or statistics.multiplicity not in (None, 1) or statistics.different[1] < 2:
         return ()
     # A hit that is masked makes a label less.
     if statistics.different[1] - statistics.different[0] <= 1:
         return ("distinct",)
-    is_of_claim = question.scheme is not None and statistics.multiplicity == 1
-    return ("set", "bernoulli") if is_of_claim else ()
+    return ("set", "bernoulli") if statistics.multiplicity == 1 else ()
 
 
 def _is_equal(fit: Fit, fits: Sequence[Fit]) -> bool:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
+from scipy.optimize import brentq
 from scipy.special import gammaln
 
 __all__ = [
@@ -21,10 +22,14 @@ __all__ = [
     "deviation_mean",
     "half_width",
     "likely_sum",
+    "log_one_repeat",
     "runs_needed",
     "sum_half_width",
     "total_variation_seen",
 ]
+
+# The probability of a repeat is summed on a circle, at so many points a standard deviation; points times labels.
+WIDTHS_OF_CIRCLE, MOST_OF_CIRCLE = 12, 3_000_000
 
 
 def half_width(variance: float, span: float, n: int, delta: float) -> float:
@@ -126,3 +131,32 @@ def total_variation_seen(n: int, q: NDArray[np.float64], delta: float) -> float:
 def count_is_unlikely(count: int, n: int, q: float, delta: float) -> bool:
     """Whether a binomial count lies in a tail, on either side, that has probability at most `delta`/2."""
     return bool(min(special.bdtr(count, n, q), special.bdtrc(count - 1, n, q)) < delta / 2)
+
+
+def log_one_repeat(q: NDArray[np.float64], m: int) -> float:
+    """The logarithm of the probability that at most one of m independent draws is a repeat, at most.
+
+    The law q (L,) may sum to less than 1: draws of what is left out may come often.  The probability is m! times the
+    coefficient of t^m in F(t) = e^{r t} Π_j (1 + t q_j) (1 + Σ_j t² q_j²/(2 (1 + t q_j))), r = 1 - Σ_j q_j.  The mean
+    of F(z) z^-m over n points of a circle |z| = t is the sum of the coefficients of t^m, t^(m±n), ..., times powers of
+    t.  All are positive, and so the result is too large, if anything; hardly, where n is several standard deviations.
+    """
+    rest = max(1.0 - float(q.sum()), 0.0)
+
+    def more(log_t: float) -> float:
+        come = math.exp(log_t) * q
+        return rest * math.exp(log_t) + float((come / (1.0 + come)).sum()) - m
+
+    low, high = math.log(m), math.log(1e9 * m)
+    log_t = high if more(high) < 0 else brentq(more, low - 1e-9, high, xtol=1e-3)
+    t = math.exp(log_t)
+    spread = math.sqrt(rest * t + float((t * q / np.square(1.0 + t * q)).sum()))
+    n = int(min(WIDTHS_OF_CIRCLE * (1.0 + spread), max(MOST_OF_CIRCLE // q.size, 1)))
+    peak = rest * t + float(np.log1p(t * q).sum())
+    total = 0.0
+    for angle in 2 * math.pi * np.arange(n) / n:
+        z = t * np.exp(1j * angle)
+        come = z * q
+        value = np.exp(rest * z + np.log1p(come).sum() - peak - 1j * m * angle)
+        total += float((value * (1.0 + (np.square(come) / (2.0 * (1.0 + come))).sum())).real)
+    return min(0.0, float(gammaln(m + 1)) - m * log_t + peak + math.log(total / n))
