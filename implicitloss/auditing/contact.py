@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from implicitloss.auditing.batch_mask import masks_by_the_batch
 from implicitloss.auditing.blackbox import COARSEST
 from implicitloss.auditing.box import MOST_VALUE, Box, Call
 from implicitloss.auditing.decode import FLAW_FROM_ROUNDINGS
@@ -143,7 +144,8 @@ def first_contact(question: Question, box: Box) -> Contact:
         if not np.array_equal(call.answer.values, again.values):
             return _of_no_repeats(question, box, call, other, negative)
     notes: list[Note] = []
-    flaws = [*rows_of_others(question, box)] or _no_negatives(question, box) or _ignored_labels(question, box, call)
+    flaws = [*(rows_of_others(question, box) or masks_by_the_batch(question, box))]
+    flaws = flaws or _no_negatives(question, box) or _ignored_labels(question, box, call)
     if flaws:
         return Contact(question, has_gradients, True, False, False, Observed(flaws=tuple(flaws)))
     _measure_rounding(question, box, call)

@@ -40,7 +40,7 @@ SPARE_RUNS = 1.5
 
 FlawKind = Literal[
     "negative loss", "wrong gradient", "same draws", "depends on the row", "depends on other queries", "one direction",
-    "ignored label", "no negatives", "hard negatives", "other positives", Kind,
+    "ignored label", "no negatives", "hard negatives", "other positives", "positives of the batch", Kind,
 ]  # fmt: skip
 NoteKind = Literal[
     "ignores rng", "given scores", "shared negatives", "dependent examples", "does not repeat", "keeps state",

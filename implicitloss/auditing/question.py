@@ -142,7 +142,7 @@ class Question:
     @property
     def error_of_a_probe(self) -> float:
         """The probability with which one probe that draws may find a flaw that is none: all have 1/8 of the error."""
-        return self.error / (8 * (len(self.positives) + 5))
+        return self.error / (8 * (len(self.positives) + 6))
 
     def generator(self, stream: int) -> np.random.Generator:
         """A generator of this audit, for what is chosen once in it."""
