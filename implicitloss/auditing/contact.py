@@ -71,6 +71,10 @@ LOOKS_AT_SCORES = (
     "other labels are drawn at other scores, and so what the loss optimises depends on the scores: pass those to audit "
     "at as scores="
 )
+ITEMS_FIRST = (
+    "; if items are scored against the queries of a batch, and not queries against its items, exchange the two: "
+    "in_batch(lambda queries, items, labels: loss(items, queries, labels), ...)"
+)
 KEEPS_STATE = (
     "the loss keeps state between calls: its answer depends on what was asked before (a queue, a memory bank, a "
     "running estimate or count). An audit needs independent calls: pass reset=, a function that is called before each "
@@ -359,7 +363,7 @@ def _check_moves(box: Box, call: Call) -> None:
         if all(np.array_equal(np.unique(_call(box, seed).answer.values), np.unique(values)) for seed in seeds):
             raise ValueError(
                 f"the loss must depend on the scores, but it was {values[0]:.6g} for every example at "
-                f"{len(seeds) + 1} sets of random scores"
+                f"{len(seeds) + 1} sets of random scores{ITEMS_FIRST * isinstance(box.loss_fn, HasDirections)}"
             )
 
 

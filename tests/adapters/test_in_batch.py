@@ -170,6 +170,19 @@ def test_right_losses_hold(name: str, seed: int) -> None:
     assert report.flaws == ()
 
 
+@pytest.mark.parametrize("options", [{"reduction": "mean"}, {"reduction": "mean", "symmetric": True}])
+def test_items_against_queries_alone_are_told(options: Any, seed: int) -> None:
+    """A query is a score of all items there: its own loss stays 0, whatever it is.  Exchanged, the loss holds."""
+
+    def back(q: Any, i: Any, y: Any) -> Any:
+        return entropy(i @ q.T)
+
+    with pytest.raises(ValueError, match="exchange the two: in_batch"):
+        il.audit(adapted(mean(back), options), claim=claim(), prior=PRIOR, rng=seed)
+    exchanged = adapted(lambda q, i, y: back(i, q, y).mean(), {"reduction": "mean"})
+    assert il.audit(exchanged, claim=claim(), prior=PRIOR, rng=seed, budget="quick").ok
+
+
 def test_negatives_of_one_view_are_half_of_two(seed: int) -> None:
     report = il.audit(
         adapted(plain, {"two_views": True}),
