@@ -578,8 +578,8 @@ ONE_DIRECTION = (
 )
 OTHER_QUERIES = "a row's loss depends on the queries of other rows: with other queries there"
 OTHER_QUERIES_BECAUSE = (
-    "is the denominator that of another row, or of the diagonal? for the mean of two directions pass symmetric=True, for "
-    "queries as negatives two_views=True; items against queries alone: exchange them"
+    "is the denominator that of another row, or of the diagonal? two directions: pass symmetric=True; queries as "
+    "negatives: two_views=True; items against queries alone: exchange them"
 )
 ANOTHER_ROW = "the loss depends on the row: with the rows of a batch in another order"
 ANOTHER_ROW_BECAUSE = (
