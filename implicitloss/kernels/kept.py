@@ -25,6 +25,8 @@ Reals = NDArray[np.floating[Any]]
 LINE = 16
 # Clusters that have no larger shares of the draws, all together, cannot be told apart by points in [0, 1).
 LEAST = 1e-290
+# What is left of 1 is not known better.
+LEAST_REST = 1e-12
 
 
 @kernel_of_sums
@@ -76,21 +78,25 @@ def exp_in_place(x: Floats) -> None:
 
 
 @kernel
-def keep_best(ranks: Floats, shares: Floats, starts: Places, most: int, best: Places) -> tuple[int, int]:
-    """Write the clusters of the highest `ranks` (K,) into `best`, until the next would make labels more than `most`.
+def keep_best(
+    ranks: Floats, shares: Floats, starts: Places, most: int, above: float, best: Places
+) -> tuple[int, int]:  # fmt: skip
+    """Write the clusters of the highest `ranks` (K,) into `best`, while they have at most so many labels.
 
-    Something is always left to draw from.  Returns how many clusters were kept, and how many labels; kept ones have the
-    rank -inf and the share 0.
+    It also ends where the share of the next, a label, is not above so much of what is left of the `shares` (K,), which
+    sum to 1.  Something is always left to draw from.  Returns how many clusters were kept, and how many labels; kept
+    ones then have the rank -inf and the share 0.
     """
-    n_best, n_kept, lost = 0, 0, np.empty(ranks.size)
+    n_best, n_kept, lost, rest = 0, 0, np.empty(ranks.size), 1.0
     while n_best < ranks.size - 1:
         first = 0
         for c in range(ranks.size):
             if ranks[c] > ranks[first]:
                 first = c
         size = starts[first + 1] - starts[first]
-        if n_kept + size > most:
+        if n_kept + size > most or not shares[first] > above * size * rest:
             break
+        rest = max(rest - shares[first], LEAST_REST)
         best[n_best], lost[n_best] = first, shares[first]
         ranks[first], shares[first] = -np.inf, 0.0
         n_best, n_kept = n_best + 1, n_kept + size
@@ -127,7 +133,7 @@ def find_by_sums(shares: Floats, points: Floats, labels: Places) -> float:
 @kernel
 def keep_and_draw(
     h: Floats, largest: float, axes: Floats, of_clusters: Floats, starts: Places, defence: float, most: int,
-    points: Floats, records: Floats, order: Places, places: Places, rows: NDArray[np.float32],
+    above: float, points: Floats, records: Floats, order: Places, places: Places, rows: NDArray[np.float32],
 ) -> tuple[Places, Floats, Floats]:  # fmt: skip
     """Labels, log weights and scores, (k' + m,) each: of the labels of kept clusters, then of m draws from the others.
 
@@ -145,7 +151,7 @@ def keep_and_draw(
     ranks, best = shares - of_clusters[3], np.empty(k, np.intp)
     exp_in_place(shares)
     mix(of_clusters[2], defence, shares)
-    n_best, n_kept = keep_best(ranks, shares, starts, most, best)
+    n_best, n_kept = keep_best(ranks, shares, starts, most, above / m, best)
     labels, logs, scores = np.empty(n_kept + m, np.intp), np.zeros(n_kept + m), np.empty(n_kept + m)
     drawn, q, at, flat = labels[n_kept:], logs[n_kept:], np.empty(m, np.intp), rows.reshape(-1)
     rest = find_by_sums(shares, points[0], drawn)
