@@ -27,6 +27,7 @@ from analysis.inputs.embeddings import (
     two_level,
 )
 from analysis.inputs.graph import NOT_MINED, Mined, best_by_graph, has_graph
+from analysis.inputs.kept import best_above, best_within, threshold
 from analysis.inputs.seconds import Seconds
 from analysis.study import Point, Row
 from implicitloss.designing.price import Price, price
@@ -196,7 +197,12 @@ def _scheme(
         left = budget * (n * d if of == "multiply-adds" else seconds.full) - law
         if WAYS[name].keeps:
             assert isinstance(sampler, Clustered)
-            hard = _kept(sampler, problem, int(WAYS[name].keeps * left / a_row))
+            labels = WAYS[name].keeps * left / a_row
+            if of == "seconds":
+                m = int((1 - WAYS[name].keeps) * left / a_draw)
+                hard = best_above(sampler, m, threshold(found, m, labels)) if m else None
+                return Scheme(sampler, Importance(), m=m, hits="mask", hard=hard) if m else None
+            hard = best_within(sampler, problem, int(labels))
             left -= 0 if hard is None else hard.labels(problem).size * a_row
         m = left / a_draw
     if m < 1:
@@ -220,16 +226,6 @@ def _with_mined(
         return None, NOT_MINED
     hard = HardNegatives(k, overlap="exclude")
     return Scheme(sampler, Importance(), m=int(m), hits="mask", hard=hard), mined
-
-
-def _kept(sampler: Clustered, problem: Problem, most: int) -> HardNegatives | None:
-    """As many of the best clusters as have at most so many labels; None where not even one has so few."""
-    few = min(int(2 * most / sampler.index.sizes.mean()), sampler.index.sizes.size - 1)
-    for clusters in range(few, 0, -1):
-        hard = HardNegatives(clusters=clusters, of=sampler.index, query=sampler.query, overlap="exclude")
-        if hard.labels(problem).size <= most:
-            return hard
-    return None
 
 
 def _costs(found: Embeddings, sampler: Sampler, name: str, of: str, seconds: Seconds) -> tuple[float, float, float]:

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitloss.kernels.ahead import AHEAD_DRAWS, fetch
+from implicitloss.kernels.ahead import fetch
 from implicitloss.kernels.alias import find_inside
 from implicitloss.kernels.clusters import log_expected, mix
 from implicitloss.kernels.jit import kernel, kernel_of_sums
 
-__all__ = ["exp_in_place", "find_by_sums", "keep_and_draw", "keep_best", "multiply", "multiply_places"]
+__all__ = ["exp_in_place", "fetch_row", "find_by_sums", "keep_and_draw", "keep_best", "multiply", "multiply_places"]
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 Reals = NDArray[np.floating[Any]]
-# Numbers of a row of single precision in a line of the cache.
-LINE = 16
+# Numbers of single precision in a line of the cache, and how many rows are asked for ahead.
+LINE, AHEAD_ROWS = 16, 32
 # Clusters that have no larger shares of the draws, all together, cannot be told apart by points in [0, 1).
 LEAST = 1e-290
 # What is left of 1 is not known better.
@@ -39,10 +39,22 @@ def multiply(rows: Reals, h: Reals, out: Floats) -> None:
         out[i] = total
 
 
+@kernel
+def fetch_row(flat: Reals, place: int, size: int) -> None:
+    """Ask for a row of so many numbers."""
+    for number in range(place * size, (place + 1) * size, LINE):
+        fetch(flat, number)
+
+
 @kernel_of_sums
 def multiply_places(rows: Reals, places: Places, h: Reals, out: Floats) -> None:
     """Write the products of the rows at `places` (n,) with h into `out` (n,)."""
-    for i in range(places.size):
+    flat, n = rows.reshape(-1), places.size
+    for i in range(min(AHEAD_ROWS, n)):
+        fetch_row(flat, places[i], h.size)
+    for i in range(n):
+        if i + AHEAD_ROWS < n:
+            fetch_row(flat, places[i + AHEAD_ROWS], h.size)
         total = h[0] * 0
         for k in range(h.size):
             total += rows[places[i], k] * h[k]
@@ -160,9 +172,8 @@ def keep_and_draw(
     find_inside(records, starts, points[1], drawn, q)
     for i in range(m):
         at[i] = places[drawn[i]]
-        if i < AHEAD_DRAWS:
-            for number in range(0, d + 1, LINE):
-                fetch(flat, at[i] * (d + 1) + number)
+        if i < AHEAD_ROWS:
+            fetch_row(flat, at[i], d + 1)
         q[i] = -np.log(q[i])
     single, done = np.ones(d + 1, np.float32), 0
     single[:d] = h
