@@ -19,6 +19,8 @@ from implicitloss.samplers import Clustered, Sampler, Whole
 REPEATS, ROWS = 31, 4096
 # What takes microseconds is measured more often, at these numbers of draws, or of kept rows.
 OFTEN, FEW, MANY = 301, 128, 2048
+# Beside kept clusters draws are few, and take longer each.
+FEWER_DRAWS, SOME = 16, 128
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,13 @@ class Seconds:
             # A draw of a cluster is a step of one of a label.
             of = made[two_level] if isinstance(make(0), Whole) else make
             query = _query(found, of, w, h, rng)
-            few, more = (taken(partial(query, m, 0), OFTEN) for m in (FEW, MANY))
-            draw[name] = (more - few) / (MANY - FEW)
-            law[name] = few - FEW * draw[name]
+            least, some = (FEWER_DRAWS, SOME) if name in keeping else (FEW, MANY)
+            few, more = (taken(partial(query, m, 0), OFTEN) for m in (least, some))
+            draw[name] = (more - few) / (some - least)
+            law[name] = few - least * draw[name]
             if name in keeping:
                 read: list[int] = []
-                more = taken(lambda query=query, read=read: read.append(query(FEW, most)), OFTEN)  # type: ignore[misc]
+                more = taken(lambda query=query, read=read: read.append(query(FEWER_DRAWS, most)), OFTEN)  # type: ignore[misc]
                 kept[name] = max((more - few) / max(mean(read), 1), row)
         return cls(
             full=taken(lambda: w @ h[0]),

@@ -278,8 +278,6 @@ class Clusters(Tables):
 
 def checked_defence(defence: float) -> float:
     """The share of draws by tickets alone; *raises* ValueError unless it is from 0 to 1."""
-    if type(defence) is float and 0 <= defence <= 1:
-        return defence
     return checked_number(defence, "defence", "a number from 0 to 1", lambda share: 0 <= share <= 1)
 
 
