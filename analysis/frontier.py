@@ -201,8 +201,10 @@ def _scheme(
             labels = WAYS[name].keeps * left / a_row
             if of == "seconds":
                 m = int((1 - WAYS[name].keeps) * left / a_draw)
-                hard = best_above(sampler, m, threshold(found, m, labels)) if m else None
-                return Scheme(sampler, Importance(), m=m, hits="mask", hard=hard) if m else None
+                if m < 1:
+                    return None
+                hard = best_above(sampler, m, threshold(found, m, labels))
+                return Scheme(sampler, Importance(), m=m, hits="mask", hard=hard)
             hard = best_within(sampler, problem, int(labels))
             left -= 0 if hard is None else hard.labels(problem).size * a_row
         m = left / a_draw

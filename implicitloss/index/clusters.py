@@ -9,7 +9,7 @@ from implicitloss.arguments import checked_number, checked_vector, checked_whole
 from implicitloss.index.exact import checked_vectors
 from implicitloss.index.means import clustered_rows
 from implicitloss.index.metric import metric_of
-from implicitloss.index.tables import Tables
+from implicitloss.index.tables import ClusterTables
 from implicitloss.kernels.alias import find_inside
 from implicitloss.kernels.kept import keep_and_draw
 from implicitloss.labels import Floats, Labels
@@ -25,7 +25,7 @@ LARGEST_QUERY = 1e15
 
 
 @dataclass(frozen=True)
-class Clusters(Tables):
+class Clusters(ClusterTables):
     """Labels in K clusters, from which a label can be drawn for a query h by K inner products and two look-ups.
 
     `Clusters.fit` makes it.  A label j has the score ⟨h, w_j⟩ + b_j and g_j = e^{b_j} tickets.  Cluster c has

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from implicitloss.kernels.alias import alias_table
 from implicitloss.labels import Floats, Labels
 
-__all__ = ["Tables"]
+__all__ = ["ClusterTables"]
 
 
 @dataclass(frozen=True)
-class Tables:
+class ClusterTables:
     """Vectors w_j (L, d), biases b_j (L,), the metric C (d, d), the cluster of each label (L,), and what follows."""
 
     vectors: Floats = field(repr=False)

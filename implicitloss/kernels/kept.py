@@ -40,10 +40,13 @@ def multiply(rows: Reals, h: Reals, out: Floats) -> None:
 
 
 @kernel
-def fetch_row(flat: Reals, place: int, size: int) -> None:
-    """Ask for a row of so many numbers."""
+def fetch_row(flat: Reals, place: int, size: int) -> int:
+    """Ask for a row of so many numbers; returns how many lines that are."""
+    lines = 0
     for number in range(place * size, (place + 1) * size, LINE):
         fetch(flat, number)
+        lines += 1
+    return lines
 
 
 @kernel_of_sums
@@ -145,7 +148,7 @@ def find_by_sums(shares: Floats, points: Floats, labels: Places) -> float:
 @kernel
 def keep_and_draw(
     h: Floats, largest: float, axes: Floats, of_clusters: Floats, starts: Places, defence: float, most: int,
-    above: float, points: Floats, records: Floats, order: Places, places: Places, rows: NDArray[np.float32],
+    above: float, points: Floats, records: Floats, order: Places, places: Places, rows: Reals,
 ) -> tuple[Places, Floats, Floats]:  # fmt: skip
     """Labels, log weights and scores, (k' + m,) each: of the labels of kept clusters, then of m draws from the others.
 
@@ -175,7 +178,7 @@ def keep_and_draw(
         if i < AHEAD_ROWS:
             fetch_row(flat, at[i], d + 1)
         q[i] = -np.log(q[i])
-    single, done = np.ones(d + 1, np.float32), 0
+    single, done = np.ones(d + 1, rows.dtype), 0
     single[:d] = h
     for i in range(n_best):
         first, last = starts[best[i]], starts[best[i] + 1]
