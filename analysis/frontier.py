@@ -3,7 +3,8 @@
 Every sampler gets as many draws as a budget pays for, in multiply-adds, or in seconds as measured here, of whole
 queries; weights are importance weights, and hits are masked.  Vectors are made up, of 325,056 labels, or those of a
 file (`--data`).  Rows of clusters are taken to lie in the order of the index, those of other draws in no order.  In
-seconds, clusters are kept of an index with half as many; where a budget pays for none, all that is left goes to draws.
+seconds, clusters are kept of an index with half as many, as long as their labels are expected often enough among the
+draws: as many as recent queries pay for in the mean, so that some x take more than the budget and others less.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from analysis.inputs.embeddings import (
     two_level,
 )
 from analysis.inputs.graph import NOT_MINED, Mined, best_by_graph, has_graph
+from analysis.inputs.kept import best_above, best_within, threshold
 from analysis.inputs.seconds import Seconds
 from analysis.study import Point, Row
 from implicitloss.designing.price import Price, price
@@ -47,7 +49,7 @@ QUERIES, BLOCKS = {False: 200, True: 2}, {False: 10, True: 2}
 BUDGETS, SECONDS, DRAWS = (0.005, 0.01, 0.05), (0.01, 0.02, 0.03), {"two-level": 64, "uniform": 6400}
 # Of what is left after the law, this part goes to kept clusters, or to mined labels, at about so many products each.
 # A row in no order takes as long as a few kept ones: in budgets of seconds, more is kept.
-KEPT, KEPT_IN_SECONDS, PRODUCTS_A_LABEL = 0.5, 0.8, 25
+KEPT, KEPT_IN_SECONDS, PRODUCTS_A_LABEL = 0.5, 0.85, 25
 # What rows say of a price (`keeping`: at which part of the x a cluster is kept), and of information.
 PAID = ("share", "seconds", "bias", "variance", "square", "of_z", "keeping")
 SLICES = ("head", "torso", "tail")
@@ -196,7 +198,14 @@ def _scheme(
         left = budget * (n * d if of == "multiply-adds" else seconds.full) - law
         if WAYS[name].keeps:
             assert isinstance(sampler, Clustered)
-            hard = _kept(sampler, problem, int(WAYS[name].keeps * left / a_row))
+            labels = WAYS[name].keeps * left / a_row
+            if of == "seconds":
+                m = int((1 - WAYS[name].keeps) * left / a_draw)
+                if m < 1:
+                    return None
+                hard = best_above(sampler, m, threshold(found, m, labels))
+                return Scheme(sampler, Importance(), m=m, hits="mask", hard=hard)
+            hard = best_within(sampler, problem, int(labels))
             left -= 0 if hard is None else hard.labels(problem).size * a_row
         m = left / a_draw
     if m < 1:
@@ -220,16 +229,6 @@ def _with_mined(
         return None, NOT_MINED
     hard = HardNegatives(k, overlap="exclude")
     return Scheme(sampler, Importance(), m=int(m), hits="mask", hard=hard), mined
-
-
-def _kept(sampler: Clustered, problem: Problem, most: int) -> HardNegatives | None:
-    """As many of the best clusters as have at most so many labels; None where not even one has so few."""
-    few = min(int(2 * most / sampler.index.sizes.mean()), sampler.index.sizes.size - 1)
-    for clusters in range(few, 0, -1):
-        hard = HardNegatives(clusters=clusters, of=sampler.index, query=sampler.query, overlap="exclude")
-        if hard.labels(problem).size <= most:
-            return hard
-    return None
 
 
 def _costs(found: Embeddings, sampler: Sampler, name: str, of: str, seconds: Seconds) -> tuple[float, float, float]:

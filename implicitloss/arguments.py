@@ -91,6 +91,8 @@ def _scalar(value: Any) -> Any:
 
 def as_number(value: Any) -> float | None:
     """`value` as a float, perhaps not a finite one; None for what is no number, or none that a float can be."""
+    if type(value) is float:  # most are
+        return value
     value = _scalar(value)
     if isinstance(value, _NO_NUMBERS) or not isinstance(value, (Real, Decimal)):
         return None

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.inputs.embeddings import Embeddings
-from implicitloss.kernels.alias import alias_table, find_in_clusters
-from implicitloss.labels import Floats, Labels
+from implicitloss.kernels.kept import multiply_places
 from implicitloss.samplers import Clustered, Sampler, Whole
 
 REPEATS, ROWS = 31, 4096
 # What takes microseconds is measured more often, at these numbers of draws, or of kept rows.
 OFTEN, FEW, MANY = 301, 128, 2048
+# Beside kept clusters draws are few, and take longer each.
+FEWER_DRAWS, SOME = 16, 128
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,18 @@ class Seconds:
         for name, make in made.items():
             # A draw of a cluster is a step of one of a label.
             of = made[two_level] if isinstance(make(0), Whole) else make
-            query = _query(found, of, name in keeping, w, h, rng)
-            few, more = (taken(partial(query, m, 0), OFTEN) for m in (FEW, MANY))
-            draw[name] = (more - few) / (MANY - FEW)
-            law[name] = few - FEW * draw[name]
+            query = _query(found, of, w, h, rng)
+            least, some = (FEWER_DRAWS, SOME) if name in keeping else (FEW, MANY)
+            few, more = (taken(partial(query, m, 0), OFTEN) for m in (least, some))
+            draw[name] = (more - few) / (some - least)
+            law[name] = few - least * draw[name]
             if name in keeping:
                 read: list[int] = []
-                more = taken(lambda query=query, read=read: read.append(query(FEW, most)), OFTEN)  # type: ignore[misc]
+                more = taken(lambda query=query, read=read: read.append(query(FEWER_DRAWS, most)), OFTEN)  # type: ignore[misc]
                 kept[name] = max((more - few) / max(mean(read), 1), row)
         return cls(
             full=taken(lambda: w @ h[0]),
-            random_row=taken(lambda: w.take(next(order), axis=0) @ h[0]) / several,
+            random_row=taken(lambda: multiply_places(w, next(order), h[0], np.empty(several))) / several,
             row=row,
             law=law,
             kept=kept,
@@ -75,29 +77,9 @@ class Seconds:
         )
 
 
-def keep_and_draw(
-    sampler: Clustered, most: int, m: int, rng: np.random.Generator
-) -> tuple[list[int], Labels, Floats]:  # fmt: skip
-    """The best clusters with at most so many labels; m labels that are drawn from the others, and log q of each.
-
-    The cheapest way that is right: the law is made without the kept clusters, and no draw is repeated.  Those are best
-    by their share of the draws a label; `HardNegatives` takes it without defence, which is no more work.
-    """
-    index, shares, best = sampler.index, sampler.cluster_shares(), []
-    a_label = shares / index.sizes
-    while index.sizes[c := int(a_label.argmax())] <= most:
-        best.append(c)
-        most -= int(index.sizes[c])
-        a_label[c], shares[c] = -1.0, 0.0
-    labels, q = np.empty(m, dtype=np.intp), np.empty(m)
-    find_in_clusters(shares, alias_table(shares), index.records, index.starts, rng.random((2, m)), labels, q)
-    return best, labels, np.log(q / shares.sum())
-
-
 def _query(
     found: Embeddings,
     make: Callable[[int], Sampler],
-    keeps: bool,
     w: NDArray[np.float32],
     h: NDArray[np.float32],
     rng: np.random.Generator,
@@ -106,24 +88,16 @@ def _query(
 
     It returns how many were kept of at most so many.
     """
-    queries, always = cycle(range(len(h))), make(0)
-    drawn = None if isinstance(always, Clustered) else always.procedure(found.problem(0))
+    queries, sampler = cycle(range(len(h))), make(0)
+    if isinstance(sampler, Clustered):
+        index = sampler.index
+        return lambda m, most: index.keep_and_draw(found.queries[next(queries)], m, most, rng=rng)[0].size - m
+    drawn = sampler.procedure(found.problem(0))
 
     def query(m: int, most: int) -> int:
-        x, best = next(queries), []
-        if drawn is not None:
-            labels = drawn(rng, m)
-        else:
-            sampler = make(x)
-            assert isinstance(sampler, Clustered)
-            if keeps:
-                best, labels, _ = keep_and_draw(sampler, most, m, rng)
-            else:
-                labels, _ = sampler.draw(m, rng)
-        starts = always.index.starts if isinstance(always, Clustered) else ()
-        kept = [w[starts[c] : starts[c + 1]] @ h[x] for c in best]
-        w.take(labels, axis=0) @ h[x]
-        return sum(map(len, kept))
+        labels = drawn(rng, m)
+        multiply_places(w, labels, h[next(queries)], np.empty(m))
+        return 0
 
     return query
 

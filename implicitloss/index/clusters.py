@@ -1,19 +1,20 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from implicitloss.arguments import checked_number, checked_vector, checked_whole
 from implicitloss.index.exact import checked_vectors
 from implicitloss.index.means import clustered_rows
 from implicitloss.index.metric import metric_of
-from implicitloss.kernels.alias import alias_table, find_inside
+from implicitloss.index.tables import ClusterTables
+from implicitloss.kernels.alias import find_inside
+from implicitloss.kernels.kept import keep_and_draw
 from implicitloss.labels import Floats, Labels
 from implicitloss.numerics.logsum import logsumexp
-from implicitloss.numerics.seeds import Seed
+from implicitloss.numerics.seeds import Seed, checked_seed
 
 __all__ = ["LARGEST_ENTRY", "Clusters", "checked_defence"]
 
@@ -24,7 +25,7 @@ LARGEST_QUERY = 1e15
 
 
 @dataclass(frozen=True)
-class Clusters:
+class Clusters(ClusterTables):
     """Labels in K clusters, from which a label can be drawn for a query h by K inner products and two look-ups.
 
     `Clusters.fit` makes it.  A label j has the score ⟨h, w_j⟩ + b_j and g_j = e^{b_j} tickets.  Cluster c has
@@ -60,15 +61,6 @@ class Clusters:
     >>> bool(chi2(law) < chi2(np.full(500, 1 / 500)) / 2)
     True
     """
-
-    vectors: Floats = field(repr=False)
-    biases: Floats = field(repr=False)
-    metric: Floats = field(repr=False)
-    cluster: Labels = field(repr=False)
-
-    def __post_init__(self) -> None:
-        for array in (self.vectors, self.biases, self.metric, self.cluster):
-            array.setflags(write=False)
 
     @classmethod
     def fit(
@@ -148,50 +140,6 @@ class Clusters:
             w, self.biases if biases is None else _checked_biases(biases, len(w)), self.metric, self.cluster
         )
 
-    @property
-    def n_labels(self) -> int:
-        """The number of labels L."""
-        return self.cluster.size
-
-    @cached_property
-    def sizes(self) -> NDArray[np.int64]:
-        """How many labels each cluster has, (K,)."""
-        return np.bincount(self.cluster)
-
-    @cached_property
-    def order(self) -> Labels:
-        """The labels, cluster by cluster, (L,)."""
-        return np.argsort(self.cluster, kind="stable")
-
-    @cached_property
-    def starts(self) -> Labels:
-        """Where each cluster starts in `order`, (K + 1,)."""
-        return np.concatenate([[0], np.cumsum(self.sizes)])
-
-    @cached_property
-    def log_tickets(self) -> Floats:
-        """log B_c, (K,)."""
-        b = self.biases[self.order]
-        most = np.maximum.reduceat(b, self.starts[:-1])
-        return np.asarray(most + np.log(self._sums(np.exp(b - np.repeat(most, self.sizes)))))
-
-    @cached_property
-    def log_inside(self) -> Floats:
-        """log g_j/B_c of each label in its cluster, (L,)."""
-        return np.asarray(self.biases - self.log_tickets[self.cluster])
-
-    @cached_property
-    def centres(self) -> Floats:
-        """μ_c, (K, d)."""
-        return self._sums(np.exp(self.log_inside[self.order])[:, None] * self.vectors[self.order])
-
-    @cached_property
-    def spreads(self) -> Floats:
-        """s_c, (K,)."""
-        away = (self.vectors - self.centres[self.cluster])[self.order]
-        squares = np.einsum("ij,ij->i", away @ self.metric, away)
-        return 0.5 * self._sums(np.exp(self.log_inside[self.order]) * squares)
-
     def log_cluster_law(self, query: ArrayLike, defence: float) -> Floats:
         """log Q_c of each cluster, (K,): a share `defence` λ by tickets alone, the rest by what scores are expected.
 
@@ -214,22 +162,6 @@ class Clusters:
         across = self._to_unit_metric @ query
         return float(across @ across) / query.size
 
-    @cached_property
-    def axes(self) -> Floats:
-        """The centres, and the basis of `length`: what a query is multiplied by, at once, (K + d, d)."""
-        return np.concatenate([self.centres, self._to_unit_metric])
-
-    @cached_property
-    def _to_unit_metric(self) -> Floats:
-        """The basis in which hᵀC⁻¹h is the square of a length, (d, d)."""
-        return np.linalg.inv(np.linalg.cholesky(self.metric))
-
-    @cached_property
-    def ticket_shares(self) -> Floats:
-        """B_c/Σ B, (K,)."""
-        shares = np.exp(self.log_tickets - self.log_tickets.max())
-        return np.asarray(shares / shares.sum())
-
     def checked_query(self, query: ArrayLike) -> Floats:
         """The query as a vector (d,); *raises* ValueError for another dimension, and for no finite numbers."""
         h = checked_vector(query, "the query")
@@ -239,14 +171,88 @@ class Clusters:
             raise ValueError(f"the query must lie within ±{LARGEST_QUERY:g}, got {h[np.abs(h).argmax()]:g}")
         return h
 
-    @cached_property
-    def records(self) -> Floats:
-        """The alias tables inside the clusters, one after another, with what a draw says of a label, (L, 5)."""
-        inside, found = np.exp(self.log_inside[self.order]), np.empty((self.n_labels, 5))
-        for a, b in zip(self.starts[:-1], self.starts[1:], strict=True):
-            found[a:b, 0], other = alias_table(inside[a:b]).T
-            for column, places in ((1, np.arange(a, b)), (3, a + other.astype(np.intp))):
-                found[a:b, column], found[a:b, column + 1] = self.order[places], inside[places]
+    def keep_and_draw(
+        self, query: ArrayLike, m: int, most: int, above: float = 0.0, defence: float = 0.1, rng: Seed = None
+    ) -> tuple[Labels, Floats, Floats]:
+        """Keep the best clusters for a query, and draw m labels from the others, in one compiled call.
+
+        Clusters are taken by their Q_c/n_c, Q_c without defence and n_c the number of labels, the largest first.  One
+        after another is kept, while there are at most `most` kept labels, and while a label of the next would be
+        expected more than `above` times among m draws: m Q_c/(n_c q(R)) > `above`, R the labels that are not yet kept.
+        Then labels j of R are drawn by q_j/q(R), and weigh q(R)/(m q_j); kept ones weigh 1.  The sum of weight times
+        x_j over what is returned has the mean Σ_j x_j for any x; with x_j = e^{f_j} that is the sum of a full softmax.
+
+        Parameters
+        ----------
+        query : array_like, (d,)
+            h; one in double precision is read where it is.
+        m : int
+            How many labels are drawn, at least 1.
+        most : int
+            How many labels are kept at most, at least 0.  Something is always left to draw from.
+        above : float
+            What keeping a label must save in draws, at least 0: queries whose mass is spread over more labels keep
+            more.  With the same mean number of kept labels this is better than `most` alone; .003 or so is a start.
+        defence : float
+            λ, from 0 to 1, as of `samplers.Clustered`.
+        rng : int, list of int or numpy.random.Generator, optional
+            A seed, or a generator that goes on; to make a generator of a seed takes as long as all the rest.
+
+        Returns
+        -------
+        labels : ndarray of int, (k + m,)
+            The k kept labels, best cluster first, and then the draws, i.i.d.
+        log_weights : ndarray, (k + m,)
+            0 for kept labels, log(q(R)/(m q_j)) for draws.
+        scores : ndarray, (k + m,)
+            f_j = ⟨h, w_j⟩ + b_j by the vectors of the index, in single precision.
+
+        Raises
+        ------
+        ValueError
+            For a query of another dimension, or not finite; m < 1, most < 0, above < 0, λ out of range, and no seed.
+
+        Notes
+        -----
+        The same negatives as of a scheme with `Clustered(index, query)`, `Importance()` and
+        `HardNegatives(clusters=n, of=index, overlap="exclude")`, where n clusters are kept.  Hits are left in: to mask
+        them, pass over the positive.  The first call makes a copy of the vectors in the order of clusters and in single
+        precision, so that kept rows are read one after another.
+
+        References
+        ----------
+        Derived here.
+
+        Examples
+        --------
+        log Σ e^{f_j} of 1,000 labels from 300 of them at most, and 50 draws.
+
+        >>> import numpy as np
+        >>> import implicitloss as il
+        >>> rng = np.random.default_rng(1)
+        >>> w, h = rng.normal(size=(1000, 16)) / 4, 4 * rng.normal(size=16)
+        >>> index = il.index.Clusters.fit(w, queries=4 * rng.normal(size=(500, 16)), k=32, rng=0)
+        >>> labels, log_weights, scores = index.keep_and_draw(h, m=50, most=300, rng=0)
+        >>> bool(np.allclose(scores, w[labels] @ h, atol=1e-4))
+        True
+        >>> estimate = np.log(np.exp(scores + log_weights).sum())
+        >>> bool(abs(estimate - np.log(np.exp(w @ h).sum())) < 0.3)
+        True
+        """
+        if type(query) is np.ndarray and query.dtype == np.float64 and query.flags.carray and query.ndim == 1:
+            h = query if query.size == len(self.metric) else self.checked_query(query)
+        else:
+            h = self.checked_query(query).copy()
+        m, most = checked_whole(m, "m", 1), min(checked_whole(most, "most", 0), self.n_labels)
+        above = checked_number(above, "above", "a number >= 0", lambda number: number >= 0)
+        points = np.random.default_rng(checked_seed(rng)).random((2, m))
+        of_clusters, places, rows = self.in_order
+        found: tuple[Labels, Floats, Floats] = keep_and_draw(
+            h, LARGEST_QUERY, self.axes, of_clusters, self.starts, checked_defence(defence), most, above,
+            points, self.records, self.order, places, rows,
+        )  # fmt: skip
+        if not found[0].size:  # the query is not within its bounds
+            self.checked_query(query)
         return found
 
     def draw_inside(self, clusters: Labels, rng: np.random.Generator) -> Labels:
@@ -254,10 +260,6 @@ class Clusters:
         labels = clusters.astype(np.intp)
         find_inside(self.records, self.starts, rng.random(labels.size), labels, np.empty(labels.size))
         return labels
-
-    def _sums(self, ordered: Floats) -> Floats:
-        """Sums over each cluster of what is in `order`."""
-        return np.asarray(np.add.reduceat(ordered, self.starts[:-1], axis=0))
 
     def __eq__(self, other: object) -> bool:
         mine = (self.vectors, self.biases, self.metric, self.cluster)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitloss.kernels.jit import kernel
+from implicitloss.kernels.jit import kernel, kernel_of_sums
 
 __all__ = ["log_expected", "mix"]
 
@@ -32,7 +32,7 @@ def log_expected(products: Floats, log_tickets: Floats, spreads: Floats) -> Floa
     return logs
 
 
-@kernel
+@kernel_of_sums
 def mix(ticket_shares: Floats, defence: float, near: Floats) -> None:
     """(1 - λ) near/Σ near + λ B_c/Σ B, in place of `near` (K,)."""
     total = 0.0

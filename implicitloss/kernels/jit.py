@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-__all__ = ["Kernel", "kernel"]
+__all__ = ["Kernel", "kernel", "kernel_of_sums"]
 
 
 class _Cache:
@@ -36,8 +36,8 @@ class Kernel:
     Importing Numba takes longer than many a command.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.py_func = function
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        self.py_func, self._options = function, options
         self.__doc__ = function.__doc__
 
     @cached_property
@@ -52,9 +52,9 @@ class Kernel:
             if isinstance(names.get(name), Kernel):
                 names[name] = names[name].compiled
         try:
-            found: Any = numba.njit(self.py_func, nogil=True, cache=True, error_model="numpy")
+            found: Any = numba.njit(self.py_func, nogil=True, cache=True, error_model="numpy", **self._options)
         except RuntimeError:  # no folder to cache in: a read-only installation without a home
-            return numba.njit(self.py_func, nogil=True, error_model="numpy")
+            return numba.njit(self.py_func, nogil=True, error_model="numpy", **self._options)
         found._cache = _Cache(found._cache)
         return found
 
@@ -65,3 +65,8 @@ class Kernel:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` at its first call."""
     return Kernel(function)
+
+
+def kernel_of_sums(function: Callable[..., Any]) -> Any:
+    """As `kernel`; sums may be taken in another order, many terms at a time."""
+    return Kernel(function, fastmath={"reassoc", "contract", "nsz"})

@@ -484,29 +484,29 @@ def test_labels_that_a_graph_index_returns_are_mined(monkeypatch: pytest.MonkeyP
     assert rows["mined + two-level"]["square"] < rows["two-level"]["square"]
 
 
-def test_the_best_clusters_are_kept_and_the_others_drawn(rng: np.random.Generator) -> None:
-    """What is timed says the law of the others; a budget that keeps nothing pays for draws alone."""
+def test_clusters_are_kept_as_a_budget_pays_for_in_the_mean() -> None:
+    """Recent queries keep as many labels as they may, in the mean; what is left for no draw is no scheme."""
     from analysis import frontier as study
-    from analysis.inputs.seconds import Seconds, keep_and_draw
+    from analysis.inputs.embeddings import fewer
+    from analysis.inputs.kept import threshold
+    from analysis.inputs.seconds import Seconds
 
-    found, name = study.embeddings(study.MADE_UP, True, 10), "kept + fewer clusters"
-    for x in range(10):
-        sampler = il.samplers.Clustered(study.two_level(found), found.queries[x])
-        best, labels, log_q = keep_and_draw(sampler, 700, 500, rng)
-        cluster, law = sampler.index.cluster, np.exp(sampler.log_law(found.problem(x)))
-        mean = np.bincount(cluster, law) / sampler.index.sizes
-        assert best == np.argsort(-mean)[: len(best)].tolist()
-        kept = np.isin(cluster, best)
-        assert 0 < kept.sum() <= 700 < kept.sum() + sampler.index.sizes[np.argsort(-mean)[len(best)]]
-        law[kept] = 0.0
-        np.testing.assert_allclose(np.exp(log_q), law[labels] / law.sum(), rtol=1e-12)
+    found, name, m = study.embeddings(study.MADE_UP, True, 10), "kept + fewer clusters", 8
+    index = fewer(found)
+    for labels in (300, 600):
+        above = threshold(found, m, labels)
+        kept = [index.keep_and_draw(h, m, 1500, above, rng=0)[0].size - m for h in found.recent]
+        assert np.mean(kept) == pytest.approx(labels, abs=2)
     sampler, problem = study.WAYS[name].sampler(found, 0), found.problem(0)
     seconds = Seconds(1.0, 1e-3, 1e-4, {name: 0.1}, {name: 1e-4}, {name: 1e-3})
-    for budget, keeps in ((0.11, False), (0.4, True)):
-        scheme = study._scheme(found, sampler, name, problem, "seconds", budget, seconds)
-        kept = 0 if scheme.hard is None else scheme.hard.labels(problem).size
-        assert bool(kept) is keeps
-        assert scheme.m == int((budget - 0.1 - kept * 1e-4) / 1e-3)
+    scheme = study._scheme(found, sampler, name, problem, "seconds", 0.2, seconds)
+    assert scheme.m == int((1 - study.KEPT_IN_SECONDS) * (0.2 - 0.1) / 1e-3)
+    n = scheme.hard.labels(problem).size
+    above = threshold(found, scheme.m, study.KEPT_IN_SECONDS * (0.2 - 0.1) / 1e-4)
+    assert n in (
+        size := index.keep_and_draw(found.queries[0], scheme.m, 1500, above, rng=0)[0].size - scheme.m,
+        size - 1,
+    )
     assert study._scheme(found, sampler, name, problem, "seconds", 0.1, seconds) is None
 
 

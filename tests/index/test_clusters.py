@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import implicitloss as il
 from implicitloss.index.clusters import Clusters
@@ -301,3 +303,82 @@ def test_what_is_equal_has_one_hash(index: Clusters) -> None:
     assert hash(samplers[0]) == hash(samplers[1])
     with pytest.raises(ValueError, match="read-only"):
         index.biases[0] = 1.0
+
+
+@pytest.mark.parametrize(("most", "above"), [(0, 0.0), (25, 0.0), (L, 0.5), (30, 0.5), (L, 0.0)])
+def test_a_whole_query_keeps_and_draws_by_the_law(
+    index: Clusters, most: int, above: float, rng: np.random.Generator
+) -> None:
+    """What is kept is that of `HardNegatives`, weights are those of the scheme, and scores those of the vectors."""
+    h, m = rng.normal(size=D), 40
+    labels, log_weights, scores = index.keep_and_draw(h, m, most, above, rng=rng)
+    kept, drawn = labels[:-m], labels[-m:]
+    n = np.unique(index.cluster[kept]).size
+    q = np.exp(index.log_law(h, DEFENCE))
+    if n:
+        hard = il.HardNegatives(clusters=n, of=index, query=h)
+        y = int(np.flatnonzero(~np.isin(range(L), kept))[0])
+        assert kept.tolist() == hard.labels(il.Problem(np.zeros(L), il.LabelPrior.zipf(L, 1.0), y)).tolist()
+        q[kept] = 0.0
+    assert not np.isin(drawn, kept).any()
+    assert kept.size <= most
+    assert (log_weights[:-m] == 0).all()
+    np.testing.assert_allclose(log_weights[-m:], np.log(q.sum() / (m * q[drawn])), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(scores, index.vectors[labels] @ h + index.biases[labels], atol=1e-5)
+    # The next cluster is not worth it, or does not fit, or is the last; the clusters before were worth it.
+    rank = index.log_cluster_law(h, 0.0) - np.log(index.sizes)
+    order, law = np.argsort(-rank, kind="stable"), np.exp(index.log_cluster_law(h, DEFENCE))
+    rest = 1 - np.cumsum(law[order]) + law[order]
+    worth = m * law[order] / (index.sizes[order] * rest) > above
+    assert worth[:n].all()
+    assert n == order.size - 1 or not worth[n] or kept.size + index.sizes[order[n]] > most
+    again = [index.keep_and_draw(h.tolist(), m, most, above, rng=7) for _ in range(2)]
+    assert all(np.array_equal(one, other) for one, other in zip(*again, strict=True))
+
+
+def test_a_whole_query_draws_by_the_law_and_by_no_near_miss(index: Clusters, rng: np.random.Generator) -> None:
+    """χ² of 200,000 draws: a right law fails once in 10⁹; that of all labels, kept ones included, is refuted."""
+    h, m = rng.normal(size=D), 200_000
+    labels, log_weights, _ = index.keep_and_draw(h, m, 25, rng=rng)
+    assert labels.size > m
+    q = np.exp(index.log_law(h, DEFENCE))
+    rest = np.where(np.isin(range(L), labels[:-m]), 0.0, q)
+    counts = np.bincount(labels[-m:], minlength=L)
+
+    def p_value(law: Floats) -> float:
+        some = law > 0
+        return float(stats.chisquare(counts[some], law[some] / law[some].sum() * counts[some].sum()).pvalue)
+
+    assert p_value(rest) > 1e-9
+    assert p_value(rest**1.02) < 1e-9
+    assert p_value(rest / np.exp(index.biases)) < 1e-9
+    # Draws of a kept label would be the mean twice; without q(R) the weights are too large.
+    one = np.bincount(labels, np.exp(log_weights), minlength=L)
+    right = np.sqrt(np.maximum(rest.sum() / np.maximum(rest, 1e-300) - 1, 0) / m)
+    assert np.all(np.abs(one - 1) <= np.where(rest > 0, 7 * right, 1e-12))
+
+
+def test_a_whole_query_has_something_left_to_draw(index: Clusters) -> None:
+    """Also where all that is left has no share that a double can hold."""
+    h = 1e6 * index.vectors[3]
+    labels, log_weights, _ = index.keep_and_draw(h, 5, L, defence=0.0, rng=0)
+    assert np.isfinite(log_weights).all()
+    assert labels.size >= 5
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"m": 0}, "m must be a whole number >= 1, got 0"),
+        ({"most": -1}, "most must be a whole number >= 0, got -1"),
+        ({"above": -0.5}, "above must be a number >= 0, got -0.5"),
+        ({"defence": 2}, "defence must be a number from 0 to 1, got 2"),
+        ({"query": np.ones(D + 1)}, "the query must have the index's dimension 5, got 6"),
+        ({"query": np.full(D, np.nan)}, "the query must be finite, but label 0 has nan"),
+        ({"query": np.full(D, 1e16)}, "the query must lie within ±1e+15, got 1e+16"),
+        ({"rng": -1}, "rng must be a seed"),
+    ],
+)
+def test_bad_whole_queries_are_one_sentence(index: Clusters, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        index.keep_and_draw(**({"query": np.ones(D), "m": 3, "most": 9} | given))
