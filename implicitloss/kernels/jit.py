@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 __all__ = ["Kernel", "kernel", "kernel_of_sums"]
+
+
+@lru_cache(maxsize=1)
+def _newest_source() -> int:
+    """When a file of kernels changed last, in nanoseconds."""
+    return max(os.stat(file.path).st_mtime_ns for file in os.scandir(os.path.dirname(__file__)) if file.is_file())
 
 
 class _Cache:
@@ -15,6 +22,9 @@ class _Cache:
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
+        # A kernel that calls those of other files is compiled anew when one of these changes.
+        with suppress(AttributeError, OSError):
+            cache._cache_file._source_stamp = (cache._cache_file._source_stamp, _newest_source())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)

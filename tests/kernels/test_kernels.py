@@ -388,6 +388,16 @@ def test_kernels_equal_their_slow_twins(name: str, rng: np.random.Generator) -> 
                 assert one == pytest.approx(other, rel=1e-13, abs=ABOUT.get(name, 1e-280))
 
 
+def test_a_kernel_is_compiled_anew_when_another_file_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba looks at the file of a kernel alone; those that it calls may be in another."""
+    stamps = []
+    for changed in (1, 2):
+        monkeypatch.setattr(jit, "_newest_source", lambda changed=changed: changed)
+        found = jit.kernel(compiled()["multiply"].py_func).compiled
+        stamps.append(found._cache._cache_file._source_stamp)
+    assert stamps[0] != stamps[1]
+
+
 def test_kernels_compile_without_a_folder_to_cache_in(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
