@@ -350,6 +350,7 @@ def test_a_whole_query_draws_by_the_law_and_by_no_near_miss(index: Clusters, rng
         return float(stats.chisquare(counts[some], law[some] / law[some].sum() * counts[some].sum()).pvalue)
 
     assert p_value(rest) > 1e-9
+    assert p_value(q) < 1e-9
     assert p_value(rest**1.02) < 1e-9
     assert p_value(rest / np.exp(index.biases)) < 1e-9
     # Draws of a kept label would be the mean twice; without q(R) the weights are too large.
