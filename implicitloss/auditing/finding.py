@@ -27,6 +27,7 @@ from implicitloss.auditing.slopes import Slopes, slopes
 from implicitloss.auditing.tally import Measured
 from implicitloss.hard import HardNegatives
 from implicitloss.labels import LabelPrior
+from implicitloss.margins import Softmax
 from implicitloss.optima.population import MOST_WITHOUT_REPETITION, Of, is_separable
 from implicitloss.optima.tilt import Gains, gains_of, near_tilt
 from implicitloss.scheme import Scheme
@@ -168,6 +169,13 @@ class Naming:
     def draws_assumed(self) -> bool:
         """Whether the draws were not seen, and no scheme with the same sampler is claimed."""
         return self.nearest is not None and _is_assumed(self.question, self.nearest, self.observed)
+
+    @property
+    def fixes_softmax(self) -> bool:
+        """Whether the lines of `slips` make the margins those of softmax, and others are claimed."""
+        p, scheme = self.question.claim.margins, None if self.nearest is None else self.nearest.scheme
+        is_of_softmax = scheme is not None and isinstance(getattr(scheme.weighting, "target", None), Softmax)
+        return is_of_softmax and p is not None and not _claims_softmax(self.question)
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
@@ -383,10 +391,16 @@ def _slips(question: Question, fit: Fit | None) -> tuple[Page, ...]:
     p, hits = question.claim.margins, question.claim.hits
     if p is None or hits is None or question.form != "softmax":
         return ()
-    others = np.array([~np.isin(np.arange(p.shape[1]), [y, *question.others_of(y)]) for y in question.positives])
     # A line that mends all negatives is wrong for hard ones; notes say what those and the draws should weigh.
-    claims_softmax = fit.scheme.hard is None and bool(np.allclose(p[others], 1.0))
-    return slips_of(fit.scheme, claims_softmax, not np.any(hits))
+    return slips_of(fit.scheme, fit.scheme.hard is None and _claims_softmax(question), not np.any(hits))
+
+
+def _claims_softmax(question: Question) -> bool:
+    """Whether each negative is claimed to count once."""
+    p = question.claim.margins
+    assert p is not None
+    others = np.array([~np.isin(np.arange(p.shape[1]), [y, *question.others_of(y)]) for y in question.positives])
+    return bool(np.allclose(p[others], 1.0))
 
 
 def _pages(seen: Sequence[Flaw | Note]) -> tuple[Page, ...]:

@@ -601,15 +601,18 @@ NO_CORRECTION = Page(
     gains=WhoGains("rare", ", as in balanced softmax if q = π", "neither"),
     fix=f"{RIGHT}; {LOSS}",
 )
+# What follows is said of independent draws.
+BEST_SCORES = " The best scores"
 BOTH_SIDES = Page(
     name="log(m q) taken off both sides, weights q_y/q_y'",
     line=f"{RIGHT}; f_pos -= np.log(m * q[pos])",
-    does="It takes log(m q) off the positive's logit too; the positive is no draw, and its logit stays as it is.",
-    wrong="The margins are p = m q_y: it optimises softmax in which all negatives count more beside frequent "
-    "positives.",
+    does="It takes log(m q) off the positive's logit too, as the ranking loss of noise-contrastive estimation does.",
+    wrong="The margins are p = m q_y: negatives count more beside frequent positives."
+    f"{BEST_SCORES} are softmax's, exactly if hits are kept; if meant, claim 'relative'.",
     gains=WhoGains(
         "frequent", ", by the implicit loss, the less the larger m is.  The sampled loss favours neither", "neither"
     ),
+    fix=f"{RIGHT}  # for margins of 1: the best scores are right already",
 )
 HITS_KEPT = Page(
     name="accidental hits kept",
@@ -679,7 +682,8 @@ def slips_of(scheme: Scheme, claims_softmax: bool, claims_no_hits: bool) -> tupl
         found.append(NO_CORRECTION if scheme.draws == "iid" else _of_once(NO_CORRECTION))
     if claims_softmax and isinstance(scheme.weighting, Relative):
         found.append(BOTH_SIDES if scheme.draws == "iid" else _of_once(BOTH_SIDES))
-    if claims_no_hits and scheme.hits == "keep":
+    # Where both sides are corrected, hits that are kept make the best scores exact.
+    if claims_no_hits and scheme.hits == "keep" and not isinstance(scheme.weighting, Relative):
         found.append(HITS_KEPT)
     return tuple(found)
 
@@ -690,10 +694,11 @@ def _of_once(page: Page) -> Page:
     def said(text: str) -> str:
         return text.replace("m * q[", "P[").replace("log(m q)", "log P").replace("m q", "P")
 
-    fix = f"{said(page.fix)}{NO_REPEATS.fix[NO_REPEATS.fix.index('  #') :]}"
+    fix = f"{said(page.fix.partition('  #')[0])}{NO_REPEATS.fix[NO_REPEATS.fix.index('  #') :]}"
     # What the sampled loss favours is said of independent draws.
     gains = replace(page.gains, how=page.gains.how.partition(".")[0])
-    return replace(page, line=said(page.line), does=said(page.does), wrong=said(page.wrong), gains=gains, fix=fix)
+    wrong = said(page.wrong.partition(BEST_SCORES)[0])
+    return replace(page, line=said(page.line), does=said(page.does), wrong=wrong, gains=gains, fix=fix)
 
 
 # How packages write what the lines have from NumPy.

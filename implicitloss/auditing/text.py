@@ -141,7 +141,9 @@ def _fix(finding: Finding) -> list[tuple[str, str]]:
 
 def _if_so(finding: Finding) -> str:
     """The proviso of a fix, as a comment, where other draws with other weights have the same margins."""
-    return "   # if these are its draws" if finding.draws_assumed else ""
+    said = ["if these are its draws"] * finding.draws_assumed
+    said += ["for softmax over all labels, which is not the claim"] * finding.naming.fixes_softmax
+    return f"   # {'; '.join(said)}" if said else ""
 
 
 def _shown(finding: Finding) -> list[Comparison]:

@@ -589,3 +589,37 @@ def test_links_lead_to_headings_of_the_document() -> None:
 
 if __name__ == "__main__":
     DOCUMENT.write_text(document(), encoding="utf-8")
+
+
+def test_both_sides_with_hits_kept_are_left_as_they_are(seed: int) -> None:
+    """Its best scores are exact: no line says to mask hits, and the page says which weights to claim."""
+    q, m = np.asarray(PRIOR.probabilities), 20
+
+    def loss(f: Floats, y: Labels, rng: np.random.Generator) -> Any:
+        draws = rng.choice(q.size, (y.size, m), p=q)
+        f = f - np.log(q)
+        return np.log1p(np.exp(np.take_along_axis(f, draws, axis=1) - np.take_along_axis(f, y[:, None], 1)).sum(axis=1))
+
+    report = il.audit(loss, claim="full", prior=PRIOR, rng=seed, budget="quick")
+    assert report.verdict == "refuted"
+    assert report.slips == (BOTH_SIDES,)
+    assert "claim 'relative'" in report.explain()
+    meant = il.Scheme("within-batch", "relative", m=m, hits="keep")
+    assert il.audit(loss, claim=meant, prior=PRIOR, rng=seed, budget="quick").ok
+    assert il.tilt(meant, PRIOR) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_line_for_softmax_says_so_where_softmax_is_not_claimed(seed: int) -> None:
+    q, m = np.asarray(PRIOR.probabilities), 20
+
+    def loss(f: Floats, y: Labels, rng: np.random.Generator) -> Any:
+        draws = rng.choice(q.size, (y.size, m), p=q)
+        f = f + np.log(q)
+        return np.log1p(np.exp(np.take_along_axis(f, draws, axis=1) - np.take_along_axis(f, y[:, None], 1)).sum(axis=1))
+
+    said = "# for softmax over all labels, which is not the claim"
+    for weighting, occurs in (("relative", True), ("importance", False)):
+        claim = il.Scheme("within-batch", weighting, m=m, hits="keep")
+        report = il.audit(loss, claim=claim, prior=PRIOR, rng=seed, budget="quick")
+        assert report.slips
+        assert (said in str(report)) is occurs
