@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from implicitloss.arguments import shown
-from implicitloss.counts.table import Column, Table
+from implicitloss.counts.table import NUMBER, Column, Table
 from implicitloss.formats import nearest_name
 
 __all__ = ["COUNTS", "EXAMPLES", "LABELS", "Chosen", "chosen"]
@@ -45,6 +45,7 @@ LABELS_A_VALUE = 2
 FALLING_A_VALUE = 3
 # Rising numbers that repeat may be labels of examples if they begin at 0 or 1, or if so many are different.
 RISING_VALUES = 10
+LOOKED_AT = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,7 @@ def _counts(table: Table, label: str | None) -> Column | None:
         return None
     no_counts = LABELS | SHARES | {"", "unnamed:_0"}
     numbers = [c for c in _without_numbering(columns) if c.key not in no_counts and c.kind != "text"]
+    numbers = numbers or [c for c in columns if c.key not in no_counts and _is_nearly_of_numbers(c)]
     shares = [c for c in columns if c.key in SHARES]
     if shares and not numbers:
         raise ValueError(
@@ -125,6 +127,12 @@ def _counts(table: Table, label: str | None) -> Column | None:
     if label is not None and not numbers:
         return None
     raise _several(table, numbers) if len(numbers) > 1 else _unclear(table, numbers)
+
+
+def _is_nearly_of_numbers(column: Column) -> bool:
+    """Whether most of the first cells are numbers: those that are none are told where counts are read."""
+    cells = column.texts[:LOOKED_AT]
+    return 2 * sum(NUMBER.fullmatch(cell) is not None for cell in cells) > len(cells)
 
 
 def _only(table: Table, only: Column, label: str | None) -> Column | None:

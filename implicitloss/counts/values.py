@@ -50,7 +50,8 @@ def _number(table: Table, i: int, text: str) -> float:
         # float() reads 1_000; a file of another program means something else by it.
         return float(text.replace("_", "?"))
     except ValueError:
-        raise ValueError(f"{table.where(i)}: the count must be a number, got {shown(text)}") from None
+        way = "" if text else "; write 0, or delete the line"
+        raise ValueError(f"{table.where(i)}: the count must be a number, got {shown(text)}{way}") from None
 
 
 def _check_shares(table: Table, numbers: list[float]) -> None:
