@@ -459,7 +459,7 @@ class ForMargin(Weighting):
             unreachable = unreachable[~draws.free[unreachable]]
         if unreachable.size:
             label = int(unreachable[0])
-            is_of_count_0 = draws.prior.probabilities[label] == 0
+            is_of_count_0 = bool(draws.prior.probabilities[label] == 0)
             raise ValueError(
                 f"no weight gives label {label} its margin p = {np.exp(min(log_p[label], 700.0)):.3g}, because the "
                 f"sampler draws it with q = 0{', as its count is 0' * is_of_count_0}; use a sampler that covers every "

@@ -267,6 +267,9 @@ def test_proposition_4_names_the_label_that_is_never_drawn(problem: Problem) -> 
         for hits in ("exclude", "mask", "keep"):
             with pytest.raises(ValueError, match=f"label 3 its margin {p},.* q = 0"):
                 Scheme(sampler, weighting, m=2, hits=hits).plan(problem)
+    never = LabelPrior.from_counts([2, 1, 1, 0])
+    with pytest.raises(ValueError, match=r"label 3 .* as its count is 0; .* np.maximum\(counts, 1\)"):
+        Scheme(WithinBatch(), Importance(), m=2, hits="mask").plan(Problem(np.zeros(4), never, 1))
     # A margin that gives the label nothing asks for nothing.
     nothing = LabelPrior.from_counts([2, 1, 1, 0])
     weights = np.exp(Scheme(sampler, Tail(), m=2, hits="mask").plan(Problem(np.zeros(4), nothing, 1)).log_w)
