@@ -26,8 +26,10 @@ NORMAL_95 = 1.96
 
 
 def _means(table: Any) -> Any:
-    """Means over blocks of x, with the standard error of the squares."""
-    groups = table[table["of"] != "information"].groupby(["sampler", "of", "budget"], sort=False)
+    """Means over blocks of x, with the standard error of the squares; of what the budget pays for in all blocks."""
+    priced = table[table["of"] != "information"]
+    blocks = priced.groupby(["sampler", "of", "budget"])["block"].transform("nunique")
+    groups = priced[blocks == table["block"].nunique()].groupby(["sampler", "of", "budget"], sort=False)
     found = groups[["m", "share", "seconds", "bias", "square", "of_z"]].mean().reset_index()
     found["error"] = (groups["square"].std(ddof=1) / np.sqrt(groups["square"].count())).to_numpy()
     return found.fillna({"error": 0.0})

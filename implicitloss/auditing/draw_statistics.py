@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,12 @@ class DrawStatistics:
     `q` (L,) is the share of each label among the draws of all audited positives, `n_draws` of which are
     independent; `draws` are the least and the largest number of draws in an evaluation; `multiplicity` is the
     largest number of draws of one label, in `n_independent` evaluations of a positive that do not share their
-    draws; `different` are the least and the largest number of different labels in one, and `mean_different` is
-    the mean.  These are None where draws
-    of a label have no single weight (`weights_vary`).  `never_drawn` labels were never drawn.  By positive and
-    slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and `gradient_ratio`
-    the expected gradient on the slice over that of softmax over all labels, with its standard error.  The `law` of the
-    draws is known where weights show it.
+    draws.  These are None where draws of a label have no single weight (`weights_vary`).  `different` are the least and
+    the largest number of different labels in an evaluation, and `mean_different` and `variance_different` their mean
+    and variance; at least `n_always` labels came in every evaluation of a positive, and `never_drawn` ones in none.  By
+    positive and slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and
+    `gradient_ratio` the expected gradient on the slice over that of softmax over all labels, with its standard error.
+    The `law` of the draws is known where weights show it.
     """
 
     q: Floats | None
@@ -45,6 +46,8 @@ class DrawStatistics:
     n_independent: int = 0
     different: tuple[int, int] = (0, 0)
     mean_different: float = 0.0
+    variance_different: float = 0.0
+    n_always: int = 0
     law: Sampler | None = None
 
     @classmethod
@@ -56,9 +59,15 @@ class DrawStatistics:
         by_slice = tuple(pilot.prior.slices()), pilot.dispersion, pilot.ratio, pilot.ratio_error
         independent = pilot.n // pilot.a_call if pilot.shares_negatives else pilot.n
         labels = np.count_nonzero(pilot.weights, axis=2)
-        labels = independent, (int(labels.min()), int(labels.max())), float(labels.mean())
+        of_runs: dict[str, Any] = {
+            "n_independent": independent,
+            "different": (int(labels.min()), int(labels.max())),
+            "mean_different": float(labels.mean()),
+            "variance_different": float(labels.var(axis=1).mean()),
+            "n_always": min(int((row != 0).all(axis=0).sum()) for row in pilot.weights),
+        }
         if pilot.weights_vary and each_once_by is None:
-            return cls(None, None, None, never, True, *by_slice, 0, *labels)
+            return cls(None, None, None, never, True, *by_slice, **of_runs)
         rows, hits = np.arange(len(question.positives)), pilot.hits > 0
         if each_once_by is None:
             counts = np.round(pilot.draws) if pilot.rounding else pilot.draws.copy()
@@ -82,6 +91,6 @@ class DrawStatistics:
         shared = pilot.a_call * len(question.positives) if pilot.shares_negatives else 1
         n_draws = round(float(pooled.sum()) / shared)
         return cls(
-            pooled / max(float(pooled.sum()), 1.0), draws, most, never, pilot.weights_vary, *by_slice, n_draws, *labels,
-            each_once_by,
+            pooled / max(float(pooled.sum()), 1.0), draws, most, never, pilot.weights_vary, *by_slice, n_draws,
+            law=each_once_by, **of_runs,
         )  # fmt: skip

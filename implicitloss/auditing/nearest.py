@@ -5,6 +5,7 @@ Nothing is named that is further than a factor of `FITS_WITHIN` from what was me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from implicitloss.auditing.candidates import Candidates
 from implicitloss.auditing.comparison import Comparison
 from implicitloss.auditing.draw_statistics import DrawStatistics
 from implicitloss.auditing.fit import Fit
-from implicitloss.auditing.fitting import Fitting
+from implicitloss.auditing.fitting import LOG_NEVER, Fitting
 from implicitloss.auditing.parts import MOST_ERROR, Parts
 from implicitloss.auditing.question import Question
 from implicitloss.auditing.slips import OtherNumber, Padded, Slip, Survivors
@@ -34,6 +35,8 @@ __all__ = ["nearest", "seen_law"]
 EQUAL_MISFIT = 25.0
 # A law of draws is wrongly taken for another with this probability.
 FALSE_LAW = 1e-9
+# Standard errors within which the variance of a number of labels is that of a scheme; up to so many, pairs are summed.
+ERRORS_OF_VARIANCE, MOST_PAIRED = 8.0, 1_000
 
 
 def nearest(
@@ -73,6 +76,7 @@ def nearest(
         fits = [fit for fit in fits if not isinstance(fit.scheme.weighting, Survivors)]
     if statistics is not None and statistics.draws is None:
         fits = [fit for fit in fits if _brings_as_many(fit, question, statistics)]
+    fits = [fit for fit in fits if _spreads_as_seen(fit, question, statistics)]
     if holds:  # what is as claimed is no slip
         fits = [fit for fit in fits if not fit.is_slip]
     # A scheme that draws by another law than was seen is not it.
@@ -149,6 +153,41 @@ def _brings_as_many(fit: Fit, question: Question, statistics: DrawStatistics) ->
         if fewest <= -np.expm1(scheme.m * np.log1p(-np.minimum(q, 1 - 1e-12))).sum() <= most:
             return True
     return False
+
+
+def _spreads_as_seen(fit: Fit, question: Question, statistics: DrawStatistics | None) -> bool:
+    """Whether the number of labels that a set of draws, or coins, bring varies as was seen.
+
+    And whether as many labels would come in every evaluation.
+    """
+    scheme = fit.scheme
+    if statistics is None or scheme.draws not in ("set", "bernoulli") or scheme.hard is not None or not fit.is_near:
+        return True
+    n, always, variances = statistics.n_independent, statistics.n_always, []
+    for y in question.positives:
+        problem = question.problem(y)
+        come, q = inclusion_probabilities(scheme, problem), np.exp(scheme.sampler.log_law(problem))
+        if scheme.hits != "keep":
+            come[problem.positives], q[problem.positives] = 0.0, 0.0
+        if always and n * math.log(max(np.partition(come, -always)[-always], 1e-300)) < LOG_NEVER:
+            return False
+        less = _less_by_sets(q, scheme.m) if scheme.draws == "set" else 0.0
+        variances.append(float((come * (1 - come)).sum()) - less)
+    ratio = max(statistics.variance_different, 1e-300) / max(float(np.mean(variances)), 1e-300)
+    return abs(math.log(ratio)) <= ERRORS_OF_VARIANCE * math.sqrt(2 / max(n * len(variances), 1))
+
+
+def _less_by_sets(q: Floats, m: int) -> float:
+    """How much less the number of different labels in a set of m draws varies than that of coins.
+
+    Σ_{i≠j} (1 - q_i)^m (1 - q_j)^m - (1 - q_i - q_j)^m; of many labels to the first order in q_i q_j, m (Σ_j q_j
+    (1 - q_j)^{m-1})².
+    """
+    if q.size > MOST_PAIRED:
+        return float(m * np.square((q * (1 - q) ** (m - 1)).sum()))
+    out = (1 - q) ** m
+    pairs = np.multiply.outer(out, out) - np.maximum(1 - np.add.outer(q, q), 0.0) ** m
+    return float(pairs.sum() - np.trace(pairs))
 
 
 def seen_law(scheme: Scheme, question: Question) -> Floats:

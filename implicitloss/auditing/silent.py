@@ -37,7 +37,8 @@ def never_counted(comparisons: Sequence[Comparison], tolerance: float, prior: La
         f"{n:,} label{'' if n == 1 else 's'} never counted as {'a negative' if n == 1 else 'negatives'}, though "
         f"{'it is' if n == 1 else 'they are'} claimed to{named}: "
     )
-    if 1 < n == n_pairs == len(found):
+    audited = {c.positive for c in comparisons}
+    if 1 < n == n_pairs == len(found) and not audited.issuperset(labels.tolist()):
         return f"{said}another one beside each positive, as if hits were masked by the wrong ids; is that so?"
     said += "are the prior's counts those of this loss, in the order of its ids, and are all labels candidates?"
     if n > 1 and 0 < labels[0] == prior.n_labels - n:

@@ -116,9 +116,9 @@ def _line_by_line(source: Source, start: int) -> Table:
     for line, text in numbered:
         if number := THOUSANDS.search(text):
             raise ValueError(
-                f"{name}, line {line}: {shown(number[0])} has a separator of thousands; write "
-                f"{''.join(number[0].split()):.40}, or, if that is a label and its count, 'label,count' above and a "
-                "comma between them"
+                f"{name}, line {line}: {shown(number[0])} may be one number with a separator of thousands, or a number "
+                f"and a label; write {''.join(number[0].split()):.40}, or the header 'label,count' and a comma between "
+                "the two"
             )
     if all(sum(row) > 1 for row in numbers) and max(map(len, numbers)) > 2:
         raise ValueError(f"{name} has several numbers in each line; write a label and a count in a line")

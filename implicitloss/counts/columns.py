@@ -287,9 +287,9 @@ def _not_examples(table: Table, counts: Column) -> Column:
         may_be = may_be and numbers.size >= 1.5 * counts.n_different
     if may_be:
         raise ValueError(
-            f"{table.name} has {numbers.size} numbers under no name, from {numbers.min():.0f} to {numbers.max():.0f}: "
-            "labels of examples, or counts of labels?  For examples write numpy.bincount(labels); for counts write the "
-            "header 'label,count' and the labels"
+            f"{table.name} has {numbers.size} numbers that nothing calls counts, from {numbers.min():.0f} to "
+            f"{numbers.max():.0f}: labels of examples, or counts of labels?  For examples write "
+            "numpy.bincount(labels); for counts write the header 'label,count' and the labels"
         )
     return counts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -21,6 +22,7 @@ __all__ = ["delimited"]
 DELIMITERS = ("\t", ";", "|", ",")
 # The delimiter and the header are found in this many bytes.
 LOOKED_AT = 1 << 13
+ZERO = re.compile(r"0+([.,]0*)?")
 
 
 def delimited(source: Source) -> Table:
@@ -206,7 +208,8 @@ def _is_header(rows: Sequence[Sequence[str]], name: str) -> bool:
         return True
     if not any(NUMBER.fullmatch(cell) for cell in first):
         return True
-    lone_zero = len(first) == 2 < len(rows) and first[1] == "0" and all(row[1:] != ["0"] for row in rows[1:])
+    others = [row[1].strip() for row in rows[1:] if len(row) == 2]
+    lone_zero = len(first) == 2 < len(rows) and first[1] == "0" and not any(map(ZERO.fullmatch, others))
     if lone_zero and not NUMBER.fullmatch(first[0]):
         raise ValueError(
             f"{name}, line 1: {','.join(first)!r:.60} may be the header that pandas writes for an index called "

@@ -57,7 +57,7 @@ class Source:
                 except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
                     raise ValueError(f"cannot decompress {name}: {error!s:.80}") from None
         is_plain = os.path.isfile(path) and not data.startswith((*BYTE_ORDER_MARKS,))
-        return cls(name, data, os.path.abspath(path) if is_plain else None)
+        return cls(name, data, os.path.join(os.getcwd(), os.fsdecode(path)) if is_plain else None)
 
     @cached_property
     def utf8(self) -> bytes:

@@ -30,6 +30,8 @@ __all__ = [
 
 # The probability of a repeat is summed on a circle, at so many points a standard deviation; points times labels.
 WIDTHS_OF_CIRCLE, MOST_OF_CIRCLE = 12, 3_000_000
+# Where the sum is 0, or next to it, rounding is what is left: this part of the largest term.
+ROUNDING_OF_SUMS = 1e-13
 
 
 def half_width(variance: float, span: float, n: int, delta: float) -> float:
@@ -153,10 +155,12 @@ def log_one_repeat(q: NDArray[np.float64], m: int) -> float:
     spread = math.sqrt(rest * t + float((t * q / np.square(1.0 + t * q)).sum()))
     n = int(min(WIDTHS_OF_CIRCLE * (1.0 + spread), max(MOST_OF_CIRCLE // q.size, 1)))
     peak = rest * t + float(np.log1p(t * q).sum())
+    repeats = math.log1p(float((np.square(t * q) / (2.0 * (1.0 + t * q))).sum()))
     total = 0.0
     for angle in 2 * math.pi * np.arange(n) / n:
         z = t * np.exp(1j * angle)
         come = z * q
         value = np.exp(rest * z + np.log1p(come).sum() - peak - 1j * m * angle)
         total += float((value * (1.0 + (np.square(come) / (2.0 * (1.0 + come))).sum())).real)
-    return min(0.0, float(gammaln(m + 1)) - m * log_t + peak + math.log(total / n))
+    mean = max(total / n, ROUNDING_OF_SUMS * math.exp(repeats))
+    return min(0.0, float(gammaln(m + 1)) - m * log_t + peak + math.log(mean))

@@ -771,3 +771,14 @@ def test_a_claim_that_a_label_refutes_is_not_what_the_loss_has(budget: Any, seed
         note.sentence.startswith("1 label never counted as a negative, though it is claimed to (299): are the prior's")
         for note in report.notes
     )
+
+
+def test_audited_positives_that_are_no_candidates_are_no_mask(seed: int) -> None:
+    """Softmax over a list without 3 and 7: beside each the other never counts, and no hits are masked by wrong ids."""
+    law = np.full(L, 1 / (L - 2))
+    law[[3, 7]] = 0.0
+    loss = sampled(law, -np.log(M / (L - 2)), gradient=True)
+    report = il.audit(loss, prior=PRIOR, claim="full", positives=[3, 7], rng=seed)
+    (note,) = [note.sentence for note in report.notes if note.kind == "never counted"]
+    assert "wrong ids" not in note
+    assert "are all labels candidates?" in note

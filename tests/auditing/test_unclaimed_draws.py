@@ -88,6 +88,27 @@ def test_a_law_that_no_design_here_has_is_not_named(drawn: Any, seed: int) -> No
     assert measured.nearest is None
 
 
+def two_or_eight(law: Floats, rng: np.random.Generator, n: int) -> Any:
+    """Two different labels, or eight: the mean is that of coins with m = 5."""
+    size = np.where(rng.random((n, 1)) < 0.5, 2, 8)
+    return np.argsort(np.argsort(rng.random((n, law.size)), axis=1), axis=1) < size
+
+
+def few_systematic(law: Floats, rng: np.random.Generator, n: int) -> Any:
+    ends = np.concatenate([[0.0], np.cumsum(np.minimum(5 * law, 1.0))]) - rng.random((n, 1))
+    return np.diff(np.floor(ends), axis=1) > 0
+
+
+@pytest.mark.parametrize(("drawn", "alike"), [(two_or_eight, True), (few_systematic, False)])
+def test_draws_with_another_spread_are_no_set_and_no_coins(drawn: Any, alike: bool, seed: int) -> None:
+    prior = il.LabelPrior.zipf(30, 1.0)
+    law = np.full(30, 1 / 30) if alike else np.asarray(prior.probabilities)
+    come = np.full(30, 1 / 6) if alike else np.minimum(5 * law, 1.0)
+    report = il.audit(once(drawn, law, 1 / come), prior=prior, claim="full", rng=seed)
+    assert report.verdict == "holds"
+    assert report.nearest is None or report.nearest.scheme.draws not in ("set", "bernoulli"), report.nearest
+
+
 def by_enumeration(q: Floats, m: int) -> float:
     """P(at most one of m draws is a repeat); what q leaves out is a label that may come often."""
     law = [*q, 1.0 - q.sum()]
@@ -114,4 +135,5 @@ def test_one_repeat_by_enumeration(q: Any, m: int, monkeypatch: pytest.MonkeyPat
 
 
 def test_more_draws_than_labels_have_repeats() -> None:
-    assert log_one_repeat(np.full(5, 0.2), 7) < -15
+    for n, m in ((5, 7), (2, 5), (8, 10), (20, 22), (29, 31)):
+        assert log_one_repeat(np.full(n, 1 / n), m) < -15
