@@ -99,7 +99,12 @@ def few_systematic(law: Floats, rng: np.random.Generator, n: int) -> Any:
     return np.diff(np.floor(ends), axis=1) > 0
 
 
-@pytest.mark.parametrize(("drawn", "alike"), [(two_or_eight, True), (few_systematic, False)])
+def few_coins(law: Floats, rng: np.random.Generator, n: int) -> Any:
+    """The most frequent label comes in every call; coins of 1 - (1 - q)^m would leave it out now and then."""
+    return rng.random((n, law.size)) < np.minimum(5 * law, 1.0)
+
+
+@pytest.mark.parametrize(("drawn", "alike"), [(two_or_eight, True), (few_systematic, False), (few_coins, False)])
 def test_draws_with_another_spread_are_no_set_and_no_coins(drawn: Any, alike: bool, seed: int) -> None:
     prior = il.LabelPrior.zipf(30, 1.0)
     law = np.full(30, 1 / 30) if alike else np.asarray(prior.probabilities)
