@@ -27,7 +27,7 @@ class DrawStatistics:
     largest number of draws of one label, in `n_independent` evaluations of a positive that do not share their
     draws.  These are None where draws of a label have no single weight (`weights_vary`).  `different` are the least and
     the largest number of different labels in an evaluation, and `mean_different` and `variance_different` their mean
-    and variance; at least `n_always` labels came in every evaluation of a positive, and `never_drawn` ones in none.  By
+    and variance; `n_always` labels, by positive, came in every evaluation, and `never_drawn` ones in none.  By
     positive and slice, (rows, S): `dispersion` is the variance of counts over that of independent draws, and
     `gradient_ratio` the expected gradient on the slice over that of softmax over all labels, with its standard error.
     The `law` of the draws is known where weights show it.
@@ -47,7 +47,7 @@ class DrawStatistics:
     different: tuple[int, int] = (0, 0)
     mean_different: float = 0.0
     variance_different: float = 0.0
-    n_always: int = 0
+    n_always: tuple[int, ...] = ()
     law: Sampler | None = None
 
     @classmethod
@@ -64,7 +64,7 @@ class DrawStatistics:
             "different": (int(labels.min()), int(labels.max())),
             "mean_different": float(labels.mean()),
             "variance_different": float(labels.var(axis=1).mean()),
-            "n_always": min(int((row != 0).all(axis=0).sum()) for row in pilot.weights),
+            "n_always": tuple(int((row != 0).all(axis=0).sum()) for row in pilot.weights),
         }
         if pilot.weights_vary and each_once_by is None:
             return cls(None, None, None, never, True, *by_slice, **of_runs)

@@ -163,8 +163,8 @@ def _spreads_as_seen(fit: Fit, question: Question, statistics: DrawStatistics | 
     scheme = fit.scheme
     if statistics is None or scheme.draws not in ("set", "bernoulli") or scheme.hard is not None or not fit.is_near:
         return True
-    n, always, variances = statistics.n_independent, statistics.n_always, []
-    for y in question.positives:
+    n, variances = statistics.n_independent, []
+    for y, always in zip(question.positives, statistics.n_always, strict=True):
         problem = question.problem(y)
         come, q = inclusion_probabilities(scheme, problem), np.exp(scheme.sampler.log_law(problem))
         if scheme.hits != "keep":
