@@ -25,7 +25,7 @@ from implicitloss.samplers import Mixture, Power, Sampler
 from implicitloss.scheme import MOST_NEGATIVES, Scheme
 from implicitloss.weightings import Constant, Draws, Relative, Unit
 
-__all__ = ["Fitting"]
+__all__ = ["LOG_NEVER", "Fitting"]
 
 # A fitted number is looked for to within this, and then by one step of Gauss and Newton.
 CLOSE = 1e-3

@@ -99,8 +99,11 @@ class ClusterTables:
 
     @cached_property
     def in_order(self) -> tuple[Floats, Labels, NDArray[np.float32]]:
-        """For queries that keep clusters: log B_c, s_c, B_c/Σ B and log n_c, (4, K); labels' places in `order`; w_j and
-        b_j in `order`, in single precision, (L, d + 1)."""
+        """What queries that keep clusters read.
+
+        log B_c, s_c, B_c/Σ B and log n_c, (4, K); labels' places in `order`, (L,); w_j and b_j in `order`, in single
+        precision, (L, d + 1).
+        """
         of_clusters = np.array([self.log_tickets, self.spreads, self.ticket_shares, np.log(self.sizes)])
         rows = np.column_stack([self.vectors.astype(np.float32), self.biases.astype(np.float32)])[self.order]
         return of_clusters, np.argsort(self.order), rows
