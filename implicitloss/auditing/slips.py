@@ -620,7 +620,9 @@ HITS_KEPT = Page(
     does="It counts draws of the example's own label among the negatives, and the label is pushed down by itself.",
     wrong="A hit of weight w keeps the loss above log(1 + w), and frequent labels, which are drawn often, learn least "
     "from their own examples.",
-    gains=WhoGains("neither", ", as the best scores hardly change; frequent labels are learned more slowly", None),
+    gains=WhoGains(
+        "neither", ", where labels are many: the best scores hardly change, frequent labels are learned slowly", None
+    ),
     fix=f"f_neg[neg == pos] = -np.inf; {LOSS}",
 )
 
