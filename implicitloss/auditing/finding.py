@@ -173,9 +173,9 @@ class Naming:
     @property
     def fixes_softmax(self) -> bool:
         """Whether the lines of `slips` make the margins those of softmax, and others are claimed."""
-        p, scheme = self.question.claim.margins, None if self.nearest is None else self.nearest.scheme
+        scheme = None if self.nearest is None else self.nearest.scheme
         is_of_softmax = scheme is not None and isinstance(getattr(scheme.weighting, "target", None), Softmax)
-        return is_of_softmax and p is not None and not _claims_softmax(self.question)
+        return is_of_softmax and self.question.claim.margins is not None and not self.question.claims_softmax
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
@@ -392,15 +392,7 @@ def _slips(question: Question, fit: Fit | None) -> tuple[Page, ...]:
     if p is None or hits is None or question.form != "softmax":
         return ()
     # A line that mends all negatives is wrong for hard ones; notes say what those and the draws should weigh.
-    return slips_of(fit.scheme, fit.scheme.hard is None and _claims_softmax(question), not np.any(hits))
-
-
-def _claims_softmax(question: Question) -> bool:
-    """Whether each negative is claimed to count once."""
-    p = question.claim.margins
-    assert p is not None
-    others = np.array([~np.isin(np.arange(p.shape[1]), [y, *question.others_of(y)]) for y in question.positives])
-    return bool(np.allclose(p[others], 1.0))
+    return slips_of(fit.scheme, fit.scheme.hard is None and question.claims_softmax, not np.any(hits))
 
 
 def _pages(seen: Sequence[Flaw | Note]) -> tuple[Page, ...]:

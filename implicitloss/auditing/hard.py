@@ -75,13 +75,13 @@ def notes_on_hard(question: Question, pilot: Pilot, p: Floats, seen: HardNegativ
     if scheme is not None and scheme.hard is not None:
         return notes + _unbiased(scheme, question, labels)
     off = not (np.allclose(p[0, labels], 1.0, atol=OFF_FROM) and abs(ratio - 1) < OFF_FROM)
-    if _claims_softmax(question) and off:
+    if question.claims_softmax and off:
         said = (
             f"{UNBIASED}, draws of them do not count, and other draws weigh 1/(m q), q the law that is drawn from "
             "(uniform draws: the number of labels that it has, over m)"
         )
         notes.append(Note("hard negatives", said))
-    elif _claims_softmax(question) and is_seen:
+    elif question.claims_softmax and is_seen:
         slip = labels.size / max(others.size, 1)
         notes += _unseen(question, slip, "draws from all other labels alike") if slip > 0 else []
     return notes
@@ -147,7 +147,7 @@ def _weighed_alike(
 ) -> list[Note]:
     """Whether one draw weighs what a hard negative does, where softmax over all labels is claimed."""
     drawn = others[pilot.drawn[0][:, others].any(axis=0)]
-    if not _claims_softmax(question) or not drawn.size or ratio > 1 / ALIKE_FROM:
+    if not question.claims_softmax or not drawn.size or ratio > 1 / ALIKE_FROM:
         return []
     if not np.allclose(pilot.one_draw[0, drawn], weight, rtol=SAME_WEIGHT):
         return []
@@ -156,13 +156,6 @@ def _weighed_alike(
         "often as other labels, where softmax over all labels counts each once"
     )
     return [Note("hard negatives", said)]
-
-
-def _claims_softmax(question: Question) -> bool:
-    """Whether margins of 1 are claimed."""
-    p = question.claim.margins
-    own = question.problem(question.positives[0]).positives
-    return p is not None and bool(np.allclose(np.delete(p[0], own), 1.0))
 
 
 def _unbiased(scheme: Scheme, question: Question, labels: Labels) -> list[Note]:

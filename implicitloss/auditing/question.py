@@ -120,6 +120,15 @@ class Question:
             most_runs=most_runs, root=root, other_positives=others, **numbers,
         )  # fmt: skip
 
+    @property
+    def claims_softmax(self) -> bool:
+        """Whether each negative is claimed to count once, beside each audited positive."""
+        p = self.claim.margins
+        if p is None:
+            return False
+        rows = enumerate(self.positives)
+        return all(bool(np.allclose(np.delete(p[row], [y, *self.others_of(y)]), 1.0)) for row, y in rows)
+
     def others_of(self, y: int) -> Labels:
         """The other positives of the example, beside the audited positive y."""
         return self.other_positives[self.other_positives != y]
